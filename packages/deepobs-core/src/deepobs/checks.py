@@ -1,0 +1,41 @@
+"""Checks of arguments, so that the same mistake gets the same answer everywhere."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+from deepobs.errors import ArgumentError
+
+
+def integer(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Refuse what is not an integer in a range.
+
+    Args:
+        name: What the value is for.
+        value: The value; NumPy's integers are taken, booleans are not.
+        least: The smallest permitted value.
+        most: The largest permitted value, `None` for no limit.
+
+    Raises:
+        ArgumentError: It is not permitted.
+    """
+    permitted = f"{least} or more" if most is None else f"from {least} to {most}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ArgumentError(f"{name} must be an integer, {permitted}; got {value!r}.")
+    if value < least or (most is not None and value > most):
+        raise ArgumentError(f"{name} must be {permitted}, got {value}.")
+    return int(value)
+
+
+def non_negative(name: str, value: object) -> float:
+    """Refuse what is not a finite number of 0 or more.
+
+    Raises:
+        ArgumentError: It is not permitted.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ArgumentError(f"{name} must be a number, 0 or more; got {value!r}.")
+    if not math.isfinite(value) or value < 0:
+        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value}.")
+    return float(value)

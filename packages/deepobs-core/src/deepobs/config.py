@@ -1,0 +1,204 @@
+"""Settings of this process: where data lie, and what tensors are made.
+
+Each setting is asked for when it is used, so that a change takes effect at once. What was set by
+`set_...` wins over the environment, which wins over the default. Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepobs.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class _Settings:
+    """What was set in this process; `None` where nothing was."""
+
+    data_dir: Path | None = None
+    baseline_dir: Path | None = None
+    dtype: torch.dtype | None = None
+    default_device: torch.device | None = None
+    num_workers: int | None = None
+    is_deterministic: bool = True
+    fake_data_fraction: float | None = None
+
+
+_settings = _Settings()
+
+
+def _cache_dir() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("deepobs", appauthor=False)
+
+
+def _directory(chosen: Path | None, variable: str, default_name: str) -> Path:
+    if chosen is not None:
+        return chosen
+    from_environment = os.environ.get(variable)
+    if from_environment:
+        return Path(from_environment).expanduser()
+    return _cache_dir() / default_name
+
+
+def get_data_dir() -> Path:
+    """The directory that holds the data sets (`DEEPOBS_DATA_DIR`, else in the user's cache)."""
+    return _directory(_settings.data_dir, "DEEPOBS_DATA_DIR", "data")
+
+
+def set_data_dir(data_dir: str | os.PathLike[str] | None) -> None:
+    """Choose the directory that holds the data sets; `None` for the default."""
+    _settings.data_dir = None if data_dir is None else Path(data_dir).expanduser()
+
+
+def get_baseline_dir() -> Path:
+    """The directory of published results (`DEEPOBS_BASELINE_DIR`, else in the user's cache)."""
+    return _directory(_settings.baseline_dir, "DEEPOBS_BASELINE_DIR", "baselines")
+
+
+def set_baseline_dir(baseline_dir: str | os.PathLike[str] | None) -> None:
+    """Choose the directory of published results; `None` for the default."""
+    _settings.baseline_dir = None if baseline_dir is None else Path(baseline_dir).expanduser()
+
+
+def get_dtype() -> torch.dtype:
+    """The floating-point type of data and models, float32 unless set."""
+    import torch
+
+    return _settings.dtype or torch.float32
+
+
+def set_dtype(dtype: torch.dtype | None) -> None:
+    """Choose the floating-point type of data and models; `None` for the default."""
+    if dtype is not None and not getattr(dtype, "is_floating_point", False):
+        raise ArgumentError(f"dtype must be a floating-point torch.dtype, got {dtype!r}.")
+    _settings.dtype = dtype
+
+
+def get_default_device() -> torch.device:
+    """The device of problems that name none: what was set, else CUDA if there is one, else CPU."""
+    import torch
+
+    if _settings.default_device is not None:
+        return _settings.default_device
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def set_default_device(device: str | torch.device | None) -> None:
+    """Choose the device of problems that name none; `None` for the default.
+
+    Raises:
+        ArgumentError: There is no such device here.
+    """
+    _settings.default_device = None if device is None else resolve_device(device)
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Turn a device's name into a device of this machine.
+
+    Args:
+        device: A name such as "cpu" or "cuda:0", a device, or `None` for the default.
+
+    Raises:
+        ArgumentError: There is no such device here.
+    """
+    import torch
+
+    if device is None:
+        return get_default_device()
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError
+        available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        if torch.backends.mps.is_available():
+            available.append("mps")
+        raise ArgumentError(
+            f"The device {str(device)!r} cannot be used here. Available: {', '.join(available)}."
+        ) from error
+    return resolved
+
+
+def get_num_workers() -> int:
+    """How many worker processes decode data that do not fit into memory (default: the cores)."""
+    return _settings.num_workers if _settings.num_workers is not None else os.cpu_count() or 1
+
+
+def set_num_workers(num_workers: int | None) -> None:
+    """Choose the number of worker processes, 0 for none; `None` for the default."""
+    if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 0):
+        raise ArgumentError(f"num_workers must be an integer of 0 or more, got {num_workers!r}.")
+    _settings.num_workers = num_workers
+
+
+def get_is_deterministic() -> bool:
+    """Whether runs ask cuDNN for deterministic algorithms (default: yes)."""
+    return _settings.is_deterministic
+
+
+def set_is_deterministic(is_deterministic: bool) -> None:
+    """Choose whether runs ask cuDNN for deterministic algorithms."""
+    _settings.is_deterministic = bool(is_deterministic)
+
+
+def get_fake_data() -> bool:
+    """Whether synthetic data stand in for the real ones (`DEEPOBS_FAKE_DATA=1`)."""
+    return get_fake_data_fraction() > 0
+
+
+def get_fake_data_fraction() -> float:
+    """The size of synthetic splits as a fraction of the real ones, 0 where real data are used.
+
+    The environment variable `DEEPOBS_FAKE_DATA` takes the same numbers.
+
+    Raises:
+        ArgumentError: The environment variable is no number from 0 to 1.
+    """
+    if _settings.fake_data_fraction is not None:
+        return _settings.fake_data_fraction
+    value = os.environ.get("DEEPOBS_FAKE_DATA") or "0"
+    try:
+        return _fraction(float(value))
+    except ValueError:
+        raise ArgumentError(
+            f"DEEPOBS_FAKE_DATA must be 1, 0 or a fraction of the split sizes, got {value!r}."
+        ) from None
+
+
+def set_fake_data(fake_data: bool | float | None) -> None:
+    """Let synthetic data of the same shapes stand in for the real ones.
+
+    Args:
+        fake_data: `True` for splits of full size, a fraction such as 0.01 for smaller ones,
+            `False` for real data, `None` to ask the environment.
+    """
+    _settings.fake_data_fraction = None if fake_data is None else _fraction(float(fake_data))
+
+
+def _fraction(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ArgumentError(f"fake_data must be from 0 to 1, got {value!r}.")
+    return value
+
+
+def get_testproblem_default_setting(testproblem: str) -> dict[str, int | float | None]:
+    """The default batch size, number of epochs and weight decay of a test problem.
+
+    Raises:
+        UnknownNameError: There is no such test problem.
+    """
+    from deepobs.plugins import registry
+
+    spec = registry().problems.spec(testproblem)
+    return {
+        "batch_size": spec.batch_size,
+        "num_epochs": spec.epochs,
+        "weight_decay": spec.weight_decay,
+    }

@@ -1,0 +1,231 @@
+"""Data sets small enough to live in memory on the device."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepobs import checks, config
+from deepobs.data.loader import TensorLoader, seeded_generator
+from deepobs.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepobs.data.files import DataStatus
+    from deepobs.plugins import DatasetSpec
+    from deepobs.protocols import Batch
+
+Examples = tuple[Tensor, ...]
+"""Tensors of equal length: one row of each makes an example."""
+
+_SPLIT_SEED = 42
+"""Which training examples are held out or evaluated on never depends on the seed of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The examples as they are stored: the training and the test set."""
+
+    train: Examples
+    test: Examples
+
+
+class TensorDataSet(ABC):
+    """A data set whose splits are tensors on the device, gathered a batch at a time.
+
+    A subclass says how to load the examples, how to make synthetic ones of the same shapes, and
+    what to make of a stored batch.
+
+    Args:
+        batch_size: Examples a batch.
+        device: Where the tensors live; `None` for `config.get_default_device()`.
+        validation_size: Number of training examples that `valid_loader` holds out.
+        drop_remainder: Whether evaluation leaves out the last, smaller batch; training always does.
+
+    Attributes:
+        spec: The description it is registered with.
+        train_eval_size: How many training examples the training loss is measured on.
+        is_fake: Whether the examples are synthetic stand-ins.
+        fingerprint: SHA-256 of the stored examples, the same wherever the same data are used.
+        train_loader: The training examples, in a new order in every pass.
+        train_eval_loader: A fixed part of the training examples.
+        valid_loader: The examples held out, `None` where there are none.
+        test_loader: The test examples, in the order of the file.
+
+    Raises:
+        ArgumentError: The batch size or the validation size does not fit the data.
+        DataError: The data are missing or broken.
+    """
+
+    spec: ClassVar[DatasetSpec]
+    train_eval_size: ClassVar[int]
+
+    def __init__(
+        self,
+        batch_size: int,
+        *,
+        device: str | torch.device | None = None,
+        validation_size: int = 0,
+        drop_remainder: bool = True,
+    ) -> None:
+        self.batch_size = checks.integer("batch_size", batch_size, least=1)
+        self.device = config.resolve_device(device)
+        fraction = config.get_fake_data_fraction()
+        self.is_fake = fraction > 0 and self.has_fake_twin
+        splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
+        self.fingerprint = _fingerprint(splits)
+        parts = self._parts(splits, checks.integer("validation_size", validation_size, least=0))
+        self._check_batch_size(parts)
+        self._dtype = config.get_dtype()
+        on_device = {
+            name: tuple(tensor.to(self.device) for tensor in examples)
+            for name, examples in parts.items()
+        }
+
+        def evaluation_loader(examples: Examples) -> TensorLoader:
+            return TensorLoader(
+                examples,
+                self.batch_size,
+                drop_remainder=drop_remainder,
+                transform=self.transform,
+            )
+
+        self.train_loader = TensorLoader(
+            on_device["train"],
+            self.batch_size,
+            generator=seeded_generator(),
+            transform=self.transform,
+        )
+        self.train_eval_loader = evaluation_loader(on_device["train_eval"])
+        self.valid_loader = evaluation_loader(on_device["valid"]) if validation_size else None
+        self.test_loader = evaluation_loader(on_device["test"])
+
+    @classmethod
+    def bind(cls, spec: DatasetSpec) -> type[Self]:
+        """Make the subclass that stands for one registered data set.
+
+        Args:
+            spec: The description of the data set.
+        """
+        namespace = {
+            "spec": spec,
+            "__doc__": f"{spec.summary}\n\n{cls.__doc__}",
+            "__module__": "deepobs.pytorch.datasets",
+            "__qualname__": spec.name,
+        }
+        return type(spec.name, (cls,), namespace)
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        return self.spec.name
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """How many examples lie in each split, before any remainder is dropped."""
+        loaders = {
+            "train": self.train_loader,
+            "train_eval": self.train_eval_loader,
+            "valid": self.valid_loader,
+            "test": self.test_loader,
+        }
+        return {name: len(loader.tensors[0]) for name, loader in loaders.items() if loader}
+
+    has_fake_twin: ClassVar[bool] = True
+    """Whether `make_fake` stands in on request; generated data sets are their own twin."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Read the real examples.
+
+        Args:
+            data_dir: Where data sets are kept.
+
+        Raises:
+            DataError: They are missing or broken.
+        """
+
+    @classmethod
+    @abstractmethod
+    def make_fake(cls, fraction: float) -> Splits:
+        """Make synthetic examples with the real shapes and ranges.
+
+        Args:
+            fraction: The size of each split as a fraction of the real one, in (0, 1].
+        """
+
+    @classmethod
+    @abstractmethod
+    def status(cls, data_dir: Path) -> DataStatus:
+        """Say whether the data are there, without reading all of them."""
+
+    @classmethod
+    @abstractmethod
+    def prepare(cls, data_dir: Path) -> DataStatus:
+        """Download what is missing, and check it.
+
+        Raises:
+            DataError: It could not be had.
+        """
+
+    @classmethod
+    @abstractmethod
+    def verify(cls, data_dir: Path) -> DataStatus:
+        """Read all of the data and check what can be checked.
+
+        Raises:
+            DataError: They are missing or broken.
+        """
+
+    def transform(self, batch: Batch) -> Batch:
+        """Make what a loader yields of what lies in memory: here, floats of the chosen type."""
+        return tuple(
+            tensor.to(self._dtype) if tensor.is_floating_point() else tensor for tensor in batch
+        )
+
+    def _parts(self, splits: Splits, validation_size: int) -> dict[str, Examples]:
+        """Divide the training examples: held out, evaluated on, and the rest."""
+        total = len(splits.train[0])
+        checks.integer("validation_size", validation_size, least=0, most=total - 1)
+        shuffled = np.random.RandomState(_SPLIT_SEED).permutation(total)  # noqa: NPY002 # a stream NumPy keeps
+        held_out, kept = shuffled[:validation_size], shuffled[validation_size:]
+        evaluated = kept[max(len(kept) - self.train_eval_size, 0) :]
+        return {
+            "train": _rows(splits.train, kept),
+            "train_eval": _rows(splits.train, evaluated),
+            "valid": _rows(splits.train, held_out),
+            "test": splits.test,
+        }
+
+    def _check_batch_size(self, parts: dict[str, Examples]) -> None:
+        sizes = {name: len(examples[0]) for name, examples in parts.items() if len(examples[0])}
+        smallest = min(sizes, key=lambda name: sizes[name])
+        if self.batch_size > sizes[smallest]:
+            raise ArgumentError(
+                f"batch_size must be from 1 to {sizes[smallest]}, the size of the {smallest} split "
+                f"of {self.name}; got {self.batch_size}."
+            )
+
+
+def _rows(examples: Examples, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Examples:
+    """The chosen examples in the order in which they lie; all of them without a copy."""
+    if len(rows) == len(examples[0]):
+        return examples
+    index = torch.from_numpy(np.sort(rows))
+    return tuple(tensor.index_select(0, index) for tensor in examples)
+
+
+def _fingerprint(splits: Splits) -> str:
+    digest = hashlib.sha256()
+    for tensor in (*splits.train, *splits.test):
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,78 @@
+"""Data sets that are computed, so that there is nothing to download or to fake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from deepobs.data.dataset import Splits, TensorDataSet
+from deepobs.data.files import DataStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _GeneratedDataSet(TensorDataSet):
+    """A data set that is the same wherever it is computed."""
+
+    has_fake_twin: ClassVar[bool] = False
+
+    @classmethod
+    def make_fake(cls, fraction: float) -> Splits:
+        raise NotImplementedError("Generated data need no stand-in.")
+
+    @classmethod
+    def status(cls, data_dir: Path) -> DataStatus:
+        """It is always there."""
+        del data_dir
+        return DataStatus("embedded", "generated, nothing to download")
+
+    @classmethod
+    def prepare(cls, data_dir: Path) -> DataStatus:
+        """There is nothing to do."""
+        return cls.status(data_dir)
+
+    @classmethod
+    def verify(cls, data_dir: Path) -> DataStatus:
+        """There is nothing that could be broken."""
+        return cls.status(data_dir)
+
+
+class Quadratic(_GeneratedDataSet):
+    """Normally distributed vectors of 100 numbers with mean 0 and standard deviation 0.6.
+
+    Drawn as the original does: 1000 for training with seed 42, 1000 for testing with seed 43.
+    """
+
+    train_eval_size: ClassVar[int] = 1000
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Compute the examples; `data_dir` is not used."""
+        del data_dir
+
+        def draw(seed: int) -> torch.Tensor:
+            sample = np.random.RandomState(seed).normal(0.0, 0.6, (1000, 100))  # noqa: NPY002
+            return torch.from_numpy(sample.astype(np.float32))
+
+        return Splits(train=(draw(42),), test=(draw(43),))
+
+
+class TwoD(_GeneratedDataSet):
+    """Standard normal noise for two coordinates in training, zeros in testing.
+
+    Drawn as the original does: with seed 42, first 10000 numbers x and then 10000 numbers y.
+    """
+
+    train_eval_size: ClassVar[int] = 10000
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Compute the examples; `data_dir` is not used."""
+        del data_dir
+        random = np.random.RandomState(42)  # noqa: NPY002
+        x = torch.from_numpy(random.normal(0.0, 1.0, 10000).astype(np.float32))
+        y = torch.from_numpy(random.normal(0.0, 1.0, 10000).astype(np.float32))
+        return Splits(train=(x, y), test=(torch.zeros(10000), torch.zeros(10000)))

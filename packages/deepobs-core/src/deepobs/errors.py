@@ -1,0 +1,82 @@
+"""What can go wrong, one class for each thing a caller might want to catch.
+
+Every message says what happened and with which value, what is allowed, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DeepOBSError(Exception):
+    """Base of every error that DeepOBS raises on purpose."""
+
+
+class ArgumentError(DeepOBSError, ValueError):
+    """A value is out of range or of the wrong kind."""
+
+
+class UnknownNameError(DeepOBSError, LookupError):
+    """No installed plugin offers this name."""
+
+
+class AmbiguousNameError(DeepOBSError, LookupError):
+    """More than one installed plugin offers this name."""
+
+
+class SpecError(DeepOBSError, ValueError):
+    """A plugin describes something in a way that cannot be used."""
+
+
+class PluginError(DeepOBSError):
+    """A plugin cannot be loaded."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out because it is broken, or one of its observers failed."""
+
+
+class ComponentLoadError(DeepOBSError):
+    """A plugin names a problem, data set or other component that cannot be imported."""
+
+
+class DataError(DeepOBSError):
+    """A data set cannot be used."""
+
+
+class MissingDataError(DataError, FileNotFoundError):
+    """Files of a data set are not where they are looked for."""
+
+
+class CorruptDataError(DataError, ValueError):
+    """A file of a data set does not hold what it should."""
+
+
+class OutputError(DeepOBSError, OSError):
+    """Results cannot be written or read back."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Ask whether a similar name was meant.
+
+    Args:
+        name: What the user wrote.
+        known: The names that exist.
+
+    Returns:
+        "Did you mean 'a' or 'b'?", or the empty string where nothing is similar.
+    """
+    by_lower_case = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
+    if not matches:
+        return ""
+    return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in matches)}?"
+
+
+def sentences(*parts: str) -> str:
+    """Join the sentences of a message, leaving out the empty ones."""
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,29 @@
+"""How installed packages find each other: specifications, hooks and the registry."""
+
+from deepobs.plugins.hookspecs import API_VERSION, hookimpl
+from deepobs.plugins.registry import Registry, registry
+from deepobs.plugins.specs import (
+    CommandSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    OptimizerSpec,
+    PlotSpec,
+    ProblemSpec,
+    RunnerSpec,
+    SuiteSpec,
+)
+
+__all__ = [
+    "API_VERSION",
+    "CommandSpec",
+    "DatasetSpec",
+    "ExecutorSpec",
+    "OptimizerSpec",
+    "PlotSpec",
+    "ProblemSpec",
+    "Registry",
+    "RunnerSpec",
+    "SuiteSpec",
+    "hookimpl",
+    "registry",
+]

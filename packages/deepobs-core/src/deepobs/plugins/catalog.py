@@ -1,0 +1,146 @@
+"""The things of one kind that the installed plugins offer, by name."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from deepobs.errors import (
+    AmbiguousNameError,
+    ComponentLoadError,
+    UnknownNameError,
+    closest,
+    sentences,
+)
+from deepobs.plugins.specs import Spec, TargetSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Generic[SpecT]):
+    """A description and the installed distribution it comes from."""
+
+    spec: SpecT
+    distribution: str
+    version: str
+
+    @property
+    def qualified_name(self) -> str:
+        """The name that stays unique when two plugins offer the same one."""
+        return f"{self.distribution}:{self.spec.name}"
+
+
+class Catalog(Generic[SpecT]):
+    """Finds and imports the offers of one kind.
+
+    Args:
+        kind: What is offered, in the singular: "test problem".
+        spec_type: The class of its descriptions.
+        hint: Called with a name nobody offers; returns what else the user should know.
+    """
+
+    def __init__(self, kind: str, spec_type: type[SpecT], hint: Callable[[str], str]) -> None:
+        self.kind = kind
+        self.spec_type = spec_type
+        self._hint = hint
+        self._offers: dict[str, list[Offer[SpecT]]] = {}
+        self._loaded: dict[str, Any] = {}
+
+    def add(self, offer: Offer[SpecT]) -> None:
+        """Take in an offer; a second one of the same name makes the bare name ambiguous."""
+        self._offers.setdefault(offer.spec.name, []).append(offer)
+
+    def names(self) -> list[str]:
+        """The names on offer, sorted."""
+        return sorted(self._offers)
+
+    def offers(self) -> list[Offer[SpecT]]:
+        """All offers, sorted by name; those of an ambiguous name follow each other."""
+        return [offer for name in self.names() for offer in self._offers[name]]
+
+    def offer(self, name: str) -> Offer[SpecT]:
+        """Find one offer.
+
+        Args:
+            name: A name, or `distribution:name` where two plugins offer it.
+
+        Raises:
+            UnknownNameError: Nobody offers it.
+            AmbiguousNameError: More than one plugin does.
+        """
+        distribution, _, bare_name = name.rpartition(":")
+        matches = [
+            offer
+            for offer in self._offers.get(bare_name, [])
+            if distribution in ("", offer.distribution)
+        ]
+        if not matches:
+            raise UnknownNameError(self._unknown(name))
+        if len(matches) > 1:
+            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in matches)
+            choices = " or ".join(repr(offer.qualified_name) for offer in matches)
+            raise AmbiguousNameError(
+                f"The {self.kind} {bare_name!r} is offered by {owners}. "
+                f"Say which one you mean: {choices}."
+            )
+        return matches[0]
+
+    def spec(self, name: str) -> SpecT:
+        """The description of one offer; see `offer`."""
+        return self.offer(name).spec
+
+    def load(self, name: str) -> Any:
+        """Import what an offer describes.
+
+        A target with a class method `bind` is given its description and answers with what to use:
+        this is how one class serves many test problems.
+
+        Args:
+            name: A name, or `distribution:name`.
+
+        Raises:
+            UnknownNameError: Nobody offers it.
+            AmbiguousNameError: More than one plugin does.
+            ComponentLoadError: Importing it failed.
+        """
+        offer = self.offer(name)
+        if offer.qualified_name not in self._loaded:
+            owner = f"The {self.kind} {offer.spec.name!r} of {offer.distribution} {offer.version}"
+            if not isinstance(offer.spec, TargetSpec):
+                raise ComponentLoadError(f"{owner} has nothing to import.")
+            target = import_target(offer.spec.target, owner)
+            bind = getattr(target, "bind", None)
+            self._loaded[offer.qualified_name] = bind(offer.spec) if bind else target
+        return self._loaded[offer.qualified_name]
+
+    def _unknown(self, name: str) -> str:
+        return sentences(
+            f"There is no {self.kind} {name!r}.", closest(name, self.names()), self._hint(name)
+        )
+
+
+def import_target(target: str, owner: str) -> Any:
+    """Import `package.module:attribute`.
+
+    Args:
+        target: The import string.
+        owner: Whose it is, for the message.
+
+    Raises:
+        ComponentLoadError: The module raises while it is imported, or has no such attribute.
+    """
+    module_name, _, attributes = target.partition(":")
+    try:
+        value = importlib.import_module(module_name)
+        for attribute in attributes.split("."):
+            value = getattr(value, attribute)
+    except Exception as error:  # whatever a stranger's module raises while it is imported
+        raise ComponentLoadError(
+            f"{owner} cannot be imported from {target!r}: {type(error).__name__}: {error}"
+        ) from error
+    return value

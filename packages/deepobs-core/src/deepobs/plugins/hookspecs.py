@@ -1,0 +1,103 @@
+# mypy: disable-error-code="empty-body"
+"""The hooks a plugin may implement.
+
+A plugin is a module named by an entry point of the group `deepobs`. It states the version of this
+interface as `DEEPOBS_API_VERSION`, marks its functions with `hookimpl`, and imports nothing heavy:
+
+    from deepobs.plugins import ProblemSpec, hookimpl
+
+    DEEPOBS_API_VERSION = 1
+
+    @hookimpl
+    def deepobs_problems():
+        return [ProblemSpec(name="acme_mlp", target="acme.problems:AcmeMLP", ...)]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from deepobs.plugins.specs import (
+        CommandSpec,
+        DatasetSpec,
+        ExecutorSpec,
+        OptimizerSpec,
+        PlotSpec,
+        ProblemSpec,
+        RunnerSpec,
+        SuiteSpec,
+    )
+    from deepobs.runs.record import RunRecord
+    from deepobs.runs.specification import RunSpecification
+
+PROJECT = "deepobs"
+API_VERSION = 1
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def deepobs_problems() -> Iterable[ProblemSpec]:
+    """Describe the test problems this plugin offers."""
+
+
+@hookspec
+def deepobs_datasets() -> Iterable[DatasetSpec]:
+    """Describe the data sets this plugin offers."""
+
+
+@hookspec
+def deepobs_optimizers() -> Iterable[OptimizerSpec]:
+    """Describe the optimizers this plugin offers under a short name."""
+
+
+@hookspec
+def deepobs_runners() -> Iterable[RunnerSpec]:
+    """Describe the runners this plugin offers."""
+
+
+@hookspec
+def deepobs_suites() -> Iterable[SuiteSpec]:
+    """Describe named sets of test problems."""
+
+
+@hookspec
+def deepobs_executors() -> Iterable[ExecutorSpec]:
+    """Describe ways to carry out many runs."""
+
+
+@hookspec
+def deepobs_plots() -> Iterable[PlotSpec]:
+    """Describe ways to draw results."""
+
+
+@hookspec
+def deepobs_commands() -> Iterable[CommandSpec]:
+    """Describe sub-commands of `deepobs`."""
+
+
+@hookspec
+def deepobs_run_started(specification: RunSpecification) -> None:
+    """Observe that a run starts: everything was checked, nothing was trained yet."""
+
+
+@hookspec
+def deepobs_epoch_ended(
+    specification: RunSpecification, epoch: int, metrics: Mapping[str, float]
+) -> None:
+    """Observe an evaluation: before the first epoch (`epoch` is 0) and after every epoch.
+
+    `metrics` maps `train_loss`, `test_loss`, and where they exist `valid_loss`, `train_accuracy`,
+    `valid_accuracy` and `test_accuracy`, to their values.
+    """
+
+
+@hookspec
+def deepobs_run_ended(record: RunRecord) -> None:
+    """Observe that a run ended, completed or diverged."""

@@ -1,0 +1,205 @@
+"""What plugins offer, described in light data that costs nothing to list.
+
+A specification names its implementation as an import string (`package.module:attribute`), so that
+neither torch nor the plugin's own code is imported before somebody uses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deepobs.errors import SpecError
+
+_COMMAND_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What every description has.
+
+    Attributes:
+        name: The public name: unique, a Python identifier, the key in every result file.
+        summary: One line for `deepobs list`.
+    """
+
+    name: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        """Refuse a description that could not be used later."""
+        if not isinstance(self.name, str) or not self._is_name(self.name):
+            raise SpecError(
+                f"{type(self).__name__} has name {self.name!r}. A name is a Python identifier, "
+                "such as 'mnist_mlp'."
+            )
+        self._require("summary", isinstance(self.summary, str), "a line of text")
+
+    @staticmethod
+    def _is_name(name: str) -> bool:
+        return name.isidentifier()
+
+    def _require(self, attribute: str, fulfilled: bool, allowed: str) -> None:
+        if not fulfilled:
+            raise SpecError(
+                f"{type(self).__name__} {self.name!r} has {attribute} "
+                f"{getattr(self, attribute)!r}. It must be {allowed}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec(Spec):
+    """A description of something that is imported when it is used.
+
+    Attributes:
+        target: Where the implementation is, as `package.module:attribute`.
+    """
+
+    target: str
+
+    def __post_init__(self) -> None:
+        """Refuse a target that no import statement could reach."""
+        Spec.__post_init__(self)
+        is_target = isinstance(self.target, str) and _TARGET.match(self.target) is not None
+        self._require("target", is_target, "an import string such as 'package.module:Class'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemSpec(TargetSpec):
+    """A test problem: a data set, a model and a loss.
+
+    Attributes:
+        dataset: Name of the data set.
+        batch_size: Default number of examples a step.
+        epochs: Default number of passes over the training set.
+        weight_decay: Default factor of the regulariser `0.5 * factor * ||w||^2`, `None` for none.
+        metric: What settings are compared by.
+        reference: Where the problem comes from.
+        tags: Words to find it by.
+        target_performance: Value of the metric on the test set that counts as solved, where
+            one was published.
+        options: Further arguments that the target understands, such as the model to build.
+    """
+
+    dataset: str
+    batch_size: int
+    epochs: int
+    weight_decay: float | None = None
+    metric: Literal["accuracy", "loss"] = "loss"
+    reference: str = ""
+    tags: frozenset[str] = frozenset()
+    target_performance: float | None = None
+    options: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse defaults that no run could use."""
+        TargetSpec.__post_init__(self)
+        self._require("dataset", isinstance(self.dataset, str) and bool(self.dataset), "a name")
+        self._require("batch_size", _is_integer(self.batch_size, 1), "an integer of 1 or more")
+        self._require("epochs", _is_integer(self.epochs, 0), "an integer of 0 or more")
+        no_decay = self.weight_decay is None
+        self._require("weight_decay", no_decay or _is_number(self.weight_decay), "None or >= 0")
+        self._require("metric", self.metric in ("accuracy", "loss"), "'accuracy' or 'loss'")
+        self._require("options", isinstance(self.options, Mapping), "a mapping")
+        object.__setattr__(self, "tags", frozenset(self.tags))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec(TargetSpec):
+    """A data set.
+
+    Attributes:
+        train_size: Number of training examples.
+        test_size: Number of test examples.
+        example: What one example is, with shapes and ranges.
+        reference: Where the data come from.
+        embedded: Whether it comes with the package, so that nothing is ever downloaded.
+    """
+
+    train_size: int
+    test_size: int
+    example: str = ""
+    reference: str = ""
+    embedded: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse empty splits."""
+        TargetSpec.__post_init__(self)
+        self._require("train_size", _is_integer(self.train_size, 1), "an integer of 1 or more")
+        self._require("test_size", _is_integer(self.test_size, 1), "an integer of 1 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSpec(TargetSpec):
+    """An optimizer under a short name.
+
+    Attributes:
+        defaults: Hyperparameters that differ from those of the class.
+        needs_closure: Whether `step` evaluates the objective itself, perhaps several times.
+        reference: Where the method comes from.
+    """
+
+    defaults: Mapping[str, object] = field(default_factory=dict, hash=False)
+    needs_closure: bool = False
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse defaults that are no keyword arguments."""
+        TargetSpec.__post_init__(self)
+        self._require("defaults", isinstance(self.defaults, Mapping), "a mapping")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSpec(Spec):
+    """A named set of test problems.
+
+    Attributes:
+        problems: Names of its problems.
+        reference: Where this choice comes from.
+    """
+
+    problems: tuple[str, ...]
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty suite."""
+        Spec.__post_init__(self)
+        names = not isinstance(self.problems, str) and tuple(self.problems)
+        self._require("problems", bool(names), "a tuple of names of test problems")
+        object.__setattr__(self, "problems", names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSpec(TargetSpec):
+    """A class that trains one optimizer on one problem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorSpec(TargetSpec):
+    """A `concurrent.futures.Executor` that can carry a sweep."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlotSpec(TargetSpec):
+    """A function that draws results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSpec(TargetSpec):
+    """A sub-command of `deepobs`, a `click.Command` that is imported when it is called."""
+
+    @staticmethod
+    def _is_name(name: str) -> bool:
+        return _COMMAND_NAME.match(name) is not None
+
+
+def _is_integer(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and float(value) >= 0  # type: ignore[arg-type]

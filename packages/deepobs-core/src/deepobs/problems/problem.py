@@ -1,0 +1,187 @@
+"""The base class of our test problems."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from deepobs import checks, config
+from deepobs.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from deepobs.plugins import ProblemSpec
+    from deepobs.protocols import Batch, DataSet
+
+_REDUCTIONS = ("none", "mean", "sum")
+_KERNEL_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
+
+
+class Problem(ABC):
+    """A test problem: a data set, a model and a loss.
+
+    A subclass says how to build the model and how to compute the losses of a batch. One class can
+    serve many registered problems: `bind` gives each its own subclass with its description.
+
+    Args:
+        batch_size: Examples a batch, in training and in evaluation.
+        weight_decay: Factor of the regulariser `0.5 * weight_decay * sum(w^2)` over the kernels;
+            `None` for the problem's default.
+        device: Where data and model live; `None` for `config.get_default_device()`.
+        validation_size: Number of training examples held out as `dataset.valid_loader`.
+        drop_remainder: Whether evaluation leaves out the last, smaller batch, as the original does.
+
+    Attributes:
+        spec: The description it is registered with.
+        model: The model, once `set_up` was called.
+        dataset: The data set, once `set_up` was called.
+
+    Raises:
+        ArgumentError: An argument is out of range.
+    """
+
+    spec: ClassVar[ProblemSpec]
+    model: nn.Module
+    dataset: DataSet
+
+    def __init__(
+        self,
+        batch_size: int,
+        weight_decay: float | None = None,
+        device: str | torch.device | None = None,
+        *,
+        validation_size: int = 0,
+        drop_remainder: bool = True,
+    ) -> None:
+        self.batch_size = checks.integer("batch_size", batch_size, least=1)
+        self.weight_decay = self._checked_weight_decay(weight_decay)
+        self.device = config.resolve_device(device)
+        self.validation_size = checks.integer("validation_size", validation_size, least=0)
+        self.drop_remainder = drop_remainder
+
+    @classmethod
+    def bind(cls, spec: ProblemSpec) -> type[Self]:
+        """Make the subclass that stands for one registered problem.
+
+        It calls itself by the name under which `deepobs.pytorch.testproblems` has it, so that its
+        instances can be pickled.
+
+        Args:
+            spec: The description of the problem.
+        """
+        namespace = {
+            "spec": spec,
+            "__doc__": f"{spec.summary}\n\n{cls.__doc__}",
+            "__module__": "deepobs.pytorch.testproblems",
+            "__qualname__": spec.name,
+        }
+        return type(spec.name, (cls,), namespace)
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        return self.spec.name
+
+    def set_up(self) -> None:
+        """Load the data and build the model.
+
+        The initial weights and the order of the training examples are drawn from torch's global
+        generator on the CPU, so that `torch.manual_seed` fixes them on every device.
+
+        Raises:
+            DataError: The data are missing or broken.
+            ArgumentError: The batch size or the validation size does not fit the data.
+        """
+        self.dataset = self.build_dataset()
+        model = self.build_model().to(device=self.device, dtype=config.get_dtype())
+        self.model = model.train()
+
+    def build_dataset(self) -> DataSet:
+        """Load the data set that the description names."""
+        from deepobs.plugins import registry
+
+        dataset: DataSet = registry().datasets.load(self.spec.dataset)(
+            self.batch_size,
+            device=self.device,
+            validation_size=self.validation_size,
+            drop_remainder=self.drop_remainder,
+        )
+        return dataset
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """Build the freshly initialised model, on the CPU."""
+
+    @abstractmethod
+    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Evaluate the model on one batch.
+
+        Args:
+            batch: What a loader yields.
+
+        Returns:
+            The losses without the regulariser, shape `(batch_size,)`; and the accuracy, a 0-dim
+            tensor in [0, 1], or `None` where the problem has none.
+        """
+
+    def get_batch_loss_and_accuracy(
+        self, batch: Batch, reduction: str = "none"
+    ) -> tuple[Tensor, Tensor | None]:
+        """Evaluate the model on one batch.
+
+        Args:
+            batch: What a loader yields.
+            reduction: "none" for one loss an example, "mean" or "sum".
+
+        Returns:
+            The losses without the regulariser, of shape `(batch_size,)` or a scalar; and the
+            accuracy, a 0-dim tensor in [0, 1], or `None` where the problem has none.
+
+        Raises:
+            ArgumentError: `reduction` is none of these.
+        """
+        if reduction not in _REDUCTIONS:
+            raise ArgumentError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}.")
+        losses_B, accuracy = self.batch_losses(batch)
+        if reduction == "mean":
+            return losses_B.mean(), accuracy
+        if reduction == "sum":
+            return losses_B.sum(), accuracy
+        return losses_B, accuracy
+
+    def regularized_parameters(self) -> list[nn.Parameter]:
+        """The tensors that the regulariser covers: every kernel, but no bias or normalisation."""
+        return [
+            module.weight for module in self.model.modules() if isinstance(module, _KERNEL_LAYERS)
+        ]
+
+    def get_regularization_loss(self) -> Tensor:
+        """The regulariser `0.5 * weight_decay * sum(w^2)`, a scalar: 0 without weight decay."""
+        if not self.weight_decay:
+            return torch.zeros((), device=self.device, dtype=config.get_dtype())
+        squares = [parameter.square().sum() for parameter in self.regularized_parameters()]
+        return 0.5 * self.weight_decay * torch.stack(squares).sum()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters split in two groups, for optimizers that take their own `weight_decay`.
+
+        Returns:
+            The parameters that the regulariser covers, then the others with `weight_decay` 0; a
+            group that would be empty is left out.
+        """
+        regularized = self.regularized_parameters()
+        covered = {id(parameter) for parameter in regularized}
+        others = [p for p in self.model.parameters() if id(p) not in covered]
+        groups: list[dict[str, Any]] = []
+        if regularized:
+            groups.append({"params": regularized})
+        if others:
+            groups.append({"params": others, "weight_decay": 0.0})
+        return groups
+
+    def _checked_weight_decay(self, weight_decay: float | None) -> float:
+        if weight_decay is None:
+            return self.spec.weight_decay or 0.0
+        return checks.non_negative("weight_decay", weight_decay)

@@ -1,0 +1,90 @@
+"""A stochastic quadratic problem of 100 dimensions with a deep-learning-like spectrum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepobs.problems.synthetic import SyntheticProblem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepobs.protocols import Batch
+
+_DIMENSIONS = 100
+
+
+class QuadraticModel(nn.Module):
+    """The point `theta`, shape (1, 100), which starts at 1, and the Hessian of the objective."""
+
+    hessian: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.ones(1, _DIMENSIONS))
+        hessian = torch.from_numpy(deep_hessian().astype(np.float32))
+        self.register_buffer("hessian", hessian, persistent=False)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """The losses `0.5 (theta - x)^T Q (theta - x)`.
+
+        Args:
+            x_BD: Noise, shape (batch, 100).
+
+        Returns:
+            Shape (batch,).
+        """
+        difference_BD = self.theta - x_BD
+        return 0.5 * (difference_BD * (difference_BD @ self.hessian)).sum(dim=1)
+
+
+class QuadraticDeep(SyntheticProblem):
+    """A quadratic bowl, 90 % of whose curvatures are below 1 and 10 % between 30 and 60."""
+
+    def build_model(self) -> nn.Module:
+        """The point and the Hessian, which is the same for every instance."""
+        return QuadraticModel()
+
+    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The losses of one batch `(x (B, 100),)`; there is no accuracy."""
+        return self.model(batch[0]), None
+
+
+def deep_hessian() -> NDArray[np.float64]:
+    """The Hessian of `quadratic_deep`, shape (100, 100): `R^T diag(e) R`.
+
+    The original draws it from a generator that all instances in a process share, so that only the
+    first has this Hessian. Here every instance has it.
+    """
+    random = np.random.RandomState(42)  # noqa: NPY002
+    eigenvalues = np.concatenate(
+        (random.uniform(0.0, 1.0, 90), random.uniform(30.0, 60.0, _DIMENSIONS - 90))
+    )
+    rotation = _random_rotation(_DIMENSIONS, random)
+    hessian: NDArray[np.float64] = rotation.T @ np.diag(eigenvalues) @ rotation
+    return hessian
+
+
+def _random_rotation(dimensions: int, random: np.random.RandomState) -> NDArray[np.float64]:
+    """A uniformly distributed rotation, one dimension after the other.
+
+    References:
+        Diaconis, Shahshahani: The subgroup algorithm for generating uniform random variables, 1987.
+    """
+    angle = 2 * np.pi * random.uniform()
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    for size in range(2, dimensions):
+        direction = random.normal(size=size + 1)
+        direction /= np.linalg.norm(direction)
+        # The reflection that takes the first unit vector to the random direction.
+        mirror = -direction
+        mirror[0] += 1.0
+        mirror /= np.linalg.norm(mirror)
+        extended = np.eye(size + 1)
+        extended[1:, 1:] = rotation
+        rotation = extended - 2 * np.outer(mirror, mirror @ extended)
+    return -rotation

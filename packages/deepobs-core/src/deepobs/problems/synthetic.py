@@ -1,0 +1,27 @@
+"""What the problems without a network have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deepobs.errors import ArgumentError
+from deepobs.problems.problem import Problem
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SyntheticProblem(Problem):
+    """A problem whose parameters are the point itself: there are no kernels to regularise."""
+
+    def regularized_parameters(self) -> list[nn.Parameter]:
+        """None: the position of the minimum must not move."""
+        return []
+
+    def _checked_weight_decay(self, weight_decay: float | None) -> float:
+        checked = super()._checked_weight_decay(weight_decay)
+        if checked:
+            raise ArgumentError(
+                f"{self.name} has no regulariser: weight_decay must be None or 0, got {checked}."
+            )
+        return checked

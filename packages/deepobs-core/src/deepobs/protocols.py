@@ -1,0 +1,110 @@
+"""The contracts between problems, data sets, runners and whoever uses them.
+
+Anything with these attributes and methods takes part; deriving from our classes is a convenience.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from deepobs.runs.record import RunRecord
+
+Batch: TypeAlias = "tuple[Tensor, ...]"
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """The batches of one split, sized and re-iterable.
+
+    Yields one tuple of tensors a batch, already on the device: images `(images (B,C,H,W) float32,
+    labels (B,) int64)`, text `(ids (B,T) int64, next ids (B,T) int64)`, quadratic `(x (B,100),)`,
+    two_d `(x (B,), y (B,))`.
+    """
+
+    def __len__(self) -> int:
+        """The number of batches in a pass."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Start a new pass."""
+        ...
+
+
+@runtime_checkable
+class DataSet(Protocol):
+    """The splits of a data set.
+
+    Attributes:
+        name: The name it is registered under.
+        batch_size: Examples a batch.
+        train_loader: The training examples, in a new order in every pass, augmented if at all.
+        train_eval_loader: A fixed part of the training examples, not augmented.
+        valid_loader: A fixed part that is held out from training, or `None`.
+        test_loader: The test examples.
+    """
+
+    name: str
+    batch_size: int
+    train_loader: Loader
+    train_eval_loader: Loader
+    valid_loader: Loader | None
+    test_loader: Loader
+
+
+@runtime_checkable
+class TestProblem(Protocol):
+    """A data set, a model and a loss; built as `(batch_size, weight_decay=None, device=None)`.
+
+    Attributes:
+        model: The model, once `set_up` was called.
+        dataset: The data set, once `set_up` was called.
+    """
+
+    __test__ = False  # keeps pytest from collecting what it takes for a test class
+
+    model: nn.Module
+    dataset: DataSet
+
+    def set_up(self) -> None:
+        """Load the data and build the model, with torch's global generator as it stands."""
+        ...
+
+    def get_batch_loss_and_accuracy(
+        self, batch: Batch, reduction: str = "none"
+    ) -> tuple[Tensor, Tensor | None]:
+        """Evaluate the model on one batch.
+
+        Args:
+            batch: What a loader yields.
+            reduction: "none" for one loss an example, "mean" or "sum".
+
+        Returns:
+            The losses without the regulariser, of shape `(batch_size,)` or a scalar; and the
+            accuracy, a 0-dim tensor in [0, 1], or `None` where the problem has none.
+        """
+        ...
+
+    def get_regularization_loss(self) -> Tensor:
+        """The regulariser, a scalar: 0 where there is none."""
+        ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters split into regularised ones and others."""
+        ...
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Trains one optimizer on one test problem."""
+
+    def run(self, testproblem: str | None = None, **arguments: Any) -> RunRecord:
+        """Carry out one run."""
+        ...
+
+
+OptimizerClass: TypeAlias = "type[torch.optim.Optimizer]"
