@@ -23,9 +23,10 @@ def integer(name: str, value: object, least: int, most: int | None = None) -> in
     permitted = f"{least} or more" if most is None else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ArgumentError(f"{name} must be an integer, {permitted}; got {value!r}.")
-    if value < least or (most is not None and value > most):
-        raise ArgumentError(f"{name} must be {permitted}, got {value}.")
-    return int(value)
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        raise ArgumentError(f"{name} must be {permitted}, got {number}.")
+    return number
 
 
 def non_negative(name: str, value: object) -> float:
@@ -36,6 +37,7 @@ def non_negative(name: str, value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentError(f"{name} must be a number, 0 or more; got {value!r}.")
-    if not math.isfinite(value) or value < 0:
-        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value}.")
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {number}.")
+    return number

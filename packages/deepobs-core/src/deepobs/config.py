@@ -6,14 +6,17 @@ Each setting is asked for when it is used, so that a change takes effect at once
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
 
@@ -72,7 +75,7 @@ def get_dtype() -> torch.dtype:
     """The floating-point type of data and models, float32 unless set."""
     import torch
 
-    return _settings.dtype or torch.float32
+    return torch.float32 if _settings.dtype is None else _settings.dtype
 
 
 def set_dtype(dtype: torch.dtype | None) -> None:
@@ -180,6 +183,23 @@ def set_fake_data(fake_data: bool | float | None) -> None:
             `False` for real data, `None` to ask the environment.
     """
     _settings.fake_data_fraction = None if fake_data is None else _fraction(float(fake_data))
+
+
+@contextlib.contextmanager
+def temporary(**settings: Any) -> Iterator[None]:
+    """Change settings for a while, whatever they were before.
+
+    Args:
+        settings: New values by name: `data_dir`, `dtype`, `fake_data`, ...
+    """
+    before = replace(_settings)
+    try:
+        for name, value in settings.items():
+            globals()[f"set_{name}"](value)
+        yield
+    finally:
+        for setting in fields(_settings):
+            setattr(_settings, setting.name, getattr(before, setting.name))
 
 
 def _fraction(value: float) -> float:

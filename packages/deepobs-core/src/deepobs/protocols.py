@@ -5,11 +5,11 @@ Anything with these attributes and methods takes part; deriving from our classes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Iterator
+
     from torch import Tensor, nn
 
     from deepobs.runs.record import RunRecord
@@ -65,7 +65,7 @@ class TestProblem(Protocol):
         dataset: The data set, once `set_up` was called.
     """
 
-    __test__ = False  # keeps pytest from collecting what it takes for a test class
+    __test__: ClassVar[bool] = False  # keeps pytest from collecting what it takes for a test class
 
     model: nn.Module
     dataset: DataSet
@@ -105,6 +105,3 @@ class Runner(Protocol):
     def run(self, testproblem: str | None = None, **arguments: Any) -> RunRecord:
         """Carry out one run."""
         ...
-
-
-OptimizerClass: TypeAlias = "type[torch.optim.Optimizer]"

@@ -1,0 +1,87 @@
+"""Where a run takes place: seeds and settings while it lasts, and what was installed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from deepobs import __version__, config
+from deepobs.plugins import registry
+from deepobs.runs.evaluation import undisturbed_random_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from deepobs.runs.specification import RunSpecification
+
+
+@contextlib.contextmanager
+def reproducible(specification: RunSpecification) -> Iterator[None]:
+    """Make everything random start from the run's seed, and put back afterwards what was before.
+
+    Args:
+        specification: The run; its `dtype` and `fake_data_fraction` hold inside, too.
+    """
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()
+    cudnn = torch.backends.cudnn
+    flags = cudnn.deterministic, cudnn.benchmark
+    settings = config.temporary(
+        dtype=getattr(torch, specification.dtype), fake_data=specification.fake_data_fraction
+    )
+    with undisturbed_random_state(), settings:
+        try:
+            cudnn.deterministic = config.get_is_deterministic()
+            cudnn.benchmark = not config.get_is_deterministic()
+            random.seed(specification.random_seed)
+            np.random.seed(specification.random_seed)
+            torch.manual_seed(specification.random_seed)
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+            cudnn.deterministic, cudnn.benchmark = flags
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of Python, torch, NumPy, deepobs-core and the plugins involved.
+
+    Args:
+        distributions: The distributions that problem, data set and optimizer come from.
+    """
+    of_plugins = {plugin.distribution: plugin.version for plugin in registry().plugins}
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "deepobs-core": __version__,
+        **{name: of_plugins[name] for name in distributions if name in of_plugins},
+    }
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """The machine as far as it bears on timings."""
+    described: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+    }
+    if device.type == "cuda":
+        described["accelerator"] = torch.cuda.get_device_name(device)
+    return described
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

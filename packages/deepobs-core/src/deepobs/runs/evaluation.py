@@ -1,0 +1,81 @@
+"""Measuring loss and accuracy of a model on a split."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from deepobs.protocols import Loader, TestProblem
+
+SPLITS = ("train", "valid", "test")
+
+
+def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, float]:
+    """Measure loss and accuracy on the training, the validation and the test set.
+
+    The model is in evaluation mode meanwhile, and training goes on afterwards as if nothing had
+    happened: random numbers drawn here are not missing there.
+
+    Args:
+        problem: A problem that was set up.
+        bare_losses: Leave the regulariser out of the losses.
+
+    Returns:
+        `train_loss`, `train_accuracy`, `valid_loss`, ..., leaving out what the problem has not.
+    """
+    loaders = {
+        "train": problem.dataset.train_eval_loader,
+        "valid": problem.dataset.valid_loader,
+        "test": problem.dataset.test_loader,
+    }
+    was_training = problem.model.training
+    problem.model.eval()
+    metrics: dict[str, float] = {}
+    with torch.no_grad(), undisturbed_random_state():
+        regularizer = 0.0 if bare_losses else float(problem.get_regularization_loss())
+        for split, loader in loaders.items():
+            if loader is None:
+                continue
+            loss, accuracy = _means(problem, loader)
+            metrics[f"{split}_loss"] = loss + regularizer
+            if accuracy is not None:
+                metrics[f"{split}_accuracy"] = accuracy
+    problem.model.train(was_training)
+    return metrics
+
+
+def undisturbed_random_state() -> AbstractContextManager[None]:
+    """A context after which torch's generators are as they were before it."""
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+
+
+def _means(problem: TestProblem, loader: Loader) -> tuple[float, float | None]:
+    """Means over the examples: one transfer from the device for the whole split."""
+    losses, accuracies, sizes = [], [], []
+    for batch in loader:
+        loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
+        losses.append(loss)
+        sizes.append(len(batch[0]))
+        if accuracy is not None:
+            accuracies.append(accuracy)
+    return _weighted_mean(losses, sizes), _weighted_mean(accuracies, sizes) if accuracies else None
+
+
+def _weighted_mean(values: list[torch.Tensor], weights: list[int]) -> float:
+    on_host = torch.stack(values).tolist()
+    products = (value * weight for value, weight in zip(on_host, weights, strict=True))
+    return _sum(products) / sum(weights)
+
+
+def _sum(values: Iterator[float]) -> float:
+    """A precise sum; NaN where the terms have none, such as infinities of both signs."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return math.nan

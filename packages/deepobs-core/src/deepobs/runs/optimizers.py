@@ -1,0 +1,182 @@
+"""Finding an optimizer by name and checking its hyperparameters before any work starts."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from deepobs.errors import (
+    ArgumentError,
+    UnknownNameError,
+    closest,
+    sentences,
+)
+from deepobs.plugins import registry
+from deepobs.plugins.catalog import import_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NEEDS_SPARSE_GRADIENTS = {"SparseAdam"}
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerChoice:
+    """An optimizer class and what a run has to know about it.
+
+    Attributes:
+        name: What result files call it.
+        optimizer_class: The class itself.
+        defaults: Hyperparameters that differ from those of the class.
+        needs_closure: Whether `step` evaluates the objective itself.
+        distribution: The plugin that offers the name; empty for a class named by its module.
+    """
+
+    name: str
+    optimizer_class: type[torch.optim.Optimizer]
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    needs_closure: bool = False
+    distribution: str = ""
+
+    @property
+    def target(self) -> str:
+        """Where the class is, as `package.module:Class`."""
+        # The modules inside torch.optim may be renamed; the names in it stay.
+        if getattr(torch.optim, self.optimizer_class.__name__, None) is self.optimizer_class:
+            return f"torch.optim:{self.optimizer_class.__name__}"
+        return f"{self.optimizer_class.__module__}:{self.optimizer_class.__qualname__}"
+
+
+def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerChoice:
+    """Find an optimizer.
+
+    Args:
+        optimizer: A registered name, the name of any class of `torch.optim`, `package.module:Class`
+            or a class.
+
+    Raises:
+        UnknownNameError: There is none of this name.
+        AmbiguousNameError: Two plugins offer the name.
+        ComponentLoadError: Its module cannot be imported.
+        ArgumentError: It is no optimizer.
+    """
+    if not isinstance(optimizer, str):
+        return _from_class(optimizer)
+    catalog = registry().optimizers
+    try:
+        offer = catalog.offer(optimizer)
+    except UnknownNameError:
+        return _from_class(_class_outside_the_registry(optimizer))
+    return OptimizerChoice(
+        name=offer.spec.name,
+        optimizer_class=_optimizer_class(catalog.load(optimizer)),
+        defaults=offer.spec.defaults,
+        needs_closure=offer.spec.needs_closure,
+        distribution=offer.distribution,
+    )
+
+
+def checked_hyperparameters(
+    choice: OptimizerChoice, given: Mapping[str, object]
+) -> dict[str, object]:
+    """Complete the hyperparameters and try them on a parameter of one number.
+
+    Args:
+        choice: The optimizer.
+        given: What the user set, by name.
+
+    Returns:
+        The hyperparameters with the defaults that deviate from the class and, where the class has
+        one, its learning rate.
+
+    Raises:
+        ArgumentError: A name is unknown, a required one is missing, or a value is not accepted.
+    """
+    parameters = _hyperparameters(choice.optimizer_class)
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for name in given:
+        if name not in parameters and not takes_any:
+            raise ArgumentError(
+                sentences(
+                    f"{choice.name} has no hyperparameter {name!r}.",
+                    closest(name, parameters),
+                    f"It has: {', '.join(parameters)}.",
+                )
+            )
+    chosen = {**choice.defaults, **given}
+    learning_rate = parameters.get("lr")
+    if learning_rate is not None and "lr" not in chosen:
+        if learning_rate.default is inspect.Parameter.empty:
+            raise ArgumentError(f"{choice.name} has no default learning rate: give one (lr).")
+        chosen["lr"] = learning_rate.default
+    _try_out(choice, chosen)
+    return chosen
+
+
+def _try_out(choice: OptimizerChoice, hyperparameters: Mapping[str, object]) -> None:
+    # Two dimensions, since some optimizers take nothing but matrices.
+    parameter = torch.nn.Parameter(torch.zeros(1, 1))
+    try:
+        choice.optimizer_class([parameter], **hyperparameters)  # type: ignore[arg-type]
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        described = ", ".join(f"{name}={value!r}" for name, value in hyperparameters.items())
+        raise ArgumentError(f"{choice.name} does not accept {described}: {error}.") from error
+
+
+def _hyperparameters(optimizer_class: type) -> dict[str, inspect.Parameter]:
+    """The parameters of the constructor besides `self` and the model's parameters."""
+    parameters = list(inspect.signature(optimizer_class).parameters.items())
+    return dict(parameters[1:])
+
+
+def _from_class(value: object) -> OptimizerChoice:
+    """A choice made by class instead of by registered name."""
+    optimizer_class = _optimizer_class(value)
+    if optimizer_class.__name__ in _NEEDS_SPARSE_GRADIENTS:
+        raise ArgumentError(
+            f"{optimizer_class.__name__} needs sparse gradients, which no test problem has."
+        )
+    return OptimizerChoice(
+        name=optimizer_class.__name__,
+        optimizer_class=optimizer_class,
+        needs_closure=issubclass(optimizer_class, torch.optim.LBFGS),
+    )
+
+
+def _optimizer_class(value: object) -> type[torch.optim.Optimizer]:
+    if not (isinstance(value, type) and issubclass(value, torch.optim.Optimizer)):
+        raise ArgumentError(
+            f"An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
+        )
+    return value
+
+
+def _class_outside_the_registry(name: str) -> Any:
+    if ":" in name:
+        return import_target(name, "The optimizer")
+    value = getattr(torch.optim, name, None)
+    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer):
+        return value
+    known = {*registry().optimizers.names(), *_classes_of_torch()}
+    raise UnknownNameError(
+        sentences(
+            f"There is no optimizer {name!r}.",
+            closest(name, known),
+            "`deepobs list optimizers` lists all; "
+            "a class of your own is named as package.module:Class.",
+        )
+    )
+
+
+def _classes_of_torch() -> list[str]:
+    return [
+        name
+        for name, value in vars(torch.optim).items()
+        if isinstance(value, type)
+        and issubclass(value, torch.optim.Optimizer)
+        and value is not torch.optim.Optimizer
+        and name not in _NEEDS_SPARSE_GRADIENTS
+    ]

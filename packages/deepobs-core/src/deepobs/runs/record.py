@@ -1,0 +1,101 @@
+"""What is kept of a run: one JSON file that old and new analyzers read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+
+class DataSetRecord(BaseModel):
+    """Which data a run used.
+
+    Attributes:
+        name: Name of the data set.
+        fingerprint: SHA-256 of the examples, `None` where the data set states none.
+        split_sizes: Number of examples in each split.
+    """
+
+    name: str
+    fingerprint: str | None = None
+    split_sizes: dict[str, int] = {}
+
+
+class RunRecord(BaseModel):
+    """The result of one run: a superset of the keys of DeepOBS 1.2.
+
+    Lists of losses and accuracies have `num_epochs + 1` entries: before the first and after every
+    epoch. Those of splits or metrics that the problem has not are `None` and left out of the file.
+    After divergence they are filled with their first entry, as the original does; `status` and
+    `diverged_at_epoch` tell. A loss that is not finite stands as `null` in the file.
+
+    Attributes:
+        schema_version: Version of this layout.
+        run_id: Hash of the specification.
+        status: How the run ended.
+        diverged_at_epoch: The epoch in which a loss was not finite, counted from 1.
+        diverged_at_step: The step in which the objective was not finite, counted from 1; `None`
+            where only an evaluation noticed.
+        train_seconds: Time spent in training, an entry an epoch, without evaluation.
+        eval_seconds: Time spent in evaluation, an entry an evaluation.
+        steps: Optimization steps taken.
+        gradient_evaluations: Gradients computed, more than `steps` for some optimizers.
+        minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
+        training_params: The schedule and the other arguments of training.
+        command: The command that reproduces the run.
+    """
+
+    model_config = ConfigDict(ser_json_inf_nan="null", extra="ignore")
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    status: Literal["completed", "diverged"]
+    testproblem: str
+    optimizer_name: str
+    optimizer_target: str
+    optimizer_hyperparams: dict[str, Any]
+    batch_size: int
+    num_epochs: int
+    random_seed: int
+    weight_decay: float | None
+    training_params: dict[str, Any]
+
+    train_losses: list[float | None]
+    valid_losses: list[float | None] | None = None
+    test_losses: list[float | None]
+    train_accuracies: list[float | None] | None = None
+    valid_accuracies: list[float | None] | None = None
+    test_accuracies: list[float | None] | None = None
+    minibatch_train_losses: list[float | None]
+    diverged_at_epoch: int | None = None
+    diverged_at_step: int | None = None
+
+    train_seconds: list[float]
+    eval_seconds: list[float]
+    steps: int
+    gradient_evaluations: int
+
+    fake_data: bool
+    full_evaluation: bool
+    bare_losses: bool
+    dataset: DataSetRecord
+    dtype: str
+    device: str
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    command: str
+    started_at: str
+
+    def to_json(self) -> str:
+        """The text of the result file: strict JSON, without bare NaN or Infinity."""
+        return self.model_dump_json(exclude=_absent(self), indent=1)
+
+
+_OPTIONAL_LISTS = ("valid_losses", "train_accuracies", "valid_accuracies", "test_accuracies")
+
+
+def _absent(record: RunRecord) -> set[str]:
+    """Old analyzers take a metric that is there for one that was measured."""
+    return {name for name in _OPTIONAL_LISTS if getattr(record, name) is None}

@@ -1,0 +1,157 @@
+"""Result files: where they lie, and how they appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ValidationError
+
+from deepobs.errors import OutputError
+from deepobs.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    from deepobs.runs.specification import RunSpecification
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
+_LONGEST_NAME = 200  # bytes; file systems take 255
+
+
+def setting_directory(output_dir: Path, specification: RunSpecification) -> Path:
+    """Where the runs of a setting lie: `<output_dir>/<testproblem>/<optimizer>/<setting>`.
+
+    Args:
+        output_dir: Where results are kept.
+        specification: A run of the setting.
+    """
+    problem = specification.testproblem.rpartition(":")[2]
+    return output_dir / problem / specification.optimizer / setting_name(specification)
+
+
+def setting_name(specification: RunSpecification) -> str:
+    """A readable name for a setting, as the original makes it: `num_epochs__10__batch_size__...`.
+
+    What deviates from the default is added at the end. A name that would be too long, or that
+    cannot be written in a file's name as it is, ends in a hash of the setting.
+    """
+    parts: dict[str, object] = {
+        "num_epochs": specification.num_epochs,
+        "batch_size": specification.batch_size,
+    }
+    if specification.weight_decay is not None:
+        parts["weight_decay"] = specification.weight_decay
+    parts.update(sorted(specification.hyperparameters.items()))
+    if specification.lr_sched_epochs is not None:
+        parts["lr_sched_epochs"] = list(specification.lr_sched_epochs)
+        parts["lr_sched_factors"] = list(specification.lr_sched_factors or ())
+    for name in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
+        if getattr(specification, name):
+            parts[name] = getattr(specification, name)
+    if specification.dtype != "float32":
+        parts["dtype"] = specification.dtype
+    exact = "__".join(f"{name}__{_written(value)}" for name, value in parts.items())
+    safe = _UNSAFE.sub("-", exact)
+    if safe == exact and len(safe) <= _LONGEST_NAME:
+        return safe
+    setting_id = specification.model_copy(update={"random_seed": 0}).run_id
+    return f"{safe[: _LONGEST_NAME - 18]}__{setting_id}"
+
+
+def prepare(output_dir: Path) -> None:
+    """Make sure that results can be written, before there are any.
+
+    Raises:
+        OutputError: They cannot.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Results cannot be written to {output_dir}: {error.strerror or error}. "
+            "Choose another directory."
+        ) from error
+
+
+def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRecord] | None:
+    """Look for the result of a run.
+
+    Args:
+        output_dir: Where results are kept.
+        specification: The run.
+
+    Returns:
+        Its file and its record, or `None`. Files that are broken or of another run do not count.
+    """
+    directory = setting_directory(output_dir, specification)
+    for path in sorted(directory.glob(f"random_seed__{specification.random_seed}__*.json")):
+        with contextlib.suppress(ValidationError, OSError):
+            record = read(path)
+            if record.run_id == specification.run_id:
+                return path, record
+    return None
+
+
+def read(path: Path) -> RunRecord:
+    """Read a result file of ours.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValidationError: It is not a result file of ours.
+    """
+    return RunRecord.model_validate_json(path.read_bytes())
+
+
+def write(output_dir: Path, specification: RunSpecification, record: RunRecord) -> Path:
+    """Write a result file, which appears whole or not at all.
+
+    Args:
+        output_dir: Where results are kept.
+        specification: The run.
+        record: Its result.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    directory = setting_directory(output_dir, specification)
+    moment = datetime.now().astimezone().strftime("%Y-%m-%d-%H-%M-%S-%f")
+    path = directory / f"random_seed__{specification.random_seed}__{moment}.json"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, record.to_json())
+    except OSError as error:
+        raise OutputError(f"The result {path} cannot be written: {error}.") from error
+    return path
+
+
+def _write_whole(path: Path, text: str) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _written(value: object) -> str:
+    """A value as the original writes it in a directory's name: 1.e-02, True, 0.9_0.999."""
+    if isinstance(value, float):
+        return np.format_float_scientific(value)
+    if isinstance(value, (list, tuple)):
+        return "_".join(_written(item) for item in value)
+    return str(value)

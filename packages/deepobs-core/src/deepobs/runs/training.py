@@ -1,0 +1,121 @@
+"""The training loop: one pass over the training set."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
+
+    from deepobs.protocols import Batch, TestProblem
+
+_STEPS_BETWEEN_REPORTS = 100
+"""Only this often does training wait for the device: to report, and to notice divergence."""
+
+
+class Trainer:
+    """Takes optimization steps on a problem and counts them.
+
+    The objective is the mean loss of a batch plus the regulariser.
+
+    Args:
+        problem: A problem that was set up.
+        optimizer: An optimizer of its model's parameters.
+        needs_closure: Whether the optimizer evaluates the objective itself.
+
+    Attributes:
+        steps: Steps taken so far.
+        gradient_evaluations: Gradients computed so far.
+    """
+
+    def __init__(
+        self, problem: TestProblem, optimizer: torch.optim.Optimizer, *, needs_closure: bool
+    ) -> None:
+        self.steps = 0
+        self.gradient_evaluations = 0
+        self._problem = problem
+        self._optimizer = optimizer
+        self._step = self._step_with_closure if needs_closure else self._plain_step
+        # A regulariser without a gradient is constant: adding it would only cost time.
+        self._is_regularized = problem.get_regularization_loss().requires_grad
+
+    def train_epoch(self, report: Callable[[int, float], None]) -> list[float]:
+        """Take one pass over the training set.
+
+        Args:
+            report: Called now and then with the number of steps so far and the latest objective.
+
+        Returns:
+            The objective before each step. It ends early, at or soon after the first value that is
+            not finite: the rest of the pass would be wasted.
+        """
+        self._problem.model.train()
+        batches = iter(self._problem.dataset.train_loader)
+        objectives: list[float] = []
+        while block := self._train_block(itertools.islice(batches, _STEPS_BETWEEN_REPORTS)):
+            self.steps += len(block)
+            objectives += block
+            report(self.steps, block[-1])
+            if not all(map(math.isfinite, block)):
+                break
+        return objectives
+
+    def _train_block(self, batches: Iterable[Batch]) -> list[float]:
+        objectives = [self._step(batch) for batch in batches]
+        return torch.stack(objectives).tolist() if objectives else []
+
+    def _plain_step(self, batch: Batch) -> Tensor:
+        self._optimizer.zero_grad()
+        objective = self._objective(batch)
+        objective.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self.gradient_evaluations += 1
+        return objective.detach()
+
+    def _step_with_closure(self, batch: Batch) -> Tensor:
+        objectives: list[Tensor] = []
+
+        def closure() -> Tensor:
+            self._optimizer.zero_grad()
+            objective = self._objective(batch)
+            objective.backward()  # type: ignore[no-untyped-call]
+            self.gradient_evaluations += 1
+            objectives.append(objective.detach())
+            return objective
+
+        self._optimizer.step(closure)  # type: ignore[arg-type]
+        return objectives[0]
+
+    def _objective(self, batch: Batch) -> Tensor:
+        loss, _ = self._problem.get_batch_loss_and_accuracy(batch, reduction="mean")
+        return loss + self._problem.get_regularization_loss() if self._is_regularized else loss
+
+
+class StepSchedule:
+    """A learning rate that changes at given epochs, relative to where it started.
+
+    Args:
+        optimizer: Whose learning rates to set.
+        epochs: Epochs after which the rates change, increasing.
+        factors: What the initial rates are multiplied by from then on.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, epochs: tuple[int, ...], factors: tuple[float, ...]
+    ) -> None:
+        self._groups = optimizer.param_groups
+        self._initial_rates = [group["lr"] for group in self._groups]
+        self._factor_from = dict(zip(epochs, factors, strict=True))
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the rates for the epoch that follows on `epoch` trained ones."""
+        factor = self._factor_from.get(epoch)
+        if factor is not None:
+            for group, initial_rate in zip(self._groups, self._initial_rates, strict=True):
+                group["lr"] = initial_rate * factor
