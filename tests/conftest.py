@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -26,3 +33,74 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deepobs import config
 
     monkeypatch.setattr(config, "_settings", config._Settings())
+
+
+class Mirror:
+    """A real HTTP server on this machine.
+
+    Attributes:
+        url: Its address, ending in a slash.
+        files: What it offers, by name.
+        stalled: Names of files of which it sends half and then waits until `resume` is set.
+        cut: Names of files of which it sends half and then hangs up.
+        requests: The names that were asked for.
+        half_sent: Set once half of a stalled file is out.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.stalled: set[str] = set()
+        self.cut: set[str] = set()
+        self.requests: list[str] = []
+        self.half_sent = threading.Event()
+        self.resume = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let go of whoever still waits, and stop."""
+        self.resume.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name = self.path.removeprefix("/")
+                mirror.requests.append(name)
+                if name not in mirror.files:
+                    self.send_error(404)
+                    return
+                content = mirror.files[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                half = len(content) // 2
+                with contextlib.suppress(ConnectionError):  # the client may be killed
+                    self.wfile.write(content[:half])
+                    if name in mirror.cut:
+                        return
+                    if name in mirror.stalled:
+                        self.wfile.flush()
+                        mirror.half_sent.set()
+                        mirror.resume.wait(60)
+                    self.wfile.write(content[half:])
+
+            def log_message(self, *_arguments: object) -> None:
+                """Keep quiet."""
+
+        return Handler
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """An HTTP server that files can be downloaded from."""
+    monkeypatch.setenv("no_proxy", "*")
+    server = Mirror()
+    yield server
+    server.close()

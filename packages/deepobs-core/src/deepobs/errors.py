@@ -56,6 +56,10 @@ class CorruptDataError(DataError, ValueError):
     """A file of a data set does not hold what it should."""
 
 
+class DownloadError(DataError):
+    """No mirror delivered a file as it should be."""
+
+
 class OutputError(DeepOBSError, OSError):
     """Results cannot be written or read back."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import torch
     from torch import Tensor, nn
 
     from deepobs.runs.record import RunRecord
@@ -55,6 +56,15 @@ class DataSet(Protocol):
     valid_loader: Loader | None
     test_loader: Loader
 
+    def __init__(
+        self,
+        batch_size: int,
+        *,
+        device: str | torch.device | None = None,
+        validation_size: int = 0,
+        drop_remainder: bool = True,
+    ) -> None: ...
+
 
 @runtime_checkable
 class TestProblem(Protocol):
@@ -69,6 +79,13 @@ class TestProblem(Protocol):
 
     model: nn.Module
     dataset: DataSet
+
+    def __init__(
+        self,
+        batch_size: int,
+        weight_decay: float | None = None,
+        device: str | torch.device | None = None,
+    ) -> None: ...
 
     def set_up(self) -> None:
         """Load the data and build the model, with torch's global generator as it stands."""
@@ -101,6 +118,12 @@ class TestProblem(Protocol):
 @runtime_checkable
 class Runner(Protocol):
     """Trains one optimizer on one test problem."""
+
+    def __init__(
+        self,
+        optimizer_class: type[torch.optim.Optimizer],
+        hyperparams: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
+    ) -> None: ...
 
     def run(self, testproblem: str | None = None, **arguments: Any) -> RunRecord:
         """Carry out one run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -29,12 +30,21 @@ _SPLIT_SEED = 42
 """Which training examples are held out or evaluated on never depends on the seed of a run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Splits:
-    """The examples as they are stored: the training and the test set."""
+    """The examples as they are stored, on the CPU: the training and the test set."""
 
     train: Examples
     test: Examples
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of types, shapes and values, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for tensor in (*self.train, *self.test):
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 class TensorDataSet(ABC):
@@ -48,13 +58,16 @@ class TensorDataSet(ABC):
         device: Where the tensors live; `None` for `config.get_default_device()`.
         validation_size: Number of training examples that `valid_loader` holds out.
         drop_remainder: Whether evaluation leaves out the last, smaller batch; training always does.
+        reshuffle: Whether every pass over the training set has a new order, or all have the same.
 
     Attributes:
         spec: The description it is registered with.
         train_eval_size: How many training examples the training loss is measured on.
+        has_fake_twin: Whether `make_fake` stands in on request; generated data are their own twin.
+        dtype: The floating-point type of what the loaders yield, `config.get_dtype()` at the start.
         is_fake: Whether the examples are synthetic stand-ins.
         fingerprint: SHA-256 of the stored examples, the same wherever the same data are used.
-        train_loader: The training examples, in a new order in every pass.
+        train_loader: The training examples in random order.
         train_eval_loader: A fixed part of the training examples.
         valid_loader: The examples held out, `None` where there are none.
         test_loader: The test examples, in the order of the file.
@@ -66,6 +79,7 @@ class TensorDataSet(ABC):
 
     spec: ClassVar[DatasetSpec]
     train_eval_size: ClassVar[int]
+    has_fake_twin: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -74,16 +88,17 @@ class TensorDataSet(ABC):
         device: str | torch.device | None = None,
         validation_size: int = 0,
         drop_remainder: bool = True,
+        reshuffle: bool = True,
     ) -> None:
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.device = config.resolve_device(device)
         fraction = config.get_fake_data_fraction()
         self.is_fake = fraction > 0 and self.has_fake_twin
         splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
-        self.fingerprint = _fingerprint(splits)
+        self.fingerprint = splits.fingerprint
         parts = self._parts(splits, checks.integer("validation_size", validation_size, least=0))
         self._check_batch_size(parts)
-        self._dtype = config.get_dtype()
+        self.dtype = config.get_dtype()
         on_device = {
             name: tuple(tensor.to(self.device) for tensor in examples)
             for name, examples in parts.items()
@@ -101,6 +116,7 @@ class TensorDataSet(ABC):
             on_device["train"],
             self.batch_size,
             generator=seeded_generator(),
+            reshuffle=reshuffle,
             transform=self.transform,
         )
         self.train_eval_loader = evaluation_loader(on_device["train_eval"])
@@ -137,9 +153,6 @@ class TensorDataSet(ABC):
             "test": self.test_loader,
         }
         return {name: len(loader.tensors[0]) for name, loader in loaders.items() if loader}
-
-    has_fake_twin: ClassVar[bool] = True
-    """Whether `make_fake` stands in on request; generated data sets are their own twin."""
 
     @classmethod
     @abstractmethod
@@ -188,14 +201,15 @@ class TensorDataSet(ABC):
     def transform(self, batch: Batch) -> Batch:
         """Make what a loader yields of what lies in memory: here, floats of the chosen type."""
         return tuple(
-            tensor.to(self._dtype) if tensor.is_floating_point() else tensor for tensor in batch
+            tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in batch
         )
 
     def _parts(self, splits: Splits, validation_size: int) -> dict[str, Examples]:
         """Divide the training examples: held out, evaluated on, and the rest."""
         total = len(splits.train[0])
         checks.integer("validation_size", validation_size, least=0, most=total - 1)
-        shuffled = np.random.RandomState(_SPLIT_SEED).permutation(total)  # noqa: NPY002 # a stream NumPy keeps
+        # NumPy promises to keep this stream, so that later versions hold out the same examples.
+        shuffled = np.random.RandomState(_SPLIT_SEED).permutation(total)
         held_out, kept = shuffled[:validation_size], shuffled[validation_size:]
         evaluated = kept[max(len(kept) - self.train_eval_size, 0) :]
         return {
@@ -221,11 +235,3 @@ def _rows(examples: Examples, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) 
         return examples
     index = torch.from_numpy(np.sort(rows))
     return tuple(tensor.index_select(0, index) for tensor in examples)
-
-
-def _fingerprint(splits: Splits) -> str:
-    digest = hashlib.sha256()
-    for tensor in (*splits.train, *splits.test):
-        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()

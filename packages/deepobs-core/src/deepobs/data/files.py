@@ -1,4 +1,4 @@
-"""What is known about the files of a data set, and how they get into the data directory."""
+"""Where the files of a data set are, and whether they are there."""
 
 from __future__ import annotations
 
@@ -15,10 +15,64 @@ class DataStatus:
 
     Attributes:
         state: `ready`; `embedded` in a package or generated, so always there; or `missing`.
-        detail: Where it is or what is missing, in a line.
+        detail: What is there or what is missing, in a line.
         path: The directory it was found in or would be put into, `None` where it has none.
     """
 
     state: Literal["ready", "embedded", "missing"]
     detail: str
     path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The files of a data set and the places where they may be.
+
+    Attributes:
+        file_names: Their names.
+        directories: Where to look, below the data directory, in this order. One of them has all of
+            the files; a download goes into the first.
+        suffixes: What may follow a name, such as ".gz", in the order of looking.
+    """
+
+    file_names: tuple[str, ...]
+    directories: tuple[str, ...]
+    suffixes: tuple[str, ...] = ("",)
+
+    def places(self, data_dir: Path) -> list[Path]:
+        """The directories where the files may be."""
+        return [data_dir / directory for directory in self.directories]
+
+    def find(self, data_dir: Path) -> dict[str, Path] | None:
+        """The files of the first directory that has all of them, by name; or `None`."""
+        for place in self.places(data_dir):
+            found = self._found(place)
+            if len(found) == len(self.file_names):
+                return found
+        return None
+
+    def lacking(self, data_dir: Path) -> str:
+        """Which files each directory lacks, in a line."""
+        shortages = []
+        for place in self.places(data_dir):
+            found = self._found(place)
+            absent = ", ".join(name for name in self.file_names if name not in found)
+            shortages.append(f"{place} has {f'no {absent}' if found else 'none of them'}")
+        return "; ".join(shortages)
+
+    def _found(self, place: Path) -> dict[str, Path]:
+        found = {}
+        for name in self.file_names:
+            candidates = (place / f"{name}{suffix}" for suffix in self.suffixes)
+            path = next(filter(_is_file, candidates), None)
+            if path is not None:
+                found[name] = path
+        return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file that this user can see."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False

@@ -13,6 +13,8 @@ from deepobs.data.files import DataStatus
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 class _GeneratedDataSet(TensorDataSet):
     """A data set that is the same wherever it is computed."""
@@ -54,7 +56,7 @@ class Quadratic(_GeneratedDataSet):
         del data_dir
 
         def draw(seed: int) -> torch.Tensor:
-            sample = np.random.RandomState(seed).normal(0.0, 0.6, (1000, 100))  # noqa: NPY002
+            sample = np.random.RandomState(seed).normal(0.0, 0.6, (1000, 100))
             return torch.from_numpy(sample.astype(np.float32))
 
         return Splits(train=(draw(42),), test=(draw(43),))
@@ -72,7 +74,11 @@ class TwoD(_GeneratedDataSet):
     def load(cls, data_dir: Path) -> Splits:
         """Compute the examples; `data_dir` is not used."""
         del data_dir
-        random = np.random.RandomState(42)  # noqa: NPY002
-        x = torch.from_numpy(random.normal(0.0, 1.0, 10000).astype(np.float32))
-        y = torch.from_numpy(random.normal(0.0, 1.0, 10000).astype(np.float32))
-        return Splits(train=(x, y), test=(torch.zeros(10000), torch.zeros(10000)))
+        random = np.random.RandomState(42)
+        x, y = (random.normal(0.0, 1.0, 10000) for _ in range(2))
+        zeros = np.zeros(10000)
+
+        def tensor(numbers: NDArray[np.float64]) -> torch.Tensor:
+            return torch.from_numpy(numbers.astype(np.float32))
+
+        return Splits(train=(tensor(x), tensor(y)), test=(tensor(zeros), tensor(zeros)))

@@ -1,6 +1,8 @@
 """How installed packages find each other: specifications, hooks and the registry."""
 
+from deepobs.plugins.catalog import Offer
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
+from deepobs.plugins.installed import Plugin
 from deepobs.plugins.registry import Registry, registry
 from deepobs.plugins.specs import (
     CommandSpec,
@@ -18,8 +20,10 @@ __all__ = [
     "CommandSpec",
     "DatasetSpec",
     "ExecutorSpec",
+    "Offer",
     "OptimizerSpec",
     "PlotSpec",
+    "Plugin",
     "ProblemSpec",
     "Registry",
     "RunnerSpec",

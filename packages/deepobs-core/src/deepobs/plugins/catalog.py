@@ -13,6 +13,7 @@ from deepobs.errors import (
     closest,
     sentences,
 )
+from deepobs.plugins.installed import normalized
 from deepobs.plugins.specs import Spec, TargetSpec
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class Catalog(Generic[SpecT]):
         """Take in an offer; a second one of the same name makes the bare name ambiguous."""
         self._offers.setdefault(offer.spec.name, []).append(offer)
 
+    def has(self, offer: Offer[SpecT]) -> bool:
+        """Whether the same distribution offers something of the same name already."""
+        known = self._offers.get(offer.spec.name, [])
+        return offer.qualified_name in [each.qualified_name for each in known]
+
     def names(self) -> list[str]:
         """The names on offer, sorted."""
         return sorted(self._offers)
@@ -77,7 +83,7 @@ class Catalog(Generic[SpecT]):
         matches = [
             offer
             for offer in self._offers.get(bare_name, [])
-            if distribution in ("", offer.distribution)
+            if not distribution or normalized(distribution) == normalized(offer.distribution)
         ]
         if not matches:
             raise UnknownNameError(self._unknown(name))
@@ -109,14 +115,26 @@ class Catalog(Generic[SpecT]):
             ComponentLoadError: Importing it failed.
         """
         offer = self.offer(name)
-        if offer.qualified_name not in self._loaded:
-            owner = f"The {self.kind} {offer.spec.name!r} of {offer.distribution} {offer.version}"
-            if not isinstance(offer.spec, TargetSpec):
-                raise ComponentLoadError(f"{owner} has nothing to import.")
-            target = import_target(offer.spec.target, owner)
-            bind = getattr(target, "bind", None)
-            self._loaded[offer.qualified_name] = bind(offer.spec) if bind else target
-        return self._loaded[offer.qualified_name]
+        key = offer.qualified_name
+        if key not in self._loaded:
+            # Of two threads that come this far the first decides, so that both get one class.
+            self._loaded.setdefault(key, self._import(offer))
+        return self._loaded[key]
+
+    def _import(self, offer: Offer[SpecT]) -> Any:
+        owner = f"The {self.kind} {offer.spec.name!r} of {offer.distribution} {offer.version}"
+        if not isinstance(offer.spec, TargetSpec):
+            raise ComponentLoadError(f"{owner} has nothing to import.")
+        target = import_target(offer.spec.target, owner)
+        if not hasattr(target, "bind"):
+            return target
+        try:
+            return target.bind(offer.spec)
+        except Exception as error:  # an AttributeError must not look like a missing name
+            raise ComponentLoadError(
+                f"{owner} cannot be made from {offer.spec.target!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def _unknown(self, name: str) -> str:
         return sentences(
@@ -139,7 +157,8 @@ def import_target(target: str, owner: str) -> Any:
         value = importlib.import_module(module_name)
         for attribute in attributes.split("."):
             value = getattr(value, attribute)
-    except Exception as error:  # whatever a stranger's module raises while it is imported
+    # A stranger's module may raise anything, or call sys.exit, when it is imported.
+    except (Exception, SystemExit) as error:
         raise ComponentLoadError(
             f"{owner} cannot be imported from {target!r}: {type(error).__name__}: {error}"
         ) from error

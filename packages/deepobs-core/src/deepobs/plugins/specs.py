@@ -6,10 +6,12 @@ neither torch nor the plugin's own code is imported before somebody uses it.
 
 from __future__ import annotations
 
+import keyword
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from deepobs.errors import SpecError
 
@@ -28,19 +30,20 @@ class Spec:
 
     name: str
     summary: str
+    _name_rule: ClassVar[str] = "a public Python identifier such as 'mnist_mlp'"
 
     def __post_init__(self) -> None:
         """Refuse a description that could not be used later."""
         if not isinstance(self.name, str) or not self._is_name(self.name):
             raise SpecError(
-                f"{type(self).__name__} has name {self.name!r}. A name is a Python identifier, "
-                "such as 'mnist_mlp'."
+                f"{type(self).__name__} has name {self.name!r}. A name must be {self._name_rule}."
             )
-        self._require("summary", isinstance(self.summary, str), "a line of text")
+        is_line = isinstance(self.summary, str) and len(self.summary.splitlines()) <= 1
+        self._require("summary", is_line, "a line of text")
 
     @staticmethod
     def _is_name(name: str) -> bool:
-        return name.isidentifier()
+        return name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
 
     def _require(self, attribute: str, fulfilled: bool, allowed: str) -> None:
         if not fulfilled:
@@ -48,6 +51,14 @@ class Spec:
                 f"{type(self).__name__} {self.name!r} has {attribute} "
                 f"{getattr(self, attribute)!r}. It must be {allowed}."
             )
+
+    def _words(self, attribute: str) -> tuple[str, ...]:
+        """The strings of a collection; a bare string is a slip, no collection of letters."""
+        value = getattr(self, attribute)
+        is_collection = isinstance(value, Iterable) and not isinstance(value, str)
+        words = tuple(value) if is_collection else (None,)
+        self._require(attribute, all(isinstance(word, str) for word in words), "several strings")
+        return words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +111,12 @@ class ProblemSpec(TargetSpec):
         self._require("dataset", isinstance(self.dataset, str) and bool(self.dataset), "a name")
         self._require("batch_size", _is_integer(self.batch_size, 1), "an integer of 1 or more")
         self._require("epochs", _is_integer(self.epochs, 0), "an integer of 0 or more")
-        no_decay = self.weight_decay is None
-        self._require("weight_decay", no_decay or _is_number(self.weight_decay), "None or >= 0")
+        self._require("weight_decay", _is_none_or_number(self.weight_decay, 0), "None or >= 0")
         self._require("metric", self.metric in ("accuracy", "loss"), "'accuracy' or 'loss'")
+        target = self.target_performance
+        self._require("target_performance", _is_none_or_number(target), "None or a finite number")
         self._require("options", isinstance(self.options, Mapping), "a mapping")
-        object.__setattr__(self, "tags", frozenset(self.tags))
+        object.__setattr__(self, "tags", frozenset(self._words("tags")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +179,8 @@ class SuiteSpec(Spec):
     def __post_init__(self) -> None:
         """Refuse an empty suite."""
         Spec.__post_init__(self)
-        names = not isinstance(self.problems, str) and tuple(self.problems)
-        self._require("problems", bool(names), "a tuple of names of test problems")
-        object.__setattr__(self, "problems", names)
+        object.__setattr__(self, "problems", self._words("problems"))
+        self._require("problems", bool(self.problems), "the names of one test problem or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +202,8 @@ class PlotSpec(TargetSpec):
 class CommandSpec(TargetSpec):
     """A sub-command of `deepobs`, a `click.Command` that is imported when it is called."""
 
+    _name_rule: ClassVar[str] = "of lower-case letters, digits and hyphens, such as 'analyze'"
+
     @staticmethod
     def _is_name(name: str) -> bool:
         return _COMMAND_NAME.match(name) is not None
@@ -200,6 +213,9 @@ def _is_integer(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _is_number(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and float(value) >= 0  # type: ignore[arg-type]
+def _is_none_or_number(value: object, least: float = -math.inf) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) and value >= least

@@ -3,48 +3,73 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
+
+Initializer: TypeAlias = Callable[[Tensor], Tensor]
+"""Fills a tensor in place, with random numbers from torch's global generator."""
+
+_CUT = 2.0
+"""Where a truncated normal distribution ends, in standard deviations before it is cut."""
 
 TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
 """Standard deviation of a standard normal variable after cutting it at -2 and 2."""
 
 
+@torch.no_grad()
 def truncated_normal_(tensor: Tensor, standard_deviation: float) -> Tensor:
     """Fill with a normal distribution cut at two standard deviations.
 
-    torch's own function cuts at the absolute values -2 and 2 unless told otherwise.
+    torch's own function cuts at the absolute values -2 and 2 unless told otherwise, and draws a
+    number of random numbers that depends on the release and on chance; this one draws one each.
 
     Args:
         tensor: What to fill, in place.
         standard_deviation: That of the distribution before it is cut; afterwards it is smaller by
             the factor 0.8796.
     """
-    bound = 2 * standard_deviation
-    return nn.init.trunc_normal_(tensor, std=standard_deviation, a=-bound, b=bound)
+    probability = math.erf(_CUT / math.sqrt(2))
+    bound = _CUT * standard_deviation
+    tensor.uniform_(-probability, probability).erfinv_().mul_(math.sqrt(2) * standard_deviation)
+    return tensor.clamp_(-bound, bound)
 
 
-def glorot_normal_(tensor: Tensor, fan_in: int, fan_out: int) -> Tensor:
-    """Fill with a truncated normal distribution whose variance is 2 / (fan_in + fan_out).
+def glorot_normal_(tensor: Tensor, fan_sum: int | None = None) -> Tensor:
+    """Fill with a truncated normal distribution whose variance is 2 / (fan in + fan out).
 
-    Unlike `xavier_normal_` no value is farther from 0 than 2.27 standard deviations.
+    Unlike with `xavier_normal_` no value is farther from 0 than 2.27 standard deviations.
 
     Args:
         tensor: What to fill, in place.
-        fan_in: Number of inputs that one output depends on.
-        fan_out: Number of outputs that one input acts on.
+        fan_sum: Fan in plus fan out; `None` for those of the tensor's own shape.
     """
-    wanted = math.sqrt(2 / (fan_in + fan_out))
+    wanted = math.sqrt(2 / (fan_sum or glorot_fan_sum(tensor)))
     return truncated_normal_(tensor, wanted / TRUNCATED_STANDARD_DEVIATION)
 
 
-def glorot_uniform_(tensor: Tensor, fan_in: int, fan_out: int) -> Tensor:
-    """Fill with the uniform distribution on +-sqrt(6 / (fan_in + fan_out)).
+@torch.no_grad()
+def glorot_uniform_(tensor: Tensor, fan_sum: int | None = None) -> Tensor:
+    """Fill with the uniform distribution on +-sqrt(6 / (fan in + fan out)).
 
     Args:
         tensor: What to fill, in place.
-        fan_in: Number of inputs that one output depends on.
-        fan_out: Number of outputs that one input acts on.
+        fan_sum: Fan in plus fan out; `None` for those of the tensor's own shape.
     """
-    bound = math.sqrt(6 / (fan_in + fan_out))
-    return nn.init.uniform_(tensor, -bound, bound)
+    bound = math.sqrt(6 / (fan_sum or glorot_fan_sum(tensor)))
+    return tensor.uniform_(-bound, bound)
+
+
+def glorot_fan_sum(tensor: Tensor) -> int:
+    """Fan in plus fan out of a kernel as TensorFlow counts them.
+
+    Args:
+        tensor: A dense kernel (2 axes), a convolution or transposed convolution (3 or more axes),
+            both in torch's layout; or a vector, whose length counts twice.
+    """
+    if tensor.ndim == 1:
+        return 2 * len(tensor)
+    receptive_field = math.prod(tensor.shape[2:])
+    return receptive_field * (tensor.shape[0] + tensor.shape[1])

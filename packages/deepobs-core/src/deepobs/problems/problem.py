@@ -32,6 +32,8 @@ class Problem(ABC):
         device: Where data and model live; `None` for `config.get_default_device()`.
         validation_size: Number of training examples held out as `dataset.valid_loader`.
         drop_remainder: Whether evaluation leaves out the last, smaller batch, as the original does.
+        reshuffle: Whether every epoch has a new order of the training data. With `False`, all have
+            that of the first: this is how the published curves came about.
 
     Attributes:
         spec: The description it is registered with.
@@ -54,12 +56,14 @@ class Problem(ABC):
         *,
         validation_size: int = 0,
         drop_remainder: bool = True,
+        reshuffle: bool = True,
     ) -> None:
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.weight_decay = self._checked_weight_decay(weight_decay)
         self.device = config.resolve_device(device)
         self.validation_size = checks.integer("validation_size", validation_size, least=0)
         self.drop_remainder = drop_remainder
+        self.reshuffle = reshuffle
 
     @classmethod
     def bind(cls, spec: ProblemSpec) -> type[Self]:
@@ -107,6 +111,7 @@ class Problem(ABC):
             device=self.device,
             validation_size=self.validation_size,
             drop_remainder=self.drop_remainder,
+            reshuffle=self.reshuffle,
         )
         return dataset
 
@@ -151,7 +156,7 @@ class Problem(ABC):
             return losses_B.sum(), accuracy
         return losses_B, accuracy
 
-    def regularized_parameters(self) -> list[nn.Parameter]:
+    def regularized_parameters(self) -> list[Tensor]:
         """The tensors that the regulariser covers: every kernel, but no bias or normalisation."""
         return [
             module.weight for module in self.model.modules() if isinstance(module, _KERNEL_LAYERS)
@@ -159,10 +164,10 @@ class Problem(ABC):
 
     def get_regularization_loss(self) -> Tensor:
         """The regulariser `0.5 * weight_decay * sum(w^2)`, a scalar: 0 without weight decay."""
-        if not self.weight_decay:
+        kernels = self.regularized_parameters() if self.weight_decay else []
+        if not kernels:
             return torch.zeros((), device=self.device, dtype=config.get_dtype())
-        squares = [parameter.square().sum() for parameter in self.regularized_parameters()]
-        return 0.5 * self.weight_decay * torch.stack(squares).sum()
+        return 0.5 * self.weight_decay * torch.stack([w.square().sum() for w in kernels]).sum()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters split in two groups, for optimizers that take their own `weight_decay`.

@@ -60,7 +60,7 @@ def deep_hessian() -> NDArray[np.float64]:
     The original draws it from a generator that all instances in a process share, so that only the
     first has this Hessian. Here every instance has it.
     """
-    random = np.random.RandomState(42)  # noqa: NPY002
+    random = np.random.RandomState(42)
     eigenvalues = np.concatenate(
         (random.uniform(0.0, 1.0, 90), random.uniform(30.0, 60.0, _DIMENSIONS - 90))
     )

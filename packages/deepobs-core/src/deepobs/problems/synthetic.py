@@ -8,13 +8,13 @@ from deepobs.errors import ArgumentError
 from deepobs.problems.problem import Problem
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
 
 class SyntheticProblem(Problem):
     """A problem whose parameters are the point itself: there are no kernels to regularise."""
 
-    def regularized_parameters(self) -> list[nn.Parameter]:
+    def regularized_parameters(self) -> list[Tensor]:
         """None: the position of the minimum must not move."""
         return []
 

@@ -110,6 +110,8 @@ def _set_up_problem(specification: RunSpecification) -> TestProblem:
         options["validation_size"] = specification.validation_size
     if specification.full_evaluation:
         options["drop_remainder"] = False
+    if not specification.reshuffle:
+        options["reshuffle"] = False
     problem: TestProblem = registry().problems.load(specification.testproblem)(
         specification.batch_size, specification.weight_decay, specification.device, **options
     )
@@ -182,5 +184,11 @@ def _distributions(specification: RunSpecification, dataset: str) -> set[str]:
 
 
 def _training_params(specification: RunSpecification) -> dict[str, Any]:
-    names = ("lr_sched_epochs", "lr_sched_factors", "validation_size", "train_log_interval")
-    return specification.model_dump(mode="json", include=set(names))
+    names = {
+        "lr_sched_epochs",
+        "lr_sched_factors",
+        "validation_size",
+        "reshuffle",
+        "train_log_interval",
+    }
+    return specification.model_dump(mode="json", include=names)

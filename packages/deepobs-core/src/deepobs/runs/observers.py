@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs.plugins import registry
+from deepobs.runs.evaluation import undisturbed_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,17 +72,21 @@ class Observers(RunObserver):
 
 
 class PluginObservers(RunObserver):
-    """Passes the events on to the observers that plugins offer."""
+    """Passes the events on to the observers that plugins offer.
+
+    A run gives the same numbers whether it is observed or not: random numbers that an observer
+    draws from torch's generators are not missing afterwards.
+    """
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Call `deepobs_run_started`."""
         del steps_per_epoch
         self._specification = specification
-        registry().notify("deepobs_run_started", specification=specification)
+        _notify("deepobs_run_started", specification=specification)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Call `deepobs_epoch_ended`."""
-        registry().notify(
+        _notify(
             "deepobs_epoch_ended",
             specification=self._specification,
             epoch=epoch,
@@ -90,4 +95,9 @@ class PluginObservers(RunObserver):
 
     def run_ended(self, record: RunRecord) -> None:
         """Call `deepobs_run_ended`."""
-        registry().notify("deepobs_run_ended", record=record)
+        _notify("deepobs_run_ended", record=record)
+
+
+def _notify(hook: str, **arguments: object) -> None:
+    with undisturbed_random_state():
+        registry().notify(hook, **arguments)

@@ -70,6 +70,7 @@ class StandardRunner:
         train_log_interval: int | None = None,
         full_evaluation: bool = False,
         bare_losses: bool = False,
+        reshuffle: bool = True,
         no_logs: bool = False,
         rerun: bool = False,
         **hyperparameters: Any,
@@ -93,6 +94,7 @@ class StandardRunner:
             train_log_interval: Steps from one recorded minibatch loss to the next, 10 if left out.
             full_evaluation: Include the last, smaller batch of a split in evaluation.
             bare_losses: Leave the regulariser out of reported losses.
+            reshuffle: Draw a new order of the training data for every epoch.
             no_logs: Write no result file.
             rerun: Do it again even where its result is there.
             hyperparameters: Values by name; those with a default may be left out.
@@ -117,7 +119,11 @@ class StandardRunner:
             **hyperparameters,
         }
         given = {name: value for name, value in arguments.items() if value is not None}
-        flags = {"full_evaluation": full_evaluation, "bare_losses": bare_losses}
+        flags = {
+            "full_evaluation": full_evaluation,
+            "bare_losses": bare_losses,
+            "reshuffle": reshuffle,
+        }
         if testproblem is not None:
             return self._run(given, flags, no_logs=no_logs, rerun=rerun)
         given |= arguments_from_command_line(

@@ -44,6 +44,7 @@ class RunSpecification(BaseModel):
         validation_size: Number of training examples held out for validation.
         full_evaluation: Whether evaluation includes the last, smaller batch of a split.
         bare_losses: Whether reported losses leave out the regulariser.
+        reshuffle: Whether every epoch has a new order of the training data.
         fake_data_fraction: Size of synthetic data sets, 0 for real data.
         dtype: Floating-point type of data and model.
         device: Where the run takes place; not part of its identity.
@@ -66,6 +67,7 @@ class RunSpecification(BaseModel):
     validation_size: int = 0
     full_evaluation: bool = False
     bare_losses: bool = False
+    reshuffle: bool = True
     fake_data_fraction: float = 0.0
     dtype: str = "float32"
     device: str = "cpu"
@@ -98,6 +100,7 @@ def specify(
     validation_size: int = 0,
     full_evaluation: bool = False,
     bare_losses: bool = False,
+    reshuffle: bool = True,
     device: str | torch.device | None = None,
     train_log_interval: int = 10,
 ) -> RunSpecification:
@@ -116,6 +119,8 @@ def specify(
         validation_size: Number of training examples held out for validation.
         full_evaluation: Include the last, smaller batch of a split in evaluation.
         bare_losses: Leave the regulariser out of reported losses.
+        reshuffle: Draw a new order of the training data for every epoch. With `False`, all epochs
+            have that of the first, as in the runs that were published with the paper.
         device: Where to run; `None` for `config.get_default_device()`.
         train_log_interval: Steps from one recorded minibatch loss to the next.
 
@@ -147,6 +152,7 @@ def specify(
         validation_size=checks.integer("validation_size", validation_size, least=0),
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
+        reshuffle=bool(reshuffle),
         fake_data_fraction=config.get_fake_data_fraction(),
         dtype=str(config.get_dtype()).removeprefix("torch."),
         device=str(config.resolve_device(device)),
@@ -209,6 +215,8 @@ def _command(specification: RunSpecification) -> list[str]:
         words.append("--full-evaluation")
     if specification.bare_losses:
         words.append("--bare-losses")
+    if not specification.reshuffle:
+        words.append("--same-order")
     if specification.fake_data_fraction:
         words += ["--fake-data", str(specification.fake_data_fraction)]
     return words

@@ -53,6 +53,8 @@ def setting_name(specification: RunSpecification) -> str:
     for name in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
         if getattr(specification, name):
             parts[name] = getattr(specification, name)
+    if not specification.reshuffle:
+        parts["reshuffle"] = False
     if specification.dtype != "float32":
         parts["dtype"] = specification.dtype
     exact = "__".join(f"{name}__{_written(value)}" for name, value in parts.items())
@@ -88,10 +90,12 @@ def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRe
         specification: The run.
 
     Returns:
-        Its file and its record, or `None`. Files that are broken or of another run do not count.
+        Its file and its record, the latest if it was done again, or `None`. Files that are broken
+        or of another run do not count.
     """
     directory = setting_directory(output_dir, specification)
-    for path in sorted(directory.glob(f"random_seed__{specification.random_seed}__*.json")):
+    name = f"random_seed__{specification.random_seed}__*.json"
+    for path in sorted(directory.glob(name), reverse=True):
         with contextlib.suppress(ValidationError, OSError):
             record = read(path)
             if record.run_id == specification.run_id:

@@ -1,0 +1,109 @@
+"""All that is done with the repository: `nox` runs every test, `nox -l` lists the rest.
+
+Every environment is built by uv, which links torch from its cache: the first costs a download, each
+further one seconds. What is tested are the built wheels, as users get them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "typing", "tests", "integration", "quickstart"]
+
+SIBLINGS = {  # package -> other packages of this repository that it depends on
+    "deepobs-core": [],
+    "deepobs-vision": ["deepobs-core"],
+}
+NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
+DIST = Path("dist")
+CONSTRAINTS = ("-c", "constraints.txt")
+
+
+def install_wheels(session: nox.Session, packages: list[str], *further: str) -> None:
+    """Install built wheels of ours, with what they declare to need, and further requirements."""
+    arguments = []
+    for package in packages:
+        (wheel,) = DIST.glob(f"{package.replace('-', '_')}-*.whl")
+        # An environment that is used again would keep the old code of an unchanged version.
+        arguments += [f"--reinstall-package={package}", str(wheel)]
+    session.install(*CONSTRAINTS, *arguments, *further)
+
+
+def test_package(session: nox.Session, package: str) -> None:
+    """Run the tests of one package in an environment that holds no other package of ours."""
+    install_wheels(session, [*SIBLINGS[package], package], "pytest")
+    session.run("pytest", f"tests/{package.removeprefix('deepobs-')}", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist of every package, and the wheel from it."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.install("uv")
+    for package in SIBLINGS:
+        session.run("uv", "build", "--quiet", f"packages/{package}", "--out-dir", str(DIST))
+
+
+@nox.session(requires=["build"])
+@nox.parametrize("package", [nox.param(package, id=package) for package in SIBLINGS])
+def tests(session: nox.Session, package: str) -> None:
+    """Test the built wheel of one package, with nothing installed but what it declares."""
+    test_package(session, package)
+
+
+@nox.session(requires=["build"], python=NEWER_PYTHONS, default=False, download_python="never")
+@nox.parametrize("package", [nox.param(package, id=package) for package in SIBLINGS])
+def newer_python(session: nox.Session, package: str) -> None:
+    """The same on newer Pythons; skipped where there is none."""
+    test_package(session, package)
+
+
+@nox.session(requires=["build"])
+def integration(session: nox.Session) -> None:
+    """Test all wheels together: discovery, the command line, the README's code."""
+    install_wheels(session, list(SIBLINGS), "pytest", "mypy", "ruff")
+    session.run("pytest", "tests/integration", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def quickstart(session: nox.Session) -> None:
+    """Benchmark three optimizers on embedded data and show a table."""
+    install_wheels(session, list(SIBLINGS))
+    session.run("python", "examples/quickstart.py", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install(*CONSTRAINTS, "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types of all packages."""
+    editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
+    session.install(*CONSTRAINTS, *editable, "mypy")
+    session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS))
+
+
+@nox.session(requires=["build"], default=False)
+def benchmarks(session: nox.Session) -> None:
+    """Time training steps against hand-written loops (minutes)."""
+    install_wheels(session, list(SIBLINGS))
+    session.run("python", "benchmarks/step_overhead.py", *session.posargs)
+
+
+@nox.session(requires=["build"], default=False)
+def reproduction(session: nox.Session) -> None:
+    """Train on real data and compare with the published curves (a quarter of an hour)."""
+    install_wheels(session, list(SIBLINGS), "pytest")
+    session.run("pytest", "-m", "slow", "tests/reproduction", *session.posargs)

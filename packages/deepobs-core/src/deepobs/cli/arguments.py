@@ -1,0 +1,47 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from deepobs.errors import closest, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON for other programs.")
+
+
+def require_known(value: str, known: Iterable[str], what: str, context: click.Context) -> None:
+    """Refuse a name that is not there.
+
+    Args:
+        value: What the user wrote.
+        known: The names that exist.
+        what: What they are names of, in the singular.
+        context: The command that was called.
+
+    Raises:
+        UsageError: It is not one of the names; the message has those that are similar, and all.
+    """
+    names = list(known)
+    if value not in names:
+        every = f"There are: {', '.join(names)}." if names else "There are none."
+        message = sentences(f"There is no {what} {value!r}.", closest(value, names), every)
+        raise click.UsageError(message, context)
+
+
+def completing(
+    names: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Complete an argument in the shell.
+
+    Args:
+        names: Called when the names are needed.
+    """
+    return lambda _context, _parameter, incomplete: [
+        name for name in names() if name.startswith(incomplete)
+    ]

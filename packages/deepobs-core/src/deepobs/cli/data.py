@@ -1,0 +1,180 @@
+"""`deepobs data`: check for, download and verify data sets."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs import config
+from deepobs.cli import screen
+from deepobs.cli.arguments import as_json, completing, require_known
+from deepobs.cli.groups import Group, show_help_without_command
+from deepobs.cli.offers import by_usable_name, offers_called
+from deepobs.cli.tables import Column
+from deepobs.errors import DeepOBSError
+from deepobs.plugins import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from deepobs.data.files import DataStatus
+
+    Command = Callable[..., Any]
+
+FAILED = "failed"
+_TAKES_TIME = {"prepare": "Preparing", "verify": "Verifying"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one data set.
+
+    Attributes:
+        name: The data set.
+        state: That of its `DataStatus`, or `failed`.
+        detail: Where it is, what is missing or why it failed.
+        path: The directory it is or would be in, `None` where it has none.
+    """
+
+    name: str
+    state: str
+    detail: str
+    path: Path | None = None
+
+
+def carry_out(action: str, name: str, data_dir: Path) -> Outcome:
+    """Call a class method of a data set, whatever it raises.
+
+    Args:
+        action: "status", "prepare" or "verify".
+        name: A name of the registry.
+        data_dir: Where data sets are kept.
+    """
+    try:
+        status: DataStatus = getattr(registry().datasets.load(name), action)(data_dir)
+    except DeepOBSError as error:
+        return Outcome(name, FAILED, str(error))
+    except Exception as error:  # a full disk, or whatever a stranger's data set raises
+        return Outcome(name, FAILED, f"{type(error).__name__}: {error}")
+    return Outcome(name, status.state, status.detail, status.path)
+
+
+@click.group("data", cls=Group, invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Check for, download and verify data sets.
+
+    They are kept in the user's cache, or where DEEPOBS_DATA_DIR says.
+    """
+    show_help_without_command(context)
+
+
+def _known() -> Iterable[str]:
+    return by_usable_name(registry().datasets)
+
+
+def _checked(context: click.Context, parameter: click.Parameter, names: Any) -> tuple[str, ...]:
+    """Refuse the names of data sets that are not there."""
+    del parameter
+    for name in names:
+        if not offers_called(name, registry().datasets):
+            require_known(name, _known(), "data set", context)
+    return tuple(dict.fromkeys(names))
+
+
+def _takes_names(function: Command) -> Command:
+    """Give a command the arguments that all of this group take."""
+    for parameter in (
+        as_json,
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Where data sets are kept; by default in the user's cache.",
+        ),
+        click.argument("names", nargs=-1, callback=_checked, shell_complete=completing(_known)),
+        click.pass_context,
+    ):
+        function = parameter(function)
+    return function
+
+
+@command.command("status")
+@_takes_names
+def status(
+    context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
+) -> None:
+    """Show which data sets are there.
+
+    NAMES are data sets as in `deepobs list datasets`; without any, all are shown.
+    """
+    _carry_out_all(context, "status", names or tuple(_known()), data_dir, as_json=as_json)
+
+
+@command.command("prepare")
+@_takes_names
+@click.option("--all", "is_for_all", is_flag=True, help="Prepare every data set there is.")
+def prepare(
+    context: click.Context,
+    names: tuple[str, ...],
+    data_dir: Path | None,
+    as_json: bool,
+    is_for_all: bool,
+) -> None:
+    """Download data sets that are missing, and check them.
+
+    NAMES are data sets as in `deepobs list datasets`.
+    """
+    if bool(names) == is_for_all:
+        raise click.UsageError("Give the names of data sets, or --all for every one.", context)
+    _carry_out_all(context, "prepare", names or tuple(_known()), data_dir, as_json=as_json)
+
+
+@command.command("verify")
+@_takes_names
+def verify(
+    context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
+) -> None:
+    """Read data sets whole and compare them with their checksums.
+
+    NAMES are data sets as in `deepobs list datasets`; without any, all that are there are
+    verified.
+    """
+    directory = data_dir or config.get_data_dir()
+    chosen = names or tuple(
+        name for name in _known() if carry_out("status", name, directory).state != "missing"
+    )
+    _carry_out_all(context, "verify", chosen, directory, as_json=as_json)
+
+
+def _carry_out_all(
+    context: click.Context,
+    action: str,
+    names: tuple[str, ...],
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Do it for each data set, show what became of all, and exit with 1 if one failed."""
+    directory = data_dir or config.get_data_dir()
+    outcomes = []
+    for name in names:
+        if action in _TAKES_TIME and sys.stderr.isatty():
+            click.echo(f"{_TAKES_TIME[action]} {name} ...", err=True)
+        outcomes.append(carry_out(action, name, directory))
+    if as_json:
+        screen.show_json([asdict(outcome) for outcome in outcomes])
+    else:
+        screen.show_text(f"Data directory: {directory}")
+        screen.show_table(
+            [Column("NAME"), Column("STATE"), Column("DETAIL")],
+            [[outcome.name, outcome.state, outcome.detail] for outcome in outcomes],
+        )
+    failed = [outcome.name for outcome in outcomes if outcome.state == FAILED]
+    if failed:
+        screen.show_message("Error", f"{action} failed for {', '.join(failed)}.")
+        context.exit(1)

@@ -1,0 +1,127 @@
+"""`deepobs list`: what there is to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs.cli import plugins, screen
+from deepobs.cli.arguments import as_json, completing, require_known
+from deepobs.cli.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
+from deepobs.cli.tables import Column
+from deepobs.plugins import registry
+
+if TYPE_CHECKING:
+    from deepobs.plugins.catalog import Offer
+
+_PLUGINS = "plugins"
+_TAGGED = "problems"
+_NAMES = [*KINDS, _PLUGINS]
+
+
+@click.command("list")
+@click.argument("kind", required=False, shell_complete=completing(lambda: _NAMES))
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Only test problems with this tag; repeatable.",
+)
+@as_json
+@click.pass_context
+def command(context: click.Context, kind: str | None, tags: tuple[str, ...], as_json: bool) -> None:
+    """Show what is installed: problems, optimizers, data sets and more.
+
+    KIND is one of problems, datasets, optimizers, suites, runners, executors, plots, commands
+    and plugins. Without it, everything is listed in brief.
+    """
+    if kind is not None:
+        require_known(kind, _NAMES, "kind", context)
+    if tags:
+        kind = _checked_tags(context, kind, tags)
+    if as_json:
+        screen.show_json(_as_json(kind, tags))
+    elif kind is None:
+        _show_everything()
+    elif kind == _PLUGINS:
+        plugins.show(registry().plugins)
+    else:
+        _show_kind(KINDS[kind], tags)
+
+
+def _checked_tags(context: click.Context, kind: str | None, tags: tuple[str, ...]) -> str:
+    """Refuse tags that nothing has; answer with the only kind that has tags."""
+    if kind not in (None, _TAGGED):
+        raise click.UsageError(f"Only test problems have tags, but {kind} were asked for.", context)
+    known = sorted({tag for offer in registry().problems.offers() for tag in offer.spec.tags})
+    for tag in tags:
+        require_known(tag, known, "tag", context)
+    return _TAGGED
+
+
+def _offers(kind: Kind, tags: tuple[str, ...] = ()) -> dict[str, Offer[Any]]:
+    """The offers of a kind that have all the tags, by usable name."""
+    return {
+        name: offer
+        for name, offer in by_usable_name(kind.catalog).items()
+        if not tags or offer.spec.tags.issuperset(tags)
+    }
+
+
+def _as_json(kind: str | None, tags: tuple[str, ...]) -> object:
+    if kind is None:
+        return {name: _as_json(name, tags) for name in _NAMES}
+    if kind == _PLUGINS:
+        return [asdict(plugin) for plugin in registry().plugins]
+    ambiguous = ambiguous_names(KINDS[kind].catalog)
+    return [
+        described(offer, is_ambiguous=offer.spec.name in ambiguous)
+        for offer in _offers(KINDS[kind], tags).values()
+    ]
+
+
+def _show_everything() -> None:
+    for kind in KINDS.values():
+        offers = _offers(kind)
+        if offers:
+            screen.show_heading(f"{kind.title} ({len(offers)})")
+            summaries = {name: offer.spec.summary for name, offer in offers.items()}
+            screen.show_fields(summaries, indent="  ")
+            _show_ambiguities(kind)
+            screen.show()
+    screen.show_heading(f"Plugins ({len(registry().plugins)})")
+    states = {plugin.name: f"{plugin.version} {plugin.state}" for plugin in registry().plugins}
+    screen.show_fields(states, indent="  ")
+
+
+def _show_kind(kind: Kind, tags: tuple[str, ...]) -> None:
+    offers = _offers(kind, tags)
+    if not offers:
+        having = f" having the tags {' and '.join(tags)}" if tags else ""
+        screen.show(f"No installed plugin offers {kind.name}{having}.")
+        return
+    screen.show_table(
+        [Column("NAME"), *(column for _, column in kind.columns), Column("SUMMARY")],
+        [
+            [
+                name,
+                *(getattr(offer.spec, attribute) for attribute, _ in kind.columns),
+                offer.spec.summary,
+            ]
+            for name, offer in offers.items()
+        ],
+    )
+    _show_ambiguities(kind)
+
+
+def _show_ambiguities(kind: Kind) -> None:
+    for name in sorted(ambiguous_names(kind.catalog)):
+        rivals = [offer for offer in kind.catalog.offers() if offer.spec.name == name]
+        owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in rivals)
+        screen.show()
+        screen.show_text(
+            f"{name} is offered by {owners}: use a full name, such as {rivals[0].qualified_name}."
+        )

@@ -1,0 +1,107 @@
+"""What the installed plugins offer, kind by kind, as the commands show it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from deepobs.cli.tables import Column
+from deepobs.plugins import registry
+from deepobs.plugins.installed import normalized
+
+if TYPE_CHECKING:
+    from deepobs.plugins.catalog import Catalog, Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of thing that plugins offer.
+
+    Attributes:
+        name: What the command line calls it: the name of its catalogue in the registry.
+        title: What stands above a list of them.
+        columns: What a list shows between the name and the summary, by attribute.
+    """
+
+    name: str
+    title: str
+    columns: tuple[tuple[str, Column], ...] = ()
+
+    @property
+    def catalog(self) -> Catalog[Any]:
+        """All that is offered of this kind."""
+        catalog: Catalog[Any] = getattr(registry(), self.name)
+        return catalog
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "problems",
+            "Test problems",
+            (
+                ("dataset", Column("DATA SET")),
+                ("batch_size", Column("BATCH", is_number=True)),
+                ("epochs", Column("EPOCHS", is_number=True)),
+            ),
+        ),
+        Kind(
+            "datasets",
+            "Data sets",
+            (
+                ("train_size", Column("TRAIN", is_number=True)),
+                ("test_size", Column("TEST", is_number=True)),
+            ),
+        ),
+        Kind("optimizers", "Optimizers"),
+        Kind("suites", "Suites of test problems"),
+        Kind("runners", "Runners"),
+        Kind("executors", "Executors of sweeps"),
+        Kind("plots", "Plots"),
+        Kind("commands", "Commands of plugins"),
+    )
+}
+
+
+def ambiguous_names(catalog: Catalog[Any]) -> set[str]:
+    """The names that more than one plugin offers."""
+    counts = Counter(offer.spec.name for offer in catalog.offers())
+    return {name for name, count in counts.items() if count > 1}
+
+
+def by_usable_name(catalog: Catalog[Any]) -> dict[str, Offer[Any]]:
+    """All offers by the shortest name that means just one of them."""
+    ambiguous = ambiguous_names(catalog)
+    return {
+        offer.qualified_name if offer.spec.name in ambiguous else offer.spec.name: offer
+        for offer in catalog.offers()
+    }
+
+
+def offers_called(name: str, catalog: Catalog[Any]) -> list[Offer[Any]]:
+    """The offers that a name means, which may be several.
+
+    Args:
+        name: A name, or `distribution:name`.
+        catalog: Where to look.
+    """
+    distribution, _, bare_name = name.rpartition(":")
+    return [
+        offer
+        for offer in catalog.offers()
+        if offer.spec.name == bare_name
+        and (not distribution or normalized(distribution) == normalized(offer.distribution))
+    ]
+
+
+def described(offer: Offer[Any], *, is_ambiguous: bool) -> dict[str, object]:
+    """All that is known of an offer without importing it, for machines to read."""
+    return {
+        **{field.name: getattr(offer.spec, field.name) for field in fields(offer.spec)},
+        "distribution": offer.distribution,
+        "version": offer.version,
+        "qualified_name": offer.qualified_name,
+        "is_ambiguous": is_ambiguous,
+    }

@@ -1,0 +1,58 @@
+"""`deepobs plugins`: which plugins are installed, and why one could not be loaded."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from deepobs.cli import screen
+from deepobs.cli.arguments import as_json
+from deepobs.cli.tables import Column
+from deepobs.errors import PluginWarning
+from deepobs.plugins import registry
+from deepobs.plugins.conflicts import import_name_conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from deepobs.plugins.registry import Plugin
+
+_COLUMNS = [Column("NAME"), Column("VERSION"), Column("STATE"), Column("FILE OR ERROR")]
+
+
+@click.command("plugins")
+@as_json
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Show the installed plugins, and why one could not be loaded.
+
+    Warns of other installed packages that claim the import name deepobs. The exit code is 1 if
+    a plugin could not be loaded.
+    """
+    with warnings.catch_warnings():
+        # What failed is in the list.
+        warnings.simplefilter("ignore", PluginWarning)
+        found = registry()
+    if as_json:
+        screen.show_json([asdict(plugin) for plugin in found.plugins])
+    else:
+        show(found.plugins)
+    conflict = import_name_conflict()
+    if conflict:
+        screen.show_message("Warning", conflict)
+    if found.failures():
+        context.exit(1)
+
+
+def show(plugins: Iterable[Plugin]) -> None:
+    """Write a table of plugins."""
+    screen.show_table(
+        _COLUMNS,
+        [
+            [plugin.name, plugin.version, plugin.state, plugin.error or plugin.file]
+            for plugin in plugins
+        ],
+    )

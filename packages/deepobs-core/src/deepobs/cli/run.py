@@ -1,0 +1,222 @@
+"""`deepobs run`: train one optimizer on one test problem."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs.cli.screen import show
+
+if TYPE_CHECKING:
+    from deepobs.runs import RunRecord, RunSpecification
+
+
+@click.command("run")
+@click.argument("problem")
+@click.argument("optimizer")
+@click.option("--lr", type=float, help="Learning rate; the optimizer's default if left out.")
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A hyperparameter of the optimizer, such as momentum=0.9. May be repeated.",
+)
+@click.option("--epochs", type=int, help="Passes over the training set [default: the problem's].")
+@click.option("--batch-size", type=int, help="Examples a step [default: the problem's].")
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    help="Seed of everything random [default: 42]. May be repeated: a run for each.",
+)
+@click.option(
+    "--weight-decay", type=float, help="Factor of the regulariser [default: the problem's]."
+)
+@click.option(
+    "--lr-schedule",
+    "schedule",
+    multiple=True,
+    metavar="EPOCH:FACTOR",
+    help="From this epoch on, the learning rate is FACTOR times the first one. May be repeated.",
+)
+@click.option(
+    "--validation-size",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Training examples held out for validation.",
+)
+@click.option(
+    "--full-evaluation", is_flag=True, help="Evaluate the last, smaller batch of a split, too."
+)
+@click.option("--bare-losses", is_flag=True, help="Leave the regulariser out of reported losses.")
+@click.option(
+    "--same-order",
+    is_flag=True,
+    help="Repeat the order of the first epoch, as the paper's runs do.",
+)
+@click.option(
+    "--log-interval",
+    type=int,
+    default=10,
+    show_default=True,
+    help="Steps from one recorded minibatch loss to the next.",
+)
+@click.option("--device", help="Where to run, such as cpu or cuda:0 [default: CUDA if there is].")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where data sets are kept (DEEPOBS_DATA_DIR).",
+)
+@click.option(
+    "--fake-data",
+    type=float,
+    is_flag=False,
+    flag_value=1.0,
+    metavar="[FRACTION]",
+    help="Train on synthetic data of the same shapes, all of it or a FRACTION.",
+)
+@click.option(
+    "--out",
+    "output_dir",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where to keep result files.",
+)
+@click.option("--rerun", is_flag=True, help="Run again even where the result is there.")
+def command(
+    problem: str,
+    optimizer: str,
+    lr: float | None,
+    options: tuple[str, ...],
+    epochs: int | None,
+    batch_size: int | None,
+    seeds: tuple[int, ...],
+    weight_decay: float | None,
+    schedule: tuple[str, ...],
+    validation_size: int,
+    full_evaluation: bool,
+    bare_losses: bool,
+    same_order: bool,
+    log_interval: int,
+    device: str | None,
+    data_dir: Path | None,
+    fake_data: float | None,
+    output_dir: Path,
+    rerun: bool,
+) -> None:
+    r"""Train OPTIMIZER on the test problem PROBLEM and write a result file.
+
+    OPTIMIZER is a name that `deepobs list optimizers` shows, the name of any class of torch.optim,
+    or a class of your own as package.module:Class. A run whose result is there is skipped.
+
+    \b
+    Examples:
+      deepobs run quadratic_deep SGD --lr 0.01
+      deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
+      deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
+    """
+    from deepobs import config
+    from deepobs.runs import specify
+
+    hyperparameters = dict(_parsed_option(option) for option in options)
+    if lr is not None:
+        hyperparameters["lr"] = lr
+    sched_epochs, sched_factors = _parsed_schedule(schedule)
+    settings: dict[str, Any] = {"data_dir": data_dir, "fake_data": fake_data}
+    with config.temporary(**{name: s for name, s in settings.items() if s is not None}):
+        specifications = [
+            specify(
+                problem,
+                optimizer,
+                hyperparameters,
+                batch_size=batch_size,
+                num_epochs=epochs,
+                random_seed=seed,
+                weight_decay=weight_decay,
+                lr_sched_epochs=sched_epochs,
+                lr_sched_factors=sched_factors,
+                validation_size=validation_size,
+                full_evaluation=full_evaluation,
+                bare_losses=bare_losses,
+                reshuffle=not same_order,
+                device=device,
+                train_log_interval=log_interval,
+            )
+            for seed in seeds or (42,)
+        ]
+        _run_all(specifications, output_dir, rerun=rerun)
+
+
+def _run_all(specifications: list[RunSpecification], output_dir: Path, *, rerun: bool) -> None:
+    from deepobs.runs import run, store
+    from deepobs.runs.progress import live_progress
+
+    for specification in specifications:
+        store.prepare(output_dir)
+        found = None if rerun else store.find(output_dir, specification)
+        if found is None:
+            with live_progress() as observers:
+                run(specification, output_dir=output_dir, rerun=True, observers=observers)
+            found = store.find(output_dir, specification)
+        else:
+            show("This run is there already; --rerun does it again.")
+        if found is not None:
+            path, record = found
+            show(_summary(record))
+            show(f"  {path}")
+
+
+def _summary(record: RunRecord) -> str:
+    """One line about a run: where it ended, and how long it took."""
+    final = {
+        "test accuracy": record.test_accuracies and record.test_accuracies[-1],
+        "test loss": record.test_losses[-1],
+        "train loss": record.train_losses[-1],
+    }
+    measured = ", ".join(
+        f"{name} {value:.6g}" for name, value in final.items() if value is not None
+    )
+    outcome = (
+        f"after {record.num_epochs} epochs {measured}"
+        if record.status == "completed"
+        else f"diverged in epoch {record.diverged_at_epoch}"
+    )
+    fake = ", on fake data" if record.fake_data else ""
+    seconds = sum(record.train_seconds), sum(record.eval_seconds)
+    return (
+        f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
+        f"{outcome} ({seconds[0]:.1f} s training, {seconds[1]:.1f} s evaluation)"
+    )
+
+
+def _parsed_option(option: str) -> tuple[str, Any]:
+    name, separator, text = option.partition("=")
+    if not separator or not name.isidentifier():
+        raise click.BadParameter(
+            f"{option!r} is no NAME=VALUE, such as momentum=0.9.", param_hint="-o"
+        )
+    try:
+        return name, ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return name, {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _parsed_schedule(schedule: tuple[str, ...]) -> tuple[list[int] | None, list[float] | None]:
+    if not schedule:
+        return None, None
+    try:
+        pairs = [entry.split(":") for entry in schedule]
+        return [int(epoch) for epoch, _ in pairs], [float(factor) for _, factor in pairs]
+    except ValueError:
+        raise click.BadParameter(
+            f"{' '.join(schedule)!r} is no EPOCH:FACTOR, such as 60:0.2.",
+            param_hint="--lr-schedule",
+        ) from None

@@ -1,0 +1,43 @@
+"""The settings of this process, under the name by which DeepOBS has always had them."""
+
+from deepobs.config import (
+    get_baseline_dir,
+    get_data_dir,
+    get_default_device,
+    get_dtype,
+    get_fake_data,
+    get_fake_data_fraction,
+    get_is_deterministic,
+    get_num_workers,
+    get_testproblem_default_setting,
+    resolve_device,
+    set_baseline_dir,
+    set_data_dir,
+    set_default_device,
+    set_dtype,
+    set_fake_data,
+    set_is_deterministic,
+    set_num_workers,
+    temporary,
+)
+
+__all__ = [
+    "get_baseline_dir",
+    "get_data_dir",
+    "get_default_device",
+    "get_dtype",
+    "get_fake_data",
+    "get_fake_data_fraction",
+    "get_is_deterministic",
+    "get_num_workers",
+    "get_testproblem_default_setting",
+    "resolve_device",
+    "set_baseline_dir",
+    "set_data_dir",
+    "set_default_device",
+    "set_dtype",
+    "set_fake_data",
+    "set_is_deterministic",
+    "set_num_workers",
+    "temporary",
+]

@@ -1,0 +1,55 @@
+"""Written by `tools/generate_facade.py`: do not edit."""
+
+import deepobs.problems.quadratic
+import deepobs.problems.two_d
+import deepobs.protocols
+import deepobs_vision.classification
+import deepobs_vision.vae
+
+class digits_2c2d(deepobs_vision.classification.ImageClassification):
+    """Two convolutional and two dense layers on 8x8 digits, no download."""
+
+class digits_logreg(deepobs_vision.classification.ImageClassification):
+    """Logistic regression on 8x8 digits, no download."""
+
+class digits_mlp(deepobs_vision.classification.ImageClassification):
+    """Perceptron with four layers (1000, 500, 100, 10) on 8x8 digits, no download."""
+
+class fmnist_2c2d(deepobs_vision.classification.ImageClassification):
+    """Two convolutional and two dense layers on Fashion-MNIST."""
+
+class fmnist_logreg(deepobs_vision.classification.ImageClassification):
+    """Logistic regression on Fashion-MNIST."""
+
+class fmnist_mlp(deepobs_vision.classification.ImageClassification):
+    """Perceptron with four layers (1000, 500, 100, 10) on Fashion-MNIST."""
+
+class fmnist_vae(deepobs_vision.vae.VariationalAutoencoder):
+    """Variational autoencoder on Fashion-MNIST."""
+
+class mnist_2c2d(deepobs_vision.classification.ImageClassification):
+    """Two convolutional and two dense layers on MNIST."""
+
+class mnist_logreg(deepobs_vision.classification.ImageClassification):
+    """Logistic regression on MNIST."""
+
+class mnist_mlp(deepobs_vision.classification.ImageClassification):
+    """Perceptron with four layers (1000, 500, 100, 10) on MNIST."""
+
+class mnist_vae(deepobs_vision.vae.VariationalAutoencoder):
+    """Variational autoencoder on MNIST."""
+
+class quadratic_deep(deepobs.problems.quadratic.QuadraticDeep):
+    """Stochastic quadratic of 100 dimensions with a deep-learning-like spectrum."""
+
+class two_d_beale(deepobs.problems.two_d.TwoD):
+    """Beale's function of two variables, with noise on its gradient."""
+
+class two_d_branin(deepobs.problems.two_d.TwoD):
+    """Branin's function of two variables, with noise on its gradient."""
+
+class two_d_rosenbrock(deepobs.problems.two_d.TwoD):
+    """Rosenbrock's function of two variables, with noise on its gradient."""
+
+def __getattr__(name: str) -> type[deepobs.protocols.TestProblem]: ...
+def __dir__() -> list[str]: ...

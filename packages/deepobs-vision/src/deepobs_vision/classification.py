@@ -1,0 +1,59 @@
+"""Image classification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from deepobs.plugins.catalog import import_target
+from deepobs.problems import Problem
+from deepobs.protocols import DataSet
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from deepobs.protocols import Batch
+
+
+class LabelledImages(DataSet, Protocol):
+    """What is asked of the data set."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """Labels run from 0 to one less."""
+        ...
+
+
+class ImageClassification(Problem):
+    """Cross-entropy of the model that `options["model"]` of the description names.
+
+    The model is named as `package.module:function`. It is called with the `image_shape` and the
+    `num_classes` of the data set.
+    """
+
+    dataset: LabelledImages
+
+    def build_model(self) -> nn.Module:
+        """Build the model for the images and classes of the data set."""
+        build = import_target(str(self.spec.options["model"]), f"The model of {self.name}")
+        model: nn.Module = build(self.dataset.image_shape, self.dataset.num_classes)
+        return model
+
+    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The cross-entropy in nats of every image, and the fraction classified correctly.
+
+        Args:
+            batch: Images (B,C,H,W) and labels (B,).
+        """
+        images_BCHW, labels_B = batch
+        logits_BK = self.model(images_BCHW)
+        losses_B = F.cross_entropy(logits_BK, labels_B, reduction="none")
+        is_correct_B = logits_BK.argmax(dim=1) == labels_B
+        return losses_B, is_correct_B.mean(dtype=torch.float32)

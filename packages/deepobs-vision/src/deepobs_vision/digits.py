@@ -1,0 +1,82 @@
+"""The handwritten digits that come with scikit-learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from deepobs.data.dataset import Examples, Splits
+from deepobs.data.files import DataStatus
+from deepobs.errors import CorruptDataError
+from deepobs_vision.images import ImageDataSet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TEST_EVERY = 5
+_FINGERPRINT = "99550e78354237ca8f46035afb7e344804d0f902f7a81504e3d220b648f01378"
+
+
+class Digits(ImageDataSet):
+    """Grey images of 8x8 pixels in ten classes, values 0..16 divided by 16: 1437 and 360 of them.
+
+    The split is ours and always the same: of the 1797 images sorted by digit, else in the order in
+    which scikit-learn has them, every fifth one is for testing, beginning with the first. So every
+    digit has its fifth in the test set. Both parts keep the order of scikit-learn.
+    """
+
+    image_shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
+    num_classes: ClassVar[int] = 10
+    largest_value: ClassVar[int] = 16
+    train_eval_size: ClassVar[int] = 1437
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Read the images from scikit-learn; `data_dir` is not used."""
+        del data_dir
+        from sklearn.datasets import load_digits  # takes seconds
+
+        bunch = load_digits()
+        images = torch.from_numpy(bunch.images.astype(np.uint8)).unsqueeze(1)
+        labels = torch.from_numpy(bunch.target.astype(np.int64))
+        is_test = np.zeros(len(labels), dtype=bool)
+        is_test[np.argsort(bunch.target, kind="stable")[::_TEST_EVERY]] = True
+
+        def part(chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Examples:
+            rows = torch.from_numpy(np.flatnonzero(chosen))
+            return images.index_select(0, rows), labels.index_select(0, rows)
+
+        return Splits(train=part(~is_test), test=part(is_test))
+
+    @classmethod
+    def status(cls, data_dir: Path) -> DataStatus:
+        """It is always there."""
+        del data_dir
+        return DataStatus("embedded", "comes with scikit-learn, nothing to download")
+
+    @classmethod
+    def prepare(cls, data_dir: Path) -> DataStatus:
+        """Check the images; there is nothing to download.
+
+        Raises:
+            CorruptDataError: scikit-learn has other images.
+        """
+        return cls.verify(data_dir)
+
+    @classmethod
+    def verify(cls, data_dir: Path) -> DataStatus:
+        """Compare the images with those that results were published for.
+
+        Raises:
+            CorruptDataError: scikit-learn has other images.
+        """
+        found = cls.load(data_dir).fingerprint
+        if found != _FINGERPRINT:
+            raise CorruptDataError(
+                f"The images of scikit-learn have the fingerprint {found} instead of "
+                f"{_FINGERPRINT}: results on them do not compare with others. "
+                "Install another version of scikit-learn."
+            )
+        return cls.status(data_dir)

@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from deepobs.errors import ArgumentError, ComponentLoadError, UnknownNameError
+from deepobs.plugins import registry
+from deepobs.runs.optimizers import checked_hyperparameters, find_optimizer
+
+
+class HalvingRate(torch.optim.SGD):
+    """An optimizer of one's own, outside any package."""
+
+
+class AnyArguments(torch.optim.SGD):
+    def __init__(self, params, lr=0.1, **further):
+        super().__init__(params, lr=lr)
+
+
+def test_every_optimizer_of_torch_is_found_by_its_name():
+    names = [
+        name
+        for name, value in vars(torch.optim).items()
+        if isinstance(value, type)
+        and issubclass(value, torch.optim.Optimizer)
+        and name not in ("Optimizer", "SparseAdam")
+    ]
+    assert len(names) >= 13
+    for name in names:
+        assert find_optimizer(name).optimizer_class is getattr(torch.optim, name)
+
+
+def test_every_registered_optimizer_takes_its_defaults():
+    for name in registry().optimizers.names():
+        choice = find_optimizer(name)
+        hyperparameters = checked_hyperparameters(choice, {})
+        assert hyperparameters.items() >= choice.defaults.items()
+        assert "lr" in hyperparameters
+
+
+def test_momentum_is_sgd_with_momentum():
+    choice = find_optimizer("Momentum")
+    assert choice.optimizer_class is torch.optim.SGD
+    assert checked_hyperparameters(choice, {"lr": 0.1}) == {"lr": 0.1, "momentum": 0.9}
+    assert checked_hyperparameters(choice, {"lr": 0.1, "momentum": 0.5})["momentum"] == 0.5
+
+
+def test_a_class_is_found_by_its_module_or_given_itself():
+    assert find_optimizer("torch.optim:Adam").optimizer_class is torch.optim.Adam
+    assert find_optimizer(HalvingRate).name == "HalvingRate"
+    assert find_optimizer(torch.optim.LBFGS).needs_closure
+
+
+def test_targets_do_not_depend_on_how_torch_names_its_modules():
+    assert find_optimizer(torch.optim.Adam).target == "torch.optim:Adam"
+
+
+def test_an_unknown_optimizer_is_answered_with_the_nearest_names():
+    with pytest.raises(UnknownNameError, match=r"no optimizer 'Adm'.*Did you mean 'Adam'"):
+        find_optimizer("Adm")
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("no_such_module:Class", ComponentLoadError),
+        ("torch.optim:NoSuchClass", ComponentLoadError),
+        ("torch.nn:Linear", ArgumentError),
+        ("torch.optim:SparseAdam", ArgumentError),
+        ("SparseAdam", ArgumentError),
+    ],
+)
+def test_what_is_no_usable_optimizer_is_refused(target, error):
+    with pytest.raises(error, match=target.rpartition(":")[2]):
+        find_optimizer(target)
+
+
+def test_an_unknown_hyperparameter_is_answered_with_the_nearest_names():
+    with pytest.raises(ArgumentError, match=r"no hyperparameter 'momentm'.*'momentum'.*It has: lr"):
+        checked_hyperparameters(find_optimizer("SGD"), {"momentm": 0.9})
+
+
+def test_a_value_that_the_optimizer_refuses_is_named():
+    with pytest.raises(ArgumentError, match=r"SGD does not accept lr=-1.*Invalid learning rate"):
+        checked_hyperparameters(find_optimizer("SGD"), {"lr": -1})
+    with pytest.raises(ArgumentError, match="betas"):
+        checked_hyperparameters(find_optimizer("Adam"), {"betas": "high"})
+
+
+def test_an_optimizer_with_open_arguments_takes_any_hyperparameter():
+    choice = find_optimizer(AnyArguments)
+    assert checked_hyperparameters(choice, {"colour": 1}) == {"colour": 1, "lr": 0.1}

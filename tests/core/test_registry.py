@@ -1,0 +1,500 @@
+"""Discovery with really installed distributions: a broken plugin harms nobody.
+
+`install` writes a distribution as an installer does, so that everything from the entry point on is
+what users have. Whether deepobs-vision is installed makes no difference to these tests.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+from plugin_sources import PREAMBLE, offering
+
+from deepobs.errors import PluginError, PluginWarning, UnknownNameError
+from deepobs.plugins import Plugin, Registry
+from deepobs.plugins.first_party import DISTRIBUTION_OF
+from deepobs.plugins.installed import normalized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from plugin_sources import Install
+
+CORE_PROBLEMS = ["quadratic_deep", "two_d_beale", "two_d_branin", "two_d_rosenbrock"]
+
+SOUND = offering("acme_bowl")
+
+BROKEN_MODULES = {
+    "it imports what is not there": (
+        "import no_such_module_of_acme",
+        "ModuleNotFoundError: No module named 'no_such_module_of_acme'",
+    ),
+    "it is no Python": ("def", "SyntaxError: invalid syntax"),
+    "it calls sys.exit": ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
+    "its error cannot be shown": (
+        "class Odd(Exception):\n    def __str__(self): return self.nothing\nraise Odd",
+        "Odd: (its message cannot be shown)",
+    ),
+    "it states no API version": (
+        SOUND.replace("DEEPOBS_API_VERSION = 1", ""),
+        "Add the line DEEPOBS_API_VERSION = 1",
+    ),
+    "it was written for another API version": (
+        SOUND.replace("DEEPOBS_API_VERSION = 1", "DEEPOBS_API_VERSION = 99"),
+        "written for version 99 of the plugin interface, but the installed deepobs-core has "
+        "version 1",
+    ),
+    "a hook raises": (
+        SOUND + "@hookimpl\ndef deepobs_datasets():\n    raise RuntimeError('out of cheese')",
+        "RuntimeError: out of cheese",
+    ),
+    "a hook calls sys.exit": (
+        SOUND + "import sys\n@hookimpl\ndef deepobs_datasets():\n    sys.exit(2)",
+        "SystemExit: 2",
+    ),
+    "a marked hook is unknown": (
+        SOUND + "@hookimpl\ndef deepobs_dataset():\n    return []",
+        "There is no hook 'deepobs_dataset'. Did you mean 'deepobs_datasets'",
+    ),
+    "an unmarked hook is unknown": (
+        SOUND + "def deepobs_sets():\n    return []",
+        "There is no hook 'deepobs_sets'",
+    ),
+    "a hook is not marked": (
+        SOUND + "def deepobs_datasets():\n    return []",
+        "deepobs_datasets is not marked with deepobs.plugins.hookimpl",
+    ),
+    "a hook asks for what it is not given": (
+        SOUND + "@hookimpl\ndef deepobs_datasets(register):\n    return []",
+        "'register'",
+    ),
+    "a description is invalid": (
+        SOUND + "@hookimpl\ndef deepobs_datasets():\n    return [DatasetSpec(name='a b', "
+        "target='a:b', summary='', train_size=1, test_size=1)]",
+        "DatasetSpec has name 'a b'. A name must be",
+    ),
+    "a hook returns None": (
+        SOUND + "@hookimpl\ndef deepobs_datasets():\n    []",
+        "deepobs_datasets returns None. It must return a list of DatasetSpec",
+    ),
+    "a hook returns one description": (
+        SOUND + "@hookimpl\ndef deepobs_suites():\n"
+        "    return SuiteSpec(name='acme', summary='', problems=['acme_bowl'])",
+        "deepobs_suites returns SuiteSpec(",
+    ),
+    "a hook returns descriptions of another kind": (
+        SOUND + "@hookimpl\ndef deepobs_datasets():\n    return [problem('acme_rest')]",
+        "which is no DatasetSpec",
+    ),
+    "a hook returns names": (
+        SOUND + "@hookimpl\ndef deepobs_datasets():\n    return ['acme']",
+        "deepobs_datasets offers 'acme', which is no DatasetSpec",
+    ),
+    "a generator fails halfway": (
+        SOUND + "@hookimpl\ndef deepobs_suites():\n"
+        "    yield SuiteSpec(name='acme', summary='', problems=['acme_bowl'])\n"
+        "    raise RuntimeError('halfway')",
+        "RuntimeError: halfway",
+    ),
+    "a name is offered twice": (
+        PREAMBLE + "@hookimpl\ndef deepobs_problems():\n"
+        "    return [problem('acme_bowl'), problem('acme_bowl')]",
+        "deepobs_problems offers 'acme_bowl' twice",
+    ),
+}
+BROKEN_ENTRY_POINTS = {
+    "it names an attribute that is not there": (
+        "[deepobs]\nacme = {module}:plugin\n",
+        "module 'acme_obs' has no attribute 'plugin'",
+    ),
+    "it names a module that is not there": ("[deepobs]\nacme = acme_gone\n", "'acme_gone'"),
+    "it is not an import string": ("[deepobs]\nacme = acme obs!\n", "acme obs!"),
+}
+
+
+def discovered(*, strict: bool = False, allowed: list[str] | None = None) -> Registry:
+    """A registry of what is installed, where nothing may fail."""
+    registry = Registry(strict=strict)
+    registry.discover(allowed)
+    return registry
+
+
+def with_warnings(discover: Callable[[], Registry]) -> tuple[Registry, list[str]]:
+    """A registry and what was warned about while it was made."""
+    with pytest.warns(PluginWarning) as told:
+        registry = discover()
+    return registry, [str(warning.message) for warning in told]
+
+
+def names_on_offer(registry: Registry) -> dict[str, list[str]]:
+    """Everything that is offered, by kind."""
+    return {kind: found.names() for kind, found in vars(registry).items() if hasattr(found, "load")}
+
+
+def assert_left_out(
+    registry: Registry, told: list[str], reason: str, name: str = "acme-obs:acme"
+) -> None:
+    """The one failure is kept, warned about once and named to whoever misses something."""
+    (failure,) = registry.failures()
+    assert (failure.name, failure.distribution, failure.version) == (name, "acme-obs", "1.0")
+    assert failure.state == "failed"
+    assert reason in failure.error
+    assert told == [
+        f"The plugin {name} 1.0 is left out: {failure.error}. `deepobs plugins` shows more."
+    ]
+    with pytest.raises(UnknownNameError) as missing:
+        registry.problems.load("acme_bowl")
+    assert f"failed to load: {name} 1.0 ({failure.error})" in str(missing.value)
+
+
+def assert_core_is_usable(registry: Registry) -> None:
+    """All of our own problems can be imported, and one evaluated."""
+    for name in CORE_PROBLEMS:
+        assert registry.problems.load(name).__name__ == name
+    problem = registry.problems.load("quadratic_deep")(100, device="cpu")
+    problem.set_up()
+    loss, _ = problem.get_batch_loss_and_accuracy(
+        next(iter(problem.dataset.test_loader)), reduction="mean"
+    )
+    assert 300 < loss.item() < 400
+
+
+@pytest.mark.parametrize("kind", BROKEN_MODULES)
+def test_a_broken_plugin_is_left_out_whole_and_harms_no_other(
+    install: Install, fresh_registry: Callable[[], Registry], kind: str
+) -> None:
+    source, reason = BROKEN_MODULES[kind]
+    install("zeta-obs", offering("zeta_bowl"))
+    offered = names_on_offer(discovered())
+    install("acme-obs", source)
+    registry, told = with_warnings(fresh_registry)
+    assert_left_out(registry, told, reason)
+    assert names_on_offer(registry) == offered
+    assert registry.problems.load("zeta_bowl").__name__ == "zeta_bowl"
+    assert_core_is_usable(registry)
+
+
+@pytest.mark.parametrize("kind", BROKEN_ENTRY_POINTS)
+def test_a_broken_entry_point_is_left_out_and_harms_no_other(
+    install: Install, fresh_registry: Callable[[], Registry], kind: str
+) -> None:
+    entry_points, reason = BROKEN_ENTRY_POINTS[kind]
+    offered = names_on_offer(discovered())
+    install("acme-obs", SOUND, entry_points=entry_points)
+    registry, told = with_warnings(fresh_registry)
+    assert_left_out(registry, told, reason)
+    assert names_on_offer(registry) == offered
+    assert_core_is_usable(registry)
+
+
+def test_an_entry_point_file_that_cannot_be_read_is_left_out(install: Install) -> None:
+    offered = names_on_offer(discovered())
+    install("acme-obs", SOUND, entry_points="[deepobs]\nacme acme_obs\n")
+    registry, told = with_warnings(discovered)
+    assert_left_out(registry, told, "entry points cannot be read", "acme-obs:entry_points.txt")
+    assert names_on_offer(registry) == offered
+
+
+@pytest.mark.parametrize("content", [b"[console_scripts]\nunreadable\n", b"\xff\xfe[deepobs]"])
+def test_a_malformed_file_of_a_stranger_is_no_matter(install: Install, content: bytes) -> None:
+    offered = names_on_offer(discovered())
+    directory = install("stranger", "", entry_points="")
+    (directory / "stranger-1.0.dist-info" / "entry_points.txt").write_bytes(content)
+    registry = discovered()
+    assert names_on_offer(registry) == offered
+    assert not registry.failures()
+
+
+def test_a_plugin_without_metadata_is_loaded_and_called_by_its_path(install: Install) -> None:
+    directory = install("acme-obs", SOUND)
+    (directory / "acme_obs-1.0.dist-info" / "METADATA").unlink()
+    registry = discovered()
+    assert "acme_obs-1.0.dist-info" in registry.problems.offer("acme_bowl").distribution
+
+
+def test_the_file_of_a_plugin_that_fails_after_its_import_is_kept(install: Install) -> None:
+    directory = install("acme-obs", SOUND.replace("DEEPOBS_API_VERSION = 1", ""))
+    registry, _ = with_warnings(discovered)
+    assert registry.failures()[0].file == str(directory / "acme_obs.py")
+
+
+def test_a_sound_plugin_is_kept_with_its_origin(install: Install) -> None:
+    directory = install("acme-obs", SOUND, version="3.1")
+    registry = discovered()
+    (plugin,) = [each for each in registry.plugins if each.distribution == "acme-obs"]
+    assert plugin == Plugin(
+        name="acme-obs:acme",
+        distribution="acme-obs",
+        version="3.1",
+        target="acme_obs",
+        file=str(directory / "acme_obs.py"),
+    )
+    assert registry.problems.offer("acme_bowl").version == "3.1"
+    assert registry.plugins[0].name == "deepobs-core:core"
+
+
+def test_an_object_can_be_a_plugin(install: Install) -> None:
+    source = PREAMBLE + (
+        "class Plugin:\n"
+        "    DEEPOBS_API_VERSION = 1\n"
+        "    @hookimpl\n"
+        "    def deepobs_problems(self):\n"
+        "        return [problem('acme_bowl')]\n"
+        "plugin = Plugin()\n"
+    )
+    install("acme-obs", source, entry_points="[deepobs]\nacme = {module}:plugin\n")
+    assert "acme_bowl" in discovered().problems.names()
+
+
+def test_two_distributions_may_use_the_same_entry_point_name(install: Install) -> None:
+    install("acme-obs", SOUND)
+    install("zeta-obs", offering("zeta_bowl"))
+    registry = discovered()
+    assert {"acme_bowl", "zeta_bowl"} <= set(registry.problems.names())
+    assert {"acme-obs:acme", "zeta-obs:acme"} <= {plugin.name for plugin in registry.plugins}
+
+
+def test_a_name_of_two_plugins_stays_usable_by_its_qualified_form(install: Install) -> None:
+    for distribution in ("acme-obs", "zeta-obs"):
+        install(distribution, offering("quadratic_deep"))
+    registry = discovered()
+    with pytest.raises(LookupError) as caught:
+        registry.problems.load("quadratic_deep")
+    for distribution in ("deepobs-core", "acme-obs", "zeta-obs"):
+        assert f"'{distribution}:quadratic_deep'" in str(caught.value)
+        assert registry.problems.load(f"{distribution}:quadratic_deep").__name__ == "quadratic_deep"
+    assert registry.problems.load("two_d_beale").__name__ == "two_d_beale"
+
+
+def test_two_entry_points_of_one_distribution_cannot_offer_one_name(install: Install) -> None:
+    entry_points = "[deepobs]\nacme = {module}\nbeta = {module}\n"
+    install("acme-obs", SOUND, entry_points=entry_points)
+    registry, told = with_warnings(discovered)
+    assert registry.problems.load("acme_bowl").__name__ == "acme_bowl"
+    assert [plugin.name for plugin in registry.failures()] == ["acme-obs:beta"]
+    assert len(told) == 1
+
+
+def test_of_two_copies_of_a_distribution_the_first_on_the_path_counts(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = install("acme-obs", SOUND, version="1.0")
+    copy = directory.rename(tmp_path / "older")
+    install("acme-obs", SOUND, version="2.0")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(copy)])
+    registry = discovered()
+    assert [plugin.version for plugin in registry.plugins if "acme" in plugin.name] == ["2.0"]
+
+
+def test_an_unknown_name_without_any_failure_points_to_the_list() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        discovered().problems.load("quadratic_dep")
+    assert str(caught.value) == (
+        "There is no test problem 'quadratic_dep'. Did you mean 'quadratic_deep'? "
+        "`deepobs list` shows all that there is."
+    )
+
+
+# Names of our own packages that are not installed, left out, or broken
+
+
+@pytest.fixture
+def only_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment in which, of all plugins, deepobs-core alone is installed."""
+    from importlib_metadata import distributions
+
+    def those_of_core() -> list[object]:
+        return [found for found in distributions() if normalized(found.name) == "deepobs-core"]
+
+    monkeypatch.setattr("deepobs.plugins.installed.distributions", those_of_core)
+
+
+@pytest.mark.usefixtures("only_core")
+@pytest.mark.parametrize(("kind", "name"), [("problems", "mnist_mlp"), ("datasets", "fmnist")])
+def test_the_error_says_which_package_to_install(kind: str, name: str) -> None:
+    registry = discovered()
+    assert registry.problems.names() == CORE_PROBLEMS
+    with pytest.raises(UnknownNameError, match="pip install deepobs-vision"):
+        getattr(registry, kind).load(name)
+    with pytest.raises(UnknownNameError, match="pip install deepobs-vision"):
+        registry.problems.load(f"deepobs-vision:{name}")
+
+
+@pytest.mark.usefixtures("only_core")
+def test_other_kinds_are_not_sent_to_a_package_of_problems() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        discovered().optimizers.load("mnist")
+    assert "pip install" not in str(caught.value)
+
+
+def test_the_error_says_that_the_package_of_a_name_is_broken(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DISTRIBUTION_OF, "acme_bowl", "acme-obs")
+    install("acme-obs", "raise RuntimeError('rusty')")
+    registry, _ = with_warnings(discovered)
+    with pytest.raises(UnknownNameError) as caught:
+        registry.problems.load("acme_bowl")
+    assert str(caught.value).endswith(
+        "It comes with acme-obs:acme 1.0, which failed to load: RuntimeError: rusty."
+    )
+
+
+# The allow list and strictness
+
+
+def test_only_allowed_plugins_are_imported(install: Install) -> None:
+    install("acme-obs", SOUND)
+    install("zeta-obs", "raise RuntimeError('imported')")
+    registry = discovered(allowed=["Acme_OBS"])
+    assert registry.problems.names() == sorted([*CORE_PROBLEMS, "acme_bowl"])
+    assert "zeta_obs" not in sys.modules
+    (left_out,) = [plugin for plugin in registry.plugins if plugin.distribution == "zeta-obs"]
+    assert left_out.state == "left out"
+
+
+def test_the_error_says_that_a_plugin_was_left_out(install: Install) -> None:
+    install("acme-obs", SOUND)
+    with pytest.raises(UnknownNameError, match=r"DEEPOBS_PLUGINS leaves out acme-obs:acme 1\.0"):
+        discovered(allowed=[]).problems.load("acme_bowl")
+
+
+def test_an_allowed_plugin_that_is_not_installed_is_told() -> None:
+    registry, told = with_warnings(lambda: discovered(allowed=["acme-obs"]))
+    assert len(told) == 1
+    assert "acme-obs" in told[0]
+    assert "no plugin of this name is installed" in told[0]
+    assert registry.problems.names() == CORE_PROBLEMS
+
+
+def test_the_environment_chooses_the_plugins(
+    install: Install, fresh_registry: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-obs", SOUND)
+    monkeypatch.setenv("DEEPOBS_PLUGINS", "")
+    assert fresh_registry().problems.names() == CORE_PROBLEMS
+
+
+def test_the_environment_allows_several_plugins(
+    install: Install, fresh_registry: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-obs", SOUND)
+    install("zeta-obs", offering("zeta_bowl"))
+    monkeypatch.setenv("DEEPOBS_PLUGINS", " zeta-obs, acme-obs ,")
+    assert {"acme_bowl", "zeta_bowl"} <= set(fresh_registry().problems.names())
+
+
+@pytest.mark.parametrize(("value", "is_strict"), [("1", True), ("0", False), ("", False)])
+def test_the_environment_makes_failures_fatal(
+    install: Install,
+    fresh_registry: Callable[[], Registry],
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    is_strict: bool,
+) -> None:
+    install("acme-obs", "raise RuntimeError('rusty')")
+    monkeypatch.setenv("DEEPOBS_STRICT_PLUGINS", value)
+    if is_strict:
+        with pytest.raises(PluginError, match=r"acme-obs:acme 1\.0 .* RuntimeError: rusty"):
+            fresh_registry()
+    else:
+        with pytest.warns(PluginWarning):
+            fresh_registry()
+
+
+def test_a_strict_registry_refuses_an_allowed_plugin_that_is_missing() -> None:
+    with pytest.raises(PluginError, match="no plugin of this name is installed"):
+        discovered(strict=True, allowed=["acme-obs"])
+
+
+def test_a_process_discovers_once_and_warns_once(
+    install: Install, fresh_registry: Callable[[], Registry]
+) -> None:
+    install("acme-obs", "raise RuntimeError('rusty')")
+    with pytest.warns(PluginWarning) as told:
+        first = fresh_registry()
+        second = fresh_registry()
+    assert first is second
+    assert len(told) == 1
+
+
+# Observers of runs
+
+OBSERVERS = """
+told = []
+
+@hookimpl
+def deepobs_run_started(specification):
+    told.append("started")
+
+@hookimpl
+def deepobs_epoch_ended(epoch, metrics):
+    told.append(epoch)
+    {trouble}
+
+@hookimpl
+def deepobs_run_ended(record):
+    told.append("ended")
+"""
+
+
+@pytest.mark.parametrize("trouble", ["raise RuntimeError('disk full')", "raise SystemExit(1)"])
+def test_an_observer_that_raises_ends_neither_the_run_nor_the_other_observers(
+    install: Install, fresh_registry: Callable[[], Registry], trouble: str
+) -> None:
+    from deepobs.runs import run, specify
+
+    install("acme-obs", PREAMBLE + OBSERVERS.format(trouble=trouble))
+    install("zeta-obs", PREAMBLE + OBSERVERS.format(trouble="pass"))
+    registry = fresh_registry()
+    with pytest.warns(PluginWarning) as told:
+        record = run(
+            specify(
+                "quadratic_deep", "SGD", {"lr": 0.01}, batch_size=500, num_epochs=2, device="cpu"
+            )
+        )
+    assert len(record.test_losses) == 3
+    assert sys.modules["acme_obs"].told == ["started", 0]
+    assert sys.modules["zeta_obs"].told == ["started", 0, 1, 2, "ended"]
+    (failure,) = registry.failures()
+    assert (failure.name, failure.version, failure.state) == ("acme-obs:acme", "1.0", "silenced")
+    assert failure.error.startswith("deepobs_epoch_ended: ")
+    assert [str(warning.message) for warning in told] == [
+        f"The plugin acme-obs:acme failed and is told no more of runs: {failure.error}. "
+        "`deepobs plugins` shows more."
+    ]
+
+
+def test_the_problems_of_a_silenced_plugin_stay(install: Install) -> None:
+    install("acme-obs", SOUND + OBSERVERS.format(trouble="raise RuntimeError('disk full')"))
+    registry = discovered()
+    with pytest.warns(PluginWarning, match="disk full"):
+        registry.notify("deepobs_epoch_ended", specification=None, epoch=0, metrics={})
+    assert registry.problems.load("acme_bowl").__name__ == "acme_bowl"
+    with pytest.raises(UnknownNameError) as caught:
+        registry.problems.load("acme_hole")
+    assert "failed" not in str(caught.value)
+
+
+def test_a_failing_observer_is_fatal_where_plugins_must_not_fail(install: Install) -> None:
+    install("acme-obs", PREAMBLE + OBSERVERS.format(trouble="raise RuntimeError('disk full')"))
+    registry = discovered(strict=True)
+    with pytest.raises(PluginError, match=r"acme-obs:acme .*RuntimeError: disk full"):
+        registry.notify("deepobs_epoch_ended", specification=None, epoch=0, metrics={})
+
+
+def test_our_own_slip_in_the_name_of_a_hook_is_not_blamed_on_plugins(install: Install) -> None:
+    install("acme-obs", SOUND)
+    with pytest.raises(AttributeError, match="deepobs_epoch_begun"):
+        discovered().notify("deepobs_epoch_begun", epoch=0)
+
+
+def test_discovery_warns_of_nothing_where_nothing_is_wrong(install: Install) -> None:
+    install("acme-obs", SOUND)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        discovered(strict=True)

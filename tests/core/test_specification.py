@@ -1,0 +1,105 @@
+import shlex
+
+import pytest
+import torch
+
+from deepobs import config
+from deepobs.errors import ArgumentError, UnknownNameError
+from deepobs.runs import specify
+
+
+def test_what_is_left_out_takes_the_default_of_the_problem():
+    specification = specify("quadratic_deep", "SGD", {"lr": 0.01})
+    assert specification.batch_size == 128
+    assert specification.num_epochs == 100
+    assert specification.random_seed == 42
+    assert specification.hyperparameters == {"lr": 0.01}
+
+
+def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
+    one = specify("quadratic_deep", "SGD", {"lr": 0.01, "momentum": 0.9})
+    other = specify("quadratic_deep", "SGD", {"momentum": 0.9, "lr": 0.01})
+    assert one.run_id == other.run_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"random_seed": 1},
+        {"num_epochs": 3},
+        {"batch_size": 3},
+        {"validation_size": 3},
+        {"full_evaluation": True},
+        {"bare_losses": True},
+        {"reshuffle": False},
+        {"lr_sched_epochs": [1], "lr_sched_factors": [0.1]},
+        {"hyperparameters": {"lr": 0.02}},
+    ],
+)
+def test_everything_that_changes_the_numbers_changes_the_identity(change):
+    arguments = {"hyperparameters": {"lr": 0.01}}
+    before = specify("quadratic_deep", "SGD", **arguments)
+    assert specify("quadratic_deep", "SGD", **(arguments | change)).run_id != before.run_id
+
+
+def test_fake_data_and_another_precision_make_another_run():
+    ids = {specify("quadratic_deep", "SGD").run_id}
+    config.set_fake_data(True)
+    ids.add(specify("quadratic_deep", "SGD").run_id)
+    config.set_dtype(torch.float64)
+    ids.add(specify("quadratic_deep", "SGD").run_id)
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        ({"batch_size": 12.5}, "batch_size must be an integer"),
+        ({"num_epochs": -1}, "num_epochs must be 0 or more, got -1"),
+        ({"random_seed": -1}, "random_seed must be from 0 to 4294967295, got -1"),
+        ({"random_seed": 2**32}, "random_seed must be from 0 to 4294967295"),
+        ({"weight_decay": -0.1}, "weight_decay must be a finite number, 0 or more; got -0.1"),
+        ({"weight_decay": float("nan")}, "weight_decay must be a finite number"),
+        ({"validation_size": -5}, "validation_size must be 0 or more, got -5"),
+        ({"train_log_interval": 0}, "train_log_interval must be 1 or more, got 0"),
+        ({"device": "abacus"}, "device 'abacus' cannot be used here. Available: cpu"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here. Available: cpu"),
+        ({"lr_sched_epochs": [3]}, "as many factors as epochs"),
+        ({"lr_sched_epochs": [3, 2], "lr_sched_factors": [1, 1]}, "must increase"),
+        ({"lr_sched_epochs": [3], "lr_sched_factors": [-1]}, "lr_sched_factors must be a finite"),
+        ({"hyperparameters": {"lr": float("inf")}}, "finite numbers"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_permitted(arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        specify("quadratic_deep", "SGD", **arguments)
+
+
+def test_an_unknown_problem_is_answered_with_the_nearest_names():
+    with pytest.raises(UnknownNameError, match="Did you mean 'quadratic_deep'"):
+        specify("quadratc_deep", "SGD")
+
+
+def test_the_command_reproduces_the_specification(tmp_path):
+    specification = specify(
+        "quadratic_deep",
+        "Adam",
+        {"lr": 0.1, "betas": (0.8, 0.9), "amsgrad": True},
+        num_epochs=2,
+        batch_size=100,
+        random_seed=7,
+        validation_size=100,
+        lr_sched_epochs=[1],
+        lr_sched_factors=[0.5],
+        full_evaluation=True,
+        bare_losses=True,
+        reshuffle=False,
+    )
+    from deepobs.cli.run import command
+    from deepobs.runs import store
+
+    words = shlex.split(specification.command)
+    assert words[:2] == ["deepobs", "run"]
+    command.main([*words[2:], "--out", str(tmp_path)], standalone_mode=False)
+    assert store.find(tmp_path, specification) is not None

@@ -1,0 +1,148 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deepobs.errors import OutputError
+from deepobs.runs import run, specify, store
+
+SPECIFICATION = {"testproblem": "quadratic_deep", "optimizer": "SGD", "num_epochs": 1}
+
+KEYS_OF_DEEPOBS_1_2 = {
+    "train_losses",
+    "test_losses",
+    "minibatch_train_losses",
+    "testproblem",
+    "batch_size",
+    "num_epochs",
+    "random_seed",
+    "weight_decay",
+    "optimizer_name",
+    "optimizer_hyperparams",
+    "training_params",
+}
+
+
+def specification(**arguments):
+    return specify(**(SPECIFICATION | {"hyperparameters": {"lr": 0.01}} | arguments))
+
+
+def test_a_result_lies_where_the_original_would_put_it(tmp_path):
+    run(specification(hyperparameters={"lr": 0.01, "momentum": 0.9}), output_dir=tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    assert path.parent.relative_to(tmp_path).as_posix() == (
+        "quadratic_deep/SGD/num_epochs__1__batch_size__128__lr__1.e-02__momentum__9.e-01"
+    )
+    assert path.name.startswith("random_seed__42__")
+
+
+def test_a_result_has_the_keys_of_the_original_and_ours(tmp_path):
+    run(specification(), output_dir=tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    result = json.loads(path.read_text())
+    ours = {"schema_version", "status", "steps", "fake_data", "versions", "command", "hardware"}
+    assert set(result) >= KEYS_OF_DEEPOBS_1_2 | ours
+    assert result["versions"]["deepobs-core"]
+    assert result["dataset"]["split_sizes"] == {"train": 1000, "train_eval": 1000, "test": 1000}
+
+
+def test_a_result_reads_back_as_it_was_written(tmp_path):
+    record = run(specification(), output_dir=tmp_path)
+    _, found = store.find(tmp_path, specification())
+    assert found == record
+
+
+def test_a_run_that_is_there_is_skipped(tmp_path):
+    first = run(specification(), output_dir=tmp_path)
+    second = run(specification(), output_dir=tmp_path)
+    assert second == first
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+
+
+def test_a_run_can_be_done_again_and_the_latest_is_found(tmp_path):
+    run(specification(), output_dir=tmp_path)
+    again = run(specification(), output_dir=tmp_path, rerun=True)
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+    assert store.find(tmp_path, specification())[1] == again
+
+
+def test_a_broken_file_does_not_count_as_a_result(tmp_path):
+    run(specification(), output_dir=tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    path.write_text(path.read_text()[:100])
+    assert store.find(tmp_path, specification()) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"validation_size": 100},
+        {"full_evaluation": True},
+        {"bare_losses": True},
+        {"reshuffle": False},
+        {"batch_size": 100},
+        {"lr_sched_epochs": [1], "lr_sched_factors": [0.5]},
+        {"hyperparameters": {"lr": 0.010000000001}},
+    ],
+)
+def test_settings_that_differ_lie_apart(change):
+    assert store.setting_name(specification(**change)) != store.setting_name(specification())
+
+
+def test_a_setting_that_no_file_name_can_hold_gets_a_safe_and_unique_name():
+    import torch
+
+    class Wordy(torch.optim.SGD):
+        def __init__(self, params, lr=0.1, text=""):
+            super().__init__(params, lr=lr)
+
+    names = {
+        store.setting_name(specification(optimizer=Wordy, hyperparameters={"text": text}))
+        for text in ("../../etc", "..-..-etc", "x" * 300, "x" * 301)
+    }
+    assert len(names) == 4
+    assert all("/" not in name and len(name.encode()) < 255 for name in names)
+
+
+def test_a_directory_that_cannot_be_written_is_refused_before_training(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(OutputError, match=r"Results cannot be written to .*file"):
+        run(specification(), output_dir=blocked / "results")
+
+
+def test_an_interrupted_run_leaves_no_file(tmp_path):
+    words = ["run", "two_d_branin", "SGD", "--lr", "1e-5", "--epochs", "100000"]
+    command = [sys.executable, "-m", "deepobs", *words, "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the output directory is made when training is about to start
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in messages
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_concurrent_writers_leave_whole_files(tmp_path):
+    program = (
+        "from deepobs.runs import run, specify\n"
+        "for seed in range(3):\n"
+        "    run(specify('quadratic_deep', 'SGD', {'lr': 0.01}, num_epochs=1, random_seed=seed),"
+        f" output_dir={str(tmp_path)!r}, rerun=True)"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"OMP_NUM_THREADS": "1"})
+        for _ in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    files = list(tmp_path.rglob("*.json"))
+    assert len(files) == 6
+    assert {store.read(path).random_seed for path in files} == {0, 1, 2}
+    assert not list(tmp_path.rglob("*.tmp"))

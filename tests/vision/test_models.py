@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+
+from deepobs import config
+from deepobs.errors import ComponentLoadError
+from deepobs.plugins import ProblemSpec
+from deepobs.problems.tf_variables import tf_variables
+from deepobs.pytorch.tf_weights import export_tf_weights
+from deepobs_vision.classification import ImageClassification
+from deepobs_vision.models.conv import conv_2c2d
+from deepobs_vision.models.logreg import logreg
+from deepobs_vision.models.mlp import mlp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deepobs.problems import Problem
+
+    SetUp = Callable[..., Problem]
+
+PARAMETERS = {
+    "mnist_logreg": (7850, 2),
+    "mnist_mlp": (1336610, 8),
+    "mnist_2c2d": (3274634, 8),
+    "mnist_vae": (10151489, 22),
+    "fmnist_logreg": (7850, 2),
+    "fmnist_mlp": (1336610, 8),
+    "fmnist_2c2d": (3274634, 8),
+    "fmnist_vae": (10151489, 22),
+    "digits_logreg": (64 * 10 + 10, 2),
+    "digits_mlp": (65 * 1000 + 1001 * 500 + 501 * 100 + 101 * 10, 8),
+    "digits_2c2d": (26 * 32 + (800 + 1) * 64 + 257 * 1024 + 1025 * 10, 8),
+}
+"""Numbers of parameters and of tensors."""
+
+CLASSIFICATION = [name for name in PARAMETERS if not name.endswith("vae")]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_number_of_parameters_is_right(name: str, set_up: SetUp) -> None:
+    parameters = list(set_up(name).model.parameters())
+    assert (sum(p.numel() for p in parameters), len(parameters)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if not name.startswith("digits")])
+def test_the_variables_are_those_of_the_original(
+    name: str, set_up: SetUp, shared_dir: Path
+) -> None:
+    recorded = json.loads((shared_dir / "reference" / "variables.json").read_text())[name]
+    weights = export_tf_weights(set_up(name))
+    assert [[key, list(array.shape)] for key, array in weights.items()] == recorded["trainable"]
+    assert sum(array.size for array in weights.values()) == recorded["num_parameters"]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_batch_trains_every_parameter(name: str, set_up: SetUp) -> None:
+    problem = set_up(name, batch_size=16)
+    losses, accuracy = problem.get_batch_loss_and_accuracy(next(iter(problem.dataset.train_loader)))
+    (losses.mean() + problem.get_regularization_loss()).backward()
+
+    assert losses.shape == (16,)
+    assert torch.isfinite(losses).all()
+    if name in CLASSIFICATION:
+        assert accuracy.shape == ()
+        assert not accuracy.requires_grad
+        assert 0 <= accuracy <= 1
+    else:
+        assert accuracy is None
+    for parameter in problem.model.parameters():
+        assert parameter.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["mnist_2c2d", "fmnist_vae", "digits_mlp"])
+def test_a_seed_fixes_the_start(name: str, set_up: SetUp) -> None:
+    def start(seed: int) -> list[torch.Tensor]:
+        torch.manual_seed(seed)
+        return list(set_up(name).model.parameters())
+
+    first, again, other = start(1), start(1), start(2)
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+def test_logistic_regression_starts_undecided(set_up: SetUp) -> None:
+    problem = set_up("mnist_logreg")
+    losses, _ = problem.get_batch_loss_and_accuracy(next(iter(problem.dataset.test_loader)))
+    assert losses.tolist() == pytest.approx([math.log(10)] * 4)
+
+
+def test_accuracy_is_the_fraction_classified_correctly(set_up: SetUp) -> None:
+    problem = set_up("mnist_logreg")
+    with torch.no_grad():
+        problem.model[1].bias[7] = 1  # every image is a seven
+    batch = (torch.rand(4, 1, 28, 28), torch.tensor([7, 1, 7, 7]))
+    _, accuracy = problem.get_batch_loss_and_accuracy(batch)
+    assert accuracy == 0.75
+    assert f"{accuracy:.2f}" == "0.75"
+
+
+def test_models_follow_the_chosen_precision(set_up: SetUp) -> None:
+    config.set_dtype(torch.float64)
+    problem = set_up("digits_2c2d")
+    losses, _ = problem.get_batch_loss_and_accuracy(next(iter(problem.dataset.test_loader)))
+    assert losses.dtype == torch.float64
+
+
+@pytest.mark.parametrize("model", [logreg, mlp, conv_2c2d])
+@pytest.mark.parametrize("image_shape", [(3, 9, 13), (1, 1, 1), (2, 32, 30)])
+def test_models_are_built_for_images_of_any_shape(
+    model: Callable[[tuple[int, int, int], int], nn.Module], image_shape: tuple[int, int, int]
+) -> None:
+    assert model(image_shape, 7)(torch.rand(2, *image_shape)).shape == (2, 7)
+
+
+def test_the_regulariser_covers_kernels_alone(set_up: SetUp) -> None:
+    problem = set_up("mnist_2c2d", weight_decay=0.2)
+    kernels = [v.tensors[0] for v in tf_variables(problem.model) if v.name.endswith("kernel:0")]
+    others = [v.tensors[0] for v in tf_variables(problem.model) if v.name.endswith("bias:0")]
+    expected = 0.5 * 0.2 * sum(kernel.double().square().sum().item() for kernel in kernels)
+
+    regularizer = problem.get_regularization_loss()
+    regularizer.backward()
+
+    assert regularizer.item() == pytest.approx(expected, rel=1e-6)
+    for kernel in kernels:
+        assert torch.allclose(kernel.grad, 0.2 * kernel)
+    assert all(bias.grad is None for bias in others)
+    regularized, rest = problem.parameter_groups()
+    assert [id(p) for p in regularized["params"]] == [id(p) for p in kernels]
+    assert [id(p) for p in rest["params"]] == [id(p) for p in others]
+    assert rest["weight_decay"] == 0
+
+
+def test_no_weight_decay_means_no_regulariser(set_up: SetUp) -> None:
+    assert set_up("mnist_mlp").get_regularization_loss() == 0
+
+
+def spec_with(**options: Any) -> ProblemSpec:
+    return ProblemSpec(
+        name="digits_other",
+        target="deepobs_vision.classification:ImageClassification",
+        summary="A problem of somebody else's",
+        dataset="digits",
+        batch_size=4,
+        epochs=1,
+        options=options,
+    )
+
+
+def test_a_model_that_cannot_be_imported_is_named() -> None:
+    problem = ImageClassification.bind(spec_with(model="deepobs_vision.models.mlp:none"))(4)
+    with pytest.raises(
+        ComponentLoadError, match=r"The model of digits_other .*'deepobs_vision\.mo"
+    ):
+        problem.set_up()
