@@ -1,0 +1,82 @@
+"""What the built distributions hold, and that these tests run against them."""
+
+import tarfile
+import zipfile
+from importlib.metadata import entry_points, requires, version
+from pathlib import Path
+
+import pytest
+
+import deepobs
+import deepobs_vision
+
+DIST = Path(__file__).resolve().parents[2] / "dist"
+PACKAGES = {"deepobs-core": "deepobs", "deepobs-vision": "deepobs_vision"}
+
+pytestmark = pytest.mark.skipif(
+    not list(DIST.glob("*.whl")), reason="nothing is built: run `nox -s integration`"
+)
+
+
+def names_in_wheel(package):
+    (wheel,) = DIST.glob(f"{package.replace('-', '_')}-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+@pytest.mark.parametrize("module", [deepobs, deepobs_vision])
+def test_the_tests_run_against_installed_wheels(module):
+    assert "site-packages" in Path(module.__file__).parts
+
+
+def test_no_two_wheels_share_a_package():
+    tops = [
+        {name.split("/")[0] for name in names_in_wheel(package) if ".dist-info" not in name}
+        for package in PACKAGES
+    ]
+    assert tops == [{import_name} for import_name in PACKAGES.values()]
+
+
+@pytest.mark.parametrize(("package", "import_name"), PACKAGES.items())
+def test_a_wheel_holds_types_and_licence_but_no_tests(package, import_name):
+    names = names_in_wheel(package)
+    assert f"{import_name}/py.typed" in names
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert not any("test_" in name or "conftest" in name for name in names)
+
+
+def test_the_stubs_of_the_facade_are_shipped():
+    names = set(names_in_wheel("deepobs-core"))
+    for module in ("testproblems", "datasets", "runners"):
+        assert f"deepobs/pytorch/{module}/__init__.pyi" in names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_sdist_builds_on_its_own(package):
+    (sdist,) = DIST.glob(f"{package.replace('-', '_')}-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {
+            Path(name).relative_to(Path(name).parts[0]).as_posix() for name in archive.getnames()
+        }
+    assert {"pyproject.toml", "README.md", "LICENSE"} <= names
+
+
+def test_versions_agree_and_siblings_are_required_by_range():
+    assert version("deepobs-core") == version("deepobs-vision") == deepobs.__version__
+    (requirement,) = [
+        line for line in requires("deepobs-vision") if line.startswith("deepobs-core")
+    ]
+    assert ">=1.2" in requirement
+    assert "<2" in requirement
+
+
+def test_each_package_registers_one_plugin():
+    ours = {
+        entry.dist.name: entry.value
+        for entry in entry_points(group="deepobs")
+        if entry.dist.name in PACKAGES
+    }
+    assert ours == {
+        "deepobs-core": "deepobs.plugins.builtin",
+        "deepobs-vision": "deepobs_vision.plugin",
+    }

@@ -1,0 +1,104 @@
+"""Runs of image problems, on the embedded digits and on synthetic images."""
+
+import pytest
+import torch
+
+from deepobs import config
+from deepobs.plugins import registry
+from deepobs.runs import run, specify
+from deepobs.runs.evaluation import evaluate
+
+
+def digits(problem="digits_logreg", **arguments):
+    given = {"hyperparameters": {"lr": 0.1}, "num_epochs": 2}
+    return specify(problem, "SGD", **(given | arguments))
+
+
+def test_accuracies_are_recorded_beside_losses():
+    record = run(digits(validation_size=100))
+    for accuracies in (
+        record.train_accuracies,
+        record.valid_accuracies,
+        record.test_accuracies,
+    ):
+        assert len(accuracies) == 3
+        assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    assert record.test_accuracies[2] > record.test_accuracies[0]
+    assert record.dataset.fingerprint
+
+
+def test_accuracies_of_zero_are_kept():
+    # The original deletes them from the file when any epoch scored exactly 0.0.
+    class TurnsAround(torch.optim.SGD):
+        """Learns for an epoch of 22 steps, then takes every image for what it looks least like."""
+
+        steps_left = 22
+
+        def step(self, closure=None):
+            super().step(closure)
+            self.steps_left -= 1
+            if self.steps_left == 0:
+                for parameter in self.param_groups[0]["params"]:
+                    parameter.data.neg_()
+
+    specification = specify("digits_logreg", TurnsAround, {"lr": 0.1}, num_epochs=1)
+    record = run(specification, optimizer_class=TurnsAround)
+    assert record.test_accuracies[1] == 0.0
+    assert '"test_accuracies"' in record.to_json()
+
+
+def test_the_regulariser_is_part_of_the_objective_and_of_the_reported_losses():
+    plain = run(digits("digits_mlp", num_epochs=1))
+    regularized = run(digits("digits_mlp", num_epochs=1, weight_decay=0.1))
+    bare = run(digits("digits_mlp", num_epochs=1, weight_decay=0.1, bare_losses=True))
+    assert regularized.weight_decay == 0.1
+    assert regularized.test_losses[0] > plain.test_losses[0]
+    assert bare.test_losses[0] == plain.test_losses[0]
+    assert bare.test_losses[1] != plain.test_losses[1]
+    assert bare.minibatch_train_losses == regularized.minibatch_train_losses
+
+
+def test_fake_data_are_recorded():
+    config.set_fake_data(0.01)
+    record = run(specify("mnist_logreg", "SGD", {"lr": 0.1}, num_epochs=1))
+    assert record.fake_data
+    assert record.dataset.split_sizes["train"] == 600
+
+
+def test_stochastic_problems_repeat_to_the_bit():
+    config.set_fake_data(0.01)
+    specification = specify("mnist_vae", "Adam", {"lr": 1e-3}, num_epochs=1)
+    assert run(specification).test_losses == run(specification).test_losses
+
+
+def test_evaluation_leaves_training_as_it_was():
+    config.set_fake_data(0.01)
+
+    def train(*, evaluates):
+        torch.manual_seed(0)
+        problem = registry().problems.load("mnist_vae")(64)
+        problem.set_up()
+        optimizer = torch.optim.SGD(problem.model.parameters(), lr=1e-4)
+        objectives = []
+        for batch in problem.dataset.train_loader:
+            optimizer.zero_grad()
+            loss, _ = problem.get_batch_loss_and_accuracy(batch, "mean")
+            loss.backward()
+            optimizer.step()
+            objectives.append(loss.item())
+            if evaluates:
+                evaluate(problem)
+                assert problem.model.training
+        return objectives
+
+    assert train(evaluates=True) == train(evaluates=False)
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "RMSprop", "LBFGS", "Muon"])
+def test_any_optimizer_of_torch_trains_or_says_why_not(optimizer):
+    specification = specify("digits_logreg", optimizer, num_epochs=1)
+    if optimizer == "Muon":  # takes matrices only, and the model has a vector
+        with pytest.raises(ValueError, match="Muon cannot train the model of digits_logreg"):
+            run(specification)
+    else:
+        assert run(specification).status == "completed"
