@@ -6,6 +6,7 @@ further one seconds. What is tested are the built wheels, as users get them.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,9 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["lint", "typing", "tests", "integration", "quickstart"]
+
+# Without compiled modules every process that imports torch takes ten seconds to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-core": [],
@@ -92,7 +96,7 @@ def typing(session: nox.Session) -> None:
     """Check the types of all packages."""
     editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
     session.install(*CONSTRAINTS, *editable, "mypy")
-    session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS))
+    session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS), "tools")
 
 
 @nox.session(requires=["build"], default=False)

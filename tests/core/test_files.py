@@ -107,8 +107,8 @@ def test_status_of_missing_data_says_what_each_directory_lacks(data_dir: Path) -
     status = numerals.status(data_dir)
     assert status.state == "missing"
     assert status.path == data_dir / "ours/raw"
-    assert f"{data_dir}/ours/raw has none of them" in status.detail
-    assert f"{data_dir}/theirs has no test.txt" in status.detail
+    assert f"none of the 2 files in {data_dir}/ours/raw" in status.detail
+    assert f"{data_dir}/theirs lacks test.txt" in status.detail
 
 
 def test_status_does_not_open_the_files(data_dir: Path) -> None:

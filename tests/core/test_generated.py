@@ -65,6 +65,13 @@ def test_a_default_device_of_torch_does_not_matter() -> None:
             assert batches(name) == expected
 
 
+def test_a_model_is_made_on_its_own_device_whatever_torch_has_for_a_default() -> None:
+    with torch.device("meta"):
+        problem = registry().problems.load("two_d_beale")(100, device="cpu")
+        problem.set_up()
+    assert [parameter.item() for parameter in problem.model.parameters()] == [-4.5, 4.5]
+
+
 def test_making_the_data_leaves_the_global_generators_alone() -> None:
     np.random.seed(1)
     expected = np.random.RandomState(1).random_sample(3)

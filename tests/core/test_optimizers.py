@@ -83,8 +83,42 @@ def test_a_value_that_the_optimizer_refuses_is_named():
         checked_hyperparameters(find_optimizer("SGD"), {"lr": -1})
     with pytest.raises(ArgumentError, match="betas"):
         checked_hyperparameters(find_optimizer("Adam"), {"betas": "high"})
+    with pytest.raises(ArgumentError, match=r"fused=True, foreach=True.*together\.$"):
+        checked_hyperparameters(find_optimizer("SGD"), {"lr": 1, "fused": True, "foreach": True})
 
 
 def test_an_optimizer_with_open_arguments_takes_any_hyperparameter():
     choice = find_optimizer(AnyArguments)
     assert checked_hyperparameters(choice, {"colour": 1}) == {"colour": 1, "lr": 0.1}
+
+
+def test_one_and_one_point_nought_are_the_same_setting():
+    choice = find_optimizer("Adam")
+    as_integer, as_float = (checked_hyperparameters(choice, {"lr": lr}) for lr in (1, 1.0))
+    assert repr(as_integer) == repr(as_float)
+
+
+def test_a_value_that_only_a_step_refuses_is_named_before_any_run():
+    with pytest.raises(ArgumentError, match=r"capturable=True"):
+        checked_hyperparameters(find_optimizer("Adam"), {"lr": 0.1, "capturable": True})
+
+
+def test_the_trial_step_leaves_the_random_state_as_it_was():
+    class Noisy(torch.optim.SGD):
+        def step(self, closure=None):
+            torch.rand(3)
+            return super().step(closure)
+
+    before = torch.get_rng_state()
+    checked_hyperparameters(find_optimizer(Noisy), {"lr": 0.1})
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_optimizer_whose_step_requires_a_closure_is_recognised():
+    class TwoEvaluations(torch.optim.SGD):
+        def step(self, closure):
+            closure()
+            return super().step(closure)
+
+    assert find_optimizer(TwoEvaluations).needs_closure
+    assert not find_optimizer(torch.optim.SGD).needs_closure

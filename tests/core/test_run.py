@@ -142,6 +142,7 @@ def test_a_schedule_multiplies_the_initial_rate():
         lr_sched_epochs=[1, 3],
         lr_sched_factors=[0.1, 0.02],
     )
+    rates.clear()  # the specification was tried in a step
     run(specification, optimizer_class=Recorder)
     assert rates == pytest.approx([0.1, 0.01, 0.01, 0.002])
 
@@ -215,3 +216,37 @@ def test_observers_are_told_everything_in_order():
         ("epoch", 1, names),
         ("ended", "completed"),
     ]
+
+
+def test_an_optimizer_without_a_learning_rate_can_be_run():
+    class Parameterless(torch.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {})
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for parameter in self.param_groups[0]["params"]:
+                parameter -= 0.01 * parameter.grad
+
+    record = run(
+        specify("quadratic_deep", Parameterless, num_epochs=1), optimizer_class=Parameterless
+    )
+    assert record.test_losses == pytest.approx(run(quick()).test_losses[:2], rel=1e-5)
+
+
+def test_what_observers_draw_at_random_does_not_change_the_run():
+    class Gambler(RunObserver):
+        def steps_taken(self, steps, loss):
+            torch.rand(1)
+
+        def epoch_ended(self, epoch, metrics):
+            torch.rand(1)
+
+    assert metrics_of(run(quick(), observers=[Gambler()])) == metrics_of(run(quick()))
+
+
+def test_a_record_is_the_same_in_memory_and_in_the_file():
+    from deepobs.runs import RunRecord
+
+    record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5))
+    assert RunRecord.model_validate_json(record.to_json()) == record

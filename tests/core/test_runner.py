@@ -107,7 +107,7 @@ def test_a_mistake_in_the_hyperparameters_is_explained(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "hyperparams", ["momentum", 3, [{"type": float}], {"lr": {"kind": float}}, ["lr"]]
+    "hyperparams", ["momentum", 3, [{"type": float}], {"lr": {"kind": float}}, {"lr": 0.1}, ["lr"]]
 )
 def test_hyperparameters_declared_in_another_form_are_refused(hyperparams):
     with pytest.raises(ArgumentError, match=r"declared|must be a list or a mapping"):
@@ -136,3 +136,56 @@ def test_a_script_answers_mistakes_without_a_traceback(tmp_path, words, message,
     assert result.returncode == status
     assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_weight_decay_that_was_declared_is_the_optimizers(monkeypatch):
+    runner = StandardRunner(torch.optim.AdamW, {"weight_decay": {"type": float, "default": 0.1}})
+    called = runner.run("quadratic_deep", num_epochs=1, lr=0.01, weight_decay=0.2)
+    words = "script.py quadratic_deep --num_epochs 1 --lr 0.01 --weight_decay 0.2"
+    monkeypatch.setattr(sys, "argv", words.split())
+    for record in (called, runner.run()):
+        assert record.optimizer_hyperparams == {"lr": 0.01, "weight_decay": 0.2}
+        assert record.weight_decay == 0
+
+
+def test_none_is_a_value_of_a_hyperparameter_like_others():
+    runner = StandardRunner(torch.optim.SGD, {"foreach": {"type": bool, "default": True}})
+    record = runner.run("quadratic_deep", num_epochs=0, lr=0.01, foreach=None)
+    assert record.optimizer_hyperparams["foreach"] is None
+
+
+def test_a_schedule_in_the_call_is_not_offered_on_the_command_line(monkeypatch, capsys):
+    words = "script.py quadratic_deep --lr 0.01 --lr_sched_epochs 5"
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit, match="2"):
+        LearningRateScheduleRunner(torch.optim.SGD, {}).run(
+            num_epochs=1, lr_sched_epochs=[1], lr_sched_factors=[0.1]
+        )
+    assert "No such option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["batch_size", "device", "rerun"])
+def test_a_hyperparameter_called_like_an_argument_of_run_is_refused(name):
+    with pytest.raises(ArgumentError, match=f"cannot be called '{name}'"):
+        StandardRunner(torch.optim.SGD, {name: {"type": float}})
+
+
+def test_what_is_no_optimizer_is_refused_at_once():
+    with pytest.raises(ArgumentError, match=r"subclass of torch\.optim\.Optimizer, got 'SGD'"):
+        StandardRunner("SGD", {})
+
+
+def test_no_learning_rate_is_asked_for_where_there_is_none():
+    class Still(torch.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {})
+
+        def step(self, closure=None):
+            return None
+
+    record = StandardRunner(Still, {}).run("quadratic_deep", num_epochs=1)
+    assert record.optimizer_hyperparams == {}
+    with pytest.raises(ArgumentError, match="needs an optimizer with a learning rate"):
+        LearningRateScheduleRunner(Still, {}).run(
+            "quadratic_deep", lr_sched_epochs=[1], lr_sched_factors=[0.1]
+        )

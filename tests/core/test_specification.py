@@ -1,10 +1,12 @@
 import shlex
 
+import numpy as np
 import pytest
 import torch
 
 from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError
+from deepobs.pytorch import testproblems
 from deepobs.runs import specify
 
 
@@ -64,6 +66,7 @@ def test_fake_data_and_another_precision_make_another_run():
         ({"validation_size": -5}, "validation_size must be 0 or more, got -5"),
         ({"train_log_interval": 0}, "train_log_interval must be 1 or more, got 0"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here. Available: cpu"),
+        ({"device": "meta"}, "device 'meta' cannot be used here. Available: cpu"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here. Available: cpu"),
         ({"lr_sched_epochs": [3]}, "as many factors as epochs"),
         ({"lr_sched_epochs": [3, 2], "lr_sched_factors": [1, 1]}, "must increase"),
@@ -103,3 +106,30 @@ def test_the_command_reproduces_the_specification(tmp_path):
     assert words[:2] == ["deepobs", "run"]
     command.main([*words[2:], "--out", str(tmp_path)], standalone_mode=False)
     assert store.find(tmp_path, specification) is not None
+
+
+def test_numbers_of_numpy_are_numbers():
+    hyperparameters = {"lr": np.float32(0.5), "max_iter": np.int64(3)}
+    specification = specify("quadratic_deep", "LBFGS", hyperparameters)
+    assert specification.hyperparameters == {"lr": 0.5, "max_iter": 3}
+    assert type(specification.hyperparameters["max_iter"]) is int
+
+
+def test_the_command_names_the_class_where_the_name_is_that_of_another():
+    class Adam(torch.optim.Adam):
+        pass
+
+    assert "Adam" in shlex.split(specify("quadratic_deep", "Adam").command)
+    words = shlex.split(specify("quadratic_deep", Adam).command)
+    assert "Adam" not in words
+    assert any(word.startswith(f"{__name__}:") for word in words)
+
+
+def test_the_command_tells_how_often_losses_are_recorded():
+    assert "--log-interval" not in specify("quadratic_deep", "SGD").command
+    assert "--log-interval 3" in specify("quadratic_deep", "SGD", train_log_interval=3).command
+
+
+def test_a_class_in_place_of_a_problems_name_is_refused():
+    with pytest.raises(ArgumentError, match="A test problem is asked for by its name"):
+        specify(testproblems.quadratic_deep, "SGD")

@@ -93,6 +93,32 @@ def test_settings_that_differ_lie_apart(change):
     assert store.setting_name(specification(**change)) != store.setting_name(specification())
 
 
+def test_the_weight_decays_of_problem_and_optimizer_are_both_part_of_the_setting():
+    names = {
+        store.setting_name(
+            specification(weight_decay=of_problem, hyperparameters={"weight_decay": 0.1})
+        )
+        for of_problem in (None, 0.1, 0.2)
+    }
+    assert len(names) == 3
+
+
+def test_an_optimizer_that_only_shares_its_name_with_another_lies_apart():
+    import torch
+
+    class SGD(torch.optim.SGD):
+        pass
+
+    ours, theirs = specification(optimizer=SGD), specification()
+    assert ours.optimizer == theirs.optimizer == "SGD"
+    assert store.setting_name(ours) != store.setting_name(theirs)
+
+
+def test_a_longer_name_of_the_same_problem_is_the_same_run():
+    qualified = specification(testproblem="deepobs-core:quadratic_deep")
+    assert qualified == specification()
+
+
 def test_a_setting_that_no_file_name_can_hold_gets_a_safe_and_unique_name():
     import torch
 
@@ -116,12 +142,13 @@ def test_a_directory_that_cannot_be_written_is_refused_before_training(tmp_path)
 
 
 def test_an_interrupted_run_leaves_no_file(tmp_path):
+    results = tmp_path / "results"
     words = ["run", "two_d_branin", "SGD", "--lr", "1e-5", "--epochs", "100000"]
-    command = [sys.executable, "-m", "deepobs", *words, "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "deepobs", *words, "--out", str(results)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.05)  # the output directory is made when training is about to start
+    while not results.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)  # it is made when training is about to start
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=60)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepobs import checks
 from deepobs.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
         return get_default_device()
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
+        # A device without memory, "meta", fails when its content is asked for.
+        torch.zeros(1, dtype=torch.uint8, device=resolved).tolist()
     except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError
         available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         if torch.backends.mps.is_available():
@@ -136,9 +138,8 @@ def get_num_workers() -> int:
 
 def set_num_workers(num_workers: int | None) -> None:
     """Choose the number of worker processes, 0 for none; `None` for the default."""
-    if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 0):
-        raise ArgumentError(f"num_workers must be an integer of 0 or more, got {num_workers!r}.")
-    _settings.num_workers = num_workers
+    checked = None if num_workers is None else checks.integer("num_workers", num_workers, least=0)
+    _settings.num_workers = checked
 
 
 def get_is_deterministic() -> bool:

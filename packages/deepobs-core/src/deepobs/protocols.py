@@ -5,7 +5,7 @@ Anything with these attributes and methods takes part; deriving from our classes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,16 +66,25 @@ class DataSet(Protocol):
     ) -> None: ...
 
 
+class _NoTestClass(type(Protocol)):  # type: ignore[misc] # the metaclass has no public name
+    """Keeps pytest from collecting what it takes for a test class.
+
+    As an attribute of the protocol itself, `__test__` would be asked of every test problem.
+    """
+
+    __test__ = False
+
+
 @runtime_checkable
-class TestProblem(Protocol):
+class TestProblem(Protocol, metaclass=_NoTestClass):
     """A data set, a model and a loss; built as `(batch_size, weight_decay=None, device=None)`.
+
+    `isinstance` asks for all of its attributes, so it takes a problem that was set up.
 
     Attributes:
         model: The model, once `set_up` was called.
         dataset: The data set, once `set_up` was called.
     """
-
-    __test__: ClassVar[bool] = False  # keeps pytest from collecting what it takes for a test class
 
     model: nn.Module
     dataset: DataSet

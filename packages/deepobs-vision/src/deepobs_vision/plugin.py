@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from deepobs.plugins import API_VERSION, DatasetSpec, ProblemSpec, SuiteSpec, hookimpl
 
 DEEPOBS_API_VERSION = API_VERSION
@@ -11,31 +9,38 @@ DEEPOBS_API_VERSION = API_VERSION
 _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499"
 _DIGITS = "The embedded counterpart of the DeepOBS problem on MNIST"
 
+_MODELS = {
+    "logreg": ("deepobs_vision.models.logreg:logreg", "Logistic regression"),
+    "mlp": ("deepobs_vision.models.mlp:mlp", "Perceptron with four layers (1000, 500, 100, 10)"),
+    "2c2d": ("deepobs_vision.models.conv:conv_2c2d", "Two convolutional and two dense layers"),
+}
+_DATA = {"mnist": "MNIST", "fmnist": "Fashion-MNIST", "digits": "8x8 digits, no download"}
 
-def _classification(
-    name: str, model: str, summary: str, *, batch_size: int, epochs: int, **further: Any
+
+def _classifier(
+    data: str, model: str, *, batch_size: int, epochs: int, reference: str = _PAPER
 ) -> ProblemSpec:
-    """A row: `model` names a function of `deepobs_vision.models`, the name begins with the data."""
+    target, title = _MODELS[model]
     return ProblemSpec(
-        name=name,
+        name=f"{data}_{model}",
         target="deepobs_vision.classification:ImageClassification",
-        summary=summary,
-        dataset=name.partition("_")[0],
+        summary=f"{title} on {_DATA[data]}",
+        dataset=data,
         batch_size=batch_size,
         epochs=epochs,
         metric="accuracy",
+        reference=reference,
         tags=frozenset({"vision", "classification"}),
-        options={"model": f"deepobs_vision.models.{model}"},
-        **further,
+        options={"model": target},
     )
 
 
-def _vae(name: str, summary: str, *, batch_size: int, epochs: int) -> ProblemSpec:
+def _autoencoder(data: str, *, batch_size: int, epochs: int) -> ProblemSpec:
     return ProblemSpec(
-        name=name,
+        name=f"{data}_vae",
         target="deepobs_vision.vae:VariationalAutoencoder",
-        summary=summary,
-        dataset=name.partition("_")[0],
+        summary=f"Variational autoencoder on {_DATA[data]}",
+        dataset=data,
         batch_size=batch_size,
         epochs=epochs,
         reference=_PAPER,
@@ -46,68 +51,19 @@ def _vae(name: str, summary: str, *, batch_size: int, epochs: int) -> ProblemSpe
 @hookimpl
 def deepobs_problems() -> list[ProblemSpec]:
     """The image problems."""
-    logreg, mlp, convolutional = (
-        "Logistic regression",
-        "Perceptron with four layers (1000, 500, 100, 10)",
-        "Two convolutional and two dense layers",
-    )
-    rows = []
-    for data, title in (("mnist", "MNIST"), ("fmnist", "Fashion-MNIST")):
-        rows += [
-            _classification(
-                f"{data}_logreg",
-                "logreg:logreg",
-                f"{logreg} on {title}",
-                batch_size=128,
-                epochs=50,
-                reference=_PAPER,
-            ),
-            _classification(
-                f"{data}_mlp",
-                "mlp:mlp",
-                f"{mlp} on {title}",
-                batch_size=128,
-                epochs=100,
-                reference=_PAPER,
-            ),
-            _classification(
-                f"{data}_2c2d",
-                "conv:conv_2c2d",
-                f"{convolutional} on {title}",
-                batch_size=128,
-                epochs=100,
-                reference=_PAPER,
-            ),
-        ]
-    rows += [
-        _vae("mnist_vae", "Variational autoencoder on MNIST", batch_size=64, epochs=50),
-        _vae("fmnist_vae", "Variational autoencoder on Fashion-MNIST", batch_size=64, epochs=100),
-        _classification(
-            "digits_logreg",
-            "logreg:logreg",
-            f"{logreg} on 8x8 digits, no download",
-            batch_size=64,
-            epochs=20,
-            reference=_DIGITS,
-        ),
-        _classification(
-            "digits_mlp",
-            "mlp:mlp",
-            f"{mlp} on 8x8 digits, no download",
-            batch_size=64,
-            epochs=20,
-            reference=_DIGITS,
-        ),
-        _classification(
-            "digits_2c2d",
-            "conv:conv_2c2d",
-            f"{convolutional} on 8x8 digits, no download",
-            batch_size=64,
-            epochs=20,
-            reference=_DIGITS,
-        ),
+    return [
+        _classifier("mnist", "logreg", batch_size=128, epochs=50),
+        _classifier("mnist", "mlp", batch_size=128, epochs=100),
+        _classifier("mnist", "2c2d", batch_size=128, epochs=100),
+        _autoencoder("mnist", batch_size=64, epochs=50),
+        _classifier("fmnist", "logreg", batch_size=128, epochs=50),
+        _classifier("fmnist", "mlp", batch_size=128, epochs=100),
+        _classifier("fmnist", "2c2d", batch_size=128, epochs=100),
+        _autoencoder("fmnist", batch_size=64, epochs=100),
+        _classifier("digits", "logreg", batch_size=64, epochs=20, reference=_DIGITS),
+        _classifier("digits", "mlp", batch_size=64, epochs=20, reference=_DIGITS),
+        _classifier("digits", "2c2d", batch_size=64, epochs=20, reference=_DIGITS),
     ]
-    return rows
 
 
 @hookimpl

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepobs.cli.hyperparameters import parsed_hyperparameters, parsed_schedule
+from deepobs.cli.own_code import current_directory_on_the_import_path, failures_shown_where_they_are
 from deepobs.cli.screen import show
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ if TYPE_CHECKING:
 @click.option("--device", help="Where to run, such as cpu or cuda:0 [default: CUDA if there is].")
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
     help="Where data sets are kept (DEEPOBS_DATA_DIR).",
 )
 @click.option(
@@ -85,7 +87,8 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     "output_dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
     default=Path("results"),
     show_default=True,
     help="Where to keep result files.",
@@ -112,26 +115,29 @@ def command(
     output_dir: Path,
     rerun: bool,
 ) -> None:
-    r"""Train OPTIMIZER on the test problem PROBLEM and write a result file.
+    """Train OPTIMIZER on the test problem PROBLEM and write a result file.
 
     OPTIMIZER is a name that `deepobs list optimizers` shows, the name of any class of torch.optim,
-    or a class of your own as package.module:Class. A run whose result is there is skipped.
+    or a class of your own as package.module:Class, whose module is installed or lies in the
+    current directory. A run whose result is there is skipped.
 
     \b
     Examples:
       deepobs run quadratic_deep SGD --lr 0.01
       deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
-    """
+    """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs import config
     from deepobs.runs import specify
 
-    hyperparameters = dict(_parsed_option(option) for option in options)
-    if lr is not None:
-        hyperparameters["lr"] = lr
-    sched_epochs, sched_factors = _parsed_schedule(schedule)
+    hyperparameters = parsed_hyperparameters(lr, options)
+    sched_epochs, sched_factors = parsed_schedule(schedule)
     settings: dict[str, Any] = {"data_dir": data_dir, "fake_data": fake_data}
-    with config.temporary(**{name: s for name, s in settings.items() if s is not None}):
+    with (
+        current_directory_on_the_import_path(),
+        failures_shown_where_they_are(f"{optimizer} on {problem}"),
+        config.temporary(**{name: s for name, s in settings.items() if s is not None}),
+    ):
         specifications = [
             specify(
                 problem,
@@ -185,7 +191,7 @@ def _summary(record: RunRecord) -> str:
         f"{name} {value:.6g}" for name, value in final.items() if value is not None
     )
     outcome = (
-        f"after {record.num_epochs} epochs {measured}"
+        f"after {record.num_epochs} epoch{'s' * (record.num_epochs != 1)} {measured}"
         if record.status == "completed"
         else f"diverged in epoch {record.diverged_at_epoch}"
     )
@@ -195,28 +201,3 @@ def _summary(record: RunRecord) -> str:
         f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
         f"{outcome} ({seconds[0]:.1f} s training, {seconds[1]:.1f} s evaluation)"
     )
-
-
-def _parsed_option(option: str) -> tuple[str, Any]:
-    name, separator, text = option.partition("=")
-    if not separator or not name.isidentifier():
-        raise click.BadParameter(
-            f"{option!r} is no NAME=VALUE, such as momentum=0.9.", param_hint="-o"
-        )
-    try:
-        return name, ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return name, {"true": True, "false": False}.get(text.lower(), text)
-
-
-def _parsed_schedule(schedule: tuple[str, ...]) -> tuple[list[int] | None, list[float] | None]:
-    if not schedule:
-        return None, None
-    try:
-        pairs = [entry.split(":") for entry in schedule]
-        return [int(epoch) for epoch, _ in pairs], [float(factor) for _, factor in pairs]
-    except ValueError:
-        raise click.BadParameter(
-            f"{' '.join(schedule)!r} is no EPOCH:FACTOR, such as 60:0.2.",
-            param_hint="--lr-schedule",
-        ) from None

@@ -15,6 +15,7 @@ from torch import Tensor
 from deepobs import checks, config
 from deepobs.data.loader import TensorLoader, seeded_generator
 from deepobs.errors import ArgumentError
+from deepobs.plugins.binding import bound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,13 +131,7 @@ class TensorDataSet(ABC):
         Args:
             spec: The description of the data set.
         """
-        namespace = {
-            "spec": spec,
-            "__doc__": f"{spec.summary}\n\n{cls.__doc__}",
-            "__module__": "deepobs.pytorch.datasets",
-            "__qualname__": spec.name,
-        }
-        return type(spec.name, (cls,), namespace)
+        return bound(cls, spec, "deepobs.pytorch.datasets")
 
     @property
     def name(self) -> str:
@@ -152,7 +147,9 @@ class TensorDataSet(ABC):
             "valid": self.valid_loader,
             "test": self.test_loader,
         }
-        return {name: len(loader.tensors[0]) for name, loader in loaders.items() if loader}
+        return {
+            name: len(loader.tensors[0]) for name, loader in loaders.items() if loader is not None
+        }
 
     @classmethod
     @abstractmethod

@@ -52,12 +52,18 @@ class Layout:
         return None
 
     def lacking(self, data_dir: Path) -> str:
-        """Which files each directory lacks, in a line."""
-        shortages = []
+        """Which files are absent from where, in a line that does not end in a full stop."""
+        empty, shortages = [], []
         for place in self.places(data_dir):
             found = self._found(place)
             absent = ", ".join(name for name in self.file_names if name not in found)
-            shortages.append(f"{place} has {f'no {absent}' if found else 'none of them'}")
+            if found:
+                shortages.append(f"{place} lacks {absent}")
+            else:
+                empty.append(str(place))
+        if empty:
+            count = len(self.file_names)
+            shortages.append(f"none of the {count} files in {' or '.join(empty)}")
         return "; ".join(shortages)
 
     def _found(self, place: Path) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deepobs.errors import (
     AmbiguousNameError,
+    ArgumentError,
     ComponentLoadError,
     UnknownNameError,
     closest,
@@ -76,9 +77,12 @@ class Catalog(Generic[SpecT]):
             name: A name, or `distribution:name` where two plugins offer it.
 
         Raises:
+            ArgumentError: It is no name at all.
             UnknownNameError: Nobody offers it.
             AmbiguousNameError: More than one plugin does.
         """
+        if not isinstance(name, str):  # a class is easily given in place of its name
+            raise ArgumentError(f"A {self.kind} is asked for by its name, a text; got {name!r}.")
         distribution, _, bare_name = name.rpartition(":")
         matches = [
             offer
@@ -99,6 +103,12 @@ class Catalog(Generic[SpecT]):
     def spec(self, name: str) -> SpecT:
         """The description of one offer; see `offer`."""
         return self.offer(name).spec
+
+    def usable_name(self, name: str) -> str:
+        """The shortest name that means the same offer; see `offer`."""
+        offer = self.offer(name)
+        is_alone = len(self._offers[offer.spec.name]) == 1
+        return offer.spec.name if is_alone else offer.qualified_name
 
     def load(self, name: str) -> Any:
         """Import what an offer describes.

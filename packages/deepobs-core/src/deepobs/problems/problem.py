@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepobs import checks, config
 from deepobs.errors import ArgumentError
+from deepobs.plugins.binding import bound
 
 if TYPE_CHECKING:
     from deepobs.plugins import ProblemSpec
@@ -69,19 +70,10 @@ class Problem(ABC):
     def bind(cls, spec: ProblemSpec) -> type[Self]:
         """Make the subclass that stands for one registered problem.
 
-        It calls itself by the name under which `deepobs.pytorch.testproblems` has it, so that its
-        instances can be pickled.
-
         Args:
             spec: The description of the problem.
         """
-        namespace = {
-            "spec": spec,
-            "__doc__": f"{spec.summary}\n\n{cls.__doc__}",
-            "__module__": "deepobs.pytorch.testproblems",
-            "__qualname__": spec.name,
-        }
-        return type(spec.name, (cls,), namespace)
+        return bound(cls, spec, "deepobs.pytorch.testproblems")
 
     @property
     def name(self) -> str:
@@ -99,19 +91,22 @@ class Problem(ABC):
             ArgumentError: The batch size or the validation size does not fit the data.
         """
         self.dataset = self.build_dataset()
-        model = self.build_model().to(device=self.device, dtype=config.get_dtype())
-        self.model = model.train()
+        with torch.device("cpu"):  # even where torch.set_default_device chose another
+            model = self.build_model()
+        self.model = model.to(device=self.device, dtype=config.get_dtype()).train()
 
     def build_dataset(self) -> DataSet:
         """Load the data set that the description names."""
         from deepobs.plugins import registry
 
+        # Data sets of others need not know how to keep the order of the first epoch.
+        options = {} if self.reshuffle else {"reshuffle": False}
         dataset: DataSet = registry().datasets.load(self.spec.dataset)(
             self.batch_size,
             device=self.device,
             validation_size=self.validation_size,
             drop_remainder=self.drop_remainder,
-            reshuffle=self.reshuffle,
+            **options,
         )
         return dataset
 

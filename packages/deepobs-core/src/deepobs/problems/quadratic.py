@@ -26,7 +26,8 @@ class QuadraticModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.theta = nn.Parameter(torch.ones(1, _DIMENSIONS))
-        hessian = torch.from_numpy(deep_hessian().astype(np.float32))
+        # A copy in torch's memory: products may depend, in their last bit, on the alignment.
+        hessian = torch.from_numpy(deep_hessian().astype(np.float32)).clone()
         self.register_buffer("hessian", hessian, persistent=False)
 
     def forward(self, x_BD: Tensor) -> Tensor:

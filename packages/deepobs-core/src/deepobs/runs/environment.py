@@ -27,7 +27,12 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
 
     Args:
         specification: The run; its `dtype` and `fake_data_fraction` hold inside, too.
+
+    Raises:
+        ArgumentError: The run's device is not one of this machine.
     """
+    config.resolve_device(specification.device)  # starts it: its generators are kept from now on
+    default_dtype = torch.get_default_dtype()
     python_state = random.getstate()
     numpy_state = np.random.get_state()
     cudnn = torch.backends.cudnn
@@ -35,8 +40,9 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
     settings = config.temporary(
         dtype=getattr(torch, specification.dtype), fake_data=specification.fake_data_fraction
     )
-    with undisturbed_random_state(), settings:
+    with undisturbed_random_state(), torch.enable_grad(), settings:
         try:
+            torch.set_default_dtype(torch.float32)  # initial weights are drawn in it
             cudnn.deterministic = config.get_is_deterministic()
             cudnn.benchmark = not config.get_is_deterministic()
             random.seed(specification.random_seed)
@@ -44,6 +50,7 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
             torch.manual_seed(specification.random_seed)
             yield
         finally:
+            torch.set_default_dtype(default_dtype)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
             cudnn.deterministic, cudnn.benchmark = flags

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import Loader, TestProblem
 
-SPLITS = ("train", "valid", "test")
-
 
 def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, float]:
     """Measure loss and accuracy on the training, the validation and the test set.
@@ -51,8 +49,14 @@ def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, fl
 
 
 def undisturbed_random_state() -> AbstractContextManager[None]:
-    """A context after which torch's generators are as they were before it."""
-    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+    """A context after which torch's generators are as they were before it, on every device."""
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None:
+        return torch.random.fork_rng(devices=())
+    # To ask an accelerator that nobody uses yet would start it: slow, and an error in a fork.
+    is_initialized = getattr(torch.get_device_module(accelerator), "is_initialized", lambda: True)
+    count = torch.accelerator.device_count() if is_initialized() else 0
+    return torch.random.fork_rng(devices=range(count), device_type=accelerator.type)
 
 
 def _means(problem: TestProblem, loader: Loader) -> tuple[float, float | None]:

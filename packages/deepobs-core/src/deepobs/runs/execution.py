@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from deepobs.runs import environment, store
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.history import History
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
+from deepobs.runs.optimizers import REFUSALS
 from deepobs.runs.record import DataSetRecord, RunRecord
 from deepobs.runs.training import StepSchedule, Trainer
 
@@ -112,11 +114,25 @@ def _set_up_problem(specification: RunSpecification) -> TestProblem:
         options["drop_remainder"] = False
     if not specification.reshuffle:
         options["reshuffle"] = False
-    problem: TestProblem = registry().problems.load(specification.testproblem)(
+    problem_class = registry().problems.load(specification.testproblem)
+    _check_options(specification.testproblem, problem_class, options)
+    problem: TestProblem = problem_class(
         specification.batch_size, specification.weight_decay, specification.device, **options
     )
     problem.set_up()
     return problem
+
+
+def _check_options(name: str, problem_class: Any, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(problem_class).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    unknown = sorted(options.keys() - {parameter.name for parameter in parameters})
+    if unknown:
+        raise ArgumentError(
+            f"The test problem {name} does not know {unknown[0]}={options[unknown[0]]!r}, which is "
+            "optional for problems of others. Leave it at its default."
+        )
 
 
 def _build_optimizer(
@@ -128,7 +144,7 @@ def _build_optimizer(
         optimizer_class = import_target(specification.optimizer_target, "The optimizer")
     try:
         return optimizer_class(problem.model.parameters(), **specification.hyperparameters)
-    except (AssertionError, TypeError, ValueError) as error:
+    except REFUSALS as error:
         raise ArgumentError(
             f"{specification.optimizer} cannot train the model of {specification.testproblem}: "
             f"{error}"

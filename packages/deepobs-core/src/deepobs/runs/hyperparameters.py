@@ -27,19 +27,20 @@ class Hyperparameter:
     default: Any = REQUIRED
 
 
-def declared(hyperparams: object) -> dict[str, Hyperparameter]:
+def declared(hyperparams: object, *, takes_lr: bool = True) -> dict[str, Hyperparameter]:
     """Read the two forms in which hyperparameters are declared.
 
     Args:
         hyperparams: `[{"name": "momentum", "type": float, "default": 0.9}]` or
             `{"momentum": {"type": float, "default": 0.9}}`. The learning rate `lr` may be left
             out: then it must be given to every run.
+        takes_lr: Whether the optimizer has a learning rate `lr` at all.
 
     Raises:
         ArgumentError: It is neither.
     """
     if isinstance(hyperparams, Mapping):
-        rows = [{"name": name, **dict(row)} for name, row in hyperparams.items()]
+        rows = [_named_row(name, row) for name, row in hyperparams.items()]
     elif isinstance(hyperparams, Sequence) and not isinstance(hyperparams, str):
         rows = [_checked_row(row) for row in hyperparams]
     else:
@@ -53,7 +54,7 @@ def declared(hyperparams: object) -> dict[str, Hyperparameter]:
                 "Only name, type and default are known."
             )
         found[row["name"]] = Hyperparameter(**row)
-    if "lr" not in found:
+    if takes_lr and "lr" not in found:
         found["lr"] = Hyperparameter("lr")
     return found
 
@@ -84,6 +85,15 @@ def completed(
     if missing:
         raise ArgumentError(f"The hyperparameter {missing[0]!r} has no default: give a value.")
     return values
+
+
+def _named_row(name: object, row: object) -> dict[str, Any]:
+    if not isinstance(row, Mapping) or not isinstance(name, str):
+        raise ArgumentError(
+            "A hyperparameter in a mapping is declared as "
+            f'{{"momentum": {{"type": float, "default": 0.9}}}}, got {{{name!r}: {row!r}}}.'
+        )
+    return {"name": name, **row}
 
 
 def _checked_row(row: object) -> dict[str, Any]:

@@ -43,6 +43,9 @@ class RunObserver:
 class Observers(RunObserver):
     """Passes the events on to several observers.
 
+    A run gives the same numbers whether it is observed or not: random numbers that an observer
+    draws from torch's generators are not missing afterwards.
+
     Args:
         observers: Whom to tell, in this order.
     """
@@ -52,41 +55,41 @@ class Observers(RunObserver):
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.run_started(specification, steps_per_epoch)
+        with undisturbed_random_state():
+            for observer in self._observers:
+                observer.run_started(specification, steps_per_epoch)
 
     def steps_taken(self, steps: int, loss: float) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.steps_taken(steps, loss)
+        with undisturbed_random_state():
+            for observer in self._observers:
+                observer.steps_taken(steps, loss)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.epoch_ended(epoch, metrics)
+        with undisturbed_random_state():
+            for observer in self._observers:
+                observer.epoch_ended(epoch, metrics)
 
     def run_ended(self, record: RunRecord) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.run_ended(record)
+        with undisturbed_random_state():
+            for observer in self._observers:
+                observer.run_ended(record)
 
 
 class PluginObservers(RunObserver):
-    """Passes the events on to the observers that plugins offer.
-
-    A run gives the same numbers whether it is observed or not: random numbers that an observer
-    draws from torch's generators are not missing afterwards.
-    """
+    """Passes the events on to the observers that plugins offer."""
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Call `deepobs_run_started`."""
         del steps_per_epoch
         self._specification = specification
-        _notify("deepobs_run_started", specification=specification)
+        registry().notify("deepobs_run_started", specification=specification)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Call `deepobs_epoch_ended`."""
-        _notify(
+        registry().notify(
             "deepobs_epoch_ended",
             specification=self._specification,
             epoch=epoch,
@@ -95,9 +98,4 @@ class PluginObservers(RunObserver):
 
     def run_ended(self, record: RunRecord) -> None:
         """Call `deepobs_run_ended`."""
-        _notify("deepobs_run_ended", record=record)
-
-
-def _notify(hook: str, **arguments: object) -> None:
-    with undisturbed_random_state():
-        registry().notify(hook, **arguments)
+        registry().notify("deepobs_run_ended", record=record)

@@ -10,17 +10,22 @@ import torch
 
 from deepobs.errors import (
     ArgumentError,
+    DeepOBSError,
     UnknownNameError,
     closest,
     sentences,
 )
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
+from deepobs.runs.evaluation import undisturbed_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NEEDS_SPARSE_GRADIENTS = {"SparseAdam"}
+
+REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""What constructors of optimizers raise at arguments that they do not accept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +77,35 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
         return _from_class(_class_outside_the_registry(optimizer))
     return OptimizerChoice(
         name=offer.spec.name,
-        optimizer_class=_optimizer_class(catalog.load(optimizer)),
+        optimizer_class=checked_class(catalog.load(optimizer)),
         defaults=offer.spec.defaults,
         needs_closure=offer.spec.needs_closure,
         distribution=offer.distribution,
     )
 
 
+def target_of_name(name: str) -> str | None:
+    """The class that a short name stands for.
+
+    Args:
+        name: A name of an optimizer, as result files have it.
+
+    Returns:
+        The class as `package.module:Class`; `None` where nobody uses the name, and the empty string
+        where it does not lead to one class, as when two plugins offer it.
+    """
+    try:
+        return find_optimizer(name).target
+    except UnknownNameError:
+        return None
+    except DeepOBSError:
+        return ""
+
+
 def checked_hyperparameters(
     choice: OptimizerChoice, given: Mapping[str, object]
 ) -> dict[str, object]:
-    """Complete the hyperparameters and try them on a parameter of one number.
+    """Complete the hyperparameters and try them in a step on a parameter of one number.
 
     Args:
         choice: The optimizer.
@@ -96,9 +119,8 @@ def checked_hyperparameters(
         ArgumentError: A name is unknown, a required one is missing, or a value is not accepted.
     """
     parameters = _hyperparameters(choice.optimizer_class)
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for name in given:
-        if name not in parameters and not takes_any:
+        if not takes(choice.optimizer_class, name):
             raise ArgumentError(
                 sentences(
                     f"{choice.name} has no hyperparameter {name!r}.",
@@ -107,6 +129,9 @@ def checked_hyperparameters(
                 )
             )
     chosen = {**choice.defaults, **given}
+    for name, value in chosen.items():
+        if name in parameters and isinstance(parameters[name].default, float):
+            chosen[name] = _as_float(value)  # 1 and 1.0 are one setting
     learning_rate = parameters.get("lr")
     if learning_rate is not None and "lr" not in chosen:
         if learning_rate.default is inspect.Parameter.empty:
@@ -116,14 +141,52 @@ def checked_hyperparameters(
     return chosen
 
 
+def takes(optimizer_class: type[torch.optim.Optimizer], name: str) -> bool:
+    """Whether the constructor of an optimizer has a hyperparameter of this name, or takes any."""
+    parameters = _hyperparameters(optimizer_class)
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    return takes_any or name in parameters
+
+
+def checked_class(value: object) -> type[torch.optim.Optimizer]:
+    """Refuse what is no class of optimizers.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if not (isinstance(value, type) and issubclass(value, torch.optim.Optimizer)):
+        raise ArgumentError(
+            f"An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
+        )
+    return value
+
+
 def _try_out(choice: OptimizerChoice, hyperparameters: Mapping[str, object]) -> None:
     # Two dimensions, since some optimizers take nothing but matrices.
-    parameter = torch.nn.Parameter(torch.zeros(1, 1))
-    try:
-        choice.optimizer_class([parameter], **hyperparameters)  # type: ignore[arg-type]
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        described = ", ".join(f"{name}={value!r}" for name, value in hyperparameters.items())
-        raise ArgumentError(f"{choice.name} does not accept {described}: {error}.") from error
+    parameter = torch.nn.Parameter(torch.ones(1, 1, device="cpu"))
+
+    def closure() -> torch.Tensor:
+        objective = parameter.square().sum()
+        parameter.grad = None
+        objective.backward()  # type: ignore[no-untyped-call]
+        return objective
+
+    with undisturbed_random_state(), torch.enable_grad():
+        try:
+            optimizer = choice.optimizer_class([parameter], **hyperparameters)  # type: ignore[arg-type]
+            closure()
+            if choice.needs_closure:
+                optimizer.step(closure)  # type: ignore[arg-type] # torch forgets about tensors
+            else:
+                optimizer.step()
+        except REFUSALS as error:
+            described = ", ".join(f"{name}={value!r}" for name, value in hyperparameters.items())
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise ArgumentError(f"{choice.name} does not accept {described}: {reason}.") from error
+
+
+def _as_float(value: object) -> object:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _hyperparameters(optimizer_class: type) -> dict[str, inspect.Parameter]:
@@ -134,7 +197,7 @@ def _hyperparameters(optimizer_class: type) -> dict[str, inspect.Parameter]:
 
 def _from_class(value: object) -> OptimizerChoice:
     """A choice made by class instead of by registered name."""
-    optimizer_class = _optimizer_class(value)
+    optimizer_class = checked_class(value)
     if optimizer_class.__name__ in _NEEDS_SPARSE_GRADIENTS:
         raise ArgumentError(
             f"{optimizer_class.__name__} needs sparse gradients, which no test problem has."
@@ -142,16 +205,14 @@ def _from_class(value: object) -> OptimizerChoice:
     return OptimizerChoice(
         name=optimizer_class.__name__,
         optimizer_class=optimizer_class,
-        needs_closure=issubclass(optimizer_class, torch.optim.LBFGS),
+        needs_closure=_needs_closure(optimizer_class),
     )
 
 
-def _optimizer_class(value: object) -> type[torch.optim.Optimizer]:
-    if not (isinstance(value, type) and issubclass(value, torch.optim.Optimizer)):
-        raise ArgumentError(
-            f"An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
-        )
-    return value
+def _needs_closure(optimizer_class: type[torch.optim.Optimizer]) -> bool:
+    """Whether `step` cannot be called without one."""
+    closure = inspect.signature(optimizer_class.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def _class_outside_the_registry(name: str) -> Any:

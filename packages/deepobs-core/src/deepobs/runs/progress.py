@@ -41,8 +41,11 @@ def live_progress(
     if not console.is_terminal:
         yield []
         return
-    with _progress(console) as progress:
+    progress = _progress(console)
+    try:
         yield [_ProgressObserver(progress, num_runs)]
+    finally:
+        progress.stop()
 
 
 def _progress(console: Console) -> Progress:
@@ -68,7 +71,8 @@ class _ProgressObserver(RunObserver):
         )
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Start a bar."""
+        """Start a bar; the first shows all, so that a run that is refused shows none."""
+        self._progress.start()
         self._steps_per_epoch = max(steps_per_epoch, 1)
         self._current = self._progress.add_task(
             f"{specification.optimizer} on {specification.testproblem}, "

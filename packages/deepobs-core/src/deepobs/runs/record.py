@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 SCHEMA_VERSION = 1
+
+
+def _none_unless_finite(value: object) -> object:
+    is_lost = isinstance(value, float) and not math.isfinite(value)
+    return None if is_lost else value
+
+
+Loss = Annotated[float | None, BeforeValidator(_none_unless_finite)]
+"""A measured value; `None`, in the file `null`, where it was not finite."""
 
 
 class DataSetRecord(BaseModel):
@@ -29,13 +39,14 @@ class RunRecord(BaseModel):
     Lists of losses and accuracies have `num_epochs + 1` entries: before the first and after every
     epoch. Those of splits or metrics that the problem has not are `None` and left out of the file.
     After divergence they are filled with their first entry, as the original does; `status` and
-    `diverged_at_epoch` tell. A loss that is not finite stands as `null` in the file.
+    `diverged_at_epoch` tell. Where a loss was not finite stands `None`, in the file `null`.
 
     Attributes:
         schema_version: Version of this layout.
         run_id: Hash of the specification.
         status: How the run ended.
-        diverged_at_epoch: The epoch in which a loss was not finite, counted from 1.
+        diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 where it was
+            not finite before training.
         diverged_at_step: The step in which the objective was not finite, counted from 1; `None`
             where only an evaluation noticed.
         train_seconds: Time spent in training, an entry an epoch, without evaluation.
@@ -47,7 +58,7 @@ class RunRecord(BaseModel):
         command: The command that reproduces the run.
     """
 
-    model_config = ConfigDict(ser_json_inf_nan="null", extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -62,13 +73,13 @@ class RunRecord(BaseModel):
     weight_decay: float | None
     training_params: dict[str, Any]
 
-    train_losses: list[float | None]
-    valid_losses: list[float | None] | None = None
-    test_losses: list[float | None]
-    train_accuracies: list[float | None] | None = None
-    valid_accuracies: list[float | None] | None = None
-    test_accuracies: list[float | None] | None = None
-    minibatch_train_losses: list[float | None]
+    train_losses: list[Loss]
+    valid_losses: list[Loss] | None = None
+    test_losses: list[Loss]
+    train_accuracies: list[Loss] | None = None
+    valid_accuracies: list[Loss] | None = None
+    test_accuracies: list[Loss] | None = None
+    minibatch_train_losses: list[Loss]
     diverged_at_epoch: int | None = None
     diverged_at_step: int | None = None
 

@@ -6,8 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from deepobs import config
+from deepobs.errors import ArgumentError
 from deepobs.runs.execution import run
 from deepobs.runs.hyperparameters import completed, declared
+from deepobs.runs.optimizers import checked_class, takes
 from deepobs.runs.progress import live_progress
 from deepobs.runs.script import arguments_from_command_line, exit_on_mistake
 from deepobs.runs.specification import specify
@@ -29,6 +31,10 @@ _SPECIFIED = (
     "validation_size",
     "train_log_interval",
 )
+_FLAGS = ("full_evaluation", "bare_losses", "reshuffle", "no_logs", "rerun")
+_RESERVED = {"testproblem", "data_dir", "output_dir", *_SPECIFIED, *_FLAGS} - {"weight_decay"}
+"""What no hyperparameter can be called, because `run` has an argument of this name."""
+
 _DEFAULT_OUTPUT_DIR = "./results"
 
 
@@ -39,10 +45,12 @@ class StandardRunner:
         optimizer_class: The optimizer to benchmark.
         hyperparams: Its hyperparameters, `[{"name": "momentum", "type": float, "default": 0.9}]`
             or `{"momentum": {"type": float, "default": 0.9}}`. One without a default must be given
-            to every run. The learning rate `lr` need not be declared.
+            to every run. The learning rate `lr` need not be declared. Where a `weight_decay` is
+            declared, the argument of `run` sets that instead of the problem's regulariser.
 
     Raises:
-        ArgumentError: The hyperparameters are declared in another form.
+        ArgumentError: The hyperparameters are declared in another form, one is called like
+            another argument of `run`, or the class is no optimizer.
     """
 
     _schedule: ClassVar[tuple[str, ...]] = ()
@@ -52,8 +60,14 @@ class StandardRunner:
         optimizer_class: type[torch.optim.Optimizer],
         hyperparams: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self.optimizer_class = optimizer_class
-        self.hyperparameters = declared(hyperparams)
+        self.optimizer_class = checked_class(optimizer_class)
+        self.hyperparameters = declared(hyperparams, takes_lr=takes(optimizer_class, "lr"))
+        reserved = sorted(self.hyperparameters.keys() & {*_RESERVED, *self._schedule})
+        if reserved:
+            raise ArgumentError(
+                f"A hyperparameter cannot be called {reserved[0]!r}, like an argument of run. "
+                "Give the optimizer a subclass with another name for it."
+            )
 
     def run(
         self,
@@ -87,6 +101,7 @@ class StandardRunner:
             num_epochs: Passes over the training set; the problem's default if left out.
             random_seed: Seed of everything random, 42 if left out.
             weight_decay: Factor of the problem's regulariser; the problem's default if left out.
+                Where the runner declares a hyperparameter of this name, that of the optimizer.
             data_dir: Where data sets are kept; `config.get_data_dir()` if left out.
             output_dir: Where to keep the result file, `./results` if left out.
             device: Where to run; `config.get_default_device()` if left out.
@@ -116,9 +131,14 @@ class StandardRunner:
             "device": device,
             "validation_size": validation_size,
             "train_log_interval": train_log_interval,
-            **hyperparameters,
         }
-        given = {name: value for name, value in arguments.items() if value is not None}
+        # None stands for what is left out, but may well be the value of a hyperparameter.
+        may_be_none = hyperparameters.keys() - set(self._schedule)
+        given = {
+            name: value
+            for name, value in (arguments | hyperparameters).items()
+            if value is not None or name in may_be_none
+        }
         flags = {
             "full_evaluation": full_evaluation,
             "bare_losses": bare_losses,
@@ -138,9 +158,8 @@ class StandardRunner:
         testproblem = given.pop("testproblem")
         data_dir = given.pop("data_dir", None)
         output_dir = given.pop("output_dir", _DEFAULT_OUTPUT_DIR)
-        specified = {
-            name: given.pop(name) for name in (*_SPECIFIED, *self._schedule) if name in given
-        }
+        names = (given.keys() & {*_SPECIFIED, *self._schedule}) - self.hyperparameters.keys()
+        specified = {name: given.pop(name) for name in names}
         values = completed(self.hyperparameters, given)
         settings = {} if data_dir is None else {"data_dir": data_dir}
         with config.temporary(**settings), live_progress() as observers:

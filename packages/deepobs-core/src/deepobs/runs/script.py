@@ -50,6 +50,12 @@ class NumberList(click.ParamType[list[Any]]):
             self.fail(f"{value!r} is not a list of numbers such as 10,20.", param, ctx)
 
 
+_SCHEDULE: dict[str, tuple[Any, str]] = {
+    "lr_sched_epochs": (NumberList(int), "Epochs after which the rate changes: 5,8"),
+    "lr_sched_factors": (NumberList(float), "Its factors from then on: 0.1,0.01"),
+}
+
+
 def arguments_from_command_line(
     hyperparameters: Mapping[str, Hyperparameter],
     given: Mapping[str, Any],
@@ -69,14 +75,12 @@ def arguments_from_command_line(
         The arguments that were found, by name.
     """
     parameters: list[click.Parameter] = [click.Argument(["testproblem"])]
+    offered = _OPTIONS | (_SCHEDULE if has_schedule else {})
     parameters += [
-        _option(name, kind, text) for name, (kind, text) in _OPTIONS.items() if name not in given
+        _option(name, kind, text)
+        for name, (kind, text) in offered.items()
+        if name not in given and name not in hyperparameters
     ]
-    if has_schedule:
-        parameters += [
-            _option("lr_sched_epochs", NumberList(int), "Epochs after which the rate changes: 5,8"),
-            _option("lr_sched_factors", NumberList(float), "Its factors from then on: 0.1,0.01"),
-        ]
     for name, one in hyperparameters.items():
         if name not in given:
             is_required = one.default is REQUIRED
@@ -89,7 +93,7 @@ def arguments_from_command_line(
 
 @contextlib.contextmanager
 def exit_on_mistake() -> Iterator[None]:
-    """End the program with a message, not with a traceback, when its user made a mistake."""
+    """End the program with a message, not with a traceback, for mistakes and interruptions."""
     try:
         yield
     except click.exceptions.Exit as request:
@@ -100,6 +104,9 @@ def exit_on_mistake() -> Iterator[None]:
     except DeepOBSError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("Interrupted: no result was written.", err=True)
+        sys.exit(130)
 
 
 def _option(name: str, kind: Any, text: str, *, required: bool = False) -> click.Option:

@@ -8,18 +8,21 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from deepobs import checks, config
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.runs.optimizers import checked_hyperparameters, find_optimizer
+from deepobs.runs.optimizers import checked_hyperparameters, find_optimizer, target_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import torch
+
 DEFAULT_SEED = 42
+DEFAULT_LOG_INTERVAL = 10
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
 _NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval"}
 
@@ -48,10 +51,11 @@ class RunSpecification(BaseModel):
         fake_data_fraction: Size of synthetic data sets, 0 for real data.
         dtype: Floating-point type of data and model.
         device: Where the run takes place; not part of its identity.
-        train_log_interval: Steps from one recorded minibatch loss to the next.
+        train_log_interval: Steps from one recorded minibatch loss to the next; not part of the
+            identity either, so that a run that is there is not done again for other steps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     testproblem: str
     optimizer: str
@@ -71,7 +75,7 @@ class RunSpecification(BaseModel):
     fake_data_fraction: float = 0.0
     dtype: str = "float32"
     device: str = "cpu"
-    train_log_interval: int = 10
+    train_log_interval: int = DEFAULT_LOG_INTERVAL
 
     @property
     def run_id(self) -> str:
@@ -102,7 +106,7 @@ def specify(
     bare_losses: bool = False,
     reshuffle: bool = True,
     device: str | torch.device | None = None,
-    train_log_interval: int = 10,
+    train_log_interval: int = DEFAULT_LOG_INTERVAL,
 ) -> RunSpecification:
     """Describe a run: check every value and fill in the defaults, before any work starts.
 
@@ -127,12 +131,13 @@ def specify(
     Raises:
         DeepOBSError: A name is unknown, or a value is out of range.
     """
-    problem = registry().problems.spec(testproblem)
+    problems = registry().problems
+    problem = problems.spec(testproblem)
     choice = find_optimizer(optimizer)
-    chosen = checked_hyperparameters(choice, hyperparameters or {})
+    chosen = checked_hyperparameters(choice, _in_json_types(hyperparameters or {}))
     schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, chosen)
     return RunSpecification(
-        testproblem=testproblem,
+        testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
         optimizer_target=choice.target,
         hyperparameters=_in_json_types(chosen),
@@ -183,7 +188,8 @@ def _checked_schedule(
 def _in_json_types(hyperparameters: Mapping[str, object]) -> dict[str, Any]:
     """Hyperparameters as a result file will hold them, so that both give the same identity."""
     try:
-        converted: dict[str, Any] = json.loads(json.dumps(hyperparameters, allow_nan=False))
+        text = json.dumps(hyperparameters, allow_nan=False, default=_plain_number)
+        converted: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"Hyperparameters must be finite numbers, texts, booleans or lists of them, "
@@ -192,10 +198,15 @@ def _in_json_types(hyperparameters: Mapping[str, object]) -> dict[str, Any]:
     return converted
 
 
+def _plain_number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be kept in a result file")
+
+
 def _command(specification: RunSpecification) -> list[str]:
     optimizer = specification.optimizer
-    target_of_name = {o.spec.name: o.spec.target for o in registry().optimizers.offers()}
-    if target_of_name.get(optimizer) is None and not hasattr(torch.optim, optimizer):
+    if target_of_name(optimizer) != specification.optimizer_target:
         optimizer = specification.optimizer_target
     words = ["deepobs", "run", specification.testproblem, optimizer]
     for name, value in specification.hyperparameters.items():
@@ -211,12 +222,16 @@ def _command(specification: RunSpecification) -> list[str]:
         words += ["--lr-schedule", f"{epoch}:{factor}"]
     if specification.validation_size:
         words += ["--validation-size", str(specification.validation_size)]
+    if specification.train_log_interval != DEFAULT_LOG_INTERVAL:
+        words += ["--log-interval", str(specification.train_log_interval)]
     if specification.full_evaluation:
         words.append("--full-evaluation")
     if specification.bare_losses:
         words.append("--bare-losses")
     if not specification.reshuffle:
         words.append("--same-order")
+    if specification.dtype != "float32":
+        words += ["--dtype", specification.dtype]
     if specification.fake_data_fraction:
         words += ["--fake-data", str(specification.fake_data_fraction)]
     return words

@@ -6,17 +6,21 @@ import contextlib
 import os
 import re
 import tempfile
-from datetime import datetime
-from pathlib import Path
+import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
 from deepobs.errors import OutputError
+from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.record import RunRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from deepobs.runs.specification import RunSpecification
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
@@ -40,29 +44,39 @@ def setting_name(specification: RunSpecification) -> str:
     What deviates from the default is added at the end. A name that would be too long, or that
     cannot be written in a file's name as it is, ends in a hash of the setting.
     """
-    parts: dict[str, object] = {
-        "num_epochs": specification.num_epochs,
-        "batch_size": specification.batch_size,
-    }
-    if specification.weight_decay is not None:
-        parts["weight_decay"] = specification.weight_decay
-    parts.update(sorted(specification.hyperparameters.items()))
-    if specification.lr_sched_epochs is not None:
-        parts["lr_sched_epochs"] = list(specification.lr_sched_epochs)
-        parts["lr_sched_factors"] = list(specification.lr_sched_factors or ())
-    for name in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
-        if getattr(specification, name):
-            parts[name] = getattr(specification, name)
-    if not specification.reshuffle:
-        parts["reshuffle"] = False
-    if specification.dtype != "float32":
-        parts["dtype"] = specification.dtype
-    exact = "__".join(f"{name}__{_written(value)}" for name, value in parts.items())
-    safe = _UNSAFE.sub("-", exact)
-    if safe == exact and len(safe) <= _LONGEST_NAME:
+    parts = "__".join(f"{name}__{_written(value)}" for name, value in _parts(specification))
+    safe = _UNSAFE.sub("-", parts)
+    if safe == parts and len(safe) <= _LONGEST_NAME:
         return safe
     setting_id = specification.model_copy(update={"random_seed": 0}).run_id
     return f"{safe[: _LONGEST_NAME - 18]}__{setting_id}"
+
+
+def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
+    """Names and values that make up the name of a setting.
+
+    A name may come twice: the problem and the optimizer may each have a weight decay.
+    """
+    yield "num_epochs", specification.num_epochs
+    yield "batch_size", specification.batch_size
+    if specification.weight_decay is not None:
+        yield "weight_decay", specification.weight_decay
+    yield from sorted(specification.hyperparameters.items())
+    if specification.lr_sched_epochs is not None:
+        yield "lr_sched_epochs", specification.lr_sched_epochs
+        yield "lr_sched_factors", specification.lr_sched_factors
+    for name in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
+        if getattr(specification, name):
+            yield name, getattr(specification, name)
+    if not specification.reshuffle:
+        yield "reshuffle", False
+    if specification.dtype != "float32":
+        yield "dtype", specification.dtype
+    # What only shares its name with another problem or optimizer does not share its directory.
+    if ":" in specification.testproblem:
+        yield "testproblem", specification.testproblem
+    if target_of_name(specification.optimizer) not in (None, specification.optimizer_target):
+        yield "optimizer", specification.optimizer_target
 
 
 def prepare(output_dir: Path) -> None:
@@ -128,7 +142,7 @@ def write(output_dir: Path, specification: RunSpecification, record: RunRecord) 
         OutputError: It cannot be written.
     """
     directory = setting_directory(output_dir, specification)
-    moment = datetime.now().astimezone().strftime("%Y-%m-%d-%H-%M-%S-%f")
+    moment = datetime.now(UTC).strftime("%Y-%m-%d-%H-%M-%S-%f")
     path = directory / f"random_seed__{specification.random_seed}__{moment}.json"
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -139,16 +153,15 @@ def write(output_dir: Path, specification: RunSpecification, record: RunRecord) 
 
 
 def _write_whole(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deepobs.errors import ArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -90,6 +92,11 @@ class Trainer:
             return objective
 
         self._optimizer.step(closure)  # type: ignore[arg-type]
+        if not objectives:
+            raise ArgumentError(
+                f"{type(self._optimizer).__name__} asks for a closure, but its step does not call "
+                "it: there is nothing to train on."
+            )
         return objectives[0]
 
     def _objective(self, batch: Batch) -> Tensor:
@@ -104,14 +111,23 @@ class StepSchedule:
         optimizer: Whose learning rates to set.
         epochs: Epochs after which the rates change, increasing.
         factors: What the initial rates are multiplied by from then on.
+
+    Raises:
+        ArgumentError: There are epochs, but the optimizer keeps no learning rate `lr`.
     """
 
     def __init__(
         self, optimizer: torch.optim.Optimizer, epochs: tuple[int, ...], factors: tuple[float, ...]
     ) -> None:
         self._groups = optimizer.param_groups
-        self._initial_rates = [group["lr"] for group in self._groups]
         self._factor_from = dict(zip(epochs, factors, strict=True))
+        if epochs and not all("lr" in group for group in self._groups):
+            raise ArgumentError(
+                f"{type(optimizer).__name__} keeps no learning rate 'lr' in its parameter groups: "
+                "leave out the schedule."
+            )
+        # Without a schedule nothing is asked of an optimizer that has no learning rate.
+        self._initial_rates = [group["lr"] for group in self._groups] if epochs else []
 
     def start_epoch(self, epoch: int) -> None:
         """Set the rates for the epoch that follows on `epoch` trained ones."""

@@ -1,0 +1,177 @@
+"""`deepobs run`, called as a function: what it trains, skips, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deepobs.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OWN_OPTIMIZERS = """
+import torch
+
+class Working(torch.optim.SGD):
+    pass
+
+class BrokenStep(torch.optim.SGD):
+    def step(self, closure=None):
+        self.no_such_buffer.zero_()
+
+class NoOptimizer:
+    pass
+"""
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls `deepobs run quadratic_deep` in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        code = main(["run", "quadratic_deep", *args])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def own_optimizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module in the current directory."""
+    name = "own_optimizers_of_test_cli_run"
+    (tmp_path / f"{name}.py").write_text(OWN_OPTIMIZERS)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name
+
+
+def _results(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(directory.rglob("*.json"))]
+
+
+def test_the_help_has_an_example_a_line(run: Callable[..., Any]) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "\n    deepobs run quadratic_deep SGD --lr 0.01\n" in out
+    assert "\\b" not in out
+
+
+def test_the_options_are_in_the_result_file(run: Callable[..., Any], tmp_path: Path) -> None:
+    code, out, err = run(
+        *("SGD", "--lr", "0.01", "-o", "momentum=0.5", "-o", "nesterov=true", "--epochs", "2"),
+        *("--lr-schedule", "1:0.1", "--batch-size", "100", "--seed", "7", "--out", "here"),
+    )
+    assert (code, err) == (0, "")
+    (result,) = _results(tmp_path / "here")
+    assert result["optimizer_hyperparams"] == {"lr": 0.01, "momentum": 0.5, "nesterov": True}
+    assert (result["batch_size"], result["num_epochs"], result["random_seed"]) == (100, 2, 7)
+    assert result["training_params"]["lr_sched_epochs"] == [1]
+    assert result["training_params"]["lr_sched_factors"] == [0.1]
+    assert len(result["test_losses"]) == 3
+    summary, path = out.splitlines()
+    assert summary.startswith("SGD on quadratic_deep, seed 7: after 2 epochs test loss ")
+    assert (tmp_path / path.strip()).is_file()
+
+
+def test_every_seed_is_a_run_and_one_that_is_there_is_skipped(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert run("SGD", "--epochs", "1", "--seed", "1")[0] == 0
+    (first,) = (tmp_path / "results").rglob("*.json")
+    _, out, _ = run("SGD", "--epochs", "1", "--seed", "1", "--seed", "2")
+    assert out.count("This run is there already") == 1
+    assert first.name in out
+    seeds = [result["random_seed"] for result in _results(tmp_path / "results")]
+    assert seeds == [1, 2]
+
+
+def test_rerun_does_it_again_with_the_same_numbers(run: Callable[..., Any], tmp_path: Path) -> None:
+    run("SGD", "--epochs", "1")
+    _, out, _ = run("SGD", "--epochs", "1", "--rerun")
+    assert "there already" not in out
+    first, second = _results(tmp_path / "results")
+    assert first["test_losses"] == second["test_losses"]
+
+
+def test_a_run_that_diverges_says_when(run: Callable[..., Any]) -> None:
+    code, out, _ = run("SGD", "--lr", "1e30", "--epochs", "2")
+    assert code == 0
+    assert re.match(r"SGD on quadratic_deep, seed 42: diverged in epoch 1 \(", out)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["SGD", "-o", "momentum"], "'momentum' is no NAME=VALUE"),
+        (["SGD", "-o", "=1"], "'=1' is no NAME=VALUE"),
+        (["SGD", "-o", "lr=0.1", "--lr", "0.2"], "'lr' is given twice, as 0.2 and 0.1"),
+        (["SGD", "-o", "momntum=0.9"], "Did you mean 'momentum'?"),
+        (["SGD", "--lr", "nan"], "must be finite"),
+        (["SGD", "--lr-schedule", "10"], "'10' is no EPOCH:FACTOR"),
+        (["SGD", "--lr-schedule", "1.5:0.1"], "'1.5:0.1' is no EPOCH:FACTOR"),
+        (["SGD", "--lr-schedule", "5:0.1", "--lr-schedule", "2:0.1"], "must increase"),
+        (["SGD", "--epochs", "-1"], "must be 0 or more, got -1"),
+        (["SGD", "--batch-size", "5000"], "from 1 to 1000"),
+        (["SGD", "--device", "banana"], "'banana'"),
+        (["Adm"], "Did you mean 'Adam'"),
+        (["nowhere_at_all:Adam"], "No module named 'nowhere_at_all'"),
+    ],
+)
+def test_a_mistake_exits_with_2_and_leaves_no_file(
+    run: Callable[..., Any], tmp_path: Path, args: list[str], message: str
+) -> None:
+    code, out, err = run(*args)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert not _results(tmp_path)
+
+
+def test_an_output_directory_that_is_a_file_is_refused(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "taken").touch()
+    code, _, err = run("SGD", "--out", "taken")
+    assert code == 2
+    assert "'taken' is a file" in err
+
+
+def test_an_optimizer_of_the_current_directory_is_found(
+    run: Callable[..., Any], own_optimizers: str, tmp_path: Path
+) -> None:
+    path_before = list(sys.path)
+    code, out, _ = run(f"{own_optimizers}:Working", "--lr", "0.01", "--epochs", "1")
+    assert code == 0
+    assert out.startswith("Working on quadratic_deep, seed 42: after 1 epoch test loss ")
+    assert _results(tmp_path)[0]["optimizer_target"] == f"{own_optimizers}:Working"
+    assert sys.path == path_before
+
+
+def test_an_optimizer_that_fails_is_shown_where_it_fails(
+    run: Callable[..., Any], own_optimizers: str, tmp_path: Path
+) -> None:
+    code, _, err = run(f"{own_optimizers}:BrokenStep", "--lr", "0.01")
+    assert code == 1
+    traceback, message = err.split("\nError: ")
+    assert traceback.count("  File ") == 1
+    assert f'{own_optimizers}.py", line 9, in step' in traceback
+    assert "on quadratic_deep failed: AttributeError: " in message
+    assert "no_such_buffer" in message
+    assert not _results(tmp_path)
+
+
+def test_a_class_that_is_no_optimizer_is_refused(
+    run: Callable[..., Any], own_optimizers: str
+) -> None:
+    code, _, err = run(f"{own_optimizers}:NoOptimizer")
+    assert code == 2
+    assert "must be a subclass of torch.optim.Optimizer" in err
