@@ -10,6 +10,7 @@ import argparse
 import statistics
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -55,11 +56,12 @@ def main() -> None:
 
 def summary(records: list[RunRecord]) -> Table:
     """A row for each setting: mean and standard deviation over its seeds at the end of training."""
-    table = Table(title=f"After training, mean and deviation of {len(SEEDS)} seeds")
+    title = f"After training: mean ± deviation of {len(SEEDS)} seeds"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("problem", "optimizer"):
-        table.add_column(heading)
-    for heading in ("learning rate", "test loss", "test accuracy", "seconds a run"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, no_wrap=True)
+    for heading in ("lr", "test loss", "accuracy", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for problem, optimizer in LEARNING_RATES:
         runs = [r for r in records if (r.testproblem, r.optimizer_name) == (problem, optimizer)]
         table.add_row(
@@ -68,7 +70,7 @@ def summary(records: list[RunRecord]) -> Table:
             f"{runs[0].optimizer_hyperparams['lr']:g}",
             over_seeds([r.test_losses[-1] for r in runs]),
             over_seeds([r.test_accuracies[-1] for r in runs if r.test_accuracies]),
-            f"{statistics.mean(sum(r.train_seconds) + sum(r.eval_seconds) for r in runs):.1f}",
+            f"{statistics.mean(sum(r.train_seconds) + sum(r.eval_seconds) for r in runs):.0f} s",
         )
     return table
 
@@ -77,7 +79,7 @@ def over_seeds(values: list[float | None]) -> str:
     measured = [value for value in values if value is not None]
     if not measured:
         return "-"
-    return f"{statistics.mean(measured):.4g} ± {statistics.stdev(measured):.2g}"
+    return f"{statistics.mean(measured):.4g} ± {statistics.stdev(measured):.1g}"
 
 
 if __name__ == "__main__":

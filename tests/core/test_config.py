@@ -77,9 +77,9 @@ def test_the_number_of_workers_can_be_set() -> None:
     assert config.get_num_workers() == 0
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "2"])
+@pytest.mark.parametrize("value", [-1, 1.5, "2", True])
 def test_an_impossible_number_of_workers_is_refused(value: object) -> None:
-    with pytest.raises(ArgumentError, match="must be an integer of 0 or more"):
+    with pytest.raises(ArgumentError, match=r"num_workers must be .*0 or more"):
         config.set_num_workers(value)  # type: ignore[arg-type]
 
 
@@ -145,3 +145,11 @@ def test_the_default_setting_of_a_problem_is_known() -> None:
 def test_the_default_setting_of_an_unknown_problem_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'two_d_beale'"):
         config.get_testproblem_default_setting("two_d_beal")
+
+
+def test_a_directory_that_cannot_be_meant_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPOBS_DATA_DIR", "~nobody-of-this-name")
+    with pytest.raises(ArgumentError, match=r"DEEPOBS_DATA_DIR must be .*'~nobody-of-this-name'"):
+        config.get_data_dir()
+    with pytest.raises(ArgumentError, match=r"data_dir must be the path of a directory, got 3"):
+        config.set_data_dir(3)  # type: ignore[arg-type]

@@ -147,7 +147,7 @@ def test_one_error_says_everything_about_missing_data(
     message = str(caught.value)
     for part in (
         "'numerals'",
-        "train.txt, test.txt (or the same with .copy)",
+        "train.txt, test.txt, plain or with .copy",
         f"{data_dir}/ours/raw",
         f"{data_dir}/theirs",
         f"The download failed. No mirror delivered train.txt: {mirror.url}train.txt: HTTP status",

@@ -250,3 +250,19 @@ def test_a_record_is_the_same_in_memory_and_in_the_file():
 
     record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5))
     assert RunRecord.model_validate_json(record.to_json()) == record
+
+
+def test_what_is_missing_before_set_up_is_explained():
+    problem = registry().problems.load("quadratic_deep")(128)
+    with pytest.raises(AttributeError, match=r"has no attribute 'model': call set_up\(\) first"):
+        _ = problem.model
+    assert repr(problem).startswith("quadratic_deep(batch_size=128")
+
+
+def test_an_error_in_the_users_own_step_is_not_mistaken_for_a_wrong_value():
+    class Broken(torch.optim.SGD):
+        def step(self, closure=None):
+            return {}["exp_avg"]
+
+    with pytest.raises(KeyError, match="exp_avg"):
+        run(specify("quadratic_deep", Broken, {"lr": 0.1}), optimizer_class=Broken)

@@ -41,10 +41,11 @@ def test_with_a_problem_the_command_line_is_not_looked_at(monkeypatch):
     assert record.num_epochs == 1
 
 
-def test_without_a_problem_what_the_call_leaves_out_is_on_the_command_line(monkeypatch):
+def test_without_a_problem_what_the_call_leaves_out_is_on_the_command_line(monkeypatch, capsys):
     words = "script.py quadratic_deep --num_epochs 1 --batch-size 100 --lr 0.02"
     monkeypatch.setattr(sys, "argv", words.split())
     record = StandardRunner(torch.optim.SGD, DICT_FORM).run(random_seed=5)
+    assert "SGD on quadratic_deep, seed 5: after 1 epoch test loss" in capsys.readouterr().out
     assert record.testproblem == "quadratic_deep"
     assert (record.num_epochs, record.batch_size, record.random_seed) == (1, 100, 5)
     assert record.optimizer_hyperparams == {"lr": 0.02, "momentum": 0.9}

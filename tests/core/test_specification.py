@@ -130,6 +130,11 @@ def test_the_command_tells_how_often_losses_are_recorded():
     assert "--log-interval 3" in specify("quadratic_deep", "SGD", train_log_interval=3).command
 
 
+def test_the_command_tells_the_precision():
+    config.set_dtype(torch.float64)
+    assert "--dtype float64" in specify("quadratic_deep", "SGD").command
+
+
 def test_a_class_in_place_of_a_problems_name_is_refused():
     with pytest.raises(ArgumentError, match="A test problem is asked for by its name"):
         specify(testproblems.quadratic_deep, "SGD")

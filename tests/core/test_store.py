@@ -114,6 +114,26 @@ def test_an_optimizer_that_only_shares_its_name_with_another_lies_apart():
     assert store.setting_name(ours) != store.setting_name(theirs)
 
 
+def test_an_optimizer_that_was_edited_is_run_again(tmp_path, monkeypatch):
+    import importlib
+
+    source = (
+        "import torch\n"
+        "class Edited(torch.optim.SGD):\n"
+        "    def __init__(self, params, lr=0.01):\n"
+        "        super().__init__(params, lr=lr * {factor})  # {comment}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    ids = []
+    for number, (factor, comment) in enumerate([(1, "one"), (1, "another"), (2, "third")]):
+        (tmp_path / f"edited_{number}.py").write_text(source.format(factor=factor, comment=comment))
+        module = importlib.import_module(f"edited_{number}")
+        module.Edited.__module__ = "edited"  # as if it were one file, edited
+        monkeypatch.setitem(sys.modules, "edited", module)
+        ids.append(specification(optimizer=module.Edited).run_id)
+    assert ids[0] == ids[1] != ids[2]
+
+
 def test_a_longer_name_of_the_same_problem_is_the_same_run():
     qualified = specification(testproblem="deepobs-core:quadratic_deep")
     assert qualified == specification()

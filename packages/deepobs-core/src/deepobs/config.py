@@ -48,8 +48,15 @@ def _directory(chosen: Path | None, variable: str, default_name: str) -> Path:
         return chosen
     from_environment = os.environ.get(variable)
     if from_environment:
-        return Path(from_environment).expanduser()
+        return _path(variable, from_environment)
     return _cache_dir() / default_name
+
+
+def _path(name: str, value: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(value).expanduser()
+    except (RuntimeError, TypeError) as error:
+        raise ArgumentError(f"{name} must be the path of a directory, got {value!r}.") from error
 
 
 def get_data_dir() -> Path:
@@ -59,7 +66,7 @@ def get_data_dir() -> Path:
 
 def set_data_dir(data_dir: str | os.PathLike[str] | None) -> None:
     """Choose the directory that holds the data sets; `None` for the default."""
-    _settings.data_dir = None if data_dir is None else Path(data_dir).expanduser()
+    _settings.data_dir = None if data_dir is None else _path("data_dir", data_dir)
 
 
 def get_baseline_dir() -> Path:
@@ -69,7 +76,7 @@ def get_baseline_dir() -> Path:
 
 def set_baseline_dir(baseline_dir: str | os.PathLike[str] | None) -> None:
     """Choose the directory of published results; `None` for the default."""
-    _settings.baseline_dir = None if baseline_dir is None else Path(baseline_dir).expanduser()
+    _settings.baseline_dir = None if baseline_dir is None else _path("baseline_dir", baseline_dir)
 
 
 def get_dtype() -> torch.dtype:

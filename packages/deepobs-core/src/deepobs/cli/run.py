@@ -12,7 +12,7 @@ from deepobs.cli.own_code import current_directory_on_the_import_path, failures_
 from deepobs.cli.screen import show
 
 if TYPE_CHECKING:
-    from deepobs.runs import RunRecord, RunSpecification
+    from deepobs.runs import RunSpecification
 
 
 @click.command("run")
@@ -71,6 +71,11 @@ if TYPE_CHECKING:
 )
 @click.option("--device", help="Where to run, such as cpu or cuda:0 [default: CUDA if there is].")
 @click.option(
+    "--dtype",
+    type=click.Choice(("float32", "float64", "bfloat16", "float16")),
+    help="Floating-point type of data and model [default: float32].",
+)
+@click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
@@ -110,6 +115,7 @@ def command(
     same_order: bool,
     log_interval: int,
     device: str | None,
+    dtype: str | None,
     data_dir: Path | None,
     fake_data: float | None,
     output_dir: Path,
@@ -127,12 +133,19 @@ def command(
       deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    import torch
+
     from deepobs import config
     from deepobs.runs import specify
+    from deepobs.runs.specification import DEFAULT_SEED
 
     hyperparameters = parsed_hyperparameters(lr, options)
     sched_epochs, sched_factors = parsed_schedule(schedule)
-    settings: dict[str, Any] = {"data_dir": data_dir, "fake_data": fake_data}
+    settings: dict[str, Any] = {
+        "data_dir": data_dir,
+        "fake_data": fake_data,
+        "dtype": dtype and getattr(torch, dtype),
+    }
     with (
         current_directory_on_the_import_path(),
         failures_shown_where_they_are(f"{optimizer} on {problem}"),
@@ -156,7 +169,7 @@ def command(
                 device=device,
                 train_log_interval=log_interval,
             )
-            for seed in seeds or (42,)
+            for seed in seeds or (DEFAULT_SEED,)
         ]
         _run_all(specifications, output_dir, rerun=rerun)
 
@@ -164,6 +177,7 @@ def command(
 def _run_all(specifications: list[RunSpecification], output_dir: Path, *, rerun: bool) -> None:
     from deepobs.runs import run, store
     from deepobs.runs.progress import live_progress
+    from deepobs.runs.summary import summary_of
 
     for specification in specifications:
         store.prepare(output_dir)
@@ -176,28 +190,5 @@ def _run_all(specifications: list[RunSpecification], output_dir: Path, *, rerun:
             show("This run is there already; --rerun does it again.")
         if found is not None:
             path, record = found
-            show(_summary(record))
+            show(summary_of(record))
             show(f"  {path}")
-
-
-def _summary(record: RunRecord) -> str:
-    """One line about a run: where it ended, and how long it took."""
-    final = {
-        "test accuracy": record.test_accuracies and record.test_accuracies[-1],
-        "test loss": record.test_losses[-1],
-        "train loss": record.train_losses[-1],
-    }
-    measured = ", ".join(
-        f"{name} {value:.6g}" for name, value in final.items() if value is not None
-    )
-    outcome = (
-        f"after {record.num_epochs} epoch{'s' * (record.num_epochs != 1)} {measured}"
-        if record.status == "completed"
-        else f"diverged in epoch {record.diverged_at_epoch}"
-    )
-    fake = ", on fake data" if record.fake_data else ""
-    seconds = sum(record.train_seconds), sum(record.eval_seconds)
-    return (
-        f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
-        f"{outcome} ({seconds[0]:.1f} s training, {seconds[1]:.1f} s evaluation)"
-    )

@@ -133,6 +133,9 @@ class TensorDataSet(ABC):
         """
         return bound(cls, spec, "deepobs.pytorch.datasets")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(batch_size={self.batch_size}, device='{self.device}')"
+
     @property
     def name(self) -> str:
         """The name it is registered under."""
@@ -220,9 +223,10 @@ class TensorDataSet(ABC):
         sizes = {name: len(examples[0]) for name, examples in parts.items() if len(examples[0])}
         smallest = min(sizes, key=lambda name: sizes[name])
         if self.batch_size > sizes[smallest]:
+            held_out = f" ({sizes['valid']} examples are held out)" if "valid" in sizes else ""
             raise ArgumentError(
                 f"batch_size must be from 1 to {sizes[smallest]}, the size of the {smallest} split "
-                f"of {self.name}; got {self.batch_size}."
+                f"of {self.name}{held_out}; got {self.batch_size}."
             )
 
 

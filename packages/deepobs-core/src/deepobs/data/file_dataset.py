@@ -70,7 +70,9 @@ class FileDataSet(TensorDataSet):
             return DataStatus(
                 "missing", cls.layout.lacking(data_dir), cls.layout.places(data_dir)[0]
             )
-        return DataStatus("ready", f"{len(paths)} files", next(iter(paths.values())).parent)
+        return DataStatus(
+            "ready", f"{len(paths)} files, not verified", next(iter(paths.values())).parent
+        )
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
@@ -128,17 +130,16 @@ class FileDataSet(TensorDataSet):
     @classmethod
     def _missing(cls, data_dir: Path, reason: str = "") -> MissingDataError:
         name = cls.spec.name
-        files = ", ".join(cls.layout.file_names)
         packed = " or ".join(suffix for suffix in cls.layout.suffixes if suffix)
         return MissingDataError(
             sentences(
-                f"The data set {name!r} is missing. Its files are {files}"
-                f"{f' (or the same with {packed})' if packed else ''}; "
-                f"{cls.layout.lacking(data_dir)}.",
+                f"The data set {name!r} is missing: {cls.layout.lacking(data_dir)}.",
                 reason,
                 f"Run `deepobs data prepare {name}` where there is a network, copy the files into "
-                "one of these directories, or name another data directory by DEEPOBS_DATA_DIR. "
-                "Synthetic data stand in with `--fake-data` or DEEPOBS_FAKE_DATA=1.",
+                "one of these directories, or name another data directory by --data-dir or "
+                "DEEPOBS_DATA_DIR. Synthetic data stand in with `--fake-data` or "
+                f"DEEPOBS_FAKE_DATA=1. The files are {', '.join(cls.layout.file_names)}"
+                f"{f', plain or with {packed}' if packed else ''}.",
             )
         )
 

@@ -75,6 +75,16 @@ class Problem(ABC):
         """
         return bound(cls, spec, "deepobs.pytorch.testproblems")
 
+    if not TYPE_CHECKING:  # type checkers would take it to allow any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Explain what is missing before `set_up`."""
+            reason = ": call set_up() first" if name in ("model", "dataset") else ""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(batch_size={self.batch_size}, device='{self.device}')"
+
     @property
     def name(self) -> str:
         """The name it is registered under."""

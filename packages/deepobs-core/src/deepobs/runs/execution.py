@@ -17,7 +17,7 @@ from deepobs.runs import environment, store
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.history import History
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
-from deepobs.runs.optimizers import REFUSALS
+from deepobs.runs.optimizers import REFUSALS, explanation
 from deepobs.runs.record import DataSetRecord, RunRecord
 from deepobs.runs.training import StepSchedule, Trainer
 
@@ -147,7 +147,7 @@ def _build_optimizer(
     except REFUSALS as error:
         raise ArgumentError(
             f"{specification.optimizer} cannot train the model of {specification.testproblem}: "
-            f"{error}"
+            f"{explanation(error)}."
         ) from error
 
 
@@ -164,6 +164,7 @@ def _record(
         testproblem=specification.testproblem,
         optimizer_name=specification.optimizer,
         optimizer_target=specification.optimizer_target,
+        optimizer_source=specification.optimizer_source,
         optimizer_hyperparams=specification.hyperparameters,
         batch_size=specification.batch_size,
         num_epochs=specification.num_epochs,

@@ -45,6 +45,7 @@ class RunRecord(BaseModel):
         schema_version: Version of this layout.
         run_id: Hash of the specification.
         status: How the run ended.
+        optimizer_source: A hash of the optimizer's code where it is the user's own, else empty.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 where it was
             not finite before training.
         diverged_at_step: The step in which the objective was not finite, counted from 1; `None`
@@ -66,6 +67,7 @@ class RunRecord(BaseModel):
     testproblem: str
     optimizer_name: str
     optimizer_target: str
+    optimizer_source: str = ""
     optimizer_hyperparams: dict[str, Any]
     batch_size: int
     num_epochs: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import click
+
 from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.runs.execution import run
@@ -13,6 +15,7 @@ from deepobs.runs.optimizers import checked_class, takes
 from deepobs.runs.progress import live_progress
 from deepobs.runs.script import arguments_from_command_line, exit_on_mistake
 from deepobs.runs.specification import specify
+from deepobs.runs.summary import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +95,8 @@ class StandardRunner:
         """Train on a test problem and measure before and after every epoch.
 
         Without a test problem it is the main function of a script: what the call leaves out is
-        taken from the command line. With one, the command line is not looked at, and what is left
-        out takes its default.
+        taken from the command line, and a line says how it ended. With one, the command line is not
+        looked at, and what is left out takes its default.
 
         Args:
             testproblem: Name of a test problem.
@@ -150,7 +153,9 @@ class StandardRunner:
             self.hyperparameters, given, has_schedule=bool(self._schedule)
         )
         with exit_on_mistake():
-            return self._run(given, flags, no_logs=no_logs, rerun=rerun)
+            record = self._run(given, flags, no_logs=no_logs, rerun=rerun)
+        click.echo(summary_of(record))
+        return record
 
     def _run(
         self, given: dict[str, Any], flags: dict[str, Any], *, no_logs: bool, rerun: bool

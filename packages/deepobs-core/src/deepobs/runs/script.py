@@ -84,8 +84,15 @@ def arguments_from_command_line(
     for name, one in hyperparameters.items():
         if name not in given:
             is_required = one.default is REQUIRED
-            parameters.append(_option(name, one.type, "Of the optimizer.", required=is_required))
-    command = click.Command(None, params=parameters, help="Train on TESTPROBLEM.")
+            text = "Hyperparameter of the optimizer."
+            text += "" if is_required else f" [default: {one.default}]"
+            parameters.append(_option(name, one.type, text, required=is_required))
+    command = click.Command(
+        None,
+        params=parameters,
+        help="Train on TESTPROBLEM and write a result file.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     with exit_on_mistake():
         context = command.make_context(Path(sys.argv[0]).name, sys.argv[1:])
     return {name: value for name, value in context.params.items() if value is not None}

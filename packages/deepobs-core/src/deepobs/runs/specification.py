@@ -36,6 +36,8 @@ class RunSpecification(BaseModel):
         testproblem: Name of the test problem, `distribution:name` where that is needed.
         optimizer: Name of the optimizer in result files.
         optimizer_target: Its class, as `package.module:Class`.
+        optimizer_source: A hash of its code where it is the user's own, else empty: after a change
+            of the code it is another run.
         hyperparameters: Arguments of the optimizer by name.
         needs_closure: Whether the optimizer evaluates the objective itself.
         batch_size: Examples a step.
@@ -60,6 +62,7 @@ class RunSpecification(BaseModel):
     testproblem: str
     optimizer: str
     optimizer_target: str
+    optimizer_source: str = ""
     hyperparameters: dict[str, Any]
     needs_closure: bool = False
     batch_size: int
@@ -140,6 +143,7 @@ def specify(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
         optimizer_target=choice.target,
+        optimizer_source=choice.source,
         hyperparameters=_in_json_types(chosen),
         needs_closure=choice.needs_closure,
         batch_size=checks.integer(

@@ -72,6 +72,8 @@ def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
         yield "reshuffle", False
     if specification.dtype != "float32":
         yield "dtype", specification.dtype
+    if specification.optimizer_source:
+        yield "source", specification.optimizer_source
     # What only shares its name with another problem or optimizer does not share its directory.
     if ":" in specification.testproblem:
         yield "testproblem", specification.testproblem

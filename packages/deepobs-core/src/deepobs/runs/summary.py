@@ -1,0 +1,35 @@
+"""A run in a line of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepobs.runs.record import RunRecord
+
+
+def summary_of(record: RunRecord) -> str:
+    """Say what was run, where it ended and how long it took.
+
+    Args:
+        record: The run.
+    """
+    fake = ", on fake data" if record.fake_data else ""
+    return (
+        f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
+        f"{_outcome(record)} ({sum(record.train_seconds):.1f} s training, "
+        f"{sum(record.eval_seconds):.1f} s evaluation)"
+    )
+
+
+def _outcome(record: RunRecord) -> str:
+    if record.status == "diverged":
+        return f"diverged in epoch {record.diverged_at_epoch}"
+    final = {
+        "test accuracy": record.test_accuracies and record.test_accuracies[-1],
+        "test loss": record.test_losses[-1],
+        "train loss": record.train_losses[-1],
+    }
+    measured = (f"{name} {value:.6g}" for name, value in final.items() if value is not None)
+    plural = "s" if record.num_epochs != 1 else ""
+    return f"after {record.num_epochs} epoch{plural} {', '.join(measured)}"
