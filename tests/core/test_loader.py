@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepobs.data.loader import TensorLoader, seeded_generator, to_float
+from deepobs.data.loader import TensorLoader, ToFloat, seeded_generator
 
 
 def _numbers(size: int = 10, batch_size: int = 4, **arguments: object) -> TensorLoader:
@@ -121,10 +121,11 @@ def test_the_transform_sees_every_batch() -> None:
 
 def test_bytes_become_correctly_rounded_quotients() -> None:
     every_byte = np.arange(256, dtype=np.uint8)
-    images = to_float(torch.from_numpy(every_byte), torch.float32)
+    images = ToFloat(torch.float32, torch.device("cpu"))(torch.from_numpy(every_byte))
     assert images.dtype == torch.float32
     assert np.array_equal(images.numpy(), every_byte.astype(np.float32) / np.float32(255))
-    assert to_float(torch.tensor([0, 8, 16]), torch.float64, 16).tolist() == [0.0, 0.5, 1.0]
+    to_float = ToFloat(torch.float64, torch.device("cpu"), largest=16)
+    assert to_float(torch.tensor([0, 8, 16])).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_the_order_of_the_first_pass_can_be_repeated() -> None:

@@ -14,6 +14,7 @@ from deepobs.protocols import DataSet
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from deepobs.problems import Reduction
     from deepobs.protocols import Batch
 
 
@@ -46,14 +47,23 @@ class ImageClassification(Problem):
         model: nn.Module = build(self.dataset.image_shape, self.dataset.num_classes)
         return model
 
-    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """The cross-entropy in nats of every image, and the fraction classified correctly.
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
+        """The cross-entropy in nats, and the logits.
 
         Args:
             batch: Images (B,C,H,W) and labels (B,).
+            reduction: "none" for one loss an image, "mean" or "sum".
         """
         images_BCHW, labels_B = batch
         logits_BK = self.model(images_BCHW)
-        losses_B = F.cross_entropy(logits_BK, labels_B, reduction="none")
-        is_correct_B = logits_BK.argmax(dim=1) == labels_B
-        return losses_B, is_correct_B.mean(dtype=torch.float32)
+        return F.cross_entropy(logits_BK, labels_B, reduction=reduction), logits_BK
+
+    def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The fraction of the images that are classified correctly.
+
+        Args:
+            outputs: Logits (B,K).
+            batch: Images (B,C,H,W) and labels (B,).
+        """
+        is_correct_B = outputs.argmax(dim=1) == batch[1]
+        return is_correct_B.mean(dtype=torch.float32)

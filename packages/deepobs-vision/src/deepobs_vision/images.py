@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, ClassVar
 
 from deepobs.data.dataset import Splits, TensorDataSet
-from deepobs.data.loader import to_float
+from deepobs.data.loader import ToFloat
 from deepobs_vision.synthetic import synthetic_images
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class ImageDataSet(TensorDataSet):
             Images of the chosen floating-point type in [0, 1], and the labels.
         """
         images, labels = batch
-        return to_float(images, self.dtype, self.largest_value), labels
+        return self._to_float(images), labels
+
+    @functools.cached_property
+    def _to_float(self) -> ToFloat:
+        return ToFloat(self.dtype, self.device, self.largest_value)
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:

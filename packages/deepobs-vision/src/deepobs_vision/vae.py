@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepobs.problems import Problem
+from deepobs.problems import Problem, reduced
 from deepobs_vision.models import vae
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from deepobs.problems import Reduction
     from deepobs.protocols import Batch
 
 
@@ -20,7 +21,7 @@ class VariationalAutoencoder(Problem):
         """Build encoder and decoder."""
         return vae.VariationalAutoencoder()
 
-    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
         """The loss of every image; there is no accuracy.
 
         A loss is the sum over the pixels of the squared error, plus the Kullback-Leibler divergence
@@ -28,10 +29,11 @@ class VariationalAutoencoder(Problem):
 
         Args:
             batch: Images (B,1,28,28); what follows them is not used.
+            reduction: "none" for one loss an image, "mean" or "sum".
         """
         images_BCHW = batch[0]
         decoded_BCHW, mean_BZ, log_deviation_BZ = self.model(images_BCHW)
         error_B = (images_BCHW - decoded_BCHW).square().flatten(1).sum(dim=1)
         variance_BZ = (2 * log_deviation_BZ).exp()
         terms_BZ = 1 + 2 * log_deviation_BZ - mean_BZ.square() - variance_BZ
-        return error_B - 0.5 * terms_BZ.sum(dim=1), None
+        return reduced(error_B - 0.5 * terms_BZ.sum(dim=1), reduction), None

@@ -199,7 +199,11 @@ class TensorDataSet(ABC):
         """
 
     def transform(self, batch: Batch) -> Batch:
-        """Make what a loader yields of what lies in memory: here, floats of the chosen type."""
+        """Make what a loader yields of what lies in memory: here, floats of the chosen type.
+
+        Args:
+            batch: The stored examples of one or more batches.
+        """
         return tuple(
             tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in batch
         )

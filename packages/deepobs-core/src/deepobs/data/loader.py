@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch
 
 
+_CHUNK_BYTES = 2**20
+
+
 class TensorLoader:
     """Yields batches of resident tensors: no copy to the device, no Python for one example.
 
@@ -25,7 +28,7 @@ class TensorLoader:
             which the examples lie.
         reshuffle: Whether every pass has a new order, or all have that of the first.
         drop_remainder: Whether a pass leaves out the last, smaller batch.
-        transform: What to make of a batch as it lies in memory.
+        transform: What to make of examples as they lie in memory, of one or more batches at once.
     """
 
     def __init__(
@@ -58,12 +61,15 @@ class TensorLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Start a new pass, in random order where there is a generator."""
-        batches = self._in_order() if self.generator is None else self._in_random_order()
-        return batches if self._transform is None else map(self._transform, batches)
+        chunks = self._in_order() if self.generator is None else self._in_random_order()
+        if self._transform is not None:
+            chunks = map(self._transform, chunks)
+        for chunk in chunks:
+            yield from zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
 
     def _in_order(self) -> Iterator[Batch]:
-        for start in range(0, self.num_examples, self.batch_size):
-            stop = min(start + self.batch_size, self.num_examples)
+        for start in range(0, self.num_examples, self._chunk_size):
+            stop = min(start + self._chunk_size, self.num_examples)
             yield tuple(tensor[start:stop].clone() for tensor in self.tensors)
 
     def _in_random_order(self) -> Iterator[Batch]:
@@ -71,8 +77,20 @@ class TensorLoader:
             # The order is drawn on the CPU: a seed means the same order on every device.
             order = torch.randperm(len(self.tensors[0]), generator=self.generator, device="cpu")
             self._order = order[: self.num_examples].to(self.tensors[0].device)
-        for rows in torch.split(self._order, self.batch_size):
+        for rows in torch.split(self._order, self._chunk_size):
             yield tuple(tensor.index_select(0, rows) for tensor in self.tensors)
+
+    @property
+    def _chunk_size(self) -> int:
+        """How many examples are gathered at once: the batches of some steps, where they are small.
+
+        Small batches cost more in calls than in bytes; large ones would not stay in the cache.
+        """
+        bytes_per_batch = (
+            sum(tensor[0].numel() * tensor.element_size() for tensor in self.tensors)
+            * self.batch_size
+        )
+        return self.batch_size * max(1, _CHUNK_BYTES // bytes_per_batch)
 
 
 def seeded_generator() -> torch.Generator:
@@ -84,17 +102,20 @@ def seeded_generator() -> torch.Generator:
     return torch.Generator(device="cpu").manual_seed(seed)
 
 
-def to_float(images: Tensor, dtype: torch.dtype, largest: int = 255) -> Tensor:
-    """Turn images of bytes into numbers from 0 to 1.
+class ToFloat:
+    """Turns images of bytes into numbers from 0 to 1: the correctly rounded quotients.
 
     Args:
-        images: Bytes from 0 to `largest`, any shape.
         dtype: The floating-point type to get.
+        device: Where the images are.
         largest: The byte that becomes 1.
-
-    Returns:
-        The correctly rounded quotients, the same on every device.
     """
-    # To divide by a Python number, CUDA multiplies by its reciprocal: here and there a bit off.
-    divisor = torch.full((), largest, dtype=dtype, device=images.device)
-    return images.to(dtype).div_(divisor)
+
+    def __init__(self, dtype: torch.dtype, device: torch.device, largest: int = 255) -> None:
+        self._dtype = dtype
+        # To divide by a Python number, CUDA multiplies by its reciprocal: here and there a bit off.
+        self._divisor = torch.full((), largest, dtype=dtype, device=device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Turn images of any shape, bytes from 0 to `largest`."""
+        return images.to(self._dtype).div_(self._divisor)

@@ -1,5 +1,5 @@
 """Test problems: the base class, initialisers, and the synthetic problems that need no data."""
 
-from deepobs.problems.problem import Problem
+from deepobs.problems.problem import Problem, Reduction, reduced
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "Reduction", "reduced"]

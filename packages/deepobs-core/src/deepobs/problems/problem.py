@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from deepobs.plugins import ProblemSpec
     from deepobs.protocols import Batch, DataSet
 
-_REDUCTIONS = ("none", "mean", "sum")
+Reduction = Literal["none", "mean", "sum"]
+
+_REDUCTIONS = get_args(Reduction)
 _KERNEL_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -125,16 +127,30 @@ class Problem(ABC):
         """Build the freshly initialised model, on the CPU."""
 
     @abstractmethod
-    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Evaluate the model on one batch.
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Any]:
+        """Evaluate the model on one batch; `reduced` serves those that have a loss an example.
 
         Args:
             batch: What a loader yields.
+            reduction: "none" for one loss an example, "mean" or "sum".
 
         Returns:
-            The losses without the regulariser, shape `(batch_size,)`; and the accuracy, a 0-dim
-            tensor in [0, 1], or `None` where the problem has none.
+            The losses without the regulariser, of shape `(batch_size,)` or a scalar; and what
+            `accuracy` needs to know of the model's outputs.
         """
+
+    def accuracy(self, outputs: Any, batch: Batch) -> Tensor | None:
+        """The accuracy on one batch; `None`, unless a subclass says otherwise.
+
+        Args:
+            outputs: What `batch_losses` returned beside the losses.
+            batch: What a loader yields.
+
+        Returns:
+            A 0-dim tensor in [0, 1], or `None` where the problem has none.
+        """
+        del outputs, batch
+        return None
 
     def get_batch_loss_and_accuracy(
         self, batch: Batch, reduction: str = "none"
@@ -152,14 +168,12 @@ class Problem(ABC):
         Raises:
             ArgumentError: `reduction` is none of these.
         """
-        if reduction not in _REDUCTIONS:
-            raise ArgumentError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}.")
-        losses_B, accuracy = self.batch_losses(batch)
-        if reduction == "mean":
-            return losses_B.mean(), accuracy
-        if reduction == "sum":
-            return losses_B.sum(), accuracy
-        return losses_B, accuracy
+        losses, outputs = self.batch_losses(batch, _checked(reduction))
+        return losses, self.accuracy(outputs, batch)
+
+    def get_batch_loss(self, batch: Batch, reduction: str = "none") -> Tensor:
+        """The same losses, for training, which has no use for the accuracy."""
+        return self.batch_losses(batch, _checked(reduction))[0]
 
     def regularized_parameters(self) -> list[Tensor]:
         """The tensors that the regulariser covers: every kernel, but no bias or normalisation."""
@@ -195,3 +209,21 @@ class Problem(ABC):
         if weight_decay is None:
             return self.spec.weight_decay or 0.0
         return checks.non_negative("weight_decay", weight_decay)
+
+
+def _checked(reduction: str) -> Reduction:
+    if reduction not in _REDUCTIONS:
+        raise ArgumentError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}.")
+    return reduction  # type: ignore[return-value] # just checked
+
+
+def reduced(losses_B: Tensor, reduction: Reduction) -> Tensor:
+    """Reduce one loss an example to what is asked for.
+
+    Args:
+        losses_B: Shape (batch,).
+        reduction: "none" to leave them as they are, "mean" or "sum" for a scalar.
+    """
+    if reduction == "mean":
+        return losses_B.mean()
+    return losses_B.sum() if reduction == "sum" else losses_B

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepobs.problems.problem import reduced
 from deepobs.problems.synthetic import SyntheticProblem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepobs.problems.problem import Reduction
     from deepobs.protocols import Batch
 
 _DIMENSIONS = 100
@@ -50,9 +52,9 @@ class QuadraticDeep(SyntheticProblem):
         """The point and the Hessian, which is the same for every instance."""
         return QuadraticModel()
 
-    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
         """The losses of one batch `(x (B, 100),)`; there is no accuracy."""
-        return self.model(batch[0]), None
+        return reduced(self.model(batch[0]), reduction), None
 
 
 def deep_hessian() -> NDArray[np.float64]:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from deepobs.plugins.catalog import import_target
+from deepobs.problems.problem import reduced
 from deepobs.problems.synthetic import SyntheticProblem
 
 if TYPE_CHECKING:
+    from deepobs.problems.problem import Reduction
     from deepobs.protocols import Batch
 
 
@@ -43,11 +45,11 @@ class TwoD(SyntheticProblem):
         super().set_up()
         self._function = import_target(str(self.spec.options["function"]), self.name)
 
-    def batch_losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
         """The losses of one batch `(x (B,), y (B,))`; there is no accuracy."""
         x_B, y_B = batch
         u, v = self.model.weight, self.model.bias
-        return self._function(u, v) + u * x_B + v * y_B, None
+        return reduced(self._function(u, v) + u * x_B + v * y_B, reduction), None
 
 
 def rosenbrock(u: Tensor, v: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from deepobs.errors import ArgumentError
+from deepobs.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,6 +44,7 @@ class Trainer:
         self.steps = 0
         self.gradient_evaluations = 0
         self._problem = problem
+        self._loss = _loss_function(problem)
         self._optimizer = optimizer
         self._step = self._step_with_closure if needs_closure else self._plain_step
         # A regulariser without a gradient is constant: adding it would only cost time.
@@ -69,7 +72,8 @@ class Trainer:
         return objectives
 
     def _train_block(self, batches: Iterable[Batch]) -> list[float]:
-        objectives = [self._step(batch) for batch in batches]
+        # `map` lets go of a batch before it asks for the next, whose memory is then still in cache.
+        objectives = list(map(self._step, batches))
         return torch.stack(objectives).tolist() if objectives else []
 
     def _plain_step(self, batch: Batch) -> Tensor:
@@ -100,8 +104,15 @@ class Trainer:
         return objectives[0]
 
     def _objective(self, batch: Batch) -> Tensor:
-        loss, _ = self._problem.get_batch_loss_and_accuracy(batch, reduction="mean")
+        loss = self._loss(batch)
         return loss + self._problem.get_regularization_loss() if self._is_regularized else loss
+
+
+def _loss_function(problem: TestProblem) -> Callable[[Batch], Tensor]:
+    """The mean loss of a batch, without the accuracy where the problem can leave it out."""
+    if isinstance(problem, Problem):
+        return functools.partial(problem.get_batch_loss, reduction="mean")
+    return lambda batch: problem.get_batch_loss_and_accuracy(batch, reduction="mean")[0]
 
 
 class StepSchedule:
