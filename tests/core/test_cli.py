@@ -236,8 +236,8 @@ def test_info_shows_both_plugins_of_a_name_and_one_of_a_full_name(
     plugin("rival-obs", ACME_PROBLEM, version="2.0")
     both = deepobs("info", "acme_mlp")
     assert both.code == 0
-    assert "From                acme-obs 0.1" in both.out
-    assert "From                rival-obs 2.0" in both.out
+    assert "From            acme-obs 0.1" in both.out
+    assert "From            rival-obs 2.0" in both.out
     (one,) = json.loads(deepobs("info", "rival-obs:acme_mlp", "--json").out)
     assert one["version"] == "2.0"
 

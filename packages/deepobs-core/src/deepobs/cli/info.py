@@ -24,6 +24,7 @@ _SHOWN_APART = {
     *("name", "kind", "summary", "distribution", "version", "qualified_name", "is_ambiguous"),
     "hyperparameters",
 }
+_SHOWN_IF_KNOWN = {"target_performance"}
 
 
 def _names() -> set[str]:
@@ -67,7 +68,11 @@ def _show(facts: Mapping[str, Any]) -> None:
     origin = {"From": f"{facts['distribution']} {facts['version']}"}
     if facts["is_ambiguous"]:
         origin["Full name"] = f"{facts['qualified_name']} (other plugins use the short one, too)"
-    spoken = {name: _in_words(facts[name]) for name in facts if name not in _SHOWN_APART}
+    spoken = {
+        name: _in_words(value)
+        for name, value in facts.items()
+        if name not in _SHOWN_APART and not (value is None and name in _SHOWN_IF_KNOWN)
+    }
     screen.show_fields(origin | {_title(name): text for name, text in spoken.items() if text})
     if "hyperparameters" in facts:
         screen.show()
