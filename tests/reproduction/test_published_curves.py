@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deepobs import config
 from deepobs.runs import run, specify, store
 
 DEBIAN_DATA = Path("/usr/share/datasets")  # Debian's package dataset-fashion-mnist
@@ -35,10 +36,13 @@ def widened(values):
     return min(values) - half_width, max(values) + half_width
 
 
-@pytest.mark.skipif(
+needs_fashion_mnist = pytest.mark.skipif(
     not (DEBIAN_DATA / "fashion-mnist").is_dir(),
     reason="Debian's package dataset-fashion-mnist is not installed",
 )
+
+
+@needs_fashion_mnist
 def test_fmnist_2c2d_reaches_the_published_accuracy_after_one_epoch(tmp_path, published):
     results = published["fmnist_2c2d/GradientDescentOptimizer"]
     accuracies_then = [result["test_accuracies"][1] for result in results]
@@ -58,6 +62,18 @@ def test_fmnist_2c2d_reaches_the_published_accuracy_after_one_epoch(tmp_path, pu
     assert len(accuracies) == 3
     assert all(low <= accuracy <= high for accuracy in accuracies)
     assert min(accuracies_then) <= statistics.mean(accuracies) <= max(accuracies_then)
+
+
+@needs_fashion_mnist
+def test_fmnist_vae_reaches_the_published_loss_after_one_epoch(published):
+    results = published["fmnist_vae/AdamOptimizer"]
+    config.set_data_dir(DEBIAN_DATA)
+    hyperparameters = {"lr": results[0]["learning_rate"]}
+    losses = run(specify("fmnist_vae", "Adam", hyperparameters, num_epochs=1)).test_losses
+    losses_then = [result["test_losses"][1] for result in results]
+    print("published", sorted(losses_then), "reproduced", losses[1])
+    low, high = widened(losses_then)
+    assert low <= losses[1] <= high
 
 
 @pytest.mark.parametrize(
