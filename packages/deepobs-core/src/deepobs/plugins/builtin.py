@@ -127,6 +127,7 @@ def deepobs_optimizers() -> list[OptimizerSpec]:
         "AdamW": ("Adam with decoupled weight decay", "arXiv:1711.05101"),
         "Adamax": ("Adam with the infinity norm", "arXiv:1412.6980"),
         "ASGD": ("Averaged stochastic gradient descent", "Polyak, Juditsky 1992"),
+        "Muon": ("Momentum made orthogonal; trains matrices only", "Jordan et al. 2024"),
         "NAdam": ("Adam with Nesterov's momentum", "Dozat 2016"),
         "RAdam": ("Adam with a rectified warm-up", "arXiv:1908.03265"),
         "RMSprop": ("Gradients divided by their running norm", "Hinton 2012"),
