@@ -8,18 +8,20 @@ import numpy as np
 import torch
 
 from deepobs.data.dataset import Examples, Splits
-from deepobs.data.files import DataStatus
+from deepobs.data.embedded import EmbeddedDataSet
 from deepobs.errors import CorruptDataError
 from deepobs_vision.images import ImageDataSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deepobs.data.files import DataStatus
+
 _TEST_EVERY = 5
 _FINGERPRINT = "99550e78354237ca8f46035afb7e344804d0f902f7a81504e3d220b648f01378"
 
 
-class Digits(ImageDataSet):
+class Digits(ImageDataSet, EmbeddedDataSet):
     """Grey images of 8x8 pixels in ten classes, values 0..16 divided by 16: 1437 and 360 of them.
 
     The split is ours and always the same: of the 1797 images sorted by digit, else in the order in
@@ -31,6 +33,7 @@ class Digits(ImageDataSet):
     num_classes: ClassVar[int] = 10
     largest_value: ClassVar[int] = 16
     train_eval_size: ClassVar[int] = 1437
+    origin: ClassVar[str] = "comes with scikit-learn"
 
     @classmethod
     def load(cls, data_dir: Path) -> Splits:
@@ -49,21 +52,6 @@ class Digits(ImageDataSet):
             return images.index_select(0, rows), labels.index_select(0, rows)
 
         return Splits(train=part(~is_test), test=part(is_test))
-
-    @classmethod
-    def status(cls, data_dir: Path) -> DataStatus:
-        """It is always there."""
-        del data_dir
-        return DataStatus("embedded", "comes with scikit-learn, nothing to download")
-
-    @classmethod
-    def prepare(cls, data_dir: Path) -> DataStatus:
-        """Check the images; there is nothing to download.
-
-        Raises:
-            CorruptDataError: scikit-learn has other images.
-        """
-        return cls.verify(data_dir)
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:

@@ -139,7 +139,7 @@ def prepare(
 def verify(
     context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:
-    """Read data sets whole and compare them with their checksums.
+    """Read data sets whole and check that they hold what they should.
 
     NAMES are data sets as in `deepobs list datasets`; without any, all that are there are
     verified.

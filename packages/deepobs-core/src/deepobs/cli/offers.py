@@ -73,11 +73,7 @@ def ambiguous_names(catalog: Catalog[Any]) -> set[str]:
 
 def by_usable_name(catalog: Catalog[Any]) -> dict[str, Offer[Any]]:
     """All offers by the shortest name that means just one of them."""
-    ambiguous = ambiguous_names(catalog)
-    return {
-        offer.qualified_name if offer.spec.name in ambiguous else offer.spec.name: offer
-        for offer in catalog.offers()
-    }
+    return {catalog.usable_name(offer.qualified_name): offer for offer in catalog.offers()}
 
 
 def offers_called(name: str, catalog: Catalog[Any]) -> list[Offer[Any]]:

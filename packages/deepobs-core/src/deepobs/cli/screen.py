@@ -18,19 +18,6 @@ from deepobs.cli.text import clean, wrap
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A rich console for live displays, which shows names as they are, without markup.
-
-    Args:
-        stderr: Whether it writes to standard error.
-    """
-    from rich.console import Console
-
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-
 
 def terminal_width(stream: TextIO | None = None) -> int | None:
     """The columns of the terminal, `None` where the output goes into a file or a pipe.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data.dataset import Splits, TensorDataSet
-from deepobs.data.files import DataStatus
+from deepobs.data.dataset import Splits
+from deepobs.data.embedded import EmbeddedDataSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,30 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _GeneratedDataSet(TensorDataSet):
+class _GeneratedDataSet(EmbeddedDataSet):
     """A data set that is the same wherever it is computed."""
 
+    origin: ClassVar[str] = "generated"
     has_fake_twin: ClassVar[bool] = False
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:
         raise NotImplementedError("Generated data need no stand-in.")
-
-    @classmethod
-    def status(cls, data_dir: Path) -> DataStatus:
-        """It is always there."""
-        del data_dir
-        return DataStatus("embedded", "generated, nothing to download")
-
-    @classmethod
-    def prepare(cls, data_dir: Path) -> DataStatus:
-        """There is nothing to do."""
-        return cls.status(data_dir)
-
-    @classmethod
-    def verify(cls, data_dir: Path) -> DataStatus:
-        """There is nothing that could be broken."""
-        return cls.status(data_dir)
 
 
 class Quadratic(_GeneratedDataSet):
