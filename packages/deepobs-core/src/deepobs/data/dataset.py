@@ -68,6 +68,7 @@ class TensorDataSet(ABC):
         dtype: The floating-point type of what the loaders yield, `config.get_dtype()` at the start.
         is_fake: Whether the examples are synthetic stand-ins.
         fingerprint: SHA-256 of the stored examples, the same wherever the same data are used.
+        generator: Draws what is random about training examples: their order and augmentation.
         train_loader: The training examples in random order.
         train_eval_loader: A fixed part of the training examples.
         valid_loader: The examples held out, `None` where there are none.
@@ -113,12 +114,13 @@ class TensorDataSet(ABC):
                 transform=self.transform,
             )
 
+        self.generator = seeded_generator()
         self.train_loader = TensorLoader(
             on_device["train"],
             self.batch_size,
-            generator=seeded_generator(),
+            generator=self.generator,
             reshuffle=reshuffle,
-            transform=self.transform,
+            transform=self.transform_training,
         )
         self.train_eval_loader = evaluation_loader(on_device["train_eval"])
         self.valid_loader = evaluation_loader(on_device["valid"]) if validation_size else None
@@ -207,6 +209,17 @@ class TensorDataSet(ABC):
         return tuple(
             tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in batch
         )
+
+    def transform_training(self, batch: Batch) -> Batch:
+        """Make what `train_loader` yields; the same as of others, unless a subclass augments.
+
+        What is random about it is drawn from `generator`, on the CPU, so that a seed means the same
+        examples on every device.
+
+        Args:
+            batch: The stored examples of one or more batches.
+        """
+        return self.transform(batch)
 
     def _parts(self, splits: Splits, validation_size: int) -> dict[str, Examples]:
         """Divide the training examples: held out, evaluated on, and the rest."""
