@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import functools
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from deepobs.plugins.catalog import import_target
 from deepobs.problems import Problem
 from deepobs.protocols import DataSet
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from deepobs.problems import Reduction
     from deepobs.protocols import Batch
@@ -36,7 +38,8 @@ class ImageClassification(Problem):
     """Cross-entropy of the model that `options["model"]` of the description names.
 
     The model is named as `package.module:function`. It is called with the `image_shape` and the
-    `num_classes` of the data set.
+    `num_classes` of the data set. With `options["regularizes_dense"]` `False`, the regulariser
+    leaves the kernels of dense layers alone, as the original's does for VGG and Inception.
     """
 
     dataset: LabelledImages
@@ -46,6 +49,12 @@ class ImageClassification(Problem):
         build = import_target(str(self.spec.options["model"]), f"The model of {self.name}")
         model: nn.Module = build(self.dataset.image_shape, self.dataset.num_classes)
         return model
+
+    def regularized_parameters(self) -> list[Tensor]:
+        """The tensors that the regulariser covers: kernels, those of dense layers as it is set."""
+        if self.spec.options.get("regularizes_dense", True):
+            return super().regularized_parameters()
+        return [module.weight for module in self.model.modules() if isinstance(module, nn.Conv2d)]
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
         """The cross-entropy in nats, and the logits.
@@ -67,3 +76,34 @@ class ImageClassification(Problem):
         """
         is_correct_B = outputs.argmax(dim=1) == batch[1]
         return is_correct_B.mean(dtype=torch.float32)
+
+
+class InceptionClassification(ImageClassification):
+    """Cross-entropy of labels smoothed by 0.1, and in training 0.4 times that of a second head.
+
+    The model gives the logits and, in training mode, those of the second head. As in the original,
+    labels are smoothed in evaluation, too.
+    """
+
+    _SMOOTHING: ClassVar[float] = 0.1
+    _AUXILIARY_WEIGHT: ClassVar[float] = 0.4
+
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
+        """The cross-entropy in nats, and the logits of the first head.
+
+        Args:
+            batch: Images (B,C,H,W) and labels (B,).
+            reduction: "none" for one loss an image, "mean" or "sum".
+        """
+        images_BCHW, labels_B = batch
+        cross_entropy = functools.partial(
+            F.cross_entropy,
+            target=labels_B,
+            reduction=reduction,
+            label_smoothing=self._SMOOTHING,
+        )
+        logits_BK, auxiliary_BK = self.model(images_BCHW)
+        losses = cross_entropy(logits_BK)
+        if auxiliary_BK is not None:
+            losses = losses + self._AUXILIARY_WEIGHT * cross_entropy(auxiliary_BK)
+        return losses, logits_BK

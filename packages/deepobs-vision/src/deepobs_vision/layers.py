@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -148,6 +149,41 @@ class Flatten(nn.Module):
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Flatten; a view where there is only one channel."""
         return images_BCHW.permute(0, 2, 3, 1).flatten(1)
+
+
+class ResizeBilinear(nn.Module):
+    """Resizes images (B,C,H,W) as `tf.image.resize_bilinear` did by default.
+
+    Output pixel i lies at i * in / out of the input: centres are not aligned, and neither are
+    corners, and the last pixels repeat the edge. `torch.nn.functional.interpolate` cannot do this.
+
+    Args:
+        size: Height and width to get.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Resize; what has the right size already is returned as it is."""
+        return self._resized(self._resized(images_BCHW, dim=3), dim=2)
+
+    def _resized(self, images_BCHW: Tensor, dim: int) -> Tensor:
+        pixels = images_BCHW.shape[dim]
+        if pixels == self.size:
+            return images_BCHW
+        # Positions in single precision, as the original has them, whatever the images are in.
+        positions = torch.arange(self.size, dtype=torch.float32, device=images_BCHW.device)
+        positions *= pixels / self.size
+        before = positions.floor()
+        index = before.long()
+        fractions = (positions - before).to(images_BCHW.dtype)
+        return torch.lerp(
+            images_BCHW.index_select(dim, index),
+            images_BCHW.index_select(dim, (index + 1).clamp_(max=pixels - 1)),
+            fractions if dim == 3 else fractions[:, None],
+        )
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> Pair:

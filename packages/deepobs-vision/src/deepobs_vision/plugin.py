@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from deepobs.plugins import API_VERSION, DatasetSpec, ProblemSpec, SuiteSpec, hookimpl
 
 DEEPOBS_API_VERSION = API_VERSION
@@ -9,30 +11,71 @@ DEEPOBS_API_VERSION = API_VERSION
 _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499"
 _DIGITS = "The embedded counterpart of the DeepOBS problem on MNIST"
 
+_CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
+_INCEPTION = "deepobs_vision.classification:InceptionClassification"
+
 _MODELS = {
     "logreg": ("deepobs_vision.models.logreg:logreg", "Logistic regression"),
     "mlp": ("deepobs_vision.models.mlp:mlp", "Perceptron with four layers (1000, 500, 100, 10)"),
     "2c2d": ("deepobs_vision.models.conv:conv_2c2d", "Two convolutional and two dense layers"),
+    "3c3d": ("deepobs_vision.models.conv:conv_3c3d", "Three convolutional and three dense layers"),
+    "allcnnc": ("deepobs_vision.models.conv:all_cnn_c", "All-CNN-C, nine convolutional layers"),
+    "vgg16": ("deepobs_vision.models.vgg:vgg16", "VGG 16"),
+    "vgg19": ("deepobs_vision.models.vgg:vgg19", "VGG 19"),
+    "wrn164": ("deepobs_vision.models.wide_resnet:wide_resnet_16_4", "Wide ResNet 16-4"),
+    "wrn404": ("deepobs_vision.models.wide_resnet:wide_resnet_40_4", "Wide ResNet 40-4"),
+    "inception_v3": ("deepobs_vision.models.inception:InceptionV3", "Inception v3"),
 }
-_DATA = {"mnist": "MNIST", "fmnist": "Fashion-MNIST", "digits": "8x8 digits, no download"}
+_DATA = {
+    "mnist": "MNIST",
+    "fmnist": "Fashion-MNIST",
+    "digits": "8x8 digits, no download",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "svhn": "SVHN",
+    "imagenet": "ImageNet",
+}
 
 
 def _classifier(
-    data: str, model: str, *, batch_size: int, epochs: int, reference: str = _PAPER
+    data: str,
+    model: str,
+    *,
+    batch_size: int = 128,
+    epochs: int = 100,
+    weight_decay: float | None = None,
+    regularizes_dense: bool = True,
+    target: str = _CLASSIFICATION,
+    reference: str = _PAPER,
 ) -> ProblemSpec:
-    target, title = _MODELS[model]
+    model_target, title = _MODELS[model]
     return ProblemSpec(
         name=f"{data}_{model}",
-        target="deepobs_vision.classification:ImageClassification",
+        target=target,
         summary=f"{title} on {_DATA[data]}",
         dataset=data,
         batch_size=batch_size,
         epochs=epochs,
+        weight_decay=weight_decay,
         metric="accuracy",
         reference=reference,
         tags=frozenset({"vision", "classification"}),
-        options={"model": target},
+        options={"model": model_target, "regularizes_dense": regularizes_dense},
     )
+
+
+_digits = partial(_classifier, "digits", batch_size=64, epochs=20, reference=_DIGITS)
+_3c3d = partial(_classifier, model="3c3d", weight_decay=0.002)
+_all_cnn_c = partial(_classifier, model="allcnnc", weight_decay=0.0005)
+_vgg = partial(_classifier, weight_decay=0.0005, regularizes_dense=False)
+_wide_resnet = partial(_classifier, weight_decay=0.0005)
+_inception = partial(
+    _classifier,
+    model="inception_v3",
+    weight_decay=0.0005,
+    regularizes_dense=False,
+    target=_INCEPTION,
+)
 
 
 def _autoencoder(data: str, *, batch_size: int, epochs: int) -> ProblemSpec:
@@ -52,17 +95,31 @@ def _autoencoder(data: str, *, batch_size: int, epochs: int) -> ProblemSpec:
 def deepobs_problems() -> list[ProblemSpec]:
     """The image problems."""
     return [
-        _classifier("mnist", "logreg", batch_size=128, epochs=50),
-        _classifier("mnist", "mlp", batch_size=128, epochs=100),
-        _classifier("mnist", "2c2d", batch_size=128, epochs=100),
+        _classifier("mnist", "logreg", epochs=50),
+        _classifier("mnist", "mlp"),
+        _classifier("mnist", "2c2d"),
         _autoencoder("mnist", batch_size=64, epochs=50),
-        _classifier("fmnist", "logreg", batch_size=128, epochs=50),
-        _classifier("fmnist", "mlp", batch_size=128, epochs=100),
-        _classifier("fmnist", "2c2d", batch_size=128, epochs=100),
+        _classifier("fmnist", "logreg", epochs=50),
+        _classifier("fmnist", "mlp"),
+        _classifier("fmnist", "2c2d"),
         _autoencoder("fmnist", batch_size=64, epochs=100),
-        _classifier("digits", "logreg", batch_size=64, epochs=20, reference=_DIGITS),
-        _classifier("digits", "mlp", batch_size=64, epochs=20, reference=_DIGITS),
-        _classifier("digits", "2c2d", batch_size=64, epochs=20, reference=_DIGITS),
+        _digits("logreg"),
+        _digits("mlp"),
+        _digits("2c2d"),
+        _3c3d("cifar10"),
+        _vgg("cifar10", "vgg16"),
+        _vgg("cifar10", "vgg19"),
+        _3c3d("cifar100"),
+        _all_cnn_c("cifar100", batch_size=256, epochs=350),
+        _vgg("cifar100", "vgg16"),
+        _vgg("cifar100", "vgg19"),
+        _wide_resnet("cifar100", "wrn164", epochs=200),
+        _wide_resnet("cifar100", "wrn404", epochs=200),
+        _3c3d("svhn"),
+        _wide_resnet("svhn", "wrn164", epochs=160),
+        _vgg("imagenet", "vgg16"),
+        _vgg("imagenet", "vgg19"),
+        _inception("imagenet", batch_size=32),
     ]
 
 
