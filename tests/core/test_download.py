@@ -76,6 +76,12 @@ def test_wrong_content_is_not_taken(mirror: Any, tmp_path: Path) -> None:
     assert (tmp_path / "data.bin").read_bytes() == _CONTENT
 
 
+def test_nothing_remains_of_what_a_mirror_delivered_in_vain(mirror: Any, tmp_path: Path) -> None:
+    mirror.files.update(longer=_CONTENT + b"and more", right=_CONTENT)
+    fetch([_file(f"{mirror.url}longer", f"{mirror.url}right")], tmp_path)
+    assert (tmp_path / "data.bin").read_bytes() == _CONTENT
+
+
 def test_content_of_the_wrong_size_is_not_taken(mirror: Any, tmp_path: Path) -> None:
     mirror.files["data.bin"] = b"a login page"
     with pytest.raises(DownloadError, match="12 bytes instead of 1024"):

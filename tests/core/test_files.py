@@ -25,8 +25,10 @@ class Numerals(FileDataSet):
     """Numbers in two text files."""
 
     train_eval_size: ClassVar[int] = 3
-    layout: ClassVar[Layout] = Layout(
-        file_names=tuple(_CONTENT), directories=("ours/raw", "theirs"), suffixes=("", ".copy")
+    layouts: ClassVar[tuple[Layout, ...]] = (
+        Layout(
+            file_names=tuple(_CONTENT), directories=("ours/raw", "theirs"), suffixes=("", ".copy")
+        ),
     )
     mirrors: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[int] = 0
@@ -234,3 +236,77 @@ def test_verify_reads_the_files_even_if_they_were_read_before(data_dir: Path) ->
     before = Numerals.reads
     numerals.verify(data_dir)
     assert Numerals.reads == before + 1
+
+
+class ManyNumerals(Numerals):
+    """The same numbers, also all in one file."""
+
+    layouts: ClassVar[tuple[Layout, ...]] = (
+        *Numerals.layouts,
+        Layout(file_names=("numbers.csv",), directories=("", "csv")),
+    )
+
+    @classmethod
+    def read(cls, paths: Mapping[str, Path]) -> Splits:
+        if "numbers.csv" not in paths:
+            return super().read(paths)
+        numbers = _numbers(paths["numbers.csv"])
+        return Splits(train=(numbers[:-3],), test=(numbers[-3:],))
+
+    @classmethod
+    def checksums(cls) -> dict[str, str]:
+        return {
+            name: f"sha256:{hashlib.sha256(content).hexdigest()}"
+            for name, content in _CONTENT.items()
+        }
+
+
+many_numerals = ManyNumerals.bind(numerals.spec)
+
+
+def test_data_are_found_in_another_form(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "numbers.csv").write_bytes(b"9 8 7 6 5 4 3")
+    status = many_numerals.status(data_dir)
+    assert (status.state, status.path) == ("ready", data_dir)
+    assert status.detail == "numbers.csv, not verified"
+    assert many_numerals.load(data_dir).train[0].tolist() == [9, 8, 7, 6]
+
+
+def test_the_first_form_that_is_complete_is_read(data_dir: Path) -> None:
+    _put(data_dir / "theirs")
+    (data_dir / "numbers.csv").write_bytes(b"9 8 7 6 5 4 3")
+    assert many_numerals.load(data_dir).train[0].tolist() == [1, 2, 3, 4, 5, 6]
+    (data_dir / "theirs/test.txt").unlink()
+    assert many_numerals.load(data_dir).train[0].tolist() == [9, 8, 7, 6]
+
+
+def test_the_error_about_missing_data_names_every_form(data_dir: Path) -> None:
+    with pytest.raises(MissingDataError) as caught:
+        many_numerals.verify(data_dir)
+    message = str(caught.value)
+    assert f"none of the 2 files in {data_dir}/ours/raw or {data_dir}/theirs; " in message
+    assert f"no numbers.csv in {data_dir} or {data_dir}/csv." in message
+    assert message.endswith(
+        "The files are train.txt, test.txt, plain or with .copy; or numbers.csv."
+    )
+    assert many_numerals.status(data_dir).path == data_dir / "ours/raw"
+
+
+def test_many_names_of_files_are_shortened() -> None:
+    layout = Layout(file_names=tuple("abcdef"), directories=("",))
+    assert str(layout) == "a, b, ..., f"
+
+
+def test_verify_tells_whether_the_files_are_the_published_ones(data_dir: Path) -> None:
+    _put(data_dir / "theirs")
+    assert many_numerals.verify(data_dir).detail.endswith(", as published")
+    (data_dir / "theirs/test.txt").write_bytes(b"7 8 10")
+    assert many_numerals.verify(data_dir).detail.endswith(", not as published: test.txt")
+    assert "as published" not in numerals.verify(data_dir).detail
+
+
+def test_verify_keeps_quiet_about_files_without_a_checksum(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "numbers.csv").write_bytes(b"1 2 3 4 5 6 7 8 9")
+    assert "as published" not in many_numerals.verify(data_dir).detail

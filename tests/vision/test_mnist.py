@@ -228,7 +228,9 @@ def test_torchvision_names_a_mirror_and_a_checksum_for_every_file() -> None:
     for name in ("mnist", "fmnist"):
         dataset = registry().datasets.load(name)
         files = dataset.remote_files()
-        assert {file.name for file in files} == {f"{name}.gz" for name in dataset.layout.file_names}
+        assert {file.name for file in files} == {
+            f"{name}.gz" for name in dataset.layouts[0].file_names
+        }
         assert all(file.urls and re.fullmatch("md5:[0-9a-f]{32}", file.checksum) for file in files)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepobs.errors import CorruptDataError
+from deepobs.data.files import corrupt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,19 +46,19 @@ def read_idx(path: Path, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
         OSError: It cannot be read.
     """
     if path.stat().st_size > _MOST_BYTES:
-        raise _corrupt(path, f"it is larger than {_MOST_BYTES} bytes")
+        raise corrupt(path, f"it is larger than {_MOST_BYTES} bytes")
     content = path.read_bytes()
     packed = content.startswith(_GZIP_MAGIC)
     read = _Unpacker(path, content).read if packed else io.BytesIO(content).read
     items = _item_count(path, read(4 + 4 * (1 + len(item_shape))), item_shape)
     size = items * math.prod(item_shape)
     if size > _MOST_BYTES:
-        raise _corrupt(path, f"it claims to hold {size} bytes, more than {_MOST_BYTES}")
+        raise corrupt(path, f"it claims to hold {size} bytes, more than {_MOST_BYTES}")
     elements = read(size + 1)
     if len(elements) < size:
-        raise _corrupt(path, f"it is truncated: {len(elements)} bytes of {size} follow its header")
+        raise corrupt(path, f"it is truncated: {len(elements)} bytes of {size} follow its header")
     if len(elements) > size:
-        raise _corrupt(path, f"it goes on after the {size} bytes that its header announces")
+        raise corrupt(path, f"it goes on after the {size} bytes that its header announces")
     # A copy, as the memory of a bytes object must not be written to and torch wants to be able to.
     return np.frombuffer(elements, dtype=np.uint8).reshape(items, *item_shape).copy()
 
@@ -88,13 +88,13 @@ class _Unpacker:
         try:
             unpacked = self._decompressor.decompress(self._packed, size)
         except zlib.error as error:
-            raise _corrupt(self._path, f"its compressed content is damaged ({error})") from error
+            raise corrupt(self._path, f"its compressed content is damaged ({error})") from error
         self._packed = self._decompressor.unconsumed_tail
         if len(unpacked) < size:
             if not self._decompressor.eof:
-                raise _corrupt(self._path, "it is truncated: its compressed content breaks off")
+                raise corrupt(self._path, "it is truncated: its compressed content breaks off")
             if self._decompressor.unused_data:
-                raise _corrupt(self._path, "it goes on after the end of its compressed content")
+                raise corrupt(self._path, "it goes on after the end of its compressed content")
         return unpacked
 
 
@@ -104,16 +104,12 @@ def _item_count(path: Path, header: bytes, item_shape: tuple[int, ...]) -> int:
     magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
     if header[:4] != magic:
         expected = f"{magic.hex(' ')} (unsigned bytes in {dimensions} dimensions)"
-        raise _corrupt(path, f"it begins with {header[:4].hex(' ')} instead of {expected}")
+        raise corrupt(path, f"it begins with {header[:4].hex(' ')} instead of {expected}")
     if len(header) < 4 + 4 * dimensions:
-        raise _corrupt(path, f"it is truncated: its header has {len(header)} bytes")
+        raise corrupt(path, f"it is truncated: its header has {len(header)} bytes")
     items, *shape = struct.unpack(f">{dimensions}I", header[4:])
     if tuple(shape) != item_shape:
-        raise _corrupt(path, f"its items have the shape {tuple(shape)} instead of {item_shape}")
+        raise corrupt(path, f"its items have the shape {tuple(shape)} instead of {item_shape}")
     if items == 0:
-        raise _corrupt(path, "it holds no items")
+        raise corrupt(path, "it holds no items")
     return int(items)
-
-
-def _corrupt(path: Path, what: str) -> CorruptDataError:
-    return CorruptDataError(f"The file {path} is corrupt: {what}.")

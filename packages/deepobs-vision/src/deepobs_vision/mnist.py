@@ -22,9 +22,9 @@ _TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 _TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
-def _layout(*directories: str) -> Layout:
+def _layouts(*directories: str) -> tuple[Layout, ...]:
     # torchvision leaves the plain files beside the compressed ones, and they are faster to read.
-    return Layout(file_names=_TRAIN + _TEST, directories=directories, suffixes=("", ".gz"))
+    return (Layout(file_names=_TRAIN + _TEST, directories=directories, suffixes=("", ".gz")),)
 
 
 class MNIST(ImageDataSet, FileDataSet):
@@ -37,7 +37,7 @@ class MNIST(ImageDataSet, FileDataSet):
     image_shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
     num_classes: ClassVar[int] = 10
     train_eval_size: ClassVar[int] = 10000
-    layout: ClassVar[Layout] = _layout("MNIST/raw", "mnist")
+    layouts: ClassVar[tuple[Layout, ...]] = _layouts("MNIST/raw", "mnist")
     torchvision_name: ClassVar[str] = "MNIST"
 
     @classmethod
@@ -86,5 +86,5 @@ class FashionMNIST(MNIST):
     dataset-fashion-mnist has them (`fashion-mnist`, below /usr/share/datasets).
     """
 
-    layout: ClassVar[Layout] = _layout("FashionMNIST/raw", "fmnist", "fashion-mnist")
+    layouts: ClassVar[tuple[Layout, ...]] = _layouts("FashionMNIST/raw", "fmnist", "fashion-mnist")
     torchvision_name: ClassVar[str] = "FashionMNIST"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, TypeAlias
 
-from filelock import FileLock
-
+from deepobs.data.checksums import mismatch
 from deepobs.data.http import transfer_over_http
-from deepobs.errors import ArgumentError, DataError, DownloadError
+from deepobs.data.writing import explained, locked, replacing
+from deepobs.errors import ArgumentError, DownloadError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,50 +77,28 @@ def fetch(
         return [_fetched(file, directory, transfer) for file in files]
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from fetching into a directory meanwhile.
+def download_into(
+    stream: IO[bytes], file: RemoteFile, transfer: Transfer = transfer_over_http
+) -> None:
+    """Write what the first mirror that has it delivers into an open file, and verify it.
 
     Args:
-        directory: What to lock; made where it does not exist.
+        stream: Where to write; open for reading, too. What it holds is discarded.
+        file: What to get.
+        transfer: How to get the content of an address.
 
     Raises:
-        DataError: It cannot be written to.
+        DownloadError: No mirror delivered it.
+        OSError: It could not be written.
     """
-    with _explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / ".download.lock")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _fetched(file: RemoteFile, directory: Path, transfer: Transfer) -> Path:
-    target = directory / file.name
-    if target.is_file():
-        return target
-    part = directory / f".{file.name}.part"
-    try:
-        with _explained(directory):
-            _transfer_from_first_mirror(file, part, transfer)
-            part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
-
-
-def _transfer_from_first_mirror(file: RemoteFile, part: Path, transfer: Transfer) -> None:
     failures = []
     for url in file.urls:
         _log.info("Downloading %s", url)
         try:
-            with part.open("w+b") as stream:
-                transfer(url, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-                _verify(file, stream)
+            stream.seek(0)
+            stream.truncate()
+            transfer(url, stream)
+            _verify(file, stream)
         except DownloadError as error:
             failures.append(f"{url}: {error}")
         else:
@@ -130,31 +107,18 @@ def _transfer_from_first_mirror(file: RemoteFile, part: Path, transfer: Transfer
     raise DownloadError(f"No mirror delivered {file.name}: {tried}.")
 
 
+def _fetched(file: RemoteFile, directory: Path, transfer: Transfer) -> Path:
+    target = directory / file.name
+    if not target.is_file():
+        with explained(directory), replacing(target) as stream:
+            download_into(stream, file, transfer)
+    return target
+
+
 def _verify(file: RemoteFile, stream: IO[bytes]) -> None:
     size = stream.seek(0, os.SEEK_END)
     if file.size is not None and size != file.size:
         raise DownloadError(f"it has {size} bytes instead of {file.size}")
-    algorithm, _, expected = file.checksum.partition(":")
-    if not expected:
-        return
-    stream.seek(0)
-    # Said not to be for security, as machines in FIPS mode otherwise refuse MD5.
-    digest = hashlib.file_digest(
-        stream,  # type: ignore[arg-type]  # typeshed wants more than is used
-        lambda: hashlib.new(algorithm, usedforsecurity=False),
-    ).hexdigest()
-    if digest != expected.lower():
-        raise DownloadError(f"its {algorithm} checksum is {digest} instead of {expected}")
-
-
-@contextmanager
-def _explained(directory: Path) -> Iterator[None]:
-    """Turn what the file system objects to into one clear error."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"The data directory {directory} cannot be written to: {error.strerror or error}. "
-            "Choose another one by the environment variable DEEPOBS_DATA_DIR or by "
-            "deepobs.pytorch.config.set_data_dir."
-        ) from error
+    wrong = mismatch(stream, file.checksum) if file.checksum else ""
+    if wrong:
+        raise DownloadError(wrong)

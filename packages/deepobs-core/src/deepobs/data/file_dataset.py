@@ -6,6 +6,7 @@ import functools
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from deepobs.data.checksums import mismatch
 from deepobs.data.dataset import Splits, TensorDataSet
 from deepobs.data.download import RemoteFile, fetch
 from deepobs.data.files import DataStatus, Layout
@@ -22,10 +23,11 @@ class FileDataSet(TensorDataSet):
     A subclass says which files these are, where they can be had and how to read them.
 
     Attributes:
-        layout: The files and where they may be.
+        layouts: The forms in which the files may be there, in the order of looking. Their names
+            tell `read` which form was found. A download goes into the first place of the first.
     """
 
-    layout: ClassVar[Layout]
+    layouts: ClassVar[tuple[Layout, ...]]
 
     @classmethod
     @abstractmethod
@@ -33,7 +35,7 @@ class FileDataSet(TensorDataSet):
         """Read and check all of the data.
 
         Args:
-            paths: Where each file of the layout is.
+            paths: Where each file of one of the layouts is.
 
         Raises:
             CorruptDataError: A file does not hold what it should.
@@ -43,6 +45,11 @@ class FileDataSet(TensorDataSet):
     @abstractmethod
     def remote_files(cls) -> list[RemoteFile]:
         """What a download consists of, empty where there is none."""
+
+    @classmethod
+    def checksums(cls) -> Mapping[str, str]:
+        """What is known of the published files: `algorithm:hexadecimal digest` by name."""
+        return {}
 
     @classmethod
     def load(cls, data_dir: Path) -> Splits:
@@ -65,14 +72,11 @@ class FileDataSet(TensorDataSet):
     @classmethod
     def status(cls, data_dir: Path) -> DataStatus:
         """Say whether all files are there, without opening them."""
-        paths = cls.layout.find(data_dir)
+        paths = cls._find(data_dir)
         if paths is None:
-            return DataStatus(
-                "missing", cls.layout.lacking(data_dir), cls.layout.places(data_dir)[0]
-            )
-        return DataStatus(
-            "ready", f"{len(paths)} files, not verified", next(iter(paths.values())).parent
-        )
+            return DataStatus("missing", cls._lacking(data_dir), cls._download_place(data_dir))
+        count = f"{len(paths)} files" if len(paths) > 1 else next(iter(paths))
+        return DataStatus("ready", f"{count}, not verified", _directory(paths))
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
@@ -91,7 +95,7 @@ class FileDataSet(TensorDataSet):
         Raises:
             DataError: They are missing or broken.
         """
-        paths = cls.layout.find(data_dir)
+        paths = cls._find(data_dir)
         if paths is None:
             raise cls._missing(data_dir)
         splits = _read(cls, paths)
@@ -100,8 +104,8 @@ class FileDataSet(TensorDataSet):
         detail = f"{sizes[0]} training and {sizes[1]} test examples"
         if sizes != published:
             detail += f" (published were {published[0]} and {published[1]})"
-        detail += f", fingerprint {splits.fingerprint[:12]}"
-        return DataStatus("ready", detail, next(iter(paths.values())).parent)
+        detail += f", fingerprint {splits.fingerprint[:12]}{cls._authenticity(paths)}"
+        return DataStatus("ready", detail, _directory(paths))
 
     @classmethod
     def download(cls, directory: Path) -> None:
@@ -115,33 +119,64 @@ class FileDataSet(TensorDataSet):
 
     @classmethod
     def _find_or_download(cls, data_dir: Path) -> dict[str, Path]:
-        paths = cls.layout.find(data_dir)
+        paths = cls._find(data_dir)
         if paths is not None:
             return paths
         try:
-            cls.download(cls.layout.places(data_dir)[0])
+            cls.download(cls._download_place(data_dir))
         except DataError as error:
             raise cls._missing(data_dir, f"The download failed. {error}") from error
-        paths = cls.layout.find(data_dir)
+        paths = cls._find(data_dir)
         if paths is None:
             raise cls._missing(data_dir, "There is nowhere to download them from.")
         return paths
 
     @classmethod
+    def _find(cls, data_dir: Path) -> dict[str, Path] | None:
+        """The files of the first layout that is there as a whole, by name; or `None`."""
+        found = (layout.find(data_dir) for layout in cls.layouts)
+        return next((paths for paths in found if paths is not None), None)
+
+    @classmethod
+    def _lacking(cls, data_dir: Path) -> str:
+        return "; ".join(layout.lacking(data_dir) for layout in cls.layouts)
+
+    @classmethod
+    def _download_place(cls, data_dir: Path) -> Path:
+        return cls.layouts[0].places(data_dir)[0]
+
+    @classmethod
+    def _authenticity(cls, paths: Mapping[str, Path]) -> str:
+        """Whether these are the published files, where that can be told."""
+        known = cls.checksums()
+        if not paths.keys() <= known.keys():
+            return ""
+        others = [name for name, path in paths.items() if _differs(path, known[name])]
+        return f", not as published: {', '.join(others)}" if others else ", as published"
+
+    @classmethod
     def _missing(cls, data_dir: Path, reason: str = "") -> MissingDataError:
         name = cls.spec.name
-        packed = " or ".join(suffix for suffix in cls.layout.suffixes if suffix)
+        forms = "; or ".join(map(str, cls.layouts))
         return MissingDataError(
             sentences(
-                f"The data set {name!r} is missing: {cls.layout.lacking(data_dir)}.",
+                f"The data set {name!r} is missing: {cls._lacking(data_dir)}.",
                 reason,
                 f"Run `deepobs data prepare {name}` where there is a network, copy the files into "
                 "one of these directories, or name another data directory by --data-dir or "
                 "DEEPOBS_DATA_DIR. Synthetic data stand in with `--fake-data` or "
-                f"DEEPOBS_FAKE_DATA=1. The files are {', '.join(cls.layout.file_names)}"
-                f"{f', plain or with {packed}' if packed else ''}.",
+                f"DEEPOBS_FAKE_DATA=1. The files are {forms}.",
             )
         )
+
+
+def _directory(paths: Mapping[str, Path]) -> Path:
+    return next(iter(paths.values())).parent
+
+
+def _differs(path: Path, checksum: str) -> bool:
+    with path.open("rb") as content:
+        return bool(mismatch(content, checksum))
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -162,7 +197,7 @@ def _read(dataset: type[FileDataSet], paths: Mapping[str, Path]) -> Splits:
     except OSError as error:
         raise DataError(
             f"The data set {dataset.spec.name!r} cannot be read from "
-            f"{error.filename or next(iter(paths.values())).parent}: {error.strerror or error}."
+            f"{error.filename or _directory(paths)}: {error.strerror or error}."
         ) from error
 
 

@@ -1,12 +1,18 @@
-"""Where the files of a data set are, and whether they are there."""
+"""Where the files of a data set are, whether they are there, and how a broken one is named."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from deepobs.errors import CorruptDataError
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_MOST_NAMES = 4
+"""More names than this are not listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,9 @@ class DataStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The files of a data set and the places where they may be.
+    """Files that make up a data set, and the places where they may be.
+
+    A data set that comes in several forms has several layouts, with different names of files.
 
     Attributes:
         file_names: Their names.
@@ -63,8 +71,17 @@ class Layout:
                 empty.append(str(place))
         if empty:
             count = len(self.file_names)
-            shortages.append(f"none of the {count} files in {' or '.join(empty)}")
+            what = f"none of the {count} files" if count > 1 else f"no {self.file_names[0]}"
+            shortages.append(f"{what} in {' or '.join(empty)}")
         return "; ".join(shortages)
+
+    def __str__(self) -> str:
+        """The names of the files, in short where there are many."""
+        names = self.file_names
+        if len(names) > _MOST_NAMES:
+            names = (*names[:2], "...", names[-1])
+        packed = " or ".join(suffix for suffix in self.suffixes if suffix)
+        return ", ".join(names) + (f", plain or with {packed}" if packed else "")
 
     def _found(self, place: Path) -> dict[str, Path]:
         found = {}
@@ -74,6 +91,16 @@ class Layout:
             if path is not None:
                 found[name] = path
         return found
+
+
+def corrupt(path: Path, what: str) -> CorruptDataError:
+    """The error that says what is wrong with a file.
+
+    Args:
+        path: The file.
+        what: A sentence without its capital and its full stop, in which "it" is the file.
+    """
+    return CorruptDataError(f"The file {path} is corrupt: {what}.")
 
 
 def _is_file(path: Path) -> bool:
