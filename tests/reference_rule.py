@@ -42,6 +42,11 @@ class Reference:
         shapes = {entry["name"]: tuple(entry["shape"]) for entry in self.facts["trainable"]}
         return rule_weights(shapes)
 
+    def weights(self) -> dict[str, Array]:
+        """The weights by the rule, moving statistics included."""
+        shapes = {entry["name"]: tuple(entry["shape"]) for entry in self.facts["non_trainable"]}
+        return self.trainable_weights() | rule_statistics(shapes)
+
     def images(self) -> Array:
         """The images (B,H,W,C): uniform for MNIST and Fashion-MNIST, else normal."""
         random = np.random.RandomState(7)

@@ -27,3 +27,21 @@ def set_up() -> SetUp:
         return problem
 
     return build
+
+
+@pytest.fixture
+def on_meta() -> Callable[[str], Problem]:
+    """Gives a problem, by its name, with a model of tensors without memory; there are no data."""
+    import torch
+
+    from deepobs.plugins import registry
+
+    def build(name: str) -> Problem:
+        problem = registry().problems.load(name)(1, device="cpu")
+        # Shapes and classes are known to the class.
+        problem.dataset = registry().datasets.load(problem.spec.dataset)
+        with torch.device("meta"):
+            problem.model = problem.build_model()
+        return problem
+
+    return build

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,7 +11,17 @@ from torch import nn
 
 from deepobs.errors import ArgumentError
 from deepobs.problems.initializers import glorot_uniform_
-from deepobs_vision.layers import Flatten, SameMaxPool2d, conv2d, conv2d_transpose, dense
+from deepobs_vision.layers import (
+    Flatten,
+    ResizeBilinear,
+    SameMaxPool2d,
+    conv2d,
+    conv2d_transpose,
+    dense,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ones = partial(nn.init.constant_, val=1.0)
 
@@ -93,6 +104,33 @@ def test_a_transposed_convolution_crops_as_tensorflow(
 def test_a_transposed_convolution_with_gaps_is_refused() -> None:
     with pytest.raises(ArgumentError, match="must be 3 \\(stride\\) or more, got 2"):
         conv2d_transpose(1, 1, 2, stride=3, kernel_initializer=ones)
+
+
+@pytest.mark.parametrize(
+    ("seed", "size", "new_size", "first", "step"), [(70, 32, 224, 3, 7), (71, 224, 299, 0, 13)]
+)
+def test_images_are_resized_as_by_the_original(
+    seed: int, size: int, new_size: int, first: int, step: int, shared_dir: Path
+) -> None:
+    with np.load(shared_dir / "reference" / "data_resize.npz") as archive:
+        recorded = {name: archive[name] for name in archive.files if f"r{new_size}" in name}
+    every, corner = (tf.to_torch_layout(recorded[name]) for name in sorted(recorded, reverse=True))
+    images = np.random.RandomState(seed).standard_normal((1, size, size, 3)).astype(np.float32)
+    resized = ResizeBilinear(new_size)(as_torch(images))
+    assert resized.shape == (1, 3, new_size, new_size)
+    np.testing.assert_allclose(resized[..., first::step, first::step], every, atol=1e-6)
+    np.testing.assert_allclose(resized[..., -20:, -20:], corner, atol=1e-6)
+
+
+def test_the_last_pixels_of_a_resized_image_repeat_the_edge() -> None:
+    resized = ResizeBilinear(224)(torch.rand(1, 3, 32, 32))
+    assert torch.equal(resized[..., -7:, :], resized[..., -1:, :].expand(1, 3, 7, 224))
+    assert torch.equal(resized[..., -7:], resized[..., -1:].expand(1, 3, 224, 7))
+
+
+def test_images_of_the_right_size_are_not_resized() -> None:
+    images = torch.rand(2, 3, 224, 224)
+    assert ResizeBilinear(224)(images) is images
 
 
 def test_images_are_flattened_in_the_order_of_tensorflow() -> None:
