@@ -101,9 +101,10 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(requires=["build"], default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Time training steps against hand-written loops (minutes)."""
+    """Time training steps against hand-written loops, and data pipelines against torchvision's."""
     install_wheels(session, list(SIBLINGS))
-    session.run("python", "benchmarks/step_overhead.py", *session.posargs)
+    for benchmark in sorted(Path("benchmarks").glob("*.py")):
+        session.run("python", str(benchmark))
 
 
 @nox.session(requires=["build"], default=False)

@@ -1,8 +1,9 @@
 """Time of a training step of a run over that of a hand-written loop.
 
 The hand-written loop trains the same model with the same optimizer on one batch that was loaded
-before, so it does nothing but the step itself. Both are timed in turn, some steps each, many times,
-in this process; evaluation is left out. The data are synthetic, but of full size.
+before, and augmented where the problem does that, so it does nothing but the step itself. Both are
+timed in turn, some steps each, many times, in this process; evaluation is left out. The data are
+synthetic, but of full size.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from deepobs import config
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import Batch, Loader, TestProblem
 
-LIMITS = {"fmnist_mlp": 1.05, "fmnist_logreg": 1.25, "quadratic_deep": 1.5}
+LIMITS = {"fmnist_mlp": 1.05, "fmnist_logreg": 1.25, "quadratic_deep": 1.5, "cifar10_3c3d": 1.05}
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 SECONDS = 0.2  # how long one timing takes: so short that a drifting machine drifts for both
@@ -125,12 +127,18 @@ def bare_loop(problem: TestProblem) -> Callable[[int], None]:
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     batch = next(iter(problem.dataset.train_loader))
 
+    kernels = [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    weight_decay = problem.weight_decay
+
     def objective(batch: Batch) -> Tensor:
         if len(batch) == 1:  # quadratic_deep: the model computes the losses
             losses: Tensor = model(batch[0])
             return losses.mean()
         images, labels = batch
-        return F.cross_entropy(model(images), labels)
+        loss = F.cross_entropy(model(images), labels)
+        if not weight_decay:
+            return loss
+        return loss + 0.5 * weight_decay * sum(kernel.square().sum() for kernel in kernels)
 
     def steps(num_steps: int) -> None:
         model.train()

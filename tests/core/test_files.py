@@ -113,6 +113,10 @@ def test_status_of_missing_data_says_what_each_directory_lacks(data_dir: Path) -
     assert f"{data_dir}/theirs lacks test.txt" in status.detail
 
 
+def test_status_of_data_that_are_wholly_missing_is_short(data_dir: Path) -> None:
+    assert numerals.status(data_dir).detail == "none of its files are there"
+
+
 def test_status_does_not_open_the_files(data_dir: Path) -> None:
     _put(data_dir / "theirs", train=b"broken", test=b"")
     assert numerals.status(data_dir).state == "ready"

@@ -6,6 +6,7 @@ on them, and a model learns to tell the classes apart. The numbers that come out
 
 from __future__ import annotations
 
+import functools
 import zlib
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ _FIELDS = 8
 """A pattern has at most so many fields a row and a column: coarse, so that it is learnt soon."""
 
 
+@functools.lru_cache(maxsize=1)
 def synthetic_images(
     spec: DatasetSpec,
     *,
@@ -35,6 +37,8 @@ def synthetic_images(
     fraction: float,
 ) -> Splits:
     """Make the twin of a data set: always the same one for the same arguments.
+
+    The last one is kept: runs on one data set follow each other.
 
     Args:
         spec: The data set; its name and its split sizes count.
@@ -52,13 +56,23 @@ def synthetic_images(
     patterns = _patterns(random, image_shape, num_classes, largest_value - noise_limit + 1)
 
     def split(real_size: int) -> Examples:
-        size = max(round(real_size * fraction), min(real_size, _LEAST_EXAMPLES))
+        size = split_size(real_size, fraction)
         labels = random.permutation(np.arange(size) % num_classes)
         images = random.randint(0, noise_limit, (size, *image_shape), dtype=np.uint8)
         images += patterns[labels]
         return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
 
     return Splits(train=split(spec.train_size), test=split(spec.test_size))
+
+
+def split_size(real_size: int, fraction: float) -> int:
+    """How many examples to make.
+
+    Args:
+        real_size: How many the real split has.
+        fraction: The size wanted as a fraction of it; a few hundred are made in any case.
+    """
+    return max(round(real_size * fraction), min(real_size, _LEAST_EXAMPLES))
 
 
 def _patterns(

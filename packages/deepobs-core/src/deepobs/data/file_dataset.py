@@ -74,7 +74,10 @@ class FileDataSet(TensorDataSet):
         """Say whether all files are there, without opening them."""
         paths = cls._find(data_dir)
         if paths is None:
-            return DataStatus("missing", cls._lacking(data_dir), cls._download_place(data_dir))
+            started = [layout for layout in cls.layouts if not layout.is_absent(data_dir)]
+            shortages = "; ".join(layout.lacking(data_dir) for layout in started)
+            detail = shortages or "none of its files are there"
+            return DataStatus("missing", detail, cls._download_place(data_dir))
         count = f"{len(paths)} files" if len(paths) > 1 else next(iter(paths))
         return DataStatus("ready", f"{count}, not verified", _directory(paths))
 

@@ -59,6 +59,10 @@ class Layout:
                 return found
         return None
 
+    def is_absent(self, data_dir: Path) -> bool:
+        """Whether not one of the files is in any of the places."""
+        return not any(self._found(place) for place in self.places(data_dir))
+
     def lacking(self, data_dir: Path) -> str:
         """Which files are absent from where, in a line that does not end in a full stop."""
         empty, shortages = [], []
