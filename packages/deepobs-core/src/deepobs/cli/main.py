@@ -36,6 +36,11 @@ BUILT_IN = (
         summary="Train an optimizer on a test problem",
     ),
     CommandSpec(
+        name="estimate",
+        target="deepobs.cli.estimate:command",
+        summary="Measure how long a run will take and how much memory it needs",
+    ),
+    CommandSpec(
         name="data",
         target="deepobs.cli.data:command",
         summary="Check for, download and verify data sets",

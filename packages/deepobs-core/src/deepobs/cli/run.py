@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from deepobs.cli import options
 from deepobs.cli.hyperparameters import parsed_hyperparameters, parsed_schedule
-from deepobs.cli.own_code import current_directory_on_the_import_path, failures_shown_where_they_are
 from deepobs.cli.screen import show
 
 if TYPE_CHECKING:
@@ -16,19 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("problem")
-@click.argument("optimizer")
-@click.option("--lr", type=float, help="Learning rate; the optimizer's default if left out.")
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A hyperparameter of the optimizer, such as momentum=0.9. May be repeated.",
-)
-@click.option("--epochs", type=int, help="Passes over the training set [default: the problem's].")
-@click.option("--batch-size", type=int, help="Examples a step [default: the problem's].")
+@options.problem
+@options.optimizer
+@options.lr
+@options.hyperparameters
+@options.epochs
+@options.batch_size
 @click.option(
     "--seed",
     "seeds",
@@ -36,9 +29,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Seed of everything random [default: 42]. May be repeated: a run for each.",
 )
-@click.option(
-    "--weight-decay", type=float, help="Factor of the regulariser [default: the problem's]."
-)
+@options.weight_decay
 @click.option(
     "--lr-schedule",
     "schedule",
@@ -46,16 +37,8 @@ if TYPE_CHECKING:
     metavar="EPOCH:FACTOR",
     help="From this epoch on, the learning rate is FACTOR times the first one. May be repeated.",
 )
-@click.option(
-    "--validation-size",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Training examples held out for validation.",
-)
-@click.option(
-    "--full-evaluation", is_flag=True, help="Evaluate the last, smaller batch of a split, too."
-)
+@options.validation_size
+@options.full_evaluation
 @click.option("--bare-losses", is_flag=True, help="Leave the regulariser out of reported losses.")
 @click.option(
     "--same-order",
@@ -69,26 +52,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Steps from one recorded minibatch loss to the next.",
 )
-@click.option("--device", help="Where to run, such as cpu or cuda:0 [default: CUDA if there is].")
-@click.option(
-    "--dtype",
-    type=click.Choice(("float32", "float64", "bfloat16", "float16")),
-    help="Floating-point type of data and model [default: float32].",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Where data sets are kept (DEEPOBS_DATA_DIR).",
-)
-@click.option(
-    "--fake-data",
-    type=float,
-    is_flag=False,
-    flag_value=1.0,
-    metavar="[FRACTION]",
-    help="Train on synthetic data of the same shapes, all of it or a FRACTION.",
-)
+@options.device
+@options.dtype
+@options.data_dir
+@options.fake_data
 @click.option(
     "--out",
     "output_dir",
@@ -103,7 +70,7 @@ def command(
     problem: str,
     optimizer: str,
     lr: float | None,
-    options: tuple[str, ...],
+    hyperparameters: tuple[str, ...],
     epochs: int | None,
     batch_size: int | None,
     seeds: tuple[int, ...],
@@ -133,29 +100,18 @@ def command(
       deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    import torch
-
-    from deepobs import config
     from deepobs.runs import specify
     from deepobs.runs.specification import DEFAULT_SEED
 
-    hyperparameters = parsed_hyperparameters(lr, options)
+    chosen = parsed_hyperparameters(lr, hyperparameters)
     sched_epochs, sched_factors = parsed_schedule(schedule)
-    settings: dict[str, Any] = {
-        "data_dir": data_dir,
-        "fake_data": fake_data,
-        "dtype": dtype and getattr(torch, dtype),
-    }
-    with (
-        current_directory_on_the_import_path(),
-        failures_shown_where_they_are(f"{optimizer} on {problem}"),
-        config.temporary(**{name: s for name, s in settings.items() if s is not None}),
-    ):
+    doing = f"{optimizer} on {problem}"
+    with options.in_force(doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data):
         specifications = [
             specify(
                 problem,
                 optimizer,
-                hyperparameters,
+                chosen,
                 batch_size=batch_size,
                 num_epochs=epochs,
                 random_seed=seed,

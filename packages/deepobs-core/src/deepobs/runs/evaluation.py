@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from deepobs.protocols import Loader, TestProblem
+    from deepobs.protocols import Batch, TestProblem
 
 
 def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, float]:
@@ -32,20 +33,33 @@ def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, fl
         "valid": problem.dataset.valid_loader,
         "test": problem.dataset.test_loader,
     }
-    was_training = problem.model.training
-    problem.model.eval()
     metrics: dict[str, float] = {}
-    with torch.no_grad(), undisturbed_random_state():
+    with evaluating(problem):
         regularizer = 0.0 if bare_losses else float(problem.get_regularization_loss())
         for split, loader in loaders.items():
             if loader is None:
                 continue
-            loss, accuracy = _means(problem, loader)
+            loss, accuracy = mean_loss_and_accuracy(problem, loader)
             metrics[f"{split}_loss"] = loss + regularizer
             if accuracy is not None:
                 metrics[f"{split}_accuracy"] = accuracy
-    problem.model.train(was_training)
     return metrics
+
+
+@contextlib.contextmanager
+def evaluating(problem: TestProblem) -> Iterator[None]:
+    """Put the model in evaluation mode, after which training goes on as if nothing had happened.
+
+    Args:
+        problem: A problem that was set up.
+    """
+    was_training = problem.model.training
+    problem.model.eval()
+    try:
+        with torch.no_grad(), undisturbed_random_state():
+            yield
+    finally:
+        problem.model.train(was_training)
 
 
 def undisturbed_random_state() -> AbstractContextManager[None]:
@@ -59,10 +73,20 @@ def undisturbed_random_state() -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices=range(count), device_type=accelerator.type)
 
 
-def _means(problem: TestProblem, loader: Loader) -> tuple[float, float | None]:
-    """Means over the examples: one transfer from the device for the whole split."""
+def mean_loss_and_accuracy(
+    problem: TestProblem, batches: Iterable[Batch]
+) -> tuple[float, float | None]:
+    """Means over the examples, with one transfer from the device for all batches.
+
+    Args:
+        problem: A problem that is being evaluated.
+        batches: At least one.
+
+    Returns:
+        The loss without the regulariser; the accuracy, `None` where the problem has none.
+    """
     losses, accuracies, sizes = [], [], []
-    for batch in loader:
+    for batch in batches:
         loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
         losses.append(loss)
         sizes.append(len(batch[0]))

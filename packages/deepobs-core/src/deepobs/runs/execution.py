@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from datetime import datetime
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.plugins.catalog import import_target
 from deepobs.runs import environment, store
+from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.history import History
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
-from deepobs.runs.optimizers import REFUSALS, explanation
 from deepobs.runs.record import DataSetRecord, RunRecord
 from deepobs.runs.training import StepSchedule, Trainer
 
@@ -78,8 +75,8 @@ def _carry_out(
     observer: RunObserver,
 ) -> RunRecord:
     started_at = datetime.now().astimezone().isoformat(timespec="seconds")
-    problem = _set_up_problem(specification)
-    optimizer = _build_optimizer(specification, optimizer_class, problem)
+    problem = set_up_problem(specification)
+    optimizer = build_optimizer(specification, problem, optimizer_class)
     schedule = StepSchedule(
         optimizer, specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
     )
@@ -103,52 +100,6 @@ def _carry_out(
     record = _record(specification, problem, trainer, history, started_at)
     observer.run_ended(record)
     return record
-
-
-def _set_up_problem(specification: RunSpecification) -> TestProblem:
-    # Problems of others need not know the options that are not asked for.
-    options: dict[str, Any] = {}
-    if specification.validation_size:
-        options["validation_size"] = specification.validation_size
-    if specification.full_evaluation:
-        options["drop_remainder"] = False
-    if not specification.reshuffle:
-        options["reshuffle"] = False
-    problem_class = registry().problems.load(specification.testproblem)
-    _check_options(specification.testproblem, problem_class, options)
-    problem: TestProblem = problem_class(
-        specification.batch_size, specification.weight_decay, specification.device, **options
-    )
-    problem.set_up()
-    return problem
-
-
-def _check_options(name: str, problem_class: Any, options: dict[str, Any]) -> None:
-    parameters = inspect.signature(problem_class).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    unknown = sorted(options.keys() - {parameter.name for parameter in parameters})
-    if unknown:
-        raise ArgumentError(
-            f"The test problem {name} does not know {unknown[0]}={options[unknown[0]]!r}, which is "
-            "optional for problems of others. Leave it at its default."
-        )
-
-
-def _build_optimizer(
-    specification: RunSpecification,
-    optimizer_class: type[torch.optim.Optimizer] | None,
-    problem: TestProblem,
-) -> torch.optim.Optimizer:
-    if optimizer_class is None:
-        optimizer_class = import_target(specification.optimizer_target, "The optimizer")
-    try:
-        return optimizer_class(problem.model.parameters(), **specification.hyperparameters)
-    except REFUSALS as error:
-        raise ArgumentError(
-            f"{specification.optimizer} cannot train the model of {specification.testproblem}: "
-            f"{explanation(error)}."
-        ) from error
 
 
 def _record(

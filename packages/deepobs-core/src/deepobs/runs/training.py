@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import Batch, TestProblem
 
-_STEPS_BETWEEN_REPORTS = 100
+STEPS_BETWEEN_REPORTS = 100
 """Only this often does training wait for the device: to report, and to notice divergence."""
 
 
@@ -63,17 +63,25 @@ class Trainer:
         self._problem.model.train()
         batches = iter(self._problem.dataset.train_loader)
         objectives: list[float] = []
-        while block := self._train_block(itertools.islice(batches, _STEPS_BETWEEN_REPORTS)):
-            self.steps += len(block)
+        while block := self.take_steps(itertools.islice(batches, STEPS_BETWEEN_REPORTS)):
             objectives += block
             report(self.steps, block[-1])
             if not all(map(math.isfinite, block)):
                 break
         return objectives
 
-    def _train_block(self, batches: Iterable[Batch]) -> list[float]:
+    def take_steps(self, batches: Iterable[Batch]) -> list[float]:
+        """Take a step on each batch, with the model in the mode that it is in.
+
+        Args:
+            batches: Any number of batches.
+
+        Returns:
+            The objective before each step, for which it waits until the device is done.
+        """
         # `map` lets go of a batch before it asks for the next, whose memory is then still in cache.
         objectives = list(map(self._step, batches))
+        self.steps += len(objectives)
         return torch.stack(objectives).tolist() if objectives else []
 
     def _plain_step(self, batch: Batch) -> Tensor:

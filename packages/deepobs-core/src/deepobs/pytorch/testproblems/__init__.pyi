@@ -6,6 +6,33 @@ import deepobs.protocols
 import deepobs_vision.classification
 import deepobs_vision.vae
 
+class cifar100_3c3d(deepobs_vision.classification.ImageClassification):
+    """Three convolutional and three dense layers on CIFAR-100."""
+
+class cifar100_allcnnc(deepobs_vision.classification.ImageClassification):
+    """All-CNN-C, nine convolutional layers on CIFAR-100."""
+
+class cifar100_vgg16(deepobs_vision.classification.ImageClassification):
+    """VGG 16 on CIFAR-100."""
+
+class cifar100_vgg19(deepobs_vision.classification.ImageClassification):
+    """VGG 19 on CIFAR-100."""
+
+class cifar100_wrn164(deepobs_vision.classification.ImageClassification):
+    """Wide ResNet 16-4 on CIFAR-100."""
+
+class cifar100_wrn404(deepobs_vision.classification.ImageClassification):
+    """Wide ResNet 40-4 on CIFAR-100."""
+
+class cifar10_3c3d(deepobs_vision.classification.ImageClassification):
+    """Three convolutional and three dense layers on CIFAR-10."""
+
+class cifar10_vgg16(deepobs_vision.classification.ImageClassification):
+    """VGG 16 on CIFAR-10."""
+
+class cifar10_vgg19(deepobs_vision.classification.ImageClassification):
+    """VGG 19 on CIFAR-10."""
+
 class digits_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on 8x8 digits, no download."""
 
@@ -27,6 +54,15 @@ class fmnist_mlp(deepobs_vision.classification.ImageClassification):
 class fmnist_vae(deepobs_vision.vae.VariationalAutoencoder):
     """Variational autoencoder on Fashion-MNIST."""
 
+class imagenet_inception_v3(deepobs_vision.classification.InceptionClassification):
+    """Inception v3 on ImageNet."""
+
+class imagenet_vgg16(deepobs_vision.classification.ImageClassification):
+    """VGG 16 on ImageNet."""
+
+class imagenet_vgg19(deepobs_vision.classification.ImageClassification):
+    """VGG 19 on ImageNet."""
+
 class mnist_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on MNIST."""
 
@@ -41,6 +77,12 @@ class mnist_vae(deepobs_vision.vae.VariationalAutoencoder):
 
 class quadratic_deep(deepobs.problems.quadratic.QuadraticDeep):
     """Stochastic quadratic of 100 dimensions with a deep-learning-like spectrum."""
+
+class svhn_3c3d(deepobs_vision.classification.ImageClassification):
+    """Three convolutional and three dense layers on SVHN."""
+
+class svhn_wrn164(deepobs_vision.classification.ImageClassification):
+    """Wide ResNet 16-4 on SVHN."""
 
 class two_d_beale(deepobs.problems.two_d.TwoD):
     """Beale's function of two variables, with noise on its gradient."""

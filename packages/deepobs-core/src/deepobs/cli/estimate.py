@@ -1,0 +1,172 @@
+"""`deepobs estimate`: how long a run will take, and how much memory."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from deepobs.cli import options, screen
+from deepobs.cli.arguments import as_json
+from deepobs.cli.hyperparameters import parsed_hyperparameters
+from deepobs.cli.quantities import duration, memory
+from deepobs.cli.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from deepobs.runs.estimate import Estimate
+    from deepobs.runs.memory import PeakMemory
+    from deepobs.runs.timing import Spread
+
+
+@click.command("estimate")
+@options.problem
+@options.optimizer
+@options.lr
+@options.hyperparameters
+@options.epochs
+@options.batch_size
+@options.weight_decay
+@options.validation_size
+@options.full_evaluation
+@options.device
+@options.dtype
+@options.data_dir
+@options.fake_data
+@click.option(
+    "--seconds",
+    type=float,
+    default=10.0,
+    show_default=True,
+    help="How long to measure, besides the set-up; a few slow steps may take longer.",
+)
+@as_json
+def command(
+    problem: str,
+    optimizer: str,
+    lr: float | None,
+    hyperparameters: tuple[str, ...],
+    epochs: int | None,
+    batch_size: int | None,
+    weight_decay: float | None,
+    validation_size: int,
+    full_evaluation: bool,
+    device: str | None,
+    dtype: str | None,
+    data_dir: Path | None,
+    fake_data: float | None,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Measure how long training OPTIMIZER on PROBLEM will take, and how much memory.
+
+    PROBLEM, OPTIMIZER and the options are those of `deepobs run`. Some steps and evaluations are
+    timed as a run carries them out, and steps of SGD for comparison; no file is written. With
+    --fake-data, nothing needs to be downloaded; epochs are always those of data of the real size.
+
+    \b
+    Examples:
+      deepobs estimate quadratic_deep Adam
+      deepobs estimate fmnist_2c2d my_module:MyOptimizer --lr 0.1 --fake-data 0.05
+    """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    from deepobs.runs import specify
+    from deepobs.runs.estimate import estimate
+
+    chosen = parsed_hyperparameters(lr, hyperparameters)
+    doing = f"{optimizer} on {problem}"
+    with options.in_force(doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data):
+        specification = specify(
+            problem,
+            optimizer,
+            chosen,
+            batch_size=batch_size,
+            num_epochs=epochs,
+            weight_decay=weight_decay,
+            validation_size=validation_size,
+            full_evaluation=full_evaluation,
+            device=device,
+        )
+        if sys.stderr.isatty():
+            click.echo(f"Measuring {doing} ...", err=True)
+        estimated = estimate(specification, seconds=seconds)
+    if as_json:
+        screen.show_json(estimated.for_json())
+    else:
+        _show(estimated)
+
+
+def _show(estimated: Estimate) -> None:
+    specification = estimated.specification
+    screen.show_heading(clean(f"{specification.optimizer} on {specification.testproblem}"))
+    for line in _circumstances(estimated):
+        screen.show_text(line)
+    screen.show()
+    chosen = specification.hyperparameters.items()
+    epochs = _count(specification.num_epochs, "epoch")
+    steps = _count(estimated.steps_per_epoch, "step")
+    screen.show_fields(
+        {
+            "Hyperparameters": ", ".join(f"{name} = {value}" for name, value in chosen) or "none",
+            "Batch size": specification.batch_size,
+            "Step": _in_words(estimated.step_seconds),
+            "Overhead": _overhead(estimated),
+            "Gradients": f"{estimated.gradient_evaluations_per_step:.3g} a step",
+            "Evaluation": duration(estimated.evaluation_seconds),
+            "Epoch": f"{duration(estimated.epoch_seconds)}: {steps} and an evaluation",
+            "Full run": f"{duration(estimated.run_seconds)}: {epochs}, an evaluation before them "
+            f"and {duration(estimated.set_up_seconds)} of set-up",
+            "Peak memory": _peaks(estimated.peak_memory, specification.device),
+        }
+    )
+
+
+def _circumstances(estimated: Estimate) -> Iterator[str]:
+    """What the numbers hold for, a sentence a line."""
+    hardware, device = estimated.hardware, estimated.specification.device
+    threads = _count(hardware["torch_threads"], "thread")
+    name = hardware.get("accelerator") or hardware["processor"]
+    steps = _count(estimated.timed_steps, "step")
+    yield f"Measured in {steps} on {device} ({name}) with {threads} of the CPU."
+    if estimated.fake_data and estimated.specification.fake_data_fraction < 1:
+        yield (
+            "The data were fake and fewer than the real ones: "
+            "epochs are scaled to the real size, set-up and memory are not."
+        )
+    elif estimated.fake_data:
+        yield "The data were fake, but as many as the real ones."
+    if estimated.has_diverged:
+        yield "Training diverged meanwhile: a run with these hyperparameters would end early."
+
+
+def _overhead(estimated: Estimate) -> str:
+    if estimated.is_sgd:
+        return "none, this is SGD"
+    ratio = estimated.sgd_ratio
+    return (
+        f"{ratio.median:.2f} times a step of SGD (middle half {ratio.low:.2f} to {ratio.high:.2f}),"
+        f" which takes {duration(estimated.sgd_step_seconds.median)}"
+    )
+
+
+def _peaks(peak: PeakMemory, device: str) -> str:
+    """The memory of the device, where it has its own, and that of the process."""
+    if peak.process is None:
+        process = "not known"
+    else:
+        process = f"{memory(peak.process)} for the whole process, Python and torch included"
+    if device == "cpu":
+        return process
+    on_device = "not known" if peak.device is None else memory(peak.device)
+    return f"{on_device} on {device}, in main memory {process}"
+
+
+def _in_words(seconds: Spread) -> str:
+    middle = f"middle half {duration(seconds.low)} to {duration(seconds.high)}"
+    return f"{duration(seconds.median)} ({middle})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

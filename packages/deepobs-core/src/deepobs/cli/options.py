@@ -1,0 +1,96 @@
+"""Arguments and options of the commands that train, and the settings that they stand for."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs.cli.own_code import current_directory_on_the_import_path, failures_shown_where_they_are
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+problem = click.argument("problem")
+optimizer = click.argument("optimizer")
+lr = click.option("--lr", type=float, help="Learning rate; the optimizer's default if left out.")
+hyperparameters = click.option(
+    "-o",
+    "--option",
+    "hyperparameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A hyperparameter of the optimizer, such as momentum=0.9. May be repeated.",
+)
+epochs = click.option(
+    "--epochs", type=int, help="Passes over the training set [default: the problem's]."
+)
+batch_size = click.option(
+    "--batch-size", type=int, help="Examples a step [default: the problem's]."
+)
+weight_decay = click.option(
+    "--weight-decay", type=float, help="Factor of the regulariser [default: the problem's]."
+)
+validation_size = click.option(
+    "--validation-size",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Training examples held out for validation.",
+)
+full_evaluation = click.option(
+    "--full-evaluation", is_flag=True, help="Evaluate the last, smaller batch of a split, too."
+)
+device = click.option(
+    "--device", help="Where to run, such as cpu or cuda:0 [default: CUDA if there is]."
+)
+dtype = click.option(
+    "--dtype",
+    type=click.Choice(("float32", "float64", "bfloat16", "float16")),
+    help="Floating-point type of data and model [default: float32].",
+)
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where data sets are kept (DEEPOBS_DATA_DIR).",
+)
+fake_data = click.option(
+    "--fake-data",
+    type=float,
+    is_flag=False,
+    flag_value=1.0,
+    metavar="[FRACTION]",
+    help="Train on synthetic data of the same shapes, all of it or a FRACTION.",
+)
+
+
+@contextlib.contextmanager
+def in_force(
+    doing: str, *, dtype: str | None, data_dir: Path | None, fake_data: float | None
+) -> Iterator[None]:
+    """Let settings hold for a while, and let the optimizer be code of the user's own.
+
+    Args:
+        doing: What is to be said to have failed where that code fails.
+        dtype: Name of a floating-point type, `None` to leave the setting as it is.
+        data_dir: Where data sets are kept, `None` to leave the setting as it is.
+        fake_data: Size of synthetic data sets, `None` to leave the setting as it is.
+    """
+    import torch
+
+    from deepobs import config
+
+    settings: dict[str, Any] = {
+        "data_dir": data_dir,
+        "fake_data": fake_data,
+        "dtype": dtype and getattr(torch, dtype),
+    }
+    with (
+        current_directory_on_the_import_path(),
+        failures_shown_where_they_are(doing),
+        config.temporary(**{name: s for name, s in settings.items() if s is not None}),
+    ):
+        yield

@@ -1,0 +1,83 @@
+"""The parts of a run, built from its specification: the problem and the optimizer."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import ArgumentError
+from deepobs.plugins import registry
+from deepobs.plugins.catalog import import_target
+from deepobs.runs.optimizers import REFUSALS, explanation
+
+if TYPE_CHECKING:
+    import torch
+
+    from deepobs.protocols import TestProblem
+    from deepobs.runs.specification import RunSpecification
+
+
+def set_up_problem(specification: RunSpecification) -> TestProblem:
+    """Load the data and build the model.
+
+    Args:
+        specification: The run.
+
+    Raises:
+        DataError: The data are missing or broken.
+        ArgumentError: A value does not fit the data set, or the problem does not know an option.
+    """
+    # Problems of others need not know the options that are not asked for.
+    options: dict[str, Any] = {}
+    if specification.validation_size:
+        options["validation_size"] = specification.validation_size
+    if specification.full_evaluation:
+        options["drop_remainder"] = False
+    if not specification.reshuffle:
+        options["reshuffle"] = False
+    problem_class = registry().problems.load(specification.testproblem)
+    _check_options(specification.testproblem, problem_class, options)
+    problem: TestProblem = problem_class(
+        specification.batch_size, specification.weight_decay, specification.device, **options
+    )
+    problem.set_up()
+    return problem
+
+
+def build_optimizer(
+    specification: RunSpecification,
+    problem: TestProblem,
+    optimizer_class: type[torch.optim.Optimizer] | None = None,
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a problem's model.
+
+    Args:
+        specification: The run.
+        problem: Its problem, set up.
+        optimizer_class: The optimizer's class, where its import string does not lead to it.
+
+    Raises:
+        ComponentLoadError: The class cannot be imported.
+        ArgumentError: The optimizer does not take this model.
+    """
+    if optimizer_class is None:
+        optimizer_class = import_target(specification.optimizer_target, "The optimizer")
+    try:
+        return optimizer_class(problem.model.parameters(), **specification.hyperparameters)
+    except REFUSALS as error:
+        raise ArgumentError(
+            f"{specification.optimizer} cannot train the model of {specification.testproblem}: "
+            f"{explanation(error)}."
+        ) from error
+
+
+def _check_options(name: str, problem_class: Any, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(problem_class).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    unknown = sorted(options.keys() - {parameter.name for parameter in parameters})
+    if unknown:
+        raise ArgumentError(
+            f"The test problem {name} does not know {unknown[0]}={options[unknown[0]]!r}, which is "
+            "optional for problems of others. Leave it at its default."
+        )
