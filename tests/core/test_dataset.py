@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import torch
 
 from deepobs import config
-from deepobs.data import DataStatus, Splits, TensorDataSet
+from deepobs.data import BaseDataSet, DataStatus, Splits, TensorDataSet
 from deepobs.errors import ArgumentError
 from deepobs.plugins import DatasetSpec
 from deepobs.protocols import DataSet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepobs.protocols import Batch
 
 
 class Numbers(TensorDataSet):
@@ -199,3 +206,81 @@ def test_a_validation_size_out_of_range_is_refused(validation_size: object) -> N
 def test_the_permitted_validation_sizes_are_named() -> None:
     with pytest.raises(ArgumentError, match="from 0 to 99, got 100"):
         numbers(1, device="cpu", validation_size=100)
+
+
+@dataclass
+class Interval:
+    """Integers that are nowhere stored: the part of a range with these places."""
+
+    whole: range
+    places: list[int]
+
+
+@dataclass
+class IntervalLoader:
+    """Yields the integers of an interval, one a batch."""
+
+    interval: Interval
+
+    def __len__(self) -> int:
+        return len(self.interval.places)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for place in self.interval.places:
+            yield (torch.tensor([self.interval.whole[place]]),)
+
+
+@dataclass
+class Intervals:
+    """What a data set is divided from, with neither tensors nor values to hash."""
+
+    train: Interval
+    test: Interval
+    fingerprint: str = "0123"
+
+
+class Computed(BaseDataSet[Interval]):
+    """The numbers above, but made when they are asked for."""
+
+    train_eval_size: ClassVar[int] = 30
+    status = prepare = verify = Numbers.status
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Intervals:
+        del data_dir
+        return Intervals(
+            Interval(range(100), list(range(100))), Interval(range(1000, 1030), list(range(30)))
+        )
+
+    @classmethod
+    def make_fake(cls, fraction: float) -> Intervals:
+        size = round(100 * fraction)
+        part = Interval(range(-size, 0), list(range(size)))
+        return Intervals(part, part)
+
+    @staticmethod
+    def count(examples: Interval) -> int:
+        return len(examples.places)
+
+    @staticmethod
+    def choose(examples: Interval, rows: NDArray[np.int64]) -> Interval:
+        return Interval(examples.whole, rows.tolist())
+
+    def training_loader(self, examples: Interval, *, reshuffle: bool) -> IntervalLoader:
+        return IntervalLoader(examples)
+
+    def evaluation_loader(self, examples: Interval, *, drop_remainder: bool) -> IntervalLoader:
+        return IntervalLoader(examples)
+
+
+def test_whatever_examples_are_they_are_divided_as_tensors_are() -> None:
+    computed = Computed.bind(numbers.spec)(1, device="cpu", validation_size=8)
+    in_memory = numbers(1, device="cpu", validation_size=8)
+    assert isinstance(computed, DataSet)
+    assert computed.split_sizes == in_memory.split_sizes
+    assert computed.fingerprint == "0123"
+    for name in ("train", "train_eval", "valid", "test"):
+        loaded = _pass(getattr(computed, f"{name}_loader"))
+        assert loaded == _held(getattr(in_memory, f"{name}_loader"))
+    config.set_fake_data(0.1)
+    assert _pass(Computed.bind(numbers.spec)(1, device="cpu").test_loader) == list(range(-10, 0))

@@ -1,5 +1,6 @@
-"""Data sets that live in memory, and the files they come from."""
+"""Data sets, in memory or loaded while they are used, and the files they come from."""
 
+from deepobs.data.base import BaseDataSet
 from deepobs.data.dataset import Examples, Splits, TensorDataSet
 from deepobs.data.download import RemoteFile, fetch
 from deepobs.data.file_dataset import FileDataSet
@@ -7,6 +8,7 @@ from deepobs.data.files import DataStatus, Layout
 from deepobs.data.loader import TensorLoader
 
 __all__ = [
+    "BaseDataSet",
     "DataStatus",
     "Examples",
     "FileDataSet",
