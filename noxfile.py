@@ -24,6 +24,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-core": [],
     "deepobs-vision": ["deepobs-core"],
+    "deepobs-text": ["deepobs-core"],
 }
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
 DIST = Path("dist")

@@ -314,3 +314,18 @@ def test_verify_keeps_quiet_about_files_without_a_checksum(data_dir: Path) -> No
     data_dir.mkdir()
     (data_dir / "numbers.csv").write_bytes(b"1 2 3 4 5 6 7 8 9")
     assert "as published" not in many_numerals.verify(data_dir).detail
+
+
+def test_a_further_file_is_read_where_it_lies_beside_the_others(data_dir: Path) -> None:
+    layout = Layout(file_names=tuple(_CONTENT), directories=("", "theirs"), optional=("units.txt",))
+    directory = data_dir / "theirs"
+    _put(directory)
+    assert layout.find(data_dir) == {name: directory / name for name in _CONTENT}
+    (data_dir / "units.txt").write_bytes(b"not beside them")
+    (directory / "units.txt").write_bytes(b"metres")
+    found = layout.find(data_dir)
+    assert found is not None
+    assert found["units.txt"] == directory / "units.txt"
+    (directory / "test.txt").unlink()
+    assert layout.find(data_dir) is None
+    assert "units" not in layout.lacking(data_dir) + str(layout)

@@ -102,6 +102,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         fraction = config.get_fake_data_fraction()
         self.is_fake = fraction > 0 and self.has_fake_twin
         splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
+        self._remember(splits)
         self.fingerprint = splits.fingerprint
         parts = self._parts(splits, checks.integer("validation_size", validation_size, least=0))
         self.split_sizes = {name: self.count(part) for name, part in parts.items()}
@@ -210,6 +211,9 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         Raises:
             DataError: They are missing or broken.
         """
+
+    def _remember(self, splits: StoredSplits[ExamplesT]) -> None:
+        """Keep what a subclass knows about the data besides the examples: here, nothing."""
 
     def _parts(self, splits: StoredSplits[ExamplesT], validation_size: int) -> dict[str, ExamplesT]:
         """Divide the training examples: held out, evaluated on, and the rest."""

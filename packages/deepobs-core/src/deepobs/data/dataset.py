@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepobs.protocols import Batch
+    from deepobs.protocols import Batch, Loader
 
 Examples = tuple[Tensor, ...]
 """Tensors of equal length: one row of each makes an example."""
@@ -49,11 +49,6 @@ class TensorDataSet(BaseDataSet[Examples]):
     A subclass says how to load the examples, how to make synthetic ones of the same shapes, and
     what to make of a stored batch. Arguments and attributes are those of `BaseDataSet`.
     """
-
-    train_loader: TensorLoader
-    train_eval_loader: TensorLoader
-    valid_loader: TensorLoader | None
-    test_loader: TensorLoader
 
     @classmethod
     @abstractmethod
@@ -92,7 +87,7 @@ class TensorDataSet(BaseDataSet[Examples]):
         index = torch.from_numpy(rows)
         return tuple(tensor.index_select(0, index) for tensor in examples)
 
-    def training_loader(self, examples: Examples, *, reshuffle: bool) -> TensorLoader:
+    def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
         """What yields full batches in random order, through `transform_training`.
 
         Args:
@@ -107,7 +102,7 @@ class TensorDataSet(BaseDataSet[Examples]):
             transform=self.transform_training,
         )
 
-    def evaluation_loader(self, examples: Examples, *, drop_remainder: bool) -> TensorLoader:
+    def evaluation_loader(self, examples: Examples, *, drop_remainder: bool) -> Loader:
         """What yields batches in the order of the examples, through `transform`.
 
         Args:

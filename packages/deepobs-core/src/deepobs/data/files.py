@@ -41,11 +41,13 @@ class Layout:
         directories: Where to look, below the data directory, in this order. One of them has all of
             the files; a download goes into the first.
         suffixes: What may follow a name, such as ".gz", in the order of looking.
+        optional: Names of further files, which are read where they lie beside the others.
     """
 
     file_names: tuple[str, ...]
     directories: tuple[str, ...]
     suffixes: tuple[str, ...] = ("",)
+    optional: tuple[str, ...] = ()
 
     def places(self, data_dir: Path) -> list[Path]:
         """The directories where the files may be."""
@@ -54,20 +56,20 @@ class Layout:
     def find(self, data_dir: Path) -> dict[str, Path] | None:
         """The files of the first directory that has all of them, by name; or `None`."""
         for place in self.places(data_dir):
-            found = self._found(place)
+            found = self._found(place, self.file_names)
             if len(found) == len(self.file_names):
-                return found
+                return found | self._found(place, self.optional)
         return None
 
     def is_absent(self, data_dir: Path) -> bool:
         """Whether not one of the files is in any of the places."""
-        return not any(self._found(place) for place in self.places(data_dir))
+        return not any(self._found(place, self.file_names) for place in self.places(data_dir))
 
     def lacking(self, data_dir: Path) -> str:
         """Which files are absent from where, in a line that does not end in a full stop."""
         empty, shortages = [], []
         for place in self.places(data_dir):
-            found = self._found(place)
+            found = self._found(place, self.file_names)
             absent = ", ".join(name for name in self.file_names if name not in found)
             if found:
                 shortages.append(f"{place} lacks {absent}")
@@ -87,9 +89,9 @@ class Layout:
         packed = " or ".join(suffix for suffix in self.suffixes if suffix)
         return ", ".join(names) + (f", plain or with {packed}" if packed else "")
 
-    def _found(self, place: Path) -> dict[str, Path]:
+    def _found(self, place: Path, names: tuple[str, ...]) -> dict[str, Path]:
         found = {}
-        for name in self.file_names:
+        for name in names:
             candidates = (place / f"{name}{suffix}" for suffix in self.suffixes)
             path = next(filter(_is_file, candidates), None)
             if path is not None:

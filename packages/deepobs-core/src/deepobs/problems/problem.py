@@ -111,16 +111,19 @@ class Problem(ABC):
         """Load the data set that the description names."""
         from deepobs.plugins import registry
 
-        # Data sets of others need not know how to keep the order of the first epoch.
-        options = {} if self.reshuffle else {"reshuffle": False}
         dataset: DataSet = registry().datasets.load(self.spec.dataset)(
             self.batch_size,
             device=self.device,
             validation_size=self.validation_size,
             drop_remainder=self.drop_remainder,
-            **options,
+            **self.dataset_options(),
         )
         return dataset
+
+    def dataset_options(self) -> dict[str, Any]:
+        """What the data set is to do besides what every problem asks for."""
+        # Data sets of others need not know how to keep the order of the first epoch.
+        return {} if self.reshuffle else {"reshuffle": False}
 
     @abstractmethod
     def build_model(self) -> nn.Module:
