@@ -27,7 +27,8 @@ def shared_dir() -> Path:
 @pytest.fixture(autouse=True)
 def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has an empty data directory of its own and no settings from outside."""
-    for variable in ("DEEPOBS_FAKE_DATA", "DEEPOBS_PLUGINS", "DEEPOBS_STRICT_PLUGINS"):
+    variables = ("FAKE_DATA", "NUM_WORKERS", "PLUGINS", "STRICT_PLUGINS")
+    for variable in (f"DEEPOBS_{name}" for name in variables):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DEEPOBS_DATA_DIR", str(tmp_path / "data"))
     from deepobs import config

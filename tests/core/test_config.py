@@ -77,6 +77,24 @@ def test_the_number_of_workers_can_be_set() -> None:
     assert config.get_num_workers() == 0
 
 
+def test_the_environment_can_say_how_many_workers_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEEPOBS_NUM_WORKERS", "3")
+    assert config.get_num_workers() == 3
+    config.set_num_workers(1)
+    assert config.get_num_workers() == 1
+
+
+@pytest.mark.parametrize("value", ["-1", "two", "1.5"])
+def test_an_impossible_number_of_workers_in_the_environment_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPOBS_NUM_WORKERS", value)
+    with pytest.raises(ArgumentError, match=rf"DEEPOBS_NUM_WORKERS must be .*got '{value}'"):
+        config.get_num_workers()
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, "2", True])
 def test_an_impossible_number_of_workers_is_refused(value: object) -> None:
     with pytest.raises(ArgumentError, match=r"num_workers must be .*0 or more"):

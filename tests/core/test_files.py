@@ -200,6 +200,17 @@ def test_other_sizes_than_the_published_ones_are_taken_and_mentioned(data_dir: P
     assert detail.startswith("6 training and 1 test examples (published were 6 and 3)")
 
 
+def test_whoever_uses_other_sizes_is_warned(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _put(data_dir / "theirs")
+    numerals(1, device="cpu")
+    assert not caplog.text
+    _put(data_dir / "ours/raw", test=b"7")
+    numerals(1, device="cpu")
+    assert "numerals has 6 training and 1 test examples instead of 6 and 3" in caplog.text
+
+
 def test_the_error_about_a_corrupt_file_names_the_data_set_and_what_to_do(data_dir: Path) -> None:
     _put(data_dir / "theirs", train=b"one two")
     for use in (numerals.load, numerals.verify, numerals.prepare):

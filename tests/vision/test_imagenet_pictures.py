@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import signal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,9 @@ import torch
 from imagenet_files import WNIDS, imagenet, write_image, write_tree
 
 from deepobs import config
+from deepobs.errors import DataError
 from deepobs_vision.crops import draw_crops
+from deepobs_vision.workers import in_workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,6 +142,30 @@ def test_a_pass_touches_no_global_generator(tree: Path, num_workers: int) -> Non
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]
     assert random.getstate() == before[2]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_are_as_they_are_where_torch_has_another_default_device(
+    tree: Path, num_workers: int
+) -> None:
+    def load() -> list[Batch]:
+        dataset = _seeded(num_workers=num_workers)
+        return [*dataset.train_loader, *dataset.test_loader]
+
+    expected = load()
+    with torch.device("meta"):
+        found = load()
+    assert _equal(found, expected)
+
+
+def test_a_worker_that_the_system_ends_is_one_clear_error() -> None:
+    config.set_num_workers(1)
+    with pytest.raises(DataError, match="ended by the system, most often for lack of"):
+        list(in_workers(_end_this_process, [signal.SIGKILL], 1))
+
+
+def _end_this_process(reason: signal.Signals) -> None:
+    os.kill(os.getpid(), reason)
 
 
 def test_no_more_workers_are_started_than_have_something_to_do(tree: Path) -> None:

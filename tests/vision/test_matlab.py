@@ -47,7 +47,7 @@ def test_images_and_labels_are_read(path: Path, is_compressed: bool, label_type:
         ({"X": _images()[:, :, :1]}, r"the shapes \(32, 32, 1, 12\)"),
         ({"X": _images().transpose(3, 0, 1, 2)}, r"the shapes \(12, 32, 32, 3\)"),
         ({"y": _LABELS.T}, r"\(1, 12\)"),
-        ({"X": _images().astype(np.float64)}, "type float64 instead of uint8"),
+        ({"X": _images().astype(np.float64)}, "variable X is of MATLAB's class double"),
         ({"y": np.where(_LABELS == 10, 0, _LABELS)}, "label 0 is 0, but should be from 1 to 10"),
         ({"y": np.where(_LABELS == 6, 11, _LABELS)}, "label 5 is 11"),
         ({"y": _LABELS + 0.5}, r"label 0 is 10\.5"),

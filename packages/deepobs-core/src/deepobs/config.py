@@ -139,8 +139,24 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 def get_num_workers() -> int:
-    """How many worker processes decode data that do not fit into memory (default: the cores)."""
-    return _settings.num_workers if _settings.num_workers is not None else os.cpu_count() or 1
+    """How many worker processes decode data that do not fit into memory.
+
+    That is what was set, else `DEEPOBS_NUM_WORKERS`, else the cores that this process may use.
+
+    Raises:
+        ArgumentError: The environment variable is no integer of 0 or more.
+    """
+    if _settings.num_workers is not None:
+        return _settings.num_workers
+    value = os.environ.get("DEEPOBS_NUM_WORKERS")
+    if not value:
+        return _usable_cores()
+    try:
+        return checks.integer("DEEPOBS_NUM_WORKERS", int(value), least=0)
+    except ValueError:
+        raise ArgumentError(
+            f"DEEPOBS_NUM_WORKERS must be an integer of 0 or more, got {value!r}."
+        ) from None
 
 
 def set_num_workers(num_workers: int | None) -> None:
@@ -208,6 +224,13 @@ def temporary(**settings: Any) -> Iterator[None]:
     finally:
         for setting in fields(_settings):
             setattr(_settings, setting.name, getattr(before, setting.name))
+
+
+def _usable_cores() -> int:
+    """The cores that this process may use, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _fraction(value: float) -> float:

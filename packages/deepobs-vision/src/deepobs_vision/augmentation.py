@@ -56,7 +56,9 @@ def draw_augmentation(num_images: int, generator: torch.Generator, *, flips: boo
         generator: A generator on the CPU.
         flips: Whether half of the images are flipped, or none.
     """
-    draws = torch.rand(num_images, _DRAWS_PER_IMAGE, generator=generator, device="cpu")
+    draws = torch.rand(
+        (num_images, _DRAWS_PER_IMAGE), generator=generator, dtype=torch.float32, device="cpu"
+    )
     colours = draws[:, 3:, None, None, None]
     return Augmentation(
         offsets=(draws[:, :2] * _NUM_OFFSETS).long(),

@@ -51,7 +51,7 @@ _CENTRAL = Crop((NUM_OFFSETS - 1) // 2, (NUM_OFFSETS - 1) // 2, is_flipped=0)
 
 def central_crops(num_pictures: int) -> Tensor:
     """The crop in the middle of each picture, shape (pictures, 3)."""
-    return torch.tensor(_CENTRAL).expand(num_pictures, -1)
+    return torch.tensor(_CENTRAL, device="cpu").expand(num_pictures, -1)
 
 
 def draw_crops(num_pictures: int, generator: torch.Generator) -> Tensor:

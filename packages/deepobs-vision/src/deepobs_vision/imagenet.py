@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-_log = logging.getLogger(__name__)
 
 _NUM_WNIDS = 1000
 _TRAIN, _TEST = "train", "val"
@@ -83,8 +80,6 @@ class ImageNet(BaseDataSet[Pictures]):
             DataError: A folder cannot be read.
         """
         train, test = cls._folders(data_dir)
-        if len(train.classes) < _NUM_WNIDS:
-            _log.warning("%s has %s.", _root(data_dir), _number_of(train.classes))
         return PictureSplits(_all_of(train), _all_of(test), _fingerprint(train, test))
 
     @classmethod
@@ -152,10 +147,12 @@ class ImageNet(BaseDataSet[Pictures]):
 
     @classmethod
     def status(cls, data_dir: Path) -> DataStatus:
-        """Say whether all folders are there, without looking into those of the classes."""
+        """Say whether all folders are there, looking only into that of the first class."""
         root = _root(data_dir)
         try:
             classes = _classes(root)
+            for part in (_TRAIN, _TEST):
+                read_folder(root / part, classes[:1])
         except MissingDataError as error:
             return DataStatus("missing", str(error), root)
         return DataStatus("ready", f"{_number_of(classes)}, images not verified", root)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _IMAGES, _LABELS = "X", "y"
 _SIZE = (32, 32, 3)
 _TEN = 10
+_BYTES = {"uint8"}
 _NUMBERS = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "single", "double"}
 """MATLAB's classes that are read: never its objects, functions or cells."""
 
@@ -52,8 +53,6 @@ def _images_and_labels(stream: IO[bytes], most: int) -> ImagesAndLabels:
     stream.seek(0)
     content = loadmat(stream, variable_names=[_IMAGES, _LABELS])
     images, labels = content[_IMAGES], content[_LABELS].ravel()
-    if images.dtype != np.uint8:
-        raise TypeError(f"its images are of type {images.dtype} instead of uint8")
     wrong = np.flatnonzero(~np.isin(labels, np.arange(1, _TEN + 1)))
     if len(wrong):
         raise ValueError(f"label {wrong[0]} is {labels[wrong[0]]}, but should be from 1 to {_TEN}")
@@ -66,7 +65,7 @@ def _check_header(stream: IO[bytes], most: int) -> None:
 
     stream.seek(0)
     found = whosmat(stream)
-    images_shape, labels_shape = _shape(_IMAGES, found), _shape(_LABELS, found)
+    images_shape, labels_shape = _shape(_IMAGES, found, _BYTES), _shape(_LABELS, found, _NUMBERS)
     count = images_shape[-1]
     if images_shape != (*_SIZE, count) or labels_shape != (count, 1):
         raise ValueError(f"{_IMAGES} and {_LABELS} have the shapes {images_shape}, {labels_shape}")
@@ -74,12 +73,14 @@ def _check_header(stream: IO[bytes], most: int) -> None:
         raise ValueError(f"it holds {count} images, but {most} were published")
 
 
-def _shape(name: str, variables: Sequence[tuple[str, tuple[int, ...], str]]) -> tuple[int, ...]:
-    """The shape of a variable, where it is there once and holds numbers."""
+def _shape(
+    name: str, variables: Sequence[tuple[str, tuple[int, ...], str]], admitted: set[str]
+) -> tuple[int, ...]:
+    """The shape of a variable, where it is there once and of an admitted class."""
     found = [(shape, kind) for other, shape, kind in variables if other == name]
     if len(found) != 1:
         raise ValueError(f"it has {len(found)} variables {name} instead of one")
     shape, kind = found[0]
-    if kind not in _NUMBERS:
+    if kind not in admitted:
         raise ValueError(f"its variable {name} is of MATLAB's class {kind}")
     return shape

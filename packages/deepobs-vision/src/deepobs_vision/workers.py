@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import warnings
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 PortionT = TypeVar("PortionT")
 ResultT = TypeVar("ResultT")
 
-_LEAST_AHEAD = 2
-"""Portions that each worker has in hand, so that it never waits for the next one."""
+_FEW_WORKERS = 4
+"""Up to so many have two portions in hand, so that none ever waits for the next one. Of more, each
+has one: others bridge the wait, and the memory that processes share stays bounded."""
 
 
 def in_workers(
@@ -48,22 +50,42 @@ def in_workers(
         The results in the order of the portions.
 
     Raises:
-        DataError: The function raised it. All other errors come with the worker's traceback.
+        DataError: The function raised it, or the system ended a worker. All other errors come with
+            the worker's traceback.
     """
     num_workers = min(config.get_num_workers(), num_portions)
     options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
     if num_workers:
-        options["prefetch_factor"] = max(_LEAST_AHEAD, math.ceil(ahead / num_workers))
-    for result in _started(_Results(function), portions, options):
-        if isinstance(result, _Failure):
-            raise result.error
-        yield result
+        at_least = 2 if num_workers <= _FEW_WORKERS else 1
+        options["prefetch_factor"] = max(at_least, math.ceil(ahead / num_workers))
+    with _lost_workers_explained():
+        for result in _started(_Results(function), portions, options):
+            if isinstance(result, _Failure):
+                raise result.error
+            yield result
+
+
+@contextlib.contextmanager
+def _lost_workers_explained() -> Iterator[None]:
+    """Say what helps where the system ended a worker process."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "A worker process that loads data was ended by the system, most often for lack of "
+            "(shared) memory. Use fewer of them by --workers, DEEPOBS_NUM_WORKERS or "
+            "config.set_num_workers, a smaller batch, or give a container more shared memory "
+            "(for Docker, --shm-size)."
+        ) from error
 
 
 def _started(
     results: _Results[PortionT, ResultT], portions: Iterable[PortionT], options: dict[str, Any]
 ) -> Iterator[ResultT | _Failure]:
-    with warnings.catch_warnings():
+    # On the CPU, even where torch.set_default_device chose another for new tensors.
+    with warnings.catch_warnings(), torch.device("cpu"):
         # The user chose how many processes there are, whatever torch thinks of the number.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         # Newer Pythons deprecate to fork where there are threads, which torch always has.

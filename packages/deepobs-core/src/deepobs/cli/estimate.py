@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @options.dtype
 @options.data_dir
 @options.fake_data
+@options.num_workers
 @click.option(
     "--seconds",
     type=float,
@@ -58,6 +59,7 @@ def command(
     dtype: str | None,
     data_dir: Path | None,
     fake_data: float | None,
+    num_workers: int | None,
     seconds: float,
     as_json: bool,
 ) -> None:
@@ -77,7 +79,9 @@ def command(
 
     chosen = parsed_hyperparameters(lr, hyperparameters)
     doing = f"{optimizer} on {problem}"
-    with options.in_force(doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data):
+    with options.in_force(
+        doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data, num_workers=num_workers
+    ):
         specification = specify(
             problem,
             optimizer,

@@ -65,11 +65,22 @@ fake_data = click.option(
     metavar="[FRACTION]",
     help="Train on synthetic data of the same shapes, all of it or a FRACTION.",
 )
+num_workers = click.option(
+    "--workers",
+    "num_workers",
+    type=int,
+    help="Processes that decode images which do not fit into memory [default: the cores].",
+)
 
 
 @contextlib.contextmanager
 def in_force(
-    doing: str, *, dtype: str | None, data_dir: Path | None, fake_data: float | None
+    doing: str,
+    *,
+    dtype: str | None,
+    data_dir: Path | None,
+    fake_data: float | None,
+    num_workers: int | None,
 ) -> Iterator[None]:
     """Let settings hold for a while, and let the optimizer be code of the user's own.
 
@@ -78,6 +89,7 @@ def in_force(
         dtype: Name of a floating-point type, `None` to leave the setting as it is.
         data_dir: Where data sets are kept, `None` to leave the setting as it is.
         fake_data: Size of synthetic data sets, `None` to leave the setting as it is.
+        num_workers: Number of worker processes, `None` to leave the setting as it is.
     """
     import torch
 
@@ -86,6 +98,7 @@ def in_force(
     settings: dict[str, Any] = {
         "data_dir": data_dir,
         "fake_data": fake_data,
+        "num_workers": num_workers,
         "dtype": dtype and getattr(torch, dtype),
     }
     with (

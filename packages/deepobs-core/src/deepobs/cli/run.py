@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @options.dtype
 @options.data_dir
 @options.fake_data
+@options.num_workers
 @click.option(
     "--out",
     "output_dir",
@@ -85,6 +86,7 @@ def command(
     dtype: str | None,
     data_dir: Path | None,
     fake_data: float | None,
+    num_workers: int | None,
     output_dir: Path,
     rerun: bool,
 ) -> None:
@@ -106,7 +108,9 @@ def command(
     chosen = parsed_hyperparameters(lr, hyperparameters)
     sched_epochs, sched_factors = parsed_schedule(schedule)
     doing = f"{optimizer} on {problem}"
-    with options.in_force(doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data):
+    with options.in_force(
+        doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data, num_workers=num_workers
+    ):
         specifications = [
             specify(
                 problem,

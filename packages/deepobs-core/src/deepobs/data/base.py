@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ExamplesT = TypeVar("ExamplesT")
 _ExamplesT_co = TypeVar("_ExamplesT_co", covariant=True)
+
+_log = logging.getLogger(__name__)
 
 _SPLIT_SEED = 42
 """Which training examples are held out or evaluated on never depends on the seed of a run."""
@@ -67,7 +70,8 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         has_fake_twin: Whether `make_fake` stands in on request; generated data are their own twin.
         dtype: The floating-point type of what the loaders yield, `config.get_dtype()` at the start.
         is_fake: Whether the examples are synthetic stand-ins.
-        fingerprint: SHA-256 of the stored examples, the same wherever the same data are used.
+        fingerprint: SHA-256 of the stored examples, or of the names of their files where there are
+            too many; the same wherever the same data are used.
         generator: Draws what is random about training examples: their order and augmentation.
         split_sizes: How many examples lie in each split, before any remainder is dropped.
         train_loader: The training examples in random order.
@@ -104,6 +108,8 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
         self._remember(splits)
         self.fingerprint = splits.fingerprint
+        if not self.is_fake:
+            self._warn_of_other_sizes(self.count(splits.train), self.count(splits.test))
         parts = self._parts(splits, checks.integer("validation_size", validation_size, least=0))
         self.split_sizes = {name: self.count(part) for name, part in parts.items()}
         self._check_batch_size()
@@ -233,6 +239,18 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         return (
             examples if len(rows) == self.count(examples) else self.choose(examples, np.sort(rows))
         )
+
+    def _warn_of_other_sizes(self, train_size: int, test_size: int) -> None:
+        published = self.spec.train_size, self.spec.test_size
+        if (train_size, test_size) != published:
+            _log.warning(
+                "The data set %s has %d training and %d test examples instead of %d and %d: "
+                "results on it do not compare with others.",
+                self.name,
+                train_size,
+                test_size,
+                *published,
+            )
 
     def _check_batch_size(self) -> None:
         sizes = {name: size for name, size in self.split_sizes.items() if size}

@@ -72,7 +72,8 @@ class Estimate:
     @property
     def epoch_seconds(self) -> float:
         """An epoch: its steps and the evaluation after it."""
-        return self.steps_per_epoch * self.step_seconds.median + self.evaluation_seconds
+        # Means, as some steps wait for what others found ready: data from worker processes.
+        return self.steps_per_epoch * self.step_seconds.mean + self.evaluation_seconds
 
     @property
     def run_seconds(self) -> float:
@@ -151,7 +152,7 @@ def _evaluation_seconds(
         for split, loader in loaders.items():
             work = _evaluation(problem, _endless(loader, split))
             timings = time_in_turn([work], seconds=seconds / len(loaders), device=device)
-            total += lengths[split] * timings.seconds().median
+            total += lengths[split] * timings.seconds().mean
     return total
 
 

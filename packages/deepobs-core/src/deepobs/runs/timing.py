@@ -30,14 +30,16 @@ _LEAST_ROUNDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The middle of measured values: neither half of them is moved by a few that went astray.
+    """The mean of measured values, which adds up, and their middle, which a few do not move.
 
     Attributes:
+        mean: What many of them take, divided by their number.
         median: Half of the values are below.
         low: A quarter of the values is below.
         high: A quarter of the values is above.
     """
 
+    mean: float
     median: float
     low: float
     high: float
@@ -45,8 +47,9 @@ class Spread:
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
         """Summarise two or more values."""
-        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(median=median, low=low, high=high)
+        measured = list(values)
+        low, median, high = statistics.quantiles(measured, n=4, method="inclusive")
+        return cls(mean=statistics.fmean(measured), median=median, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)
