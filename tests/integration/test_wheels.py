@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 import deepobs
+import deepobs_text
 import deepobs_vision
 
 DIST = Path(__file__).resolve().parents[2] / "dist"
-PACKAGES = {"deepobs-core": "deepobs", "deepobs-vision": "deepobs_vision"}
+PACKAGES = {
+    "deepobs-core": "deepobs",
+    "deepobs-vision": "deepobs_vision",
+    "deepobs-text": "deepobs_text",
+}
+DEPENDENT = [package for package in PACKAGES if package != "deepobs-core"]
 
 pytestmark = pytest.mark.skipif(
     not list(DIST.glob("*.whl")), reason="nothing is built: run `nox -s integration`"
@@ -24,7 +30,7 @@ def names_in_wheel(package):
         return archive.namelist()
 
 
-@pytest.mark.parametrize("module", [deepobs, deepobs_vision])
+@pytest.mark.parametrize("module", [deepobs, deepobs_vision, deepobs_text])
 def test_the_tests_run_against_installed_wheels(module):
     assert "site-packages" in Path(module.__file__).parts
 
@@ -61,11 +67,10 @@ def test_the_sdist_builds_on_its_own(package):
     assert {"pyproject.toml", "README.md", "LICENSE"} <= names
 
 
-def test_versions_agree_and_siblings_are_required_by_range():
-    assert version("deepobs-core") == version("deepobs-vision") == deepobs.__version__
-    (requirement,) = [
-        line for line in requires("deepobs-vision") if line.startswith("deepobs-core")
-    ]
+@pytest.mark.parametrize("package", DEPENDENT)
+def test_versions_agree_and_siblings_are_required_by_range(package):
+    assert version("deepobs-core") == version(package) == deepobs.__version__
+    (requirement,) = [line for line in requires(package) if line.startswith("deepobs-core")]
     assert ">=1.2" in requirement
     assert "<2" in requirement
 
@@ -79,4 +84,5 @@ def test_each_package_registers_one_plugin():
     assert ours == {
         "deepobs-core": "deepobs.plugins.builtin",
         "deepobs-vision": "deepobs_vision.plugin",
+        "deepobs-text": "deepobs_text.plugin",
     }

@@ -77,6 +77,23 @@ def test_fmnist_vae_reaches_the_published_loss_after_one_epoch(published):
 
 
 @pytest.mark.parametrize(
+    ("optimizer", "published_name"), [("SGD", "GradientDescent"), ("Adam", "Adam")]
+)
+def test_tolstoi_char_rnn_follows_the_published_curves(
+    published, shared_dir, optimizer, published_name
+):
+    results = published[f"tolstoi_char_rnn/{published_name}Optimizer"]
+    config.set_data_dir(shared_dir / "data")
+    hyperparameters = {"lr": results[0]["learning_rate"]}
+    losses = run(specify("tolstoi_char_rnn", optimizer, hyperparameters, num_epochs=2)).test_losses
+    for epoch in (1, 2):
+        losses_then = [result["test_losses"][epoch] for result in results]
+        print("published", sorted(losses_then), "reproduced", losses[epoch])
+        low, high = widened(losses_then)
+        assert low <= losses[epoch] <= high, epoch
+
+
+@pytest.mark.parametrize(
     ("optimizer", "published_name"),
     [("SGD", "GradientDescent"), ("Momentum", "Momentum"), ("Adam", "Adam")],
 )

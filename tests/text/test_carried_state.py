@@ -32,6 +32,10 @@ def losses_of(problem: CharRNN, batch: tuple[torch.Tensor, ...]) -> torch.Tensor
         return problem.get_batch_loss_and_accuracy(batch)[0]
 
 
+def leave_out_dropout(problem: CharRNN) -> None:
+    problem.model.dropout.p = problem.model.dropout_between.p = 0.0
+
+
 def first_batches(problem: CharRNN, count: int) -> list[tuple[torch.Tensor, ...]]:
     return [batch for batch, _ in zip(problem.dataset.test_loader, range(count), strict=False)]
 
@@ -79,7 +83,7 @@ def test_passes_that_are_read_in_turn_do_not_disturb_each_other(problem: CharRNN
 
 @pytest.mark.parametrize("mode", ["evaluation", "training"])
 def test_an_evaluation_in_the_middle_leaves_the_training_state(problem: CharRNN, mode: str) -> None:
-    problem.model.dropout.p = 0.0
+    leave_out_dropout(problem)
     problem.model.train()
 
     def train(*, evaluates: bool) -> list[torch.Tensor]:
@@ -128,7 +132,7 @@ def test_batches_that_somebody_made_anew_follow_each_other(problem: CharRNN) -> 
 
 
 def test_training_and_evaluation_of_such_batches_are_kept_apart(problem: CharRNN) -> None:
-    problem.model.dropout.p = 0.0
+    leave_out_dropout(problem)
     batches = [tuple(batch) for batch in first_batches(problem, 2)]
     problem.model.train()
     losses_of(problem, batches[0])

@@ -36,4 +36,7 @@ DISTRIBUTION_OF: dict[str, str] = {
     "svhn": "deepobs-vision",
     "svhn_3c3d": "deepobs-vision",
     "svhn_wrn164": "deepobs-vision",
+    "tolstoi": "deepobs-text",
+    "tolstoi_char_rnn": "deepobs-text",
+    "tolstoi_transformer": "deepobs-text",
 }

@@ -2,6 +2,7 @@
 
 import deepobs.data.generated
 import deepobs.protocols
+import deepobs_text.tolstoi
 import deepobs_vision.cifar
 import deepobs_vision.digits
 import deepobs_vision.imagenet
@@ -31,6 +32,9 @@ class quadratic(deepobs.data.generated.Quadratic):
 
 class svhn(deepobs_vision.svhn.SVHN):
     """SVHN: photographs of house numbers."""
+
+class tolstoi(deepobs_text.tolstoi.Tolstoi):
+    """War and Peace, a character at a time."""
 
 class two_d(deepobs.data.generated.TwoD):
     """Pairs of standard normal numbers, zeros for testing."""

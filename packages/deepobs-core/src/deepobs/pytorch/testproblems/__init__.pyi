@@ -3,6 +3,8 @@
 import deepobs.problems.quadratic
 import deepobs.problems.two_d
 import deepobs.protocols
+import deepobs_text.char_rnn
+import deepobs_text.transformer
 import deepobs_vision.classification
 import deepobs_vision.vae
 
@@ -83,6 +85,12 @@ class svhn_3c3d(deepobs_vision.classification.ImageClassification):
 
 class svhn_wrn164(deepobs_vision.classification.ImageClassification):
     """Wide ResNet 16-4 on SVHN."""
+
+class tolstoi_char_rnn(deepobs_text.char_rnn.CharRNN):
+    """Two LSTM layers that predict the next character of War and Peace."""
+
+class tolstoi_transformer(deepobs_text.transformer.Transformer):
+    """A transformer of a million parameters, on windows of War and Peace."""
 
 class two_d_beale(deepobs.problems.two_d.TwoD):
     """Beale's function of two variables, with noise on its gradient."""

@@ -1,0 +1,141 @@
+"""Time of a training step of tolstoi_char_rnn over that of two hand-written loops.
+
+One loop calls the same model, the other an nn.LSTM of two layers with the dropout that torch has
+between them. Both carry the state by hand and read the same batches of the same text. The three are
+timed in turn, some steps each, many times, in this process; evaluation is left out. The text is
+synthetic, but of full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepobs import config
+from deepobs.plugins import registry
+from deepobs.runs.training import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from deepobs.protocols import Batch, TestProblem
+
+BATCH_SIZE = 50
+LEARNING_RATE = 0.1
+STEPS = 10  # of one timing
+LIMITS = {"same modules": 1.05, "nn.LSTM": 1.1}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=40, help="timed rounds [default: 40]")
+    arguments = parser.parse_args()
+    config.set_fake_data(True)
+    torch.manual_seed(42)
+    problem: TestProblem = registry().problems.load("tolstoi_char_rnn")(BATCH_SIZE)
+    problem.set_up()
+    same = registry().problems.load("tolstoi_char_rnn")(BATCH_SIZE)
+    same.set_up()
+    plain = PlainLSTM(problem.dataset.num_symbols).to(problem.device)
+    loops = {
+        "run": run_loop(problem),
+        "same modules": hand_written_loop(same.model, problem),
+        "nn.LSTM": hand_written_loop(plain, problem),
+    }
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH_SIZE}")
+    report(measure(loops, arguments.repeats))
+
+
+def report(rounds: list[dict[str, float]]) -> None:
+    for name in rounds[0]:
+        print(f"{name:<13} {1000 * statistics.median(taken[name] for taken in rounds):>8.3f} ms")
+    for name, limit in LIMITS.items():
+        ratios = [taken["run"] / taken[name] for taken in rounds]
+        low, _, high = statistics.quantiles(ratios, n=4)
+        print(
+            f"run over {name:<13} {statistics.median(ratios):.3f}, "
+            f"middle half {low:.3f} to {high:.3f}; at most {limit}"
+        )
+
+
+def measure(loops: dict[str, Callable[[], None]], repeats: int) -> list[dict[str, float]]:
+    """Seconds a step of each loop, an entry for each repeat."""
+    for loop in loops.values():  # allocators and kernels settle
+        loop()
+    rounds = []
+    for repeat in range(repeats):
+        # The order turns round, so that none is favoured.
+        names = list(loops) if repeat % 2 else list(reversed(loops))
+        taken = {}
+        for name in names:
+            start = time.perf_counter()
+            loops[name]()
+            taken[name] = (time.perf_counter() - start) / STEPS
+        rounds.append({name: taken[name] for name in loops})
+    return rounds
+
+
+def endless(problem: TestProblem) -> Iterator[Batch]:
+    return itertools.chain.from_iterable(itertools.repeat(problem.dataset.train_loader))
+
+
+def run_loop(problem: TestProblem) -> Callable[[], None]:
+    """Steps as runs take them, loading included."""
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
+    trainer = Trainer(problem, optimizer, needs_closure=False)
+    batches = endless(problem)
+    problem.model.train()
+    return lambda: trainer.take_steps(itertools.islice(batches, STEPS)) and None
+
+
+def hand_written_loop(model: nn.Module, problem: TestProblem) -> Callable[[], None]:
+    """Steps as one would write them by hand, on batches that were loaded before."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    loaded = itertools.cycle(list(itertools.islice(problem.dataset.train_loader, 100)))
+    state = None
+
+    def steps() -> None:
+        nonlocal state
+        model.train()
+        for ids, next_ids in itertools.islice(loaded, STEPS):
+            optimizer.zero_grad()
+            logits, state = model(ids, state)
+            state = tuple(detached(part) for part in state)
+            F.cross_entropy(logits.flatten(0, 1), next_ids.t().flatten()).backward()
+            optimizer.step()
+
+    return steps
+
+
+def detached(state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    if isinstance(state, Tensor):
+        return state.detach()
+    return tuple(part.detach() for part in state)
+
+
+class PlainLSTM(nn.Module):
+    """What one would take from torch for the same purpose."""
+
+    def __init__(self, num_symbols: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_symbols, 128)
+        self.lstm = nn.LSTM(128, 128, num_layers=2, dropout=0.2)
+        self.output = nn.Linear(128, num_symbols)
+
+    def forward(
+        self, ids_BT: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Read sequences: the logits (T, B, symbols) and the state at the end."""
+        features, end = self.lstm(self.embedding(ids_BT.t()), state)
+        return self.output(features), end
+
+
+if __name__ == "__main__":
+    main()
