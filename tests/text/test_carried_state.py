@@ -143,6 +143,18 @@ def test_training_and_evaluation_of_such_batches_are_kept_apart(problem: CharRNN
     torch.testing.assert_close(torch.stack([evaluated, carried]), at_once(problem, batches))
 
 
+def test_a_full_evaluation_is_the_mean_over_all_characters(set_up: SetUp) -> None:
+    problem = set_up("tolstoi_char_rnn", drop_remainder=False)
+    problem.model.eval()
+    batches = list(problem.dataset.test_loader)
+    assert 0 < batches[-1][0].shape[1] < 50
+    ids, next_ids = (torch.cat(parts, dim=1) for parts in zip(*batches, strict=True))
+    with torch.no_grad():
+        logits, _ = problem.model(ids)
+    expected = torch.nn.functional.cross_entropy(logits.permute(1, 2, 0), next_ids)
+    assert evaluate(problem)["test_loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_weights_can_be_saved_and_loaded_in_the_middle_of_a_pass(problem: CharRNN) -> None:
     first, second = first_batches(problem, 2)
     losses_of(problem, first)

@@ -76,7 +76,7 @@ def undisturbed_random_state() -> AbstractContextManager[None]:
 def mean_loss_and_accuracy(
     problem: TestProblem, batches: Iterable[Batch]
 ) -> tuple[float, float | None]:
-    """Means over the examples, with one transfer from the device for all batches.
+    """Means over the examples, of texts over the characters: one transfer from the device.
 
     Args:
         problem: A problem that is being evaluated.
@@ -89,7 +89,8 @@ def mean_loss_and_accuracy(
     for batch in batches:
         loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
         losses.append(loss)
-        sizes.append(len(batch[0]))
+        # Not the number of examples: the last sequences of a text can be shorter, too.
+        sizes.append(batch[0].numel())
         if accuracy is not None:
             accuracies.append(accuracy)
     return _weighted_mean(losses, sizes), _weighted_mean(accuracies, sizes) if accuracies else None
