@@ -24,7 +24,7 @@ def results(directory):
 def test_the_list_holds_the_problems_of_all_packages(tmp_path):
     listed = json.loads(deepobs("list", "problems", "--json", cwd=tmp_path))
     names = json.dumps(listed)
-    for name in ("quadratic_deep", "mnist_vae", "fmnist_2c2d", "digits_mlp"):
+    for name in ("quadratic_deep", "mnist_vae", "cifar10_3c3d", "digits_mlp", "tolstoi_char_rnn"):
         assert f'"{name}"' in names
 
 
