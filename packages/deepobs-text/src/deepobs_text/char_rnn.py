@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepobs_text.carried_state import CarriedState
 from deepobs_text.language_model import LanguageModel
@@ -22,15 +22,11 @@ class CharRNN(LanguageModel):
     evaluated twice starts twice from the state that its predecessor left.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._state = CarriedState()
-        self._passes_seen = {True: 0, False: 0}
-
     def set_up(self) -> None:
         """Load the data and build the model; the state begins anew."""
         super().set_up()
         self._state = CarriedState()
+        self._passes_seen = {True: 0, False: 0}
 
     def build_model(self) -> nn.Module:
         """Build the model for the symbols of the data set."""
