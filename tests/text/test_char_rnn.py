@@ -187,6 +187,11 @@ def test_dropout_keeps_the_mean_and_scales_the_gradient_alike() -> None:
     assert torch.equal(ones.grad, dropped.detach())
 
 
+def test_dropout_in_half_precision_keeps_as_much() -> None:
+    kept = Dropout(0.2)(torch.ones(1000, 1000, dtype=torch.bfloat16)) != 0
+    assert kept.double().mean().item() == pytest.approx(0.8, abs=0.002)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_the_loss_of_a_sequence_is_its_mean_over_time(problem: CharRNN, reduction: str) -> None:
     batch = next(iter(problem.dataset.test_loader))

@@ -86,8 +86,9 @@ class Dropout(nn.Dropout):
         """Set some values to 0 and scale the others up, in training mode."""
         if not self.training or self.p in (0, 1) or input.device.type != "cpu":
             return super().forward(input)
-        mask = torch.rand_like(input).ge_(self.p).div_(1 - self.p)
-        return input * mask
+        # In half precision, random numbers would be too coarse to compare with.
+        mask = torch.rand_like(input, dtype=torch.float32).ge_(self.p).div_(1 - self.p)
+        return input * mask.to(input.dtype)
 
 
 class LSTM(nn.LSTM):
