@@ -60,6 +60,10 @@ class DownloadError(DataError):
     """No mirror delivered a file as it should be."""
 
 
+class ExperimentError(DeepOBSError, ValueError):
+    """An experiment file cannot be used."""
+
+
 class OutputError(DeepOBSError, OSError):
     """Results cannot be written or read back."""
 
