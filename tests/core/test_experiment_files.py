@@ -261,5 +261,5 @@ def test_a_log_spaced_grid_is_one_line(tmp_path: Path) -> None:
     file.write_text(WORKING + '[optimizers.SGD.grid]\nlr = "log:1e-5:1e2:36"\n')
     values = load(file).optimizers["SGD"].grid["lr"]
     assert len(values) == 36
-    assert values[:3] == (1e-5, 1.58489e-05, 2.51189e-05)
+    assert values[:3] == (1e-5, 1.58489319246e-05, 2.51188643151e-05)
     assert values[-1] == 1e2

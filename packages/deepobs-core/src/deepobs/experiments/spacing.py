@@ -29,7 +29,7 @@ def spaced(text: str) -> tuple[float, ...]:
 
 
 def log_spaced(low: float, high: float, count: int) -> tuple[float, ...]:
-    """Numbers with equal ratios, of six digits besides the ends.
+    """Numbers with equal ratios, of twelve digits besides the ends.
 
     Args:
         low: The first one, above 0.
@@ -41,7 +41,7 @@ def log_spaced(low: float, high: float, count: int) -> tuple[float, ...]:
 
 
 def linearly_spaced(low: float, high: float, count: int) -> tuple[float, ...]:
-    """Numbers at equal distances, of six digits besides the ends.
+    """Numbers at equal distances, of twelve digits besides the ends.
 
     Args:
         low: The first one.
@@ -59,7 +59,7 @@ def _steps(low: float, high: float, count: int) -> list[float]:
 
 def _rounded(value: float) -> float:
     """The same number on every machine, where the last bits of a power need not be the same."""
-    return float(f"{value:.6g}")
+    return float(f"{value:.12g}")
 
 
 _SPACINGS = {"log": log_spaced, "linear": linearly_spaced}
