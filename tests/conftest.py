@@ -6,12 +6,14 @@ import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from deepobs.problems import Problem
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -34,6 +36,22 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deepobs import config
 
     monkeypatch.setattr(config, "_settings", config._Settings())
+
+
+@pytest.fixture
+def set_up() -> Callable[..., Problem]:
+    """Sets up a problem by its name, on the CPU and with synthetic data."""
+    from deepobs import config
+    from deepobs.plugins import registry
+
+    config.set_fake_data(0.01)
+
+    def build(name: str, batch_size: int = 4, **arguments: Any) -> Problem:
+        problem = registry().problems.load(name)(batch_size, device="cpu", **arguments)
+        problem.set_up()
+        return problem
+
+    return build
 
 
 class Mirror:
