@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 
     from deepobs.plugins import Registry
 
+OWN_OPTIMIZERS = """
+import torch
+
+class Working(torch.optim.SGD):
+    pass
+
+class BrokenStep(torch.optim.SGD):
+    def step(self, closure=None):
+        self.no_such_buffer.zero_()
+
+class NoOptimizer:
+    pass
+"""
+
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
@@ -59,3 +73,29 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Registry]:
     undiscovered = functools.cache(module._discovered.__wrapped__)
     monkeypatch.setattr(module, "_discovered", undiscovered)
     return registry
+
+
+@pytest.fixture
+def command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls `deepobs` in an empty directory: its exit status, what it prints and its errors."""
+    from deepobs.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        code = main(list(args))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def own_optimizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that lies where `command_line` is called."""
+    name = "own_optimizers_of_a_test"
+    (tmp_path / f"{name}.py").write_text(OWN_OPTIMIZERS, encoding="utf-8")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -18,30 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-OWN_OPTIMIZERS = """
-import torch
-
-class Working(torch.optim.SGD):
-    pass
-
-class BrokenStep(torch.optim.SGD):
-    def step(self, closure=None):
-        self.no_such_buffer.zero_()
-"""
-
 
 @pytest.fixture
-def estimate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def estimate(command_line: Callable[..., Any]) -> Callable[..., tuple[int, str, str]]:
     """Calls `deepobs estimate quadratic_deep` in an empty directory, for as short as possible."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str) -> tuple[int, str, str]:
-        code = main(["estimate", "quadratic_deep", "--seconds", "0", *args])
-        return code, *capsys.readouterr()
-
-    return call
+    return functools.partial(command_line, "estimate", "quadratic_deep", "--seconds", "0")
 
 
 @pytest.fixture(autouse=True)
@@ -51,16 +33,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def own_optimizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a module in the current directory."""
-    name = "own_optimizers_of_test_cli_estimate"
-    (tmp_path / f"{name}.py").write_text(OWN_OPTIMIZERS)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    return name
 
 
 def _fields(out: str) -> dict[str, str]:

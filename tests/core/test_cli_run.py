@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -9,49 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deepobs.cli.main import main
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OWN_OPTIMIZERS = """
-import torch
-
-class Working(torch.optim.SGD):
-    pass
-
-class BrokenStep(torch.optim.SGD):
-    def step(self, closure=None):
-        self.no_such_buffer.zero_()
-
-class NoOptimizer:
-    pass
-"""
-
 
 @pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def run(command_line: Callable[..., Any]) -> Callable[..., tuple[int, str, str]]:
     """Calls `deepobs run quadratic_deep` in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str) -> tuple[int, str, str]:
-        code = main(["run", "quadratic_deep", *args])
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def own_optimizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a module in the current directory."""
-    name = "own_optimizers_of_test_cli_run"
-    (tmp_path / f"{name}.py").write_text(OWN_OPTIMIZERS)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    return name
+    return functools.partial(command_line, "run", "quadratic_deep")
 
 
 def _results(directory: Path) -> list[dict[str, Any]]:
