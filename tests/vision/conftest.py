@@ -8,8 +8,26 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from deepobs.problems import Problem
+
+
+@pytest.fixture
+def root() -> Path:
+    """Where the folders of ImageNet belong; there are none."""
+    from deepobs import config
+
+    return config.get_data_dir() / "imagenet"
+
+
+@pytest.fixture
+def tree(root: Path) -> Path:
+    """The same with five training and two test images in each of four classes."""
+    from imagenet_files import write_tree
+
+    write_tree(root)
+    return root
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from imagenet_files import WNIDS, imagenet, noise, write_image, write_tree
+from imagenet_files import WNIDS, imagenet, noise, write_image
 from PIL import Image
 
 from deepobs import config
@@ -23,19 +23,6 @@ from deepobs.protocols import DataSet
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def root() -> Path:
-    """Where the folders belong; there are none."""
-    return config.get_data_dir() / "imagenet"
-
-
-@pytest.fixture
-def tree(root: Path) -> Path:
-    """The same with five training and two test images in each of four classes."""
-    write_tree(root)
-    return root
 
 
 def _images(loader: object) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from imagenet_files import WNIDS, imagenet, write_image, write_tree
+from imagenet_files import WNIDS, imagenet, write_image
 
 from deepobs import config
 from deepobs.errors import DataError
@@ -22,19 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.protocols import Batch
-
-
-@pytest.fixture
-def root() -> Path:
-    """Where the folders belong; there are none."""
-    return config.get_data_dir() / "imagenet"
-
-
-@pytest.fixture
-def tree(root: Path) -> Path:
-    """The same with five training and two test images in each of four classes."""
-    write_tree(root)
-    return root
 
 
 def _equal(first: list[Batch], second: list[Batch]) -> bool:
