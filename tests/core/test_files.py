@@ -208,7 +208,7 @@ def test_whoever_uses_other_sizes_is_warned(
     assert not caplog.text
     _put(data_dir / "ours/raw", test=b"7")
     numerals(1, device="cpu")
-    assert "numerals has 6 training and 1 test examples instead of 6 and 3" in caplog.text
+    assert "numerals has 6 training and 1 test examples (published were 6 and 3): " in caplog.text
 
 
 def test_the_error_about_a_corrupt_file_names_the_data_set_and_what_to_do(data_dir: Path) -> None:

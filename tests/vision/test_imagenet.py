@@ -182,7 +182,7 @@ def test_fewer_classes_are_allowed_but_mentioned(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         imagenet()
-    assert "instead of 1281167 and 50000: results on it do not compare" in caplog.text
+    assert "(published were 1281167 and 50000): results on it do not compare" in caplog.text
     dataset = registry().datasets.load("imagenet")
     data_dir = config.get_data_dir()
     assert "4 classes instead of 1000" in dataset.status(data_dir).detail

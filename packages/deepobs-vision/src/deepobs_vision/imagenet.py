@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from deepobs.data.base import BaseDataSet
-from deepobs.data.files import DataStatus
+from deepobs.data.files import OTHERWISE, DataStatus
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, sentences
 from deepobs_vision.crops import CROP_SIDE
 from deepobs_vision.image_folders import (
@@ -187,11 +187,9 @@ class ImageNet(BaseDataSet[Pictures]):
                     f"`deepobs data verify {cls.spec.name}`.",
                 )
             )
-        detail = f"{len(train)} training and {len(test)} test examples"
-        published = cls.spec.train_size, cls.spec.test_size
-        if (len(train), len(test)) != published:
-            detail += f" (published were {published[0]} and {published[1]})"
-        detail += f", {_number_of(train.classes)}, fingerprint {_fingerprint(train, test)[:12]}"
+        sizes = cls.described_sizes(len(train), len(test))
+        fingerprint = _fingerprint(train, test)[:12]
+        detail = f"{sizes}, {_number_of(train.classes)}, fingerprint {fingerprint}"
         return DataStatus("ready", detail, _root(data_dir))
 
     @classmethod
@@ -207,8 +205,7 @@ class ImageNet(BaseDataSet[Pictures]):
                 f"The data set {name!r} is missing: {error}. It cannot be downloaded for you. Get "
                 "the images of ILSVRC 2012 from https://image-net.org and put them into "
                 f"{root / _TRAIN}/<wnid>/ and {root / _TEST}/<wnid>/, one folder a class such as "
-                "n01440764, or name another data directory by --data-dir or DEEPOBS_DATA_DIR. "
-                "Synthetic data stand in with `--fake-data` or DEEPOBS_FAKE_DATA=1."
+                f"n01440764, {OTHERWISE}"
             ) from error
         except OSError as error:
             raise DataError(

@@ -218,6 +218,19 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
             DataError: They are missing or broken.
         """
 
+    @classmethod
+    def described_sizes(cls, train_size: int, test_size: int) -> str:
+        """Say how many examples there are, and how many were published if those are others.
+
+        Args:
+            train_size: Examples of the training set.
+            test_size: Examples of the test set.
+        """
+        sizes = f"{train_size} training and {test_size} test examples"
+        if cls._has_published_sizes(train_size, test_size):
+            return sizes
+        return f"{sizes} (published were {cls.spec.train_size} and {cls.spec.test_size})"
+
     def _remember(self, splits: StoredSplits[ExamplesT]) -> None:
         """Keep what a subclass knows about the data besides the examples: here, nothing."""
 
@@ -241,16 +254,16 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         )
 
     def _warn_of_other_sizes(self, train_size: int, test_size: int) -> None:
-        published = self.spec.train_size, self.spec.test_size
-        if (train_size, test_size) != published:
+        if not self._has_published_sizes(train_size, test_size):
             _log.warning(
-                "The data set %s has %d training and %d test examples instead of %d and %d: "
-                "results on it do not compare with others.",
+                "The data set %s has %s: results on it do not compare with others.",
                 self.name,
-                train_size,
-                test_size,
-                *published,
+                self.described_sizes(train_size, test_size),
             )
+
+    @classmethod
+    def _has_published_sizes(cls, train_size: int, test_size: int) -> bool:
+        return (train_size, test_size) == (cls.spec.train_size, cls.spec.test_size)
 
     def _check_batch_size(self) -> None:
         sizes = {name: size for name, size in self.split_sizes.items() if size}

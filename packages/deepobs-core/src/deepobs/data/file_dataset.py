@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from deepobs.data.checksums import mismatch
 from deepobs.data.dataset import Splits, TensorDataSet
 from deepobs.data.download import RemoteFile, fetch
-from deepobs.data.files import DataStatus, Layout
+from deepobs.data.files import OTHERWISE, DataStatus, Layout
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, sentences
 
 if TYPE_CHECKING:
@@ -102,12 +102,9 @@ class FileDataSet(TensorDataSet):
         if paths is None:
             raise cls._missing(data_dir)
         splits = _read(cls, paths)
-        sizes = len(splits.train[0]), len(splits.test[0])
-        published = cls.spec.train_size, cls.spec.test_size
-        detail = f"{sizes[0]} training and {sizes[1]} test examples"
-        if sizes != published:
-            detail += f" (published were {published[0]} and {published[1]})"
-        detail += f", fingerprint {splits.fingerprint[:12]}{cls._authenticity(paths, splits)}"
+        sizes = cls.described_sizes(cls.count(splits.train), cls.count(splits.test))
+        authenticity = cls._authenticity(paths, splits)
+        detail = f"{sizes}, fingerprint {splits.fingerprint[:12]}{authenticity}"
         return DataStatus("ready", detail, _directory(paths))
 
     @classmethod
@@ -167,9 +164,8 @@ class FileDataSet(TensorDataSet):
                 f"The data set {name!r} is missing: {cls._lacking(data_dir)}.",
                 reason,
                 f"Run `deepobs data prepare {name}` where there is a network, copy the files into "
-                "one of these directories, or name another data directory by --data-dir or "
-                "DEEPOBS_DATA_DIR. Synthetic data stand in with `--fake-data` or "
-                f"DEEPOBS_FAKE_DATA=1. The files are {forms}.",
+                f"one of these directories, {OTHERWISE}",
+                f"The files are {forms}.",
             )
         )
 

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+OTHERWISE = (
+    "or name another data directory by --data-dir or DEEPOBS_DATA_DIR. "
+    "Synthetic data stand in with `--fake-data` or DEEPOBS_FAKE_DATA=1."
+)
+"""What else to do about missing data: how a sentence ends that says where to put them."""
+
 _MOST_NAMES = 4
 """More names than this are not listed one by one."""
 
