@@ -45,6 +45,8 @@ class TextDataSet(FileDataSet):
         num_symbols: Ids run from 0 to one less.
         vocabulary: Which character each id stands for, `None` where it is not known.
         synthetic_symbols: How many symbols a synthetic twin has.
+        train_eval_size: How many characters the training loss is measured on; by default as many as
+            the test text of War and Peace has.
     """
 
     train_eval_size: ClassVar[int] = 653237

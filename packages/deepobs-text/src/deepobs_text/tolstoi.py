@@ -37,7 +37,6 @@ class Tolstoi(TextFile):
     """
 
     num_symbols: int = _NUM_SYMBOLS
-    train_eval_size: ClassVar[int] = 653237
     synthetic_symbols: ClassVar[int] = _NUM_SYMBOLS
     layouts: ClassVar[tuple[Layout, ...]] = (
         Layout(file_names=(TRAIN, TEST), directories=("tolstoi",), optional=(VOCABULARY,)),
