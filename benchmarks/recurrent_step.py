@@ -89,7 +89,7 @@ def endless(problem: TestProblem) -> Iterator[Batch]:
 def run_loop(problem: TestProblem) -> Callable[[], None]:
     """Steps as runs take them, loading included."""
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
-    trainer = Trainer(problem, optimizer, needs_closure=False)
+    trainer = Trainer(problem, optimizer)
     batches = endless(problem)
     problem.model.train()
     return lambda: trainer.take_steps(itertools.islice(batches, STEPS)) and None

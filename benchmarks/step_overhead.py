@@ -112,7 +112,7 @@ def run_loop(problem: TestProblem, num_steps: int) -> Callable[[int], None]:
     """Steps as runs take them, loading included."""
     problem.dataset.train_loader = Portions(problem.dataset.train_loader, num_steps)
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
-    trainer = Trainer(problem, optimizer, needs_closure=False)
+    trainer = Trainer(problem, optimizer)
 
     def steps(num_steps: int) -> None:
         objectives = trainer.train_epoch(lambda _steps, _loss: None)

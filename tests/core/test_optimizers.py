@@ -3,7 +3,18 @@ import torch
 
 from deepobs.errors import ArgumentError, ComponentLoadError, UnknownNameError
 from deepobs.plugins import registry
-from deepobs.runs.optimizers import checked_hyperparameters, find_optimizer
+from deepobs.runs.needs import needs_of
+from deepobs.runs.optimizer_arguments import checked_arguments
+from deepobs.runs.optimizers import find_optimizer
+
+
+def checked_hyperparameters(choice, given):
+    return checked_arguments(choice, given)[0]
+
+
+def needs(optimizer, **hyperparameters):
+    choice = find_optimizer(optimizer)
+    return needs_of(choice, *checked_arguments(choice, hyperparameters))
 
 
 class HalvingRate(torch.optim.SGD):
@@ -46,7 +57,7 @@ def test_momentum_is_sgd_with_momentum():
 def test_a_class_is_found_by_its_module_or_given_itself():
     assert find_optimizer("torch.optim:Adam").optimizer_class is torch.optim.Adam
     assert find_optimizer(HalvingRate).name == "HalvingRate"
-    assert find_optimizer(torch.optim.LBFGS).needs_closure
+    assert needs(torch.optim.LBFGS) == ("closure",)
 
 
 def test_targets_do_not_depend_on_how_torch_names_its_modules():
@@ -120,5 +131,5 @@ def test_an_optimizer_whose_step_requires_a_closure_is_recognised():
             closure()
             return super().step(closure)
 
-    assert find_optimizer(TwoEvaluations).needs_closure
-    assert not find_optimizer(torch.optim.SGD).needs_closure
+    assert needs(TwoEvaluations) == ("closure",)
+    assert needs(torch.optim.SGD) == ()

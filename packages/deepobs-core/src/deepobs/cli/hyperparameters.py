@@ -22,16 +22,54 @@ def parsed_hyperparameters(lr: float | None, options: Sequence[str]) -> dict[str
         BadParameter: An option has another form.
         UsageError: A hyperparameter is given twice.
     """
-    parsed: dict[str, Any] = {} if lr is None else {"lr": lr}
+    given = {} if lr is None else {"lr": lr}
+    return _parsed_options(given, options, "-o", "The hyperparameter")
+
+
+def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+    """Read hyperparameters of groups of parameters.
+
+    Args:
+        options: Texts such as `head:lr=0.1`, or `hidden` for a group without any.
+
+    Returns:
+        Hyperparameters by the role of the parameters, `None` where there are no groups.
+
+    Raises:
+        BadParameter: An option has another form.
+        UsageError: A hyperparameter is given twice.
+    """
+    settings: dict[str, list[str]] = {}
     for option in options:
-        name, value = _parsed_option(option)
-        if name in parsed:
-            raise click.UsageError(
-                f"The hyperparameter {name!r} is given twice, as {parsed[name]!r} and {value!r}: "
-                "give it once."
-            )
-        parsed[name] = value
-    return parsed
+        role, separator, setting = option.partition(":")
+        settings.setdefault(role, []).extend([setting] if separator else [])
+    parsed = {
+        role: _parsed_options({}, of_role, "--group", f"In the group {role!r}, the hyperparameter")
+        for role, of_role in settings.items()
+    }
+    return parsed or None
+
+
+def parsed_scheduler(
+    name: str | None, options: Sequence[str], every: str
+) -> dict[str, object] | None:
+    """Read the description of a scheduler.
+
+    Args:
+        name: Its class, `None` where there is none.
+        options: Its arguments, texts such as `gamma=0.5`.
+        every: When it goes on, "epoch" or "step".
+
+    Raises:
+        BadParameter: An option has another form.
+        UsageError: An argument is given twice, or without a scheduler.
+    """
+    if name is None:
+        if options or every != "epoch":
+            raise click.UsageError("Which scheduler? Name it: --scheduler NAME.")
+        return None
+    arguments = _parsed_options({}, options, "--scheduler-option", "The scheduler's argument")
+    return {"name": name, "arguments": arguments, "every": every}
 
 
 def parsed_schedule(entries: Sequence[str]) -> tuple[list[int] | None, list[float] | None]:
@@ -52,11 +90,25 @@ def parsed_schedule(entries: Sequence[str]) -> tuple[list[int] | None, list[floa
     return [epoch for epoch, _ in pairs], [factor for _, factor in pairs]
 
 
-def _parsed_option(option: str) -> tuple[str, Any]:
+def _parsed_options(
+    given: dict[str, Any], options: Sequence[str], hint: str, what: str
+) -> dict[str, Any]:
+    parsed = dict(given)
+    for option in options:
+        name, value = _parsed_option(option, hint)
+        if name in parsed:
+            raise click.UsageError(
+                f"{what} {name!r} is given twice, as {parsed[name]!r} and {value!r}: give it once."
+            )
+        parsed[name] = value
+    return parsed
+
+
+def _parsed_option(option: str, hint: str) -> tuple[str, Any]:
     name, separator, text = option.partition("=")
     if not separator or not name.isidentifier():
         raise click.BadParameter(
-            f"{option!r} is no NAME=VALUE, such as momentum=0.9.", param_hint="'-o'"
+            f"{option!r} is no NAME=VALUE, such as momentum=0.9.", param_hint=f"'{hint}'"
         )
     try:
         return name, ast.literal_eval(text)

@@ -24,6 +24,19 @@ hyperparameters = click.option(
     metavar="NAME=VALUE",
     help="A hyperparameter of the optimizer, such as momentum=0.9. May be repeated.",
 )
+needs = click.option(
+    "--needs",
+    multiple=True,
+    metavar="WORD",
+    help="What the optimizer needs, such as closure [default: found out]. May be repeated.",
+)
+groups = click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="ROLE:NAME=VALUE",
+    help="A hyperparameter for embedding, head, hidden, vector or others only. May be repeated.",
+)
 epochs = click.option(
     "--epochs", type=int, help="Passes over the training set [default: the problem's]."
 )

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs.cli import options
-from deepobs.cli.hyperparameters import parsed_hyperparameters, parsed_schedule
+from deepobs.cli.hyperparameters import (
+    parsed_groups,
+    parsed_hyperparameters,
+    parsed_schedule,
+    parsed_scheduler,
+)
 from deepobs.cli.screen import show
 
 if TYPE_CHECKING:
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 @options.optimizer
 @options.lr
 @options.hyperparameters
+@options.needs
+@options.groups
 @options.epochs
 @options.batch_size
 @click.option(
@@ -36,6 +43,25 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="EPOCH:FACTOR",
     help="From this epoch on, the learning rate is FACTOR times the first one. May be repeated.",
+)
+@click.option(
+    "--scheduler",
+    metavar="NAME",
+    help="A class of torch.optim.lr_scheduler that sets the learning rate, such as StepLR.",
+)
+@click.option(
+    "--scheduler-option",
+    "scheduler_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the scheduler, such as step_size=10 or T_max=num_epochs. May be repeated.",
+)
+@click.option(
+    "--scheduler-every",
+    type=click.Choice(("epoch", "step")),
+    default="epoch",
+    show_default=True,
+    help="When the scheduler goes on.",
 )
 @options.validation_size
 @options.full_evaluation
@@ -72,11 +98,16 @@ def command(
     optimizer: str,
     lr: float | None,
     hyperparameters: tuple[str, ...],
+    needs: tuple[str, ...],
+    groups: tuple[str, ...],
     epochs: int | None,
     batch_size: int | None,
     seeds: tuple[int, ...],
     weight_decay: float | None,
     schedule: tuple[str, ...],
+    scheduler: str | None,
+    scheduler_options: tuple[str, ...],
+    scheduler_every: str,
     validation_size: int,
     full_evaluation: bool,
     bare_losses: bool,
@@ -101,12 +132,15 @@ def command(
       deepobs run quadratic_deep SGD --lr 0.01
       deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
+      deepobs run digits_mlp SGD --scheduler CosineAnnealingLR --scheduler-option T_max=num_epochs
+      deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.runs import specify
     from deepobs.runs.specification import DEFAULT_SEED
 
     chosen = parsed_hyperparameters(lr, hyperparameters)
     sched_epochs, sched_factors = parsed_schedule(schedule)
+    described_scheduler = parsed_scheduler(scheduler, scheduler_options, scheduler_every)
     doing = f"{optimizer} on {problem}"
     with options.in_force(
         doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data, num_workers=num_workers
@@ -116,12 +150,15 @@ def command(
                 problem,
                 optimizer,
                 chosen,
+                needs=needs or None,
+                parameter_groups=parsed_groups(groups),
                 batch_size=batch_size,
                 num_epochs=epochs,
                 random_seed=seed,
                 weight_decay=weight_decay,
                 lr_sched_epochs=sched_epochs,
                 lr_sched_factors=sched_factors,
+                lr_scheduler=described_scheduler,
                 validation_size=validation_size,
                 full_evaluation=full_evaluation,
                 bare_losses=bare_losses,

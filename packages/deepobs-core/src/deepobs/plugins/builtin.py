@@ -116,7 +116,7 @@ def deepobs_optimizers() -> list[OptimizerSpec]:
         name="LBFGS",
         target="torch.optim:LBFGS",
         summary="Limited-memory quasi-Newton method; evaluates a batch several times a step",
-        needs_closure=True,
+        needs=("closure",),
         reference="Liu, Nocedal 1989",
     )
     plain = {

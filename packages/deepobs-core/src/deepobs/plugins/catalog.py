@@ -81,6 +81,13 @@ class Catalog(Generic[SpecT]):
             UnknownNameError: Nobody offers it.
             AmbiguousNameError: More than one plugin does.
         """
+        offer = self.find(name)
+        if offer is None:
+            raise UnknownNameError(self._unknown(name))
+        return offer
+
+    def find(self, name: str) -> Offer[SpecT] | None:
+        """Find one offer, `None` where nobody offers it; see `offer`."""
         if not isinstance(name, str):  # a class is easily given in place of its name
             raise ArgumentError(f"A {self.kind} is asked for by its name, a text; got {name!r}.")
         distribution, _, bare_name = name.rpartition(":")
@@ -89,8 +96,6 @@ class Catalog(Generic[SpecT]):
             for offer in self._offers.get(bare_name, [])
             if not distribution or normalized(distribution) == normalized(offer.distribution)
         ]
-        if not matches:
-            raise UnknownNameError(self._unknown(name))
         if len(matches) > 1:
             owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in matches)
             choices = " or ".join(repr(offer.qualified_name) for offer in matches)
@@ -98,7 +103,7 @@ class Catalog(Generic[SpecT]):
                 f"The {self.kind} {bare_name!r} is offered by {owners}. "
                 f"Say which one you mean: {choices}."
             )
-        return matches[0]
+        return matches[0] if matches else None
 
     def spec(self, name: str) -> SpecT:
         """The description of one offer; see `offer`."""

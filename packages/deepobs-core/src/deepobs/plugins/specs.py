@@ -18,6 +18,19 @@ from deepobs.errors import SpecError
 _COMMAND_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 
+NEEDS = {
+    "plain": "step() after the gradients were computed, and nothing else",
+    "closure": "step(closure): evaluates the objective itself, as often as it likes",
+    "gradients": "has the gradients of the batch computed before step(closure), as SAM does",
+    "create_graph": "gradients that can be differentiated again, for second-order methods",
+    "loss": "step(loss): is given the objective, whose gradients were computed",
+    "backward": "computes the gradients of the loss that it is given itself",
+    "per_example_losses": "step(losses): is given a loss for each example, with its graph",
+    "mode": "optimizer.train() for training and optimizer.eval() for evaluation",
+    "model": "is built from the model in place of its parameters",
+}
+"""What an optimizer can need besides parameters and a call of step()."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
@@ -150,18 +163,21 @@ class OptimizerSpec(TargetSpec):
 
     Attributes:
         defaults: Hyperparameters that differ from those of the class.
-        needs_closure: Whether `step` evaluates the objective itself, perhaps several times.
+        needs: What it needs of the training loop, words of `NEEDS`; `None` to find out by trying.
         reference: Where the method comes from.
     """
 
     defaults: Mapping[str, object] = field(default_factory=dict, hash=False)
-    needs_closure: bool = False
+    needs: tuple[str, ...] | None = None
     reference: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse defaults that are no keyword arguments."""
+        """Refuse defaults that are no keyword arguments, and needs that nobody knows."""
         TargetSpec.__post_init__(self)
         self._require("defaults", isinstance(self.defaults, Mapping), "a mapping")
+        if self.needs is not None:
+            object.__setattr__(self, "needs", self._words("needs"))
+            self._require("needs", NEEDS.keys() >= set(self.needs), f"some of {', '.join(NEEDS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepobs import checks, config
 from deepobs.errors import ArgumentError
 from deepobs.plugins.binding import bound
+from deepobs.problems.roles import parameter_roles
 
 if TYPE_CHECKING:
     from deepobs.plugins import ProblemSpec
@@ -207,6 +208,14 @@ class Problem(ABC):
         if others:
             groups.append({"params": others, "weight_decay": 0.0})
         return groups
+
+    def parameter_roles(self) -> dict[str, str]:
+        """What each trained parameter does in the model, for optimizers that tell them apart.
+
+        Returns:
+            A word of `deepobs.problems.roles.ROLES` by the parameter's name in the model.
+        """
+        return parameter_roles(self.model)
 
     def _checked_weight_decay(self, weight_decay: float | None) -> float:
         if weight_decay is None:

@@ -18,6 +18,10 @@ class SyntheticProblem(Problem):
         """None: the position of the minimum must not move."""
         return []
 
+    def parameter_roles(self) -> dict[str, str]:
+        """All are vectors, whatever their shape."""
+        return {name: "vector" for name, _ in self.model.named_parameters()}
+
     def _checked_weight_decay(self, weight_decay: float | None) -> float:
         checked = super()._checked_weight_decay(weight_decay)
         if checked:

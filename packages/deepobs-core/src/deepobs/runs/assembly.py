@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
-from deepobs.runs.optimizers import REFUSALS, explanation
+from deepobs.runs.construction import construct
+from deepobs.runs.optimizer_arguments import REFUSALS, explanation
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +63,16 @@ def build_optimizer(
     """
     if optimizer_class is None:
         optimizer_class = import_target(specification.optimizer_target, "The optimizer")
+    own_roles = getattr(problem, "parameter_roles", None)
     try:
-        return optimizer_class(problem.model.parameters(), **specification.hyperparameters)
+        return construct(
+            optimizer_class,
+            problem.model,
+            specification.hyperparameters,
+            groups=specification.parameter_groups,
+            needs=specification.optimizer_needs,
+            roles=None if own_roles is None else own_roles(),
+        )
     except REFUSALS as error:
         raise ArgumentError(
             f"{specification.optimizer} cannot train the model of {specification.testproblem}: "

@@ -174,13 +174,13 @@ def _training(
     """
     problem.model.train()
     batches = _endless(problem.dataset.train_loader, "train")
-    trainer = Trainer(problem, optimizer, needs_closure=specification.needs_closure)
+    trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
     steps = _Steps(trainer, batches)
     rivals = [steps]
     is_sgd = _is_plain_sgd(specification)
     if not is_sgd:
         sgd = torch.optim.SGD(problem.model.parameters(), lr=0.0)
-        rivals.append(_Steps(Trainer(problem, sgd, needs_closure=False), batches))
+        rivals.append(_Steps(Trainer(problem, sgd), batches))
     device = torch.device(specification.device)
     timings = time_in_turn(rivals, seconds=seconds, device=device)
     return {

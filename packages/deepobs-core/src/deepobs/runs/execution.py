@@ -16,7 +16,8 @@ from deepobs.runs.evaluation import evaluate
 from deepobs.runs.history import History
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
 from deepobs.runs.record import DataSetRecord, RunRecord
-from deepobs.runs.training import StepSchedule, Trainer
+from deepobs.runs.schedules import build_schedule
+from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
     import os
@@ -77,10 +78,10 @@ def _carry_out(
     started_at = datetime.now().astimezone().isoformat(timespec="seconds")
     problem = set_up_problem(specification)
     optimizer = build_optimizer(specification, problem, optimizer_class)
-    schedule = StepSchedule(
-        optimizer, specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
+    schedule = build_schedule(specification, optimizer, len(problem.dataset.train_loader))
+    trainer = Trainer(
+        problem, optimizer, needs=specification.optimizer_needs, after_step=schedule.after_step
     )
-    trainer = Trainer(problem, optimizer, needs_closure=specification.needs_closure)
     history = History(specification.train_log_interval)
     observer.run_started(specification, len(problem.dataset.train_loader))
     for epoch in range(specification.num_epochs + 1):
@@ -94,6 +95,8 @@ def _carry_out(
             metrics = evaluate(problem, bare_losses=specification.bare_losses)
             history.add_evaluation(metrics, seconds=time.perf_counter() - start)
             observer.epoch_ended(epoch, metrics)
+            if epoch > 0:
+                schedule.epoch_ended(metrics)
         if history.has_diverged:
             history.fill(specification.num_epochs + 1)
             break
@@ -117,6 +120,8 @@ def _record(
         optimizer_target=specification.optimizer_target,
         optimizer_source=specification.optimizer_source,
         optimizer_hyperparams=specification.hyperparameters,
+        optimizer_needs=specification.optimizer_needs,
+        parameter_groups=specification.parameter_groups,
         batch_size=specification.batch_size,
         num_epochs=specification.num_epochs,
         random_seed=specification.random_seed,
@@ -155,6 +160,7 @@ def _training_params(specification: RunSpecification) -> dict[str, Any]:
     names = {
         "lr_sched_epochs",
         "lr_sched_factors",
+        "lr_scheduler",
         "validation_size",
         "reshuffle",
         "train_log_interval",

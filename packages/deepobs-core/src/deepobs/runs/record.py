@@ -46,6 +46,8 @@ class RunRecord(BaseModel):
         run_id: Hash of the specification.
         status: How the run ended.
         optimizer_source: A hash of the optimizer's code where it is the user's own, else empty.
+        optimizer_needs: What the optimizer needed of the training loop.
+        parameter_groups: Further hyperparameters, by the role of the parameters they were for.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 where it was
             not finite before training.
         diverged_at_step: The step in which the objective was not finite, counted from 1; `None`
@@ -53,7 +55,8 @@ class RunRecord(BaseModel):
         train_seconds: Time spent in training, an entry an epoch, without evaluation.
         eval_seconds: Time spent in evaluation, an entry an evaluation.
         steps: Optimization steps taken.
-        gradient_evaluations: Gradients computed, more than `steps` for some optimizers.
+        gradient_evaluations: Gradients of the objective computed, more than `steps` for some
+            optimizers; products with its Hessian are not counted.
         minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
         training_params: The schedule and the other arguments of training.
         command: The command that reproduces the run.
@@ -69,6 +72,8 @@ class RunRecord(BaseModel):
     optimizer_target: str
     optimizer_source: str = ""
     optimizer_hyperparams: dict[str, Any]
+    optimizer_needs: tuple[str, ...] = ()
+    parameter_groups: dict[str, dict[str, Any]] = {}
     batch_size: int
     num_epochs: int
     random_seed: int

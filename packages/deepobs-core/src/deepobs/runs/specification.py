@@ -8,21 +8,25 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from deepobs import checks, config
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.runs.optimizers import checked_hyperparameters, find_optimizer, target_of_name
+from deepobs.runs.json_types import in_json_types
+from deepobs.runs.lr_schedulers import LrScheduler, checked_scheduler
+from deepobs.runs.needs import checked_needs, needs_of
+from deepobs.runs.optimizer_arguments import checked_arguments
+from deepobs.runs.optimizers import find_optimizer
+from deepobs.runs.parameter_groups import checked_groups
+from deepobs.runs.reproduction import DEFAULT_LOG_INTERVAL, command_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import torch
 
 DEFAULT_SEED = 42
-DEFAULT_LOG_INTERVAL = 10
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
 _NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval"}
 
@@ -39,13 +43,15 @@ class RunSpecification(BaseModel):
         optimizer_source: A hash of its code where it is the user's own, else empty: after a change
             of the code it is another run.
         hyperparameters: Arguments of the optimizer by name.
-        needs_closure: Whether the optimizer evaluates the objective itself.
+        optimizer_needs: What the optimizer needs of the training loop, words of `NEEDS`, sorted.
+        parameter_groups: Further hyperparameters, by the role of the parameters they are for.
         batch_size: Examples a step.
         num_epochs: Passes over the training set.
         random_seed: Seed of the initial weights, of the order of the data and of every other draw.
         weight_decay: Factor of the problem's regulariser, `None` where it is the problem's own.
         lr_sched_epochs: Epochs after which the learning rate changes.
         lr_sched_factors: What the initial learning rate is multiplied by from then on.
+        lr_scheduler: A scheduler of torch that sets the learning rate.
         validation_size: Number of training examples held out for validation.
         full_evaluation: Whether evaluation includes the last, smaller batch of a split.
         bare_losses: Whether reported losses leave out the regulariser.
@@ -64,13 +70,15 @@ class RunSpecification(BaseModel):
     optimizer_target: str
     optimizer_source: str = ""
     hyperparameters: dict[str, Any]
-    needs_closure: bool = False
+    optimizer_needs: tuple[str, ...] = ()
+    parameter_groups: dict[str, dict[str, Any]] = {}
     batch_size: int
     num_epochs: int
     random_seed: int = DEFAULT_SEED
     weight_decay: float | None = None
     lr_sched_epochs: tuple[int, ...] | None = None
     lr_sched_factors: tuple[float, ...] | None = None
+    lr_scheduler: LrScheduler | None = None
     validation_size: int = 0
     full_evaluation: bool = False
     bare_losses: bool = False
@@ -83,14 +91,18 @@ class RunSpecification(BaseModel):
     @property
     def run_id(self) -> str:
         """A hash of everything that the numbers depend on, whatever the order of its parts."""
-        identity = self.model_dump(mode="json", exclude=_NOT_PART_OF_THE_IDENTITY)
+        # What is left at its default does not count: an option that is added later leaves alone
+        # the identity of runs without it.
+        identity = self.model_dump(
+            mode="json", exclude=_NOT_PART_OF_THE_IDENTITY, exclude_defaults=True
+        )
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
     def command(self) -> str:
         """The command that reproduces the run."""
-        return shlex.join(_command(self))
+        return shlex.join(command_words(self))
 
 
 def specify(
@@ -98,12 +110,15 @@ def specify(
     optimizer: str | type[torch.optim.Optimizer],
     hyperparameters: Mapping[str, object] | None = None,
     *,
+    needs: Iterable[str] | None = None,
+    parameter_groups: Mapping[str, Mapping[str, object]] | None = None,
     batch_size: int | None = None,
     num_epochs: int | None = None,
     random_seed: int = DEFAULT_SEED,
     weight_decay: float | None = None,
     lr_sched_epochs: Sequence[int] | None = None,
     lr_sched_factors: Sequence[float] | None = None,
+    lr_scheduler: str | Mapping[str, object] | LrScheduler | None = None,
     validation_size: int = 0,
     full_evaluation: bool = False,
     bare_losses: bool = False,
@@ -117,12 +132,17 @@ def specify(
         testproblem: Name of a test problem.
         optimizer: Name of an optimizer, `package.module:Class` or a class.
         hyperparameters: Arguments of the optimizer by name.
+        needs: What the optimizer needs of the training loop, words of `NEEDS`; `None` to find out.
+        parameter_groups: Further hyperparameters for the parameters of a role: `embedding`, `head`,
+            `hidden`, `vector` or `others`. One called `optimizer` names another optimizer for them.
         batch_size: Examples a step; `None` for the problem's default.
         num_epochs: Passes over the training set; `None` for the problem's default.
         random_seed: Seed of everything random.
         weight_decay: Factor of the problem's regulariser; `None` for its default.
         lr_sched_epochs: Epochs after which the learning rate changes, increasing.
         lr_sched_factors: What the initial learning rate is multiplied by from then on.
+        lr_scheduler: A class of `torch.optim.lr_scheduler`: its name, or a mapping of `name`,
+            `arguments` and `every` ("epoch" or "step").
         validation_size: Number of training examples held out for validation.
         full_evaluation: Include the last, smaller batch of a split in evaluation.
         bare_losses: Leave the regulariser out of reported losses.
@@ -137,15 +157,23 @@ def specify(
     problems = registry().problems
     problem = problems.spec(testproblem)
     choice = find_optimizer(optimizer)
-    chosen = checked_hyperparameters(choice, _in_json_types(hyperparameters or {}))
+    groups = None if parameter_groups is None else checked_groups(parameter_groups)
+    given = in_json_types("Hyperparameters", hyperparameters or {})
+    chosen, groups = checked_arguments(choice, given, groups)
     schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, chosen)
+    if schedule and lr_scheduler is not None:
+        raise ArgumentError("A learning rate follows a step schedule or a scheduler, not both.")
+    scheduler = None if lr_scheduler is None else checked_scheduler(lr_scheduler)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
         optimizer_target=choice.target,
         optimizer_source=choice.source,
-        hyperparameters=_in_json_types(chosen),
-        needs_closure=choice.needs_closure,
+        hyperparameters=in_json_types("Hyperparameters", chosen),
+        optimizer_needs=(
+            needs_of(choice, chosen, groups) if needs is None else checked_needs(needs)
+        ),
+        parameter_groups=groups,
         batch_size=checks.integer(
             "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
         ),
@@ -158,6 +186,7 @@ def specify(
         ),
         lr_sched_epochs=schedule and schedule[0],
         lr_sched_factors=schedule and schedule[1],
+        lr_scheduler=scheduler,
         validation_size=checks.integer("validation_size", validation_size, least=0),
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
@@ -187,55 +216,3 @@ def _checked_schedule(
     if any(later <= earlier for earlier, later in itertools.pairwise(checked)):
         raise ArgumentError(f"lr_sched_epochs must increase, got {list(checked)}.")
     return checked, tuple(checks.non_negative("lr_sched_factors", factor) for factor in factors)
-
-
-def _in_json_types(hyperparameters: Mapping[str, object]) -> dict[str, Any]:
-    """Hyperparameters as a result file will hold them, so that both give the same identity."""
-    try:
-        text = json.dumps(hyperparameters, allow_nan=False, default=_plain_number)
-        converted: dict[str, Any] = json.loads(text)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"Hyperparameters must be finite numbers, texts, booleans or lists of them, "
-            f"got {dict(hyperparameters)!r}."
-        ) from error
-    return converted
-
-
-def _plain_number(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r} cannot be kept in a result file")
-
-
-def _command(specification: RunSpecification) -> list[str]:
-    optimizer = specification.optimizer
-    if target_of_name(optimizer) != specification.optimizer_target:
-        optimizer = specification.optimizer_target
-    words = ["deepobs", "run", specification.testproblem, optimizer]
-    for name, value in specification.hyperparameters.items():
-        words += ["--lr", repr(value)] if name == "lr" else ["-o", f"{name}={value}"]
-    words += ["--epochs", str(specification.num_epochs)]
-    words += ["--batch-size", str(specification.batch_size)]
-    words += ["--seed", str(specification.random_seed)]
-    if specification.weight_decay is not None:
-        words += ["--weight-decay", repr(specification.weight_decay)]
-    for epoch, factor in zip(
-        specification.lr_sched_epochs or (), specification.lr_sched_factors or (), strict=True
-    ):
-        words += ["--lr-schedule", f"{epoch}:{factor}"]
-    if specification.validation_size:
-        words += ["--validation-size", str(specification.validation_size)]
-    if specification.train_log_interval != DEFAULT_LOG_INTERVAL:
-        words += ["--log-interval", str(specification.train_log_interval)]
-    if specification.full_evaluation:
-        words.append("--full-evaluation")
-    if specification.bare_losses:
-        words.append("--bare-losses")
-    if not specification.reshuffle:
-        words.append("--same-order")
-    if specification.dtype != "float32":
-        words += ["--dtype", specification.dtype]
-    if specification.fake_data_fraction:
-        words += ["--fake-data", str(specification.fake_data_fraction)]
-    return words

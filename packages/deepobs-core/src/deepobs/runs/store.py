@@ -65,6 +65,15 @@ def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
     if specification.lr_sched_epochs is not None:
         yield "lr_sched_epochs", specification.lr_sched_epochs
         yield "lr_sched_factors", specification.lr_sched_factors
+    if specification.lr_scheduler is not None:
+        yield "lr_scheduler", specification.lr_scheduler.name
+        yield from sorted(specification.lr_scheduler.arguments.items())
+        if specification.lr_scheduler.every != "epoch":
+            yield "every", specification.lr_scheduler.every
+    for role, settings in specification.parameter_groups.items():
+        yield role, [part for setting in sorted(settings.items()) for part in setting]
+    if specification.optimizer_needs:
+        yield "needs", specification.optimizer_needs
     for name in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
         if getattr(specification, name):
             yield name, getattr(specification, name)

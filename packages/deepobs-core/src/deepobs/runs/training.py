@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.errors import ArgumentError
-from deepobs.problems import Problem
+from deepobs.runs.steps import Stepper, followed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from torch import Tensor
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from deepobs.protocols import Batch, TestProblem
 
@@ -26,29 +23,38 @@ STEPS_BETWEEN_REPORTS = 100
 class Trainer:
     """Takes optimization steps on a problem and counts them.
 
-    The objective is the mean loss of a batch plus the regulariser.
-
     Args:
         problem: A problem that was set up.
-        optimizer: An optimizer of its model's parameters.
-        needs_closure: Whether the optimizer evaluates the objective itself.
+        optimizer: An optimizer of its model's parameters. One that has modes is in that for
+            evaluation from now on, except while `training`.
+        needs: What the optimizer needs, words of `NEEDS`.
+        after_step: Called after each step; `None` for nothing.
 
     Attributes:
         steps: Steps taken so far.
-        gradient_evaluations: Gradients computed so far.
     """
 
     def __init__(
-        self, problem: TestProblem, optimizer: torch.optim.Optimizer, *, needs_closure: bool
+        self,
+        problem: TestProblem,
+        optimizer: torch.optim.Optimizer,
+        *,
+        needs: Collection[str] = (),
+        after_step: Callable[[], object] | None = None,
     ) -> None:
         self.steps = 0
-        self.gradient_evaluations = 0
         self._problem = problem
-        self._loss = _loss_function(problem)
-        self._optimizer = optimizer
-        self._step = self._step_with_closure if needs_closure else self._plain_step
-        # A regulariser without a gradient is constant: adding it would only cost time.
-        self._is_regularized = problem.get_regularization_loss().requires_grad
+        self._stepper = Stepper(problem, optimizer, needs)
+        take = self._stepper.take
+        self._step = take if after_step is None else followed_by(after_step, take)
+        self._optimizer: Any = optimizer
+        self._has_modes = "mode" in needs
+        self._set_mode("eval")
+
+    @property
+    def gradient_evaluations(self) -> int:
+        """Gradients of the objective computed so far."""
+        return self._stepper.gradient_evaluations
 
     def train_epoch(self, report: Callable[[int, float], None]) -> list[float]:
         """Take one pass over the training set.
@@ -60,18 +66,30 @@ class Trainer:
             The objective before each step. It ends early, at or soon after the first value that is
             not finite: the rest of the pass would be wasted.
         """
-        self._problem.model.train()
-        batches = iter(self._problem.dataset.train_loader)
         objectives: list[float] = []
-        while block := self.take_steps(itertools.islice(batches, STEPS_BETWEEN_REPORTS)):
-            objectives += block
-            report(self.steps, block[-1])
-            if not all(map(math.isfinite, block)):
-                break
+        with self.training():
+            batches = iter(self._problem.dataset.train_loader)
+            while block := self.take_steps(itertools.islice(batches, STEPS_BETWEEN_REPORTS)):
+                objectives += block
+                report(self.steps, block[-1])
+                if not all(map(math.isfinite, block)):
+                    break
         return objectives
 
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Put the model, and an optimizer that has modes, in the mode for training.
+
+        Afterwards such an optimizer is in that for evaluation again: the model holds the weights
+        to evaluate, as averages of those that were trained.
+        """
+        self._problem.model.train()
+        self._set_mode("train")
+        yield
+        self._set_mode("eval")
+
     def take_steps(self, batches: Iterable[Batch]) -> list[float]:
-        """Take a step on each batch, with the model in the mode that it is in.
+        """Take a step on each batch, in the mode that model and optimizer are in.
 
         Args:
             batches: Any number of batches.
@@ -84,73 +102,6 @@ class Trainer:
         self.steps += len(objectives)
         return torch.stack(objectives).tolist() if objectives else []
 
-    def _plain_step(self, batch: Batch) -> Tensor:
-        self._optimizer.zero_grad()
-        objective = self._objective(batch)
-        objective.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        self.gradient_evaluations += 1
-        return objective.detach()
-
-    def _step_with_closure(self, batch: Batch) -> Tensor:
-        objectives: list[Tensor] = []
-
-        def closure() -> Tensor:
-            self._optimizer.zero_grad()
-            objective = self._objective(batch)
-            objective.backward()  # type: ignore[no-untyped-call]
-            self.gradient_evaluations += 1
-            objectives.append(objective.detach())
-            return objective
-
-        self._optimizer.step(closure)  # type: ignore[arg-type]
-        if not objectives:
-            raise ArgumentError(
-                f"{type(self._optimizer).__name__} asks for a closure, but its step does not call "
-                "it: there is nothing to train on."
-            )
-        return objectives[0]
-
-    def _objective(self, batch: Batch) -> Tensor:
-        loss = self._loss(batch)
-        return loss + self._problem.get_regularization_loss() if self._is_regularized else loss
-
-
-def _loss_function(problem: TestProblem) -> Callable[[Batch], Tensor]:
-    """The mean loss of a batch, without the accuracy where the problem can leave it out."""
-    if isinstance(problem, Problem):
-        return functools.partial(problem.get_batch_loss, reduction="mean")
-    return lambda batch: problem.get_batch_loss_and_accuracy(batch, reduction="mean")[0]
-
-
-class StepSchedule:
-    """A learning rate that changes at given epochs, relative to where it started.
-
-    Args:
-        optimizer: Whose learning rates to set.
-        epochs: Epochs after which the rates change, increasing.
-        factors: What the initial rates are multiplied by from then on.
-
-    Raises:
-        ArgumentError: There are epochs, but the optimizer keeps no learning rate `lr`.
-    """
-
-    def __init__(
-        self, optimizer: torch.optim.Optimizer, epochs: tuple[int, ...], factors: tuple[float, ...]
-    ) -> None:
-        self._groups = optimizer.param_groups
-        self._factor_from = dict(zip(epochs, factors, strict=True))
-        if epochs and not all("lr" in group for group in self._groups):
-            raise ArgumentError(
-                f"{type(optimizer).__name__} keeps no learning rate 'lr' in its parameter groups: "
-                "leave out the schedule."
-            )
-        # Without a schedule nothing is asked of an optimizer that has no learning rate.
-        self._initial_rates = [group["lr"] for group in self._groups] if epochs else []
-
-    def start_epoch(self, epoch: int) -> None:
-        """Set the rates for the epoch that follows on `epoch` trained ones."""
-        factor = self._factor_from.get(epoch)
-        if factor is not None:
-            for group, initial_rate in zip(self._groups, self._initial_rates, strict=True):
-                group["lr"] = initial_rate * factor
+    def _set_mode(self, mode: str) -> None:
+        if self._has_modes:
+            getattr(self._optimizer, mode)()

@@ -1,0 +1,71 @@
+"""What the parameters of a model do in it, for optimizers that treat them differently."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROLES = {
+    "embedding": "tables of vectors to look up, also where they serve as the head, too",
+    "head": "the last matrix or convolution kernel, which computes the outputs",
+    "hidden": "the other matrices and convolution kernels",
+    "vector": "biases, scales of normalisations and single numbers",
+}
+"""What a parameter can do in a model."""
+
+_TABLES = (nn.Embedding, nn.EmbeddingBag)
+
+
+def parameter_roles(model: nn.Module) -> dict[str, str]:
+    """Tell the role of every trained parameter from its layer and its shape.
+
+    Args:
+        model: Lists its layers in the order in which they are used.
+
+    Returns:
+        A word of `ROLES` for each parameter, by the name that `model.named_parameters()` gives it.
+    """
+    tables = {id(layer.weight) for layer in model.modules() if isinstance(layer, _TABLES)}
+    roles = {
+        name: _role(parameter, tables)
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+    # With duplicates: where a table serves as the head, it is listed a second time, last.
+    kernels = [
+        (name, parameter)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if parameter.requires_grad and parameter.dim() > 1
+    ]
+    if kernels and id(kernels[-1][1]) not in tables:
+        roles[kernels[-1][0]] = "head"
+    return roles
+
+
+def parameters_by_role(
+    model: nn.Module, roles: Mapping[str, str] | None = None
+) -> dict[str, list[nn.Parameter]]:
+    """Sort the trained parameters of a model.
+
+    Args:
+        model: The model.
+        roles: The role of each parameter by its name; `None` to tell it by `parameter_roles`.
+
+    Returns:
+        The parameters of each role that occurs, in the order of `ROLES`, as the model lists them.
+    """
+    named = dict(model.named_parameters())
+    found: dict[str, list[nn.Parameter]] = {role: [] for role in ROLES}
+    for name, role in (parameter_roles(model) if roles is None else roles).items():
+        found[role].append(named[name])
+    return {role: parameters for role, parameters in found.items() if parameters}
+
+
+def _role(parameter: nn.Parameter, tables: set[int]) -> str:
+    if id(parameter) in tables:
+        return "embedding"
+    return "hidden" if parameter.dim() > 1 else "vector"

@@ -1,0 +1,39 @@
+"""Values as result files hold them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepobs.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
+    """Turn values into those that a result file will hold, so that both give the same identity.
+
+    Args:
+        what: What they are, in the plural, for the message.
+        values: Values by name.
+
+    Raises:
+        ArgumentError: A value cannot be kept in a result file.
+    """
+    try:
+        text = json.dumps(values, allow_nan=False, default=_plain_number)
+        converted: dict[str, Any] = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"{what} must be finite numbers, texts, booleans or lists of them, got {values!r}."
+        ) from error
+    return converted
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be kept in a result file")
