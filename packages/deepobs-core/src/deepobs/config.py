@@ -35,6 +35,7 @@ class _Settings:
 
 
 _settings = _Settings()
+_PART_OF_SPECIFICATIONS = ("dtype", "default_device", "fake_data_fraction")
 
 
 def _cache_dir() -> Path:
@@ -150,7 +151,7 @@ def get_num_workers() -> int:
         return _settings.num_workers
     value = os.environ.get("DEEPOBS_NUM_WORKERS")
     if not value:
-        return _usable_cores()
+        return usable_cores()
     try:
         return checks.integer("DEEPOBS_NUM_WORKERS", int(value), least=0)
     except ValueError:
@@ -226,7 +227,25 @@ def temporary(**settings: Any) -> Iterator[None]:
             setattr(_settings, setting.name, getattr(before, setting.name))
 
 
-def _usable_cores() -> int:
+def chosen() -> dict[str, Any]:
+    """What was set in this process for runs in others, by the names that `temporary` takes.
+
+    What is part of every run's specification is not among it.
+    """
+    differing = {
+        setting.name: getattr(_settings, setting.name)
+        for setting in fields(_settings)
+        if getattr(_settings, setting.name) != setting.default
+    }
+    for name in _PART_OF_SPECIFICATIONS:
+        differing.pop(name, None)
+    return {
+        name: value.resolve() if isinstance(value, Path) else value
+        for name, value in differing.items()
+    }
+
+
+def usable_cores() -> int:
     """The cores that this process may use, which can be fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -68,6 +68,10 @@ class OutputError(DeepOBSError, OSError):
     """Results cannot be written or read back."""
 
 
+class ExecutorError(DeepOBSError):
+    """Runs cannot be handed out, or not be carried out where they were handed to."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Ask whether a similar name was meant.
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 _LONGEST_NAME = 200  # bytes; file systems take 255
+
+RESULT = "json"
+"""How the names of result files end."""
+
+_UNFINISHED = ".tmp"
+_ABANDONED_SECONDS = 3600  # writing takes milliseconds
 
 
 def setting_directory(output_dir: Path, specification: RunSpecification) -> Path:
@@ -118,14 +125,26 @@ def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRe
         Its file and its record, the latest if it was done again, or `None`. Files that are broken
         or of another run do not count.
     """
-    directory = setting_directory(output_dir, specification)
-    name = f"random_seed__{specification.random_seed}__*.json"
-    for path in sorted(directory.glob(name), reverse=True):
+    for path in kept(output_dir, specification):
         with contextlib.suppress(ValidationError, OSError):
             record = read(path)
             if record.run_id == specification.run_id:
                 return path, record
     return None
+
+
+def kept(
+    output_dir: Path, specification: RunSpecification, *, suffix: str = RESULT
+) -> Iterator[Path]:
+    """The files of a run's setting and seed, the latest first; some may be of another run.
+
+    Args:
+        output_dir: Where results are kept.
+        specification: The run.
+        suffix: How the names of the files end.
+    """
+    directory = setting_directory(output_dir, specification)
+    yield from sorted(directory.glob(f"{_stem(specification)}*.{suffix}"), reverse=True)
 
 
 def read(path: Path) -> RunRecord:
@@ -152,19 +171,44 @@ def write(output_dir: Path, specification: RunSpecification, record: RunRecord) 
     Raises:
         OutputError: It cannot be written.
     """
+    return keep(output_dir, specification, record.to_json())
+
+
+def keep(
+    output_dir: Path, specification: RunSpecification, text: str, *, suffix: str = RESULT
+) -> Path:
+    """Write a file about a run into the directory of its setting, whole or not at all.
+
+    Args:
+        output_dir: Where results are kept.
+        specification: The run.
+        text: What to write.
+        suffix: How the file's name ends, after the moment.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     directory = setting_directory(output_dir, specification)
     moment = datetime.now(UTC).strftime("%Y-%m-%d-%H-%M-%S-%f")
-    path = directory / f"random_seed__{specification.random_seed}__{moment}.json"
+    path = directory / f"{_stem(specification)}{moment}.{suffix}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, record.to_json())
+        _write_whole(path, text)
+        _remove_leftovers(directory)
     except OSError as error:
         raise OutputError(f"The result {path} cannot be written: {error}.") from error
     return path
 
 
+def _stem(specification: RunSpecification) -> str:
+    return f"random_seed__{specification.random_seed}__"
+
+
 def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{_UNFINISHED}")
     try:
         with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -174,6 +218,14 @@ def _write_whole(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what killed writers left unfinished, so long ago that nobody can still be writing."""
+    for path in directory.glob(f".*{_UNFINISHED}"):
+        with contextlib.suppress(FileNotFoundError):  # another process may do the same
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
 
 
 def _written(value: object) -> str:

@@ -1,0 +1,74 @@
+"""Who carries out the runs of a sweep: the executors that plugins offer, by name."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from deepobs.plugins import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorOptions:
+    """What a user says about how to carry out runs; every executor takes what it understands.
+
+    Attributes:
+        jobs: How many runs at a time.
+        threads: Threads of torch for each of them; `None` to share out the cores.
+        devices: The devices to deal out to them; none for the default device.
+        time_limit: Seconds after which a run that did not stop by itself is killed.
+        scheduler: The address of a cluster's scheduler.
+        shared_results: Whether workers of a cluster write the results, into a directory that they
+            share with this machine; else results come back and are written here.
+    """
+
+    jobs: int = 1
+    threads: int | None = None
+    devices: tuple[str, ...] = ()
+    time_limit: float | None = None
+    scheduler: str | None = None
+    shared_results: bool = False
+
+
+def open_executor(name: str, options: ExecutorOptions) -> Executor:
+    """Make an executor.
+
+    Args:
+        name: A name that `deepobs list executors` shows.
+        options: How to carry out runs.
+
+    Raises:
+        DeepOBSError: There is no such executor, or it cannot do what is asked for.
+    """
+    executor: Executor = registry().executors.load(name)(options)
+    return executor
+
+
+class SerialExecutor(Executor):
+    """Carries out one call after the other, in this process, when it is handed in.
+
+    Args:
+        options: None of them matters here.
+    """
+
+    capacity = 1
+    shares_directory = True
+
+    def __init__(self, options: ExecutorOptions | None = None) -> None:
+        del options
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Carry out a call; an interruption from the keyboard ends it."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
