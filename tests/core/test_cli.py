@@ -208,8 +208,8 @@ def test_tags_select_the_problems_that_have_all_of_them(deepobs: Callable[..., A
 
 
 def test_a_kind_that_nobody_offers_is_said_to_be_empty(deepobs: Callable[..., Answer]) -> None:
-    assert deepobs("list", "executors").out == "No installed plugin offers executors.\n"
-    assert json.loads(deepobs("list", "executors", "--json").out) == []
+    assert deepobs("list", "plots").out == "No installed plugin offers plots.\n"
+    assert json.loads(deepobs("list", "plots", "--json").out) == []
 
 
 def test_a_name_that_two_plugins_offer_is_listed_by_its_full_names(

@@ -62,9 +62,9 @@ def sweep(request, tmp_path):
 
 
 def test_every_run_is_carried_out_and_kept(sweep, tmp_path):
-    outcomes = dict(
-        (specification.run_id, outcome) for specification, outcome in sweep().carry_out(runs(1, 2))
-    )
+    outcomes = {
+        specification.run_id: outcome for specification, outcome in sweep().carry_out(runs(1, 2))
+    }
     assert set(outcomes) == {each.run_id for each in runs(1, 2)}
     assert all(isinstance(outcome, RunRecord) for outcome in outcomes.values())
     assert len(results(tmp_path)) == 2
@@ -185,7 +185,7 @@ class Broken(Executor):
 
 
 def test_an_executor_that_fails_ends_the_sweep_with_a_clear_error(sweep):
-    with pytest.raises(ExecutorError, match="ConnectionError: gone.*start the sweep again"):
+    with pytest.raises(ExecutorError, match=r"ConnectionError: gone.*start the sweep again"):
         list(sweep(Broken()).carry_out(runs(0.1)))
     assert isinstance(next(sweep().carry_out(runs(0.1)))[1], RunRecord)  # no claim is left
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepobs import checks
+from deepobs.cores import usable_cores
 from deepobs.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -243,13 +244,6 @@ def chosen() -> dict[str, Any]:
         name: value.resolve() if isinstance(value, Path) else value
         for name, value in differing.items()
     }
-
-
-def usable_cores() -> int:
-    """The cores that this process may use, which can be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _fraction(value: float) -> float:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from deepobs.errors import DeepOBSError
 from deepobs.runs import store
 from deepobs.runs.record import RunRecord
-from deepobs.runs.specification import RunSpecification  # noqa: TC001 # pydantic needs it
+from deepobs.runs.specification import RunSpecification
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,7 @@
 """The settings of this process, under the name by which DeepOBS has always had them."""
 
 from deepobs.config import (
+    chosen,
     get_baseline_dir,
     get_data_dir,
     get_default_device,
@@ -22,6 +23,7 @@ from deepobs.config import (
 )
 
 __all__ = [
+    "chosen",
     "get_baseline_dir",
     "get_data_dir",
     "get_default_device",
