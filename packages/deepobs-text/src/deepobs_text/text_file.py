@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from deepobs.data.files import Layout
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
+from deepobs_text.dataset import TextDataSet
 from deepobs_text.plain_text import decoded, read_content
-from deepobs_text.streams import TextDataSet
 from deepobs_text.text_splits import divided
 
 if TYPE_CHECKING:
