@@ -66,6 +66,7 @@ def test_its_description_is_made_from_the_file(path: Path) -> None:
         ("война-и-мир.txt", "война_и_мир"),
         ("class.txt", "text_class"),
         ("README", "readme"),
+        ("README.gz", "readme"),
         (".hidden", "hidden"),
         ("--.txt", "text"),
     ],
@@ -149,6 +150,15 @@ def test_compressed_content_that_is_damaged_is_refused(path: Path, place: int) -
 def test_a_text_that_is_not_there_is_named(path: Path) -> None:
     with pytest.raises(MissingDataError, match=rf"no text {re.escape(str(path))}"):
         text_data_set(path)
+
+
+def test_a_text_that_was_there_is_named_and_nothing_else_is_offered(path: Path) -> None:
+    path.write_text(_TEXT, encoding="utf-8")
+    night = text_data_set(path)
+    path.unlink()
+    for use in (lambda: night(3, device="cpu"), lambda: night.verify(path.parent)):
+        with pytest.raises(MissingDataError, match=rf"^There is no text {re.escape(str(path))}\."):
+            use()
 
 
 def test_a_directory_is_no_text(tmp_path: Path) -> None:
