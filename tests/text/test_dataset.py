@@ -85,15 +85,19 @@ def test_a_split_has_one_batch_at_least(data_dir: Path, shuffles: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("validation_size", "split", "advice"),
-    [(20, "valid split has 20 ", "larger"), (380, "train split has 20 ", "smaller")],
+    ("validation_size", "sequence_length", "split", "advice"),
+    [
+        (20, 5, "valid split has 20 ", "a larger validation_size"),
+        (380, 5, "train split has 20 ", "a smaller validation_size"),
+        (120, 20, "test split has 100 ", "take a longer text"),
+    ],
 )
-def test_what_is_too_short_because_of_validation_is_said_to_be_so(
-    data_dir: Path, validation_size: int, split: str, advice: str
+def test_what_to_do_depends_on_the_split_that_is_too_short(
+    data_dir: Path, validation_size: int, sequence_length: int, split: str, advice: str
 ) -> None:
     put_arrays(data_dir)
-    with pytest.raises(ArgumentError, match=rf"{split}.*or a {advice} validation_size\.$"):
-        tolstoi()(5, device="cpu", sequence_length=5, validation_size=validation_size)
+    with pytest.raises(ArgumentError, match=rf"{split}.*or {advice}\.$"):
+        tolstoi()(5, device="cpu", sequence_length=sequence_length, validation_size=validation_size)
 
 
 def test_more_validation_than_text_is_refused(data_dir: Path) -> None:

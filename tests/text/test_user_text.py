@@ -15,6 +15,7 @@ from deepobs.data import Layout
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, SpecError
 from deepobs.plugins import DatasetSpec
 from deepobs.protocols import DataSet
+from deepobs_text import plain_text
 from deepobs_text.text_file import TextFile, text_data_set
 
 if TYPE_CHECKING:
@@ -144,6 +145,16 @@ def test_compressed_content_that_is_damaged_is_refused(path: Path, place: int) -
     content[2 if place == 5 else place] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(CorruptDataError, match=r"night.txt is corrupt: its compressed content"):
+        text_data_set(path)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_huge_text_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    path.write_bytes(gzip.compress(_TEXT.encode()) if packed else _TEXT.encode())
+    monkeypatch.setattr(plain_text, "_MOST_BYTES", len(_TEXT))
+    assert text_data_set(path).spec.train_size == 944
+    monkeypatch.setattr(plain_text, "_MOST_BYTES", len(_TEXT) - 1)
+    with pytest.raises(CorruptDataError, match=r"night.txt is corrupt: .* more than 1179 bytes"):
         text_data_set(path)
 
 
