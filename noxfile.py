@@ -26,6 +26,7 @@ SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-vision": ["deepobs-core"],
     "deepobs-text": ["deepobs-core"],
 }
+EXTRAS = {"deepobs-core": ["deepobs-core[tune]"]}  # optional packages that the tests use
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
 DIST = Path("dist")
 CONSTRAINTS = ("-c", "constraints.txt")
@@ -43,7 +44,7 @@ def install_wheels(session: nox.Session, packages: list[str], *further: str) -> 
 
 def test_package(session: nox.Session, package: str) -> None:
     """Run the tests of one package in an environment that holds no other package of ours."""
-    install_wheels(session, [*SIBLINGS[package], package], "pytest")
+    install_wheels(session, [*SIBLINGS[package], package], "pytest", *EXTRAS.get(package, []))
     session.run("pytest", f"tests/{package.removeprefix('deepobs-')}", *session.posargs)
 
 
@@ -96,7 +97,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of all packages."""
     editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
-    session.install(*CONSTRAINTS, *editable, "mypy")
+    session.install(*CONSTRAINTS, *editable, "mypy", "optuna")
     session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS), "tools")
 
 

@@ -1,5 +1,3 @@
-"""Batches of sequences out of one text."""
-
 from __future__ import annotations
 
 import pytest

@@ -44,6 +44,10 @@ class ComponentLoadError(DeepOBSError):
     """A plugin names a problem, data set or other component that cannot be imported."""
 
 
+class MissingPackageError(DeepOBSError, ImportError):
+    """An optional package is not installed."""
+
+
 class DataError(DeepOBSError):
     """A data set cannot be used."""
 

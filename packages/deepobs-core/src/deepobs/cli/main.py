@@ -41,6 +41,11 @@ BUILT_IN = (
         summary="Measure how long a run will take and how much memory it needs",
     ),
     CommandSpec(
+        name="tune",
+        target="deepobs.cli.tune:command",
+        summary="Find good hyperparameters, honestly chosen and reported",
+    ),
+    CommandSpec(
         name="data",
         target="deepobs.cli.data:command",
         summary="Check for, download and verify data sets",

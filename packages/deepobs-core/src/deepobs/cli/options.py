@@ -85,6 +85,32 @@ num_workers = click.option(
     help="Processes that decode images which do not fit into memory [default: the cores].",
 )
 
+jobs = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many runs at a time.",
+)
+executor = click.option(
+    "--executor",
+    default="serial",
+    show_default=True,
+    help="Who carries out the runs; `deepobs list executors` shows all.",
+)
+scheduler = click.option(
+    "--scheduler", metavar="ADDRESS", help="Address of the scheduler of a cluster."
+)
+output_dir = click.option(
+    "--out",
+    "output_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    default=Path("results"),
+    show_default=True,
+    help="Where to keep result files.",
+)
+
 
 @contextlib.contextmanager
 def in_force(

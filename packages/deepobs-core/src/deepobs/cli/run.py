@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +16,8 @@ from deepobs.cli.hyperparameters import (
 from deepobs.cli.screen import show
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deepobs.runs import RunSpecification
 
 
@@ -83,15 +84,7 @@ if TYPE_CHECKING:
 @options.data_dir
 @options.fake_data
 @options.num_workers
-@click.option(
-    "--out",
-    "output_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    default=Path("results"),
-    show_default=True,
-    help="Where to keep result files.",
-)
+@options.output_dir
 @click.option("--rerun", is_flag=True, help="Run again even where the result is there.")
 def command(
     problem: str,

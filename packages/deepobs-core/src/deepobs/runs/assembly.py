@@ -12,6 +12,8 @@ from deepobs.runs.construction import construct
 from deepobs.runs.optimizer_arguments import REFUSALS, explanation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import torch
 
     from deepobs.protocols import TestProblem
@@ -80,11 +82,21 @@ def build_optimizer(
         ) from error
 
 
-def _check_options(name: str, problem_class: Any, options: dict[str, Any]) -> None:
+def unknown_options(problem_class: Any, options: Iterable[str]) -> list[str]:
+    """Those of some options that a problem does not know: problems of others need not know any.
+
+    Args:
+        problem_class: The class of the problem.
+        options: Names of arguments, such as `validation_size`.
+    """
     parameters = inspect.signature(problem_class).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    unknown = sorted(options.keys() - {parameter.name for parameter in parameters})
+        return []
+    return sorted(set(options) - {parameter.name for parameter in parameters})
+
+
+def _check_options(name: str, problem_class: Any, options: dict[str, Any]) -> None:
+    unknown = unknown_options(problem_class, options)
     if unknown:
         raise ArgumentError(
             f"The test problem {name} does not know {unknown[0]}={options[unknown[0]]!r}, which is "

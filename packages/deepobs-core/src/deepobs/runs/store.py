@@ -196,7 +196,7 @@ def keep(
     path = directory / f"{_stem(specification)}{moment}.{suffix}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, text)
+        write_whole(path, text)
         _remove_leftovers(directory)
     except OSError as error:
         raise OutputError(f"The result {path} cannot be written: {error}.") from error
@@ -207,7 +207,16 @@ def _stem(specification: RunSpecification) -> str:
     return f"random_seed__{specification.random_seed}__"
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all, from any number of processes at once.
+
+    Args:
+        path: The file; its directory is there.
+        text: What to write.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}{_UNFINISHED}")
     try:
         with temporary.open("x", encoding="utf-8") as file:

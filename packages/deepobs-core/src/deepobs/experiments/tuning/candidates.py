@@ -1,0 +1,136 @@
+"""Suggested settings made into runs, or refused before they are."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import ArgumentError
+from deepobs.runs import specify
+from deepobs.runs.optimizers import find_optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import torch
+
+    from deepobs.runs import RunSpecification
+
+PROBLEM_OPTIONS = {"batch_size": "batch_size", "problem_weight_decay": "weight_decay"}
+"""What a space may hold besides hyperparameters of the optimizer, and what `specify` calls it."""
+
+_ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
+
+
+@dataclass(frozen=True)
+class Base:
+    """What all trials have in common.
+
+    Attributes:
+        testproblem: Name of the test problem.
+        optimizer: Name of the optimizer, `package.module:Class` or a class.
+        hyperparameters: Those that are not tuned.
+        options: Arguments of `specify` that are not tuned.
+    """
+
+    testproblem: str
+    optimizer: str | type[torch.optim.Optimizer]
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting that was suggested.
+
+    Attributes:
+        setting: Values by the names of the space.
+        specifications: A run for each seed; none where it was refused.
+        refusal: Why the optimizer does not accept it, empty where it does.
+    """
+
+    setting: dict[str, Any]
+    specifications: tuple[RunSpecification, ...] = ()
+    refusal: str = ""
+
+
+def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Candidate:
+    """Describe the runs of a setting.
+
+    Args:
+        base: What all trials have in common.
+        setting: Values by the names of the space.
+        seeds: A run for each.
+    """
+    try:
+        hyperparameters, options = _arguments(base, setting)
+        first = specify(base.testproblem, base.optimizer, hyperparameters, **options)
+    except ArgumentError as error:
+        return Candidate(setting, refusal=str(error))
+    runs = tuple(first.model_copy(update={"random_seed": seed}) for seed in seeds)
+    return Candidate(setting, runs)
+
+
+def require_space(base: Base, names: Iterable[str]) -> None:
+    """Refuse a space that cannot be put into runs whatever its values are.
+
+    Args:
+        base: What all trials have in common.
+        names: What is tuned.
+
+    Raises:
+        ArgumentError: Something is both tuned and given, or an element is one of no list.
+    """
+    for name in names:
+        whole = _whole(name)
+        is_given = name in base.hyperparameters or (
+            name in PROBLEM_OPTIONS and base.options.get(PROBLEM_OPTIONS[name]) is not None
+        )
+        if is_given:
+            raise ArgumentError(f"{name} is both given and tuned: leave one of them out.")
+        if whole != name:
+            _with_element(base, base.hyperparameters, name, None)
+
+
+def _arguments(base: Base, setting: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hyperparameters, and options of `specify`."""
+    hyperparameters, options = dict(base.hyperparameters), dict(base.options)
+    for name, value in setting.items():
+        if name in PROBLEM_OPTIONS:
+            options[PROBLEM_OPTIONS[name]] = value
+        elif _whole(name) != name:
+            hyperparameters |= _with_element(base, hyperparameters, name, value)
+        else:
+            hyperparameters[name] = value
+    return hyperparameters, options
+
+
+def _whole(name: str) -> str:
+    """The hyperparameter to which an element such as `betas[0]` belongs, else the name itself."""
+    match = _ELEMENT.match(name)
+    return match["name"] if match else name
+
+
+def _with_element(
+    base: Base, hyperparameters: Mapping[str, Any], element: str, value: Any
+) -> dict[str, Any]:
+    """A hyperparameter of several numbers with one of them replaced; the others as they were."""
+    name, position = _whole(element), int(element.rpartition("[")[2].rstrip("]"))
+    numbers = hyperparameters.get(name, _default(base.optimizer, name))
+    if not isinstance(numbers, (list, tuple)) or position >= len(numbers):
+        described = "has no default" if numbers is None else f"is {numbers!r}"
+        raise ArgumentError(
+            f"{element} is no number of the hyperparameter {name!r}, which {described}."
+        )
+    return {name: [*numbers[:position], value, *numbers[position + 1 :]]}
+
+
+def _default(optimizer: str | type[torch.optim.Optimizer], name: str) -> Any:
+    choice = find_optimizer(optimizer)
+    parameters = inspect.signature(choice.optimizer_class).parameters
+    if name in choice.defaults or name not in parameters:
+        return choice.defaults.get(name)
+    default = parameters[name].default
+    return None if default is inspect.Parameter.empty else default
