@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,29 +18,26 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
+from deepobs.runs.timing import time_in_turn
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from deepobs.protocols import Batch, TestProblem
+    from deepobs.protocols import TestProblem
+    from deepobs.runs.timing import Timings, Work
 
 BATCH_SIZE = 50
 LEARNING_RATE = 0.1
-STEPS = 10  # of one timing
 LIMITS = {"same modules": 1.05, "nn.LSTM": 1.1}
+"""How many times as long as these loops a run may take."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=40, help="timed rounds [default: 40]")
+    parser.add_argument("--seconds", type=float, default=40, help="time to spend [default: 40]")
     arguments = parser.parse_args()
     config.set_fake_data(True)
     torch.manual_seed(42)
-    problem: TestProblem = registry().problems.load("tolstoi_char_rnn")(BATCH_SIZE)
-    problem.set_up()
-    same = registry().problems.load("tolstoi_char_rnn")(BATCH_SIZE)
-    same.set_up()
+    problem, same = set_up(), set_up()
     plain = PlainLSTM(problem.dataset.num_symbols).to(problem.device)
     loops = {
         "run": run_loop(problem),
@@ -50,68 +45,55 @@ def main() -> None:
         "nn.LSTM": hand_written_loop(plain, problem),
     }
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH_SIZE}")
-    report(measure(loops, arguments.repeats))
+    report(
+        list(loops),
+        time_in_turn(list(loops.values()), seconds=arguments.seconds, device=problem.device),
+    )
 
 
-def report(rounds: list[dict[str, float]]) -> None:
-    for name in rounds[0]:
-        print(f"{name:<13} {1000 * statistics.median(taken[name] for taken in rounds):>8.3f} ms")
+def report(names: list[str], timings: Timings) -> None:
+    for number, name in enumerate(names):
+        print(f"{name:<13} {1000 * timings.seconds(number).median:>8.3f} ms")
     for name, limit in LIMITS.items():
-        ratios = [taken["run"] / taken[name] for taken in rounds]
-        low, _, high = statistics.quantiles(ratios, n=4)
+        ratio = timings.ratio(names.index("run"), names.index(name))
         print(
-            f"run over {name:<13} {statistics.median(ratios):.3f}, "
-            f"middle half {low:.3f} to {high:.3f}; at most {limit}"
+            f"run over {name:<13} {ratio.median:.3f}, "
+            f"middle half {ratio.low:.3f} to {ratio.high:.3f}; at most {limit}"
         )
 
 
-def measure(loops: dict[str, Callable[[], None]], repeats: int) -> list[dict[str, float]]:
-    """Seconds a step of each loop, an entry for each repeat."""
-    for loop in loops.values():  # allocators and kernels settle
-        loop()
-    rounds = []
-    for repeat in range(repeats):
-        # The order turns round, so that none is favoured.
-        names = list(loops) if repeat % 2 else list(reversed(loops))
-        taken = {}
-        for name in names:
-            start = time.perf_counter()
-            loops[name]()
-            taken[name] = (time.perf_counter() - start) / STEPS
-        rounds.append({name: taken[name] for name in loops})
-    return rounds
+def set_up() -> TestProblem:
+    problem: TestProblem = registry().problems.load("tolstoi_char_rnn")(BATCH_SIZE)
+    problem.set_up()
+    return problem
 
 
-def endless(problem: TestProblem) -> Iterator[Batch]:
-    return itertools.chain.from_iterable(itertools.repeat(problem.dataset.train_loader))
-
-
-def run_loop(problem: TestProblem) -> Callable[[], None]:
+def run_loop(problem: TestProblem) -> Work:
     """Steps as runs take them, loading included."""
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
     trainer = Trainer(problem, optimizer)
-    batches = endless(problem)
+    batches = itertools.chain.from_iterable(itertools.repeat(problem.dataset.train_loader))
     problem.model.train()
-    return lambda: trainer.take_steps(itertools.islice(batches, STEPS)) and None
+    return lambda steps: trainer.take_steps(itertools.islice(batches, steps))
 
 
-def hand_written_loop(model: nn.Module, problem: TestProblem) -> Callable[[], None]:
+def hand_written_loop(model: nn.Module, problem: TestProblem) -> Work:
     """Steps as one would write them by hand, on batches that were loaded before."""
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     loaded = itertools.cycle(list(itertools.islice(problem.dataset.train_loader, 100)))
     state = None
+    model.train()
 
-    def steps() -> None:
+    def take(steps: int) -> None:
         nonlocal state
-        model.train()
-        for ids, next_ids in itertools.islice(loaded, STEPS):
+        for ids, next_ids in itertools.islice(loaded, steps):
             optimizer.zero_grad()
             logits, state = model(ids, state)
             state = tuple(detached(part) for part in state)
             F.cross_entropy(logits.flatten(0, 1), next_ids.t().flatten()).backward()
             optimizer.step()
 
-    return steps
+    return take
 
 
 def detached(state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
+from deepobs.runs.timing import seconds_of
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -62,24 +62,19 @@ def report(name: str, pairs: list[tuple[float, float]]) -> None:
 def measure(name: str, repeats: int) -> list[tuple[float, float]]:
     """Seconds per step of the run and of the bare loop, a pair for each repeat."""
     run_problem, bare_problem = set_up(name), set_up(name)
+    device = run_problem.device
     bare_steps = bare_loop(bare_problem)
-    timed(bare_steps, 20)  # allocators and kernels settle
-    num_steps = max(10, round(SECONDS / timed(bare_steps, 20)))
+    seconds_of(bare_steps, 20, device)  # allocators and kernels settle
+    num_steps = max(10, round(SECONDS * 20 / seconds_of(bare_steps, 20, device)))
     run_steps = run_loop(run_problem, num_steps)
     run_steps(num_steps)
     pairs = []
     for repeat in range(repeats):
         # Which comes first alternates, so that neither is favoured.
         loops = (run_steps, bare_steps) if repeat % 2 else (bare_steps, run_steps)
-        seconds = {loop: timed(loop, num_steps) for loop in loops}
+        seconds = {loop: seconds_of(loop, num_steps, device) / num_steps for loop in loops}
         pairs.append((seconds[run_steps], seconds[bare_steps]))
     return pairs
-
-
-def timed(loop: Callable[[int], None], num_steps: int) -> float:
-    start = time.perf_counter()
-    loop(num_steps)
-    return (time.perf_counter() - start) / num_steps
 
 
 def set_up(name: str) -> TestProblem:

@@ -26,13 +26,19 @@ def shared_dir() -> Path:
     return _SHARED
 
 
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """The data directory of a test; it is not there yet."""
+    return tmp_path / "data"
+
+
 @pytest.fixture(autouse=True)
-def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test has an empty data directory of its own and no settings from outside."""
+def isolated_settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a data directory of its own and no settings from outside."""
     variables = ("FAKE_DATA", "NUM_WORKERS", "PLUGINS", "STRICT_PLUGINS")
     for variable in (f"DEEPOBS_{name}" for name in variables):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("DEEPOBS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DEEPOBS_DATA_DIR", str(data_dir))
     from deepobs import config
 
     monkeypatch.setattr(config, "_settings", config._Settings())

@@ -1,4 +1,4 @@
-"""Small files in the forms of War and Peace."""
+"""The data set of War and Peace, and small files in its forms."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import string
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,11 @@ BOOK = f"\ufeff{''.join(LINES)}".encode()
 
 NOVEL = "".join(LINES[29:33] + LINES[804:64649])
 """What is left without the preface, the contents and the licence, by lines of the file."""
+
+
+def tolstoi() -> Any:
+    """The class of the data set."""
+    return registry().datasets.load("tolstoi")
 
 
 def expect_book(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:

@@ -68,11 +68,6 @@ numerals = Numerals.bind(
 )
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
 def _put(directory: Path, suffix: str = "", **content: bytes) -> None:
     directory.mkdir(parents=True)
     for name, default in _CONTENT.items():

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tolstoi_files import put_arrays
+from tolstoi_files import put_arrays, tolstoi
 
 from deepobs.errors import CorruptDataError
-from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,28 +19,19 @@ if TYPE_CHECKING:
 _VOCABULARY = [chr(number) for number in range(40, 123)]
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-def _tolstoi() -> Any:
-    return registry().datasets.load("tolstoi")
-
-
 @pytest.mark.parametrize("kind", ["uint8", "int32", ">i8", "uint64"])
 def test_ids_may_be_of_any_type_of_whole_numbers(data_dir: Path, kind: str) -> None:
     put_arrays(data_dir, train=(np.arange(400) % 83).astype(kind))
-    splits = _tolstoi().load(data_dir)
+    splits = tolstoi().load(data_dir)
     assert splits.train[0].dtype == torch.int64
     assert torch.equal(splits.train[0], torch.arange(400) % 83)
 
 
 def test_the_vocabulary_is_read_where_it_is_there_and_when_it_comes_later(data_dir: Path) -> None:
     directory = put_arrays(data_dir)
-    assert _tolstoi()(2, device="cpu", sequence_length=5).vocabulary is None
+    assert tolstoi()(2, device="cpu", sequence_length=5).vocabulary is None
     (directory / "vocabulary.json").write_text(json.dumps(_VOCABULARY), encoding="utf-8")
-    assert _tolstoi()(2, device="cpu", sequence_length=5).vocabulary == tuple(_VOCABULARY)
+    assert tolstoi()(2, device="cpu", sequence_length=5).vocabulary == tuple(_VOCABULARY)
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
@@ -67,7 +57,7 @@ def test_an_array_that_holds_no_ids_is_refused(
     directory = put_arrays(data_dir, **{name: array})
     path = re.escape(str(directory / f"{name}.npy"))
     with pytest.raises(CorruptDataError, match=rf"'tolstoi' cannot be used\. .*{path}.* ({fault})"):
-        _tolstoi()(2, device="cpu", sequence_length=5)
+        tolstoi()(2, device="cpu", sequence_length=5)
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"PK\x03\x04" + bytes(50)])
@@ -75,7 +65,7 @@ def test_a_file_that_is_no_array_is_refused(data_dir: Path, content: bytes) -> N
     directory = put_arrays(data_dir)
     (directory / "test.npy").write_bytes(content)
     with pytest.raises(CorruptDataError, match=r"test.npy is corrupt: it is not an array"):
-        _tolstoi().load(data_dir)
+        tolstoi().load(data_dir)
 
 
 @pytest.mark.parametrize("kept", [5, 60, 128, 500, -1])
@@ -83,7 +73,7 @@ def test_a_truncated_array_is_refused(data_dir: Path, kept: int) -> None:
     path = put_arrays(data_dir) / "train.npy"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(CorruptDataError, match=r"train.npy is corrupt: it is not an array"):
-        _tolstoi().load(data_dir)
+        tolstoi().load(data_dir)
 
 
 def test_a_header_that_claims_a_huge_array_costs_no_memory(data_dir: Path) -> None:
@@ -92,7 +82,7 @@ def test_a_header_that_claims_a_huge_array_costs_no_memory(data_dir: Path) -> No
         path.read_bytes().replace(b"(400,), }" + b" " * 9, b"(400" + b"0" * 9 + b",), }")
     )
     with pytest.raises(CorruptDataError, match=r"train.npy is corrupt: it is not an array"):
-        _tolstoi().load(data_dir)
+        tolstoi().load(data_dir)
 
 
 def test_a_pickle_in_place_of_an_array_is_not_run(data_dir: Path, tmp_path: Path) -> None:
@@ -100,7 +90,7 @@ def test_a_pickle_in_place_of_an_array_is_not_run(data_dir: Path, tmp_path: Path
     trace = tmp_path / "trace"
     path.write_bytes(f"cos\nmkdir\n(V{trace}\ntR.".encode())
     with pytest.raises(CorruptDataError, match=r"train.npy"):
-        _tolstoi().load(data_dir)
+        tolstoi().load(data_dir)
     assert not trace.exists()
 
 
@@ -121,11 +111,11 @@ def test_a_vocabulary_that_does_not_fit_the_ids_is_refused(
     directory = put_arrays(data_dir)
     (directory / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     with pytest.raises(CorruptDataError, match=rf"vocabulary.json is corrupt: .*{fault}"):
-        _tolstoi().load(data_dir)
+        tolstoi().load(data_dir)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100000])
 def test_a_vocabulary_that_is_not_json_is_refused(data_dir: Path, content: bytes) -> None:
     (put_arrays(data_dir) / "vocabulary.json").write_bytes(content)
     with pytest.raises(CorruptDataError, match=r"vocabulary.json is corrupt: it is not JSON"):
-        _tolstoi().load(data_dir)
+        tolstoi().load(data_dir)

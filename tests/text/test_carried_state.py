@@ -122,6 +122,16 @@ def test_a_batch_that_is_evaluated_again_starts_where_it_started(problem: CharRN
     )
 
 
+def test_a_batch_from_earlier_in_the_pass_leaves_the_pass_where_it_is(problem: CharRNN) -> None:
+    first, second, third, fourth = first_batches(problem, 4)
+    from_zeros, *_ = (losses_of(problem, batch) for batch in (first, second, third))
+    assert torch.equal(losses_of(problem, first), from_zeros)
+    torch.testing.assert_close(losses_of(problem, second), at_once(problem, [second])[0])
+    torch.testing.assert_close(
+        losses_of(problem, fourth), at_once(problem, [first, second, third, fourth])[3]
+    )
+
+
 def test_batches_that_somebody_made_anew_follow_each_other(problem: CharRNN) -> None:
     batches = [tuple(batch) for batch in first_batches(problem, 3)]
     iter(problem.dataset.test_loader)
@@ -129,6 +139,14 @@ def test_batches_that_somebody_made_anew_follow_each_other(problem: CharRNN) -> 
     torch.testing.assert_close(carried, at_once(problem, batches))
     iter(problem.dataset.test_loader)  # a new pass
     assert torch.equal(losses_of(problem, batches[0]), carried[0])
+
+
+def test_a_batch_of_another_size_starts_from_zeros(problem: CharRNN) -> None:
+    batch = tuple(first_batches(problem, 1)[0])
+    smaller = tuple(part[:2] for part in batch)
+    from_zeros = losses_of(problem, batch)
+    torch.testing.assert_close(losses_of(problem, smaller), from_zeros[:2])
+    assert torch.equal(losses_of(problem, batch), from_zeros)
 
 
 def test_training_and_evaluation_of_such_batches_are_kept_apart(problem: CharRNN) -> None:

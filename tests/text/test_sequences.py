@@ -1,3 +1,5 @@
+"""Batches of sequences out of one text."""
+
 from __future__ import annotations
 
 import pytest

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import numpy as np
 import torch
+from tolstoi_files import tolstoi
 
 from deepobs import config
-from deepobs.plugins import registry
 from deepobs_text.synthetic import synthetic_text
-
-
-def _tolstoi() -> Any:
-    return registry().datasets.load("tolstoi")
 
 
 def test_the_synthetic_twin_has_the_real_size_and_symbols() -> None:
     config.set_fake_data(True)
-    began = time.monotonic()
-    splits = _tolstoi().make_fake(1.0)
-    assert time.monotonic() - began < 5
+    splits = tolstoi().make_fake(1.0)
     assert (len(splits.train[0]), len(splits.test[0])) == (2612948, 653237)
     for (ids,) in (splits.train, splits.test):
         assert torch.equal(ids.unique(), torch.arange(83))
@@ -29,7 +20,7 @@ def test_the_synthetic_twin_has_the_real_size_and_symbols() -> None:
 
 def test_a_small_synthetic_twin_has_some_batches() -> None:
     config.set_fake_data(0.0001)
-    dataset = _tolstoi()(50, device="cpu", validation_size=5000)
+    dataset = tolstoi()(50, device="cpu", validation_size=5000)
     assert dataset.is_fake
     assert dataset.num_symbols == 83
     assert dataset.vocabulary is None
@@ -39,15 +30,15 @@ def test_a_small_synthetic_twin_has_some_batches() -> None:
 def test_the_synthetic_twin_is_always_the_same_and_leaves_the_generators_alone() -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    first = synthetic_text.__wrapped__(_tolstoi().spec, 83, 0.01)
+    first = synthetic_text.__wrapped__(tolstoi().spec, 83, 0.01)
     assert torch.equal(torch.get_rng_state(), state[0])
     assert np.array_equal(np.random.get_state()[1], state[1])
-    second = synthetic_text.__wrapped__(_tolstoi().spec, 83, 0.01)
+    second = synthetic_text.__wrapped__(tolstoi().spec, 83, 0.01)
     assert first.fingerprint == second.fingerprint
 
 
 def test_the_synthetic_twin_can_be_learnt_from_the_character_before() -> None:
-    splits = _tolstoi().make_fake(0.05)
+    splits = tolstoi().make_fake(0.05)
     pairs = torch.zeros(83, 83)
     train, test = splits.train[0], splits.test[0]
     pairs.index_put_((train[:-1], train[1:]), torch.ones(len(train) - 1), accumulate=True)

@@ -1,3 +1,5 @@
+"""tolstoi_transformer: its sizes, what a position sees, and how it starts."""
+
 from __future__ import annotations
 
 import math
@@ -5,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-
-from deepobs.runs import run, specify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,14 +85,3 @@ def test_batches_do_not_depend_on_each_other(problem: Transformer) -> None:
         alone = problem.get_batch_loss_and_accuracy(second)[0]
         problem.get_batch_loss_and_accuracy(first)
         assert torch.equal(problem.get_batch_loss_and_accuracy(second)[0], alone)
-
-
-@pytest.mark.parametrize("name", ["tolstoi_char_rnn", "tolstoi_transformer"])
-def test_runs_learn_and_repeat_to_the_bit(name: str, set_up: SetUp) -> None:
-    del set_up  # for the synthetic text
-    specification = specify(name, "Adam", {"lr": 3e-3}, num_epochs=1, batch_size=4)
-    first, again = run(specification), run(specification)
-    assert first.test_losses == again.test_losses
-    assert first.minibatch_train_losses == again.minibatch_train_losses
-    assert first.test_losses[1] < first.test_losses[0]
-    assert first.fake_data

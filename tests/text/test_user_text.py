@@ -15,6 +15,7 @@ from deepobs.data import Layout
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, SpecError
 from deepobs.plugins import DatasetSpec
 from deepobs.protocols import DataSet
+from deepobs_text import plain_text
 from deepobs_text.text_file import TextFile, text_data_set
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def test_its_description_is_made_from_the_file(path: Path) -> None:
         ("война-и-мир.txt", "война_и_мир"),
         ("class.txt", "text_class"),
         ("README", "readme"),
+        ("README.gz", "readme"),
         (".hidden", "hidden"),
         ("--.txt", "text"),
     ],
@@ -146,9 +148,28 @@ def test_compressed_content_that_is_damaged_is_refused(path: Path, place: int) -
         text_data_set(path)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_huge_text_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    path.write_bytes(gzip.compress(_TEXT.encode()) if packed else _TEXT.encode())
+    monkeypatch.setattr(plain_text, "_MOST_BYTES", len(_TEXT))
+    assert text_data_set(path).spec.train_size == 944
+    monkeypatch.setattr(plain_text, "_MOST_BYTES", len(_TEXT) - 1)
+    with pytest.raises(CorruptDataError, match=r"night.txt is corrupt: .* more than 1179 bytes"):
+        text_data_set(path)
+
+
 def test_a_text_that_is_not_there_is_named(path: Path) -> None:
     with pytest.raises(MissingDataError, match=rf"no text {re.escape(str(path))}"):
         text_data_set(path)
+
+
+def test_a_text_that_was_there_is_named_and_nothing_else_is_offered(path: Path) -> None:
+    path.write_text(_TEXT, encoding="utf-8")
+    night = text_data_set(path)
+    path.unlink()
+    for use in (lambda: night(3, device="cpu"), lambda: night.verify(path.parent)):
+        with pytest.raises(MissingDataError, match=rf"^There is no text {re.escape(str(path))}\."):
+            use()
 
 
 def test_a_directory_is_no_text(tmp_path: Path) -> None:

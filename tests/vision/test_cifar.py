@@ -82,11 +82,6 @@ def _check(name: str, records: dict[str, np.ndarray]) -> None:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Lets torchvision know the checksums of other pickles, and returns their archive."""
 

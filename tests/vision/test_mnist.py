@@ -54,11 +54,6 @@ def _put(directory: Path, files: dict[str, np.ndarray], *, packed: bool = True) 
             (directory / name).write_bytes(_idx(array))
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
 @pytest.mark.parametrize(("name", "place"), _LAYOUTS)
 @pytest.mark.parametrize("packed", [True, False])
 def test_every_layout_is_read(data_dir: Path, name: str, place: str, packed: bool) -> None:

@@ -74,11 +74,6 @@ def _check() -> None:
         assert np.array_equal(classes.numpy(), expected_labels % 10)
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
 @pytest.mark.parametrize("place", ["svhn", "SVHN", ""])
 def test_matlab_files_are_read(data_dir: Path, place: str) -> None:
     _put(data_dir / place, _mats())

@@ -36,8 +36,10 @@ class CarriedState:
     """Remembers the state of each pass for as long as somebody holds one of its batches.
 
     A batch that is evaluated again, as optimizers with a closure do, starts again from the state
-    before it. Batches that do not know their pass, since somebody made others of them, are taken to
-    follow each other, in training and in evaluation separately, until `forget` is called.
+    before it. One from earlier in the pass starts from zeros, as the state before it is gone, and
+    the pass goes on where it was. Batches that do not know their pass, since somebody made others
+    of them, are taken to follow each other, in training and in evaluation separately, until
+    `forget` is called.
     """
 
     def __init__(self) -> None:
@@ -57,7 +59,7 @@ class CarriedState:
         """
         reading, number = self._place(batch, is_training=is_training)
         progress = self._progress.get(reading)
-        if progress is None or number == 0:
+        if progress is None or number < progress.number:
             return None
         state = progress.before if number == progress.number else progress.after
         is_of_this_size = state is None or state[0][0].shape[1] == len(batch[0])
@@ -75,6 +77,9 @@ class CarriedState:
             is_training: Whether the model is in training mode.
         """
         reading, number = self._place(batch, is_training=is_training)
+        progress = self._progress.get(reading)
+        if progress is not None and number < progress.number:
+            return
         detached = tuple((output.detach(), memory.detach()) for output, memory in after)
         self._progress[reading] = _Progress(number, before, detached)
 

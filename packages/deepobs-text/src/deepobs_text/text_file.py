@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import keyword
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from deepobs.data.files import Layout
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
+from deepobs_text.dataset import TextDataSet
 from deepobs_text.plain_text import decoded, read_content
-from deepobs_text.streams import TextDataSet
 from deepobs_text.text_splits import divided
 
 if TYPE_CHECKING:
@@ -86,6 +86,12 @@ def text_data_set(path: str | os.PathLike[str], name: str | None = None) -> type
             Layout(file_names=(file.name,), directories=(str(file.parent),)),
         )
 
+        @classmethod
+        def _missing(cls, data_dir: Path, reason: str = "") -> MissingDataError:
+            # No other directory and no synthetic twin can stand in for a file that was named.
+            del data_dir, reason
+            return _no_text(file)
+
     splits = _read_now(UserText, file)
     spec = DatasetSpec(
         name=_name_of(file) if name is None else name,
@@ -102,14 +108,18 @@ def _read_now(dataset: type[TextFile], file: Path) -> TextSplits:
     try:
         return dataset.read({file.name: file})
     except FileNotFoundError as error:
-        raise MissingDataError(f"There is no text {file}. Give the path of a file.") from error
+        raise _no_text(file) from error
     except OSError as error:
         raise DataError(f"The text {file} cannot be read: {error.strerror or error}.") from error
 
 
+def _no_text(file: Path) -> MissingDataError:
+    return MissingDataError(f"There is no text {file}. Give the path of a file.")
+
+
 def _name_of(file: Path) -> str:
     """A name that a data set may have, after that of a file: "my_text" for "My text.txt.gz"."""
-    stem = file.name.lower().removesuffix(".gz").rpartition(".")[0] or file.name.lower()
+    stem = PurePath(file.name.lower().removesuffix(".gz")).stem
     words = re.sub(r"\W+", "_", stem).strip("_")
     is_name = words.isidentifier() and not keyword.iskeyword(words)
     return words if is_name else f"text_{words}".rstrip("_")

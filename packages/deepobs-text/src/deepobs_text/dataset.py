@@ -24,9 +24,12 @@ class TextDataSet(FileDataSet):
 
     A split is a text, and its size a number of characters: held out for validation is the end of
     the training text, and `train_eval` is the beginning of what is left. A batch has the ids of
-    characters and of those that follow, both int64 of shape (batch, sequence). Every loader reads
-    its text in order, at as many places at once as a batch has sequences, so that each batch goes
-    on where the one before ended.
+    characters and of those that follow, both int64 of shape (batch, sequence).
+
+    Every loader reads its text at as many places at once as a batch has sequences, so that each
+    batch goes on where the one before ended. With `shuffles`, a text is cut into sequences instead,
+    which are taken in random order for training, and in their own for evaluation. A few characters
+    at the end of a text are never read: they would make sequences of unequal length.
 
     Further arguments and attributes are those of `BaseDataSet`.
 
@@ -34,7 +37,8 @@ class TextDataSet(FileDataSet):
         batch_size: Sequences a batch.
         device: Where the batches live; `None` for `config.get_default_device()`.
         validation_size: Number of training characters that `valid_loader` holds out.
-        drop_remainder: Whether evaluation leaves out the last, smaller batch; training always does.
+        drop_remainder: Whether evaluation leaves out the last batch, of shorter sequences or, with
+            `shuffles`, of fewer; training always does.
         reshuffle: Whether every pass over the training set has a new order, or all have the same.
             It matters only where sequences are shuffled.
         sequence_length: Characters of a sequence.
