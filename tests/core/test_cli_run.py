@@ -142,3 +142,41 @@ def test_a_class_that_is_no_optimizer_is_refused(
     code, _, err = run(f"{own_optimizers}:NoOptimizer")
     assert code == 2
     assert "must be a subclass of torch.optim.Optimizer" in err
+
+
+def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    code, _, err = run(
+        *("Muon", "--group", "hidden", "--group", "others:optimizer=SGD"),
+        *("--group", "others:lr=0.1", "--needs", "plain", "--epochs", "1"),
+        *("--scheduler", "CosineAnnealingLR", "--scheduler-option", "T_max=num_steps"),
+        *("--scheduler-every", "step"),
+    )
+    assert (code, err) == (0, "")
+    (result,) = _results(tmp_path)
+    assert result["parameter_groups"] == {"hidden": {}, "others": {"optimizer": "SGD", "lr": 0.1}}
+    assert result["optimizer_needs"] == ["plain"]
+    assert result["training_params"]["lr_scheduler"] == {
+        "name": "CosineAnnealingLR",
+        "arguments": {"T_max": "num_steps"},
+        "every": "step",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--group", "hidden:lr"], "'--group'"),
+        (["--group", "head:lr=1", "--group", "head:lr=2"], "given twice, as 1 and 2"),
+        (["--scheduler-option", "gamma=1"], "Which scheduler?"),
+        (["--scheduler", "StepLR", "--scheduler-option", "3"], "'--scheduler-option'"),
+        (["--needs", "closur"], "Did you mean 'closure'"),
+    ],
+)
+def test_a_slip_in_what_an_optimizer_needs_is_explained(
+    run: Callable[..., Any], words: list[str], message: str
+) -> None:
+    code, _, err = run("SGD", *words)
+    assert code == 2 or code == 1
+    assert message in " ".join(err.split())

@@ -7,7 +7,7 @@ import torch
 from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.pytorch import testproblems
-from deepobs.runs import specify
+from deepobs.runs import RunSpecification, specify
 
 
 def test_what_is_left_out_takes_the_default_of_the_problem():
@@ -35,6 +35,9 @@ def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
         {"bare_losses": True},
         {"reshuffle": False},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.1]},
+        {"lr_scheduler": "LinearLR"},
+        {"needs": ["create_graph"]},
+        {"parameter_groups": {"vector": {"lr": 1}}},
         {"hyperparameters": {"lr": 0.02}},
     ],
 )
@@ -84,7 +87,23 @@ def test_an_unknown_problem_is_answered_with_the_nearest_names():
         specify("quadratc_deep", "SGD")
 
 
-def test_the_command_reproduces_the_specification(tmp_path):
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"lr_sched_epochs": [1], "lr_sched_factors": [0.5]},
+        {
+            "lr_scheduler": {
+                "name": "SequentialLR",
+                "arguments": {
+                    "schedulers": [{"name": "LinearLR"}, {"name": "ConstantLR"}],
+                    "milestones": [2],
+                },
+                "every": "step",
+            }
+        },
+    ],
+)
+def test_the_command_reproduces_the_specification(tmp_path, schedule):
     specification = specify(
         "quadratic_deep",
         "Adam",
@@ -93,8 +112,9 @@ def test_the_command_reproduces_the_specification(tmp_path):
         batch_size=100,
         random_seed=7,
         validation_size=100,
-        lr_sched_epochs=[1],
-        lr_sched_factors=[0.5],
+        needs=["create_graph"],
+        parameter_groups={"hidden": {}, "others": {"optimizer": "SGD", "nesterov": False}},
+        **schedule,
         full_evaluation=True,
         bare_losses=True,
         reshuffle=False,
@@ -138,3 +158,14 @@ def test_the_command_tells_the_precision():
 def test_a_class_in_place_of_a_problems_name_is_refused():
     with pytest.raises(ArgumentError, match="A test problem is asked for by its name"):
         specify(testproblems.quadratic_deep, "SGD")
+
+
+def test_what_is_left_at_its_default_is_no_part_of_the_identity():
+    specification = specify("quadratic_deep", "SGD")
+
+    class WithALaterOption(RunSpecification):
+        later_option: bool = False
+
+    later = WithALaterOption(**specification.model_dump())
+    assert later.run_id == specification.run_id
+    assert later.model_copy(update={"later_option": True}).run_id != specification.run_id

@@ -86,6 +86,10 @@ def test_a_broken_file_does_not_count_as_a_result(tmp_path):
         {"reshuffle": False},
         {"batch_size": 100},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.5]},
+        {"lr_scheduler": "LinearLR"},
+        {"lr_scheduler": {"name": "LinearLR", "every": "step"}},
+        {"needs": ["create_graph"]},
+        {"parameter_groups": {"vector": {"lr": 1}}},
         {"hyperparameters": {"lr": 0.010000000001}},
     ],
 )

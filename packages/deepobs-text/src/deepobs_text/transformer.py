@@ -20,6 +20,11 @@ class Transformer(LanguageModel):
         """Build the model for the symbols and the sequence length of the data set."""
         return transformer.Transformer(self.dataset.num_symbols, self.dataset.sequence_length)
 
+    def parameter_roles(self) -> dict[str, str]:
+        """The embedding serves as the head: the last matrix of its own is hidden."""
+        roles = super().parameter_roles()
+        return {name: "hidden" if role == "head" else role for name, role in roles.items()}
+
     def logits(self, batch: Batch) -> Tensor:
         """Predict every next character of a batch.
 

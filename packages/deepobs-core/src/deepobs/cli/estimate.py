@@ -9,7 +9,7 @@ import click
 
 from deepobs.cli import options, screen
 from deepobs.cli.arguments import as_json
-from deepobs.cli.hyperparameters import parsed_hyperparameters
+from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
 from deepobs.cli.quantities import duration, memory
 from deepobs.cli.text import clean
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @options.optimizer
 @options.lr
 @options.hyperparameters
+@options.needs
+@options.groups
 @options.epochs
 @options.batch_size
 @options.weight_decay
@@ -50,6 +52,8 @@ def command(
     optimizer: str,
     lr: float | None,
     hyperparameters: tuple[str, ...],
+    needs: tuple[str, ...],
+    groups: tuple[str, ...],
     epochs: int | None,
     batch_size: int | None,
     weight_decay: float | None,
@@ -86,6 +90,8 @@ def command(
             problem,
             optimizer,
             chosen,
+            needs=needs or None,
+            parameter_groups=parsed_groups(groups),
             batch_size=batch_size,
             num_epochs=epochs,
             weight_decay=weight_decay,

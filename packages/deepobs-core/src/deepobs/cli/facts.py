@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from deepobs import config
 from deepobs.cli.offers import Kind, ambiguous_names, described
-from deepobs.errors import DeepOBSError
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
+from deepobs.plugins.specs import NEEDS
 
 if TYPE_CHECKING:
     from deepobs.plugins.catalog import Offer
@@ -57,12 +59,26 @@ def _about_optimizer(offer: Offer[Any]) -> Facts:
     except (DeepOBSError, TypeError, ValueError) as error:
         return {"error": str(error)}
     return {
+        "needs": _needs(offer),
         "hyperparameters": [
             _hyperparameter(parameter, offer.spec.defaults)
             for parameter in parameters
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
+        ],
     }
+
+
+def _needs(offer: Offer[Any]) -> list[str]:
+    """What an optimizer needs: declared, or found out where its defaults suffice to try it."""
+    from deepobs.runs.needs import needs_of
+    from deepobs.runs.optimizer_arguments import checked_arguments
+    from deepobs.runs.optimizers import find_optimizer
+
+    found = offer.spec.needs
+    with contextlib.suppress(ArgumentError):  # such as a hyperparameter without a default
+        choice = find_optimizer(offer.qualified_name)
+        found = needs_of(choice, *checked_arguments(choice, {})) or ("plain",)
+    return [f"{word}: {NEEDS[word]}" for word in found or ()]
 
 
 def _hyperparameter(parameter: inspect.Parameter, defaults: dict[str, object]) -> Facts:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 ROLES = {
     "embedding": "tables of vectors to look up, also where they serve as the head, too",
     "head": "the last matrix or convolution kernel, which computes the outputs",
-    "hidden": "the other matrices and convolution kernels",
+    "hidden": "the other matrices; convolution kernels, too, unless they are named themselves",
+    "convolution": "the other convolution kernels",
     "vector": "biases, scales of normalisations and single numbers",
 }
 """What a parameter can do in a model."""
@@ -30,19 +31,17 @@ def parameter_roles(model: nn.Module) -> dict[str, str]:
         A word of `ROLES` for each parameter, by the name that `model.named_parameters()` gives it.
     """
     tables = {id(layer.weight) for layer in model.modules() if isinstance(layer, _TABLES)}
-    roles = {
-        name: _role(parameter, tables)
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
     # With duplicates: where a table serves as the head, it is listed a second time, last.
     kernels = [
-        (name, parameter)
-        for name, parameter in model.named_parameters(remove_duplicate=False)
+        parameter
+        for _, parameter in model.named_parameters(remove_duplicate=False)
         if parameter.requires_grad and parameter.dim() > 1
     ]
-    if kernels and id(kernels[-1][1]) not in tables:
-        roles[kernels[-1][0]] = "head"
+    roles = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_last = bool(kernels) and parameter is kernels[-1]
+            roles[name] = "embedding" if id(parameter) in tables else _role(parameter, is_last)
     return roles
 
 
@@ -65,7 +64,9 @@ def parameters_by_role(
     return {role: parameters for role, parameters in found.items() if parameters}
 
 
-def _role(parameter: nn.Parameter, tables: set[int]) -> str:
-    if id(parameter) in tables:
-        return "embedding"
-    return "hidden" if parameter.dim() > 1 else "vector"
+def _role(parameter: nn.Parameter, is_last: bool) -> str:
+    if parameter.dim() < 2:
+        return "vector"
+    if is_last:
+        return "head"
+    return "hidden" if parameter.dim() == 2 else "convolution"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.runs.construction import construct
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import TestProblem
     from deepobs.runs.specification import RunSpecification
+
+_GROUPS_HINT = (
+    "Where it trains matrices only, leave the other parameters to another optimizer: "
+    "--group hidden --group others:optimizer=AdamW, in Python "
+    "parameter_groups={'hidden': {}, 'others': {'optimizer': 'AdamW'}}."
+)
 
 
 def set_up_problem(specification: RunSpecification) -> TestProblem:
@@ -77,8 +83,12 @@ def build_optimizer(
         )
     except REFUSALS as error:
         raise ArgumentError(
-            f"{specification.optimizer} cannot train the model of {specification.testproblem}: "
-            f"{explanation(error)}."
+            sentences(
+                f"{specification.optimizer} cannot train the model of "
+                f"{specification.testproblem}: {explanation(error)}.",
+                # It took a matrix of one number when it was tried.
+                "" if specification.parameter_groups else _GROUPS_HINT,
+            )
         ) from error
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from deepobs.errors import ArgumentError
 from deepobs.problems.roles import parameters_by_role
-from deepobs.runs.optimizers import find_optimizer
+from deepobs.runs.joint_optimizer import JointOptimizer
+from deepobs.runs.optimizers import BASE, arguments_of, find_optimizer, first_argument_of
 from deepobs.runs.parameter_groups import OPTIMIZER, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    import torch
     from torch import nn
 
     from deepobs.runs.parameter_groups import Groups
@@ -32,82 +33,72 @@ def construct(
     Args:
         optimizer_class: Its class.
         model: What it trains.
-        hyperparameters: Arguments of its constructor.
+        hyperparameters: Arguments of its constructor. One that wraps another optimizer is given the
+            name of that, and its hyperparameters among its own.
         groups: Further hyperparameters by the role of parameters. Where one is `optimizer`, the
             parameters of the role are trained by that.
         needs: What it needs, words of `NEEDS`.
         roles: The role of each parameter by its name; `None` to tell it from the model.
+
+    Raises:
+        ArgumentError: It takes no groups.
     """
-    make: Callable[..., torch.optim.Optimizer] = optimizer_class
     if "model" in needs:
-        return make(model, **hyperparameters)
+        return _of_the_model(optimizer_class, model, hyperparameters, groups)
     if not groups:
-        return make(model.parameters(), **hyperparameters)
+        return _build(optimizer_class, model.parameters(), hyperparameters)
     own, parts = [], []
     for settings, parameters in grouped(parameters_by_role(model, roles), groups):
         if OPTIMIZER in settings:
-            parts.append(_other_optimizer(settings, parameters))
+            further = {name: value for name, value in settings.items() if name != OPTIMIZER}
+            parts.append(_build_named(settings[OPTIMIZER], parameters, further))
         else:
             own.append({"params": parameters, **settings})
     if own:
-        parts.insert(0, make(own, **hyperparameters))
+        parts.insert(0, _build(optimizer_class, own, hyperparameters))
     return parts[0] if len(parts) == 1 else JointOptimizer(parts)
 
 
-class JointOptimizer(torch.optim.Optimizer):
-    """Several optimizers, each of some of the parameters, as one.
-
-    Args:
-        parts: The optimizers.
-    """
-
-    def __init__(self, parts: list[torch.optim.Optimizer]) -> None:
-        self.parts = parts
-        super().__init__([one for part in parts for one in _parameters(part)], {})
-        self._share_groups()
-
-    def step(self) -> None:  # type: ignore[override] # a closure could not serve all
-        """Take a step of each."""
-        for part in self.parts:
-            part.step()
-
-    def train(self) -> None:
-        """Put those that have modes in the one for training."""
-        for part in self.parts:
-            getattr(part, "train", _nothing)()
-
-    def eval(self) -> None:
-        """Put those that have modes in the one for evaluation."""
-        for part in self.parts:
-            getattr(part, "eval", _nothing)()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states of all."""
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Put all in the states that `state_dict` returned."""
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self._share_groups()
-
-    def _share_groups(self) -> None:
-        """Let a schedule that sets a learning rate here set it there."""
-        self.param_groups = [group for part in self.parts for group in part.param_groups]
-
-
-def _other_optimizer(
-    settings: Mapping[str, Any], parameters: list[nn.Parameter]
+def _of_the_model(
+    optimizer_class: type[torch.optim.Optimizer],
+    model: nn.Module,
+    hyperparameters: Mapping[str, Any],
+    groups: Groups,
 ) -> torch.optim.Optimizer:
-    choice = find_optimizer(settings[OPTIMIZER])
-    own = {name: value for name, value in settings.items() if name != OPTIMIZER}
-    make: Callable[..., torch.optim.Optimizer] = choice.optimizer_class
-    return make(parameters, **{**choice.defaults, **own})
+    if groups:
+        raise ArgumentError(
+            f"{optimizer_class.__name__} is built from the model and takes no groups of parameters"
+        )
+    make: Callable[..., torch.optim.Optimizer] = optimizer_class
+    takes_both = "params" in arguments_of(optimizer_class)
+    further = {"params": model.parameters()} if takes_both else {}
+    return make(model, **further, **_with_base_class(hyperparameters))
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+def _build(
+    optimizer_class: type[torch.optim.Optimizer],
+    parameters: Any,
+    hyperparameters: Mapping[str, Any],
+) -> torch.optim.Optimizer:
+    make: Callable[..., torch.optim.Optimizer] = optimizer_class
+    wrapped = first_argument_of(optimizer_class)
+    if wrapped is None or wrapped not in hyperparameters:
+        return make(parameters, **_with_base_class(hyperparameters))
+    arguments = arguments_of(optimizer_class)
+    own = {name: value for name, value in hyperparameters.items() if name in arguments}
+    others = {name: hyperparameters[name] for name in hyperparameters.keys() - own - {wrapped}}
+    return make(_build_named(hyperparameters[wrapped], parameters, others), **own)
 
 
-def _nothing() -> None:
-    """What an optimizer without modes does."""
+def _build_named(name: str, parameters: Any, further: Mapping[str, Any]) -> torch.optim.Optimizer:
+    choice = find_optimizer(name)
+    return _build(choice.optimizer_class, parameters, {**choice.defaults, **further})
+
+
+def _with_base_class(hyperparameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The class of a base optimizer in place of its name, for those that build it themselves."""
+    base = hyperparameters.get(BASE)
+    if not isinstance(base, str):
+        return hyperparameters
+    choice = find_optimizer(base)
+    return {**choice.defaults, **hyperparameters, BASE: choice.optimizer_class}

@@ -172,7 +172,6 @@ def _training(
     learning rate is 0: its kernels do not know and take as long as ever, but the weights stay where
     the optimizer left them, which sees no foreign steps and cannot be made to diverge by them.
     """
-    problem.model.train()
     batches = _endless(problem.dataset.train_loader, "train")
     trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
     steps = _Steps(trainer, batches)
@@ -182,7 +181,8 @@ def _training(
         sgd = torch.optim.SGD(problem.model.parameters(), lr=0.0)
         rivals.append(_Steps(Trainer(problem, sgd), batches))
     device = torch.device(specification.device)
-    timings = time_in_turn(rivals, seconds=seconds, device=device)
+    with trainer.training():
+        timings = time_in_turn(rivals, seconds=seconds, device=device)
     return {
         "step_seconds": timings.seconds(0),
         "sgd_step_seconds": timings.seconds(len(rivals) - 1),
@@ -224,7 +224,7 @@ def _endless(loader: Loader, split: str) -> Iterator[Batch]:
 
 
 def _is_plain_sgd(specification: RunSpecification) -> bool:
-    if specification.optimizer_target != "torch.optim:SGD":
+    if specification.optimizer_target != "torch.optim:SGD" or specification.parameter_groups:
         return False
     defaults = inspect.signature(torch.optim.SGD).parameters
     return all(

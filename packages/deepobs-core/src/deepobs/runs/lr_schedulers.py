@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from deepobs.plugins.catalog import import_target
 from deepobs.runs.json_types import in_json_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _TAKE_FUNCTIONS = {"LambdaLR", "MultiplicativeLR"}
 _KEYS = ("name", "arguments", "every")
@@ -100,13 +101,8 @@ def build_scheduler(
             f"{type(optimizer).__name__} keeps no learning rate 'lr' in its parameter groups: "
             "leave out the schedule."
         )
-    try:
+    with _refusals_explained(description, optimizer):
         return _built(description.name, description.arguments, optimizer, lengths)
-    except _REFUSALS as error:
-        raise ArgumentError(
-            f"{description.name} does not accept {_described(description.arguments)} with "
-            f"{type(optimizer).__name__}: {error}. It takes {_signature(description.name)}."
-        ) from error
 
 
 def scheduler_class(name: str) -> type[LRScheduler]:
@@ -145,10 +141,27 @@ def _tried(description: str) -> None:
     scheduler = LrScheduler.model_validate_json(description)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(()))], lr=0.1, momentum=0.9)
     built = build_scheduler(scheduler, optimizer, {"num_epochs": 10, "num_steps": 1000})
-    for _ in range(2):
-        optimizer.step()
-        go_on = functools.partial(built.step, 1.0) if scheduler.takes_a_metric else built.step  # type: ignore[arg-type]
-        go_on()
+    go_on: Callable[[], None] = built.step
+    if scheduler.takes_a_metric:
+        go_on = functools.partial(built.step, 1.0)  # type: ignore[arg-type]
+    with _refusals_explained(scheduler, optimizer):
+        for _ in range(2):
+            optimizer.step()
+            go_on()
+
+
+@contextlib.contextmanager
+def _refusals_explained(
+    description: LrScheduler, optimizer: torch.optim.Optimizer
+) -> Iterator[None]:
+    try:
+        yield
+    except _REFUSALS as error:
+        raise ArgumentError(
+            f"{description.name} cannot be used for {type(optimizer).__name__} with "
+            f"{_described(description.arguments)}: {str(error).rstrip('.')}. "
+            f"It takes {_signature(description.name)}."
+        ) from error
 
 
 def _built(
@@ -189,4 +202,5 @@ def _classes() -> dict[str, type[LRScheduler]]:
         and issubclass(value, LRScheduler)
         and value is not LRScheduler
         and not name.startswith("_")
+        and name not in _TAKE_FUNCTIONS
     }

@@ -13,7 +13,15 @@ from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins.specs import NEEDS
 from deepobs.runs.construction import construct
 from deepobs.runs.evaluation import undisturbed_random_state
-from deepobs.runs.optimizers import flags_of, requires_a_closure, signature_of, takes_the_model
+from deepobs.runs.optimizers import (
+    arguments_of,
+    find_optimizer,
+    first_argument_of,
+    flags_of,
+    requires_a_closure,
+    signature_of,
+)
+from deepobs.runs.parameter_groups import OPTIMIZER
 from deepobs.runs.tiny_problem import TinyProblem
 from deepobs.runs.training import Trainer
 
@@ -29,11 +37,11 @@ _PLAIN_WAYS: list[Needs] = [(), ("create_graph",)]
 _CLOSURE_WAYS: list[Needs] = [
     ("closure",),
     ("closure", "gradients"),
+    ("backward", "closure"),
     ("closure", "create_graph"),
     ("closure", "create_graph", "gradients"),
-    ("backward", "closure"),
 ]
-_LOSS_WAYS: list[Needs] = [("loss",), ("create_graph", "loss"), ("backward", "loss")]
+_LOSS_WAYS: list[Needs] = [("loss",), ("backward", "loss"), ("create_graph", "loss")]
 _LOSSES_WAYS: list[Needs] = [("per_example_losses",)]
 _WAYS = [*_PLAIN_WAYS, ("plain",), *_CLOSURE_WAYS, *_LOSS_WAYS, *_LOSSES_WAYS]
 _BESIDES_THE_STEP = {"mode", "model"}
@@ -73,6 +81,20 @@ def checked_needs(given: Iterable[str]) -> Needs:
     return words
 
 
+def check_together(needs: Needs, groups: Groups) -> None:
+    """Refuse to let another optimizer train a group beside one that needs more than a call.
+
+    Raises:
+        ArgumentError: That is asked for.
+    """
+    others = [settings[OPTIMIZER] for settings in groups.values() if OPTIMIZER in settings]
+    if others and set(needs) - {"plain", "mode", "create_graph"}:
+        raise ArgumentError(
+            f"{others[0]} cannot train a group of parameters beside an optimizer that needs "
+            f"{' + '.join(needs)}: both must take plain steps."
+        )
+
+
 def needs_of(choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups: Groups) -> Needs:
     """Tell what an optimizer needs where nobody said it.
 
@@ -92,14 +114,13 @@ def needs_of(choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups
         return choice.needs
     key = (choice.optimizer_class, json.dumps(flags_of([hyperparameters, groups]), sort_keys=True))
     if key not in _found:
-        optional = _without_optional_numbers(choice.optimizer_class, hyperparameters)
-        _found[key] = _detected(choice, optional, groups)
+        _found[key] = _detected(choice, _for_trial(choice, hyperparameters, groups), groups)
     return _found[key]
 
 
-def _detected(choice: OptimizerChoice, hyperparameters: dict[str, Any], groups: Groups) -> Needs:
+def _detected(choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups: Groups) -> Needs:
     optimizer_class = choice.optimizer_class
-    besides = _needs_besides_the_step(optimizer_class)
+    besides = _needs_besides_the_step(optimizer_class, groups)
     ways = _ways_by_signature(optimizer_class)
 
     def trial(way: Needs) -> list[float] | None:
@@ -138,6 +159,7 @@ def _tried(
     optimizer_class: type[torch.optim.Optimizer],
     hyperparameters: Mapping[str, Any],
     groups: Groups,
+    steps: int = _STEPS,
 ) -> list[float] | None:
     """Where some steps lead on a tiny problem; `None` where they fail."""
     with warnings.catch_warnings(), undisturbed_random_state():
@@ -150,10 +172,12 @@ def _tried(
             )
             trainer = Trainer(problem, optimizer, needs=needs)  # type: ignore[arg-type] # no data
             with trainer.training():
-                trainer.take_steps([problem.batch] * _STEPS)
+                trainer.take_steps([problem.batch] * steps)
+            # One that never asks for a gradient takes no notice of what it was given.
+            takes_notice = trainer.gradient_evaluations >= min(steps, 1)
+            return problem.numbers() if takes_notice else None
         except Exception:  # a stranger's code may raise anything, which is to be seen in training
             return None
-        return problem.numbers()
 
 
 def _ways_by_signature(optimizer_class: type[torch.optim.Optimizer]) -> list[Needs]:
@@ -168,21 +192,32 @@ def _ways_by_signature(optimizer_class: type[torch.optim.Optimizer]) -> list[Nee
     return [*_PLAIN_WAYS, *_CLOSURE_WAYS]
 
 
-def _needs_besides_the_step(optimizer_class: type[torch.optim.Optimizer]) -> set[str]:
-    has_modes = all(callable(getattr(optimizer_class, name, None)) for name in ("train", "eval"))
-    found = {"mode": has_modes, "model": takes_the_model(optimizer_class)}
+def _needs_besides_the_step(
+    optimizer_class: type[torch.optim.Optimizer], groups: Groups
+) -> set[str]:
+    others = [settings[OPTIMIZER] for settings in groups.values() if OPTIMIZER in settings]
+    classes = [optimizer_class, *(find_optimizer(name).optimizer_class for name in others)]
+    has_modes = any(
+        all(callable(getattr(one, mode, None)) for mode in ("train", "eval")) for one in classes
+    )
+    found = {"mode": has_modes, "model": first_argument_of(optimizer_class) == "model"}
     return {word for word, is_needed in found.items() if is_needed}
 
 
-def _without_optional_numbers(
-    optimizer_class: type[torch.optim.Optimizer], hyperparameters: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What is needed for a trial, so that all settings of the same flags have the same."""
-    arguments = signature_of(optimizer_class).parameters
-    return {
+def _for_trial(
+    choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups: Groups
+) -> Mapping[str, Any]:
+    """Numbers at their defaults, where there are and the flags allow it: a rate of 0 tells nothing.
+
+    All settings of the same flags are tried with the same numbers then.
+    """
+    arguments = arguments_of(choice.optimizer_class)
+    chosen = {
         name: value
         for name, value in hyperparameters.items()
         if flags_of(value) == value
         or name not in arguments
         or arguments[name].default is inspect.Parameter.empty
     }
+    works = _tried(set(), choice.optimizer_class, chosen, groups, steps=0) is not None
+    return chosen if works else hyperparameters

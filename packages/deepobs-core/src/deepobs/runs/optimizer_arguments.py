@@ -10,12 +10,13 @@ from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.runs.construction import construct
 from deepobs.runs.evaluation import undisturbed_random_state
 from deepobs.runs.optimizers import (
+    BASE,
     arguments_of,
     find_optimizer,
+    first_argument_of,
     flags_of,
     requires_a_closure,
     takes,
-    takes_the_model,
 )
 from deepobs.runs.parameter_groups import MUON_GROUPS, OPTIMIZER
 from deepobs.runs.tiny_problem import network, point
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from deepobs.runs.optimizers import OptimizerChoice
     from deepobs.runs.parameter_groups import Groups
 
-REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+REFUSALS = (ArithmeticError, AssertionError, ImportError, RuntimeError, TypeError, ValueError)
 """What constructors of optimizers raise at arguments that they do not accept."""
 
 
@@ -53,21 +54,18 @@ def checked_arguments(
         ArgumentError: A name is unknown, a required one is missing, or a value is not accepted.
     """
     chosen = _completed(choice, given)
-    for settings in (groups or {}).values():
-        _check_group(choice, settings)
+    checked = {role: _checked_group(choice, one) for role, one in (groups or {}).items()}
     try:
-        _try_out(choice, chosen, groups or {})
-    except REFUSALS as error:
+        _try_out(choice, chosen, checked)
+    except Exception as error:
+        if not isinstance(error, REFUSALS) and not _hint_at_a_base(choice, chosen):
+            raise  # a mistake in the constructor, to be seen where it happens
         if groups is None and not choice.is_torchs:
-            with contextlib.suppress(*REFUSALS):
+            with contextlib.suppress(Exception):
                 _try_out(choice, chosen, MUON_GROUPS)
                 return chosen, MUON_GROUPS
-        described = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
-        with_groups = f" with the parameter groups {groups}" if groups else ""
-        raise ArgumentError(
-            f"{choice.name} does not accept {described}{with_groups}: {explanation(error)}."
-        ) from error
-    return chosen, groups or {}
+        raise _refusal(choice, chosen, checked, error) from error
+    return chosen, checked
 
 
 def explanation(error: Exception) -> str:
@@ -78,8 +76,9 @@ def explanation(error: Exception) -> str:
 
 def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str, Any]:
     arguments = arguments_of(choice.optimizer_class)
+    wraps_another = first_argument_of(choice.optimizer_class) in given
     for name in given:
-        if not takes(choice.optimizer_class, name):
+        if not (wraps_another or takes(choice.optimizer_class, name)):
             raise ArgumentError(
                 sentences(
                     f"{choice.name} has no hyperparameter {name!r}.",
@@ -87,10 +86,7 @@ def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str
                     f"It has: {', '.join(arguments)}.",
                 )
             )
-    chosen = {**choice.defaults, **given}
-    for name, value in chosen.items():
-        if name in arguments and isinstance(arguments[name].default, float):
-            chosen[name] = _as_float(value)  # 1 and 1.0 are one setting
+    chosen = _with_floats({**choice.defaults, **given}, arguments)
     learning_rate = arguments.get("lr")
     if learning_rate is not None and "lr" not in chosen:
         if learning_rate.default is inspect.Parameter.empty:
@@ -99,35 +95,78 @@ def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str
     return chosen
 
 
-def _as_float(value: object) -> object:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _refusal(
+    choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups, error: Exception
+) -> ArgumentError:
+    given = [f"{name}={value!r}" for name, value in chosen.items()]
+    given += [f"{settings!r} for {role} parameters" for role, settings in groups.items()]
+    described = ", ".join(given) or "to be left at its defaults"
+    return ArgumentError(
+        sentences(
+            f"{choice.name} does not accept {described}: {explanation(error)}.",
+            _hint_at_a_base(choice, chosen),
+        )
+    )
 
 
-def _check_group(choice: OptimizerChoice, settings: Mapping[str, Any]) -> None:
-    """Refuse a setting of a group that nobody would look at: torch keeps any."""
+def _hint_at_a_base(choice: OptimizerChoice, chosen: Mapping[str, Any]) -> str:
+    first = first_argument_of(choice.optimizer_class)
+    argument = first if first in ("base", "optimizer") else BASE
+    if argument in chosen or argument not in {first, *arguments_of(choice.optimizer_class)}:
+        return ""
+    return f"It builds on another optimizer: name that, such as {argument}=SGD."
+
+
+def _with_floats(
+    values: Mapping[str, Any], arguments: Mapping[str, inspect.Parameter]
+) -> dict[str, Any]:
+    """Integers as floats where the argument is one, so that 1 and 1.0 are one setting."""
+    return {
+        name: float(value)
+        if type(value) is int and name in arguments and isinstance(arguments[name].default, float)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _checked_group(choice: OptimizerChoice, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the settings of a group, and refuse one that nobody would look at: torch keeps any.
+
+    Raises:
+        ArgumentError: There is such a one, or another optimizer does not accept its own.
+    """
     if OPTIMIZER in settings:
+        other = find_optimizer(settings[OPTIMIZER])
         own = {name: value for name, value in settings.items() if name != OPTIMIZER}
-        checked_arguments(find_optimizer(settings[OPTIMIZER]), own)
-        return
+        return {OPTIMIZER: settings[OPTIMIZER], **checked_arguments(other, own, {})[0]}
+    arguments = arguments_of(choice.optimizer_class)
     for name in settings:
-        if not takes(choice.optimizer_class, name) and not _mentions(choice.optimizer_class, name):
-            known = arguments_of(choice.optimizer_class)
+        if not (takes(choice.optimizer_class, name) or repr(name) in _code(choice)):
             raise ArgumentError(
                 sentences(
                     f"{choice.name} has no setting {name!r} of parameter groups.",
-                    closest(name, known),
-                    f"It has: {', '.join(known)}.",
+                    closest(name, arguments),
+                    f"It has: {', '.join(arguments)}.",
                 )
             )
+    return _with_floats(settings, arguments)
 
 
-def _mentions(optimizer_class: type, name: str) -> bool:
-    """Whether the code of a class names a setting that its constructor does not take."""
+def _code(choice: OptimizerChoice) -> str:
+    """The code of a class, which names settings of groups that its constructor does not take."""
     try:
-        code = inspect.getsource(optimizer_class)
+        return inspect.getsource(choice.optimizer_class).replace('"', "'")
     except (OSError, TypeError):
-        return True  # nobody knows
-    return repr(name) in code or f'"{name}"' in code
+        return ""
+
+
+def _try_group(
+    choice: OptimizerChoice, chosen: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    """Build the optimizer with the settings of a group: those in groups are not looked at then."""
+    arguments = arguments_of(choice.optimizer_class)
+    if OPTIMIZER not in settings and settings.keys() <= arguments.keys():
+        construct(choice.optimizer_class, point(), {**chosen, **settings}, groups={}, needs=())
 
 
 def _try_step(optimizer: torch.optim.Optimizer, flags: str) -> None:
@@ -144,10 +183,12 @@ def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups)
     In an optimizer of the user's own a step that fails is no wrong value but a mistake, which is to
     be seen where it happens.
     """
-    needs = {"model"} if takes_the_model(choice.optimizer_class) else set()
+    needs = {"model"} & {first_argument_of(choice.optimizer_class)}
     # Torch's own draw no random numbers to be put back, which would take most of the time.
     with contextlib.nullcontext() if choice.is_torchs else undisturbed_random_state():
         model = network() if needs or groups else point()
         optimizer = construct(choice.optimizer_class, model, chosen, groups=groups, needs=needs)
+        for settings in groups.values():
+            _try_group(choice, chosen, settings)
         if choice.is_torchs and not groups:
             _try_step(optimizer, str(flags_of(dict(chosen))))

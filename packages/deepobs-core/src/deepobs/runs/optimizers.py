@@ -19,6 +19,9 @@ from deepobs.plugins.catalog import import_target
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+BASE = "base_optimizer"
+"""What optimizers that build another one call the argument that takes its class."""
+
 _NEEDS_SPARSE_GRADIENTS = {"SparseAdam"}
 
 
@@ -111,9 +114,13 @@ def arguments_of(optimizer_class: type[torch.optim.Optimizer]) -> dict[str, insp
     return dict(arguments[1:])
 
 
-def takes_the_model(optimizer_class: type[torch.optim.Optimizer]) -> bool:
-    """Whether a constructor takes the model in place of its parameters."""
-    return next(iter(signature_of(optimizer_class).parameters), None) == "model"
+def first_argument_of(optimizer_class: type[torch.optim.Optimizer]) -> str | None:
+    """What a constructor calls its first argument.
+
+    That is "model" where it takes the model in place of its parameters; one that wraps another
+    optimizer calls it "optimizer" or the like.
+    """
+    return next(iter(signature_of(optimizer_class).parameters), None)
 
 
 def requires_a_closure(optimizer_class: type[torch.optim.Optimizer]) -> bool:
@@ -142,10 +149,13 @@ def takes(optimizer_class: type[torch.optim.Optimizer], name: str) -> bool:
 def checked_class(value: object) -> type[torch.optim.Optimizer]:
     """Refuse what is no class of optimizers.
 
+    Some that wrap another optimizer are no subclasses of torch's, but have its methods.
+
     Raises:
         ArgumentError: It is not.
     """
-    if not (isinstance(value, type) and issubclass(value, torch.optim.Optimizer)):
+    can_step = all(callable(getattr(value, name, None)) for name in ("step", "zero_grad"))
+    if not (isinstance(value, type) and can_step):
         raise ArgumentError(
             f"An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
         )

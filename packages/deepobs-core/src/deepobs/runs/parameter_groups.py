@@ -70,6 +70,9 @@ def grouped(
     Returns:
         The hyperparameters of each group with its parameters.
     """
+    if "convolution" not in groups:
+        hidden = [*parameters.get("hidden", []), *parameters.get("convolution", [])]
+        parameters = {**parameters, "hidden": hidden, "convolution": []}
     rest = [one for role, ones in parameters.items() if role not in groups for one in ones]
     found = [
         (settings, rest if role == OTHERS else parameters.get(role, []))

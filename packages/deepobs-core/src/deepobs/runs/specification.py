@@ -15,7 +15,7 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs.json_types import in_json_types
 from deepobs.runs.lr_schedulers import LrScheduler, checked_scheduler
-from deepobs.runs.needs import checked_needs, needs_of
+from deepobs.runs.needs import check_together, checked_needs, needs_of
 from deepobs.runs.optimizer_arguments import checked_arguments
 from deepobs.runs.optimizers import find_optimizer
 from deepobs.runs.parameter_groups import checked_groups
@@ -164,15 +164,15 @@ def specify(
     if schedule and lr_scheduler is not None:
         raise ArgumentError("A learning rate follows a step schedule or a scheduler, not both.")
     scheduler = None if lr_scheduler is None else checked_scheduler(lr_scheduler)
+    needed = needs_of(choice, chosen, groups) if needs is None else checked_needs(needs)
+    check_together(needed, groups)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
         optimizer_target=choice.target,
         optimizer_source=choice.source,
         hyperparameters=in_json_types("Hyperparameters", chosen),
-        optimizer_needs=(
-            needs_of(choice, chosen, groups) if needs is None else checked_needs(needs)
-        ),
+        optimizer_needs=needed,
         parameter_groups=groups,
         batch_size=checks.integer(
             "batch_size", problem.batch_size if batch_size is None else batch_size, least=1

@@ -49,7 +49,8 @@ class Trainer:
         self._step = take if after_step is None else followed_by(after_step, take)
         self._optimizer: Any = optimizer
         self._has_modes = "mode" in needs
-        self._set_mode("eval")
+        if self._has_modes:
+            _evaluate_from_the_start(optimizer)
 
     @property
     def gradient_evaluations(self) -> int:
@@ -105,3 +106,16 @@ class Trainer:
     def _set_mode(self, mode: str) -> None:
         if self._has_modes:
             getattr(self._optimizer, mode)()
+
+
+def _evaluate_from_the_start(optimizer: Any) -> None:
+    """Put an optimizer in the mode for evaluation before its first step.
+
+    Some have nothing to evaluate by then, and fail: they are left as they were.
+    """
+    before = {key: dict(state) for key, state in optimizer.state.items()}
+    try:
+        optimizer.eval()
+    except LookupError:
+        optimizer.state.clear()
+        optimizer.state.update(before)
