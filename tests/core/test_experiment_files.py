@@ -127,7 +127,7 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         (
             '[optimizers.SGD.grid]\nlr = "log:0:1:5"',
             "optimizers.SGD.grid.lr",
-            'or "log:1e-5:1e2:36" for 36 values, got "log:0:1:5"',
+            'or "log:1e-5:1e2:36" for 36 values',
         ),
         (
             "[optimizers.SGD]\ngrid.lr = [1]\nhyperparameters.lr = 1",
@@ -177,7 +177,13 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
             "Permitted: hyperparameters, grid, schedules.",
         ),
         ("[schedules.a]", "schedules.a", "must have either a scheduler"),
-        ("[schedules.a]\nepochs = [1]", "schedules.a", "must have either a scheduler"),
+        ("[schedules.a]\nepochs = [1]", "schedules.a", "as many factors as epochs"),
+        ("[schedules.a]\nepochs = [2, 1]\nfactors = [1, 1]", "schedules.a", "increasing epochs"),
+        (
+            '[schedules.a]\nepochs = [1]\nfactors = [1]\nscheduler = "StepLR"',
+            "schedules.a",
+            "must have either a scheduler",
+        ),
         (
             '[schedules.a]\nscheduler = "StepLR"\nevery = "batch"',
             "schedules.a.every",

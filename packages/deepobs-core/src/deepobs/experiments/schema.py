@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import itertools
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from deepobs.experiments import values
+from deepobs.experiments.axes import Axis
+from deepobs.experiments.tuning import TuningSettings
 from deepobs.experiments.values import (
     Count,
     CountOrZero,
@@ -21,8 +24,10 @@ from deepobs.experiments.values import (
     Settings,
     SuiteName,
     Text,
-    ValuesToTry,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CONSTANT = "constant"
 """The schedule that every experiment has without describing it."""
@@ -77,7 +82,7 @@ class Choices(Table):
     """
 
     hyperparameters: Settings = Field(default_factory=dict)
-    grid: dict[str, ValuesToTry] = Field(default_factory=dict)
+    grid: dict[str, Axis] = Field(default_factory=dict)
     schedules: Names | None = None
 
 
@@ -88,11 +93,13 @@ class Optimizer(Choices):
         class_: Its name as `deepobs run` takes it; in the file `class`, by default the table's own.
         needs: What it needs from the training loop; detected where it is left out.
         parameter_groups: Hyperparameters of the parameters of a role, by the name of the role.
+        tune: How to choose further hyperparameters, before the winner is run with all seeds.
     """
 
     class_: OptimizerName = Field(alias="class")
     needs: Names | None = None
     parameter_groups: dict[str, Settings] | None = None
+    tune: TuningSettings | None = None
 
 
 class Override(Training):
@@ -124,13 +131,19 @@ class Schedule(Table):
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Schedule:
-        is_stepwise = self.epochs is not None and self.factors is not None
         has_steps = self.epochs is not None or self.factors is not None
-        if (self.scheduler is None) != is_stepwise or (self.scheduler and has_steps):
+        if (self.scheduler is None) != has_steps:
             raise values.refused(
                 "must have either a scheduler (with arguments and every), or epochs and factors"
             )
+        if has_steps and not _fit(self.epochs or (), self.factors or ()):
+            raise values.refused("must have increasing epochs, and as many factors as epochs")
         return self
+
+
+def _fit(epochs: Sequence[int], factors: Sequence[float]) -> bool:
+    is_increasing = all(earlier < later for earlier, later in itertools.pairwise(epochs))
+    return is_increasing and len(epochs) == len(factors)
 
 
 class Budget(Table):

@@ -1,31 +1,8 @@
-"""Numbers at equal distances, or with equal ratios, from a line of text."""
+"""Numbers at equal distances, or with equal ratios."""
 
 from __future__ import annotations
 
 import math
-
-_MOST_NUMBERS = 100_000
-
-
-def spaced(text: str) -> tuple[float, ...]:
-    """Read `log:1e-5:1e2:36` or `linear:0:1:5`: from where to where, and how many numbers.
-
-    Args:
-        text: The kind of spacing, both ends and the number of values.
-
-    Raises:
-        ValueError: It has another form, an end is not finite, or not positive where the spacing is
-            logarithmic, or there are fewer than two numbers.
-    """
-    kind, low, high, count = text.split(":")
-    ends, number = (float(low), float(high)), int(count)
-    if (
-        kind not in _SPACINGS
-        or not 2 <= number <= _MOST_NUMBERS
-        or not all(map(math.isfinite, ends))
-    ):
-        raise ValueError(text)
-    return _SPACINGS[kind](*ends, number)
 
 
 def log_spaced(low: float, high: float, count: int) -> tuple[float, ...]:
@@ -60,6 +37,3 @@ def _steps(low: float, high: float, count: int) -> list[float]:
 def _rounded(value: float) -> float:
     """The same number on every machine, where the last bits of a power need not be the same."""
     return float(f"{value:.12g}")
-
-
-_SPACINGS = {"log": log_spaced, "linear": linearly_spaced}

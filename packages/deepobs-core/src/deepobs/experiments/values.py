@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 
 from deepobs.errors import DeepOBSError
 from deepobs.experiments.mistakes import written
-from deepobs.experiments.spacing import spaced
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
@@ -85,18 +84,6 @@ def _seeds(value: object) -> object:
     return seeds
 
 
-def _values_to_try(value: object) -> object:
-    """Read `[0.1, 0.01]` or "log:1e-5:1e2:36"."""
-    if isinstance(value, list) and value:
-        return value
-    if isinstance(value, str):
-        try:
-            return spaced(value)
-        except ValueError:
-            pass
-    raise must_be('a list of values such as [0.1, 0.01], or "log:1e-5:1e2:36" for 36 values', value)
-
-
 def tables_of_optimizers(value: object) -> object:
     """Read `["SGD", "Adam"]` or a table for each; where a table names no class, its name does."""
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
@@ -141,7 +128,6 @@ Fraction = Annotated[
     ),
 ]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_seeds)]
-ValuesToTry = Annotated[tuple[Any, ...], BeforeValidator(_values_to_try)]
 ProblemName = Annotated[str, _TEXT, _known(lambda name: registry().problems.offer(name))]
 SuiteName = Annotated[str, _TEXT, _known(_find_suite)]
 OptimizerName = Annotated[str, _TEXT, _known(_find_optimizer)]

@@ -1,0 +1,100 @@
+"""What is tried of an optimizer on a problem, and whether its hyperparameters can be that."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import closest, sentences
+from deepobs.experiments.mistakes import Mistake, written
+from deepobs.experiments.schema import Choices
+from deepobs.runs.optimizers import find_optimizer, takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from deepobs.experiments.mistakes import Location
+    from deepobs.experiments.schema import Experiment
+
+    Parameters = Mapping[str, inspect.Parameter]
+
+
+def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
+    """What is tried of an optimizer on a problem, where what is said for the problem wins.
+
+    Args:
+        experiment: What its file says.
+        problem: Name of the problem.
+        label: Name of the optimizer in the experiment.
+    """
+    general = experiment.optimizers[label]
+    special = _overriding(experiment, problem, label)
+    return Choices.model_construct(  # of values that were checked
+        hyperparameters=_without(general.hyperparameters, special.grid) | special.hyperparameters,
+        grid=_without(general.grid, special.hyperparameters) | special.grid,
+        schedules=general.schedules if special.schedules is None else special.schedules,
+    )
+
+
+def place_in_grid(experiment: Experiment, problem: str, label: str, name: str) -> Location:
+    """Where the file says which values of a hyperparameter are tried."""
+    if name in _overriding(experiment, problem, label).grid:
+        return ("overrides", problem, "optimizers", label, "grid", name)
+    return ("optimizers", label, "grid", name)
+
+
+def mistaken_hyperparameters(experiment: Experiment) -> Iterator[Mistake]:
+    """Find hyperparameters that an optimizer has not, or that are lists where they must not be.
+
+    Args:
+        experiment: What its file says.
+    """
+    for label, optimizer in experiment.optimizers.items():
+        yield from _mistaken(("optimizers", label), optimizer, optimizer.class_)
+    for problem, override in experiment.overrides.items():
+        for label, choices in override.optimizers.items():
+            place = ("overrides", problem, "optimizers", label)
+            yield from _mistaken(place, choices, experiment.optimizers[label].class_)
+
+
+def _overriding(experiment: Experiment, problem: str, label: str) -> Choices:
+    override = experiment.overrides.get(problem)
+    return (override and override.optimizers.get(label)) or Choices()
+
+
+def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _mistaken(place: Location, choices: Choices, optimizer: str) -> Iterator[Mistake]:
+    optimizer_class = find_optimizer(optimizer).optimizer_class
+    parameters = dict(list(inspect.signature(optimizer_class).parameters.items())[1:])
+    for name in [*choices.hyperparameters, *choices.grid]:
+        if not takes(optimizer_class, name):
+            key = "grid" if name in choices.grid else "hyperparameters"
+            message = f"{optimizer} has no such hyperparameter."
+            every = f"It has: {', '.join(parameters)}."
+            yield Mistake((*place, key, name), sentences(message, closest(name, parameters), every))
+    for name, value in choices.hyperparameters.items():
+        if isinstance(value, list) and isinstance(_default(parameters, name), (int, float)):
+            message = f"must be one value, got {written(value)}: several to try belong in grid"
+            yield Mistake((*place, "hyperparameters", name), message)
+    for name, values in choices.grid.items():
+        if isinstance(default := _default(parameters, name), (tuple, list)):
+            yield from _mistaken_lists((*place, "grid", name), values, default)
+
+
+def _mistaken_lists(
+    place: Location, values: Iterable[object], default: object
+) -> Iterator[Mistake]:
+    for index, value in enumerate(values):
+        if not isinstance(value, list):
+            message = (
+                f"must be a list such as {written(default)}, got {written(value)}: "
+                "each value of the grid is a whole list"
+            )
+            yield Mistake((*place, index), message)
+
+
+def _default(parameters: Parameters, name: str) -> Any:
+    return parameters[name].default if name in parameters else None
