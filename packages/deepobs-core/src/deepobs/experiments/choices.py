@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import closest, sentences
 from deepobs.experiments.mistakes import Mistake, written
+from deepobs.experiments.schedules import mistaken_schedules
 from deepobs.experiments.schema import Choices
-from deepobs.runs.optimizers import find_optimizer, takes
+from deepobs.runs.optimizers import arguments_of, find_optimizer, takes
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Iterable, Iterator, Mapping
 
     from deepobs.experiments.mistakes import Location
     from deepobs.experiments.schema import Experiment
 
     Parameters = Mapping[str, inspect.Parameter]
+
+_EITHER = "is there beside tune: give either a grid, or a space in tune (sampler = grid tries all)"
 
 
 def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
@@ -43,13 +46,16 @@ def place_in_grid(experiment: Experiment, problem: str, label: str, name: str) -
     return ("optimizers", label, "grid", name)
 
 
-def mistaken_hyperparameters(experiment: Experiment) -> Iterator[Mistake]:
-    """Find hyperparameters that an optimizer has not, or that are lists where they must not be.
+def mistaken_choices(experiment: Experiment) -> Iterator[Mistake]:
+    """Find hyperparameters that an optimizer has not, and what is not permitted together.
 
     Args:
         experiment: What its file says.
     """
+    yield from mistaken_schedules(experiment.schedules)
     for label, optimizer in experiment.optimizers.items():
+        if optimizer.tune is not None and optimizer.grid:
+            yield Mistake(("optimizers", label, "grid"), _EITHER)
         yield from _mistaken(("optimizers", label), optimizer, optimizer.class_)
     for problem, override in experiment.overrides.items():
         for label, choices in override.optimizers.items():
@@ -68,7 +74,7 @@ def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, A
 
 def _mistaken(place: Location, choices: Choices, optimizer: str) -> Iterator[Mistake]:
     optimizer_class = find_optimizer(optimizer).optimizer_class
-    parameters = dict(list(inspect.signature(optimizer_class).parameters.items())[1:])
+    parameters = arguments_of(optimizer_class)
     for name in [*choices.hyperparameters, *choices.grid]:
         if not takes(optimizer_class, name):
             key = "grid" if name in choices.grid else "hyperparameters"

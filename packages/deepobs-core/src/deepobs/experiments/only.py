@@ -11,31 +11,41 @@ from deepobs.errors import ArgumentError, closest, sentences
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from deepobs.experiments.plan import PlannedRun
+    from deepobs.experiments.expansion import PlannedRun, PlannedTuning
+    from deepobs.experiments.plan import Plan
+
+    Words = Mapping[str, tuple[str, ...]]
+    """The names by which something can be chosen, by key."""
 
 KEYS = ("problem", "optimizer", "schedule", "seed")
 
 
-def only(patterns: Sequence[str], runs: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """Keep the runs that the patterns match.
+def only(patterns: Sequence[str], plan: Plan) -> Plan:
+    """Keep the runs and tunings that the patterns match.
 
     Args:
         patterns: Texts such as `problem=digits_*`, with the wildcards `*`, `?` and `[...]`. A run
-            has to match one pattern of every key that is given.
-        runs: The runs to choose from.
+            has to match one pattern of every key that is given; tunings have seeds of their own,
+            and are left out where seeds are asked for.
+        plan: What to choose from.
 
     Raises:
-        ArgumentError: A pattern has another form, or no run matches it.
+        ArgumentError: A pattern has another form, or nothing matches it.
     """
-    by_key: dict[str, list[str]] = defaultdict(list)
+    wanted: dict[str, list[str]] = defaultdict(list)
     for pattern in patterns:
         key, value = _parsed(pattern)
-        by_key[key].append(value)
-    described = [(_described(run), run) for run in runs]
-    for key, values in by_key.items():
-        _require_matches(key, values, [words for words, _ in described])
-    chosen = [run for words, run in described if _matches_all(by_key, words)]
-    if not chosen and described:
+        wanted[key].append(value)
+    runs = [(_words_of_run(run), run) for run in plan.runs]
+    tunings = [(_words_of_tuning(tuning), tuning) for tuning in plan.tunings]
+    described = [words for words, _ in (*runs, *tunings)]
+    for key, values in wanted.items():
+        _require_matches(key, values, described)
+    chosen = type(plan)(
+        [run for words, run in runs if _matches_all(wanted, words)],
+        [tuning for words, tuning in tunings if _matches_all(wanted, words)],
+    )
+    if not chosen.runs and not chosen.tunings:
         raise ArgumentError(f"No run of the experiment matches all of {', '.join(patterns)}.")
     return chosen
 
@@ -53,7 +63,7 @@ def _parsed(pattern: str) -> tuple[str, str]:
     return key, value
 
 
-def _described(run: PlannedRun) -> dict[str, tuple[str, ...]]:
+def _words_of_run(run: PlannedRun) -> Words:
     """The names by which a run can be chosen."""
     specification = run.specification
     return {
@@ -64,10 +74,19 @@ def _described(run: PlannedRun) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _matches_all(by_key: Mapping[str, list[str]], words: Mapping[str, tuple[str, ...]]) -> bool:
+def _words_of_tuning(tuning: PlannedTuning) -> Words:
+    return {
+        "problem": (tuning.problem,),
+        "optimizer": (tuning.optimizer, tuning.optimizer_class),
+        "schedule": (tuning.schedule,),
+        "seed": (),
+    }
+
+
+def _matches_all(wanted: Mapping[str, list[str]], words: Words) -> bool:
     return all(
         any(_matches(pattern, words[key]) for pattern in patterns)
-        for key, patterns in by_key.items()
+        for key, patterns in wanted.items()
     )
 
 
@@ -75,12 +94,10 @@ def _matches(pattern: str, names: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _require_matches(
-    key: str, patterns: Iterable[str], described: Iterable[Mapping[str, tuple[str, ...]]]
-) -> None:
+def _require_matches(key: str, patterns: Iterable[str], described: Iterable[Words]) -> None:
     """Refuse a pattern that matches nothing by itself: it is misspelt."""
     known = list(dict.fromkeys(words[key] for words in described))
-    names = [names[0] for names in known]
+    names = [names[0] for names in known if names]
     for pattern in patterns:
         if not any(_matches(pattern, each) for each in known):
             raise ArgumentError(

@@ -1,46 +1,43 @@
-"""The runs that an experiment consists of."""
+"""The runs that an experiment consists of, and the tunings."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from deepobs import config
-from deepobs.errors import DeepOBSError
-from deepobs.experiments.blame import Refusal, blamed
-from deepobs.experiments.choices import choices_for, mistaken_hyperparameters, place_in_grid
-from deepobs.experiments.mistakes import Mistake, refusal
+from deepobs.experiments.choices import mistaken_choices
+from deepobs.experiments.expansion import Expansion, PlannedRun, PlannedTuning
+from deepobs.experiments.mistakes import refusal
 from deepobs.experiments.references import problems_of
-from deepobs.experiments.schema import CONSTANT
-from deepobs.runs import specify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from deepobs.experiments.schema import Choices, Experiment, Schedule
+    from deepobs.experiments.schema import Experiment
     from deepobs.runs import RunSpecification
 
-    Options = dict[str, Any]
-    """Keyword arguments of `specify`."""
+    Training = dict[str, Any]
+    """What a file says about training, by the keys of the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """A run, and what the experiment calls its parts.
+class Plan:
+    """All that an experiment asks for.
 
     Attributes:
-        optimizer: Name of the optimizer in the experiment.
-        schedule: Name of the schedule of the learning rate.
-        specification: The run.
+        runs: Runs that are known from the beginning, in the order of the file.
+        tunings: Searches for hyperparameters, whose runs depend on each other.
     """
 
-    optimizer: str
-    schedule: str
-    specification: RunSpecification
+    runs: list[PlannedRun] = field(default_factory=list)
+    tunings: list[PlannedTuning] = field(default_factory=list)
+
+    @property
+    def specifications(self) -> list[RunSpecification]:
+        """The runs by themselves, each once, where two optimizers have the same."""
+        every = (run.specification for run in self.runs)
+        return list({specification.run_id: specification for specification in every}.values())
 
 
 def plan(
@@ -49,7 +46,7 @@ def plan(
     *,
     fake_data: float | None = None,
     device: str | None = None,
-) -> list[PlannedRun]:
+) -> Plan:
     """Describe every run of an experiment, and check all of them before any work starts.
 
     Args:
@@ -62,27 +59,28 @@ def plan(
         ExperimentError: Hyperparameters or schedules do not fit the optimizers; all are named.
         ArgumentError: There is no such device here.
     """
-    mistakes = list(mistaken_hyperparameters(experiment))
+    mistakes = list(mistaken_choices(experiment))
     if mistakes:
         raise refusal(file, mistakes)
-    runs: list[PlannedRun] = []
+    planned = Plan()
     with config.temporary(default_device=config.resolve_device(device)):
         for problem in problems_of(experiment):
             training = _training(experiment, problem)
             if fake_data is not None:
                 training["fake_data"] = fake_data
-            with _settings_in_force(training):
+            settings = _settings(training)
+            with config.temporary(**settings):
                 for label in experiment.optimizers:
-                    expansion = _Expansion(experiment, problem, label)
-                    runs += expansion.runs(_options(training))
+                    expansion = Expansion(experiment, problem, label, _options(training))
+                    planned.runs.extend(expansion.runs())
+                    planned.tunings.extend(expansion.tunings(settings))
                     mistakes += expansion.mistakes()
     if mistakes:
         raise refusal(file, mistakes)
-    return runs
+    return planned
 
 
-def _training(experiment: Experiment, problem: str) -> dict[str, Any]:
-    """What the file says about training on a problem, by the keys of the file."""
+def _training(experiment: Experiment, problem: str) -> Training:
     override = experiment.overrides.get(problem)
     return {
         **experiment.defaults.model_dump(exclude_none=True),
@@ -90,14 +88,12 @@ def _training(experiment: Experiment, problem: str) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _settings_in_force(training: dict[str, Any]) -> Iterator[None]:
-    """Let those hold that `specify` takes from the configuration."""
+def _settings(training: Training) -> dict[str, Any]:
+    """What `specify` takes from the configuration, by the names of `config.temporary`."""
     settings = {"fake_data": training["fake_data"]} if "fake_data" in training else {}
     if "dtype" in training:
         settings["dtype"] = getattr(torch, training["dtype"])
-    with config.temporary(**settings):
-        yield
+    return settings
 
 
 _NAMES_IN_SPECIFY = {
@@ -111,84 +107,9 @@ _NAMES_IN_SPECIFY = {
 }
 
 
-def _options(training: dict[str, Any]) -> Options:
+def _options(training: Training) -> dict[str, Any]:
+    """What `specify` takes as arguments."""
     named = {
         theirs: training[ours] for ours, theirs in _NAMES_IN_SPECIFY.items() if ours in training
     }
     return {**named, "reshuffle": not training.get("same_order", False)}
-
-
-class _Expansion:
-    """The runs of one optimizer on one problem.
-
-    Args:
-        experiment: What its file says.
-        problem: Name of the problem.
-        label: Name of the optimizer in the experiment.
-    """
-
-    def __init__(self, experiment: Experiment, problem: str, label: str) -> None:
-        self._experiment = experiment
-        self._problem = problem
-        self._label = label
-        self._choices = choices_for(experiment, problem, label)
-        self._refusals: dict[str, list[Refusal]] = {}
-
-    def runs(self, options: Options) -> list[PlannedRun]:
-        """All that the optimizer does not refuse."""
-        schedules = self._experiment.schedules
-        names = self._choices.schedules or tuple(schedules) or (CONSTANT,)
-        return [
-            PlannedRun(self._label, name, specification.model_copy(update={"random_seed": seed}))
-            for name in names
-            for specification in self._settings(
-                name, {**options, **_schedule_options(schedules.get(name))}
-            )
-            for seed in self._experiment.seeds
-        ]
-
-    def mistakes(self) -> Iterator[Mistake]:
-        """Why others are refused."""
-        names = list(self._choices.grid)
-        lengths = [len(values) for values in self._choices.grid.values()]
-        for refusals in self._refusals.values():
-            for value, message in blamed(refusals, lengths):
-                yield Mistake(self._place_of(names, value), message)
-
-    def _settings(self, schedule: str, options: Options) -> Iterator[RunSpecification]:
-        optimizer = self._experiment.optimizers[self._label]
-        own = optimizer.model_dump(include={"needs", "parameter_groups"}, exclude_none=True)
-        for positions, hyperparameters in _points(self._choices):
-            try:
-                yield specify(self._problem, optimizer.class_, hyperparameters, **options, **own)
-            except DeepOBSError as error:
-                self._refusals.setdefault(schedule, []).append(Refusal(positions, str(error)))
-
-    def _place_of(self, names: list[str], value: tuple[int, int] | None) -> tuple[str | int, ...]:
-        if value is None:
-            return ("optimizers", self._label)
-        axis, position = value
-        place = place_in_grid(self._experiment, self._problem, self._label, names[axis])
-        return (*place, position)
-
-
-def _points(choices: Choices) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """The points of the grid: the position of each value on its axis, and all hyperparameters."""
-    names = list(choices.grid)
-    for point in itertools.product(*map(enumerate, choices.grid.values())):
-        values = dict(zip(names, (value for _, value in point), strict=True))
-        yield tuple(position for position, _ in point), {**choices.hyperparameters, **values}
-
-
-def _schedule_options(schedule: Schedule | None) -> Options:
-    if schedule is None:
-        return {}
-    if schedule.scheduler is None:
-        return {"lr_sched_epochs": schedule.epochs, "lr_sched_factors": schedule.factors}
-    return {
-        "lr_scheduler": {
-            "name": schedule.scheduler,
-            "arguments": schedule.arguments,
-            "every": schedule.every,
-        }
-    }

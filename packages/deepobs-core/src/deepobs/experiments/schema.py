@@ -93,7 +93,7 @@ class Optimizer(Choices):
         class_: Its name as `deepobs run` takes it; in the file `class`, by default the table's own.
         needs: What it needs from the training loop; detected where it is left out.
         parameter_groups: Hyperparameters of the parameters of a role, by the name of the role.
-        tune: How to choose further hyperparameters, before the winner is run with all seeds.
+        tune: How to choose the other hyperparameters; it has seeds of its own.
     """
 
     class_: OptimizerName = Field(alias="class")
@@ -117,7 +117,8 @@ class Schedule(Table):
 
     Attributes:
         scheduler: A class of `torch.optim.lr_scheduler`.
-        arguments: Its arguments by name; the text "epochs" stands for the epochs of the run.
+        arguments: Its arguments by name; the texts "num_epochs" and "num_steps" stand for the
+            length of the run.
         every: Whether it takes its steps after each epoch or after each training step.
         epochs: Epochs after which the rate changes.
         factors: What the first rate is multiplied by from then on.

@@ -123,10 +123,15 @@ def _with_floats(
     """Integers as floats where the argument is one, so that 1 and 1.0 are one setting."""
     return {
         name: float(value)
-        if type(value) is int and name in arguments and isinstance(arguments[name].default, float)
+        if type(value) is int and name in arguments and _takes_floats(arguments[name])
         else value
         for name, value in values.items()
     }
+
+
+def _takes_floats(argument: inspect.Parameter) -> bool:
+    # torch writes `momentum: float = 0`
+    return isinstance(argument.default, float) or "float" in str(argument.annotation)
 
 
 def _checked_group(choice: OptimizerChoice, settings: Mapping[str, Any]) -> dict[str, Any]:
