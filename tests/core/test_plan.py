@@ -218,7 +218,7 @@ def test_tuned_optimizers_are_planned_as_searches(planned) -> None:
         (
             "optimizers = ['SGD']\n[schedules.a]\nscheduler = 'StepLR'\narguments.stepsize = 3",
             "schedules.a",
-            "StepLR does not accept stepsize=3",
+            "It takes step_size, gamma",
         ),
         (
             "[optimizers.SGD]\ngrid.lr = [1]\ntune.preset = 'paper'",
