@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -294,6 +295,59 @@ def test_a_problem_that_cannot_hold_out_examples_is_refused_before_any_run(
         tuned(space=LR, observer=counter)
     assert not counter.runs
     assert tuned(space=LR, trials=2, select_on="test").best is not None
+
+
+PRUNED: dict[str, Any] = {
+    "sampler": "grid",
+    "space": {"lr": [0.02, 0.01, 0.009, 0.008, 0.007, 1e-5, 0.015, 1e-6]},
+    "prune": True,
+    "options": {"num_epochs": 4},
+}
+
+
+def test_runs_that_fall_behind_are_stopped_and_never_look_complete(
+    tuned: Callable[..., TuningResult], tmp_path: Path
+) -> None:
+    result = tuned(**PRUNED)
+    statuses = [trial.status for trial in result.trials]
+    assert statuses == 5 * ["completed"] + ["pruned", "completed", "pruned"]
+    assert "Stopped after epoch 1: the best valid_loss so far, 3" in result.trials[5].message
+    assert "worse than the median" in " ".join(result.explanation)
+    run_ids = {json.loads(path.read_text())["run_id"] for path in tmp_path.rglob("*.json")}
+    assert not run_ids & {result.trials[5].runs[0].run_id, result.trials[7].runs[0].run_id}
+    assert result.winner == tuned(**(PRUNED | {"prune": False})).winner
+
+
+def test_what_was_stopped_is_stopped_again_without_running(
+    tuned: Callable[..., TuningResult], tmp_path: Path
+) -> None:
+    first = tuned(**PRUNED)
+    counter = Counter()
+    assert tuned(observer=counter, **PRUNED) == first
+    assert counter.runs == []
+    for path in tmp_path.rglob("*.failure"):
+        path.unlink()
+    assert tuned(**PRUNED) == first
+
+
+def test_runs_that_others_have_completed_are_stopped_all_the_same(
+    tuned: Callable[..., TuningResult],
+) -> None:
+    tuned(**(PRUNED | {"prune": False}))
+    counter = Counter()
+    after = tuned(observer=counter, **PRUNED)
+    assert counter.runs == []
+    assert [trial.status for trial in after.trials].count("pruned") == 2
+
+
+def test_another_rule_does_not_count_what_was_stopped_before(
+    tuned: Callable[..., TuningResult],
+) -> None:
+    tuned(**PRUNED)
+    counter = Counter()
+    slow = {"lr": [1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-5]}
+    result = tuned(observer=counter, **(PRUNED | {"space": slow}))
+    assert [trial.status for trial in result.trials] == 6 * ["completed"]
 
 
 def test_result_files_of_runs_are_all_that_readers_of_runs_find(

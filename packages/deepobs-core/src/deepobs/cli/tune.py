@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,12 +10,15 @@ import click
 from deepobs.cli import options
 from deepobs.cli.arguments import as_json
 from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
+from deepobs.cli.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from deepobs.experiments.outcomes import Outcome
     from deepobs.experiments.tuning import TuningResult, TuningSettings
+    from deepobs.runs import RunSpecification
 
 _NO_WINNER = 1
 
@@ -28,8 +32,8 @@ _NO_WINNER = 1
     multiple=True,
     metavar="NAME=SPACE",
     help="What to try of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
-    "one-minus-log:1e-4:1 (for factors near 1), choice:a,b,c; with a number of points for a grid, "
-    "as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or problem_weight_decay. May be "
+    "one-minus-log:1e-4:1 (for factors near 1), or a list a,b,c; with a number of points for a "
+    "grid, as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or problem_weight_decay. May be "
     "repeated.",
 )
 @click.option(
@@ -43,7 +47,7 @@ _NO_WINNER = 1
 @click.option(
     "--at-once",
     type=int,
-    help="Trials that tpe and gp suggest before they know results [default: the jobs].",
+    help="Trials that tpe, gp and pruning begin before they know results [default: the jobs].",
 )
 @click.option("--sampler-seed", type=int, help="Seed of the sampler [default: 42].")
 @click.option("--seeds", help="Seeds of every trial, such as 42 or 1,2,3 or 1..3 [default: 42].")
@@ -55,6 +59,11 @@ _NO_WINNER = 1
 )
 @click.option("--epoch", help="Whether the final [default] or the best epoch of a run counts.")
 @click.option("--metric", help="accuracy or loss [default: the problem's].")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Stop runs that fall behind the median of those before; trials go in turns then.",
+)
 @options.lr
 @options.hyperparameters
 @options.needs
@@ -153,6 +162,7 @@ def command(
                 "device": device,
             },
             jobs=jobs,
+            notify=_say,
         )
     _show(result, output_dir, as_json=as_json)
     if result.best is None:
@@ -189,6 +199,20 @@ def _seeds(text: str | None) -> str | list[int] | None:
         return text and [int(seed) for seed in text.split(",")]
     except ValueError:
         return text
+
+
+def _say(run: RunSpecification, outcome: Outcome) -> None:
+    """Tell somebody who watches how a run ended."""
+    from deepobs.runs import RunRecord
+    from deepobs.runs.summary import summary_of
+
+    if sys.stderr.isatty():
+        if isinstance(outcome, RunRecord):
+            ended = summary_of(outcome)
+        else:
+            ended = f"{outcome.kind}: {outcome.message}"
+        chosen = ", ".join(f"{name} = {value}" for name, value in run.hyperparameters.items())
+        click.echo(clean(f"{chosen}: {ended}"), err=True)
 
 
 def _show(result: TuningResult, output_dir: Path, *, as_json: bool) -> None:

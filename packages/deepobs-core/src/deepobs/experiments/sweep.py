@@ -75,7 +75,7 @@ class Sweep:
         ]
 
     def carry_out(
-        self, specifications: Iterable[RunSpecification]
+        self, specifications: Iterable[RunSpecification], *, observers: Sequence[RunObserver] = ()
     ) -> Iterator[tuple[RunSpecification, Outcome]]:
         """Carry out the runs that have no result yet.
 
@@ -84,6 +84,7 @@ class Sweep:
 
         Args:
             specifications: The runs; one that comes twice is carried out once.
+            observers: Told what happens in these runs, besides those of the sweep.
 
         Yields:
             Every run once, with its outcome: first those that are there, then the others in the
@@ -101,7 +102,7 @@ class Sweep:
             else:
                 yield specification, known
         dispatch = Dispatch(self._executor, self.output_dir, self._tell)
-        tasks = map(self._task, missing)
+        tasks = (self._task(specification, observers) for specification in missing)
         with contextlib.closing(dispatch.carry_out(tasks)) as outcomes:
             for specification, outcome in outcomes:
                 if isinstance(outcome, Failure):
@@ -116,7 +117,7 @@ class Sweep:
             return find_failure(self.output_dir, specification)
         return self._failed.get(specification.run_id)
 
-    def _task(self, specification: RunSpecification) -> RunTask:
+    def _task(self, specification: RunSpecification, observers: Sequence[RunObserver]) -> RunTask:
         here = str(Path.cwd())
         return RunTask(
             specification=specification,
@@ -125,7 +126,7 @@ class Sweep:
             settings=config.chosen(),
             code_directory=here if here in sys.path else None,
             time_limit=self._time_limit,
-            observers=self._observers,
+            observers=(*self._observers, *observers),
             failures_since=None if self._skip_failed else self._began_at,
         )
 

@@ -47,6 +47,7 @@ class TuningProtocol(BaseModel):
         select_on: The split on which the winner is chosen.
         epoch: Whether the last or the best epoch of a run counts.
         metric: By what the winner is chosen.
+        prune: Whether runs are stopped that fall behind the median of those before.
         validation_size: Number of training examples held out in every run.
         remarks: Where it deviates from its preset, a sentence each.
     """
@@ -65,6 +66,7 @@ class TuningProtocol(BaseModel):
     select_on: str
     epoch: str
     metric: str
+    prune: bool
     validation_size: int
     remarks: tuple[str, ...]
 
@@ -109,6 +111,7 @@ def complete(
         select_on=settings.select_on,
         epoch=settings.epoch,
         metric=settings.metric or problem.metric,
+        prune=settings.prune,
         validation_size=_validation_size(settings, problem, options, space),
         remarks=tuple(_remarks(settings, base)) if settings.preset else (),
     )
@@ -130,8 +133,8 @@ def _trials(
 
 
 def _at_once(settings: TuningSettings, sampler: str, trials: int, jobs: int) -> int:
-    """Grid and random search learn nothing from results; the others suggest for all workers."""
-    if sampler in ("grid", "random"):
+    """Whoever learns from results has to wait for them: then a trial for each worker."""
+    if sampler in ("grid", "random") and not settings.prune:
         return trials
     return min(settings.at_once or jobs, trials)
 

@@ -21,7 +21,16 @@ SCHEMA_VERSION = 1
 SUFFIX = ".tuning"
 """Not that of result files, so that nobody who reads runs takes it for one."""
 
-Status = Literal["completed", "diverged", "failed", "refused"]
+_ASKED = {
+    "testproblem",
+    "optimizer",
+    "optimizer_target",
+    "hyperparameters",
+    "training",
+    "protocol",
+}
+
+Status = Literal["completed", "diverged", "failed", "pruned", "refused"]
 
 
 class TunedRun(BaseModel):
@@ -54,8 +63,8 @@ class Trial(BaseModel):
     Attributes:
         number: Its place in the order of suggestions, counted from 0.
         setting: Values by the names of the space.
-        status: "completed", else how the first run ended that did not; "refused" where the
-            optimizer does not accept the values.
+        status: "completed", else how the first run ended that did not: "pruned" where it was
+            stopped because it fell behind, "refused" where the optimizer does not take the values.
         value: Mean of what counts over its runs; `None` unless all completed.
         runs: A run for each seed.
         message: What went wrong, where something did.
@@ -133,7 +142,7 @@ class TuningResult(BaseModel):
     @property
     def tuning_id(self) -> str:
         """A hash of what was asked for, whatever came of it."""
-        asked = self.model_dump(mode="json", include={"hyperparameters", "training", "protocol"})
+        asked = self.model_dump(mode="json", include=_ASKED, exclude={"protocol": {"remarks"}})
         canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

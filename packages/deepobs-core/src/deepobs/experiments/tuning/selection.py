@@ -31,6 +31,25 @@ def measured(record: RunRecord, protocol: TuningProtocol) -> float | None:
     Raises:
         ArgumentError: The problem has no such metric.
     """
+    values = values_of(record, protocol)
+    if record.status != "completed":
+        return None
+    if protocol.epoch == "final":
+        return values[-1]
+    finite = [value for value in values if value is not None]
+    return (max if protocol.metric == "accuracy" else min)(finite) if finite else None
+
+
+def values_of(record: RunRecord, protocol: TuningProtocol) -> list[float | None]:
+    """The metric by which trials are compared, before the first and after every epoch of a run.
+
+    Args:
+        record: The run.
+        protocol: Which metric and split count.
+
+    Raises:
+        ArgumentError: The problem has no such metric.
+    """
     name = f"{protocol.select_on}_{_LISTS[protocol.metric]}"
     values: list[float | None] | None = getattr(record, name)
     if values is None:
@@ -38,12 +57,7 @@ def measured(record: RunRecord, protocol: TuningProtocol) -> float | None:
             f"{record.testproblem} has no {name}. Choose by another metric: "
             f"{' or '.join(set(_LISTS) - {protocol.metric})}."
         )
-    if record.status != "completed":
-        return None
-    if protocol.epoch == "final":
-        return values[-1]
-    finite = [value for value in values if value is not None]
-    return (max if protocol.metric == "accuracy" else min)(finite) if finite else None
+    return values
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
@@ -53,7 +67,7 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def score(trial: Trial, metric: str) -> float | None:
-    """What a sampler is told: small is good, infinite for divergence, `None` for knowing nothing.
+    """What a sampler is told: small is good, infinite is bad, `None` is nothing at all.
 
     Args:
         trial: A trial whose runs have ended.
@@ -61,7 +75,7 @@ def score(trial: Trial, metric: str) -> float | None:
     """
     if trial.value is not None:
         return -trial.value if metric == "accuracy" else trial.value
-    return math.inf if trial.status == "diverged" else None
+    return math.inf if trial.status in ("diverged", "pruned") else None
 
 
 def winner_of(trials: Sequence[Trial], metric: str) -> Trial | None:

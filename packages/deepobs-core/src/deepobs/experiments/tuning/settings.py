@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from deepobs.errors import ArgumentError
 from deepobs.experiments.mistakes import Mistake
 from deepobs.experiments.tuning.spaces import DimensionSetting
-from deepobs.experiments.values import Count, CountOrZero, Seeds, one_of, refused
+from deepobs.experiments.values import Count, CountOrZero, Flag, Seeds, one_of, refused
 
 Sampler = Annotated[Literal["grid", "random", "tpe", "gp"], one_of("grid", "random", "tpe", "gp")]
 Preset = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
@@ -41,6 +41,7 @@ class TuningSettings(BaseModel):
         select_on: The split on which the winner is chosen.
         epoch: Whether the last or the best epoch of a run counts.
         metric: By what the winner is chosen; left out, by the metric of the problem.
+        prune: Whether runs are stopped that fall behind the median of those before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +58,7 @@ class TuningSettings(BaseModel):
     select_on: Split = "valid"
     epoch: Epoch = "final"
     metric: Metric | None = None
+    prune: Flag = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> TuningSettings:

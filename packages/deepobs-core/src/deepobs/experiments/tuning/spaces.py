@@ -15,8 +15,8 @@ from deepobs.experiments.values import refused
 
 KINDS = ("log", "uniform", "int", "one-minus-log", "choice")
 _ALLOWED = (
-    "Allowed: log:1e-5:1e2, uniform:0:1, int:1:10, one-minus-log:1e-4:1, choice:a,b,c or a list; "
-    "a number of points for grids may follow, as in log:1e-5:1e2:36."
+    "Allowed: log:1e-5:1e2, uniform:0:1, int:1:10, one-minus-log:1e-4:1, a list as in a,b,c or "
+    "choice:a; a number of points for grids may follow, as in log:1e-5:1e2:36."
 )
 _DIGITS = 6
 _WORDS = {"true": True, "false": False, "none": None}
@@ -110,6 +110,8 @@ def parsed(value: object) -> Dimension:
     kind, _, rest = value.partition(":")
     if kind == "choice":
         return _choice(_literals(rest))
+    if ":" not in value and "," in value:
+        return _choice(_literals(value))
     if kind not in KINDS:
         hint = closest(kind, KINDS)
         raise ArgumentError(sentences(f"{value!r} is no space of values.", hint, _ALLOWED))

@@ -6,7 +6,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError
-from deepobs.experiments.outcomes import Failure
 from deepobs.experiments.tuning import result, selection
 from deepobs.experiments.tuning.candidates import (
     PROBLEM_OPTIONS,
@@ -14,34 +13,38 @@ from deepobs.experiments.tuning.candidates import (
     candidate,
     require_space,
 )
+from deepobs.experiments.tuning.judging import judged_run, trial_of
 from deepobs.experiments.tuning.protocol import complete
-from deepobs.experiments.tuning.result import Trial, TunedRun, TuningResult
+from deepobs.experiments.tuning.pruning import Medians
+from deepobs.experiments.tuning.result import TuningResult
 from deepobs.experiments.tuning.samplers import GridSearch, OptunaSearch
 from deepobs.experiments.tuning.words import explanation
 from deepobs.plugins import registry
+from deepobs.runs import RunRecord
 from deepobs.runs.environment import versions
+from deepobs.runs.json_types import in_json_types
 from deepobs.runs.optimizers import find_optimizer
 from deepobs.runs.specification import DEFAULT_SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import torch
 
     from deepobs.experiments.outcomes import Outcome
     from deepobs.experiments.sweep import Sweep
-    from deepobs.experiments.tuning.candidates import Candidate
     from deepobs.experiments.tuning.protocol import TuningProtocol
+    from deepobs.experiments.tuning.pruning import StopRule
+    from deepobs.experiments.tuning.result import Trial, TunedRun
     from deepobs.experiments.tuning.samplers import Search
     from deepobs.experiments.tuning.settings import TuningSettings
-    from deepobs.runs import RunRecord, RunSpecification
+    from deepobs.runs import RunSpecification
 
-_METRICS = {
-    f"{split}_{metric}": f"{split}_{name}"
-    for split in ("train", "valid", "test")
-    for metric, name in (("loss", "losses"), ("accuracy", "accuracies"))
-}
-_NOT_COMMON = {"hyperparameters", "random_seed", "device", "train_log_interval"}
+    CarryOut = Callable[[Sequence[RunSpecification], StopRule | None], dict[str, Outcome]]
+    Notify = Callable[[RunSpecification, Outcome], None]
+
+_SAID_ELSEWHERE = {"testproblem", "optimizer", "optimizer_target", "hyperparameters"}
+_NOT_COMMON = {"random_seed", "device", "train_log_interval"}
 
 
 def tune(
@@ -53,6 +56,7 @@ def tune(
     hyperparameters: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     jobs: int = 1,
+    notify: Notify = lambda _run, _outcome: None,
 ) -> TuningResult:
     """Find good hyperparameters, and measure how good they are with seeds of their own.
 
@@ -68,6 +72,7 @@ def tune(
         options: Arguments of `specify` that all runs have, such as `num_epochs`.
         jobs: How many runs are carried out at the same time: as many trials a sampler that learns
             from results suggests at once, where the settings say nothing else.
+        notify: Called with every run and its outcome, when it has ended or was there already.
 
     Raises:
         DeepOBSError: Settings do not fit the problem or the optimizer, or no trial could be run.
@@ -76,11 +81,13 @@ def tune(
     name = find_optimizer(optimizer).name
     protocol = complete(settings, problem, name, options=options or {}, jobs=jobs)
     common = {**(options or {}), "validation_size": protocol.validation_size}
-    base = Base(testproblem, optimizer, hyperparameters or {}, common)
+    given = in_json_types("Hyperparameters", hyperparameters or {})
+    base = Base(testproblem, optimizer, given, common)
     require_space(base, protocol.space)
-    trials = _carry_out_trials(protocol, base, sweep)
+    carry_out = functools.partial(_outcomes, sweep, notify)
+    trials = _carry_out_trials(protocol, base, carry_out)
     winner = selection.winner_of(trials, protocol.metric)
-    report = [] if winner is None else _report(winner, base, protocol, sweep)
+    report = [] if winner is None else _report(winner, base, protocol, carry_out)
     unseen = [run for run in report if run.seed not in protocol.seeds]
     has_mixed_seeds = bool(protocol.space) and 0 < len(unseen) < len(report)
     example = _example(trials, base)
@@ -88,7 +95,7 @@ def tune(
         testproblem=example.testproblem,
         optimizer=example.optimizer,
         optimizer_target=example.optimizer_target,
-        hyperparameters=dict(base.hyperparameters),
+        hyperparameters=given,
         training=_common_parts(example, protocol),
         protocol=protocol,
         explanation=explanation(protocol, name),
@@ -103,23 +110,25 @@ def tune(
     return tuned
 
 
-def _carry_out_trials(protocol: TuningProtocol, base: Base, sweep: Sweep) -> list[Trial]:
+def _carry_out_trials(protocol: TuningProtocol, base: Base, carry_out: CarryOut) -> list[Trial]:
     search = _search(protocol)
+    medians = Medians(protocol)
     trials: list[Trial] = []
     while len(trials) < protocol.trials:
         asked = search.ask(min(protocol.at_once, protocol.trials - len(trials)))
         candidates = [candidate(base, setting, protocol.seeds) for setting in asked]
-        if not trials and all(one.refusal for one in candidates):
-            # A name is wrong, or the whole space is.
-            raise ArgumentError(candidates[0].refusal)
-        outcomes = _outcomes(sweep, [run for one in candidates for run in one.specifications])
+        rule = medians.rule() if protocol.prune else None
+        outcomes = carry_out([run for one in candidates for run in one.specifications], rule)
         ended = [
-            _trial(len(trials) + place, one, outcomes, protocol)
+            trial_of(len(trials) + place, one, outcomes, protocol, rule)
             for place, one in enumerate(candidates)
         ]
         # In the order of suggestions, whichever run ended first: the next ones depend on it.
         search.tell([selection.score(trial, protocol.metric) for trial in ended])
+        medians.learn(_completed(ended, outcomes))
         trials += ended
+    if not any(trial.runs for trial in trials):
+        raise ArgumentError(trials[0].message)  # a name is wrong, or the whole space is
     return trials
 
 
@@ -129,48 +138,37 @@ def _search(protocol: TuningProtocol) -> Search:
     return OptunaSearch(protocol.sampler, protocol.space, protocol.sampler_seed)
 
 
-def _outcomes(sweep: Sweep, specifications: Iterable[RunSpecification]) -> dict[str, Outcome]:
-    return {run.run_id: outcome for run, outcome in sweep.carry_out(specifications)}
+def _completed(trials: Iterable[Trial], outcomes: Mapping[str, Outcome]) -> Iterator[RunRecord]:
+    for run in (run for trial in trials for run in trial.runs):
+        outcome = outcomes[run.run_id]
+        if run.status == "completed" and isinstance(outcome, RunRecord):
+            yield outcome
 
 
-def _trial(
-    number: int, one: Candidate, outcomes: Mapping[str, Outcome], protocol: TuningProtocol
-) -> Trial:
-    if one.refusal:
-        return Trial(number=number, setting=one.setting, status="refused", message=one.refusal)
-    runs = tuple(_tuned_run(run, outcomes[run.run_id], protocol) for run in one.specifications)
-    others = [run for run in runs if run.status != "completed"]
-    return Trial(
-        number=number,
-        setting=one.setting,
-        status=others[0].status if others else "completed",
-        value=selection.mean_of([run.value for run in runs]),
-        runs=runs,
-        message=others[0].message if others else "",
-    )
+def _outcomes(
+    sweep: Sweep,
+    notify: Notify,
+    specifications: Sequence[RunSpecification],
+    rule: StopRule | None,
+) -> dict[str, Outcome]:
+    """Carry out what is missing, but not again what the same rule has stopped before."""
+    outcomes: dict[str, Outcome] = {}
+    if rule is not None:
+        stopped = {run.run_id: rule.has_stopped(sweep.output_dir, run) for run in specifications}
+        outcomes = {run_id: failure for run_id, failure in stopped.items() if failure is not None}
+    missing = [run for run in specifications if run.run_id not in outcomes]
+    for run, outcome in sweep.carry_out(missing, observers=[] if rule is None else [rule]):
+        outcomes[run.run_id] = outcome
+        notify(run, outcome)
+    return outcomes
 
 
-def _tuned_run(run: RunSpecification, outcome: Outcome, protocol: TuningProtocol) -> TunedRun:
-    tuned = functools.partial(
-        TunedRun, seed=run.random_seed, run_id=run.run_id, command=run.command
-    )
-    if isinstance(outcome, Failure):
-        return tuned(status="failed", message=f"{outcome.kind}: {outcome.message}")
-    value = selection.measured(outcome, protocol)
-    if value is None:
-        return tuned(status="diverged")
-    return tuned(status="completed", value=value, metrics=_final_metrics(outcome))
-
-
-def _final_metrics(record: RunRecord) -> dict[str, float | None]:
-    lists = {metric: getattr(record, name) for metric, name in _METRICS.items()}
-    return {metric: values[-1] for metric, values in lists.items() if values is not None}
-
-
-def _report(winner: Trial, base: Base, protocol: TuningProtocol, sweep: Sweep) -> list[TunedRun]:
+def _report(
+    winner: Trial, base: Base, protocol: TuningProtocol, carry_out: CarryOut
+) -> list[TunedRun]:
     again = candidate(base, winner.setting, protocol.report_seeds)
-    outcomes = _outcomes(sweep, again.specifications)
-    return [_tuned_run(run, outcomes[run.run_id], protocol) for run in again.specifications]
+    outcomes = carry_out(again.specifications, None)
+    return [judged_run(run, outcomes[run.run_id], protocol) for run in again.specifications]
 
 
 def _example(trials: Sequence[Trial], base: Base) -> RunSpecification:
@@ -182,4 +180,5 @@ def _example(trials: Sequence[Trial], base: Base) -> RunSpecification:
 def _common_parts(example: RunSpecification, protocol: TuningProtocol) -> dict[str, Any]:
     """What the runs of all trials have in common."""
     tuned = {theirs for name, theirs in PROBLEM_OPTIONS.items() if name in protocol.space}
-    return example.model_dump(mode="json", exclude=_NOT_COMMON | tuned, exclude_defaults=True)
+    left_out = _SAID_ELSEWHERE | _NOT_COMMON | tuned
+    return example.model_dump(mode="json", exclude=left_out, exclude_defaults=True)

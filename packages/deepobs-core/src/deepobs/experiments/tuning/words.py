@@ -65,10 +65,15 @@ def _of_the_trials(protocol: TuningProtocol) -> Iterator[str]:
     seeds = f"{_seeds(protocol.seeds)} {numbers(protocol.seeds)}"
     sampler = _SUGGESTED[protocol.sampler]
     yield f"{protocol.trials} trials{budget} of {sampler}, each trained with {seeds}."
-    if protocol.sampler in ("tpe", "gp"):
+    if protocol.sampler in ("tpe", "gp") or protocol.prune:
         yield (
-            f"Suggested {protocol.at_once} at a time: with another number, suggestions differ, "
-            "since each knows the results of the ones before."
+            f"Tried {protocol.at_once} at a time, each time knowing the results of those before: "
+            "with another number, the trials differ."
+        )
+    if protocol.prune:
+        yield (
+            "Runs were stopped whose best value so far was worse than the median of the runs of "
+            "earlier trials after as many epochs."
         )
 
 
@@ -80,7 +85,7 @@ def _of_the_choice(protocol: TuningProtocol) -> Iterator[str]:
     mean = " (mean over the seeds)" if len(protocol.seeds) > 1 else ""
     yield (
         f"Chosen: the {best} {protocol.metric} on the {_SPLITS[protocol.select_on]} set {epoch}"
-        f"{mean}; of equal trials the first. Runs that diverged or failed never win."
+        f"{mean}; of equal trials the first. Trials that did not complete never win."
     )
     if protocol.select_on == "test":
         yield (
