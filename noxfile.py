@@ -73,7 +73,7 @@ def newer_python(session: nox.Session, package: str) -> None:
 
 @nox.session(requires=["build"])
 def integration(session: nox.Session) -> None:
-    """Test all wheels together: discovery, the command line, the README's code, optimizers of others."""
+    """Test all wheels together: discovery, the command line, the README, others' optimizers."""
     optimizers = ("pytorch_optimizer", "schedulefree")
     install_wheels(session, list(SIBLINGS), "pytest", "mypy", "ruff", *optimizers)
     session.run("pytest", "tests/integration", *session.posargs)

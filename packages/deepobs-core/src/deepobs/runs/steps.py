@@ -72,6 +72,7 @@ class Stepper:
     def _step_with_closure(self, batch: Batch) -> Tensor:
         objectives: list[Tensor] = []
 
+        @torch.enable_grad()  # some call it without gradients
         def closure() -> Tensor:
             objective = self._evaluated(batch)
             objectives.append(objective.detach())
@@ -98,9 +99,8 @@ class Stepper:
     def _with_gradients(self, batch: Batch) -> Tensor:
         """The objective, with its gradients in the parameters."""
         self._optimizer.zero_grad()
-        with torch.enable_grad():  # some optimizers call their closure without gradients
-            objective = self._objective(batch)
-            self._backward(objective)
+        objective = self._objective(batch)
+        self._backward(objective)
         self.gradient_evaluations += 1
         return objective
 
