@@ -94,11 +94,11 @@ def test_groups_have_their_own_hyperparameters():
 
 def test_groups_change_the_numbers_the_identity_and_the_command():
     plain = specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=1)
-    groups = {"vector": {"lr": 0.001}, "hidden": {"momentum": 1}}
+    groups = {"vector": {"lr": 0.001}, "hidden": {"momentum": 1.0}}
     grouped = specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=1, parameter_groups=groups)
     assert grouped.run_id != plain.run_id
-    assert "--group hidden:momentum=1 --group vector:lr=0.001" in grouped.command
-    assert run(grouped).parameter_groups == {"hidden": {"momentum": 1}, "vector": {"lr": 0.001}}
+    assert "--group hidden:momentum=1.0 --group vector:lr=0.001" in grouped.command
+    assert run(grouped).parameter_groups == {"hidden": {"momentum": 1.0}, "vector": {"lr": 0.001}}
     slow = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1))
     assert run(grouped).train_losses == slow.train_losses
 
