@@ -111,7 +111,7 @@ def needs_of(choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups
         the first that works. None where all fail: then training shows why.
     """
     if choice.needs is not None:
-        return choice.needs
+        return tuple(sorted(choice.needs))
     key = (choice.optimizer_class, json.dumps(flags_of([hyperparameters, groups]), sort_keys=True))
     if key not in _found:
         _found[key] = _detected(choice, _for_trial(choice, hyperparameters, groups), groups)
@@ -219,5 +219,6 @@ def _for_trial(
         or name not in arguments
         or arguments[name].default is inspect.Parameter.empty
     }
-    works = _tried(set(), choice.optimizer_class, chosen, groups, steps=0) is not None
+    needs = {"model"} & {first_argument_of(choice.optimizer_class)}
+    works = _tried(needs, choice.optimizer_class, chosen, groups, steps=0) is not None
     return chosen if works else hyperparameters
