@@ -36,6 +36,11 @@ BUILT_IN = (
         summary="Train an optimizer on a test problem",
     ),
     CommandSpec(
+        name="bench",
+        target="deepobs.cli.bench:command",
+        summary="Carry out an experiment that a file describes: many runs, and a table",
+    ),
+    CommandSpec(
         name="estimate",
         target="deepobs.cli.estimate:command",
         summary="Measure how long a run will take and how much memory it needs",

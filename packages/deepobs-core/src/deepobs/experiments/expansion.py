@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from deepobs.experiments.schema import CONSTANT
 from deepobs.experiments.tuning.protocol import complete
 from deepobs.plugins import registry
 from deepobs.runs import specify
+from deepobs.runs.optimizers import find_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from deepobs.experiments.mistakes import Location
     from deepobs.experiments.schema import Choices, Experiment
     from deepobs.experiments.tuning import TuningSettings
+    from deepobs.experiments.tuning.protocol import TuningProtocol
     from deepobs.runs import RunSpecification
 
     Options = dict[str, Any]
@@ -60,6 +63,7 @@ class PlannedTuning:
         options: Arguments of `specify` that all of its runs have.
         config: Settings of `deepobs.config` that hold for them, as `temporary` takes them.
         num_runs: How many runs it has, those of the report among them.
+        example: A run like them; `None` where what is not tuned is not enough for one.
     """
 
     problem: str
@@ -71,6 +75,7 @@ class PlannedTuning:
     options: Options
     config: dict[str, Any]
     num_runs: int
+    example: RunSpecification | None
 
 
 class Expansion:
@@ -116,7 +121,7 @@ class Expansion:
             return
         for name, options in self._schedules():
             try:
-                num_runs = self._num_runs_of(settings, options)
+                protocol = self._protocol(settings, options)
             except DeepOBSError as error:
                 self._others.append(Mistake(("optimizers", self._label, "tune"), str(error)))
                 return
@@ -129,7 +134,8 @@ class Expansion:
                 hyperparameters=self._choices.hyperparameters,
                 options=options,
                 config=config,
-                num_runs=num_runs,
+                num_runs=protocol.trials * len(protocol.seeds) + len(protocol.report_seeds),
+                example=self._example({**options, "validation_size": protocol.validation_size}),
             )
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -161,11 +167,16 @@ class Expansion:
             except DeepOBSError as error:
                 self._refusals.setdefault(schedule, []).append(Refusal(positions, str(error)))
 
-    def _num_runs_of(self, settings: TuningSettings, options: Options) -> int:
+    def _protocol(self, settings: TuningSettings, options: Options) -> TuningProtocol:
         problem = registry().problems.spec(self._problem)
-        name = self._optimizer.class_
-        protocol = complete(settings, problem, name, options=options, jobs=1)
-        return protocol.trials * len(protocol.seeds) + len(protocol.report_seeds)
+        name = find_optimizer(self._optimizer.class_).name
+        return complete(settings, problem, name, options=options, jobs=1)
+
+    def _example(self, options: Options) -> RunSpecification | None:
+        given = self._choices.hyperparameters
+        with contextlib.suppress(DeepOBSError):  # such as a learning rate that has no default
+            return specify(self._problem, self._optimizer.class_, given, **options)
+        return None
 
     def _place_of(self, names: list[str], value: tuple[int, int] | None) -> Location:
         if value is None:

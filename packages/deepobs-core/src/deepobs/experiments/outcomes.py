@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 FailureKind: TypeAlias = Literal["error", "crash", "out_of_memory", "time_limit", "pruned"]
 
-_SUFFIX = "failure"
+FAILURE = "failure"
+"""How the name of the file of a failure ends."""
+
 _LONGEST_LOG = 2**16  # characters
 _OF_THE_CPU_ALLOCATOR = "DefaultCPUAllocator"  # torch raises a bare RuntimeError there
 
@@ -154,7 +156,7 @@ def write_failure(output_dir: Path, failure: Failure) -> Path:
         OutputError: It cannot be written.
     """
     return store.keep(
-        output_dir, failure.specification, failure.model_dump_json(indent=1), suffix=_SUFFIX
+        output_dir, failure.specification, failure.model_dump_json(indent=1), suffix=FAILURE
     )
 
 
@@ -168,7 +170,7 @@ def find_failure(
         specification: The run.
         since: Leave out failures of runs that began before.
     """
-    for path in store.kept(output_dir, specification, suffix=_SUFFIX):
+    for path in store.kept(output_dir, specification, suffix=FAILURE):
         # Not ours, of another version, or gone meanwhile.
         with contextlib.suppress(ValidationError, OSError):
             failure = Failure.model_validate_json(path.read_bytes())

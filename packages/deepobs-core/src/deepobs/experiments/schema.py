@@ -152,13 +152,11 @@ class Budget(Table):
 
     Attributes:
         run_minutes: Time limit of one run.
-        hours: Start no further run so long after the beginning.
-        runs: Start no more runs at a time.
+        hours: Start no further run so long after the command was called.
     """
 
     run_minutes: Positive | None = None
     hours: Positive | None = None
-    runs: Count | None = None
 
 
 class Experiment(Table):

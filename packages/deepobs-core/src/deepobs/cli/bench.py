@@ -1,0 +1,193 @@
+"""`deepobs bench`: carry out an experiment that a file describes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deepobs.cli import options, screen
+
+if TYPE_CHECKING:
+    from deepobs.experiments.carrying_out import Results
+    from deepobs.experiments.executors import ExecutorOptions
+    from deepobs.experiments.inventory import Inventory
+    from deepobs.experiments.plan import Plan
+    from deepobs.experiments.schema import Budget
+    from deepobs.experiments.time_estimate import Paces
+
+_INCOMPLETE = 1
+
+
+@click.command("bench")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option(
+    "--only",
+    "patterns",
+    multiple=True,
+    metavar="KEY=PATTERN",
+    help="Carry out a part: problem=digits_*, optimizer=SGD, schedule=cosine or seed=42. May be "
+    "repeated.",
+)
+@click.option(
+    "--no-estimate",
+    is_flag=True,
+    help="Do not measure how long it will take, which takes up to ten seconds.",
+)
+@options.jobs
+@options.executor
+@options.scheduler
+@options.device
+@options.data_dir
+@options.fake_data
+@options.num_workers
+@options.output_dir
+@click.pass_context
+def command(
+    context: click.Context,
+    file: Path,
+    dry_run: bool,
+    patterns: tuple[str, ...],
+    no_estimate: bool,
+    jobs: int,
+    executor: str,
+    scheduler: str | None,
+    device: str | None,
+    data_dir: Path | None,
+    fake_data: float | None,
+    num_workers: int | None,
+    output_dir: Path,
+) -> None:
+    """Carry out the experiment that FILE describes: what is missing is run, then a table is shown.
+
+    FILE is TOML or YAML. It names test problems, optimizers with grids of hyperparameters,
+    schedules and seeds; the examples that come with DeepOBS explain it. A run whose result is
+    there is not repeated: the same command goes on where it was interrupted.
+
+    \b
+    Examples:
+      deepobs bench experiment.toml --dry-run
+      deepobs bench experiment.toml --jobs 4
+      deepobs bench experiment.toml --only problem=digits_* --only optimizer=SGD
+    """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    from deepobs.experiments.executors import ExecutorOptions
+    from deepobs.experiments.inventory import take_inventory
+    from deepobs.experiments.loading import load
+    from deepobs.experiments.only import only
+    from deepobs.experiments.plan import plan
+
+    with options.in_force(
+        f"The experiment {file}",
+        dtype=None,
+        data_dir=data_dir,
+        fake_data=None,
+        num_workers=num_workers,
+    ):
+        experiment = load(file)
+        planned = plan(experiment, str(file), fake_data=fake_data, device=device)
+        planned = only(patterns, planned) if patterns else planned
+        inventory = take_inventory(planned.specifications, output_dir)
+        paces = None if no_estimate else _paces(planned, inventory, jobs)
+        _show_plan(planned, inventory, paces, jobs, output_dir, with_table=dry_run)
+        if dry_run:
+            return
+        results = _carry_out(
+            planned,
+            len(inventory.missing),
+            executor,
+            ExecutorOptions(
+                jobs=jobs, scheduler=scheduler, time_limit=_run_seconds(experiment.budget)
+            ),
+            output_dir=output_dir,
+            device_is_open=device is None,
+            budget=experiment.budget,
+        )
+        _show_results(planned, results, output_dir)
+    if results.failures or results.mistakes or results.is_out_of_time:
+        context.exit(_INCOMPLETE)
+
+
+def _run_seconds(budget: Budget) -> float | None:
+    return None if budget.run_minutes is None else 60 * budget.run_minutes
+
+
+def _paces(planned: Plan, inventory: Inventory, jobs: int) -> Paces:
+    from deepobs.experiments.available_data import missing_data
+    from deepobs.experiments.time_estimate import paces_of
+
+    tuned = [tuning.example for tuning in planned.tunings if tuning.example is not None]
+    wanted = [*inventory.missing.values(), *tuned]
+    if wanted and sys.stderr.isatty():
+        click.echo("Estimating how long it will take ...", err=True)
+    return paces_of(wanted, inventory.found, jobs=jobs, without=missing_data(wanted))
+
+
+def _show_plan(
+    planned: Plan,
+    inventory: Inventory,
+    paces: Paces | None,
+    jobs: int,
+    output_dir: Path,
+    *,
+    with_table: bool,
+) -> None:
+    from deepobs.cli.bench_plan import show_missing_data, show_table_of_plan, show_totals
+    from deepobs.experiments.available_data import missing_data
+
+    if with_table:
+        show_table_of_plan(planned, inventory, paces)
+    show_totals(planned, inventory, paces, jobs=jobs, output_dir=output_dir)
+    tuned = [tuning.example for tuning in planned.tunings if tuning.example is not None]
+    show_missing_data(missing_data([*inventory.missing.values(), *tuned]))
+
+
+def _carry_out(
+    planned: Plan,
+    num_missing: int,
+    executor: str,
+    executor_options: ExecutorOptions,
+    *,
+    output_dir: Path,
+    device_is_open: bool,
+    budget: Budget,
+) -> Results:
+    from deepobs.cli.bench_progress import bench_progress
+    from deepobs.experiments.carrying_out import carry_out
+    from deepobs.experiments.executors import open_executor
+    from deepobs.experiments.watched import WatchedSweep
+
+    jobs = executor_options.jobs
+    num_runs = num_missing + sum(tuning.num_runs for tuning in planned.tunings)
+    with (
+        bench_progress(num_runs, jobs) as watcher,
+        open_executor(executor, executor_options) as workers,
+    ):
+        sweep = WatchedSweep(
+            workers,
+            watcher,
+            output_dir=output_dir,
+            device_is_open=device_is_open,
+            time_limit=executor_options.time_limit,
+            seconds=None if budget.hours is None else 3600 * budget.hours,
+        )
+        return carry_out(planned, sweep, jobs=jobs)
+
+
+def _show_results(planned: Plan, results: Results, output_dir: Path) -> None:
+    from deepobs.cli.bench_table import show_failures, show_standings
+
+    screen.show()
+    show_standings(results.standings(planned))
+    for path in results.tuning_files(output_dir):
+        screen.show(f"  {path}")
+    show_failures(results, output_dir)
+    if results.is_out_of_time:
+        left = len(planned.specifications) - len(results.ends)
+        screen.show_message(
+            "Stopped",
+            f"the hours of the budget are over; {left} runs are left, besides those of tunings. "
+            "The same command goes on.",
+        )

@@ -1,0 +1,139 @@
+"""The plan of an experiment, as `deepobs bench` shows it before it starts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from deepobs.cli import screen
+from deepobs.cli.quantities import duration
+from deepobs.cli.tables import Column
+from deepobs.experiments.schema import CONSTANT
+from deepobs.experiments.time_estimate import Paces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from deepobs.experiments.expansion import PlannedRun
+    from deepobs.experiments.inventory import Inventory
+    from deepobs.experiments.plan import Plan
+    from deepobs.runs import RunSpecification
+
+_UNKNOWN = "?"
+_NOTHING = "-"
+
+
+def show_table_of_plan(plan: Plan, inventory: Inventory, paces: Paces | None) -> None:
+    """Show how much there is to do, a row for each optimizer on each problem.
+
+    Args:
+        plan: The plan.
+        inventory: Which of its runs are there.
+        paces: How fast runs go; `None` where nobody looked.
+    """
+    paces = paces or Paces()
+    rows = [
+        *_rows_of_runs(plan.runs, inventory.missing, paces),
+        *(
+            [
+                *(tuning.problem, tuning.optimizer, tuning.schedule),
+                *("tuned", tuning.num_runs, _UNKNOWN, _UNKNOWN),
+                _time(paces.seconds_of([tuning.example] * tuning.num_runs))
+                if tuning.example
+                else _UNKNOWN,
+            ]
+            for tuning in plan.tunings
+        ),
+    ]
+    columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
+    numbers = ("SETTINGS", "RUNS", "THERE", "MISSING")
+    columns += [Column(heading, is_number=True) for heading in numbers]
+    if all(row[2] == CONSTANT for row in rows):
+        del columns[2]
+        rows = [[*row[:2], *row[3:]] for row in rows]
+    screen.show_table([*columns, Column("TIME")], rows)
+    screen.show()
+
+
+def show_totals(
+    plan: Plan, inventory: Inventory, paces: Paces | None, *, jobs: int, output_dir: Path
+) -> None:
+    """Say how much there is to do, how long it will take and where results go.
+
+    Args:
+        plan: The plan.
+        inventory: Which of its runs are there.
+        paces: How fast runs go; `None` to say nothing about time.
+        jobs: How many runs at a time.
+        output_dir: Where results are kept.
+    """
+    num_runs = len(plan.specifications)
+    num_missing = len(inventory.missing)
+    parts = [f"{_count(num_runs, 'run')}: {num_runs - num_missing} there, {num_missing} missing"]
+    if plan.tunings:
+        most = sum(tuning.num_runs for tuning in plan.tunings)
+        parts.append(f"{_count(len(plan.tunings), 'tuning')} of {_count(most, 'run')}")
+    screen.show_text(f"{'; '.join(parts)}. Results are kept in {output_dir}.")
+    if paces is not None and (inventory.missing or plan.tunings):
+        screen.show_text(_time_of_all(plan, inventory, paces, jobs))
+
+
+def show_missing_data(datasets: Mapping[str, str]) -> None:
+    """Say which data are missing and how to get them.
+
+    Args:
+        datasets: Names of data sets by names of the problems that need them.
+    """
+    problems: dict[str, list[str]] = defaultdict(list)
+    for problem, dataset in datasets.items():
+        problems[dataset].append(problem)
+    for dataset, those in problems.items():
+        screen.show_message(
+            "Warning",
+            f"The data of {', '.join(those)} are missing. `deepobs data prepare {dataset}` gets "
+            "them ahead of the runs, or says what to do; runs on real data try that, too. With "
+            "--fake-data nothing is needed.",
+        )
+
+
+def _rows_of_runs(
+    runs: Iterable[PlannedRun], missing: Mapping[str, RunSpecification], paces: Paces
+) -> Iterable[list[object]]:
+    groups: dict[tuple[str, str, str], dict[str, RunSpecification]] = defaultdict(dict)
+    for run in runs:
+        specification = run.specification
+        key = (specification.testproblem, run.optimizer, run.schedule)
+        groups[key][specification.run_id] = specification
+    for key, those in groups.items():
+        lacking = [each for run_id, each in those.items() if run_id in missing]
+        settings = {repr(each.hyperparameters) for each in those.values()}
+        there = len(those) - len(lacking)
+        time = _time(paces.seconds_of(lacking)) if lacking else _NOTHING
+        yield [*key, len(settings), len(those), there, len(lacking), time]
+
+
+def _time_of_all(plan: Plan, inventory: Inventory, paces: Paces, jobs: int) -> str:
+    tuned = [tuning.example for tuning in plan.tunings for _ in range(tuning.num_runs)]
+    known = [
+        each
+        for each in (*inventory.missing.values(), *tuned)
+        if each is not None and paces.seconds_of([each]) is not None
+    ]
+    total = paces.seconds_of(known)
+    if not known or total is None:
+        return "How long they will take could not be measured."
+    num_unknown = len(inventory.missing) + len(tuned) - len(known)
+    besides = f", besides {_count(num_unknown, 'run')} of unknown duration" if num_unknown else ""
+    return (
+        f"They will take about {duration(total / jobs)} with {_count(jobs, 'job')}{besides}, "
+        "going by results that are there and by a few steps on this machine."
+    )
+
+
+def _time(seconds: float | None) -> str:
+    return _UNKNOWN if seconds is None else duration(seconds)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
