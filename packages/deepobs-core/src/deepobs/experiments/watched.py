@@ -10,11 +10,11 @@ from deepobs.experiments.inventory import take_inventory
 from deepobs.experiments.sweep import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from deepobs.experiments.outcomes import Outcome
-    from deepobs.runs import RunSpecification
+    from deepobs.runs import RunObserver, RunSpecification
 
 
 class BudgetSpentError(DeepOBSError):
@@ -54,7 +54,7 @@ class WatchedSweep(Sweep):
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def carry_out(
-        self, specifications: Iterable[RunSpecification]
+        self, specifications: Iterable[RunSpecification], *, observers: Sequence[RunObserver] = ()
     ) -> Iterator[tuple[RunSpecification, Outcome]]:
         """Carry out runs as `Sweep` does.
 
@@ -63,7 +63,7 @@ class WatchedSweep(Sweep):
         """
         wanted = list(specifications)
         missing = take_inventory(wanted, self.output_dir).missing
-        for specification, outcome in super().carry_out(wanted):
+        for specification, outcome in super().carry_out(wanted, observers=observers):
             was_there = missing.pop(specification.run_id, None) is None
             self._watcher.run_ended(specification, outcome, was_there=was_there)
             yield specification, outcome
