@@ -1,6 +1,7 @@
 """The README does what it says."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,26 @@ def test_the_plain_loop_learns():
     assert namespace["loss"].shape == (128,)
     assert namespace["accuracy"].ndim == 0
     assert 0.3 < namespace["accuracy"] <= 1  # ten classes: guessing gives 0.1
+
+
+def test_the_experiment_runs_by_the_commands_below_it(tmp_path, capsys):
+    from deepobs.cli.main import main
+
+    (experiment,) = blocks("toml")
+    Path("experiment.toml").write_text(experiment, encoding="utf-8")
+    lines = "".join(blocks("bash")).splitlines()
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for line in lines
+        if line.startswith("deepobs bench experiment.toml")
+    ]
+    assert len(commands) == 3
+    counts = []
+    for command in commands:
+        assert main(command) == 0
+        counts.append(len(list(Path("results").rglob("*.json"))))
+    assert counts == [0, 12, 24]
+    assert "24 runs: 12 there, 12 missing." in capsys.readouterr().out
 
 
 def test_ci_runs_the_command_of_the_readme():

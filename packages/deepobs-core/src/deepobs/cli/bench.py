@@ -71,7 +71,7 @@ def command(
     Examples:
       deepobs bench experiment.toml --dry-run
       deepobs bench experiment.toml --jobs 4
-      deepobs bench experiment.toml --only problem=digits_* --only optimizer=SGD
+      deepobs bench experiment.toml --only "problem=digits_*" --only optimizer=SGD
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.experiments.executors import ExecutorOptions
     from deepobs.experiments.inventory import take_inventory

@@ -70,7 +70,8 @@ def show_totals(
     """
     num_runs = len(plan.specifications)
     num_missing = len(inventory.missing)
-    parts = [f"{_count(num_runs, 'run')}: {num_runs - num_missing} there, {num_missing} missing"]
+    there = num_runs - num_missing
+    parts = [f"{_count(num_runs, 'run')}: {there} there, {num_missing} missing"] if num_runs else []
     if plan.tunings:
         most = sum(tuning.num_runs for tuning in plan.tunings)
         parts.append(f"{_count(len(plan.tunings), 'tuning')} of {_count(most, 'run')}")
