@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,8 @@ def bench(command_line: Callable[..., Any], tmp_path: Path) -> Callable[..., tup
     def call(text: str, *args: str, name: str = "experiment.toml") -> tuple[int, str, str]:
         (tmp_path / name).write_text(text)
         serial = () if "--executor" in args else ("--executor", "serial")
-        return command_line("bench", name, "--device", "cpu", *serial, *args)
+        quick = () if "--dry-run" in args else ("--no-estimate",)
+        return command_line("bench", name, "--device", "cpu", *serial, *quick, *args)
 
     return call
 
@@ -86,7 +88,7 @@ def test_every_run_leaves_a_result_and_a_line_and_a_table_ends_it(
     code, out, err = bench(SMALL, "--out", "here")
     assert (code, err) == (0, "")
     assert len(_results(tmp_path / "here")) == 2 * (2 + 1) * 2
-    assert "12 runs: 0 there, 12 missing. Results are kept in here." in out
+    assert out.startswith("12 runs: 0 there, 12 missing. Results are kept in here.\n")
     assert "[12/12] SGD on two_d_beale, seed 2: after 1 epoch test loss " in out
     rows = _rows(out, "BEST SETTING")
     assert [row[:2] for row in rows] == [
@@ -337,3 +339,29 @@ def test_the_command_works_as_a_process_of_its_own(tmp_path: Path) -> None:
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (process.returncode, process.stderr) == (0, "")
     assert len(_results(tmp_path / "results")) == 12
+
+
+def test_after_an_interruption_the_same_command_goes_on(
+    bench: Callable[..., Any], tmp_path: Path
+) -> None:
+    text = SMALL.replace("[1, 2]", '"1..100"')
+    (tmp_path / "experiment.toml").write_text(text)
+    command = [sys.executable, "-m", "deepobs", "bench", "experiment.toml", "--no-estimate"]
+    with subprocess.Popen(
+        [*command, "--device", "cpu"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert "600 missing" in process.stdout.readline()
+        assert process.stdout.readline().startswith("[1/600] ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Results so far are kept: the same command goes on from there." in err
+    assert "Traceback" not in err
+    done = len(_results(tmp_path / "results"))
+    assert 1 <= done < 600
+    _, out, _ = bench(text, "--dry-run", "--no-estimate")
+    assert f"600 runs: {done} there, {600 - done} missing." in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import click
 from deepobs.cli import options, screen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deepobs.experiments.carrying_out import Results
     from deepobs.experiments.executors import ExecutorOptions
     from deepobs.experiments.inventory import Inventory
@@ -162,6 +165,7 @@ def _carry_out(
     jobs = executor_options.jobs
     num_runs = num_missing + sum(tuning.num_runs for tuning in planned.tunings)
     with (
+        _interruptions_explained(),
         bench_progress(num_runs, jobs) as watcher,
         open_executor(executor, executor_options) as workers,
     ):
@@ -174,6 +178,15 @@ def _carry_out(
             seconds=None if budget.hours is None else 3600 * budget.hours,
         )
         return carry_out(planned, sweep, jobs=jobs)
+
+
+@contextlib.contextmanager
+def _interruptions_explained() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Results so far are kept: the same command goes on from there.", err=True)
+        raise
 
 
 def _show_results(planned: Plan, results: Results, output_dir: Path) -> None:
