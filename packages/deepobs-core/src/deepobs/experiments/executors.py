@@ -50,6 +50,18 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
     return executor
 
 
+def processes(options: ExecutorOptions) -> Executor:
+    """Processes of this machine."""
+    from deepobs.experiments.processes import WorkerProcesses
+
+    return WorkerProcesses(
+        options.jobs,
+        threads=options.threads,
+        devices=options.devices,
+        time_limit=options.time_limit,
+    )
+
+
 class SerialExecutor(Executor):
     """Carries out one call after the other, in this process, when it is handed in.
 

@@ -131,7 +131,7 @@ def failure_from(
         command=specification.command,
         started_at=started_at.isoformat(timespec="seconds"),
         seconds=round((now() - started_at).total_seconds(), 3),
-        worker=this_worker() if worker is None else worker,
+        worker=worker_name() if worker is None else worker,
     )
 
 
@@ -140,9 +140,9 @@ def now() -> datetime:
     return datetime.now().astimezone()
 
 
-def this_worker() -> str:
-    """This process, named so that it can be found."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def worker_name(process: int | None = None) -> str:
+    """A process of this machine, named so that it can be found; this one if it is left out."""
+    return f"{socket.gethostname()}:{os.getpid() if process is None else process}"
 
 
 def write_failure(output_dir: Path, failure: Failure) -> Path:

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from deepobs import config
 from deepobs.experiments.dispatch import Dispatch
 from deepobs.experiments.outcomes import Failure, Outcome, find_failure, now
 from deepobs.experiments.tasks import RunTask
 from deepobs.runs import store
+from deepobs.runs.result_index import ResultIndex
 
 if TYPE_CHECKING:
     import os
@@ -68,11 +71,8 @@ class Sweep:
 
     def missing(self, specifications: Iterable[RunSpecification]) -> list[RunSpecification]:
         """Those of some runs that have no result yet, each once."""
-        return [
-            specification
-            for specification in _distinct(specifications)
-            if store.find(self.output_dir, specification) is None
-        ]
+        index = ResultIndex(self.output_dir)
+        return [each for each in _distinct(specifications) if index.find(each) is None]
 
     def carry_out(
         self, specifications: Iterable[RunSpecification], *, observers: Sequence[RunObserver] = ()
@@ -95,8 +95,9 @@ class Sweep:
             ExecutorError: The executor failed. What was done is kept.
         """
         missing = []
+        index = ResultIndex(self.output_dir)
         for specification in _distinct(specifications):
-            known = self._known(specification)
+            known = self._known(specification, index)
             if known is None:
                 missing.append(specification)
             else:
@@ -109,10 +110,11 @@ class Sweep:
                     self._failed[specification.run_id] = outcome
                 yield specification, outcome
 
-    def _known(self, specification: RunSpecification) -> Outcome | None:
-        found = store.find(self.output_dir, specification)
-        if found is not None:
-            return found[1]
+    def _known(self, specification: RunSpecification, index: ResultIndex) -> Outcome | None:
+        path = index.find(specification)
+        if path is not None:
+            with contextlib.suppress(ValidationError, OSError):  # broken after all, or gone
+                return store.read(path)
         if self._skip_failed:
             return find_failure(self.output_dir, specification)
         return self._failed.get(specification.run_id)

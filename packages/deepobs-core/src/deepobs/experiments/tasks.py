@@ -20,6 +20,7 @@ from deepobs.experiments.outcomes import (
     now,
     write_failure,
 )
+from deepobs.experiments.worker import printed_by_this_run
 from deepobs.runs import RunObserver, run, store
 from deepobs.runs.optimizers import find_optimizer
 
@@ -136,7 +137,7 @@ def _attempt(task: RunTask) -> Outcome:
     except OutputError:
         raise
     except (Exception, SystemExit) as error:  # an optimizer is a stranger's code
-        failure = failure_from(error, task.specification, started_at)
+        failure = failure_from(error, task.specification, started_at, printed=printed_by_this_run())
     if task.output_dir is not None:
         write_failure(task.output_dir, failure)
     return failure

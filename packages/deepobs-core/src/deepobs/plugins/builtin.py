@@ -175,6 +175,11 @@ def deepobs_executors() -> list[ExecutorSpec]:
     """The ways to carry out many runs."""
     return [
         ExecutorSpec(
+            name="processes",
+            target="deepobs.experiments.executors:processes",
+            summary="Processes on this machine, each of which can crash without harm to others",
+        ),
+        ExecutorSpec(
             name="serial",
             target="deepobs.experiments.executors:SerialExecutor",
             summary="One run after the other, in the process of the command itself",
