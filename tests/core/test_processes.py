@@ -58,6 +58,10 @@ class Trouble(torch.optim.SGD):
         if os.fork() == 0:
             time.sleep(600)
         self.killed()
+
+def surroundings():
+    names = ("OMP_NUM_THREADS", "DEEPOBS_NUM_WORKERS")
+    return torch.get_num_threads(), {name: os.environ[name] for name in names}
 """
 
 
@@ -81,13 +85,6 @@ def two_processes(modules):
 def troubled(kind, **arguments):
     options = {"num_epochs": 1, "device": "cpu"} | arguments
     return specify("quadratic_deep", "trouble:Trouble", {"kind": kind}, **options)
-
-
-def environment_of_worker():
-    import torch
-
-    names = ("OMP_NUM_THREADS", "DEEPOBS_NUM_WORKERS")
-    return torch.get_num_threads(), {name: os.environ[name] for name in names}
 
 
 def test_runs_in_processes_give_the_numbers_of_this_process(two_processes, tmp_path):
@@ -165,9 +162,11 @@ def test_what_cannot_be_pickled_is_an_error_of_its_call(two_processes):
 
 
 def test_the_cores_are_shared_out(modules, monkeypatch):
+    from trouble import surroundings
+
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with WorkerProcesses(1, threads=3) as executor:
-        threads, variables = executor.submit(environment_of_worker).result()
+        threads, variables = executor.submit(surroundings).result()
     assert (threads, variables["OMP_NUM_THREADS"]) == (3, "3")
     assert int(variables["DEEPOBS_NUM_WORKERS"]) >= 1
 

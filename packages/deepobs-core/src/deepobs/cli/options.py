@@ -94,7 +94,7 @@ jobs = click.option(
 )
 executor = click.option(
     "--executor",
-    default="serial",
+    default="processes",
     show_default=True,
     help="Who carries out the runs; `deepobs list executors` shows all.",
 )
