@@ -40,6 +40,10 @@ class PluginWarning(UserWarning):
     """A plugin was left out because it is broken, or one of its observers failed."""
 
 
+class CheckpointWarning(UserWarning):
+    """What there is to know about a checkpoint, such as that it cannot be used."""
+
+
 class ComponentLoadError(DeepOBSError):
     """A plugin names a problem, data set or other component that cannot be imported."""
 

@@ -37,6 +37,27 @@ class Loader(Protocol):
 
 
 @runtime_checkable
+class ResumableLoader(Loader, Protocol):
+    """A loader whose passes can be begun again, which an interrupted run does to go on.
+
+    Other loaders can be resumed, too, if all that is random about them is drawn from torch's,
+    NumPy's or Python's global generators.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next pass depends on: numbers, texts and tensors, in dictionaries or lists."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next pass be the one that followed when `state_dict` was called."""
+        ...
+
+    def batches_from(self, number: int) -> Iterator[Batch]:
+        """Start a new pass, but leave out so many batches at its beginning."""
+        ...
+
+
+@runtime_checkable
 class DataSet(Protocol):
     """The splits of a data set.
 
@@ -121,6 +142,27 @@ class TestProblem(Protocol, metaclass=_NoTestClass):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters split into regularised ones and others."""
+        ...
+
+
+@runtime_checkable
+class CarriesState(Protocol):
+    """A test problem with a state that training carries from batch to batch, besides the model's.
+
+    Without these methods, a run that goes on after an interruption has no such state to restore.
+    """
+
+    def carried_state(self) -> Any:
+        """The state after the latest batch of training: numbers, tensors, tuples; or `None`."""
+        ...
+
+    def restore_carried_state(self, state: Any, batch: Batch) -> None:
+        """Put a state back.
+
+        Args:
+            state: What `carried_state` returned.
+            batch: The next batch of training, which goes on from there.
+        """
         ...
 
 

@@ -45,6 +45,7 @@ class CarriedState:
     def __init__(self) -> None:
         self._progress: WeakKeyDictionary[Reading, _Progress] = WeakKeyDictionary()
         self._unnamed = {True: Reading(), False: Reading()}
+        self._in_training: _Progress | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy begins anew: it belongs to no pass."""
@@ -81,7 +82,9 @@ class CarriedState:
         if progress is not None and number < progress.number:
             return
         detached = tuple((output.detach(), memory.detach()) for output, memory in after)
-        self._progress[reading] = _Progress(number, before, detached)
+        self._progress[reading] = progress = _Progress(number, before, detached)
+        if is_training:
+            self._in_training = progress
 
     def forget(self, *, is_training: bool) -> None:
         """Let batches that do not know their pass begin a new one.
@@ -90,6 +93,25 @@ class CarriedState:
             is_training: Whether it is about training or about evaluation.
         """
         self._unnamed[is_training] = Reading()
+
+    def of_training(self) -> dict[str, Any] | None:
+        """Where the latest batch of training left off, `None` before any."""
+        progress = self._in_training
+        if progress is None:
+            return None
+        return {"number": progress.number, "state": progress.after}
+
+    def restore(self, saved: dict[str, Any], batch: Batch) -> None:
+        """Let a batch of training go on from a state.
+
+        Args:
+            saved: What `of_training` returned.
+            batch: The batch that follows.
+        """
+        reading, _ = self._place(batch, is_training=True)
+        # The batch before is not evaluated again: nobody asks for the state that it started from.
+        progress = _Progress(saved["number"], before=None, after=saved["state"])
+        self._progress[reading] = self._in_training = progress
 
     def _place(self, batch: Batch, *, is_training: bool) -> tuple[Reading, int]:
         if isinstance(batch, SequenceBatch):

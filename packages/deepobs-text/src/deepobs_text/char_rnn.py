@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs_text.carried_state import CarriedState
 from deepobs_text.language_model import LanguageModel
@@ -48,6 +48,20 @@ class CharRNN(LanguageModel):
         logits_TBK, after = self.model(batch[0], before)
         self._state.remember(batch, before, after, is_training=is_training)
         return logits_TBK
+
+    def carried_state(self) -> dict[str, Any] | None:
+        """The state after the latest batch of training, for a checkpoint."""
+        return self._state.of_training()
+
+    def restore_carried_state(self, state: dict[str, Any], batch: Batch) -> None:
+        """Let training go on from a state.
+
+        Args:
+            state: What `carried_state` returned.
+            batch: The next batch of training.
+        """
+        self._notice_new_pass(is_training=True)
+        self._state.restore(state, batch)
 
     def _notice_new_pass(self, *, is_training: bool) -> None:
         """Batches that do not know their pass begin a new one when a loader does."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from deepobs.data.loader import ShuffledLoader
 from deepobs_vision.crops import Crop, Picture, central_crops, cropped, draw_crops
 from deepobs_vision.workers import in_workers
 
@@ -67,7 +68,7 @@ def _cropped(portion: list[tuple[Picture, Crop]]) -> Tensor:
     return crops
 
 
-class PictureLoader:
+class PictureLoader(ShuffledLoader):
     """Yields batches of standardised crops and labels, decoded in worker processes.
 
     Whatever is random is drawn in this process and at the start of a pass. So the batches are the
@@ -78,11 +79,8 @@ class PictureLoader:
         batch_size: Pictures a batch.
         device: Where the batches go.
         dtype: The floating-point type of the images.
-        generator: A generator on the CPU that draws the order of a pass, the crops and the flips;
-            `None` for the order in which the pictures lie and the central crops.
-        reshuffle: Whether every pass has a new order, or all have that of the first. Crops and
-            flips are always new.
-        drop_remainder: Whether a pass leaves out the last, smaller batch.
+        arguments: Those of `ShuffledLoader`. The generator draws crops and flips, too, which are
+            new in every pass; without one, crops are central.
     """
 
     def __init__(
@@ -92,30 +90,14 @@ class PictureLoader:
         *,
         device: torch.device,
         dtype: torch.dtype,
-        generator: torch.Generator | None = None,
-        reshuffle: bool = True,
-        drop_remainder: bool = True,
+        **arguments: Any,
     ) -> None:
+        super().__init__(len(pictures), batch_size, **arguments)
         self.pictures = pictures
-        self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
-        self.generator = generator
-        self.reshuffle = reshuffle
-        self.drop_remainder = drop_remainder
         self._pins_memory = device.type == "cuda"
         self._portion_size = batch_size if device.type == "cpu" else min(batch_size, _PORTION)
-        self._order: NDArray[np.int64] | None = None
-
-    @property
-    def num_examples(self) -> int:
-        """How many pictures a pass yields."""
-        size = len(self.pictures)
-        return size - size % self.batch_size if self.drop_remainder else size
-
-    def __len__(self) -> int:
-        """The number of batches in a pass."""
-        return (self.num_examples + self.batch_size - 1) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         """Start a new pass.
@@ -123,34 +105,42 @@ class PictureLoader:
         Raises:
             CorruptDataError: A picture cannot be decoded.
         """
+        return self.batches_from(0)
+
+    def batches_from(self, number: int) -> Iterator[Batch]:
+        """Start a new pass, but leave out so many batches at its beginning, without decoding them.
+
+        Args:
+            number: How many.
+
+        Raises:
+            CorruptDataError: A picture cannot be decoded.
+        """
         rows, crops = self._plan()
+        batches = list(_pieces(range(self.num_examples), self.batch_size))[number:]
         portions_per_batch = math.ceil(self.batch_size / self._portion_size)
         results = in_workers(
             _cropped,
-            self._requests(rows, crops),
-            num_portions=len(self) * portions_per_batch,
+            self._requests(batches, rows, crops),
+            num_portions=len(batches) * portions_per_batch,
             ahead=_BATCHES_AHEAD * portions_per_batch,
             pin_memory=self._pins_memory,
         )
-        for batch in self._batches():
+        for batch in batches:
             portions = itertools.islice(results, len(self._portions(batch)))
             labels = torch.from_numpy(self.pictures.store.labels[rows[batch.start : batch.stop]])
             yield self._on_device(portions), labels.to(self.device)
-
-    def _batches(self) -> Iterator[range]:
-        """The places of each batch in the order of the pass."""
-        return _pieces(range(self.num_examples), self.batch_size)
 
     def _portions(self, batch: range) -> list[range]:
         """What each worker gets of a batch."""
         return list(_pieces(batch, self._portion_size))
 
     def _requests(
-        self, rows: NDArray[np.int64], crops: Tensor
+        self, batches: list[range], rows: NDArray[np.int64], crops: Tensor
     ) -> Iterator[list[tuple[Picture, Crop]]]:
         """What the workers are asked to do."""
         store = self.pictures.store
-        for portion in itertools.chain.from_iterable(map(self._portions, self._batches())):
+        for portion in itertools.chain.from_iterable(map(self._portions, batches)):
             chosen = slice(portion.start, portion.stop)
             yield [
                 (store[row], Crop(*crop))
@@ -160,12 +150,10 @@ class PictureLoader:
     def _plan(self) -> tuple[NDArray[np.int64], Tensor]:
         """The rows of a pass in their order, and the crops that go with them."""
         rows = self.pictures.rows
-        if self.generator is None:
+        order = self.draw_order()
+        if order is None or self.generator is None:
             return rows[: self.num_examples], central_crops(self.num_examples)
-        if self._order is None or self.reshuffle:
-            order = torch.randperm(len(rows), generator=self.generator, device="cpu")
-            self._order = order.numpy()[: self.num_examples]
-        return rows[self._order], draw_crops(self.num_examples, self.generator)
+        return rows[order.numpy()], draw_crops(self.num_examples, self.generator)
 
     def _on_device(self, portions: Iterator[Tensor]) -> Tensor:
         """A batch (B, C, H, W)."""

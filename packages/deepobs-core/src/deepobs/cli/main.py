@@ -13,11 +13,12 @@ from deepobs.__about__ import __version__
 from deepobs.cli import screen
 from deepobs.cli.groups import PluginGroup, show_help_without_command
 from deepobs.cli.text import clean
-from deepobs.errors import DeepOBSError, PluginWarning, closest, sentences
+from deepobs.errors import CheckpointWarning, DeepOBSError, PluginWarning, closest, sentences
 from deepobs.plugins import CommandSpec
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_OUR_WARNINGS = (CheckpointWarning, PluginWarning)
 
 BUILT_IN = (
     CommandSpec(
@@ -74,7 +75,7 @@ def main(args: list[str] | None = None) -> int:
         or an error that DeepOBS raised; 130 after an interruption from the keyboard.
     """
     with warnings.catch_warnings():
-        _show_plugin_warnings_as_messages()
+        _show_our_warnings_as_messages()
         try:
             return _group.main(args, prog_name="deepobs", standalone_mode=False) or 0
         except click.exceptions.NoArgsIsHelpError as error:
@@ -142,7 +143,7 @@ def _show_mistake(error: click.ClickException) -> None:
     screen.show_message("Error", message)
 
 
-def _show_plugin_warnings_as_messages() -> None:
+def _show_our_warnings_as_messages() -> None:
     """Show them on one line each, without the place in our source; leave others as they are."""
     show_others = warnings.showwarning
 
@@ -154,10 +155,11 @@ def _show_plugin_warnings_as_messages() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, _OUR_WARNINGS):
             screen.show_message("Warning", clean(message))
         else:
             show_others(message, category, filename, lineno, file, line)
 
-    warnings.simplefilter("always", PluginWarning)
+    for ours in _OUR_WARNINGS:
+        warnings.simplefilter("always", ours)
     warnings.showwarning = show

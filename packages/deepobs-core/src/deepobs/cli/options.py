@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepobs.cli.checkpoints import parsed_rhythm
 from deepobs.cli.own_code import current_directory_on_the_import_path, failures_shown_where_they_are
 
 if TYPE_CHECKING:
@@ -109,6 +110,15 @@ output_dir = click.option(
     default=Path("results"),
     show_default=True,
     help="Where to keep result files.",
+)
+checkpoint_every = click.option(
+    "--checkpoint-every",
+    callback=parsed_rhythm,
+    metavar="TIME|EPOCHS",
+    help="Keep what a run needs to go on after an interruption: every 10min, 2h, 5epochs, ...",
+)
+resume = click.option(
+    "--resume", is_flag=True, help="Go on from the checkpoint of an interrupted run, if it has one."
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs.cli import options
+from deepobs.cli.checkpoints import checkpoint_plan, interruption_explained
 from deepobs.cli.hyperparameters import (
     parsed_groups,
     parsed_hyperparameters,
@@ -18,7 +19,9 @@ from deepobs.cli.screen import show
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deepobs.cli.checkpoints import Rhythm
     from deepobs.runs import RunSpecification
+    from deepobs.runs.checkpoints import CheckpointPlan
 
 
 @click.command("run")
@@ -85,6 +88,8 @@ if TYPE_CHECKING:
 @options.fake_data
 @options.num_workers
 @options.output_dir
+@options.checkpoint_every
+@options.resume
 @click.option("--rerun", is_flag=True, help="Run again even where the result is there.")
 def command(
     problem: str,
@@ -112,6 +117,8 @@ def command(
     fake_data: float | None,
     num_workers: int | None,
     output_dir: Path,
+    checkpoint_every: Rhythm | None,
+    resume: bool,
     rerun: bool,
 ) -> None:
     """Train OPTIMIZER on the test problem PROBLEM and write a result file.
@@ -126,6 +133,7 @@ def command(
       deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
       deepobs run digits_mlp SGD --scheduler CosineAnnealingLR --scheduler-option T_max=num_epochs
+      deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.runs import specify
@@ -161,10 +169,17 @@ def command(
             )
             for seed in seeds or (DEFAULT_SEED,)
         ]
-        _run_all(specifications, output_dir, rerun=rerun)
+        plan = checkpoint_plan(checkpoint_every, resume=resume)
+        _run_all(specifications, output_dir, plan, rerun=rerun)
 
 
-def _run_all(specifications: list[RunSpecification], output_dir: Path, *, rerun: bool) -> None:
+def _run_all(
+    specifications: list[RunSpecification],
+    output_dir: Path,
+    checkpoints: CheckpointPlan | None,
+    *,
+    rerun: bool,
+) -> None:
     from deepobs.runs import run, store
     from deepobs.runs.progress import live_progress
     from deepobs.runs.summary import summary_of
@@ -173,8 +188,17 @@ def _run_all(specifications: list[RunSpecification], output_dir: Path, *, rerun:
         store.prepare(output_dir)
         found = None if rerun else store.find(output_dir, specification)
         if found is None:
-            with live_progress() as observers:
-                run(specification, output_dir=output_dir, rerun=True, observers=observers)
+            with (
+                interruption_explained(output_dir, specification),
+                live_progress() as observers,
+            ):
+                run(
+                    specification,
+                    output_dir=output_dir,
+                    rerun=True,
+                    observers=observers,
+                    checkpoints=checkpoints,
+                )
             found = store.find(output_dir, specification)
         else:
             show("This run is there already; --rerun does it again.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,11 +14,90 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import Batch
 
-
 _CHUNK_BYTES = 2**20
 
 
-class TensorLoader:
+class ShuffledLoader(ABC):
+    """Yields batches of examples in the order in which they lie, or in random order.
+
+    A subclass says what a pass is; `draw_order` gives it the order.
+
+    Args:
+        total: How many examples there are.
+        batch_size: Examples a batch.
+        generator: A generator on the CPU that draws what is random about a pass; `None` for the
+            order in which the examples lie.
+        reshuffle: Whether every pass has a new order, or all have that of the first.
+        drop_remainder: Whether a pass leaves out the last, smaller batch.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        reshuffle: bool = True,
+        drop_remainder: bool = True,
+    ) -> None:
+        self.batch_size = batch_size
+        self.generator = generator
+        self.reshuffle = reshuffle
+        self.drop_remainder = drop_remainder
+        self._total = total
+        self._kept_order: Tensor | None = None
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples a pass yields."""
+        return self._total - (self._total % self.batch_size if self.drop_remainder else 0)
+
+    def __len__(self) -> int:
+        """The number of batches in a pass."""
+        return (self.num_examples + self.batch_size - 1) // self.batch_size
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Batch]:
+        """Start a new pass, in random order where there is a generator."""
+
+    def batches_from(self, number: int) -> Iterator[Batch]:
+        """Start a new pass, but leave out so many batches at its beginning.
+
+        Args:
+            number: How many; what is random about them is drawn all the same.
+        """
+        return itertools.islice(self, number, None)
+
+    def draw_order(self) -> Tensor | None:
+        """The rows of a new pass, on the CPU; `None` for the order in which the examples lie."""
+        if self.generator is None:
+            return None
+        if self._kept_order is not None:
+            return self._kept_order
+        # The order is drawn on the CPU: a seed means the same order on every device.
+        order = torch.randperm(self._total, generator=self.generator, device="cpu")
+        order = order[: self.num_examples]
+        self._kept_order = None if self.reshuffle else order
+        return order
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next pass depends on."""
+        if self.generator is None:
+            return {}
+        return {"generator": self.generator.get_state(), "order": self._kept_order}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next pass be the one that followed when `state_dict` was called.
+
+        Args:
+            state: What that returned.
+        """
+        if self.generator is not None:
+            self.generator.set_state(state["generator"])
+            self._kept_order = state["order"]
+
+
+class TensorLoader(ShuffledLoader):
     """Yields batches of resident tensors: no copy to the device, no Python for one example.
 
     A batch never shares memory with the tensors, so that changing it in place harms nobody.
@@ -24,11 +105,8 @@ class TensorLoader:
     Args:
         tensors: Tensors of equal length along their first dimension, on one device.
         batch_size: Examples a batch.
-        generator: A generator on the CPU that draws the order of a pass; `None` for the order in
-            which the examples lie.
-        reshuffle: Whether every pass has a new order, or all have that of the first.
-        drop_remainder: Whether a pass leaves out the last, smaller batch.
         transform: What to make of examples as they lie in memory, of one or more batches at once.
+        arguments: Those of `ShuffledLoader`.
     """
 
     def __init__(
@@ -36,32 +114,17 @@ class TensorLoader:
         tensors: Batch,
         batch_size: int,
         *,
-        generator: torch.Generator | None = None,
-        reshuffle: bool = True,
-        drop_remainder: bool = True,
         transform: Callable[[Batch], Batch] | None = None,
+        **arguments: Any,
     ) -> None:
+        super().__init__(len(tensors[0]), batch_size, **arguments)
         self.tensors = tensors
-        self.batch_size = batch_size
-        self.generator = generator
-        self.reshuffle = reshuffle
-        self.drop_remainder = drop_remainder
         self._transform = transform
-        self._order: Tensor | None = None
-
-    @property
-    def num_examples(self) -> int:
-        """How many examples a pass yields."""
-        size = len(self.tensors[0])
-        return size - size % self.batch_size if self.drop_remainder else size
-
-    def __len__(self) -> int:
-        """The number of batches in a pass."""
-        return (self.num_examples + self.batch_size - 1) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         """Start a new pass, in random order where there is a generator."""
-        chunks = self._in_order() if self.generator is None else self._in_random_order()
+        order = self.draw_order()
+        chunks = self._in_order() if order is None else self._gathered(order)
         if self._transform is not None:
             chunks = map(self._transform, chunks)
         for chunk in chunks:
@@ -72,12 +135,8 @@ class TensorLoader:
             stop = min(start + self._chunk_size, self.num_examples)
             yield tuple(tensor[start:stop].clone() for tensor in self.tensors)
 
-    def _in_random_order(self) -> Iterator[Batch]:
-        if self._order is None or self.reshuffle:
-            # The order is drawn on the CPU: a seed means the same order on every device.
-            order = torch.randperm(len(self.tensors[0]), generator=self.generator, device="cpu")
-            self._order = order[: self.num_examples].to(self.tensors[0].device)
-        for rows in torch.split(self._order, self._chunk_size):
+    def _gathered(self, order: Tensor) -> Iterator[Batch]:
+        for rows in torch.split(order.to(self.tensors[0].device), self._chunk_size):
             yield tuple(tensor.index_select(0, rows) for tensor in self.tensors)
 
     @property

@@ -36,18 +36,19 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[IO[bytes]]:
+def replacing(target: Path, part: Path | None = None) -> Iterator[IO[bytes]]:
     """An empty file beside a place, which takes it once the block ended without an error.
 
     What a killed process left behind is overwritten.
 
     Args:
         target: The place. What is there is replaced.
+        part: The file until then; `None` for a hidden one that is named after the place.
 
     Yields:
         The file, open for writing and reading.
     """
-    part = _part(target)
+    part = part or _part(target)
     try:
         with part.open("w+b") as stream:
             yield stream

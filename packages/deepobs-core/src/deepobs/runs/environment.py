@@ -45,15 +45,20 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
             torch.set_default_dtype(torch.float32)  # initial weights are drawn in it
             cudnn.deterministic = config.get_is_deterministic()
             cudnn.benchmark = not config.get_is_deterministic()
-            random.seed(specification.random_seed)
-            np.random.seed(specification.random_seed)
-            torch.manual_seed(specification.random_seed)
+            seed_all(specification.random_seed)
             yield
         finally:
             torch.set_default_dtype(default_dtype)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
             cudnn.deterministic, cudnn.benchmark = flags
+
+
+def seed_all(seed: int) -> None:
+    """Let the generators of Python, NumPy and torch, on all devices, start from a seed."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

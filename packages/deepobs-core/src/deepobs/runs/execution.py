@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs import environment, store
-from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.evaluation import evaluate
-from deepobs.runs.history import History
+from deepobs.runs.checkpoints import Checkpoints
+from deepobs.runs.course import begin
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
 from deepobs.runs.record import DataSetRecord, RunRecord
-from deepobs.runs.schedules import build_schedule
-from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from deepobs.protocols import TestProblem
+    from deepobs.runs.checkpoints import CheckpointPlan
+    from deepobs.runs.course import Course
     from deepobs.runs.specification import RunSpecification
 
 
@@ -34,18 +32,23 @@ def run(
     output_dir: str | os.PathLike[str] | None = None,
     rerun: bool = False,
     observers: Sequence[RunObserver] = (),
+    checkpoints: CheckpointPlan | None = None,
 ) -> RunRecord:
     """Train one optimizer on one test problem, and measure it before and after every epoch.
 
     The same specification gives the same metrics, to the bit on a CPU, whatever the process did
-    before. Non-finite losses end the run early, which is recorded as diverged.
+    before. So does a run that is interrupted and goes on from a checkpoint. Non-finite losses end
+    the run early, which is recorded as diverged.
 
     Args:
         specification: The run, from `specify`.
         optimizer_class: The optimizer's class, where its import string does not lead to it.
         output_dir: Where to keep the result file; `None` for nowhere.
         rerun: Do it again even where its result is there.
-        observers: Whom to tell what happens.
+        observers: Whom to tell what happens. Of a run that goes on from a checkpoint, they are told
+            the epochs before it, too.
+        checkpoints: When to keep what the run needs to go on after an interruption, and whether to
+            go on; `None` for never. The file lies where the result will, and makes way for it.
 
     Returns:
         The record; that of the file, where the run was there already.
@@ -61,57 +64,81 @@ def run(
         found = None if rerun else store.find(directory, specification)
         if found is not None:
             return found[1]
-    with environment.reproducible(specification):
-        record = _carry_out(
-            specification, optimizer_class, Observers([*observers, PluginObservers()])
-        )
+    keeper = _keeper(checkpoints, directory, specification)
+    observer = Observers([*observers, PluginObservers()])
+    with environment.reproducible(specification), keeper or contextlib.nullcontext():
+        record = _carry_out(_begun(specification, optimizer_class, keeper), observer, keeper)
     if directory is not None:
         store.write(directory, specification, record)
+    if keeper is not None:
+        keeper.remove()
     return record
 
 
-def _carry_out(
+def _keeper(
+    plan: CheckpointPlan | None, directory: Path | None, specification: RunSpecification
+) -> Checkpoints | None:
+    if plan is None:
+        return None
+    if directory is None:
+        raise ArgumentError(
+            "Checkpoints lie where the result will: give an output_dir, or do without checkpoints."
+        )
+    return Checkpoints(plan, directory, specification)
+
+
+def _begun(
     specification: RunSpecification,
     optimizer_class: type[torch.optim.Optimizer] | None,
-    observer: RunObserver,
-) -> RunRecord:
-    started_at = datetime.now().astimezone().isoformat(timespec="seconds")
-    problem = set_up_problem(specification)
-    optimizer = build_optimizer(specification, problem, optimizer_class)
-    schedule = build_schedule(specification, optimizer, len(problem.dataset.train_loader))
-    trainer = Trainer(
-        problem, optimizer, needs=specification.optimizer_needs, after_step=schedule.after_step
-    )
-    history = History(specification.train_log_interval)
-    observer.run_started(specification, len(problem.dataset.train_loader))
-    for epoch in range(specification.num_epochs + 1):
-        if epoch > 0:
-            schedule.start_epoch(epoch - 1)
-            start = time.perf_counter()
-            objectives = trainer.train_epoch(observer.steps_taken)
-            history.add_training(objectives, seconds=time.perf_counter() - start)
-        if not history.has_diverged:
-            start = time.perf_counter()
-            metrics = evaluate(problem, bare_losses=specification.bare_losses)
-            history.add_evaluation(metrics, seconds=time.perf_counter() - start)
-            observer.epoch_ended(epoch, metrics)
-            if epoch > 0:
-                schedule.epoch_ended(metrics)
-        if history.has_diverged:
-            history.fill(specification.num_epochs + 1)
-            break
-    record = _record(specification, problem, trainer, history, started_at)
+    keeper: Checkpoints | None,
+) -> Course:
+    """A run at its beginning, or where its checkpoint left off."""
+    course = begin(specification, optimizer_class)
+    state = None if keeper is None else keeper.load()
+    if keeper is None or state is None:
+        return course
+    try:
+        course.load_state_dict(state)
+    except Exception as error:  # it was written by other code of problem or optimizer
+        keeper.refuse(error)
+        environment.seed_all(specification.random_seed)
+        return begin(specification, optimizer_class)
+    return course
+
+
+def _carry_out(course: Course, observer: RunObserver, keeper: Checkpoints | None) -> RunRecord:
+    history, num_epochs = course.history, course.specification.num_epochs
+    observer.run_started(course.specification, len(course.train_loader))
+    for epoch, metrics in enumerate(history.evaluations):
+        observer.epoch_ended(epoch, metrics)
+    if not history.evaluations:
+        observer.epoch_ended(0, course.evaluate())
+    while history.epochs < num_epochs and not history.has_diverged:
+        _carry_out_epoch(course, observer, keeper)
+    if history.has_diverged:
+        history.fill(num_epochs + 1)
+    record = _record(course)
     observer.run_ended(record)
     return record
 
 
-def _record(
-    specification: RunSpecification,
-    problem: TestProblem,
-    trainer: Trainer,
-    history: History,
-    started_at: str,
-) -> RunRecord:
+def _carry_out_epoch(course: Course, observer: RunObserver, keeper: Checkpoints | None) -> None:
+    def report(steps: int, loss: float) -> None:
+        if keeper is not None:
+            keeper.after_steps(course)
+        observer.steps_taken(steps, loss)
+
+    course.train_epoch(report, is_resumable=keeper is not None)
+    if course.history.has_diverged:
+        return
+    metrics = course.evaluate()
+    if keeper is not None:
+        keeper.after_epoch(course)
+    observer.epoch_ended(course.history.epochs, metrics)
+
+
+def _record(course: Course) -> RunRecord:
+    specification, problem, trainer = course.specification, course.problem, course.trainer
     dataset = problem.dataset
     return RunRecord(
         run_id=specification.run_id,
@@ -142,8 +169,9 @@ def _record(
         hardware=environment.hardware(torch.device(specification.device)),
         versions=environment.versions(_distributions(specification, dataset.name)),
         command=specification.command,
-        started_at=started_at,
-        **history.for_record(),
+        started_at=course.started_at,
+        resumed_at_steps=course.resumed_at_steps or None,
+        **course.history.for_record(),
     )
 
 

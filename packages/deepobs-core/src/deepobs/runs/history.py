@@ -36,6 +36,26 @@ class History:
         self._diverged_at_epoch: int | None = None
         self._diverged_at_step: int | None = None
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        return len(self._train_seconds)
+
+    @property
+    def evaluations(self) -> list[dict[str, float]]:
+        """What was measured before the first and after every epoch, as `evaluate` returned it."""
+        names = [name for name, plural in _LIST_OF_METRIC.items() if plural in self._metrics]
+        curves = (self._metrics[_LIST_OF_METRIC[name]] for name in names)
+        return [dict(zip(names, values, strict=True)) for values in zip(*curves, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as numbers in lists and dictionaries."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        vars(self).update(state)
+
     def add_training(self, objectives: list[float], *, seconds: float) -> None:
         """Take in an epoch of training.
 

@@ -59,6 +59,8 @@ class RunRecord(BaseModel):
             optimizers; products with its Hessian are not counted.
         minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
         training_params: The schedule and the other arguments of training.
+        resumed_at_steps: After how many steps the run went on from a checkpoint, every time; `None`
+            where it was not interrupted.
         command: The command that reproduces the run.
     """
 
@@ -95,6 +97,8 @@ class RunRecord(BaseModel):
     steps: int
     gradient_evaluations: int
 
+    resumed_at_steps: list[int] | None = None
+
     fake_data: bool
     full_evaluation: bool
     bare_losses: bool
@@ -111,7 +115,13 @@ class RunRecord(BaseModel):
         return self.model_dump_json(exclude=_absent(self), indent=1)
 
 
-_OPTIONAL_LISTS = ("valid_losses", "train_accuracies", "valid_accuracies", "test_accuracies")
+_OPTIONAL_LISTS = (
+    "valid_losses",
+    "train_accuracies",
+    "valid_accuracies",
+    "test_accuracies",
+    "resumed_at_steps",
+)
 
 
 def _absent(record: RunRecord) -> set[str]:

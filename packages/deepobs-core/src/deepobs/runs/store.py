@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import tempfile
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
+from deepobs.data.writing import replacing
 from deepobs.errors import OutputError
 from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from deepobs.runs.specification import RunSpecification
@@ -217,16 +218,19 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}{_UNFINISHED}")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with appearing_whole(path) as stream:
+        stream.write(text.encode())
+
+
+def appearing_whole(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """A file to write to, which takes its place once it is whole, or not at all.
+
+    Any number of processes may write the same file at once: the last one wins.
+
+    Args:
+        path: The file; its directory is there.
+    """
+    return replacing(path, path.with_name(f".{uuid.uuid4().hex}{_UNFINISHED}"))
 
 
 def _remove_leftovers(directory: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepobs.runs.passes import Pass
 from deepobs.runs.steps import Stepper, followed_by
 
 if TYPE_CHECKING:
@@ -57,24 +58,27 @@ class Trainer:
         """Gradients of the objective computed so far."""
         return self._stepper.gradient_evaluations
 
-    def train_epoch(self, report: Callable[[int, float], None]) -> list[float]:
+    def train_epoch(
+        self, report: Callable[[int, float], None], training_pass: Pass | None = None
+    ) -> list[float]:
         """Take one pass over the training set.
 
         Args:
             report: Called now and then with the number of steps so far and the latest objective.
+            training_pass: The pass, which may have come some way already; `None` for a new one.
 
         Returns:
             The objective before each step. It ends early, at or soon after the first value that is
             not finite: the rest of the pass would be wasted.
         """
-        objectives: list[float] = []
         with self.training():
-            batches = iter(self._problem.dataset.train_loader)
-            while block := self.take_steps(itertools.islice(batches, STEPS_BETWEEN_REPORTS)):
+            current = training_pass or Pass(iter(self._problem.dataset.train_loader))
+            objectives = current.objectives
+            while _all_finite(objectives[-STEPS_BETWEEN_REPORTS:]) and (
+                block := self.take_steps(itertools.islice(current.batches, STEPS_BETWEEN_REPORTS))
+            ):
                 objectives += block
                 report(self.steps, block[-1])
-                if not all(map(math.isfinite, block)):
-                    break
         return objectives
 
     @contextlib.contextmanager
@@ -103,6 +107,15 @@ class Trainer:
         self.steps += len(objectives)
         return torch.stack(objectives).tolist() if objectives else []
 
+    def state_dict(self) -> dict[str, int]:
+        """What was counted."""
+        return {"steps": self.steps, "gradient_evaluations": self.gradient_evaluations}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on counting from what `state_dict` returned."""
+        self.steps = state["steps"]
+        self._stepper.gradient_evaluations = state["gradient_evaluations"]
+
     def _set_mode(self, mode: str) -> None:
         if self._has_modes:
             getattr(self._optimizer, mode)()
@@ -119,3 +132,7 @@ def _evaluate_from_the_start(optimizer: Any) -> None:
     except LookupError:
         optimizer.state.clear()
         optimizer.state.update(before)
+
+
+def _all_finite(values: Iterable[float]) -> bool:
+    return all(map(math.isfinite, values))
