@@ -26,7 +26,7 @@ SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-vision": ["deepobs-core"],
     "deepobs-text": ["deepobs-core"],
 }
-EXTRAS = {"deepobs-core": ["deepobs-core[tune]"]}  # optional packages that the tests use
+EXTRAS = {"deepobs-core": ["deepobs-core[dask,tune]"]}  # optional packages that the tests use
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
 DIST = Path("dist")
 CONSTRAINTS = ("-c", "constraints.txt")
@@ -98,7 +98,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of all packages."""
     editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
-    session.install(*CONSTRAINTS, *editable, "mypy", "optuna")
+    session.install(*CONSTRAINTS, *editable, "mypy", "optuna", "distributed")
     session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS), "tools")
 
 

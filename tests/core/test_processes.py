@@ -14,6 +14,7 @@ import pytest
 from deepobs.errors import ArgumentError, ExecutorError
 from deepobs.experiments.outcomes import RunCrashedError
 from deepobs.experiments.processes import WorkerProcesses
+from deepobs.experiments.supervision import Limit
 from deepobs.experiments.sweep import Sweep
 from deepobs.runs import RunRecord, specify
 
@@ -132,7 +133,7 @@ def test_a_segmentation_fault_is_named_and_shown_in_the_log(two_processes, tmp_p
 
 
 def test_a_run_that_hangs_is_killed(modules, tmp_path):
-    with WorkerProcesses(1, time_limit=0.5, grace=0.5) as executor:
+    with WorkerProcesses(1, limit=Limit(0.5, 1.0)) as executor:
         sweep = Sweep(executor, output_dir=tmp_path, time_limit=0.5)
         ((_, failure),) = sweep.carry_out([troubled("hangs")])
         assert failure.kind == "time_limit"

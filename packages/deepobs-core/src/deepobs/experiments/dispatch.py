@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _CAPACITY_OF_STRANGERS = 500
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+_SECONDS_OF_PATIENCE = 5.0
 
 
 class _Handed(NamedTuple):
@@ -80,6 +81,8 @@ class Dispatch:
             processes were at when it was their turn.
         """
         elsewhere: deque[RunTask] = deque()
+        if self._capacity() == 0:
+            self._tell("There is no worker yet: the runs wait for the first one.")
         try:
             for handed, outcome in self._outcomes(iter(tasks)):
                 if outcome is None:
@@ -115,7 +118,9 @@ class Dispatch:
                 self._hand_out(task)
             if not self._running:
                 return
-            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+            # Meanwhile the executor may have got more workers.
+            done, _ = wait(self._running, _SECONDS_OF_PATIENCE, return_when=FIRST_COMPLETED)
+            for future in done:
                 handed = self._running[future]
                 with handed.claim:
                     outcome = self._outcome_of(future, handed)

@@ -53,12 +53,25 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
 def processes(options: ExecutorOptions) -> Executor:
     """Processes of this machine."""
     from deepobs.experiments.processes import WorkerProcesses
+    from deepobs.experiments.slots import limit_of
 
     return WorkerProcesses(
         options.jobs,
         threads=options.threads,
         devices=options.devices,
+        limit=limit_of(options.time_limit),
+    )
+
+
+def dask(options: ExecutorOptions) -> Executor:
+    """The workers of a Dask cluster."""
+    from deepobs.experiments.dask import DaskExecutor
+
+    return DaskExecutor(
+        options.scheduler,
+        threads=options.threads,
         time_limit=options.time_limit,
+        shares_directory=options.shared_results,
     )
 
 

@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepobs import checks, config
 from deepobs.cores import usable_cores
-from deepobs.errors import ExecutorError
-from deepobs.experiments.supervision import Limit, WorkerProcess
+from deepobs.experiments.slots import WorkerSlot
 from deepobs.experiments.worker import WorkerSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-T = TypeVar("T")
+    from deepobs.experiments.supervision import Limit
 
-_GRACE_SECONDS = 10.0
-"""How much longer than its time limit a run may take before it is killed: it ends itself first."""
+T = TypeVar("T")
 
 
 class WorkerProcesses(Executor):
@@ -41,8 +39,7 @@ class WorkerProcesses(Executor):
         threads: Threads of torch in each; `None` to share out the cores.
         devices: The default devices of the processes, dealt out in turn: four jobs on two devices
             make two jobs on each.
-        time_limit: Seconds for a call to end by itself; some more, and it is killed.
-        grace: How many more.
+        limit: When a call is killed; `None` for never.
 
     Raises:
         ArgumentError: There is no such device, or a number is out of range.
@@ -56,8 +53,7 @@ class WorkerProcesses(Executor):
         *,
         threads: int | None = None,
         devices: Sequence[str] = (),
-        time_limit: float | None = None,
-        grace: float = _GRACE_SECONDS,
+        limit: Limit | None = None,
     ) -> None:
         jobs = checks.integer("jobs", jobs, least=1)
         if threads is not None:
@@ -69,9 +65,9 @@ class WorkerProcesses(Executor):
             for number in range(jobs)
         ]
         self.capacity = 2 * jobs  # the next call is there when one ends
-        self._limit = None if time_limit is None else Limit(time_limit, time_limit + grace)
-        self._slots = [_Slot(setup, _environment(threads, jobs)) for setup in setups]
-        self._free_slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._limit = limit
+        self._slots = [WorkerSlot(setup, jobs=jobs) for setup in setups]
+        self._free_slots: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free_slots.put(slot)
         self._supervisors = ThreadPoolExecutor(jobs, thread_name_prefix="supervisor")
@@ -114,77 +110,6 @@ class WorkerProcesses(Executor):
             return slot.carry_out(call, self._limit)
         finally:
             self._free_slots.put(slot)
-
-
-class _Slot:
-    """A place for a process, which is started when there is something to do, and replaced.
-
-    Args:
-        setup: What the processes are told.
-        environment: Their environment variables.
-    """
-
-    def __init__(self, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
-        self._setup = setup
-        self._environment = environment
-        self._process: WorkerProcess | None = None
-        self._is_closed = False
-        self._changing = threading.Lock()  # supervisor and main thread: who sees which process
-
-    def carry_out(self, call: Callable[[], T], limit: Limit | None) -> T:
-        """Carry out a call.
-
-        Raises:
-            RunCrashedError: Its process died.
-            ExecutorError: No process could be started.
-            Exception: What the call raised.
-        """
-        process = self._living_process()
-        try:
-            process.send(call)
-        except BrokenPipeError:  # it died while it had nothing to do
-            process = self._living_process()
-            process.send(call)
-        answer = process.answer(limit)
-        if answer.is_last:
-            process.end()
-        if answer.error is not None:
-            raise answer.error
-        value: T = answer.value
-        return value
-
-    def kill(self) -> None:
-        """Kill the process, whatever it is doing, and start no other; for any thread."""
-        with self._changing:
-            self._is_closed = True
-            if self._process is not None:
-                self._process.kill()
-
-    def end(self) -> None:
-        """Let go of the process, when nobody uses it any more."""
-        if self._process is not None:
-            self._process.end()
-
-    def _living_process(self) -> WorkerProcess:
-        if self._process is not None and self._process.is_alive():
-            return self._process
-        with self._changing:
-            if self._is_closed:
-                raise ExecutorError("The worker processes were ended.")
-            self.end()
-            self._process = WorkerProcess(self._environment)
-        self._process.set_up(self._setup)
-        return self._process
-
-
-def _environment(threads: int, jobs: int) -> dict[str, str]:
-    """That of this process, with what the workers share among each other."""
-    return {
-        "DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // jobs)),
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-    }
 
 
 def _share_of_cores(jobs: int) -> int:

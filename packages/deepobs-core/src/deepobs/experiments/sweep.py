@@ -68,6 +68,8 @@ class Sweep:
         self._skip_failed = skip_failed
         self._failed: dict[str, Failure] = {}
         store.prepare(self.output_dir)
+        if self._workers_write and hasattr(executor, "require_shared"):
+            executor.require_shared(self.output_dir)
 
     def missing(self, specifications: Iterable[RunSpecification]) -> list[RunSpecification]:
         """Those of some runs that have no result yet, each once."""

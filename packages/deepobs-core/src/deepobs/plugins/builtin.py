@@ -180,6 +180,11 @@ def deepobs_executors() -> list[ExecutorSpec]:
             summary="Processes on this machine, each of which can crash without harm to others",
         ),
         ExecutorSpec(
+            name="dask",
+            target="deepobs.experiments.executors:dask",
+            summary="The workers of a Dask cluster, found by --scheduler ADDRESS",
+        ),
+        ExecutorSpec(
             name="serial",
             target="deepobs.experiments.executors:SerialExecutor",
             summary="One run after the other, in the process of the command itself",
