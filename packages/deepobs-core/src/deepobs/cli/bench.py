@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs.cli import options, screen
+from deepobs.cli.checkpoints import checkpoint_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from deepobs.cli.checkpoints import Rhythm
     from deepobs.experiments.carrying_out import Results
     from deepobs.experiments.executors import ExecutorOptions
     from deepobs.experiments.inventory import Inventory
     from deepobs.experiments.plan import Plan
     from deepobs.experiments.schema import Budget
     from deepobs.experiments.time_estimate import Paces
+    from deepobs.runs.checkpoints import CheckpointPlan
 
 _INCOMPLETE = 1
 
@@ -48,6 +51,8 @@ _INCOMPLETE = 1
 @options.fake_data
 @options.num_workers
 @options.output_dir
+@options.checkpoint_every
+@options.resume
 @click.pass_context
 def command(
     context: click.Context,
@@ -63,6 +68,8 @@ def command(
     fake_data: float | None,
     num_workers: int | None,
     output_dir: Path,
+    checkpoint_every: Rhythm | None,
+    resume: bool,
 ) -> None:
     """Carry out the experiment that FILE describes: what is missing is run, then a table is shown.
 
@@ -107,6 +114,7 @@ def command(
             output_dir=output_dir,
             device_is_open=device is None,
             budget=experiment.budget,
+            checkpoints=checkpoint_plan(checkpoint_every, resume=resume),
         )
         _show_results(planned, results, output_dir)
     if results.failures or results.mistakes or results.is_out_of_time:
@@ -156,6 +164,7 @@ def _carry_out(
     output_dir: Path,
     device_is_open: bool,
     budget: Budget,
+    checkpoints: CheckpointPlan | None,
 ) -> Results:
     from deepobs.cli.bench_progress import bench_progress
     from deepobs.experiments.carrying_out import carry_out
@@ -174,6 +183,7 @@ def _carry_out(
             watcher,
             output_dir=output_dir,
             device_is_open=device_is_open,
+            checkpoints=checkpoints,
             time_limit=executor_options.time_limit,
             seconds=None if budget.hours is None else 3600 * budget.hours,
         )

@@ -9,6 +9,7 @@ import click
 
 from deepobs.cli import options
 from deepobs.cli.arguments import as_json
+from deepobs.cli.checkpoints import checkpoint_plan
 from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
 from deepobs.cli.text import clean
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from deepobs.cli.checkpoints import Rhythm
     from deepobs.experiments.outcomes import Outcome
     from deepobs.experiments.tuning import TuningResult, TuningSettings
     from deepobs.runs import RunSpecification
@@ -86,6 +88,8 @@ _NO_WINNER = 1
 @options.executor
 @options.scheduler
 @options.output_dir
+@options.checkpoint_every
+@options.resume
 @as_json
 @click.pass_context
 def command(
@@ -112,6 +116,8 @@ def command(
     executor: str,
     scheduler: str | None,
     output_dir: Path,
+    checkpoint_every: Rhythm | None,
+    resume: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -149,7 +155,12 @@ def command(
             problem,
             optimizer,
             chosen,
-            sweep=Sweep(workers, output_dir=output_dir, device_is_open=device is None),
+            sweep=Sweep(
+                workers,
+                output_dir=output_dir,
+                device_is_open=device is None,
+                checkpoints=checkpoint_plan(checkpoint_every, resume=resume),
+            ),
             hyperparameters=fixed,
             options={
                 "needs": needs or None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from deepobs import config
+from deepobs.errors import ArgumentError
 from deepobs.experiments.dispatch import Dispatch
 from deepobs.experiments.outcomes import Failure, Outcome, find_failure, now
 from deepobs.experiments.tasks import RunTask
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from deepobs.runs.checkpoints import CheckpointPlan
     from deepobs.runs.observers import RunObserver
     from deepobs.runs.specification import RunSpecification
 
@@ -38,7 +40,12 @@ class Sweep:
         time_limit: Seconds after which a run is ended, which is its outcome.
         observers: Told what happens in a run; they are pickled where the executor does that.
         skip_failed: Leave out runs that failed in earlier sweeps: their failure is the outcome.
+        checkpoints: When to keep the states of runs, and whether to go on from them.
         tell: Called with a sentence for the user, where there is something to know.
+
+    Raises:
+        ArgumentError: There are to be checkpoints, but workers do not write into `output_dir`.
+        OutputError: Results cannot be written there.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Sweep:
         time_limit: float | None = None,
         observers: Sequence[RunObserver] = (),
         skip_failed: bool = False,
+        checkpoints: CheckpointPlan | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.output_dir = Path(output_dir).resolve()
@@ -66,6 +74,13 @@ class Sweep:
         self._tell = tell
         self._began_at = now()
         self._skip_failed = skip_failed
+        self._checkpoints = checkpoints
+        if checkpoints is not None and not self._workers_write:
+            raise ArgumentError(
+                "Checkpoints lie beside the results, which come back from these workers only when "
+                "they are whole. Let the workers write into a shared directory, or leave out the "
+                "checkpoints."
+            )
         self._failed: dict[str, Failure] = {}
         store.prepare(self.output_dir)
         if self._workers_write and hasattr(executor, "require_shared"):
@@ -132,6 +147,7 @@ class Sweep:
             time_limit=self._time_limit,
             observers=(*self._observers, *observers),
             failures_since=None if self._skip_failed else self._began_at,
+            checkpoints=self._checkpoints,
         )
 
 

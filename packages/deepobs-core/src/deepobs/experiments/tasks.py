@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from deepobs.runs.checkpoints import CheckpointPlan
     from deepobs.runs.record import RunRecord
     from deepobs.runs.specification import RunSpecification
 
@@ -52,6 +53,7 @@ class RunTask:
         time_limit: Seconds after which the run is ended.
         observers: Whom to tell what happens.
         failures_since: A failure that another process recorded since then is the outcome.
+        checkpoints: When to keep the state of the run in its `output_dir`; `None` for never.
     """
 
     specification: RunSpecification
@@ -62,6 +64,7 @@ class RunTask:
     time_limit: float | None = None
     observers: tuple[RunObserver, ...] = ()
     failures_since: datetime | None = None
+    checkpoints: CheckpointPlan | None = None
 
 
 def carry_out(task: RunTask) -> Outcome | None:
@@ -150,7 +153,12 @@ def _run(task: RunTask) -> RunRecord:
         device = str(config.get_default_device())
         specification = specification.model_copy(update={"device": device})
     limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
-    return run(specification, output_dir=task.output_dir, observers=[*limits, *task.observers])
+    return run(
+        specification,
+        output_dir=task.output_dir,
+        observers=[*limits, *task.observers],
+        checkpoints=task.checkpoints,
+    )
 
 
 def _require_same_code(specification: RunSpecification) -> None:

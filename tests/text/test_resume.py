@@ -1,0 +1,32 @@
+"""A recurrent run that was interrupted in the middle of an epoch goes on as if nothing happened."""
+
+import pytest
+
+from deepobs import config
+from deepobs.runs import RunObserver, run, specify
+from deepobs.runs.checkpoints import CheckpointPlan
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "LBFGS"])
+def test_the_recurrent_state_is_put_back(tmp_path, optimizer, monkeypatch):
+    monkeypatch.setattr("deepobs.runs.training.STEPS_BETWEEN_REPORTS", 2)
+    options = {"lr": 0.05, "max_iter": 2} if optimizer == "LBFGS" else {"lr": 0.05}
+    with config.temporary(fake_data=0.004):
+        specification = specify(
+            "tolstoi_char_rnn", optimizer, options, num_epochs=1, train_log_interval=1
+        )
+
+    class AtStep(RunObserver):
+        def steps_taken(self, steps, loss):
+            if steps >= 3:
+                raise KeyboardInterrupt
+
+    plan = CheckpointPlan(every_seconds=0.0, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(specification, output_dir=tmp_path, checkpoints=plan, observers=[AtStep()])
+    resumed = run(specification, output_dir=tmp_path, checkpoints=plan)
+    undisturbed = run(specification)
+    assert resumed.resumed_at_steps == [4]
+    assert resumed.steps == undisturbed.steps
+    assert resumed.minibatch_train_losses == undisturbed.minibatch_train_losses
+    assert resumed.test_losses == undisturbed.test_losses
