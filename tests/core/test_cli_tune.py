@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-QUICK = ("--epochs", "1", "--report-seeds", "1,2", "--device", "cpu")
+QUICK = ("--epochs", "1", "--report-seeds", "1,2", "--device", "cpu", "--executor", "serial")
 GRID = ("--sampler", "grid", "--space", "lr=choice:1e20,0.01,0.001")
 
 
@@ -81,7 +81,7 @@ def test_without_a_winner_it_exits_with_1(tune: Callable[..., Any]) -> None:
 def test_a_mistake_exits_with_2_and_leaves_no_file(
     tune: Callable[..., Any], tmp_path: Path, args: list[str], message: str
 ) -> None:
-    code, out, err = tune("SGD", *args, *QUICK)
+    code, out, err = tune("SGD", *QUICK, *args)
     assert (code, out) == (2, "")
     assert message in err
     assert "Traceback" not in err

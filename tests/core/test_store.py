@@ -197,3 +197,15 @@ def test_concurrent_writers_leave_whole_files(tmp_path):
     assert len(files) == 6
     assert {store.read(path).random_seed for path in files} == {0, 1, 2}
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_what_a_killed_writer_left_long_ago_is_removed_by_the_next(tmp_path):
+    run(specification(), output_dir=tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    old, new = path.with_name(".0123.tmp"), path.with_name(".4567.tmp")
+    old.write_text("{")
+    new.write_text("{")
+    os.utime(old, (0, 0))
+    run(specification(), output_dir=tmp_path, rerun=True)
+    assert not old.exists()
+    assert new.exists()  # somebody may be writing it

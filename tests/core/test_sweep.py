@@ -8,12 +8,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import pytest
 
 from deepobs import config
-from deepobs.errors import ExecutorError, OutputError
+from deepobs.errors import ArgumentError, ExecutorError, OutputError
 from deepobs.experiments.claims import claimed
 from deepobs.experiments.executors import SerialExecutor
 from deepobs.experiments.outcomes import Failure, RunStoppedError, find_failure
 from deepobs.experiments.sweep import Sweep
 from deepobs.runs import RunObserver, RunRecord, run, specify
+from deepobs.runs.checkpoints import CheckpointPlan
 
 
 def runs(*learning_rates, **arguments):
@@ -47,6 +48,21 @@ class Stopper(RunObserver):
         if specification.hyperparameters["lr"] == self.learning_rate:
             self.stopped += 1
             raise self.error
+
+
+class AfterEpoch(RunObserver):
+    """Ends a run after an epoch, and counts the reports of training until then."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+        self.steps = 0
+
+    def steps_taken(self, steps, loss):
+        self.steps += 7  # of an epoch
+
+    def epoch_ended(self, epoch, metrics):
+        if epoch == self.epoch:
+            raise RunStoppedError("pruned", "enough")
 
 
 @pytest.fixture(params=["workers write", "records come back"])
@@ -195,6 +211,27 @@ def test_an_executor_that_was_shut_down_is_a_clear_error(sweep):
     threads.shutdown()
     with pytest.raises(ExecutorError, match="after shutdown"):
         list(sweep(threads).carry_out(runs(0.1)))
+
+
+def test_checkpoints_need_workers_that_write(tmp_path):
+    options = {"output_dir": tmp_path, "checkpoints": CheckpointPlan(every_epochs=1, resume=True)}
+    with pytest.raises(ArgumentError, match="--shared-results"):
+        Sweep(SerialExecutor(), shared_results=False, **options)
+
+
+def test_a_run_of_a_sweep_goes_on_from_its_checkpoint(tmp_path):
+    plan = CheckpointPlan(every_epochs=1, resume=True)
+    interrupted = Sweep(
+        SerialExecutor(), output_dir=tmp_path, checkpoints=plan, observers=[AfterEpoch(2)]
+    )
+    (specification,) = runs(0.01, num_epochs=4)
+    ((_, failure),) = interrupted.carry_out([specification])
+    assert failure.kind == "pruned"
+    watcher = AfterEpoch(99)
+    resumed = Sweep(SerialExecutor(), output_dir=tmp_path, checkpoints=plan, observers=[watcher])
+    ((_, record),) = resumed.carry_out([specification])
+    assert record.test_losses == run(specification).test_losses
+    assert watcher.steps < record.steps
 
 
 def test_a_directory_that_cannot_be_written_is_refused_before_any_work(tmp_path):

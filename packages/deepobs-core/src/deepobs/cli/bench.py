@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs.cli import options, screen
-from deepobs.cli.checkpoints import checkpoint_plan
+from deepobs.cli.execution import takes_execution, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepobs.cli.checkpoints import Rhythm
+    from deepobs.cli.execution import Execution
     from deepobs.experiments.carrying_out import Results
-    from deepobs.experiments.executors import ExecutorOptions
     from deepobs.experiments.inventory import Inventory
     from deepobs.experiments.plan import Plan
     from deepobs.experiments.schema import Budget
     from deepobs.experiments.time_estimate import Paces
-    from deepobs.runs.checkpoints import CheckpointPlan
 
 _INCOMPLETE = 1
 
@@ -43,16 +41,12 @@ _INCOMPLETE = 1
     is_flag=True,
     help="Do not measure how long it will take, which takes up to ten seconds.",
 )
-@options.jobs
-@options.executor
-@options.scheduler
+@takes_execution
 @options.device
 @options.data_dir
 @options.fake_data
 @options.num_workers
 @options.output_dir
-@options.checkpoint_every
-@options.resume
 @click.pass_context
 def command(
     context: click.Context,
@@ -60,16 +54,12 @@ def command(
     dry_run: bool,
     patterns: tuple[str, ...],
     no_estimate: bool,
-    jobs: int,
-    executor: str,
-    scheduler: str | None,
+    execution: Execution,
     device: str | None,
     data_dir: Path | None,
     fake_data: float | None,
     num_workers: int | None,
     output_dir: Path,
-    checkpoint_every: Rhythm | None,
-    resume: bool,
 ) -> None:
     """Carry out the experiment that FILE describes: what is missing is run, then a table is shown.
 
@@ -83,7 +73,6 @@ def command(
       deepobs bench experiment.toml --jobs 4
       deepobs bench experiment.toml --only "problem=digits_*" --only optimizer=SGD
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs.experiments.executors import ExecutorOptions
     from deepobs.experiments.inventory import take_inventory
     from deepobs.experiments.loading import load
     from deepobs.experiments.only import only
@@ -96,6 +85,7 @@ def command(
         fake_data=None,
         num_workers=num_workers,
     ):
+        jobs = execution.options.jobs
         experiment = load(file)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
         planned = only(patterns, planned) if patterns else planned
@@ -107,14 +97,10 @@ def command(
         results = _carry_out(
             planned,
             len(inventory.missing),
-            executor,
-            ExecutorOptions(
-                jobs=jobs, scheduler=scheduler, time_limit=_run_seconds(experiment.budget)
-            ),
+            execution,
             output_dir=output_dir,
             device_is_open=device is None,
             budget=experiment.budget,
-            checkpoints=checkpoint_plan(checkpoint_every, resume=resume),
         )
         _show_results(planned, results, output_dir)
     if results.failures or results.mistakes or results.is_out_of_time:
@@ -158,33 +144,31 @@ def _show_plan(
 def _carry_out(
     planned: Plan,
     num_missing: int,
-    executor: str,
-    executor_options: ExecutorOptions,
+    execution: Execution,
     *,
     output_dir: Path,
     device_is_open: bool,
     budget: Budget,
-    checkpoints: CheckpointPlan | None,
 ) -> Results:
     from deepobs.cli.bench_progress import bench_progress
     from deepobs.experiments.carrying_out import carry_out
-    from deepobs.experiments.executors import open_executor
     from deepobs.experiments.watched import WatchedSweep
 
-    jobs = executor_options.jobs
+    jobs, run_seconds = execution.options.jobs, _run_seconds(budget)
     num_runs = num_missing + sum(tuning.num_runs for tuning in planned.tunings)
     with (
         _interruptions_explained(),
         bench_progress(num_runs, jobs) as watcher,
-        open_executor(executor, executor_options) as workers,
+        execution.open(time_limit=run_seconds) as workers,
     ):
         sweep = WatchedSweep(
             workers,
             watcher,
             output_dir=output_dir,
             device_is_open=device_is_open,
-            checkpoints=checkpoints,
-            time_limit=executor_options.time_limit,
+            time_limit=run_seconds,
+            checkpoints=execution.checkpoints,
+            tell=tell,
             seconds=None if budget.hours is None else 3600 * budget.hours,
         )
         return carry_out(planned, sweep, jobs=jobs)

@@ -9,7 +9,7 @@ import click
 
 from deepobs.cli import options
 from deepobs.cli.arguments import as_json
-from deepobs.cli.checkpoints import checkpoint_plan
+from deepobs.cli.execution import takes_execution, tell
 from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
 from deepobs.cli.text import clean
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from deepobs.cli.checkpoints import Rhythm
+    from deepobs.cli.execution import Execution
     from deepobs.experiments.outcomes import Outcome
     from deepobs.experiments.tuning import TuningResult, TuningSettings
     from deepobs.runs import RunSpecification
@@ -84,12 +84,8 @@ _NO_WINNER = 1
 @options.data_dir
 @options.fake_data
 @options.num_workers
-@options.jobs
-@options.executor
-@options.scheduler
+@takes_execution
 @options.output_dir
-@options.checkpoint_every
-@options.resume
 @as_json
 @click.pass_context
 def command(
@@ -112,12 +108,8 @@ def command(
     data_dir: Path | None,
     fake_data: float | None,
     num_workers: int | None,
-    jobs: int,
-    executor: str,
-    scheduler: str | None,
+    execution: Execution,
     output_dir: Path,
-    checkpoint_every: Rhythm | None,
-    resume: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -135,7 +127,6 @@ def command(
       deepobs tune fmnist_2c2d Momentum --preset paper
       deepobs tune digits_mlp SGD --space lr=log:1e-4:1 --space nesterov=true,false -o momentum=0.9
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs.experiments.executors import ExecutorOptions, open_executor
     from deepobs.experiments.sweep import Sweep
     from deepobs.experiments.tuning import tune
 
@@ -149,7 +140,7 @@ def command(
             fake_data=fake_data,
             num_workers=num_workers,
         ),
-        open_executor(executor, ExecutorOptions(jobs=jobs, scheduler=scheduler)) as workers,
+        execution.open() as workers,
     ):
         result = tune(
             problem,
@@ -159,7 +150,8 @@ def command(
                 workers,
                 output_dir=output_dir,
                 device_is_open=device is None,
-                checkpoints=checkpoint_plan(checkpoint_every, resume=resume),
+                checkpoints=execution.checkpoints,
+                tell=tell,
             ),
             hyperparameters=fixed,
             options={
@@ -172,7 +164,7 @@ def command(
                 "full_evaluation": full_evaluation,
                 "device": device,
             },
-            jobs=jobs,
+            jobs=execution.options.jobs,
             notify=_say,
         )
     _show(result, output_dir, as_json=as_json)

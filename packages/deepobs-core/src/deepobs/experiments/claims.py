@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from deepobs.errors import OutputError
 from deepobs.runs import store
@@ -41,18 +41,18 @@ def claimed(output_dir: Path, specification: RunSpecification) -> Iterator[bool]
     directory = store.setting_directory(output_dir, specification)
     path = directory / f".random_seed__{specification.random_seed}__{specification.run_id}.lock"
     # Not bound to a thread: what one thread hands out, another may have to take back.
-    lock = FileLock(path, thread_local=False)
+    lock: BaseFileLock = FileLock(path, thread_local=False)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         yield False
         return
-    except OSError as error:
-        raise OutputError(
-            f"The file {path}, which keeps other processes from the same run, cannot be locked: "
-            f"{error.strerror or error}. Results have to lie on a file system with locks."
-        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise _without_locks(path, error) from error
+    if isinstance(lock, SoftFileLock):  # it became one, which stays when its holder is killed
+        lock.release()
+        raise _without_locks(path, "the file system has no locks")
     try:
         yield True
         # With the result there, it does no harm that others may hold a lock on a file without a
@@ -61,3 +61,10 @@ def claimed(output_dir: Path, specification: RunSpecification) -> Iterator[bool]
             path.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def _without_locks(path: Path, reason: object) -> OutputError:
+    return OutputError(
+        f"The file {path}, which keeps other processes from carrying out the same run, cannot be "
+        f"locked: {reason}. Choose a directory on a file system with locks."
+    )

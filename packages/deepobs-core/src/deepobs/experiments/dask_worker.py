@@ -44,7 +44,7 @@ class _Workplace:
         self._sweep = sweep
         if self._slot is None or self._setup != setup:
             if self._slot is not None:
-                self._slot.kill()
+                self._slot.dismiss()
                 self._slot.end()
             self._slot = WorkerSlot(setup)
             self._setup = setup
@@ -55,7 +55,7 @@ class _Workplace:
         slot = self._slot
         if slot is not None and self._sweep == sweep:
             self._slot = None
-            slot.kill()
+            slot.dismiss()
 
 
 _workplace = _Workplace()

@@ -89,7 +89,7 @@ class WorkerProcesses(Executor):
         """Take no more calls, and end all processes at once, whatever they are doing."""
         self._supervisors.shutdown(wait=False, cancel_futures=True)
         for slot in self._slots:
-            slot.kill()
+            slot.dismiss()
         self.shutdown()
 
     def __exit__(

@@ -57,6 +57,7 @@ class WorkerSlot:
         try:
             process.send(call)
         except BrokenPipeError:  # it died while it had nothing to do
+            process.end()
             process = self._living_process()
             process.send(call)
         answer = process.answer(limit)
@@ -67,12 +68,12 @@ class WorkerSlot:
         value: T = answer.value
         return value
 
-    def kill(self) -> None:
-        """Kill the process, whatever it is doing, and start no other; for any thread."""
+    def dismiss(self) -> None:
+        """Let the process end in the middle of its work, and start no other; for any thread."""
         with self._changing:
             self._is_closed = True
             if self._process is not None:
-                self._process.kill()
+                self._process.dismiss()
 
     def end(self) -> None:
         """Let go of the process, when nobody uses it any more."""

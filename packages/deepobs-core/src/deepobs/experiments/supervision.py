@@ -16,7 +16,14 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from deepobs.errors import ExecutorError
 from deepobs.experiments.outcomes import FailureKind, RunCrashedError, worker_name
-from deepobs.experiments.worker import Answer, WorkerSetup, read_message, tail_of, write_message
+from deepobs.experiments.worker import (
+    SECONDS_TO_END,
+    Answer,
+    WorkerSetup,
+    read_message,
+    tail_of,
+    write_message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +52,7 @@ class Limit(NamedTuple):
 class WorkerProcess:
     """A process that carries out calls, and the log of what it prints.
 
-    It is used by one thread, but for `kill`.
+    It is used by one thread, but for `dismiss` and `kill`.
 
     Args:
         environment: Its environment variables.
@@ -91,13 +98,16 @@ class WorkerProcess:
         """Send a set-up or a call; what was printed before is forgotten.
 
         Raises:
-            BrokenPipeError: The process is gone.
+            BrokenPipeError: The process is gone, or going.
             Exception: The message cannot be pickled.
         """
         # The process shares our position in the file, and writes from there on.
         os.lseek(self._log.fileno(), 0, os.SEEK_SET)
         os.ftruncate(self._log.fileno(), 0)
-        write_message(self._calls, message)
+        try:
+            write_message(self._calls, message)
+        except ValueError as error:  # the pipe was closed: the process is dismissed
+            raise BrokenPipeError from error
 
     def answer(self, limit: Limit | None) -> Answer:
         """Wait for the answer to a call.
@@ -117,6 +127,14 @@ class WorkerProcess:
         printed = self._printed()
         self.end()
         raise self._crash(printed, limit if is_late.is_set() else None)
+
+    def dismiss(self) -> None:
+        """Let it end by itself, with a last checkpoint where it writes any, or else at once."""
+        with contextlib.suppress(BrokenPipeError):
+            self._calls.close()
+        killing = threading.Timer(SECONDS_TO_END + 5, self.kill)  # if it is not able to
+        killing.daemon = True
+        killing.start()
 
     def kill(self) -> None:
         """End it with all of its children, whatever they are doing."""

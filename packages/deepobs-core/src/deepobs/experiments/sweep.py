@@ -78,8 +78,8 @@ class Sweep:
         if checkpoints is not None and not self._workers_write:
             raise ArgumentError(
                 "Checkpoints lie beside the results, which come back from these workers only when "
-                "they are whole. Let the workers write into a shared directory, or leave out the "
-                "checkpoints."
+                "they are whole. Let workers write into a shared directory (--shared-results), or "
+                "do without."
             )
         self._failed: dict[str, Failure] = {}
         store.prepare(self.output_dir)

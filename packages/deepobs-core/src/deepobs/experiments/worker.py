@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct("!Q")
 _LOG_BYTES = 2**16
+
+SECONDS_TO_END = 20.0
+"""How long a run has for a last checkpoint when it is to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,10 @@ def _listen(calls: IO[bytes], incoming: queue.SimpleQueue[bytes]) -> None:
     """Pass calls on; end the process, also in the middle of a run, once the supervisor is gone."""
     while (call := read_message(calls)) is not None:
         incoming.put(call)
+    # A run that writes checkpoints writes another one, if it comes to it soon.
+    if callable(signal.getsignal(signal.SIGTERM)):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS_TO_END)
     # With all children of a run: they share the process group, which the supervisor made for us.
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
