@@ -180,3 +180,20 @@ def test_a_slip_in_what_an_optimizer_needs_is_explained(
     code, _, err = run("SGD", *words)
     assert code == 2 or code == 1
     assert message in " ".join(err.split())
+
+
+def test_checkpoints_are_kept_meanwhile_and_gone_afterwards(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, _, err = run("SGD", "--epochs", "2", "--checkpoint-every", "1epoch", "--resume")
+    assert (code, err) == (0, "")
+    assert len(_results(tmp_path)) == 1
+    assert list(tmp_path.rglob(".*.checkpoint")) == []
+
+
+@pytest.mark.parametrize("rhythm", ["10", "min", "0s", "-1min", "2.5epochs", "3 weeks", "0epochs"])
+def test_a_rhythm_that_is_none_is_refused(run: Callable[..., Any], rhythm: str) -> None:
+    code, _, err = run("SGD", "--checkpoint-every", rhythm)
+    assert code == 2
+    assert f"'{rhythm}' is neither a time" in err
+    assert "10min" in err

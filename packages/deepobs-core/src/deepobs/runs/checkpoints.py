@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from dataclasses import dataclass
@@ -136,11 +137,16 @@ class Checkpoints:
             _warn(f"The checkpoint {self.path} cannot be written: {error}. The run goes on.")
         except Exception as error:  # optimizers may keep anything
             self._is_possible = False
-            reason = str(error).strip().partition("\n")[0]
             _warn(
                 "The run cannot be resumed if it is interrupted: its optimizer or its problem "
-                f"keeps what no checkpoint can hold. {reason}"
+                f"keeps what no checkpoint can hold, {_culprit(error)}."
             )
+
+
+def _culprit(error: Exception) -> str:
+    """What torch did not save or load, out of a message of many lines."""
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    return f"a {named[1]}" if named else str(error).strip().partition("\n")[0]
 
 
 def _warn_of_another_environment(before: dict[str, Any], specification: RunSpecification) -> None:

@@ -1,12 +1,13 @@
 """The state of an optimizer, put back to the bit.
 
-`Optimizer.load_state_dict` turns all floating-point tensors into the type of the parameter, and
-those that wrap another optimizer lose sight of its groups. So the state is put back here as it was,
-into the same dictionaries.
+`Optimizer.load_state_dict` turns all floating-point tensors into the type of the parameter, knows
+nothing of attributes, and those that wrap another optimizer may lose sight of its groups. So the
+state is put back here as it was, into the same dictionaries.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,7 +38,11 @@ def set_optimizer_state(optimizer: torch.optim.Optimizer, states: list[dict[str,
     Raises:
         ValueError: It was built in another way.
     """
-    for one, state in zip(_with_inner_ones(optimizer), states, strict=True):
+    parts = list(zip(_with_inner_ones(optimizer), states, strict=True))
+    for one, state in parts:
+        if state["own"] is not None:
+            one.load_state_dict(state["own"])
+    for one, state in parts:
         _set_state(one, state)
 
 
@@ -45,17 +50,13 @@ def _state_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     of_all: Mapping[Any, Any] = optimizer.state
     number_of = {id(p): number for number, p in enumerate(_parameters(optimizer))}
     return {
-        "groups": [
-            {name: value for name, value in group.items() if name != "params"}
-            for group in optimizer.param_groups
-        ],
+        "own": optimizer.state_dict() if _says_itself_what_its_state_is(optimizer) else None,
+        "groups": [_storable_items(group) for group in optimizer.param_groups],
         "of_parameters": {
             number_of[id(key)]: value for key, value in of_all.items() if id(key) in number_of
         },
         "others": {key: value for key, value in of_all.items() if isinstance(key, _PLAIN)},
-        "attributes": {
-            name: value for name, value in vars(optimizer).items() if _is_own_state(value)
-        },
+        "attributes": _storable_items(vars(optimizer)),
     }
 
 
@@ -73,10 +74,21 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _is_own_state(value: object) -> bool:
+def _says_itself_what_its_state_is(optimizer: torch.optim.Optimizer) -> bool:
+    return type(optimizer).state_dict is not torch.optim.Optimizer.state_dict
+
+
+def _storable_items(named: Mapping[str, Any]) -> dict[str, Any]:
+    """What can change; functions, parameters and the like stay as the constructor left them."""
+    return {name: value for name, value in named.items() if _is_storable(value)}
+
+
+def _is_storable(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_storable, value))
     if isinstance(value, torch.Tensor):
-        return not isinstance(value, torch.nn.Parameter)
-    return isinstance(value, _PLAIN)
+        return not (value.requires_grad or isinstance(value, torch.nn.Parameter))
+    return isinstance(value, _PLAIN) and not isinstance(value, Enum)
 
 
 def _with_inner_ones(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:
