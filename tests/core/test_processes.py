@@ -149,6 +149,36 @@ def test_a_process_that_died_in_idleness_costs_no_run(two_processes):
     assert pid not in {two_processes.submit(os.getpid).result() for _ in range(4)}
 
 
+KILLED_AT_START = """
+import os, signal
+from pathlib import Path
+
+if "OMP_NUM_THREADS" in os.environ:  # in a worker process, not in its parent
+    for mark in Path(os.environ["MARKS"]).iterdir():
+        mark.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("kills", "is_tried_enough"), [(2, True), (3, False)])
+def test_a_process_that_is_killed_while_it_starts_is_replaced(
+    tmp_path, monkeypatch, kills, is_tried_enough
+):
+    (tmp_path / "marks").mkdir()
+    for number in range(kills):
+        (tmp_path / "marks" / str(number)).touch()
+    (tmp_path / "sitecustomize.py").write_text(KILLED_AT_START)
+    monkeypatch.setenv("MARKS", str(tmp_path / "marks"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with WorkerProcesses(1) as executor:
+        call = executor.submit(divmod, 7, 2)
+        if is_tried_enough:
+            assert call.result() == (3, 1)
+        else:
+            with pytest.raises(ExecutorError, match="cannot be started: SIGKILL"):
+                call.result()
+
+
 def test_what_a_call_raises_comes_back(two_processes):
     with pytest.raises(ZeroDivisionError):
         two_processes.submit(divmod, 1, 0).result()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from deepobs.cores import usable_cores
 from deepobs.errors import ExecutorError
-from deepobs.experiments.supervision import Limit, WorkerProcess
+from deepobs.experiments.supervision import KilledAtStartError, Limit, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GRACE_SECONDS = 10.0
+_STARTS = 3
+"""How many processes are tried that somebody kills before they have a call."""
 
 
 def limit_of(time_limit: float | None, grace: float = _GRACE_SECONDS) -> Limit | None:
@@ -53,13 +56,7 @@ class WorkerSlot:
             ExecutorError: No process could be started.
             Exception: What the call raised.
         """
-        process = self._living_process()
-        try:
-            process.send(call)
-        except BrokenPipeError:  # it died while it had nothing to do
-            process.end()
-            process = self._living_process()
-            process.send(call)
+        process = self._process_with(call)
         answer = process.answer(limit)
         if answer.is_last:
             process.end()
@@ -79,6 +76,19 @@ class WorkerSlot:
         """Let go of the process, when nobody uses it any more."""
         if self._process is not None:
             self._process.end()
+
+    def _process_with(self, call: Callable[[], T]) -> WorkerProcess:
+        """A process that was sent a call; one that died while it had nothing to do is replaced."""
+        for _ in range(_STARTS - 1):
+            with contextlib.suppress(KilledAtStartError, BrokenPipeError):
+                return self._sent(call)
+            self.end()
+        return self._sent(call)
+
+    def _sent(self, call: Callable[[], T]) -> WorkerProcess:
+        process = self._living_process()
+        process.send(call)
+        return process
 
     def _living_process(self) -> WorkerProcess:
         if self._process is not None and self._process.is_alive():

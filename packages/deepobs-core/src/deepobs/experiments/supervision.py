@@ -49,6 +49,10 @@ class Limit(NamedTuple):
     kill_after: float
 
 
+class KilledAtStartError(ExecutorError):
+    """A worker process was killed before it was ready: another one may fare better."""
+
+
 class WorkerProcess:
     """A process that carries out calls, and the log of what it prints.
 
@@ -78,7 +82,8 @@ class WorkerProcess:
             setup: What it has to know.
 
         Raises:
-            ExecutorError: It did not get so far.
+            KilledAtStartError: Somebody killed it before it got so far.
+            ExecutorError: It did not get so far for another reason.
         """
         try:
             self.send(setup)
@@ -88,7 +93,9 @@ class WorkerProcess:
         if not is_ready:
             printed = self._printed()
             self.end()
-            raise ExecutorError(f"A worker process cannot be started: {self._exit()}\n{printed}")
+            was_killed = self._process.returncode == -signal.SIGKILL
+            error = KilledAtStartError if was_killed else ExecutorError
+            raise error(f"A worker process cannot be started: {self._exit()}\n{printed}")
 
     def is_alive(self) -> bool:
         """Whether it did not end yet."""
