@@ -150,8 +150,8 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
     code, _, err = run(
         *("Muon", "--group", "hidden", "--group", "others:optimizer=SGD"),
         *("--group", "others:lr=0.1", "--needs", "plain", "--epochs", "1"),
-        *("--scheduler", "CosineAnnealingLR", "--scheduler-option", "T_max=num_steps"),
-        *("--scheduler-every", "step"),
+        *("--lr-scheduler", "CosineAnnealingLR", "--lr-scheduler-option", "T_max=num_steps"),
+        *("--lr-scheduler-every", "step"),
     )
     assert (code, err) == (0, "")
     (result,) = _results(tmp_path)
@@ -169,8 +169,8 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
     [
         (["--group", "hidden:lr"], "'--group'"),
         (["--group", "head:lr=1", "--group", "head:lr=2"], "given twice, as 1 and 2"),
-        (["--scheduler-option", "gamma=1"], "Which scheduler?"),
-        (["--scheduler", "StepLR", "--scheduler-option", "3"], "'--scheduler-option'"),
+        (["--lr-scheduler-option", "gamma=1"], "Which scheduler?"),
+        (["--lr-scheduler", "StepLR", "--lr-scheduler-option", "3"], "'--lr-scheduler-option'"),
         (["--needs", "closur"], "Did you mean 'closure'"),
     ],
 )

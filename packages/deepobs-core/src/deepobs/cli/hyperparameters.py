@@ -66,9 +66,9 @@ def parsed_scheduler(
     """
     if name is None:
         if options or every != "epoch":
-            raise click.UsageError("Which scheduler? Name it: --scheduler NAME.")
+            raise click.UsageError("Which scheduler? Name it: --lr-scheduler NAME.")
         return None
-    arguments = _parsed_options({}, options, "--scheduler-option", "The scheduler's argument")
+    arguments = _parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
     return {"name": name, "arguments": arguments, "every": every}
 
 

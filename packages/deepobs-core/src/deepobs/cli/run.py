@@ -49,19 +49,19 @@ if TYPE_CHECKING:
     help="From this epoch on, the learning rate is FACTOR times the first one. May be repeated.",
 )
 @click.option(
-    "--scheduler",
+    "--lr-scheduler",
     metavar="NAME",
     help="A class of torch.optim.lr_scheduler that sets the learning rate, such as StepLR.",
 )
 @click.option(
-    "--scheduler-option",
-    "scheduler_options",
+    "--lr-scheduler-option",
+    "lr_scheduler_options",
     multiple=True,
     metavar="NAME=VALUE",
     help="An argument of the scheduler, such as step_size=10 or T_max=num_epochs. May be repeated.",
 )
 @click.option(
-    "--scheduler-every",
+    "--lr-scheduler-every",
     type=click.Choice(("epoch", "step")),
     default="epoch",
     show_default=True,
@@ -103,9 +103,9 @@ def command(
     seeds: tuple[int, ...],
     weight_decay: float | None,
     schedule: tuple[str, ...],
-    scheduler: str | None,
-    scheduler_options: tuple[str, ...],
-    scheduler_every: str,
+    lr_scheduler: str | None,
+    lr_scheduler_options: tuple[str, ...],
+    lr_scheduler_every: str,
     validation_size: int,
     full_evaluation: bool,
     bare_losses: bool,
@@ -132,7 +132,7 @@ def command(
       deepobs run quadratic_deep SGD --lr 0.01
       deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
-      deepobs run digits_mlp SGD --scheduler CosineAnnealingLR --scheduler-option T_max=num_epochs
+      deepobs run digits_mlp SGD --lr-scheduler StepLR --lr-scheduler-option step_size=5
       deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
@@ -141,7 +141,7 @@ def command(
 
     chosen = parsed_hyperparameters(lr, hyperparameters)
     sched_epochs, sched_factors = parsed_schedule(schedule)
-    described_scheduler = parsed_scheduler(scheduler, scheduler_options, scheduler_every)
+    scheduler = parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_every)
     doing = f"{optimizer} on {problem}"
     with options.in_force(
         doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data, num_workers=num_workers
@@ -159,7 +159,7 @@ def command(
                 weight_decay=weight_decay,
                 lr_sched_epochs=sched_epochs,
                 lr_sched_factors=sched_factors,
-                lr_scheduler=described_scheduler,
+                lr_scheduler=scheduler,
                 validation_size=validation_size,
                 full_evaluation=full_evaluation,
                 bare_losses=bare_losses,

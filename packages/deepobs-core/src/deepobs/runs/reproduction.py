@@ -51,11 +51,11 @@ def _of_the_schedule(specification: RunSpecification) -> Iterator[str]:
         yield from ("--lr-schedule", f"{epoch}:{factor}")
     scheduler = specification.lr_scheduler
     if scheduler is not None:
-        yield from ("--scheduler", scheduler.name)
+        yield from ("--lr-scheduler", scheduler.name)
         for name, value in scheduler.arguments.items():
-            yield from ("--scheduler-option", _assigned(name, value))
+            yield from ("--lr-scheduler-option", _assigned(name, value))
         if scheduler.every != "epoch":
-            yield from ("--scheduler-every", scheduler.every)
+            yield from ("--lr-scheduler-every", scheduler.every)
 
 
 def _of_the_measurement(specification: RunSpecification) -> Iterator[str]:
