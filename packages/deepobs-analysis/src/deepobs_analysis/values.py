@@ -1,0 +1,102 @@
+"""Values of a stranger's JSON, of the kind that is needed or refused with a reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from deepobs.errors import DeepOBSError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Floats: TypeAlias = npt.NDArray[np.float64]
+
+_LARGEST = 2**63 - 1  # a column of integers holds no larger one
+_MOST_LEVELS = 8  # of lists in lists; of real hyperparameters it is two
+_NUMBERS = {float, int, type(None)}
+
+
+class NoResultError(DeepOBSError):
+    """A file is not the result of a run; the message says why, in a few words."""
+
+
+def text(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    """A text, which must not be empty unless it may be missing."""
+    value = data.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise NoResultError(f"{key} is no text: {_shown(value)}")
+    return value
+
+
+def integer(data: Mapping[str, Any], key: str, *, least: int = 0) -> int:
+    """An integer; 128.0 is one, too."""
+    value: Any = data.get(key)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= _LARGEST or value != int(value):
+        raise NoResultError(f"{key} is no integer of {least} or more: {_shown(value)}")
+    return int(value)
+
+
+def optional_integer(data: Mapping[str, Any], key: str) -> int | None:
+    """An integer of 0 or more, `None` where there is none."""
+    return None if data.get(key) is None else integer(data, key)
+
+
+def number(data: Mapping[str, Any], key: str) -> float:
+    """A number, NaN where there is none."""
+    value = data.get(key)
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise NoResultError(f"{key} is no number: {_shown(value)}")
+    return _as_float(key, value)
+
+
+def mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A dictionary of plain values, lists and dictionaries; an empty one where there is none."""
+    value = data.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise NoResultError(f"{key} is no dictionary: {_shown(value)}")
+    _check_plain(key, value, _MOST_LEVELS)
+    return value
+
+
+def numbers(data: Mapping[str, Any], key: str) -> Floats | None:
+    """A list of numbers, with NaN for `null`; `None` where there is none."""
+    value = data.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not set(map(type, value)) <= _NUMBERS:
+        raise NoResultError(f"{key} is no list of numbers")
+    try:
+        return np.array(value, dtype=np.float64)
+    except OverflowError:
+        raise NoResultError(f"{key} holds a number that is too large") from None
+
+
+def _check_plain(key: str, value: object, levels: int) -> None:
+    if isinstance(value, (dict, list)):
+        if levels == 0:
+            raise NoResultError(f"{key} is nested too deeply")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_plain(key, item, levels - 1)
+    elif type(value) is int:
+        _as_float(key, value)
+
+
+def _as_float(key: str, value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise NoResultError(f"{key} holds a number that is too large") from None
+
+
+def _shown(value: object) -> str:
+    shown = repr(value) if not isinstance(value, (dict, list)) else f"a {type(value).__name__}"
+    return shown if len(shown) <= 40 else f"{shown[:40]}..."
