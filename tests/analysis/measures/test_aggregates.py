@@ -14,10 +14,10 @@ from deepobs_analysis.measures import (
     mean_score,
     performance_difference,
     probability_of_improvement,
-    standardised_difference,
+    standardized_difference,
 )
 
-COMPARISONS = [probability_of_improvement, performance_difference, standardised_difference]
+COMPARISONS = [probability_of_improvement, performance_difference, standardized_difference]
 
 
 def test_every_problem_counts_the_same_in_the_mean_score():
@@ -90,15 +90,15 @@ def test_the_difference_is_between_means():
     assert performance_difference(x, [[0.0], [1.0]], higher_is_better=False) == -3
 
 
-def test_the_standardised_difference_is_in_deviations():
+def test_the_standardized_difference_is_in_deviations():
     # Means 4 and 2, squares (4 + 0 + 4) and (1 + 1) by 3 + 2 - 2 runs.
-    d = standardised_difference([[2, 4, 6]], [[1, 3]], higher_is_better=True)
+    d = standardized_difference([[2, 4, 6]], [[1, 3]], higher_is_better=True)
     assert d == pytest.approx(2 / math.sqrt(10 / 3))
 
 
 def test_runs_that_do_not_differ_are_equal_or_infinitely_apart():
-    assert standardised_difference([[1, 1]], [[1, 1]], higher_is_better=True) == 0
-    assert standardised_difference([[1, 1]], [[2, 2]], higher_is_better=False) == math.inf
+    assert standardized_difference([[1, 1]], [[1, 1]], higher_is_better=True) == 0
+    assert standardized_difference([[1, 1]], [[2, 2]], higher_is_better=False) == math.inf
 
 
 @pytest.mark.parametrize("measure", COMPARISONS)
@@ -128,4 +128,4 @@ def test_scores_that_cannot_be_compared_are_refused(measure):
 
 def test_two_runs_have_no_deviation_to_measure_by():
     with pytest.raises(ArgumentError, match="needs three runs of both together, got two"):
-        standardised_difference([[1.0]], [[2.0]], higher_is_better=True)
+        standardized_difference([[1.0]], [[2.0]], higher_is_better=True)

@@ -7,7 +7,7 @@ from deepobs_analysis.measures.aggregates import (
     mean_score,
     performance_difference,
     probability_of_improvement,
-    standardised_difference,
+    standardized_difference,
 )
 from deepobs_analysis.measures.bootstrap import Interval, stratified_bootstrap
 from deepobs_analysis.measures.normalization import normalized
@@ -81,7 +81,7 @@ __all__ = [
     "share_diverged",
     "share_within",
     "spread",
-    "standardised_difference",
+    "standardized_difference",
     "steps_to_target",
     "stratified_bootstrap",
     "target_performance",

@@ -110,7 +110,7 @@ def performance_difference(
     return _mean_over_problems(sign * (own.mean(-1) - other.mean(-1)) for sign, own, other in pairs)
 
 
-def standardised_difference(
+def standardized_difference(
     scores: Scores, reference: Scores, *, higher_is_better: Direction
 ) -> Floats:
     """By how many standard deviations of single runs an optimizer is better: Cohen's d.
