@@ -1,218 +1,107 @@
-"""From what single files say to the table of all runs."""
+"""Which runs there are, given what single files say."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections import defaultdict
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import pandas as pd
-
-from deepobs.errors import DeepOBSError
-from deepobs.plugins import registry
-from deepobs_analysis.files import Excluded
+from deepobs_analysis.files import Excluded, Found, readable
+from deepobs_analysis.formats import Run
 from deepobs_analysis.names import displayed_names
-from deepobs_analysis.results import CURVES, LeftOut, Results
-from deepobs_analysis.settings import settings_of
+from deepobs_analysis.results import LeftOut, Results
+from deepobs_analysis.settings import Setting, settings_of
+from deepobs_analysis.table import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from deepobs_analysis.files import Content, Found
-    from deepobs_analysis.formats import Run
-    from deepobs_analysis.settings import Setting
+    from deepobs_analysis.files import Content
 
 _MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
-_AS_THEY_ARE = (
-    "format",
-    "problem",
-    "schedule",
-    "device",
-    "command",
-    "started_at",
-)
-_INTEGERS = ("seed", "batch_size", "num_epochs")
-_OPTIONAL_INTEGERS = ("diverged_at_epoch", "steps", "gradient_evaluations")
 
 
-def assemble(root: Path, contents: Mapping[Found, Content], problems: Mapping[str, str]) -> Results:
-    """Put runs into one table.
+class Placed(NamedTuple):
+    """A run among the others.
+
+    Attributes:
+        file: Its file.
+        run: What the file says.
+        optimizer: The name of its optimizer, different from those of other optimizers.
+        setting: Its setting.
+    """
+
+    file: Found
+    run: Run
+    optimizer: str
+    setting: Setting
+
+    @property
+    def competitor(self) -> tuple[str, str]:
+        """Its problem and optimizer."""
+        return self.run.problem, self.optimizer
+
+    @property
+    def order(self) -> tuple[str, str, int, int]:
+        """Where it stands in the table; different for different runs."""
+        return (*self.competitor, self.setting.rank, self.run.seed)
+
+    @property
+    def moment(self) -> tuple[str, int, str]:
+        """When its result was written: the file's name tells, whatever was done to it later."""
+        told = _MOMENT.search(self.file.name)
+        return told[1] if told else "", self.file.modified, self.file.name
+
+
+def assemble(root: Path, contents: Mapping[Found, Content], unread: Mapping[str, str]) -> Results:
+    """Put all runs into one table.
 
     Args:
         root: The directory that was read.
         contents: What the files below it hold.
-        problems: What could not be read, and why.
+        unread: What could not be read, and why.
     """
-    files = [found for found, content in contents.items() if not isinstance(content, Excluded)]
-    runs = [content for content in contents.values() if not isinstance(content, Excluded)]
-    done = {run.run_id for run in runs if run.run_id}
-    left_out = dict(problems)
-    for found, content in contents.items():
-        # A run that failed and was done later is there.
-        if isinstance(content, Excluded) and content.run_id not in done:
-            left_out[found.name] = content.reason
-    optimizers = displayed_names(runs)
-    settings = _settings(runs, optimizers)
-    kept, older = _latest(files, runs, optimizers, settings)
-    left_out |= {files[index].name: "there is a later result of the same run" for index in older}
-    kept.sort(key=lambda i: (runs[i].problem, optimizers[i], settings[i].rank, runs[i].seed))
-    table = _table(
-        root,
-        [files[i] for i in kept],
-        [runs[i] for i in kept],
-        [optimizers[i] for i in kept],
-        [settings[i].text for i in kept],
+    runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
+    latest, older = _latest(_placed(runs))
+    left_out = {
+        **unread,
+        **_reasons(contents, {run.run_id for run in runs.values()}),
+        **{each.file.name: "there is a later result of the same run" for each in older},
+    }
+    return Results(
+        table_of(root, sorted(latest, key=lambda placed: placed.order)),
+        tuple(LeftOut(readable(name), reason) for name, reason in sorted(left_out.items())),
     )
-    return Results(table, tuple(LeftOut(_readable(f), r) for f, r in sorted(left_out.items())))
 
 
-def _settings(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Setting]:
-    competitors = [(run.problem, name) for run, name in zip(runs, optimizers, strict=True)]
+def _placed(runs: Mapping[Found, Run]) -> list[Placed]:
+    optimizers = displayed_names(list(runs.values()))
     identities = defaultdict(set)
-    for competitor, run in zip(competitors, runs, strict=True):
-        identities[competitor].add(run.identity)
-    known = {competitor: settings_of(those) for competitor, those in identities.items()}
+    for run, optimizer in zip(runs.values(), optimizers, strict=True):
+        identities[run.problem, optimizer].add(run.identity)
+    settings = {competitor: settings_of(those) for competitor, those in identities.items()}
     return [
-        known[competitor][run.identity] for competitor, run in zip(competitors, runs, strict=True)
+        Placed(file, run, optimizer, settings[run.problem, optimizer][run.identity])
+        for (file, run), optimizer in zip(runs.items(), optimizers, strict=True)
     ]
 
 
-def _latest(
-    files: Sequence[Found],
-    runs: Sequence[Run],
-    optimizers: Sequence[str],
-    settings: Sequence[Setting],
-) -> tuple[list[int], list[int]]:
-    """Of the results of one run, which is the latest and which are older."""
-    latest: dict[tuple[str, str, int, int], int] = {}
+def _latest(placed: Sequence[Placed]) -> tuple[Iterable[Placed], list[Placed]]:
+    """The latest result of every run, and the others."""
+    latest: dict[tuple[str, str, int, int], Placed] = {}
     older = []
-    for index in sorted(range(len(runs)), key=lambda i: _moment(files[i])):
-        run = runs[index]
-        key = (run.problem, optimizers[index], settings[index].rank, run.seed)
-        if key in latest:
-            older.append(latest[key])
-        latest[key] = index
-    return list(latest.values()), older
+    for each in sorted(placed, key=lambda placed: placed.moment):
+        if each.order in latest:
+            older.append(latest[each.order])
+        latest[each.order] = each
+    return latest.values(), older
 
 
-def _moment(file: Found) -> tuple[str, int, str]:
-    """When a result was written: its name says it, whatever was done to the file later."""
-    told = _MOMENT.search(file.name)
-    return told[1] if told else "", file.modified, file.name
-
-
-def _table(
-    root: Path,
-    files: Sequence[Found],
-    runs: Sequence[Run],
-    optimizers: Sequence[str],
-    settings: Sequence[str],
-) -> pd.DataFrame:
-    columns: dict[str, Any] = {
-        "file": _texts(_readable(os.path.join(root, file.name)) for file in files),  # noqa: PTH118
-        "is_reference": np.zeros(len(runs), dtype=bool),
-        "optimizer": _texts(optimizers),
-        "setting": _texts(settings),
-        "hyperparameters": _objects(json.loads(run.identity)["hyperparameters"] for run in runs),
-        "weight_decay": np.array([run.weight_decay for run in runs], dtype=np.float64),
-        "metric": _texts(_metrics(runs)),
-        "has_diverged": np.array([run.has_diverged for run in runs], dtype=bool),
-        "steps_per_epoch": _steps_per_epoch(runs),
-        "hardware": _objects(json.loads(run.hardware) for run in runs),
-        "versions": _objects(json.loads(run.versions) for run in runs),
+def _reasons(contents: Mapping[Found, Content], done: set[str]) -> dict[str, str]:
+    """Why files hold no run. A run that failed and was done later is there."""
+    return {
+        file.name: content.reason
+        for file, content in contents.items()
+        if isinstance(content, Excluded) and not (content.run_id and content.run_id in done)
     }
-    for name in _AS_THEY_ARE:
-        columns[name] = _texts(getattr(run, name) for run in runs)
-    for name in _INTEGERS:
-        columns[name] = np.array([getattr(run, name) for run in runs], dtype=np.int64)
-    for name in _OPTIONAL_INTEGERS:
-        columns[name] = pd.array([getattr(run, name) for run in runs], dtype="Int64")
-    for place, name in enumerate((*CURVES, "train_seconds")):
-        columns[name] = _objects(run.curves[place] for run in runs)
-    return pd.DataFrame({name: columns[name] for name in COLUMNS})
-
-
-COLUMNS = (
-    "file",
-    "format",
-    "is_reference",
-    "problem",
-    "optimizer",
-    "setting",
-    "hyperparameters",
-    "schedule",
-    "seed",
-    "batch_size",
-    "num_epochs",
-    "weight_decay",
-    "metric",
-    "has_diverged",
-    "diverged_at_epoch",
-    *CURVES,
-    "train_seconds",
-    "steps",
-    "gradient_evaluations",
-    "steps_per_epoch",
-    "device",
-    "hardware",
-    "versions",
-    "command",
-    "started_at",
-)
-"""The columns of `Results.runs`, in their order."""
-
-
-def _texts(values: Iterable[str]) -> pd.Series[str]:
-    return pd.Series(list(values), dtype=object)
-
-
-def _objects(values: Iterable[Any]) -> pd.Series[Any]:
-    """A column of arrays or dictionaries, which pandas must not look into."""
-    listed = list(values)
-    column = np.empty(len(listed), dtype=object)
-    for index, value in enumerate(listed):
-        column[index] = value
-    return pd.Series(column, dtype=object)
-
-
-def _metrics(runs: Sequence[Run]) -> list[str]:
-    """What each run's problem is judged by.
-
-    That is what the problem's plugin says, where it is installed; else the accuracy, where a run of
-    the problem has one.
-    """
-    place = CURVES.index("test_accuracies")
-    with_accuracy = {run.problem for run in runs if run.curves[place] is not None}
-    metric = {}
-    for problem in {run.problem for run in runs}:
-        metric[problem] = "accuracy" if problem in with_accuracy else "loss"
-        with suppress(DeepOBSError):
-            metric[problem] = registry().problems.spec(problem).metric
-    return [metric[run.problem] for run in runs]
-
-
-def _steps_per_epoch(runs: Sequence[Run]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Steps of a whole epoch: a run that diverged broke off in one, so others tell for it."""
-    keys = [(run.problem, run.batch_size) for run in runs]
-    known = {
-        key: run.steps / run.num_epochs
-        for key, run in zip(keys, runs, strict=True)
-        if run.steps is not None and run.num_epochs and not run.has_diverged
-    }
-    return np.array(
-        [
-            known.get(key, np.nan) if run.steps is not None else np.nan
-            for key, run in zip(keys, runs, strict=True)
-        ],
-        dtype=np.float64,
-    )
-
-
-def _readable(name: str) -> str:
-    """A file's name may hold bytes that are no characters."""
-    return os.fsencode(name).decode(errors="replace")

@@ -147,4 +147,9 @@ def _failure(data: Any) -> Excluded:
     known = data if isinstance(data, dict) else {}
     kind, message, run_id = (known.get(key) for key in ("kind", "message", "run_id"))
     told = ": ".join(str(part) for part in ("failed", kind, message) if part)
-    return Excluded(told, run_id if isinstance(run_id, str) else "")
+    return Excluded(" ".join(told.split()), run_id if isinstance(run_id, str) else "")
+
+
+def readable(name: str) -> str:
+    """A file's name as text: it may hold bytes that are no characters."""
+    return os.fsencode(name).decode(errors="replace")

@@ -16,27 +16,39 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-Path: TypeAlias = tuple[str, ...]
-Leaf: TypeAlias = tuple[str, Any]  # its kind and its value: True is not 1
+Place: TypeAlias = tuple[str, ...]  # where a value is: the section, the name, and deeper
+Leaf: TypeAlias = tuple[str, Any]  # the kind of a value and the value: True is not 1
 
 _RELATIVE_TOLERANCE = 1e-9
 _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
-_LABELS = {"num_epochs": "epochs", "format": "DeepOBS"}
-_LEARNING_RATE = "lr"
+_LABELS = {"num_epochs": "epochs"}
+_LEARNING_RATE = ("hyperparameters", "lr")
+_FORMAT = ("rest", "format")
+_MISSING = -1
 
 
 class Setting(NamedTuple):
     """A setting among those of its problem and optimizer.
 
     Attributes:
-        text: What it is called: the learning rate, and all else that differs among them.
+        text: What it is called: the learning rate, and all else in which they differ.
         rank: Its place in their order, by the learning rate first.
     """
 
     text: str
     rank: int
+
+
+class _Named(NamedTuple):
+    """A value: its place among the different ones that there are, and how it is written."""
+
+    rank: int
+    text: str
+
+
+_Names: TypeAlias = dict[Place, dict[Leaf, _Named]]
 
 
 def settings_of(identities: Iterable[str]) -> dict[str, Setting]:
@@ -48,76 +60,60 @@ def settings_of(identities: Iterable[str]) -> dict[str, Setting]:
     Returns:
         The setting of each identity.
     """
-    items = {identity: _items(json.loads(identity)) for identity in set(identities)}
-    leaves = {identity: dict(_leaves(item, ())) for identity, item in items.items()}
+    contents = {identity: json.loads(identity) for identity in sorted(set(identities))}
+    leaves = {identity: dict(_leaves(content, ())) for identity, content in contents.items()}
     names = _names(leaves.values())
-    keys = {identity: _key(leaves[identity], names) for identity in items}
-    first_of = {keys[identity]: identity for identity in sorted(items)}
-    varying = {path[0] for path, known in names.items() if _varies(path, known, leaves.values())}
-    texts = {key: _text(items[first], names, varying) for key, first in first_of.items()}
-    rank = {key: place for place, key in enumerate(sorted(first_of))}
-    return {identity: Setting(texts[key], rank[key]) for identity, key in keys.items()}
+    keys = {identity: _ranks(each, names) for identity, each in leaves.items()}
+    one_of = {keys[identity]: content for identity, content in contents.items()}
+    shown = _shown(names, one_of)
+    settings = {
+        key: Setting(_text(one_of[key], shown, names), rank)
+        for rank, key in enumerate(sorted(one_of))
+    }
+    return {identity: settings[key] for identity, key in keys.items()}
 
 
-class _Named(NamedTuple):
-    """A value that is there at a path: its place among the others, and how it is written."""
-
-    rank: int
-    text: str
-
-
-_Names: TypeAlias = dict[Path, dict[Leaf, _Named]]
-
-
-def _items(identity: dict[str, Any]) -> dict[str, Any]:
-    """Hyperparameters and all else side by side, under labels that cannot meet."""
-    rest = {_label(name): value for name, value in identity["rest"].items()}
-    return {**identity["hyperparameters"], **{f"{name} ": rest[name] for name in rest}}
-
-
-def _label(name: str) -> str:
-    return _LABELS.get(name, name.replace("_", " "))
-
-
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Leaf]]:
-    """The plain values in lists and dictionaries, by where they are."""
+def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Leaf]]:
+    """The plain values in dictionaries and lists, by where they are."""
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            yield from _leaves(item, (*path, name))
+            yield from _leaves(item, (*place, name))
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
-            yield from _leaves(item, (*path, f"[{index}]"))
+            yield from _leaves(item, (*place, str(index)))
     else:
-        yield path, _leaf(value)
+        yield place, _leaf(value)
 
 
 def _leaf(value: Any) -> Leaf:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
-        return "number", value
-    return "other", value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return "text", value
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return ("number", value) if is_number and value == value else ("other", json.dumps(value))
 
 
-def _names(leaves: Iterable[dict[Path, Leaf]]) -> _Names:
-    found: dict[Path, set[Leaf]] = defaultdict(set)
+def _names(leaves: Iterable[Mapping[Place, Leaf]]) -> _Names:
+    """Number and name what there is at each place, that of the learning rate first."""
+    found: dict[Place, set[Leaf]] = defaultdict(set)
     for each in leaves:
-        for path, leaf in each.items():
-            found[path].add(leaf)
-    ordered = sorted(found, key=lambda path: (path[0] != _LEARNING_RATE, path))
-    return {path: _named(found[path]) for path in ordered}
+        for place, leaf in each.items():
+            found[place].add(leaf)
+    places = sorted(found, key=lambda place: (place != _LEARNING_RATE, place))
+    return {place: _named(found[place]) for place in places}
 
 
 def _named(leaves: set[Leaf]) -> dict[Leaf, _Named]:
-    """Number the different values at a path, and write them so that they stay different."""
     clusters = _clusters([value for kind, value in leaves if kind == "number"])
     texts = _written([cluster[0] for cluster in clusters])
-    others = sorted(value for kind, value in leaves if kind != "number")
     named = {
         ("number", value): _Named(rank, text)
         for rank, (cluster, text) in enumerate(zip(clusters, texts, strict=True))
         for value in cluster
     }
-    for rank, value in enumerate(others, start=len(clusters)):
-        named["other", value] = _Named(rank, f"'{value}'" if value in texts else value)
+    others = sorted(leaf for leaf in leaves if leaf[0] != "number")
+    for rank, (kind, value) in enumerate(others, start=len(clusters)):
+        is_taken = any(value == each.text for each in named.values())
+        named[kind, value] = _Named(rank, f"'{value}'" if is_taken else value)
     return named
 
 
@@ -130,7 +126,7 @@ def _clusters(numbers: list[float]) -> list[list[float]]:
             groups[-1].append(higher)
         else:
             groups.append([higher])
-    return [sorted(group, key=lambda value: len(repr(value))) for group in groups]
+    return [sorted(group, key=lambda number: len(repr(number))) for group in groups]
 
 
 def _are_one(first: float, second: float) -> bool:
@@ -149,37 +145,57 @@ def _written(numbers: Sequence[float]) -> list[str]:
 
 
 def _rounded(number: float, digits: int) -> str:
-    """A number as it is where it is short; else with so many digits, whatever the last one is."""
+    """A number as it is where it is short, else with so many digits, a last 0 included."""
     if isinstance(number, int):
         return str(number)
-    exact = f"{number:.{digits}g}"
-    if float(exact) == number:
-        return exact
-    return f"{number:#.{digits}g}".removesuffix(".")
+    short = f"{number:.{digits}g}"
+    return short if float(short) == number else f"{number:#.{digits}g}".removesuffix(".")
 
 
-def _key(leaves: dict[Path, Leaf], names: _Names) -> tuple[int, ...]:
-    return tuple(names[path][leaves[path]].rank if path in leaves else -1 for path in names)
+def _ranks(leaves: Mapping[Place, Leaf], names: _Names) -> tuple[int, ...]:
+    return tuple(
+        known[leaves[place]].rank if place in leaves else _MISSING for place, known in names.items()
+    )
 
 
-def _varies(path: Path, known: dict[Leaf, _Named], leaves: Iterable[dict[Path, Leaf]]) -> bool:
-    is_everywhere = all(path in each for each in leaves)
-    return not is_everywhere or len({named.rank for named in known.values()}) > 1
+def _shown(names: _Names, one_of: Mapping[tuple[int, ...], Any]) -> list[Place]:
+    """The sections and names of what settings are told apart by, and the learning rate.
+
+    Files of different formats know different things besides the hyperparameters, so what only some
+    formats know does not tell apart settings of them: the format does.
+    """
+    found = defaultdict(set)
+    for ranks, content in one_of.items():
+        for place, rank in zip(names, ranks, strict=True):
+            is_of_the_format = place[0] == "rest" and place != _FORMAT
+            found[place, content["rest"]["format"] if is_of_the_format else ""].add(rank)
+    varying = {place for (place, _), ranks in found.items() if len(ranks) > 1}
+    shown = [place[:2] for place in names if place in varying or place == _LEARNING_RATE]
+    hyperparameters = [place[:2] for place in names if place[0] == "hyperparameters"]
+    return list(dict.fromkeys(shown or hyperparameters))
 
 
-def _text(items: dict[str, Any], names: _Names, varying: set[str]) -> str:
-    shown = [name for name in items if name in varying or name == _LEARNING_RATE]
-    shown = shown or [name for name in items if not name.endswith(" ")]
-    shown.sort(key=lambda name: (name != _LEARNING_RATE, name.endswith(" "), name))
-    parts = [f"{name.strip()} = {_value(items[name], (name,), names)}" for name in shown]
+def _text(content: Mapping[str, Any], shown: Iterable[Place], names: _Names) -> str:
+    parts = [
+        f"{_label(*place)} = {_value(content[place[0]][place[1]], place, names)}"
+        for place in shown
+        if len(place) > 1 and place[1] in content[place[0]]
+    ]
     return ", ".join(parts) or "defaults"
 
 
-def _value(value: Any, path: Path, names: _Names) -> str:
+def _label(section: str, name: str) -> str:
+    """A hyperparameter by its name; all else in words, so that it cannot be taken for one."""
+    if section == "hyperparameters":
+        return name
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def _value(value: Any, place: Place, names: _Names) -> str:
     if isinstance(value, dict) and value:
-        parts = (f"{name} {_value(item, (*path, name), names)}" for name, item in value.items())
+        parts = [f"{name} {_value(item, (*place, name), names)}" for name, item in value.items()]
         return f"({', '.join(parts)})"
     if isinstance(value, list) and value:
-        parts = (_value(item, (*path, f"[{i}]"), names) for i, item in enumerate(value))
+        parts = [_value(item, (*place, str(i)), names) for i, item in enumerate(value)]
         return f"({', '.join(parts)})"
-    return names[path][_leaf(value)].text
+    return names[place][_leaf(value)].text

@@ -26,7 +26,9 @@ class NoResultError(DeepOBSError):
 
 def text(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
     """A text, which must not be empty unless it may be missing."""
-    value = data.get(key, default)
+    value = data.get(key)
+    if value is None and default is not None:
+        return default
     if not isinstance(value, str) or (default is None and not value):
         raise NoResultError(f"{key} is no text: {_shown(value)}")
     return value
