@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from deepobs_analysis.formats import Run, run_from
 from deepobs_analysis.values import NoResultError
@@ -20,8 +19,7 @@ _ENDINGS = (RESULT, FAILURE)
 _MOST_BYTES = 2**26  # a thousand times a long run's
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file that may be a result.
 
     Attributes:
@@ -35,8 +33,7 @@ class Found:
     modified: int
 
 
-@dataclass(frozen=True, slots=True)
-class Excluded:
+class Excluded(NamedTuple):
     """Why a file is no part of the results.
 
     Attributes:
@@ -103,6 +100,16 @@ def _file(entry: os.DirEntry[str], name: str, problems: dict[str, str]) -> Found
         problems[name] = f"it cannot be read: {error.strerror or error}"
         return None
     return Found(name, status.st_size, status.st_mtime_ns)
+
+
+def described(path: Path) -> Found:
+    """A single file.
+
+    Args:
+        path: Where it is.
+    """
+    status = path.stat()
+    return Found(path.name, status.st_size, status.st_mtime_ns)
 
 
 def read(path: Path, found: Found) -> Content:

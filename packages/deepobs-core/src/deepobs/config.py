@@ -39,7 +39,14 @@ _settings = _Settings()
 _PART_OF_SPECIFICATIONS = ("dtype", "default_device", "fake_data_fraction")
 
 
-def _cache_dir() -> Path:
+def get_cache_dir() -> Path:
+    """The directory of what can be made again (`DEEPOBS_CACHE_DIR`, else the user's cache).
+
+    Data sets and published results lie in it, too, where no directory was chosen for them.
+    """
+    from_environment = os.environ.get("DEEPOBS_CACHE_DIR")
+    if from_environment:
+        return _path("DEEPOBS_CACHE_DIR", from_environment)
     from platformdirs import user_cache_path
 
     return user_cache_path("deepobs", appauthor=False)
@@ -51,7 +58,7 @@ def _directory(chosen: Path | None, variable: str, default_name: str) -> Path:
     from_environment = os.environ.get(variable)
     if from_environment:
         return _path(variable, from_environment)
-    return _cache_dir() / default_name
+    return get_cache_dir() / default_name
 
 
 def _path(name: str, value: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,139 @@
+"""What was read from a directory of results, kept so that only changes have to be read again.
+
+It lies in the user's cache, one file for each directory: arrays for the curves, of all runs one
+after the other, and JSON for the rest. It is written whole or not at all, and one that is broken or
+of another version is made anew. Whatever goes wrong with it is of no consequence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import uuid4
+
+import numpy as np
+
+from deepobs import config
+from deepobs.data.writing import replacing
+from deepobs_analysis.__about__ import __version__
+from deepobs_analysis.files import Excluded, Found
+from deepobs_analysis.formats import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from deepobs_analysis.files import Content
+    from deepobs_analysis.values import Floats
+
+    Column: TypeAlias = dict[str, list[Any]]
+
+_LAYOUT = 1
+_OF_RUN = [name for name in Run._fields if name != "curves"]
+_NOT_MEASURED = -1
+
+
+def read(root: Path) -> dict[Found, Content]:
+    """What is known of the files below a directory.
+
+    Args:
+        root: The directory.
+
+    Returns:
+        What each file held when it was read. A file that has changed since is another `Found`.
+    """
+    try:
+        with np.load(_path(root), allow_pickle=False) as kept:
+            text = json.loads(kept["text"].tobytes())
+            if text["written_for"] != _written_for(root):
+                return {}
+            curves = _taken_apart(kept["values"], kept["lengths"])
+            return {**dict(_runs(text, curves)), **_excluded(text)}
+    # Of a broken file, NumPy, its archive and its JSON raise whatever they like.
+    except Exception:
+        return {}
+
+
+def write(root: Path, contents: Mapping[Found, Content]) -> None:
+    """Keep what the files below a directory hold.
+
+    Args:
+        root: The directory.
+        contents: What each of its files holds.
+    """
+    runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
+    excluded = [
+        [*file, *content] for file, content in contents.items() if isinstance(content, Excluded)
+    ]
+    text = {
+        "written_for": _written_for(root),
+        "files": list(runs),
+        "runs": {name: _packed([getattr(run, name) for run in runs.values()]) for name in _OF_RUN},
+        "excluded": excluded,
+    }
+    values, lengths = _put_together([run.curves for run in runs.values()])
+    path = _path(root)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Processes that read the same directory at once do not write the same file.
+        with replacing(path, path.with_name(f".{uuid4().hex}.part")) as stream:
+            encoded = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
+            np.savez(stream, text=encoded, values=values, lengths=lengths)
+
+
+def _path(root: Path) -> Path:
+    name = hashlib.sha256(bytes(root.absolute())).hexdigest()[:32]
+    return config.get_cache_dir() / "results" / f"{name}.npz"
+
+
+def _written_for(root: Path) -> list[Any]:
+    return [_LAYOUT, __version__, repr(str(root.absolute()))]
+
+
+def _packed(column: Sequence[Any]) -> Column:
+    """A column as its different values and which of them stands where: many runs share many."""
+    places: dict[Any, int] = {}
+    where = [places.setdefault(value, len(places)) for value in column]
+    return {"values": list(places), "where": where}
+
+
+def _unpacked(column: Column) -> Iterable[Any]:
+    return map(column["values"].__getitem__, column["where"])
+
+
+def _runs(text: Mapping[str, Any], curves: Iterable[Any]) -> Iterator[tuple[Found, Run]]:
+    columns = (_unpacked(text["runs"][name]) for name in _OF_RUN)
+    return zip(
+        (Found(*key) for key in text["files"]),
+        (Run(*row) for row in zip(*columns, curves, strict=True)),
+        strict=True,
+    )
+
+
+def _excluded(text: Mapping[str, Any]) -> dict[Found, Excluded]:
+    return {Found(*row[:3]): Excluded(*row[3:]) for row in text["excluded"]}
+
+
+def _put_together(
+    curves: Sequence[tuple[Floats | None, ...]],
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """All curves one after the other, and how long each is."""
+    lengths = [[_NOT_MEASURED if each is None else len(each) for each in of] for of in curves]
+    measured = [each for of in curves for each in of if each is not None]
+    values = np.concatenate(measured) if measured else np.empty(0)
+    return values, np.array(lengths, dtype=np.int64)
+
+
+def _taken_apart(
+    values: Floats, lengths: npt.NDArray[np.int64]
+) -> Iterator[tuple[Floats | None, ...]]:
+    ends = np.cumsum(np.maximum(lengths, 0)).reshape(lengths.shape).tolist()
+    for ends_of, lengths_of in zip(ends, lengths.tolist(), strict=True):
+        yield tuple(
+            None if length == _NOT_MEASURED else values[end - length : end]
+            for end, length in zip(ends_of, lengths_of, strict=True)
+        )
