@@ -26,7 +26,7 @@ SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-vision": ["deepobs-core"],
     "deepobs-text": ["deepobs-core"],
 }
-EXTRAS = {"deepobs-core": ["deepobs-core[dask,tune]"]}  # optional packages that the tests use
+EXTRAS = {"deepobs-core": ["deepobs-core[dask,tensorboard,tune]"]}  # what the tests use, too
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
 DIST = Path("dist")
 CONSTRAINTS = ("-c", "constraints.txt")

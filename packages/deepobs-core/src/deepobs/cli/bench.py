@@ -168,6 +168,7 @@ def _carry_out(
             device_is_open=device_is_open,
             time_limit=run_seconds,
             checkpoints=execution.checkpoints,
+            observers=execution.observers,
             tell=tell,
             seconds=None if budget.hours is None else 3600 * budget.hours,
         )

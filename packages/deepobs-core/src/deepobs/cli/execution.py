@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from deepobs.runs import RunObserver
     from deepobs.runs.checkpoints import CheckpointPlan
 
 _OPTIONS = (
@@ -40,6 +41,7 @@ _OPTIONS = (
     ),
     options.checkpoint_every,
     options.resume,
+    options.tensorboard,
 )
 
 
@@ -51,11 +53,13 @@ class Execution:
         executor: Name of the executor.
         options: What it is told.
         checkpoints: When runs keep what they need to go on.
+        observers: Who is told what happens in the runs.
     """
 
     executor: str
     options: ExecutorOptions
     checkpoints: CheckpointPlan | None
+    observers: tuple[RunObserver, ...]
 
     def open(self, *, time_limit: float | None = None) -> Executor:
         """Make the executor.
@@ -76,6 +80,7 @@ def takes_execution(function: Callable[..., Any]) -> Callable[..., Any]:
         devices: str | None,
         checkpoint_every: Rhythm | None,
         resume: bool,
+        observers: tuple[RunObserver, ...],
         jobs: int,
         scheduler: str | None,
         threads: int | None,
@@ -92,6 +97,7 @@ def takes_execution(function: Callable[..., Any]) -> Callable[..., Any]:
                 shared_results=shared_results,
             ),
             checkpoint_plan(checkpoint_every, resume=resume),
+            observers,
         )
         return function(*arguments, execution=execution, **others)
 

@@ -14,6 +14,8 @@ from deepobs.cli.own_code import current_directory_on_the_import_path, failures_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from deepobs.runs import RunObserver
+
 problem = click.argument("problem")
 optimizer = click.argument("optimizer")
 lr = click.option("--lr", type=float, help="Learning rate; the optimizer's default if left out.")
@@ -119,6 +121,26 @@ checkpoint_every = click.option(
 )
 resume = click.option(
     "--resume", is_flag=True, help="Go on from the checkpoint of an interrupted run, if it has one."
+)
+
+
+def _tensorboard_observers(
+    _context: click.Context, _parameter: click.Parameter, directory: Path | None
+) -> tuple[RunObserver, ...]:
+    if directory is None:
+        return ()
+    from deepobs.runs.tensorboard import TensorBoardObserver
+
+    return (TensorBoardObserver(directory),)
+
+
+tensorboard = click.option(
+    "--tensorboard",
+    "observers",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_tensorboard_observers,
+    metavar="DIR",
+    help="Write logs of the runs for TensorBoard, which needs deepobs-core[tensorboard].",
 )
 
 

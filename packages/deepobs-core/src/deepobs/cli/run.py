@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.cli.checkpoints import Rhythm
-    from deepobs.runs import RunSpecification
+    from deepobs.runs import RunObserver, RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
 
 
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
 @options.output_dir
 @options.checkpoint_every
 @options.resume
+@options.tensorboard
 @click.option("--rerun", is_flag=True, help="Run again even where the result is there.")
 def command(
     problem: str,
@@ -119,6 +120,7 @@ def command(
     output_dir: Path,
     checkpoint_every: Rhythm | None,
     resume: bool,
+    observers: tuple[RunObserver, ...],
     rerun: bool,
 ) -> None:
     """Train OPTIMIZER on the test problem PROBLEM and write a result file.
@@ -170,13 +172,14 @@ def command(
             for seed in seeds or (DEFAULT_SEED,)
         ]
         plan = checkpoint_plan(checkpoint_every, resume=resume)
-        _run_all(specifications, output_dir, plan, rerun=rerun)
+        _run_all(specifications, output_dir, plan, observers, rerun=rerun)
 
 
 def _run_all(
     specifications: list[RunSpecification],
     output_dir: Path,
     checkpoints: CheckpointPlan | None,
+    observers: tuple[RunObserver, ...],
     *,
     rerun: bool,
 ) -> None:
@@ -190,13 +193,13 @@ def _run_all(
         if found is None:
             with (
                 interruption_explained(output_dir, specification),
-                live_progress() as observers,
+                live_progress() as progress,
             ):
                 run(
                     specification,
                     output_dir=output_dir,
                     rerun=True,
-                    observers=observers,
+                    observers=[*progress, *observers],
                     checkpoints=checkpoints,
                 )
             found = store.find(output_dir, specification)

@@ -151,6 +151,7 @@ def command(
                 output_dir=output_dir,
                 device_is_open=device is None,
                 checkpoints=execution.checkpoints,
+                observers=execution.observers,
                 tell=tell,
             ),
             hyperparameters=fixed,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepobs.runs.record import RunRecord
+    from deepobs.runs.specification import RunSpecification
 
 
 def summary_of(record: RunRecord) -> str:
@@ -20,6 +21,26 @@ def summary_of(record: RunRecord) -> str:
         f"{_outcome(record)} ({sum(record.train_seconds):.1f} s training, "
         f"{sum(record.eval_seconds):.1f} s evaluation)"
     )
+
+
+def schedule_of(specification: RunSpecification) -> str:
+    """Name what changes the learning rate, such as `StepLR(step_size=10)`.
+
+    Args:
+        specification: The run.
+
+    Returns:
+        Empty text where the learning rate stays as it is.
+    """
+    scheduler = specification.lr_scheduler
+    if scheduler is not None:
+        arguments = ", ".join(f"{name}={value}" for name, value in scheduler.arguments.items())
+        return f"{scheduler.name}({arguments}){' every step' if scheduler.every == 'step' else ''}"
+    epochs, factors = specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
+    changes = (
+        f"{factor:g} from epoch {epoch}" for epoch, factor in zip(epochs, factors, strict=True)
+    )
+    return ", ".join(f"lr x {change}" for change in changes)
 
 
 def _outcome(record: RunRecord) -> str:

@@ -1,0 +1,304 @@
+"""Logs for TensorBoard, read back by TensorBoard itself."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from interruptions import Interrupts, interrupt, numbers, resume
+
+from deepobs.errors import MissingPackageError
+from deepobs.runs import run, specify
+from deepobs.runs.store import setting_directory
+from deepobs.runs.tensorboard import TensorBoardObserver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deepobs.runs import RunSpecification
+
+pytest.importorskip("tensorboard")
+
+EXPERIMENT = (
+    'problems = ["quadratic_deep"]\noptimizers = ["SGD"]\nseeds = [1, 2]\ndefaults.epochs = 1'
+)
+
+
+def small(optimizer: str = "SGD", hyperparameters: Any = None, **options: Any) -> RunSpecification:
+    """Training with 125 steps an epoch."""
+    hyperparameters = hyperparameters or {"lr": 0.001}
+    options = {"num_epochs": 2, "batch_size": 8} | options
+    return specify("quadratic_deep", optimizer, hyperparameters, **options)
+
+
+def scalars(directory: Path) -> dict[str, dict[int, float]]:
+    """Values by tag and step, each of which is there once."""
+    events = _events(directory)
+    series = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
+    steps = {tag: [event.step for event in those] for tag, those in series.items()}
+    assert all(len(set(those)) == len(those) for those in steps.values()), steps
+    return {tag: {e.step: e.value for e in those} for tag, those in series.items()}
+
+
+def hparams(directory: Path, moment: str) -> Any:
+    """What TensorBoard's tab HParams knows of the start or the end of a run."""
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    metadata = _events(directory).SummaryMetadata(f"_hparams_/session_{moment}_info")
+    data = HParamsPluginData.FromString(metadata.plugin_data.content)
+    return getattr(data, f"session_{moment}_info")
+
+
+def _events(directory: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (file,) = directory.rglob("events.out.tfevents.*")
+    events = EventAccumulator(str(file.parent))
+    events.Reload()
+    return events
+
+
+def test_metrics_are_there_by_epoch_and_the_objective_by_step(tmp_path: Path) -> None:
+    record = run(small(), observers=[TensorBoardObserver(tmp_path)])
+    logged = scalars(tmp_path)
+    assert logged.keys() == {"loss/train", "loss/test", "objective/train", "learning_rate"}
+    assert list(logged["loss/test"].values()) == pytest.approx(record.test_losses)
+    assert list(logged["loss/train"].values()) == pytest.approx(record.train_losses)
+    assert list(logged["loss/test"]) == [0, 1, 2]
+    assert list(logged["objective/train"]) == [100, 125, 225, 250]
+    assert logged["learning_rate"] == pytest.approx({0: 0.001, 1: 0.001})
+
+
+def test_a_run_has_the_directory_of_its_setting_and_seed(tmp_path: Path) -> None:
+    specification = small(num_epochs=0, random_seed=7)
+    run(specification, observers=[TensorBoardObserver(tmp_path)])
+    (file,) = tmp_path.rglob("events.out.tfevents.*")
+    assert file.parent == setting_directory(tmp_path, specification) / "random_seed__7"
+
+
+def test_the_command_and_the_hyperparameters_are_there(tmp_path: Path) -> None:
+    specification = small(
+        "Adam",
+        {"lr": 0.01, "betas": (0.8, 0.9), "amsgrad": True},
+        num_epochs=0,
+        lr_scheduler={"name": "StepLR", "arguments": {"step_size": 3}, "every": "step"},
+    )
+    run(specification, observers=[TensorBoardObserver(tmp_path)])
+    (text,) = _events(tmp_path).Tensors("reproduce/text_summary")
+    assert text.tensor_proto.string_val == [f"    {specification.command}".encode()]
+    start = hparams(tmp_path, "start")
+    assert start.hparams["testproblem"].string_value == "quadratic_deep"
+    assert start.hparams["optimizer"].string_value == "Adam"
+    assert start.hparams["lr"].number_value == 0.01
+    assert start.hparams["amsgrad"].bool_value is True
+    assert start.hparams["betas"].string_value == "[0.8, 0.9]"
+    assert start.hparams["lr_schedule"].string_value == "StepLR(step_size=3) every step"
+    assert hparams(tmp_path, "end").status == 1  # success
+
+
+def test_seeds_of_a_setting_are_compared_as_a_group(tmp_path: Path) -> None:
+    groups = []
+    for seed, rate in ((1, 0.1), (2, 0.1), (1, 0.2)):
+        directory = tmp_path / f"{seed} {rate}"
+        specification = small("SGD", {"lr": rate}, num_epochs=0, random_seed=seed)
+        run(specification, observers=[TensorBoardObserver(directory)])
+        groups.append(hparams(directory, "start").group_name)
+    assert groups[0] == groups[1] != groups[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"lr_sched_epochs": [1], "lr_sched_factors": [0.1]}, [0.8, 0.08, 0.08]),
+        ({"lr_scheduler": {"name": "StepLR", "arguments": {"step_size": 2}}}, [0.8, 0.8, 0.08]),
+        (
+            {
+                "lr_scheduler": {
+                    "name": "LinearLR",
+                    "arguments": {"start_factor": 0.25, "total_iters": 250},
+                    "every": "step",
+                }
+            },
+            [0.2, 0.5, 0.8],  # a quarter, and the rest in two epochs of 125 steps
+        ),
+    ],
+)
+def test_the_learning_rate_follows_the_schedule(
+    tmp_path: Path, options: dict[str, Any], expected: list[float]
+) -> None:
+    specification = small("SGD", {"lr": 0.8}, num_epochs=3, **options)
+    observer = TensorBoardObserver(tmp_path)
+    observer.run_started(specification, 125)
+    for epoch in range(4):
+        observer.epoch_ended(epoch, {"train_loss": 1.0})
+    observer.run_ended(run(specification))
+    assert list(scalars(tmp_path)["learning_rate"].values()) == pytest.approx(expected)
+
+
+class FollowsTheWeights(torch.optim.lr_scheduler.LRScheduler):
+    """A scheduler whose rates depend on more than the specification."""
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        return [float(group["params"][0].detach().norm()) for group in self.optimizer.param_groups]
+
+
+def test_a_learning_rate_that_is_not_known_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "own_schedulers", sys.modules[__name__])
+    own = "own_schedulers:FollowsTheWeights"
+    run(small(num_epochs=1, lr_scheduler=own), observers=[TensorBoardObserver(tmp_path)])
+    assert "learning_rate" not in scalars(tmp_path)
+
+
+def test_a_run_measures_the_same_whether_it_is_logged_or_not(tmp_path: Path) -> None:
+    specification = specify("two_d_branin", "SGD", {"lr": 0.001}, num_epochs=2)
+    logged = run(specification, observers=[TensorBoardObserver(tmp_path)])
+    assert numbers(logged) == numbers(run(specification))
+
+
+def test_a_run_that_diverges_is_logged_as_a_failure(tmp_path: Path) -> None:
+    record = run(small("SGD", {"lr": 1e30}), observers=[TensorBoardObserver(tmp_path)])
+    assert record.status == "diverged"
+    (objective,) = scalars(tmp_path)["objective/train"].values()
+    assert objective != objective or objective in (float("inf"), float("-inf"))
+    assert hparams(tmp_path, "end").status == 2  # failure
+
+
+@pytest.mark.parametrize("at", [{"step": 225}, {"epoch": 1}])
+def test_a_resumed_run_has_every_step_and_epoch_once(tmp_path: Path, at: dict[str, int]) -> None:
+    specification = small(num_epochs=3)
+    observer = TensorBoardObserver(tmp_path / "logs")
+    run(specification, observers=[TensorBoardObserver(tmp_path / "undisturbed")])
+    interrupt(specification, tmp_path, _Both(observer, Interrupts(**at)))
+    resume(specification, tmp_path, observers=[observer])
+    assert scalars(tmp_path / "logs") == scalars(tmp_path / "undisturbed")
+
+
+class _Both(Interrupts):
+    """Logs what happens before it ends a run."""
+
+    def __init__(self, observer: TensorBoardObserver, interrupts: Interrupts) -> None:
+        super().__init__(step=interrupts.step, epoch=interrupts.epoch)
+        self._observer = observer
+        self.run_started = observer.run_started
+
+    def steps_taken(self, steps: int, loss: float) -> None:
+        self._observer.steps_taken(steps, loss)
+        super().steps_taken(steps, loss)
+
+    def epoch_ended(self, epoch: int, metrics: Any) -> None:
+        self._observer.epoch_ended(epoch, metrics)
+        super().epoch_ended(epoch, metrics)
+
+
+def test_a_run_that_is_done_again_replaces_its_log(tmp_path: Path) -> None:
+    for _ in range(2):
+        run(small(), observers=[TensorBoardObserver(tmp_path)])
+    assert list(scalars(tmp_path)["loss/test"]) == [0, 1, 2]
+    assert list(scalars(tmp_path)["objective/train"]) == [100, 125, 225, 250]
+
+
+def test_an_observer_is_pickled_before_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    observer = pickle.loads(pickle.dumps(TensorBoardObserver("logs")))  # noqa: S301
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run(small(num_epochs=0), observers=[observer])
+    assert list(scalars(tmp_path / "logs")["loss/test"]) == [0]
+
+
+def test_the_command_line_logs_a_run(command_line: Callable[..., Any], tmp_path: Path) -> None:
+    code, _, err = command_line(
+        *("run", "quadratic_deep", "SGD", "--lr", "0.001", "--epochs", "1"),
+        *("--tensorboard", "logs"),
+    )
+    assert (code, err) == (0, "")
+    assert list(scalars(tmp_path / "logs")["loss/test"]) == [0, 1]
+
+
+def test_runs_in_processes_of_their_own_are_logged(
+    command_line: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
+    code, _, err = command_line(
+        *("bench", "experiment.toml", "--no-estimate", "--jobs", "2", "--tensorboard", "logs")
+    )
+    assert (code, err) == (0, "")
+    (setting,) = (tmp_path / "logs" / "quadratic_deep" / "SGD").iterdir()
+    assert sorted(path.name for path in setting.iterdir()) == ["random_seed__1", "random_seed__2"]
+    logged = [scalars(path)["loss/test"] for path in sorted(setting.iterdir())]
+    assert [list(losses) for losses in logged] == [[0, 1], [0, 1]]
+    assert logged[0] != logged[1]
+
+
+def test_a_dry_run_logs_nothing(command_line: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
+    command_line(
+        *("bench", "experiment.toml", "--no-estimate", "--dry-run", "--tensorboard", "logs")
+    )
+    assert not (tmp_path / "logs").exists()
+
+
+def test_trials_of_a_tuning_are_logged(command_line: Callable[..., Any], tmp_path: Path) -> None:
+    code, _, _ = command_line(
+        *("tune", "quadratic_deep", "SGD", "--space", "lr=0.001,0.002", "--sampler", "grid"),
+        *("--epochs", "1", "--report-seeds", "5", "--executor", "serial"),
+        *("--tensorboard", "logs"),
+    )
+    assert code == 0
+    assert len(list((tmp_path / "logs").rglob("events.out.tfevents.*"))) == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "quadratic_deep", "SGD"],
+        ["bench", "experiment.toml", "--no-estimate"],
+        ["tune", "quadratic_deep", "SGD", "--space", "lr=0.001", "--sampler", "grid"],
+    ],
+)
+def test_without_tensorboard_nothing_is_run(
+    command_line: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    code, out, err = command_line(*command, "--tensorboard", "logs")
+    assert code == 2
+    assert out == ""
+    assert "pip install 'deepobs-core[tensorboard]'" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.toml"]
+    with pytest.raises(MissingPackageError):
+        TensorBoardObserver("logs")
+
+
+def test_a_directory_that_cannot_be_written_is_named(
+    command_line: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "quadratic_deep").touch()
+    code, _, err = command_line("run", "quadratic_deep", "SGD", "--tensorboard", "logs")
+    assert code != 0
+    assert f"Logs for TensorBoard cannot be written to {tmp_path / 'logs'}" in err
+    assert "Traceback" not in err
+
+
+def test_nothing_imports_tensorboard_unasked() -> None:
+    program = (
+        "import sys, deepobs.runs.tensorboard\nfrom deepobs.cli.main import main\n"
+        "main(['run', '--help'])\nsys.exit('tensorboard' in sys.modules)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stderr) == (0, "")
