@@ -1,0 +1,35 @@
+"""Analysis of results of DeepOBS: reading, statistics, figures, tables and a report.
+
+What is offered here is imported when it is used: the command line asks this package what it offers
+each time it starts, and pandas takes a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from deepobs_analysis.__about__ import __version__
+
+if TYPE_CHECKING:
+    from deepobs_analysis.loading import load
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import select
+
+_HOMES = {
+    "Results": "deepobs_analysis.results",
+    "load": "deepobs_analysis.loading",
+    "select": "deepobs_analysis.selection",
+}
+
+__all__ = ["Results", "__version__", "load", "select"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
