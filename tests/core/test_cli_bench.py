@@ -181,6 +181,23 @@ def test_schedules_have_a_column(bench: Callable[..., Any]) -> None:
     assert [row[2] for row in _rows(out, "BEST SETTING")] == ["constant", "steps"]
 
 
+def test_lines_of_runs_name_the_schedule(bench: Callable[..., Any]) -> None:
+    _, out, _ = bench(
+        'problems = ["quadratic_deep"]\ndefaults.epochs = 2\n'
+        '[optimizers.SGD]\nhyperparameters.lr = 0.001\nschedules = ["constant", "a", "b", "c"]\n'
+        "[schedules.a]\nepochs = [0, 1]\nfactors = [1, 0.1]\n"
+        '[schedules.b]\nscheduler = "StepLR"\narguments.step_size = 1\n'
+        '[schedules.c]\nscheduler = "StepLR"\narguments.step_size = 9\nevery = "step"\n'
+    )
+    lines = [line for line in out.splitlines() if line.startswith("[")]
+    assert [line.partition("; lr = 0.001")[2] for line in lines] == [
+        "",
+        ", lr x 1 from epoch 0, lr x 0.1 from epoch 1",
+        ", StepLR(step_size=1)",
+        ", StepLR(step_size=9) every step",
+    ]
+
+
 def test_the_best_setting_is_chosen_on_validation_data_where_there_are_some(
     bench: Callable[..., Any],
 ) -> None:

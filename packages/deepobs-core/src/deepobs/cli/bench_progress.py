@@ -19,7 +19,7 @@ from rich.progress import (
 from deepobs.cli import screen
 from deepobs.cli.text import clean
 from deepobs.experiments.outcomes import Failure
-from deepobs.runs.summary import summary_of
+from deepobs.runs.summary import schedule_of, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,9 @@ def described(specification: RunSpecification, outcome: Outcome) -> str:
         summary = f"{run}, seed {specification.random_seed}: failed ({kind}): {outcome.message}"
     else:
         summary = summary_of(outcome)
-    chosen = ", ".join(f"{name} = {value}" for name, value in specification.hyperparameters.items())
-    return clean(f"{summary}; {chosen}" if chosen else summary)
+    chosen = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
+    chosen += filter(None, [schedule_of(specification)])
+    return clean(f"{summary}; {', '.join(chosen)}" if chosen else summary)
 
 
 class _Lines:
