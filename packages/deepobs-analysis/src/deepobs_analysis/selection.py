@@ -151,8 +151,8 @@ def setting_performances(runs: pd.DataFrame, curve: str, *, mode: Mode = "final"
         mode: "best" for the best epoch of each run; the last epoch otherwise.
 
     Returns:
-        A row for each setting, under its name: `mean` over its seeds, where one that diverged counts
-        with its performance before training, `seeds`, and how many of them `completed`.
+        A row for each setting, under its name: `mean` over its seeds, where one that diverged
+        counts with its performance before training, `seeds`, and how many of them `completed`.
     """
     values = runs[["setting", "has_diverged"]].assign(value=_values(runs, curve, mode))
     by_setting = values.groupby("setting", sort=True)

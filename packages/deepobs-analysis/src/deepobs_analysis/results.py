@@ -1,0 +1,153 @@
+"""Results of many runs in one table, whatever version of DeepOBS wrote them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import pandas as pd
+
+from deepobs.errors import UnknownNameError, closest, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Split: TypeAlias = Literal["train", "valid", "test"]
+
+REFERENCE_SUFFIX = " (reference)"
+"""How the names of optimizers of a reference set end, beside one's own."""
+
+_PLURALS = {"accuracy": "accuracies", "loss": "losses"}
+
+CURVES = tuple(
+    f"{split}_{plural}"
+    for split in ("train", "valid", "test")
+    for plural in ("losses", "accuracies")
+)
+"""The columns that hold a curve: a value before the first and after every epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What optimizers are compared by on a problem.
+
+    Attributes:
+        name: "accuracy" or "loss".
+    """
+
+    name: Literal["accuracy", "loss"]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether an optimizer wants it large."""
+        return self.name == "accuracy"
+
+    def curve(self, split: Split) -> str:
+        """The column that holds its curve on a split, such as `test_accuracies`."""
+        return f"{split}_{_PLURALS[self.name]}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that is no part of the results.
+
+    Attributes:
+        file: Where it is, relative to the directory that was read.
+        reason: Why it was left out, in a few words.
+    """
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs, and the files that are no part of them.
+
+    A row of `runs` is a run. Rows are sorted by problem, optimizer, setting and seed. Its columns:
+
+    | column | holds |
+    |---|---|
+    | `file` | path of the result file |
+    | `format` | "1.1", "1.2" or "own": which DeepOBS wrote it |
+    | `is_reference` | whether it belongs to a reference set |
+    | `problem`, `optimizer` | names; see `deepobs_analysis.names` for how optimizers are named |
+    | `setting` | what its setting is, without the seed: equal texts are the same setting |
+    | `hyperparameters` | a dictionary, with the learning rate as `lr` |
+    | `schedule` | the schedule of the learning rate in words, empty where it is constant |
+    | `seed`, `batch_size`, `num_epochs` | integers |
+    | `weight_decay` | the factor of the regulariser; NaN for the problem's own |
+    | `metric` | "accuracy" or "loss": what the problem is judged by |
+    | `has_diverged` | whether a loss was not finite |
+    | `diverged_at_epoch` | in which epoch, from 1 (0: before training); missing where it was not |
+    | those of `CURVES` | float64 arrays of `num_epochs + 1` values, `None` if not measured |
+    | `train_seconds` | float64 array, seconds of training in each epoch; `None` if not measured |
+    | `steps`, `gradient_evaluations` | integers; missing if not recorded |
+    | `steps_per_epoch` | steps of a whole epoch; NaN if not known |
+    | `device` | such as "cpu"; empty if not recorded |
+    | `hardware`, `versions` | dictionaries, empty if not recorded |
+    | `command` | the command that reproduces the run, empty if not recorded |
+    | `started_at` | ISO date and time, empty if not known |
+
+    The values of curves are finite: from the epoch on in which a run diverged they are its first
+    values, those before training, as DeepOBS 1.2 writes them.
+
+    Attributes:
+        runs: A row for each run.
+        left_out: Files that are broken, unfinished, failed or of synthetic data.
+    """
+
+    runs: pd.DataFrame
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """The names of the test problems, sorted."""
+        return sorted(self.runs["problem"].unique())
+
+    @property
+    def optimizers(self) -> list[str]:
+        """The names of the optimizers, sorted, those of a reference set last."""
+        is_reference = self.runs.groupby("optimizer")["is_reference"].all()
+        return sorted(is_reference.index, key=lambda name: (is_reference[name], name))
+
+    def metric(self, problem: str) -> Metric:
+        """What optimizers are compared by on a problem."""
+        return Metric(self._those_of("problem", [problem])["metric"].iloc[0])
+
+    def only(
+        self, *, problems: Iterable[str] | None = None, optimizers: Iterable[str] | None = None
+    ) -> Results:
+        """A part of the results.
+
+        Args:
+            problems: Names of test problems; `None` for all.
+            optimizers: Names of optimizers; `None` for all.
+
+        Raises:
+            UnknownNameError: There is no such problem or optimizer in them.
+        """
+        part = self
+        for column, names in (("problem", problems), ("optimizer", optimizers)):
+            if names is not None:
+                part = replace(part, runs=part._those_of(column, list(names)))
+        return part
+
+    def beside(self, reference: Results) -> Results:
+        """These results and those of a reference set, whose optimizers are named as such.
+
+        Only the problems of these results are taken from the reference set.
+        """
+        theirs = reference.runs[reference.runs["problem"].isin(self.problems)]
+        theirs = theirs.assign(optimizer=theirs["optimizer"] + REFERENCE_SUFFIX, is_reference=True)
+        both = pd.concat([self.runs, theirs], ignore_index=True)
+        return replace(self, runs=both, left_out=(*self.left_out, *reference.left_out))
+
+    def _those_of(self, column: str, names: list[str]) -> pd.DataFrame:
+        known = sorted(self.runs[column].unique())
+        for name in names:
+            if name not in known:
+                listed = f"There are: {', '.join(known)}." if known else "There are no runs at all."
+                message = f"The results hold no run of the {column} {name!r}."
+                raise UnknownNameError(sentences(message, closest(name, known), listed))
+        return self.runs[self.runs[column].isin(names)]
