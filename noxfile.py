@@ -25,6 +25,7 @@ SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-core": [],
     "deepobs-vision": ["deepobs-core"],
     "deepobs-text": ["deepobs-core"],
+    "deepobs-analysis": ["deepobs-core"],
 }
 EXTRAS = {"deepobs-core": ["deepobs-core[dask,tensorboard,tune]"]}  # what the tests use, too
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
@@ -98,7 +99,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of all packages."""
     editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
-    session.install(*CONSTRAINTS, *editable, "mypy", "optuna", "distributed")
+    session.install(*CONSTRAINTS, *editable, "mypy", "pandas-stubs", "optuna", "distributed")
     session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS), "tools")
 
 
@@ -115,3 +116,10 @@ def reproduction(session: nox.Session) -> None:
     """Train on real data and compare with the published curves (a quarter of an hour)."""
     install_wheels(session, list(SIBLINGS), "pytest")
     session.run("pytest", "-m", "slow", "tests/reproduction", *session.posargs)
+
+
+@nox.session(requires=["build"], default=False)
+def robustness(session: nox.Session) -> None:
+    """Kill the processes of sweeps at random moments, 50 times (half an hour)."""
+    install_wheels(session, list(SIBLINGS), "pytest", *EXTRAS["deepobs-core"])
+    session.run("pytest", "-m", "slow", "tests/robustness", *session.posargs)

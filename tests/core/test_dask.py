@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
+from dask_cluster import Cluster
 from plugin_sources import offering
 
 distributed = pytest.importorskip("distributed")
@@ -50,39 +49,6 @@ class Trouble(torch.optim.SGD):
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
 """
-
-
-class Cluster:
-    """A scheduler and its workers, as processes."""
-
-    def __init__(self, directory, workers=2):
-        self.directory = directory
-        self.file = directory / "scheduler.json"
-        self.scheduler = self._start("dask_scheduler", "--port", "0", "--host", "127.0.0.1")
-        while not self.file.exists():
-            time.sleep(0.02)
-        self.address = json.loads(self.file.read_text())["address"]
-        self.workers = [self.add_worker() for _ in range(workers)]
-
-    def add_worker(self):
-        return self._start("dask_worker", "--nthreads", "1", "--no-nanny")
-
-    def _start(self, command, *options):
-        with (self.directory / f"{command}.log").open("ab") as log:
-            return subprocess.Popen(
-                [
-                    *(sys.executable, "-m", f"distributed.cli.{command}"),
-                    *("--scheduler-file", str(self.file), "--no-dashboard", *options),
-                ],
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-            )
-
-    def close(self):
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +109,7 @@ def test_what_a_lost_worker_was_doing_is_done_by_another(cluster, executor, tmp_
     runs = [troubled("slow", random_seed=seed) for seed in range(4)]
     outcomes = Sweep(executor, output_dir=tmp_path).carry_out(runs)
     first = next(outcomes)
-    lost = cluster.workers.pop()
-    lost.kill()
-    lost.wait()
+    cluster.kill_worker()
     cluster.workers.append(cluster.add_worker())
     rest = list(outcomes)
     assert all(isinstance(outcome, RunRecord) for _, outcome in [first, *rest])

@@ -1,0 +1,87 @@
+"""Throughput of a sweep with two worker processes over that with one.
+
+Runs of fmnist_logreg, with one thread of torch each, are carried out by one process and by two, in
+turn, many times. The processes are started before anything is timed. The data are synthetic, but of
+full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepobs import config
+from deepobs.cores import usable_cores
+from deepobs.experiments.outcomes import Failure
+from deepobs.experiments.processes import WorkerProcesses
+from deepobs.experiments.sweep import Sweep
+from deepobs.runs import specify
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+LEAST = 1.7
+RUNS = 8  # of a sweep
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=10, help="timed pairs [default: 10]")
+    parser.add_argument("--epochs", type=int, default=3, help="of each run [default: 3]")
+    arguments = parser.parse_args()
+    config.set_fake_data(True)
+    print(f"{RUNS} runs of fmnist_logreg, {arguments.epochs} epochs, {usable_cores()} cores")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        WorkerProcesses(1, threads=1) as one,
+        WorkerProcesses(2, threads=1) as two,
+    ):
+        seeds = itertools.count()
+        seconds = {
+            executor: sweep_seconds(executor, Path(directory), seeds, arguments.epochs)
+            for executor in (one, two)  # not counted: processes start, data are made
+        }
+        ratios = []
+        for repeat in range(arguments.repeats):
+            for executor in (one, two) if repeat % 2 else (two, one):
+                seconds[executor] = sweep_seconds(
+                    executor, Path(directory), seeds, arguments.epochs
+                )
+            ratios.append(seconds[one] / seconds[two])
+            print(f"  {seconds[one]:.2f} s and {seconds[two]:.2f} s: {ratios[-1]:.3f}", flush=True)
+    low, _, high = statistics.quantiles(ratios, n=4)
+    print(
+        f"two processes carry out {statistics.median(ratios):.3f} times as many runs as one "
+        f"(middle half {low:.3f} to {high:.3f}; at least {LEAST})"
+    )
+
+
+def sweep_seconds(
+    executor: Executor, directory: Path, seeds: itertools.count[int], epochs: int
+) -> float:
+    """Carry out runs that were not there before; how long it takes."""
+    runs = [
+        specify(
+            "fmnist_logreg",
+            "SGD",
+            {"lr": 0.01},
+            num_epochs=epochs,
+            random_seed=next(seeds),
+            device="cpu",
+        )
+        for _ in range(RUNS)
+    ]
+    began = time.perf_counter()
+    for _, outcome in Sweep(executor, output_dir=directory).carry_out(runs):
+        if isinstance(outcome, Failure):
+            raise SystemExit(outcome.message)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
