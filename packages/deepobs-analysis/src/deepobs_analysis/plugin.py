@@ -10,7 +10,13 @@ DEEPOBS_API_VERSION = API_VERSION
 @hookimpl
 def deepobs_commands() -> list[CommandSpec]:
     """The commands that read results."""
-    return []
+    return [
+        CommandSpec(
+            name="baselines",
+            target="deepobs_analysis.cli.baselines:command",
+            summary="Get and show published results to compare with",
+        ),
+    ]
 
 
 @hookimpl

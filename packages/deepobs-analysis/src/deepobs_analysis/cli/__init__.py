@@ -1,0 +1,1 @@
+"""The commands of deepobs-analysis, one module each."""
