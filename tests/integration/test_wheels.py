@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import deepobs
+import deepobs_analysis
 import deepobs_text
 import deepobs_vision
 
@@ -16,6 +17,7 @@ PACKAGES = {
     "deepobs-core": "deepobs",
     "deepobs-vision": "deepobs_vision",
     "deepobs-text": "deepobs_text",
+    "deepobs-analysis": "deepobs_analysis",
 }
 DEPENDENT = [package for package in PACKAGES if package != "deepobs-core"]
 
@@ -30,7 +32,7 @@ def names_in_wheel(package):
         return archive.namelist()
 
 
-@pytest.mark.parametrize("module", [deepobs, deepobs_vision, deepobs_text])
+@pytest.mark.parametrize("module", [deepobs, deepobs_vision, deepobs_text, deepobs_analysis])
 def test_the_tests_run_against_installed_wheels(module):
     assert "site-packages" in Path(module.__file__).parts
 
@@ -85,4 +87,5 @@ def test_each_package_registers_one_plugin():
         "deepobs-core": "deepobs.plugins.builtin",
         "deepobs-vision": "deepobs_vision.plugin",
         "deepobs-text": "deepobs_text.plugin",
+        "deepobs-analysis": "deepobs_analysis.plugin",
     }
