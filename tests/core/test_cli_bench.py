@@ -245,6 +245,86 @@ def test_tuned_optimizers_are_in_the_table(bench: Callable[..., Any], tmp_path: 
     assert _rows(again, "BEST SETTING") == [adam, sgd]
 
 
+def test_results_are_written_for_programs(
+    bench: Callable[..., Any], own_optimizers: str, tmp_path: Path
+) -> None:
+    code, out, err = bench(
+        'problems = ["quadratic_deep"]\ndefaults = { epochs = 1, validation_size = 256 }\n'
+        "seeds = [1, 2]\n[optimizers.SGD]\ngrid.lr = [1e30, 1e-5]\n"
+        f'[optimizers.broken]\nclass = "{own_optimizers}:BrokenStep"\nhyperparameters.lr = 0.1\n',
+        "--json",
+    )
+    assert code == 1
+    written = json.loads(out)
+    best, broken = written["standings"]
+    ours = [r for r in _results(tmp_path).values() if r["optimizer_hyperparams"]["lr"] == 1e-5]
+    assert sorted(best.pop("test")) == sorted(r["test_losses"][-1] for r in ours)
+    assert sorted(best.pop("valid")) == sorted(r["valid_losses"][-1] for r in ours)
+    assert best.pop("hyperparameters")["lr"] == 1e-5
+    assert best == {
+        "problem": "quadratic_deep",
+        "optimizer": "SGD",
+        "schedule": "constant",
+        "metric": "loss",
+        "chosen_on": "valid",
+        "settings": 2,
+        "runs": 4,
+        "diverged": 2,
+        "failed": 0,
+        "missing": 0,
+    }
+    assert (broken["hyperparameters"], broken["test"], broken["failed"]) == (None, [], 2)
+    assert [failure["seed"] for failure in written["failures"]] == [1, 2]
+    assert "no_such_buffer" in (tmp_path / written["failures"][0]["log"]).read_text()
+    assert (written["tuning_files"], written["failed_tunings"]) == ([], {})
+    assert written["is_out_of_time"] is False
+    assert "[6/6] " in err
+    assert "Failed: BrokenStep on quadratic_deep, seed 1" in err
+
+
+def test_a_plan_is_written_for_programs(bench: Callable[..., Any]) -> None:
+    text = SMALL + "[optimizers.Adam.tune]\nsampler = 'grid'\nspace.lr = [0.1, 0.001]\n"
+    bench(text, "--only", "problem=two_d_beale", "--only", "optimizer=heavy")
+    code, out, err = bench(text, "--only", "problem=two_d_beale", "--dry-run", "--json")
+    assert (code, err) == (0, "")
+    written = json.loads(out)
+    sgd, heavy, adam = written["parts"]
+    total = written.pop("seconds")
+    assert total == pytest.approx(sgd.pop("seconds") + adam.pop("seconds"))
+    assert sgd == {
+        "problem": "two_d_beale",
+        "optimizer": "SGD",
+        "schedule": "constant",
+        "is_tuned": False,
+        "settings": 2,
+        "runs": 4,
+        "there": 0,
+        "missing": 4,
+    }
+    assert (heavy["there"], heavy["missing"], heavy["seconds"]) == (2, 0, 0)
+    assert (adam["is_tuned"], adam["settings"], adam["runs"]) == (True, None, 12)
+    assert (adam["there"], adam["missing"]) == (None, None)
+    del written["parts"]
+    assert written == {
+        "runs": 6,
+        "there": 2,
+        "missing": 4,
+        "runs_of_tunings": 12,
+        "runs_of_unknown_duration": 0,
+        "missing_data": {},
+        "output_dir": "results",
+    }
+
+
+def test_a_plan_without_estimate_leaves_times_open_for_programs_too(
+    bench: Callable[..., Any],
+) -> None:
+    _, out, _ = bench(SMALL, "--dry-run", "--no-estimate", "--json")
+    written = json.loads(out)
+    assert (written["seconds"], written["runs_of_unknown_duration"]) == (None, 12)
+    assert {part["seconds"] for part in written["parts"]} == {None}
+
+
 def test_fake_data_on_the_command_line_stand_in(bench: Callable[..., Any], tmp_path: Path) -> None:
     bench(
         'problems = ["quadratic_deep"]\noptimizers = ["SGD"]\n'

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs.cli import options, screen
+from deepobs.cli.arguments import as_json
 from deepobs.cli.execution import takes_execution, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from deepobs.cli.execution import Execution
     from deepobs.experiments.carrying_out import Results
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from deepobs.experiments.plan import Plan
     from deepobs.experiments.schema import Budget
     from deepobs.experiments.time_estimate import Paces
+    from deepobs.runs import RunSpecification
 
 _INCOMPLETE = 1
 
@@ -47,6 +49,7 @@ _INCOMPLETE = 1
 @options.fake_data
 @options.num_workers
 @options.output_dir
+@as_json
 @click.pass_context
 def command(
     context: click.Context,
@@ -60,12 +63,14 @@ def command(
     fake_data: float | None,
     num_workers: int | None,
     output_dir: Path,
+    as_json: bool,
 ) -> None:
     """Carry out the experiment that FILE describes: what is missing is run, then a table is shown.
 
     FILE is TOML or YAML. It names test problems, optimizers with grids of hyperparameters,
     schedules and seeds; the examples that come with DeepOBS explain it. A run whose result is
-    there is not repeated: the same command goes on where it was interrupted.
+    there is not repeated: the same command goes on where it was interrupted. With --json, the plan
+    of a dry run or else the table is written as JSON, and all the rest to standard error.
 
     \b
     Examples:
@@ -91,7 +96,8 @@ def command(
         planned = only(patterns, planned) if patterns else planned
         inventory = take_inventory(planned.specifications, output_dir)
         paces = None if no_estimate else _paces(planned, inventory, jobs)
-        _show_plan(planned, inventory, paces, jobs, output_dir, with_table=dry_run)
+        show_plan = _show_plan_as_json if as_json else _show_plan
+        show_plan(planned, inventory, paces, jobs, output_dir, in_full=dry_run)
         if dry_run:
             return
         results = _carry_out(
@@ -101,8 +107,9 @@ def command(
             output_dir=output_dir,
             device_is_open=device is None,
             budget=experiment.budget,
+            show_line=tell if as_json else screen.show,
         )
-        _show_results(planned, results, output_dir)
+        _show_results(planned, results, output_dir, as_json=as_json)
     if results.failures or results.mistakes or results.is_out_of_time:
         context.exit(_INCOMPLETE)
 
@@ -115,8 +122,7 @@ def _paces(planned: Plan, inventory: Inventory, jobs: int) -> Paces:
     from deepobs.experiments.available_data import missing_data
     from deepobs.experiments.time_estimate import paces_of
 
-    tuned = [tuning.example for tuning in planned.tunings if tuning.example is not None]
-    wanted = [*inventory.missing.values(), *tuned]
+    wanted = _wanted(planned, inventory)
     if wanted and sys.stderr.isatty():
         click.echo("Estimating how long it will take ...", err=True)
     return paces_of(wanted, inventory.found, jobs=jobs, without=missing_data(wanted))
@@ -129,16 +135,43 @@ def _show_plan(
     jobs: int,
     output_dir: Path,
     *,
-    with_table: bool,
+    in_full: bool,
 ) -> None:
     from deepobs.cli.bench_plan import show_missing_data, show_table_of_plan, show_totals
     from deepobs.experiments.available_data import missing_data
 
-    if with_table:
+    if in_full:
         show_table_of_plan(planned, inventory, paces)
     show_totals(planned, inventory, paces, jobs=jobs, output_dir=output_dir)
-    tuned = [tuning.example for tuning in planned.tunings if tuning.example is not None]
-    show_missing_data(missing_data([*inventory.missing.values(), *tuned]))
+    show_missing_data(missing_data(_wanted(planned, inventory)))
+
+
+def _show_plan_as_json(
+    planned: Plan,
+    inventory: Inventory,
+    paces: Paces | None,
+    jobs: int,
+    output_dir: Path,
+    *,
+    in_full: bool,
+) -> None:
+    from deepobs.cli.bench_json import plan_for_programs
+    from deepobs.cli.bench_plan import show_missing_data
+    from deepobs.experiments.available_data import missing_data
+
+    missing = missing_data(_wanted(planned, inventory))
+    if in_full:
+        described = plan_for_programs(
+            planned, inventory, paces, jobs=jobs, output_dir=output_dir, missing_data=missing
+        )
+        screen.show_json(described)
+    show_missing_data(missing)
+
+
+def _wanted(planned: Plan, inventory: Inventory) -> list[RunSpecification]:
+    """The runs that are missing, and one for each tuning."""
+    tuned = (tuning.example for tuning in planned.tunings)
+    return [*inventory.missing.values(), *(example for example in tuned if example is not None)]
 
 
 def _carry_out(
@@ -149,6 +182,7 @@ def _carry_out(
     output_dir: Path,
     device_is_open: bool,
     budget: Budget,
+    show_line: Callable[[str], None],
 ) -> Results:
     from deepobs.cli.bench_progress import bench_progress
     from deepobs.experiments.carrying_out import carry_out
@@ -158,7 +192,7 @@ def _carry_out(
     num_runs = num_missing + sum(tuning.num_runs for tuning in planned.tunings)
     with (
         _interruptions_explained(),
-        bench_progress(num_runs, jobs) as watcher,
+        bench_progress(num_runs, jobs, show=show_line) as watcher,
         execution.open(time_limit=run_seconds) as workers,
     ):
         sweep = WatchedSweep(
@@ -184,13 +218,17 @@ def _interruptions_explained() -> Iterator[None]:
         raise
 
 
-def _show_results(planned: Plan, results: Results, output_dir: Path) -> None:
+def _show_results(planned: Plan, results: Results, output_dir: Path, *, as_json: bool) -> None:
+    from deepobs.cli.bench_json import results_for_programs
     from deepobs.cli.bench_table import show_failures, show_standings
 
-    screen.show()
-    show_standings(results.standings(planned))
-    for path in results.tuning_files(output_dir):
-        screen.show(f"  {path}")
+    if as_json:
+        screen.show_json(results_for_programs(planned, results, output_dir))
+    else:
+        screen.show()
+        show_standings(results.standings(planned))
+        for path in results.tuning_files(output_dir):
+            screen.show(f"  {path}")
     show_failures(results, output_dir)
     if results.is_out_of_time:
         left = len(planned.specifications) - len(results.ends)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepobs.cli import screen
@@ -12,16 +13,76 @@ from deepobs.experiments.schema import CONSTANT
 from deepobs.experiments.time_estimate import Paces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from deepobs.experiments.expansion import PlannedRun
     from deepobs.experiments.inventory import Inventory
     from deepobs.experiments.plan import Plan
     from deepobs.runs import RunSpecification
 
 _UNKNOWN = "?"
 _NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What there is to do of one optimizer with one schedule on one problem.
+
+    Attributes:
+        problem: Name of the problem.
+        optimizer: Name of the optimizer in the experiment.
+        schedule: Name of the schedule of the learning rate.
+        is_tuned: Whether its settings are searched for; it is not known then what is there.
+        settings: How many settings there are.
+        runs: How many runs it has, at most where it is tuned.
+        there: How many of them have a result.
+        missing: How many have none.
+        seconds: How long those will take one after the other, `None` where that is not known.
+    """
+
+    problem: str
+    optimizer: str
+    schedule: str
+    is_tuned: bool
+    settings: int | None
+    runs: int
+    there: int | None
+    missing: int | None
+    seconds: float | None
+
+
+def parts_of(plan: Plan, inventory: Inventory, paces: Paces | None) -> list[Part]:
+    """Say how much there is to do of each optimizer on each problem.
+
+    Args:
+        plan: The plan.
+        inventory: Which of its runs are there.
+        paces: How fast runs go; `None` where nobody looked.
+    """
+    paces = paces or Paces()
+    return [*_parts_of_runs(plan, inventory, paces), *_parts_of_tunings(plan, paces)]
+
+
+def time_left(plan: Plan, inventory: Inventory, paces: Paces) -> tuple[float | None, int]:
+    """Say how long all that is to do will take, one after the other.
+
+    Args:
+        plan: The plan.
+        inventory: Which of its runs are there.
+        paces: How fast runs go.
+
+    Returns:
+        Seconds for the runs whose duration is known, `None` where it is not known of any; and how
+        many others there are.
+    """
+    tuned = [tuning.example for tuning in plan.tunings for _ in range(tuning.num_runs)]
+    known = [
+        each
+        for each in (*inventory.missing.values(), *tuned)
+        if each is not None and paces.seconds_of([each]) is not None
+    ]
+    num_unknown = len(inventory.missing) + len(tuned) - len(known)
+    return None if num_unknown and not known else paces.seconds_of(known), num_unknown
 
 
 def show_table_of_plan(plan: Plan, inventory: Inventory, paces: Paces | None) -> None:
@@ -32,19 +93,15 @@ def show_table_of_plan(plan: Plan, inventory: Inventory, paces: Paces | None) ->
         inventory: Which of its runs are there.
         paces: How fast runs go; `None` where nobody looked.
     """
-    paces = paces or Paces()
     rows = [
-        *_rows_of_runs(plan.runs, inventory.missing, paces),
-        *(
-            [
-                *(tuning.problem, tuning.optimizer, tuning.schedule),
-                *("tuned", tuning.num_runs, _UNKNOWN, _UNKNOWN),
-                _time(paces.seconds_of([tuning.example] * tuning.num_runs))
-                if tuning.example
-                else _UNKNOWN,
-            ]
-            for tuning in plan.tunings
-        ),
+        [
+            *(part.problem, part.optimizer, part.schedule),
+            "tuned" if part.is_tuned else part.settings,
+            part.runs,
+            *(_UNKNOWN if part.is_tuned else number for number in (part.there, part.missing)),
+            _NOTHING if part.missing == 0 else _time(part.seconds),
+        ]
+        for part in parts_of(plan, inventory, paces)
     ]
     columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
     numbers = ("SETTINGS", "RUNS", "THERE", "MISSING")
@@ -98,33 +155,43 @@ def show_missing_data(datasets: Mapping[str, str]) -> None:
         )
 
 
-def _rows_of_runs(
-    runs: Iterable[PlannedRun], missing: Mapping[str, RunSpecification], paces: Paces
-) -> Iterable[list[object]]:
+def _parts_of_runs(plan: Plan, inventory: Inventory, paces: Paces) -> Iterator[Part]:
     groups: dict[tuple[str, str, str], dict[str, RunSpecification]] = defaultdict(dict)
-    for run in runs:
+    for run in plan.runs:
         specification = run.specification
         key = (specification.testproblem, run.optimizer, run.schedule)
         groups[key][specification.run_id] = specification
     for key, those in groups.items():
-        lacking = [each for run_id, each in those.items() if run_id in missing]
-        settings = {repr(each.hyperparameters) for each in those.values()}
-        there = len(those) - len(lacking)
-        time = _time(paces.seconds_of(lacking)) if lacking else _NOTHING
-        yield [*key, len(settings), len(those), there, len(lacking), time]
+        lacking = [each for run_id, each in those.items() if run_id in inventory.missing]
+        yield Part(
+            *key,
+            is_tuned=False,
+            settings=len({repr(each.hyperparameters) for each in those.values()}),
+            runs=len(those),
+            there=len(those) - len(lacking),
+            missing=len(lacking),
+            seconds=paces.seconds_of(lacking),
+        )
+
+
+def _parts_of_tunings(plan: Plan, paces: Paces) -> Iterator[Part]:
+    for tuning in plan.tunings:
+        runs = [tuning.example] * tuning.num_runs if tuning.example else []
+        yield Part(
+            *(tuning.problem, tuning.optimizer, tuning.schedule),
+            is_tuned=True,
+            settings=None,
+            runs=tuning.num_runs,
+            there=None,
+            missing=None,
+            seconds=paces.seconds_of(runs) if runs else None,
+        )
 
 
 def _time_of_all(plan: Plan, inventory: Inventory, paces: Paces, jobs: int) -> str:
-    tuned = [tuning.example for tuning in plan.tunings for _ in range(tuning.num_runs)]
-    known = [
-        each
-        for each in (*inventory.missing.values(), *tuned)
-        if each is not None and paces.seconds_of([each]) is not None
-    ]
-    total = paces.seconds_of(known)
-    if not known or total is None:
+    total, num_unknown = time_left(plan, inventory, paces)
+    if total is None:
         return "How long they will take could not be measured."
-    num_unknown = len(inventory.missing) + len(tuned) - len(known)
     besides = f", besides {_count(num_unknown, 'run')} of unknown duration" if num_unknown else ""
     return (
         f"They will take about {duration(total / jobs)} with {_count(jobs, 'job')}{besides}, "

@@ -22,7 +22,7 @@ from deepobs.experiments.outcomes import Failure
 from deepobs.runs.summary import schedule_of, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from deepobs.experiments.outcomes import Outcome
     from deepobs.experiments.watched import Watcher
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def bench_progress(
-    num_runs: int, jobs: int, *, console: Console | None = None
+    num_runs: int,
+    jobs: int,
+    *,
+    console: Console | None = None,
+    show: Callable[[str], None] = screen.show,
 ) -> Iterator[Watcher]:
     """Show how far an experiment is while the block lasts.
 
@@ -39,13 +43,14 @@ def bench_progress(
         num_runs: How many runs are to be carried out.
         jobs: How many of them at a time.
         console: Where to show it; `None` for standard error.
+        show: What writes the lines where the console is no terminal.
 
     Yields:
         Whom to tell of outcomes.
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(num_runs)
+        yield _Lines(num_runs, show)
         return
     progress = _progress(console)
     with progress:
@@ -68,8 +73,9 @@ def described(specification: RunSpecification, outcome: Outcome) -> str:
 class _Lines:
     """A line for each run that was carried out."""
 
-    def __init__(self, num_runs: int) -> None:
+    def __init__(self, num_runs: int, show: Callable[[str], None]) -> None:
         self._num_runs = num_runs
+        self._show = show
         self._num_ended = 0
 
     def run_ended(
@@ -78,7 +84,7 @@ class _Lines:
         if not was_there:
             self._num_ended += 1
             number = f"[{self._num_ended}/{self._num_runs}]"
-            screen.show(f"{number} {described(specification, outcome)}")
+            self._show(f"{number} {described(specification, outcome)}")
 
 
 class _Bar:
