@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from interruptions import Interrupts, interrupt, numbers, resume
+from interruptions import AT_EVERY_REPORT, Interrupts, interrupt, numbers, resume
 
 from deepobs.errors import MissingPackageError
 from deepobs.runs import run, specify
+from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs.runs.store import setting_directory
 from deepobs.runs.tensorboard import TensorBoardObserver
 
@@ -171,11 +172,16 @@ def test_a_run_that_diverges_is_logged_as_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [{"step": 225}, {"epoch": 1}])
-def test_a_resumed_run_has_every_step_and_epoch_once(tmp_path: Path, at: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "plan", [AT_EVERY_REPORT, CheckpointPlan(every_epochs=1)], ids=["as logged", "behind the log"]
+)
+def test_a_resumed_run_has_every_step_and_epoch_once(
+    tmp_path: Path, at: dict[str, int], plan: CheckpointPlan
+) -> None:
     specification = small(num_epochs=3)
     observer = TensorBoardObserver(tmp_path / "logs")
     run(specification, observers=[TensorBoardObserver(tmp_path / "undisturbed")])
-    interrupt(specification, tmp_path, _Both(observer, Interrupts(**at)))
+    interrupt(specification, tmp_path, _Both(observer, Interrupts(**at)), plan)
     resume(specification, tmp_path, observers=[observer])
     assert scalars(tmp_path / "logs") == scalars(tmp_path / "undisturbed")
 
