@@ -1,6 +1,6 @@
 """Result files for tests, written without training, as each version of DeepOBS writes them.
 
-What is not said is filled in: a run of two epochs on a problem of a stranger.
+What is not said is filled in: SGD on quadratic_deep, two epochs that went well.
 """
 
 from __future__ import annotations

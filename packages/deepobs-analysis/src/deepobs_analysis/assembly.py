@@ -7,9 +7,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from deepobs_analysis.files import Excluded, Found, readable
-from deepobs_analysis.formats import Run
 from deepobs_analysis.names import displayed_names
 from deepobs_analysis.results import LeftOut, Results
+from deepobs_analysis.run import Run
 from deepobs_analysis.settings import Setting, settings_of
 from deepobs_analysis.table import table_of
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from deepobs import config
-from deepobs.data import RemoteFile
-from deepobs.data.download import download_into
 from deepobs.errors import DataError, MissingDataError
 from deepobs_analysis import files
 from deepobs_analysis.loading import load
@@ -77,6 +75,8 @@ def download(directory: Path, url: str = URL) -> bool:
         CorruptDataError: It is no archive of results.
         DataError: The directory cannot be written to.
     """
+    from deepobs.data.download import RemoteFile, download_into  # they come with torch
+
     if are_there(directory):
         return False
     with _explained(directory), tempfile.TemporaryFile() as stream:

@@ -16,10 +16,9 @@ from uuid import uuid4
 import numpy as np
 
 from deepobs import config
-from deepobs.data.writing import replacing
 from deepobs_analysis.__about__ import __version__
 from deepobs_analysis.files import Excluded, Found
-from deepobs_analysis.formats import Run
+from deepobs_analysis.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -76,13 +75,28 @@ def write(root: Path, contents: Mapping[Found, Content]) -> None:
         "excluded": excluded,
     }
     values, lengths = _put_together([run.curves for run in runs.values()])
-    path = _path(root)
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Processes that read the same directory at once do not write the same file.
-        with replacing(path, path.with_name(f".{uuid4().hex}.part")) as stream:
-            encoded = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
-            np.savez(stream, text=encoded, values=values, lengths=lengths)
+        _write_whole(
+            _path(root),
+            text=np.frombuffer(json.dumps(text).encode(), dtype=np.uint8),
+            values=values,
+            lengths=lengths,
+        )
+
+
+def _write_whole(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write beside the place first. No sync: after a power failure it is made anew.
+
+    That which `deepobs.data` has for this comes with torch, whose import takes seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid4().hex}.part")
+    try:
+        with part.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _path(root: Path) -> Path:

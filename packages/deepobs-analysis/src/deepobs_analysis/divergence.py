@@ -55,6 +55,31 @@ def settled(curves: Sequence[Floats | None], told: Divergence | None) -> Diverge
     return Divergence(epoch is not None, epoch, finite)
 
 
+def filled_from(curves: Sequence[Floats | None], minibatch_losses: Floats | None) -> int | None:
+    """From which epoch on DeepOBS 1.2 filled the curves of a run that diverged.
+
+    Its files do not say it, but such curves go back to their first values, all of them at once and
+    to the last digit. That of a run whose loss never changed may have no other reason than a
+    learning rate of 0, unless a loss of a minibatch was not finite.
+
+    Args:
+        curves: A value before the first and after every epoch, `None` for what was not measured.
+        minibatch_losses: Losses in training, `None` if not recorded.
+
+    Returns:
+        The epoch, from 1; `None` where they were not filled.
+    """
+    measured = np.array([curve for curve in curves if curve is not None])
+    differs = np.flatnonzero((measured != measured[:, :1]).any(axis=0))
+    epoch = int(differs[-1]) + 1 if len(differs) else 1
+    is_certain = len(differs) or _has_lost(minibatch_losses)
+    return epoch if is_certain and epoch < measured.shape[1] else None
+
+
+def _has_lost(losses: Floats | None) -> bool:
+    return losses is not None and not np.isfinite(losses).all()
+
+
 def _first_not_finite(curves: Sequence[Floats | None]) -> int | None:
     epochs = [
         int(np.flatnonzero(~np.isfinite(curve))[0])

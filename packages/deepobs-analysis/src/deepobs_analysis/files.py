@@ -6,7 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from deepobs_analysis.formats import Run, run_from
+from deepobs_analysis.formats import run_from
+from deepobs_analysis.run import Run
 from deepobs_analysis.values import NoResultError
 
 if TYPE_CHECKING:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
 
 from deepobs_analysis import values
-from deepobs_analysis.divergence import Divergence, settled
+from deepobs_analysis.divergence import Divergence, filled_from, settled
 from deepobs_analysis.names import name_today
 from deepobs_analysis.results import CURVES
+from deepobs_analysis.run import Run
 from deepobs_analysis.schedules import KEYS as SCHEDULE_KEYS
 from deepobs_analysis.schedules import schedule_of
 from deepobs_analysis.values import NoResultError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from deepobs_analysis.values import Floats
 
@@ -39,60 +42,6 @@ _ALWAYS_REQUIRED = (
 _WITHOUT_INFLUENCE = {"train_log_interval", "print_train_iter", "tb_log", "tb_log_dir"}
 
 
-class Run(NamedTuple):
-    """A run as its file tells it.
-
-    Attributes:
-        format: Which DeepOBS wrote the file.
-        problem: Name of the test problem.
-        optimizer: Name of the optimizer, without its class and schedule.
-        target: The optimizer's class as `package.module:Class`, empty if not known.
-        schedule_name: What its schedule is called, empty where the learning rate is constant.
-        schedule: All of its schedule, in words.
-        identity: All that its numbers depend on but problem, optimizer and seed: the JSON text of a
-            dictionary of the `hyperparameters` and of the `rest`.
-        seed: Its seed.
-        batch_size: Examples a step.
-        num_epochs: Passes over the training set.
-        weight_decay: Factor of the regulariser, NaN for the problem's own.
-        has_diverged: Whether a loss was not finite.
-        diverged_at_epoch: In which epoch; `None` where it was not or that is not known.
-        run_id: Identity of the run in files of ours, else empty.
-        steps: Optimization steps taken.
-        gradient_evaluations: Gradients computed.
-        device: Where it ran.
-        hardware: What it ran on, as JSON.
-        versions: What it ran with, as JSON.
-        command: What reproduces it.
-        started_at: When it began.
-        curves: Those of `CURVES` and the seconds of training in each epoch, in this order; `None`
-            for what was not measured.
-    """
-
-    format: str
-    problem: str
-    optimizer: str
-    target: str
-    schedule_name: str
-    schedule: str
-    identity: str
-    seed: int
-    batch_size: int
-    num_epochs: int
-    weight_decay: float
-    has_diverged: bool
-    diverged_at_epoch: int | None
-    run_id: str
-    steps: int | None
-    gradient_evaluations: int | None
-    device: str
-    hardware: str
-    versions: str
-    command: str
-    started_at: str
-    curves: tuple[Floats | None, ...]
-
-
 def run_from(data: object) -> Run:
     """Understand the content of a result file.
 
@@ -109,7 +58,8 @@ def run_from(data: object) -> Run:
     num_epochs = values.integer(data, "num_epochs")
     batch_size = values.integer(data, "batch_size", least=1)
     weight_decay = values.number(data, "weight_decay")
-    divergence = settled(_curves(data, num_epochs), _told(data, layout))
+    curves = [_curve(data, name, num_epochs) for name in CURVES]
+    divergence = settled(curves, _told(data, layout, curves))
     params = _training_params(data, layout)
     schedule = schedule_of(params)
     rest = {
@@ -135,16 +85,23 @@ def run_from(data: object) -> Run:
         weight_decay=weight_decay,
         has_diverged=divergence.has_diverged,
         diverged_at_epoch=divergence.epoch,
-        run_id=values.text(data, "run_id", ""),
-        steps=values.optional_integer(data, "steps"),
-        gradient_evaluations=values.optional_integer(data, "gradient_evaluations"),
-        device=values.text(data, "device", ""),
-        hardware=json.dumps(values.mapping(data, "hardware")),
-        versions=json.dumps(values.mapping(data, "versions")),
-        command=values.text(data, "command", ""),
-        started_at=values.text(data, "started_at", ""),
+        **_circumstances(data),
         curves=(*divergence.curves, values.numbers(data, "train_seconds")),
     )
+
+
+def _circumstances(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What only files of ours know, and no number depends on."""
+    return {
+        "run_id": values.text(data, "run_id", ""),
+        "steps": values.optional_integer(data, "steps"),
+        "gradient_evaluations": values.optional_integer(data, "gradient_evaluations"),
+        "device": values.text(data, "device", ""),
+        "hardware": json.dumps(values.mapping(data, "hardware")),
+        "versions": json.dumps(values.mapping(data, "versions")),
+        "command": values.text(data, "command", ""),
+        "started_at": values.text(data, "started_at", ""),
+    }
 
 
 def _format_of(data: Mapping[str, Any]) -> Format:
@@ -170,14 +127,11 @@ def _check(data: Mapping[str, Any], layout: Format) -> None:
         raise NoResultError(f"it lacks {', '.join(missing)}")
 
 
-def _curves(data: Mapping[str, Any], num_epochs: int) -> list[Floats | None]:
-    return [_curve(data, name, num_epochs) for name in CURVES]
-
-
 def _curve(data: Mapping[str, Any], name: str, num_epochs: int) -> Floats | None:
     curve = values.numbers(data, name)
-    if curve is None or (not len(curve) and name not in _ALWAYS_REQUIRED):
+    if name not in _ALWAYS_REQUIRED and (curve is None or not len(curve)):
         return None
+    curve = np.empty(0) if curve is None else curve
     if len(curve) != num_epochs + 1:
         raise NoResultError(
             f"it is unfinished: {name} has {len(curve)} entries instead of {num_epochs + 1}"
@@ -185,13 +139,18 @@ def _curve(data: Mapping[str, Any], name: str, num_epochs: int) -> Floats | None
     return curve
 
 
-def _told(data: Mapping[str, Any], layout: Format) -> Divergence | None:
+def _told(
+    data: Mapping[str, Any], layout: Format, curves: Sequence[Floats | None]
+) -> Divergence | None:
     """What the file says itself of whether the run diverged; `None` where it says nothing."""
-    if layout != "own":
+    if layout == "1.1":
         return None
-    status = data["status"]
+    if layout == "1.2":
+        epoch = filled_from(curves, values.numbers(data, "minibatch_train_losses"))
+        return Divergence(has_diverged=epoch is not None, epoch=epoch)
+    status = values.text(data, "status")
     if status not in ("completed", "diverged"):
-        raise NoResultError(f"it has an unknown status: {status!r}")
+        raise NoResultError(f"status is neither completed nor diverged: {status!r}")
     epoch = values.optional_integer(data, "diverged_at_epoch")
     return Divergence(has_diverged=status == "diverged", epoch=epoch)
 
@@ -204,8 +163,9 @@ def _optimizer(data: Mapping[str, Any], layout: Format) -> str:
 def _hyperparameters(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
     if layout != "1.1":
         return _with_lr(values.mapping(data, "optimizer_hyperparams"))
+    values.number(data, "learning_rate")
     rate = {} if data.get("learning_rate") is None else {"lr": data["learning_rate"]}
-    return {**_with_lr(values.mapping(data, "hyperparams")), **rate}
+    return {**rate, **_with_lr(values.mapping(data, "hyperparams"))}
 
 
 def _with_lr(hyperparameters: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +178,9 @@ def _with_lr(hyperparameters: dict[str, Any]) -> dict[str, Any]:
 def _training_params(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
     if layout != "1.1":
         return values.mapping(data, "training_params")
-    return values.mapping({"": {key: data.get(key) for key in SCHEDULE_KEYS}}, "")
+    params = {key: data.get(key) for key in SCHEDULE_KEYS}
+    values.check_plain("the schedule", params)
+    return params
 
 
 def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) -> dict[str, Any]:
@@ -226,13 +188,15 @@ def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) ->
 
     The schedule is there already, in words.
     """
+    needs = data.get("optimizer_needs") or None
+    values.check_plain("optimizer_needs", needs)
     own = {
-        "needs": data.get("optimizer_needs") or None,
+        "needs": needs,
         "groups": values.mapping(data, "parameter_groups") or None,
         "class": values.text(data, "optimizer_target", "") or None,
         "source": values.text(data, "optimizer_source", "") or None,
-        "full_evaluation": data.get("full_evaluation") or None,
-        "bare_losses": data.get("bare_losses") or None,
+        "full_evaluation": bool(data.get("full_evaluation")) or None,
+        "bare_losses": bool(data.get("bare_losses")) or None,
         "dtype": values.text(data, "dtype", ""),
     }
     ignored = _WITHOUT_INFLUENCE.union(SCHEDULE_KEYS)

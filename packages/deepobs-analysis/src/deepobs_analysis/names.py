@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from deepobs_analysis.formats import Run
+    from deepobs_analysis.run import Run
 
 _ENDING = "Optimizer"
 _TODAY = {"GradientDescent": "SGD"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs_analysis.assembly import Placed
-    from deepobs_analysis.formats import Run
+    from deepobs_analysis.run import Run
     from deepobs_analysis.values import Floats
 
 _ARRAYS = (*CURVES, "train_seconds")

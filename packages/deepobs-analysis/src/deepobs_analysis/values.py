@@ -65,7 +65,7 @@ def mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise NoResultError(f"{key} is no dictionary: {_shown(value)}")
-    _check_plain(key, value, _MOST_LEVELS)
+    check_plain(key, value)
     return value
 
 
@@ -82,12 +82,13 @@ def numbers(data: Mapping[str, Any], key: str) -> Floats | None:
         raise NoResultError(f"{key} holds a number that is too large") from None
 
 
-def _check_plain(key: str, value: object, levels: int) -> None:
+def check_plain(key: str, value: object, levels: int = _MOST_LEVELS) -> None:
+    """Refuse what is nested too deeply, and integers that are no numbers to anybody else."""
     if isinstance(value, (dict, list)):
         if levels == 0:
             raise NoResultError(f"{key} is nested too deeply")
         for item in value.values() if isinstance(value, dict) else value:
-            _check_plain(key, item, levels - 1)
+            check_plain(key, item, levels - 1)
     elif type(value) is int:
         _as_float(key, value)
 
