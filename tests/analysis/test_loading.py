@@ -364,7 +364,8 @@ def test_unfinished_and_failed_runs_are_left_out(results_dir: Path) -> None:
     done = json.loads(write_result(results_dir).read_text())["run_id"]
     write_failure(results_dir / "a", kind="time_limit", message="It took\nmore than 60 s.")
     write_failure(results_dir / "b", run_id=done)
-    (results_dir / ".random_seed__42__0123.checkpoint").write_bytes(b"\x00")
+    for run_id in ("0123", done):
+        (results_dir / f".random_seed__42__{run_id}.checkpoint").write_bytes(b"\x00")
     results = load(results_dir)
     assert [(each.file, each.reason) for each in results.left_out] == [
         (".random_seed__42__0123.checkpoint", "it is unfinished: there is a checkpoint"),

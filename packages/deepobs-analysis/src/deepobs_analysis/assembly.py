@@ -99,7 +99,7 @@ def _latest(placed: Sequence[Placed]) -> tuple[Iterable[Placed], list[Placed]]:
 
 
 def _reasons(contents: Mapping[Found, Content], done: set[str]) -> dict[str, str]:
-    """Why files hold no run. A run that failed and was done later is there."""
+    """Why files hold no run. One that failed or was interrupted, and was done later, is there."""
     return {
         file.name: content.reason
         for file, content in contents.items()

@@ -46,7 +46,7 @@ def read(root: Path) -> dict[Found, Content]:
         What each file held when it was read. A file that has changed since is another `Found`.
     """
     try:
-        with np.load(_path(root), allow_pickle=False) as kept:
+        with _path(root).open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             text = json.loads(kept["text"].tobytes())
             if text["written_for"] != _written_for(root):
                 return {}

@@ -39,7 +39,7 @@ class Excluded(NamedTuple):
 
     Attributes:
         reason: In a few words.
-        run_id: The run that failed, in files of ours; else empty.
+        run_id: The run that failed or is unfinished, in files of ours; else empty.
     """
 
     reason: str
@@ -127,7 +127,8 @@ def read(path: Path, found: Found) -> Content:
         OSError: It cannot be read.
     """
     if path.name.endswith(CHECKPOINT):
-        return Excluded("it is unfinished: there is a checkpoint")
+        run_id = path.name.removesuffix(CHECKPOINT).rpartition("__")[2]
+        return Excluded("it is unfinished: there is a checkpoint", run_id)
     if found.size > _MOST_BYTES:
         return Excluded(f"it is no result: it has {found.size / 2**20:.0f} MiB")
     try:

@@ -5,13 +5,15 @@ No checksum is known of an archive that somebody else keeps, so it is judged by 
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import tarfile
 import zipfile
 import zlib
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from deepobs.errors import CorruptDataError
 
@@ -22,6 +24,12 @@ _MOST_ENTRIES = 200_000
 _MOST_BYTES = 2**34  # unpacked; ten times those of the paper
 _MOST_BYTES_OF_A_RESULT = 2**26
 _LEVELS = 4  # <problem>/<optimizer>/<setting>/<file>, whatever directories it is packed in
+_BLOCK_BYTES = 2**20
+_COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": bz2.open,
+}
 _READING_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -94,11 +102,24 @@ def _entries(stream: IO[bytes]) -> Iterator[_Entry]:
                 is_file = not is_link and not each.is_dir()
                 yield _Entry(each.filename, each.file_size, is_file, partial(packed.open, each))
         return
-    stream.seek(0)
-    with tarfile.open(fileobj=stream, mode="r|*") as tar:
+    with _unpacked(stream) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
         for member in tar:
             is_file = member.isreg() and not member.issparse()
             yield _Entry(member.name, member.size, is_file, partial(tar.extractfile, member))
+        # Only at the very end is it known that nothing is cut off, or wrong by the checksum.
+        while block := unpacked.read(_BLOCK_BYTES):
+            yield _Entry("", len(block), False, lambda: None)
+
+
+def _unpacked(stream: IO[bytes]) -> IO[bytes]:
+    """What a compressed file unpacks to. tarfile's own way passes over what is cut off."""
+    stream.seek(0)
+    start = stream.read(8)
+    stream.seek(0)
+    for magic, opened in _COMPRESSIONS.items():
+        if start.startswith(magic):
+            return cast("IO[bytes]", opened(stream))
+    return stream
 
 
 def _place(entry: _Entry, name: str) -> PurePosixPath | None:
