@@ -1,0 +1,44 @@
+"""Files that commands write for people: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from deepobs.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a text file, whose directory is made where it does not exist.
+
+    Args:
+        path: Where to write it. What is there is replaced.
+        text: What to write, in UTF-8.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, text.encode())
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}. Choose another file."
+        ) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write beside the place first. What `deepobs.data` has for this comes with torch."""
+    part = path.with_name(f".{uuid4().hex}.part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

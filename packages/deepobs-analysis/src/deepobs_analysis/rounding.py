@@ -1,0 +1,86 @@
+"""Numbers as people read them: no more digits than they deserve."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime
+
+MISSING = "-"
+"""Stands for what is not known."""
+
+_MOST_DIGITS = 7  # of a mean, however small the deviation is
+_DIGITS = 4  # of a number without a deviation
+_LARGEST, _SMALLEST = 1e6, 1e-4  # beyond them, numbers are written with an exponent
+
+
+def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
+    """A mean and the deviation of its seeds, rounded to two digits of the deviation.
+
+    Args:
+        moments: Of the seeds; `None` if not known.
+        seeds: How many there are: of a single one there is no deviation.
+    """
+    if moments is None or not np.isfinite(moments).all():
+        return MISSING
+    mean, deviation = moments
+    if seeds == 1:
+        return number(mean)
+    if deviation == 0:
+        return f"{number(mean)} ± 0"
+    digits = _leading(mean) - _leading(deviation) + 2 if mean else 2
+    if digits > _MOST_DIGITS:
+        return f"{number(mean, _MOST_DIGITS)} ± {deviation:.2g}"
+    if abs(mean) >= _LARGEST or deviation >= _LARGEST or 0 < abs(mean) < _SMALLEST:
+        return f"{number(mean, max(digits, 2))} ± {deviation:.1e}"
+    decimals = max(0, 1 - _leading(float(f"{deviation:.1e}")))
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+def number(value: float | None, digits: int = _DIGITS) -> str:
+    """A number with some significant digits.
+
+    Args:
+        value: `None` or NaN if not known.
+        digits: How many.
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    rounded = f"{value:.{digits - 1}e}"
+    if not _SMALLEST <= abs(value) < _LARGEST:
+        return rounded
+    return f"{value:.{max(0, digits - 1 - _leading(float(rounded)))}f}"
+
+
+def share(value: float) -> str:
+    """A share between 0 and 1 as percent, where what is more than none is never 0."""
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent == 0 or percent >= 1 else "< 1 %"
+
+
+def time_text(time: MeanTime | None) -> str:
+    """A mean time to a target, with how many runs reached it where not all did."""
+    if time is None:
+        return MISSING
+    if time.reached == time.runs:
+        return number(time.mean, 3)
+    reached = f"{time.reached} of {time.runs}"
+    return f"{number(time.mean, 3)} ({reached})" if time.reached else f"never ({reached})"
+
+
+def interval_text(interval: Interval) -> str:
+    """An interval, `[0.21, 0.34]`."""
+    return f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def _leading(value: float) -> int:
+    """The place of the first digit: 0 for ones, 1 for tens, -1 for tenths."""
+    return math.floor(math.log10(abs(value)))

@@ -1,0 +1,230 @@
+"""Scores of optimizers over many problems, and what could not count in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs_analysis.measures import (
+    benchmark_score,
+    geometric_mean_speedup,
+    interquartile_mean,
+    normalized,
+    performance_ratios,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+from deepobs_analysis.times import median_times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from deepobs_analysis.measures import Interval, Speedup
+    from deepobs_analysis.measures.aggregates import Scores as Arrays
+    from deepobs_analysis.measures.checking import Floats
+    from deepobs_analysis.selection import Selection
+    from deepobs_analysis.standings import Standing
+    from deepobs_analysis.targets import Target
+    from deepobs_analysis.times import Unit
+
+    _Pairs: TypeAlias = Mapping[tuple[str, str], Selection]  # by problem and optimizer
+
+USUAL_BASE = "SGD"
+"""What optimizers are compared with where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with an interval that says how much it depends on the seeds.
+
+    Attributes:
+        value: Of the seeds as they are.
+        interval: Of 95 %, by a bootstrap over seeds.
+    """
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How an optimizer did over all problems that count.
+
+    Attributes:
+        optimizer: The optimizer.
+        benchmark_score: The area under its performance profile, 0 to 1; `None` without a problem.
+        ratios: By problem, how many times as long as the fastest it takes to the target.
+        speedup: How many times as fast as the base it is; `None` for the base itself.
+        normalized: Interquartile mean of the scores of all seeds, 0 for an untrained model and 1
+            for the target; `None` without a problem.
+        improvement: How probable it is that a seed beats one of the base; `None` for the base.
+    """
+
+    optimizer: str
+    benchmark_score: float | None
+    ratios: Mapping[str, float]
+    speedup: Speedup | None
+    normalized: Estimate | None
+    improvement: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of all optimizers.
+
+    Attributes:
+        unit: In which times are told.
+        base: The optimizer that the others are compared with; `None` without.
+        scores: One for each optimizer, the best benchmark score first.
+        targets: The target of each problem that has one.
+        timed: The problems that count in benchmark scores and speedups.
+        compared: Those that count in normalised scores and probabilities of improvement.
+        left_out: Problems that do not count in all of these, and why.
+    """
+
+    unit: Unit
+    base: str | None
+    scores: Sequence[Score]
+    targets: Mapping[str, Target]
+    timed: Sequence[str]
+    compared: Sequence[str]
+    left_out: Mapping[str, str]
+
+
+def scores_of(
+    rows: Sequence[Standing], *, unit: Unit = "epochs", against: str | None = None, seed: int = 0
+) -> Scores:
+    """Compare optimizers over all problems that all of them were run on.
+
+    Args:
+        rows: From `standings`.
+        unit: In which times to the target are told.
+        against: The optimizer that the others are compared with; `None` for SGD where it is there.
+        seed: Of the bootstrap: equal seeds give equal intervals.
+
+    Raises:
+        UnknownNameError: The optimizer to compare with is not there.
+    """
+    pairs = {(row.problem, row.optimizer): row.selection for row in rows}
+    targets = {row.problem: row.target for row in rows if row.target is not None}
+    optimizers, timed, times = median_times(list(pairs.values()), targets, unit)
+    base = _base(against, optimizers)
+    reasons = {row.problem: _reason(row.problem, pairs, optimizers, row.target) for row in rows}
+    compared = [problem for problem, reason in reasons.items() if reason is None]
+    timings = _timings(times, optimizers, timed, base)
+    scores = [
+        Score(
+            optimizer,
+            *timings[optimizer],
+            _normalized(pairs, optimizer, compared, targets, seed) if compared else None,
+            _improvement(pairs, optimizer, base, compared, seed)
+            if compared and base and base != optimizer
+            else None,
+        )
+        for optimizer in optimizers
+    ]
+    untimed = f"{unit} were not recorded for all of its runs, so that it counts in no times"
+    for problem in compared:
+        if problem not in timed:
+            reasons[problem] = untimed
+    return Scores(
+        unit=unit,
+        base=base,
+        scores=sorted(scores, key=lambda score: -(score.benchmark_score or 0)),
+        targets=targets,
+        timed=timed,
+        compared=compared,
+        left_out={problem: reason for problem, reason in reasons.items() if reason is not None},
+    )
+
+
+def _base(against: str | None, optimizers: Sequence[str]) -> str | None:
+    if against is None:
+        return USUAL_BASE if USUAL_BASE in optimizers else None
+    if against not in optimizers:
+        message = f"The results hold no run of the optimizer {against!r}."
+        every = f"There are: {', '.join(optimizers)}."
+        raise UnknownNameError(sentences(message, closest(against, optimizers), every))
+    return against
+
+
+def _reason(
+    problem: str, pairs: _Pairs, optimizers: Sequence[str], target: Target | None
+) -> str | None:
+    """Why a problem does not count; `None` where it does."""
+    lacking = [optimizer for optimizer in optimizers if (problem, optimizer) not in pairs]
+    if lacking:
+        return f"it was not run with {', '.join(lacking)}"
+    if target is None:
+        return "it has no target, as half of the seeds of every optimizer diverged"
+    untrained = _untrained(problem, pairs)
+    is_higher_better = pairs[problem, optimizers[0]].metric.higher_is_better
+    if (untrained >= target.value) if is_higher_better else (untrained <= target.value):
+        return "untrained models reach its target: it counts in times only"
+    return None
+
+
+def _timings(
+    times: Floats, optimizers: Sequence[str], timed: Sequence[str], base: str | None
+) -> dict[str, tuple[float | None, dict[str, float], Speedup | None]]:
+    """The benchmark score, the ratios and the speedup of each optimizer."""
+    if not timed:
+        return dict.fromkeys(optimizers, (None, {}, None))
+    ratios = performance_ratios(times)
+    areas = benchmark_score(ratios)
+    base_times = times[optimizers.index(base)] if base else None
+    return {
+        optimizer: (
+            float(areas[place]),
+            dict(zip(timed, ratios[place].tolist(), strict=True)),
+            None
+            if base_times is None or optimizer == base
+            else geometric_mean_speedup(times[place], base_times),
+        )
+        for place, optimizer in enumerate(optimizers)
+    }
+
+
+def _untrained(problem: str, pairs: _Pairs) -> float:
+    """The mean performance before training, of all optimizers."""
+    before = [each.curves()[:, 0] for (name, _), each in pairs.items() if name == problem]
+    return float(np.concatenate(before).mean())
+
+
+def _normalized(
+    pairs: _Pairs,
+    optimizer: str,
+    problems: Sequence[str],
+    targets: Mapping[str, Target],
+    seed: int,
+) -> Estimate:
+    """A run that diverged counts with its performance before training."""
+    scores = [
+        normalized(
+            pairs[problem, optimizer].final(),
+            untrained=_untrained(problem, pairs),
+            target=targets[problem].value,
+            higher_is_better=pairs[problem, optimizer].metric.higher_is_better,
+        )
+        for problem in problems
+    ]
+    return _estimate(interquartile_mean, scores, seed=seed)
+
+
+def _improvement(
+    pairs: _Pairs, optimizer: str, base: str, problems: Sequence[str], seed: int
+) -> Estimate:
+    directions = [pairs[problem, optimizer].metric.higher_is_better for problem in problems]
+    measure = partial(probability_of_improvement, higher_is_better=directions)
+    both = [[pairs[problem, name].final() for problem in problems] for name in (optimizer, base)]
+    return _estimate(measure, *both, seed=seed)
+
+
+def _estimate(measure: Callable[..., Floats], *groups: Arrays, seed: int) -> Estimate:
+    generator = np.random.default_rng(seed)
+    interval = stratified_bootstrap(measure, *groups, generator=generator)
+    return Estimate(float(measure(*groups)), interval)

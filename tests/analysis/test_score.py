@@ -1,0 +1,123 @@
+"""Scores over all problems, and what does not count."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from result_files import write_result
+
+from deepobs.cli.main import main
+from deepobs.errors import UnknownNameError
+from deepobs_analysis import load
+from deepobs_analysis.scores import scores_of
+from deepobs_analysis.standings import standings
+
+# Epochs to 1.01, 1 % short of the final loss of the best, on two problems.
+CURVES = {
+    ("easy", "SGD"): [9, 9, 1, 1],
+    ("easy", "Adam"): [9, 1, 1, 1],
+    ("hard", "SGD"): [9, 9, 9, 1],
+    ("hard", "Adam"): [9, 9, 9, 5],
+}
+
+
+@pytest.fixture
+def results(tmp_path):
+    for (problem, optimizer), losses in CURVES.items():
+        for seed in range(3):
+            write_result(
+                tmp_path, problem=problem, optimizer=optimizer, seed=seed, test_losses=losses
+            )
+    return tmp_path
+
+
+def scored(directory, **options):
+    scores = scores_of(standings(load(directory)), **options)
+    return scores, {score.optimizer: score for score in scores.scores}
+
+
+def test_scores_are_those_of_hand_computed_times(results):
+    scores, by_name = scored(results)
+    assert (scores.timed, scores.compared, scores.left_out) == (["easy", "hard"],) * 2 + ({},)
+    # SGD takes 2 and 1 times as long as the fastest: (4 - 2) / 3 and 1. Adam never gets there.
+    assert by_name["SGD"].ratios == {"easy": 2, "hard": 1}
+    assert by_name["SGD"].benchmark_score == pytest.approx((2 / 3 + 1) / 2)
+    assert by_name["Adam"].benchmark_score == pytest.approx(1 / 2)
+    assert [score.optimizer for score in scores.scores] == ["SGD", "Adam"]
+
+
+def test_optimizers_are_compared_with_sgd(results):
+    scores, by_name = scored(results)
+    assert scores.base == "SGD"
+    assert by_name["Adam"].speedup == (pytest.approx(2), 1)
+    assert (by_name["SGD"].speedup, by_name["SGD"].improvement) == (None, None)
+    # They tie on one problem and Adam always loses on the other.
+    assert by_name["Adam"].improvement.value == 1 / 4
+    assert by_name["Adam"].improvement.interval == (1 / 4, 1 / 4)
+
+
+def test_scores_are_normalised_by_the_untrained_model_and_the_target(results):
+    _, by_name = scored(results)
+    share = (9 - 1) / (9 - 1.01)
+    assert by_name["SGD"].normalized.value == pytest.approx(share)
+    # Of six scores, three of 8 / 7.99 and three of 4 / 7.99, one at each end is left out.
+    assert by_name["Adam"].normalized.value == pytest.approx((share + 4 / 7.99) / 2)
+
+
+def test_equal_seeds_give_equal_intervals(tmp_path):
+    for seed, final in enumerate((1, 2, 4, 8)):
+        write_result(tmp_path, problem="acme", seed=seed, test_losses=[20, 9, final])
+    intervals = [scored(tmp_path, seed=s)[1]["SGD"].normalized.interval for s in (1, 1)]
+    assert intervals[0] == intervals[1]
+    assert intervals[0].low < intervals[0].high
+
+
+def test_what_does_not_count_is_said(results):
+    write_result(results, problem="lonely", test_losses=[9, 1])
+    for optimizer in ("SGD", "Adam"):
+        losses = [9, float("nan")]
+        write_result(
+            results, problem="nothing", optimizer=optimizer, test_losses=losses, layout="1.2"
+        )
+        write_result(results, problem="flat", optimizer=optimizer, test_losses=[1, 1])
+    scores, _ = scored(results)
+    assert scores.left_out == {
+        "flat": "untrained models reach its target: it counts in times only",
+        "lonely": "it was not run with Adam",
+        "nothing": "it has no target, as half of the seeds of every optimizer diverged",
+    }
+    assert (scores.timed, scores.compared) == (["easy", "flat", "hard"], ["easy", "hard"])
+
+
+def test_a_unit_that_was_not_recorded_leaves_no_times(tmp_path):
+    write_result(tmp_path, problem="acme", layout="1.1")
+    scores, by_name = scored(tmp_path, unit="seconds")
+    assert scores.left_out == {
+        "acme": "seconds were not recorded for all of its runs, so that it counts in no times"
+    }
+    assert (scores.timed, scores.compared) == ([], ["acme"])
+    assert (by_name["SGD"].benchmark_score, by_name["SGD"].ratios) == (None, {})
+
+
+def test_an_unknown_base_is_refused(results):
+    with pytest.raises(UnknownNameError, match="Did you mean 'Adam'"):
+        scored(results, against="Adm")
+
+
+def test_the_command_shows_scores_ratios_and_what_is_left_out(results, capsys):
+    write_result(results, problem="lonely", test_losses=[9, 1])
+    assert main(["score", str(results)]) == 0
+    out, err = capsys.readouterr()
+    assert "SPEEDUP VS SGD" in out
+    assert "2.00 (1)" in out
+    assert "2 problems count in scores and speedups, 2 in the rest." in out
+    assert err == "Left out: lonely: it was not run with Adam.\n"
+
+
+def test_the_command_writes_json(results, capsys):
+    assert main(["score", str(results), "--json", "--unit", "steps"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["unit"] == "steps"
+    assert [score["optimizer"] for score in scores["scores"]] == ["SGD", "Adam"]
+    assert scores["scores"][1]["ratios"] == {"easy": 1, "hard": "inf"}

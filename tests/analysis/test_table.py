@@ -1,0 +1,127 @@
+"""`deepobs table`, in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from result_files import write_result
+
+from deepobs.cli.main import main
+
+EVIL = 'x<script>alert(1)</script>&_"|*'
+
+
+@pytest.fixture
+def results(tmp_path):
+    """On acme, Adam is the best, at 0.85 with a deviation of 0.05."""
+    for optimizer, finals in (("SGD", (0.5, 0.7)), ("Adam", (0.8, 0.9))):
+        for seed, final in enumerate(finals):
+            write_result(
+                tmp_path / "results",
+                problem="acme",
+                optimizer=optimizer,
+                seed=seed,
+                test_losses=[2, 1, 0.5],
+                test_accuracies=[0.1, 0.2, final],
+            )
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def table(results, capsys):
+    def shown(*options, directory=results):
+        code = main(["table", str(directory), *options])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return shown
+
+
+def test_a_terminal_shows_means_and_deviations(table):
+    code, out, err = table()
+    assert (code, err) == (0, "")
+    heading, adam, sgd = out.splitlines()
+    assert heading.split()[:4] == ["PROBLEM", "OPTIMIZER", "TEST", "PERFORMANCE"]
+    assert "0.850 ± 0.050" in adam
+    assert "0.60 ± 0.10" in sgd
+
+
+def test_csv_has_all_numbers_in_full_precision(table):
+    _, out, _ = table("--format", "csv")
+    adam, sgd = csv.DictReader(io.StringIO(out))
+    assert float(adam["final_mean"]) == (0.8 + 0.9) / 2
+    assert float(sgd["final_deviation"]) == pytest.approx(0.1)
+    assert (adam["seeds"], adam["chosen_by"], adam["loss_mean"]) == ("2", "test_accuracies", "0.5")
+    assert adam["expected_best"] == ""
+
+
+def test_the_best_of_each_problem_is_bold(table):
+    columns = ("--columns", "optimizer,final")
+    _, latex, _ = table("--format", "latex", *columns)
+    assert r"Adam & \textbf{0.850 $\pm$ 0.050} \\" in latex
+    assert r"SGD & 0.60 $\pm$ 0.10 \\" in latex
+    assert latex.splitlines()[1:3] == [r"\begin{tabular}{lr}", r"\toprule"]
+    _, markdown, _ = table("--format", "markdown", *columns)
+    assert markdown.splitlines()[1:] == [
+        "| --- | ---: |",
+        "| Adam | **0.850 ± 0.050** |",
+        "| SGD | 0.60 ± 0.10 |",
+    ]
+    _, html, _ = table("--format", "html", *columns)
+    assert "<td><strong>0.850 ± 0.050</strong></td>" in html
+
+
+def test_of_equal_values_none_is_bold(tmp_path, table):
+    for optimizer in ("SGD", "Adam"):
+        write_result(tmp_path / "equal", optimizer=optimizer)
+    _, html, _ = table("--format", "html", directory=tmp_path / "equal")
+    assert "<strong>" not in html
+
+
+def test_lower_losses_are_better(tmp_path, table):
+    for optimizer, loss in (("SGD", 1), ("Adam", 2)):
+        write_result(tmp_path / "losses", optimizer=optimizer, test_losses=[9, 9, loss])
+    _, html, _ = table("--format", "html", "--columns", "optimizer,loss", directory=tmp_path)
+    assert "<td>SGD</td><td><strong>1.000</strong></td>" in html
+
+
+def test_names_are_escaped(tmp_path, table):
+    write_result(tmp_path / "evil", optimizer="SGD", problem=EVIL, lr=None)
+    options = ("--columns", "problem", "--format")
+    _, html, _ = table(*options, "html", directory=tmp_path / "evil")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<script" not in html
+    _, latex, _ = table(*options, "latex", directory=tmp_path / "evil")
+    assert r"x\textless{}script\textgreater{}" in latex
+    assert r"\&\_\textquotedbl{}\textbar{}*" in latex
+    _, markdown, _ = table(*options, "markdown", directory=tmp_path / "evil")
+    assert r"&lt;/script&gt;&amp;\_" in markdown
+    assert r"\|\*" in markdown
+
+
+def test_a_table_is_written_to_a_file(tmp_path, table):
+    target = tmp_path / "new" / "table.md"
+    code, out, _ = table("--format", "markdown", "-o", str(target))
+    assert (code, out) == (0, "")
+    assert target.read_text().startswith("| Problem |")
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path, table):
+    (tmp_path / "file").write_text("")
+    code, _, err = table("-o", str(tmp_path / "file" / "table.txt"))
+    assert code == 2
+    assert "table.txt cannot be written" in err
+
+
+def test_an_unknown_column_is_refused(table):
+    code, _, err = table("--columns", "problem,acuracy")
+    assert code == 2
+    assert "There is no column 'acuracy'. Did you mean 'accuracy'?" in err
+
+
+def test_a_part_is_shown(table):
+    _, out, _ = table("--optimizer", "Adam")
+    assert "SGD" not in out
