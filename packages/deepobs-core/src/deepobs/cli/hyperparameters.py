@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def parsed_hyperparameters(lr: float | None, options: Sequence[str]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def parsed_hyperparameters(lr: float | None, options: Sequence[str]) -> dict[str
         UsageError: A hyperparameter is given twice.
     """
     given = {} if lr is None else {"lr": lr}
-    return _parsed_options(given, options, "-o", "The hyperparameter")
+    return parsed_options(given, options, "-o", "The hyperparameter")
 
 
 def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
@@ -44,7 +44,7 @@ def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
         role, separator, setting = option.partition(":")
         settings.setdefault(role, []).extend([setting] if separator else [])
     parsed = {
-        role: _parsed_options({}, of_role, "--group", f"In the group {role!r}, the hyperparameter")
+        role: parsed_options({}, of_role, "--group", f"In the group {role!r}, the hyperparameter")
         for role, of_role in settings.items()
     }
     return parsed or None
@@ -68,7 +68,7 @@ def parsed_scheduler(
         if options or every != "epoch":
             raise click.UsageError("Which scheduler? Name it: --lr-scheduler NAME.")
         return None
-    arguments = _parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
+    arguments = parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
     return {"name": name, "arguments": arguments, "every": every}
 
 
@@ -90,9 +90,21 @@ def parsed_schedule(entries: Sequence[str]) -> tuple[list[int] | None, list[floa
     return [epoch for epoch, _ in pairs], [factor for _, factor in pairs]
 
 
-def _parsed_options(
-    given: dict[str, Any], options: Sequence[str], hint: str, what: str
+def parsed_options(
+    given: Mapping[str, Any], options: Sequence[str], hint: str, what: str
 ) -> dict[str, Any]:
+    """Read options of something that is not known here.
+
+    Args:
+        given: Values that are there already.
+        options: Texts such as `momentum=0.9`.
+        hint: The option of the command that they were given by.
+        what: What they are, for messages: "The hyperparameter".
+
+    Raises:
+        BadParameter: An option has another form.
+        UsageError: One is given twice.
+    """
     parsed = dict(given)
     for option in options:
         name, value = _parsed_option(option, hint)

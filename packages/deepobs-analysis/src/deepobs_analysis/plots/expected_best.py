@@ -1,0 +1,96 @@
+"""What performance to expect of the best of a number of settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepobs_analysis.measures import expected_best_curve
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.attempts import attempts
+from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.style import looks, styled
+from deepobs_analysis.plots.words import TITLES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from deepobs_analysis.measures.checking import Floats
+    from deepobs_analysis.plots.attempts import Attempt
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode
+
+_MANY = 10
+
+
+@styled
+def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
+    """Draw the expected test performance of the best of k settings, drawn at random, over k.
+
+    Of each optimizer, the settings that were tried stand for those that could be drawn, by the
+    seed with which most of them were run; a run that diverged counts with its performance before
+    training.
+
+    Args:
+        results: The runs.
+        mode: With "best", the best epoch of each run counts, else the last one.
+
+    Raises:
+        ArgumentError: There is nothing to draw, or no such mode.
+    """
+    by_problem = selections_by_problem(results, mode)
+    figure, axes = layout.panels(len(by_problem))
+    styles = looks(results.optimizers)
+    seeds: set[int] = set()
+    for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
+        metric = selections[0].metric
+        curves = {}
+        for each in selections:
+            seed, values = _of_one_seed(attempts(results, problem, each.optimizer, mode=mode))
+            seeds.add(seed)
+            curves[each.optimizer] = expected_best_curve(
+                values, higher_is_better=metric.higher_is_better
+            )
+        for name, curve in curves.items():
+            look = styles[name]
+            panel.plot(
+                np.arange(1, len(curve) + 1),
+                curve,
+                color=look.colour,
+                linestyle=look.line,
+                alpha=look.alpha,
+                marker=look.marker if len(curve) == 1 else "none",
+            )
+        limits.set_y(panel, [float(v) for curve in curves.values() for v in curve], metric)
+        _set_x(panel, max(map(len, curves.values())))
+        layout.title(panel, problem)
+    labels = [f"{TITLES[those[0].metric.curve('test')]}" for those in by_problem.values()]
+    layout.label_panels(axes, "number of settings tried, k", labels)
+    layout.legend(figure, {e.optimizer for those in by_problem.values() for e in those})
+    used = ", ".join(map(str, sorted(seeds)))
+    when = "in the best epoch" if mode == "best" else "after the last epoch"
+    layout.notes(
+        figure, [f"Expected best performance {when} of k settings, each run with seed {used}."]
+    )
+    return figure
+
+
+def _of_one_seed(tried: Sequence[Attempt]) -> tuple[int, Floats]:
+    """The seed with which most settings were run, and their performances with it."""
+    counts = Counter(seed for each in tried for seed in each.seeds)
+    seed = min(counts, key=lambda each: (-counts[each], each))
+    values = [each.performances[each.seeds.index(seed)] for each in tried if seed in each.seeds]
+    return seed, np.array(values)
+
+
+def _set_x(axes: Axes, most: int) -> None:
+    if most > _MANY:
+        layout.logarithmic(axes, "x", 1, most)
+    else:
+        axes.set_xlim(1, max(2, most))
+        layout.few_ticks(axes, "x", integer=True)

@@ -1,0 +1,121 @@
+"""Which part of an axis to show, so that one bad optimizer does not flatten the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from deepobs_analysis.plots.layout import few_ticks, logarithmic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+
+    from deepobs_analysis.measures.checking import Floats
+    from deepobs_analysis.results import Metric
+
+_BEGINNING = 0.05
+_OUTLYING = 4.0
+_MARGIN = 0.06
+
+
+class Limits(NamedTuple):
+    """The ends of an axis.
+
+    Attributes:
+        low: The lower end.
+        high: The upper end.
+        is_logarithmic: Whether the axis is.
+    """
+
+    low: float
+    high: float
+    is_logarithmic: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies between the ends."""
+        return bool(self.low <= value <= self.high)
+
+
+def of_curves(curves: Mapping[str, Floats], *, higher_is_better: bool) -> Limits:
+    """Limits for curves over epochs.
+
+    The first epochs, a share of `_BEGINNING`, may leave the panel, and so may an optimizer that is
+    much worse than the others are.
+
+    Args:
+        curves: Of each optimizer, shape (epochs + 1,).
+        higher_is_better: Whether it is better to be high.
+    """
+    after = [each[min(len(each) - 1, round(_BEGINNING * len(each))) :] for each in curves.values()]
+    best = [float(each.max() if higher_is_better else each.min()) for each in after]
+    worst = [float(each.min() if higher_is_better else each.max()) for each in after]
+    return around(best, worst, may_be_logarithmic=not higher_is_better)
+
+
+def of_values(
+    values: list[float], *, higher_is_better: bool, may_be_logarithmic: bool = False
+) -> Limits:
+    """Limits for single values, of which those may leave the panel that are much worse than most.
+
+    Args:
+        values: At least one.
+        higher_is_better: Whether it is better to be high.
+        may_be_logarithmic: Whether the axis may be logarithmic.
+    """
+    best = max(values) if higher_is_better else min(values)
+    return around([best] * len(values), values, may_be_logarithmic=may_be_logarithmic)
+
+
+def set_y(axes: Axes, values: list[float], metric: Metric) -> float:
+    """Set the limits of a y axis for the performances of settings.
+
+    Args:
+        axes: The panel.
+        values: Performances of settings that completed, at least one.
+        metric: What they are.
+
+    Returns:
+        The end of the axis that is worse.
+    """
+    better = metric.higher_is_better
+    shown = of_values(values, higher_is_better=better, may_be_logarithmic=not better)
+    if shown.is_logarithmic:
+        logarithmic(axes, "y", shown.low, shown.high)
+    else:
+        axes.set_ylim(shown.low, shown.high)
+        few_ticks(axes, "y")
+    return shown.low if better else shown.high
+
+
+def around(best: list[float], worst: list[float], *, may_be_logarithmic: bool) -> Limits:
+    """Limits that hold all of the best values, and the worst ones that are not far off.
+
+    A worst value is far off where it is `_OUTLYING` times as far from the best of all as the median
+    one is.
+
+    Args:
+        best: The best value of each optimizer.
+        worst: The worst one of each.
+        may_be_logarithmic: Whether to use a logarithmic axis where the values are positive and span
+            more than a factor of ten.
+    """
+    positive = may_be_logarithmic and min(*best, *worst) > 0
+    linear = _around(np.array(best), np.array(worst))
+    if positive:
+        low, high = np.exp(_around(np.log(best), np.log(worst)))
+        if high / low > 15:
+            return Limits(float(low), float(high), is_logarithmic=True)
+    return Limits(*linear)
+
+
+def _around(best: Floats, worst: Floats) -> tuple[float, float]:
+    is_below = bool(worst.sum() <= best.sum())
+    top = best.max() if is_below else best.min()
+    distances = np.abs(worst - top)
+    near = worst[distances <= _OUTLYING * np.median(distances)]
+    shown = np.concatenate([best, near])
+    margin = _MARGIN * (shown.max() - shown.min()) or abs(top) * _MARGIN or 1.0
+    return float(shown.min() - margin), float(shown.max() + margin)

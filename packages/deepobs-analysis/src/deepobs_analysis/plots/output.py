@@ -1,0 +1,91 @@
+"""Figures as files, and as text for a page."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from deepobs.data.writing import replacing
+from deepobs.errors import ArgumentError, OutputError, closest, sentences
+from deepobs_analysis.plots.style import styled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+FORMATS = ("pdf", "svg", "png")
+
+# Without the moment of writing, equal figures are equal files.
+_METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {},
+}
+
+
+def format_of(path: Path) -> str:
+    """The format that the name of a file asks for.
+
+    Raises:
+        ArgumentError: It is none that figures are written in.
+    """
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in FORMATS:
+        raise ArgumentError(
+            sentences(
+                f"A figure cannot be written to {path}: there is no format {suffix!r}.",
+                closest(suffix, FORMATS),
+                f"Let the name end in {', '.join(f'.{name}' for name in FORMATS)}.",
+            )
+        )
+    return suffix
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure; the name of the file tells the format. Equal figures give equal files.
+
+    Args:
+        figure: The figure.
+        path: The file. It appears whole or not at all.
+
+    Raises:
+        ArgumentError: It is no format of `FORMATS`.
+        OutputError: It cannot be written.
+    """
+    content = drawn(figure, format_of(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as stream:
+            stream.write(content)
+    except OSError as error:
+        raise OutputError(
+            f"The figure cannot be written to {path}: {error.strerror or error}. "
+            "Choose another file by -o."
+        ) from error
+
+
+def svg(figure: Figure) -> str:
+    """A figure as the text of an `<svg>` element, to put into a page."""
+    text = drawn(figure, "svg").decode()
+    return text[text.index("<svg") :]
+
+
+@styled
+def drawn(figure: Figure, format: str) -> bytes:  # noqa: A002 # matplotlib's word for it
+    """The content of a file that shows a figure.
+
+    Args:
+        figure: The figure.
+        format: One of `FORMATS`.
+    """
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure)  # whatever backend the user's notebook has
+    with warnings.catch_warnings():
+        # A name may hold characters that the font has not: a box stands for each.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(stream, format=format, metadata=_METADATA[format])
+    return stream.getvalue()

@@ -1,0 +1,133 @@
+"""How long optimizers take to reach the target performance of each problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepobs.errors import ArgumentError, closest, sentences
+from deepobs_analysis.measures import mean_time
+from deepobs_analysis.plots import layout
+from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.style import FAINT, SMALL, looks, styled
+from deepobs_analysis.plots.words import number, shown
+from deepobs_analysis.targets import targets
+from deepobs_analysis.times import UNITS, times_to_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode, Selection
+    from deepobs_analysis.targets import Target
+    from deepobs_analysis.times import Unit
+
+
+@styled
+def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epochs") -> Figure:
+    """Draw how long every optimizer takes to reach the target of each problem.
+
+    A small dot is a seed, a mark the mean of the seeds that reach the target; how many do stands at
+    the right.
+
+    Args:
+        results: The runs.
+        mode: Which setting of an optimizer is shown; see `select`.
+        unit: What time is counted in: "epochs", "steps", "gradient evaluations" or "seconds".
+
+    Raises:
+        ArgumentError: No problem has a target, or an option is none that there is.
+    """
+    require_unit(unit)
+    by_problem = selections_by_problem(results, mode)
+    goals = targets(each for those in by_problem.values() for each in those)
+    drawn = {problem: those for problem, those in by_problem.items() if problem in goals}
+    layout.require_something(
+        list(drawn), "no problem has a target", "Half of the seeds of some optimizer must complete."
+    )
+    most = max(map(len, drawn.values()))
+    columns = 2 if len(drawn) > 1 else 1
+    figure, axes = layout.panels(len(drawn), columns=columns, height=0.62 + 0.17 * most)
+    styles = looks(results.optimizers)
+    for panel, (problem, selections) in zip(axes, drawn.items(), strict=True):
+        _draw(panel, selections, goals[problem], unit, styles)
+        goal = number(goals[problem].value)
+        panel.set_title(
+            f"{shown(problem, 24)} ({selections[0].metric.name} {goal})", loc="left", pad=3
+        )
+    layout.label_panels(axes, f"{unit} to target", [""] * len(axes))
+    sources = {
+        source: [p for p in drawn if goals[p].source == source] for source in _sources(goals)
+    }
+    layout.notes(
+        figure,
+        [
+            "Dots: seeds; marks: mean of those that reach the target, whose number is given.",
+            *(
+                f"Target {source}"
+                + (f": {', '.join(shown(each) for each in those)}." if len(sources) > 1 else ".")
+                for source, those in sources.items()
+            ),
+        ],
+    )
+    return figure
+
+
+def require_unit(unit: str) -> None:
+    """Refuse what time cannot be counted in.
+
+    Raises:
+        ArgumentError: It is none of `UNITS`.
+    """
+    if unit not in UNITS:
+        message = f"Time is counted in {', '.join(UNITS)}; {unit!r} is none of them."
+        raise ArgumentError(sentences(message, closest(str(unit), UNITS)))
+
+
+def _sources(goals: Mapping[str, Target]) -> list[str]:
+    return sorted({goal.source for goal in goals.values()})
+
+
+def _draw(
+    axes: Axes,
+    selections: Sequence[Selection],
+    goal: Target,
+    unit: Unit,
+    styles: Mapping[str, Look],
+) -> None:
+    largest = 0.0
+    for row, each in enumerate(selections):
+        times = times_to_target(each, goal.value, unit)
+        look = styles[each.optimizer]
+        reached = times[np.isfinite(times)]
+        if np.isnan(times).any():
+            text = "not recorded"
+        else:
+            text = f"{len(reached)}/{len(times)}"
+            if not len(reached):
+                axes.annotate(
+                    "never", (0, row), (4, 0), textcoords="offset points", va="center",
+                    fontsize=SMALL, color=FAINT,
+                )  # fmt: skip
+        if len(reached):
+            largest = max(largest, float(reached.max()))
+            axes.plot(
+                reached, [row] * len(reached), "o", color=look.colour, markersize=2.5, alpha=0.45
+            )
+            axes.plot(
+                [mean_time(reached).mean], [row], look.marker, color=look.colour, markersize=5.5
+            )
+        axes.annotate(
+            text, (1, row), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", fontsize=SMALL, color=FAINT,
+        )  # fmt: skip
+    axes.set_yticks(range(len(selections)), [shown(each.optimizer, 22) for each in selections])
+    axes.set_ylim(len(selections) - 0.5, -0.5)
+    axes.set_xlim(0, largest * 1.05 or 1.0)
+    axes.grid(visible=False, axis="y")
+    layout.few_ticks(axes, "x", 5)
