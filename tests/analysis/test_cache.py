@@ -173,6 +173,17 @@ def test_directories_have_a_cache_each_however_they_are_named(
     assert len(list(cache_dir.rglob("*.npz"))) == 2
 
 
+def test_what_is_kept_for_long_is_removed(results_dir: Path, cache_dir: Path) -> None:
+    load(results_dir)
+    (kept,) = cache_dir.rglob("*.npz")
+    os.utime(kept, (0, 0))
+    load(results_dir)
+    assert kept.exists(), "nothing is removed while nothing is written"
+    load(results_dir / "quadratic_deep")
+    assert not kept.exists()
+    assert len(list(cache_dir.rglob("*.npz"))) == 1
+
+
 def test_many_may_read_at_once(results_dir: Path) -> None:
     expected = load(results_dir, cache=False)
     found: list[Results] = []

@@ -141,6 +141,13 @@ def test_a_schedule_makes_a_competitor_of_its_own(results_dir: Path) -> None:
     write_result(results_dir, seed=3, schedule=steps)
     write_result(results_dir, seed=4, layout="1.1", schedule=steps)
     write_result(results_dir, seed=5, layout="1.2", schedule=steps)
+    write_result(
+        results_dir,
+        seed=6,
+        layout="1.2",
+        training_params=...,
+        analyzable_training_params=steps,
+    )
     results = load(results_dir)
     assert results.optimizers == ["SGD", "SGD, CosineAnnealingLR", "SGD, step schedule"]
     schedules = dict(zip(results.runs.seed, results.runs.schedule, strict=True))
@@ -151,6 +158,7 @@ def test_a_schedule_makes_a_competitor_of_its_own(results_dir: Path) -> None:
         3: in_steps,
         4: in_steps,
         5: in_steps,
+        6: in_steps,
     }
 
 
@@ -256,7 +264,7 @@ def test_of_results_of_one_run_the_latest_counts(results_dir: Path) -> None:
     os.utime(late, (0, 0))  # copying may change it
     results = load(results_dir)
     assert only_run(results).file == str(late)
-    assert reasons(results) == {early.name: "there is a later result of the same run"}
+    assert reasons(results) == {early.name: "it is an older result of the same run"}
 
 
 def test_steps_of_an_epoch_are_those_of_runs_that_did_not_diverge(results_dir: Path) -> None:

@@ -67,7 +67,7 @@ def assemble(root: Path, contents: Mapping[Found, Content], unread: Mapping[str,
     left_out = {
         **unread,
         **_reasons(contents, {run.run_id for run in runs.values()}),
-        **{each.file.name: "there is a later result of the same run" for each in older},
+        **{each.file.name: "it is an older result of the same run" for each in older},
     }
     return Results(
         table_of(root, sorted(latest, key=lambda placed: placed.order)),

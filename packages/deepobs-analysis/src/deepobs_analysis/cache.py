@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _LAYOUT = 1
 _OF_RUN = [name for name in Run._fields if name != "curves"]
 _NOT_MEASURED = -1
+_KEPT_SECONDS = 60 * 24 * 3600  # since it was written
 
 
 def read(root: Path) -> dict[Found, Content]:
@@ -90,6 +92,7 @@ def _write_whole(path: Path, **arrays: npt.NDArray[Any]) -> None:
     That which `deepobs.data` has for this comes with torch, whose import takes seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_old(path.parent)
     part = path.with_name(f".{uuid4().hex}.part")
     try:
         with part.open("wb") as stream:
@@ -97,6 +100,13 @@ def _write_whole(path: Path, **arrays: npt.NDArray[Any]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _remove_old(directory: Path) -> None:
+    """Remove what was kept of directories that may be long gone, and what killed writers left."""
+    for path in directory.iterdir():
+        if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def _path(root: Path) -> Path:

@@ -49,40 +49,44 @@ class Excluded(NamedTuple):
 Content: TypeAlias = Run | Excluded
 
 
-def walk(directory: Path, problems: dict[str, str]) -> Iterator[Found]:
-    """The files below a directory that may say something about runs, in the order of their names.
+def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
+    """The files below a directory that may say something about runs.
 
     What is hidden is passed over, but for checkpoints. Links are followed, never in circles.
 
     Args:
         directory: Where to look.
-        problems: Receives what cannot be read, and why.
+        unread: Receives what cannot be read, and why.
     """
-    yield from _below(str(directory), "", set(), problems)
+    seen: set[tuple[int, int]] = set()
+    waiting = [(str(directory), "")]
+    while waiting:
+        path, prefix = waiting.pop()
+        for entry in _entries(path, prefix, seen, unread):
+            is_hidden = entry.name.startswith(".")
+            name = prefix + entry.name
+            if entry.name.endswith(CHECKPOINT if is_hidden else _ENDINGS):
+                found = _file(entry, name, unread)
+                if found is not None:
+                    yield found
+            elif not is_hidden and _is_directory(entry):
+                waiting.append((entry.path, f"{name}/"))
 
 
-def _below(
-    directory: str, prefix: str, seen: set[tuple[int, int]], problems: dict[str, str]
-) -> Iterator[Found]:
+def _entries(
+    directory: str, prefix: str, seen: set[tuple[int, int]], unread: dict[str, str]
+) -> list[os.DirEntry[str]]:
+    """What is in a directory, sorted; nothing where it was looked into already."""
     try:
         status = os.stat(directory)  # noqa: PTH116 # paths of 10000 files take a second
+        if (status.st_dev, status.st_ino) in seen:
+            return []
+        seen.add((status.st_dev, status.st_ino))
         with os.scandir(directory) as scanned:
-            entries = sorted(scanned, key=lambda entry: entry.name)
+            return sorted(scanned, key=lambda entry: entry.name)
     except OSError as error:
-        problems[prefix or "."] = f"it cannot be read: {error.strerror or error}"
-        return
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in entries:
-        is_hidden = entry.name.startswith(".")
-        name = prefix + entry.name
-        if entry.name.endswith(_ENDINGS if not is_hidden else CHECKPOINT):
-            found = _file(entry, name, problems)
-            if found is not None:
-                yield found
-        elif not is_hidden and _is_directory(entry):
-            yield from _below(entry.path, f"{name}/", seen, problems)
+        unread[prefix or "."] = unreadable(error)
+        return []
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
@@ -92,13 +96,13 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _file(entry: os.DirEntry[str], name: str, problems: dict[str, str]) -> Found | None:
+def _file(entry: os.DirEntry[str], name: str, unread: dict[str, str]) -> Found | None:
     try:
         if not entry.is_file():
             return None
         status = entry.stat()
     except OSError as error:
-        problems[name] = f"it cannot be read: {error.strerror or error}"
+        unread[name] = unreadable(error)
         return None
     return Found(name, status.st_size, status.st_mtime_ns)
 
@@ -162,3 +166,8 @@ def _failure(data: Any) -> Excluded:
 def readable(name: str) -> str:
     """A file's name as text: it may hold bytes that are no characters."""
     return os.fsencode(name).decode(errors="replace")
+
+
+def unreadable(error: OSError) -> str:
+    """Why a file is left out that cannot be read."""
+    return f"it cannot be read: {error.strerror or error}"

@@ -177,7 +177,8 @@ def _with_lr(hyperparameters: dict[str, Any]) -> dict[str, Any]:
 
 def _training_params(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
     if layout != "1.1":
-        return values.mapping(data, "training_params")
+        of_early_versions = values.mapping(data, "analyzable_training_params")
+        return of_early_versions | values.mapping(data, "training_params")
     params = {key: data.get(key) for key in SCHEDULE_KEYS}
     values.check_plain("the schedule", params)
     return params

@@ -88,5 +88,5 @@ def _read(root: Path, found: Iterable[Found], unread: dict[str, str]) -> dict[Fo
         try:
             contents[file] = files.read(root / file.name, file)
         except OSError as error:
-            unread[file.name] = f"it cannot be read: {error.strerror or error}"
+            unread[file.name] = files.unreadable(error)
     return contents

@@ -111,14 +111,17 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
 
 def _steps_per_epoch(runs: Sequence[Run]) -> Floats:
     """Steps of a whole epoch. One that diverged broke off in the middle, so others tell for it."""
-    keys = [(run.problem, run.batch_size) for run in runs]
-    known = {
-        key: run.steps / run.num_epochs
-        for key, run in zip(keys, runs, strict=True)
-        if run.steps is not None and run.num_epochs and not run.has_diverged
-    }
+    own = [_own_steps_per_epoch(run) for run in runs]
+    alike = [(run.problem, run.batch_size) for run in runs]
+    known = {key: steps for key, steps in zip(alike, own, strict=True) if steps is not None}
     steps = [
-        np.nan if run.steps is None else known.get(key, np.nan)
-        for key, run in zip(keys, runs, strict=True)
+        known.get(key, np.nan) if each is None and run.steps is not None else each
+        for run, key, each in zip(runs, alike, own, strict=True)
     ]
     return np.array(steps, dtype=np.float64)
+
+
+def _own_steps_per_epoch(run: Run) -> float | None:
+    if run.steps is None or run.has_diverged or not run.num_epochs:
+        return None
+    return run.steps / run.num_epochs

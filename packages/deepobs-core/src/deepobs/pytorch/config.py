@@ -3,6 +3,7 @@
 from deepobs.config import (
     chosen,
     get_baseline_dir,
+    get_cache_dir,
     get_data_dir,
     get_default_device,
     get_dtype,
@@ -25,6 +26,7 @@ from deepobs.config import (
 __all__ = [
     "chosen",
     "get_baseline_dir",
+    "get_cache_dir",
     "get_data_dir",
     "get_default_device",
     "get_dtype",
