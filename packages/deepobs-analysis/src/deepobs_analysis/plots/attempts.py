@@ -11,7 +11,7 @@ import numpy as np
 from deepobs_analysis.measures import best, final, mean_and_deviation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -79,6 +79,27 @@ def attempts(
         _attempt(str(setting), of_setting, metric, mode)
         for setting, of_setting in measured.groupby("setting", sort=True)
     ]
+
+
+def best_at(
+    tried: Iterable[Attempt], names: Sequence[str], metric: Metric
+) -> dict[tuple[float, ...], Attempt]:
+    """The best attempt with each combination of values of some hyperparameters, sorted.
+
+    Args:
+        tried: The attempts.
+        names: The hyperparameters. Attempts in which one of them is no number are left out.
+        metric: What they are compared by.
+    """
+    best: dict[tuple[float, ...], Attempt] = {}
+    for each in tried:
+        values = [each.number(name) for name in names]
+        point = tuple(value for value in values if value is not None)
+        if len(point) == len(values):
+            rival = best.get(point)
+            if rival is None or each.merit(metric) > rival.merit(metric):
+                best[point] = each
+    return dict(sorted(best.items()))
 
 
 def _attempt(setting: str, runs: pd.DataFrame, metric: Metric, mode: Mode) -> Attempt:

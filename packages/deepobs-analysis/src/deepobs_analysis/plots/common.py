@@ -1,4 +1,4 @@
-"""What is compared over several problems: those on which all optimizers were run."""
+"""What figures show: the settings that stand for optimizers, problem by problem."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from deepobs.errors import ArgumentError
-from deepobs_analysis.plots.layout import optimizers_in_order
-from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.layout import optimizers_in_order, require_something
 from deepobs_analysis.plots.words import listed, shown
+from deepobs_analysis.selection import select
 
 if TYPE_CHECKING:
     from deepobs_analysis.measures.checking import Floats
@@ -44,6 +44,24 @@ class Comparison(NamedTuple):
         if self.left_out:
             text += f" Not run by all: {listed([shown(each) for each in self.left_out])}."
         return text
+
+
+def selections_by_problem(results: Results, mode: Mode) -> dict[str, list[Selection]]:
+    """The settings that stand for the optimizers of each problem.
+
+    Raises:
+        ArgumentError: There are none.
+    """
+    selections = select(results, mode=mode)
+    require_something(
+        selections,
+        "in no run was the test set measured",
+        "Give results of `deepobs run` or `deepobs bench`.",
+    )
+    return {
+        problem: [each for each in selections if each.problem == problem]
+        for problem in sorted({each.problem for each in selections})
+    }
 
 
 def comparison_of(results: Results, mode: Mode) -> Comparison:

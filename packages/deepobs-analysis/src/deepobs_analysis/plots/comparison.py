@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import ListedColormap
 
 from deepobs_analysis.measures import probability_of_improvement, stratified_bootstrap
 from deepobs_analysis.plots import layout
@@ -56,7 +57,7 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     )
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=22, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.outline.set_visible(False)
-    bar.set_label("probability that row beats column")
+    bar.set_label("row beats column")
     names = [shown(name, 22) for name in compared.optimizers]
     longest = max(map(len, names))
     axes.set_xticks(range(count), names, rotation=0 if longest < 11 else 30)
@@ -82,7 +83,7 @@ def _probability(compared: Comparison, row: int, column: int) -> tuple[float, In
 def _write(
     axes: Axes, row: int, column: int, probability: float, interval: Interval | None
 ) -> None:
-    ink = "white" if abs(probability - 0.5) > 0.33 else "black"
+    ink = "white" if abs(probability - 0.5) > 0.4 else "black"
     axes.text(
         column, row, f"{probability:.2f}", ha="center", color=ink,
         va="center" if interval is None else "bottom",
@@ -92,8 +93,9 @@ def _write(
         axes.text(column, row + 0.08, text, ha="center", va="top", color=ink, fontsize=6)
 
 
-def _colours() -> mpl.colors.Colormap:
+def _colours() -> ListedColormap:
     """From orange over white to purple: told apart by the colour-blind, too."""
-    colours = mpl.colormaps["PuOr"].copy()
+    light = mpl.colormaps["PuOr"](np.linspace(0.14, 0.86, 256))
+    colours = ListedColormap(light)
     colours.set_bad("#f2f2f2")
     return colours

@@ -14,7 +14,7 @@ from deepobs_analysis.measures import (
     stratified_bootstrap,
 )
 from deepobs_analysis.plots import limits
-from deepobs_analysis.plots.layout import few_ticks, logarithmic
+from deepobs_analysis.plots.layout import few_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,9 +110,7 @@ def draw_curves(
     }
     for name, (low, centre, high) in bands.items():
         look, epochs = looks[name], np.arange(len(centre))
-        axes.plot(
-            epochs, centre, color=look.colour, linestyle=look.line, alpha=look.alpha, label=name
-        )
+        axes.plot(epochs, centre, **look.stroke, label=name)
         if not np.array_equal(low, high):
             axes.fill_between(epochs, low, high, color=look.colour, alpha=0.2, linewidth=0)
     if target is not None:
@@ -123,11 +121,7 @@ def draw_curves(
 def _limit(axes: Axes, bands: Mapping[str, Band], *, higher_is_better: bool) -> Drawn:
     centres = {name: each.centre for name, each in bands.items()}
     chosen = limits.of_curves(centres, higher_is_better=higher_is_better)
-    if chosen.is_logarithmic:
-        logarithmic(axes, "y", chosen.low, chosen.high)
-    else:
-        axes.set_ylim(chosen.low, chosen.high)
-        few_ticks(axes, "y")
+    limits.apply(axes, chosen)
     axes.set_xlim(0, max(1, *(len(centre) - 1 for centre in centres.values())))
     few_ticks(axes, "x", integer=True)
     hidden = [name for name, centre in centres.items() if not chosen.holds(centre[-1])]

@@ -10,7 +10,7 @@ import numpy as np
 from deepobs_analysis.measures import expected_best_curve
 from deepobs_analysis.plots import layout, limits
 from deepobs_analysis.plots.attempts import attempts
-from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import looks, styled
 from deepobs_analysis.plots.words import TITLES
 
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.plots.attempts import Attempt
-    from deepobs_analysis.results import Results
+    from deepobs_analysis.plots.limits import Limits
+    from deepobs_analysis.results import Metric, Results
     from deepobs_analysis.selection import Mode
 
 _MANY = 10
+_FEW = 3
 
 
 @styled
@@ -61,16 +63,14 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
             panel.plot(
                 np.arange(1, len(curve) + 1),
                 curve,
-                color=look.colour,
-                linestyle=look.line,
-                alpha=look.alpha,
+                **look.stroke,
                 marker=look.marker if len(curve) == 1 else "none",
             )
-        limits.set_y(panel, [float(v) for curve in curves.values() for v in curve], metric)
+        limits.apply(panel, _limits(list(curves.values()), metric))
         _set_x(panel, max(map(len, curves.values())))
         layout.title(panel, problem)
-    labels = [f"{TITLES[those[0].metric.curve('test')]}" for those in by_problem.values()]
-    layout.label_panels(axes, "number of settings tried, k", labels)
+    labels = [TITLES[those[0].metric.curve("test")] for those in by_problem.values()]
+    layout.label_panels(axes, "settings tried", labels)
     layout.legend(figure, {e.optimizer for those in by_problem.values() for e in those})
     used = ", ".join(map(str, sorted(seeds)))
     when = "in the best epoch" if mode == "best" else "after the last epoch"
@@ -86,6 +86,13 @@ def _of_one_seed(tried: Sequence[Attempt]) -> tuple[int, Floats]:
     seed = min(counts, key=lambda each: (-counts[each], each))
     values = [each.performances[each.seeds.index(seed)] for each in tried if seed in each.seeds]
     return seed, np.array(values)
+
+
+def _limits(curves: Sequence[Floats], metric: Metric) -> Limits:
+    """Limits from what a few settings give on; one or two often give nothing."""
+    few = [float(curve[min(_FEW, len(curve)) - 1]) for curve in curves]
+    best = [float(curve[-1]) for curve in curves]
+    return limits.around(best, few, may_be_logarithmic=not metric.higher_is_better)
 
 
 def _set_x(axes: Axes, most: int) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
     from deepobs_analysis.plots.style import Look
 
@@ -27,6 +28,9 @@ _LETTER = 0.062
 """Width in inches of a letter of a legend, on average."""
 
 _LINE_HEIGHT = 0.17
+
+TITLE_PAD = 4.5
+"""Points between a panel and its title, enough for an underscore."""
 
 
 def panels(
@@ -95,13 +99,22 @@ def legend(
         for name in names
     ]
     handles += further
+    legend_of(figure, handles, title=title)
+
+
+def legend_of(figure: Figure, handles: Sequence[Artist], *, title: str | None = None) -> None:
+    """Explain artists above all panels, each by its label.
+
+    Args:
+        figure: The figure, which becomes higher by what the legend takes.
+        handles: The artists.
+        title: What the whole figure shows.
+    """
     labels = [str(each.get_label()) for each in handles]
     width = figure.get_figwidth()
     columns = max(1, min(len(labels), int(width / (_LETTER * max(map(len, labels)) + 0.55))))
-    rows = math.ceil(len(labels) / columns)
-    figure.set_figheight(
-        figure.get_figheight() + (rows + (title is not None)) * _LINE_HEIGHT + 0.08
-    )
+    rows = math.ceil(len(labels) / columns) + (title is not None)
+    figure.set_figheight(figure.get_figheight() + rows * _LINE_HEIGHT + 0.08)
     figure.legend(
         handles,
         labels,
@@ -147,7 +160,7 @@ def notes(figure: Figure, sentences: Iterable[str]) -> None:
 
 def title(axes: Axes, text: str) -> None:
     """What a panel shows, above it."""
-    axes.set_title(shown(text, 30), loc="left", pad=3)
+    axes.set_title(shown(text, 26), loc="left", pad=TITLE_PAD)
 
 
 def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
@@ -161,6 +174,11 @@ def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float) -
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    few_decades(axis, low, high)
+
+
+def few_decades(axis: Axis, low: float, high: float) -> None:
+    """Put only a few ticks on a logarithmic axis, and numbers without powers if it is short."""
     if high / low < 50:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
@@ -190,6 +208,29 @@ def label_panels(axes: Sequence[Axes], x: str, y: Sequence[str]) -> None:
             panel.set_xlabel(x)
         if place % columns == 0 or not is_shared:
             panel.set_ylabel(label)
+
+
+def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_top: bool) -> None:
+    """Mark where an optimizer diverged, at the end of the y axis that is worse.
+
+    Args:
+        axes: The panel.
+        places: Where on the x axis.
+        row: A number for the optimizer, so that several do not hide each other.
+        look: What stands for the optimizer.
+        at_top: Whether the worse end is the upper one.
+    """
+    depth = 0.03 + 0.055 * row
+    height = 1 - depth if at_top else depth
+    axes.plot(
+        places,
+        [height] * len(places),
+        "x",
+        color=look.colour,
+        alpha=look.alpha,
+        markersize=3,
+        transform=axes.get_xaxis_transform(),
+    )
 
 
 def columns_of(axes: Axes) -> int:

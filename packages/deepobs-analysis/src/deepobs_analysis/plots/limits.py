@@ -9,7 +9,7 @@ import numpy as np
 from deepobs_analysis.plots.layout import few_ticks, logarithmic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -55,42 +55,27 @@ def of_curves(curves: Mapping[str, Floats], *, higher_is_better: bool) -> Limits
     return around(best, worst, may_be_logarithmic=not higher_is_better)
 
 
-def of_values(
-    values: list[float], *, higher_is_better: bool, may_be_logarithmic: bool = False
-) -> Limits:
-    """Limits for single values, of which those may leave the panel that are much worse than most.
+def of_settings(values: Sequence[float], metric: Metric) -> Limits:
+    """Limits for the performances of settings, of which much worse ones than most may leave.
 
     Args:
-        values: At least one.
-        higher_is_better: Whether it is better to be high.
-        may_be_logarithmic: Whether the axis may be logarithmic.
-    """
-    best = max(values) if higher_is_better else min(values)
-    return around([best] * len(values), values, may_be_logarithmic=may_be_logarithmic)
-
-
-def set_y(axes: Axes, values: list[float], metric: Metric) -> float:
-    """Set the limits of a y axis for the performances of settings.
-
-    Args:
-        axes: The panel.
         values: Performances of settings that completed, at least one.
         metric: What they are.
-
-    Returns:
-        The end of the axis that is worse.
     """
-    better = metric.higher_is_better
-    shown = of_values(values, higher_is_better=better, may_be_logarithmic=not better)
-    if shown.is_logarithmic:
-        logarithmic(axes, "y", shown.low, shown.high)
+    best = max(values) if metric.higher_is_better else min(values)
+    return around([best] * len(values), values, may_be_logarithmic=not metric.higher_is_better)
+
+
+def apply(axes: Axes, chosen: Limits) -> None:
+    """Set the limits and the scale of a y axis."""
+    if chosen.is_logarithmic:
+        logarithmic(axes, "y", chosen.low, chosen.high)
     else:
-        axes.set_ylim(shown.low, shown.high)
+        axes.set_ylim(chosen.low, chosen.high)
         few_ticks(axes, "y")
-    return shown.low if better else shown.high
 
 
-def around(best: list[float], worst: list[float], *, may_be_logarithmic: bool) -> Limits:
+def around(best: Sequence[float], worst: Sequence[float], *, may_be_logarithmic: bool) -> Limits:
     """Limits that hold all of the best values, and the worst ones that are not far off.
 
     A worst value is far off where it is `_OUTLYING` times as far from the best of all as the median

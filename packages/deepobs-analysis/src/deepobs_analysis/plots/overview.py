@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs_analysis.plots import curves, layout
-from deepobs_analysis.plots.performance import TARGET, caveats, selections_by_problem
+from deepobs_analysis.plots.common import selections_by_problem
+from deepobs_analysis.plots.performance import TARGET, caveats
 from deepobs_analysis.plots.style import looks, styled
 from deepobs_analysis.plots.words import TITLES
 from deepobs_analysis.targets import targets

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from deepobs_analysis.plots import curves, layout
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import DOUBLE_COLUMN, looks, styled
 from deepobs_analysis.plots.words import TITLES, listed, shown
-from deepobs_analysis.selection import select
 from deepobs_analysis.targets import targets
 
 if TYPE_CHECKING:
@@ -71,24 +71,6 @@ def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -
     return figure
 
 
-def selections_by_problem(results: Results, mode: Mode) -> dict[str, list[Selection]]:
-    """The settings that stand for the optimizers of each problem.
-
-    Raises:
-        ArgumentError: There are none.
-    """
-    selections = select(results, mode=mode)
-    layout.require_something(
-        selections,
-        "in no run was the test set measured",
-        "Give results of `deepobs run` or `deepobs bench`.",
-    )
-    return {
-        problem: [each for each in selections if each.problem == problem]
-        for problem in sorted({each.problem for each in selections})
-    }
-
-
 def caveats(
     by_problem: Iterable[Sequence[Selection]], drawn: Mapping[tuple[str, str], Drawn]
 ) -> list[str]:
@@ -126,7 +108,7 @@ def _of_several(problems: list[str], measured: list[str]) -> tuple[Figure, list[
     for panel, curve in zip(rows[0], measured, strict=True):
         panel.set_title(TITLES[curve])
     for row, problem in zip(rows, problems, strict=True):
-        row[0].set_ylabel(shown(problem, 20))
+        row[0].set_ylabel(shown(problem, 17))
     for panel in rows[-1]:
         panel.set_xlabel("epoch")
     return figure, rows

@@ -9,7 +9,7 @@ import numpy as np
 from deepobs.errors import ArgumentError
 from deepobs_analysis.measures import benchmark_score, performance_profile, performance_ratios
 from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import SINGLE_COLUMN, looks, styled
 from deepobs_analysis.plots.time_to_target import require_unit
 from deepobs_analysis.plots.words import listed, shown
@@ -19,6 +19,7 @@ from deepobs_analysis.times import median_times
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from deepobs_analysis.measures.checking import Floats
@@ -65,9 +66,7 @@ def profiles(
             taus,
             shares,
             where="post",
-            color=look.colour,
-            linestyle=look.line,
-            alpha=look.alpha,
+            **look.stroke,
             label=f"{shown(name, 24)} ({score:.2f})",
         )
     axes.set(
@@ -76,7 +75,7 @@ def profiles(
         xlabel=f"time to target relative to the fastest, τ ({unit})",
         ylabel="share of problems",
     )
-    _legend(figure, [shown(name, 24) for name in optimizers], scores)
+    _legend(figure, axes, scores)
     left_out = sorted(set(results.problems) - set(problems))
     layout.notes(
         figure,
@@ -109,16 +108,8 @@ def _steps(ratios: Floats, largest_tau: float) -> tuple[Floats, Floats]:
     return taus, performance_profile(ratios[np.newaxis], taus)[0]
 
 
-def _legend(figure: Figure, names: Sequence[str], scores: Floats) -> None:
-    (axes,) = figure.axes
-    rows = len(names)
-    figure.set_figheight(figure.get_figheight() + 0.17 * -(-rows // 2) + 0.08)
-    handles, labels = axes.get_legend_handles_labels()
+def _legend(figure: Figure, axes: Axes, scores: Floats) -> None:
+    """Say above the panel which line is which, the highest score first."""
+    handles, _ = axes.get_legend_handles_labels()
     order = np.argsort(-scores, kind="stable")
-    figure.legend(
-        [handles[place] for place in order],
-        [labels[place] for place in order],
-        loc="outside upper center",
-        ncols=2 if max(map(len, labels)) < 20 else 1,
-        columnspacing=1.2,
-    )
+    layout.legend_of(figure, [handles[place] for place in order])

@@ -57,7 +57,7 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
         right.plot(
             [distribution.mean_ranks[place]], [row], look.marker, color=look.colour, markersize=5.5
         )
-    right.set(xlabel="mean rank (95 % interval)", xlim=(0.9, len(names) + 0.1))
+    right.set(xlabel="mean rank (95 % interval)", xlim=(0.75, len(names) + 0.25))
     layout.few_ticks(right, "x", 6)
     for axes, labels in ((left, [shown(name) for name in names]), (right, [""] * len(names))):
         axes.set_yticks(range(len(names)), labels)
@@ -82,5 +82,5 @@ def _draw_shares(axes: Axes, shares: Floats) -> None:
             axes.text(
                 centre, row, str(rank + 1), ha="center", va="center", color=ink, fontsize=SMALL
             )
-    axes.set(xlabel="share at rank 1, 2, ...", xlim=(0, 1))
+    axes.set(xlabel="share of problems and samples at each rank", xlim=(0, 1))
     axes.grid(visible=False)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from deepobs_analysis.plots import layout, limits
-from deepobs_analysis.plots.attempts import attempts
-from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.attempts import attempts, best_at
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import INK, looks, styled
 from deepobs_analysis.plots.words import TITLES
 
@@ -76,15 +76,8 @@ def sensitivity(results: Results, *, mode: Mode = "most") -> Figure:
 
 
 def _by_rate(tried: Iterable[Attempt], metric: Metric) -> dict[float, Attempt]:
-    """The best attempt with each learning rate, one that completed before any that diverged."""
-    best: dict[float, Attempt] = {}
-    for each in tried:
-        rate = each.number("lr")
-        if rate is not None and rate > 0:
-            rival = best.get(rate)
-            if rival is None or each.merit(metric) > rival.merit(metric):
-                best[rate] = each
-    return dict(sorted(best.items()))
+    by_point = best_at(tried, ["lr"], metric)
+    return {rate: each for (rate,), each in by_point.items() if rate > 0}
 
 
 def _draw(
@@ -96,9 +89,11 @@ def _draw(
 ) -> None:
     rates = [rate for tried in of_optimizer.values() for rate in tried]
     layout.logarithmic(axes, "x", min(rates) / 1.6, max(rates) * 1.6)
-    border = limits.set_y(axes, _means(of_optimizer), metric)
-    for name, tried in of_optimizer.items():
-        _draw_one(axes, tried, styles[name], border)
+    limits.apply(axes, limits.of_settings(_means(of_optimizer), metric))
+    for row, (name, tried) in enumerate(of_optimizer.items()):
+        _draw_completed(axes, tried, styles[name])
+        lost = [rate for rate, each in tried.items() if each.has_diverged]
+        layout.cross_out(axes, lost, row, styles[name], at_top=not metric.higher_is_better)
     for each in selections:
         tried = of_optimizer[each.optimizer]
         for rate, attempt in tried.items():
@@ -109,24 +104,18 @@ def _draw(
                 )  # fmt: skip
 
 
-def _draw_one(axes: Axes, tried: Mapping[float, Attempt], look: Look, border: float) -> None:
+def _draw_completed(axes: Axes, tried: Mapping[float, Attempt], look: Look) -> None:
     completed = {rate: each for rate, each in tried.items() if not each.has_diverged}
     axes.errorbar(
         list(completed),
         [each.mean for each in completed.values()],
         yerr=[each.deviation for each in completed.values()],
-        color=look.colour,
-        linestyle=look.line,
-        alpha=look.alpha,
+        **look.stroke,
         marker=look.marker,
         markersize=2.5,
         linewidth=1.1,
         elinewidth=0.9,
     )
-    lost = [rate for rate, each in tried.items() if each.has_diverged]
-    if lost:
-        crosses = [border] * len(lost)
-        axes.plot(lost, crosses, "x", color=look.colour, markersize=4, clip_on=False, zorder=3)
 
 
 def _means(of_optimizer: Mapping[str, Mapping[float, Attempt]]) -> list[float]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.patches import Rectangle
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.plots import layout, limits
-from deepobs_analysis.plots.attempts import attempts
-from deepobs_analysis.plots.performance import selections_by_problem
-from deepobs_analysis.plots.style import FAINT, INK, styled
-from deepobs_analysis.plots.words import TITLES, shown
+from deepobs_analysis.plots.attempts import attempts, best_at
+from deepobs_analysis.plots.common import selections_by_problem
+from deepobs_analysis.plots.style import FAINT, INK, SMALL, styled
+from deepobs_analysis.plots.words import TITLES, number, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -24,7 +26,20 @@ if TYPE_CHECKING:
     from deepobs_analysis.results import Metric, Results
     from deepobs_analysis.selection import Mode, Selection
 
+_Point = tuple[float, ...]
+
 _NO_FEWER = "Give results of a grid or a random search over two hyperparameters or more."
+_COLUMNS = 3
+_MOST_TICKS = 6
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """What is drawn for an optimizer on a problem: the best attempt at each point."""
+
+    selection: Selection
+    names: tuple[str, str]
+    best: Mapping[_Point, Attempt]
 
 
 @styled
@@ -48,23 +63,36 @@ def sensitivity_2d(
     Raises:
         ArgumentError: No optimizer has two hyperparameters that vary, or not those that are named.
     """
-    selections = [e for those in selections_by_problem(results, mode).values() for e in those]
-    drawn = []
-    known: set[str] = set()
-    for selection in selections:
-        tried = attempts(results, selection.problem, selection.optimizer, mode=mode)
-        varied = _varied(tried)
-        known.update(varied)
-        axes_names = _chosen(varied, x, y)
-        if axes_names is not None:
-            drawn.append((selection, tried, axes_names))
-    if not drawn:
-        raise ArgumentError(_nothing_varies(known, x, y))
-    figure, panels = layout.panels(len(drawn), columns=3, height=1.9)
-    for panel, (selection, tried, names) in zip(panels, drawn, strict=True):
-        _draw(figure, panel, selection, _best_at(tried, names, selection.metric), names)
+    by_problem = _panels(results, mode, x, y)
+    rows = [-(-len(those) // _COLUMNS) for those in by_problem.values()]
+    across = min(_COLUMNS, max(map(len, by_problem.values())))
+    figure, axes = layout.panels(sum(rows) * across, columns=across, height=1.7)
+    first = 0
+    for those, down in zip(by_problem.values(), rows, strict=True):
+        block = axes[first : first + down * across]
+        first += down * across
+        _draw_problem(figure, block[: len(those)], those)
+        for left_over in block[len(those) :]:
+            left_over.remove()
     layout.notes(figure, ["Cross: a seed diverged. Ring: the setting that was chosen."])
     return figure
+
+
+def _panels(results: Results, mode: Mode, x: str | None, y: str | None) -> dict[str, list[_Panel]]:
+    found: dict[str, list[_Panel]] = {}
+    known: set[str] = set()
+    for problem, selections in selections_by_problem(results, mode).items():
+        for each in selections:
+            tried = attempts(results, problem, each.optimizer, mode=mode)
+            varied = _varied(tried)
+            known.update(varied)
+            names = _chosen(varied, x, y)
+            if names is not None:
+                panel = _Panel(each, names, best_at(tried, names, each.metric))
+                found.setdefault(problem, []).append(panel)
+    if not found:
+        raise ArgumentError(_nothing_varies(known, x, y))
+    return found
 
 
 def _varied(tried: Iterable[Attempt]) -> dict[str, int]:
@@ -89,76 +117,74 @@ def _nothing_varies(known: set[str], x: str | None, y: str | None) -> str:
         if name is not None and name not in known:
             varied = f"There vary: {', '.join(sorted(known))}." if known else _NO_FEWER
             message = f"In no settings does a hyperparameter {name!r} vary."
-            return sentences(message, closest(name, known), varied)
+            return sentences(message, closest(str(name), known), varied)
     return f"There is nothing to draw: no optimizer has two hyperparameters that vary. {_NO_FEWER}"
 
 
-def _best_at(
-    tried: Iterable[Attempt], names: tuple[str, str], metric: Metric
-) -> dict[tuple[float, float], Attempt]:
-    """The best attempt at each point, one that completed before any that diverged."""
-    best: dict[tuple[float, float], Attempt] = {}
-    for each in tried:
-        x, y = each.number(names[0]), each.number(names[1])
-        if x is None or y is None:
-            continue
-        rival = best.get((x, y))
-        if rival is None or each.merit(metric) > rival.merit(metric):
-            best[x, y] = each
-    return best
+def _draw_problem(figure: Figure, axes: Sequence[Axes], those: Sequence[_Panel]) -> None:
+    """Draw the panels of a problem, whose colours mean the same."""
+    metric = those[0].selection.metric
+    completed = [e.mean for panel in those for e in panel.best.values() if not e.has_diverged]
+    norm = _norm(completed or [0.0, 1.0], metric)
+    colours = ScalarMappable(norm, "viridis" if metric.higher_is_better else "viridis_r")
+    for panel, each in zip(axes, those, strict=True):
+        _draw(panel, each, colours)
+    bar = figure.colorbar(colours, ax=list(axes), pad=0.02, aspect=20, fraction=0.05)
+    bar.outline.set_visible(False)
+    if isinstance(norm, LogNorm):
+        layout.few_decades(bar.ax.yaxis, *bar.ax.get_ylim())
+    bar.ax.tick_params(length=0)
+    bar.set_label(TITLES[metric.curve("test")])
 
 
-def _draw(
-    figure: Figure,
-    axes: Axes,
-    selection: Selection,
-    best: dict[tuple[float, float], Attempt],
-    names: tuple[str, str],
-) -> None:
-    points, metric = list(best), selection.metric
-    completed = [point for point in points if not best[point].has_diverged]
-    lost = [point for point in points if best[point].has_diverged]
-    for which, place in (("x", 0), ("y", 1)):
-        _scale(axes, which, [point[place] for point in points])
-    if completed:
-        means = [best[point].mean for point in completed]
-        dots = axes.scatter(
-            [point[0] for point in completed],
-            [point[1] for point in completed],
-            c=means,
-            norm=_norm(means, metric),
-            cmap="viridis" if metric.higher_is_better else "viridis_r",
-            s=_size(len(points)),
-            marker="s",
-            linewidth=0,
-        )
-        bar = figure.colorbar(dots, ax=axes, pad=0.02, aspect=25, extend="min")
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, labelsize=6)
-    if lost:
-        axes.plot(*zip(*lost, strict=True), "x", color=FAINT, markersize=3.5)
-    ring = [point for point in points if best[point].setting == selection.setting]
-    axes.plot(
-        *zip(*ring, strict=True) if ring else ([], []),
-        "o",
-        color=INK,
-        markersize=7,
-        markerfacecolor="none",
-    )
-    axes.set_title(
-        f"{shown(selection.optimizer, 18)}: {shown(selection.problem, 18)}\n"
-        f"{TITLES[metric.curve('test')]}",
-        loc="left",
-        fontsize=7,
-    )
-    axes.set(xlabel=shown(names[0], 20), ylabel=shown(names[1], 20))
+def _draw(axes: Axes, panel: _Panel, colours: ScalarMappable) -> None:
+    points, is_grid = list(panel.best), _is_grid(list(panel.best))
+    where = _placed(axes, points) if is_grid else {point: point for point in points}
+    if not is_grid:
+        _scale(axes, "x", [point[0] for point in points])
+        _scale(axes, "y", [point[1] for point in points])
+    completed = [point for point in points if not panel.best[point].has_diverged]
+    for point in completed:
+        colour = colours.cmap(colours.norm(panel.best[point].mean))
+        u, v = where[point]
+        if is_grid:
+            axes.add_patch(Rectangle((u - 0.5, v - 0.5), 1, 1, facecolor=colour, linewidth=0))
+        else:
+            axes.plot([u], [v], "o", color=colour, markersize=4.5)
+    for point in points:
+        if panel.best[point].has_diverged:
+            axes.plot(*where[point], "x", color=FAINT, markersize=3.5)
+        if panel.best[point].setting == panel.selection.setting:
+            axes.plot(*where[point], "o", color="white", markersize=6, markerfacecolor="none")
+            axes.plot(*where[point], "o", color=INK, markersize=7.5, markerfacecolor="none")
+    title = f"{shown(panel.selection.optimizer, 16)}: {shown(panel.selection.problem, 17)}"
+    axes.set_title(title, loc="left", fontsize=SMALL, pad=layout.TITLE_PAD)
+    axes.set(xlabel=shown(panel.names[0], 20), ylabel=shown(panel.names[1], 20))
 
 
-def _scale(axes: Axes, which: str, values: Sequence[float]) -> None:
+def _is_grid(points: Sequence[_Point]) -> bool:
+    """Whether most combinations of the values that were tried were tried."""
+    across, up = ({point[place] for point in points} for place in (0, 1))
+    return len(points) > len(across) * len(up) / 2
+
+
+def _placed(axes: Axes, points: Sequence[_Point]) -> dict[_Point, tuple[int, int]]:
+    """Places of the points of a grid: every value takes the same room, also 0."""
+    across, up = (sorted({point[place] for point in points}) for place in (0, 1))
+    for axis, values in ((axes.xaxis, across), (axes.yaxis, up)):
+        step = -(-len(values) // _MOST_TICKS)
+        axis.set_ticks(range(0, len(values), step), [number(each) for each in values[::step]])
+    axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(-0.5, len(up) - 0.5))
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    return {point: (across.index(point[0]), up.index(point[1])) for point in points}
+
+
+def _scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
     low, high = min(values), max(values)
     if low > 0 and high / low >= 10:
         margin = (high / low) ** 0.08
-        layout.logarithmic(axes, "x" if which == "x" else "y", low / margin, high * margin)
+        layout.logarithmic(axes, which, low / margin, high * margin)
     else:
         margin = 0.08 * (high - low)
         axes.set(**{f"{which}lim": (low - margin, high + margin)})
@@ -166,12 +192,7 @@ def _scale(axes: Axes, which: str, values: Sequence[float]) -> None:
 
 
 def _norm(means: list[float], metric: Metric) -> Normalize:
-    better = metric.higher_is_better
-    shown = limits.of_values(means, higher_is_better=better, may_be_logarithmic=not better)
-    low, high = max(shown.low, min(means)), min(shown.high, max(means))
-    return LogNorm(low, high) if shown.is_logarithmic else Normalize(low, high)
-
-
-def _size(points: int) -> float:
-    """Area of a mark in square points, so that as many as there are fill a panel."""
-    return float(np.clip(2500 / points, 8, 90))
+    """Colours for what is near the best; what is far worse has the colour of the worst."""
+    chosen = limits.of_settings(means, metric)
+    low, high = max(chosen.low, min(means)), min(chosen.high, max(means))
+    return LogNorm(low, high) if chosen.is_logarithmic else Normalize(low, high)

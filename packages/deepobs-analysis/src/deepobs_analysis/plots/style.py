@@ -103,6 +103,11 @@ class Look:
     marker: str
     alpha: float = 1.0
 
+    @property
+    def stroke(self) -> dict[str, Any]:
+        """Arguments for drawing a line."""
+        return {"color": self.colour, "linestyle": self.line, "alpha": self.alpha}
+
 
 _all_optimizers: ContextVar[tuple[str, ...]] = ContextVar("all_optimizers", default=())
 

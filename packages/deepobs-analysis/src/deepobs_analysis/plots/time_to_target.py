@@ -9,7 +9,7 @@ import numpy as np
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.measures import mean_time
 from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import FAINT, SMALL, looks, styled
 from deepobs_analysis.plots.words import number, shown
 from deepobs_analysis.targets import targets
@@ -58,7 +58,9 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
         _draw(panel, selections, goals[problem], unit, styles)
         goal = number(goals[problem].value)
         panel.set_title(
-            f"{shown(problem, 24)} ({selections[0].metric.name} {goal})", loc="left", pad=3
+            f"{shown(problem, 18)} ({selections[0].metric.name} {goal})",
+            loc="left",
+            pad=layout.TITLE_PAD,
         )
     layout.label_panels(axes, f"{unit} to target", [""] * len(axes))
     sources = {
@@ -128,6 +130,7 @@ def _draw(
         )  # fmt: skip
     axes.set_yticks(range(len(selections)), [shown(each.optimizer, 22) for each in selections])
     axes.set_ylim(len(selections) - 0.5, -0.5)
-    axes.set_xlim(0, largest * 1.05 or 1.0)
+    largest = largest or 1.0
+    axes.set_xlim(-0.03 * largest, 1.05 * largest)
     axes.grid(visible=False, axis="y")
     layout.few_ticks(axes, "x", 5)

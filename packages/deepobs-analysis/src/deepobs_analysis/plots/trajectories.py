@@ -11,8 +11,8 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs_analysis.plots import layout
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.iterates import is_two_d, iterates
-from deepobs_analysis.plots.performance import selections_by_problem
 from deepobs_analysis.plots.style import INK, looks, styled
 from deepobs_analysis.plots.words import listed, shown
 
@@ -90,12 +90,18 @@ def _draw(
     _draw_contours(axes, problem, (left, right), (low, high))
     for name, points in paths.items():
         look = styles[name]
-        axes.plot(
-            *points.T, color=look.colour, linestyle=look.line, alpha=look.alpha, linewidth=1.0
-        )
+        axes.plot(*points.T, **look.stroke, linewidth=1.0)
         axes.plot(*points[-1], look.marker, color=look.colour, markersize=4.5, zorder=4)
         axes.plot(*points[0], "o", color=INK, markersize=3, zorder=5)
-    axes.plot(*minima.T, "*", color="black", markersize=7, markeredgecolor="white", zorder=3)
+    axes.plot(
+        *minima.T,
+        "*",
+        color="black",
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        zorder=3,
+    )
     axes.set(xlim=(left, right), ylim=(low, high))
     axes.grid(visible=False)
     layout.few_ticks(axes, "x")
@@ -126,8 +132,7 @@ def _draw_contours(
         torch.linspace(*across, _POINTS), torch.linspace(*up, _POINTS), indexing="xy"
     )
     values = function(u, v).numpy()
-    lowest = values.min()
-    levels = lowest + np.geomspace(1e-3, 1, _LEVELS) * (values.max() - lowest)
+    levels = np.unique(np.quantile(values, np.linspace(0.002, 0.98, _LEVELS)))
     axes.contour(
         u.numpy(), v.numpy(), values, levels=levels, colors="#c4c4c4", linewidths=0.5, zorder=0
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepobs_analysis.plots import layout, limits
 from deepobs_analysis.plots.attempts import attempts
-from deepobs_analysis.plots.performance import selections_by_problem
+from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import looks, styled
 from deepobs_analysis.plots.words import TITLES
 
@@ -72,24 +72,19 @@ def _draw(
         for name, tried in of_optimizer.items()
     }
     means = [mean for those in sorted_means.values() for mean in those]
-    border = limits.set_y(axes, means or [0.0, 1.0], metric)
+    limits.apply(axes, limits.of_settings(means or [0.0, 1.0], metric))
     longest = max(map(len, of_optimizer.values()))
-    for name, those in sorted_means.items():
+    for row, (name, those) in enumerate(sorted_means.items()):
         look = styles[name]
         axes.plot(
             range(1, len(those) + 1),
             those,
-            color=look.colour,
-            linestyle=look.line,
-            alpha=look.alpha,
+            **look.stroke,
             marker=look.marker,
             markersize=2.5,
             linewidth=1.1,
         )
         lost = range(len(those) + 1, len(of_optimizer[name]) + 1)
-        if lost:
-            axes.plot(
-                lost, [border] * len(lost), "x", color=look.colour, markersize=4, clip_on=False
-            )
+        layout.cross_out(axes, lost, row, look, at_top=not metric.higher_is_better)
     axes.set_xlim(0.5, longest + 0.5)
     layout.few_ticks(axes, "x", integer=True)

@@ -211,7 +211,17 @@ class ExecutorSpec(TargetSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotSpec(TargetSpec):
-    """A function that draws results."""
+    """A function that draws results.
+
+    Its target is called with a `deepobs_analysis.Results` and returns a
+    `matplotlib.figure.Figure`: `plot(results, *, option=default, ...)`. All options are keywords
+    with defaults, and `deepobs plot` passes on those that are given. One called `mode` is the rule
+    by which the setting of an optimizer is chosen, as `deepobs_analysis.select` has it.
+
+    The function draws all of the results that it is given: the caller leaves out problems and
+    optimizers. It opens no window, leaves `matplotlib.rcParams` as they were, and raises a
+    `DeepOBSError` where it cannot draw anything.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
