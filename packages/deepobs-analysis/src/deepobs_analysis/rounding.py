@@ -41,6 +41,15 @@ def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
+def full_mean_text(moments: MeanAndDeviation) -> str:
+    """A mean with four digits, however large its deviation is, and as many decimals of that."""
+    mean = number(moments.mean)
+    decimals = len(mean.partition(".")[2])
+    rounded = f"{moments.deviation:.{decimals}f}"
+    is_told = "e" not in mean and float(rounded) > 0
+    return f"{mean} ± {rounded if is_told else number(moments.deviation, 2)}"
+
+
 def number(value: float | None, digits: int = _DIGITS) -> str:
     """A number with some significant digits.
 

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from deepobs_analysis.times import Unit
     from deepobs_analysis.trials import Trials
 
+_RECORDED_IN: dict[Unit, tuple[str, ...]] = {
+    "epochs": (),
+    "steps": ("steps_per_epoch",),
+    "gradient evaluations": ("steps_per_epoch", "gradient_evaluations"),
+    "seconds": ("train_seconds",),
+}
+"""The columns of runs from which times are made."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -178,7 +186,12 @@ def _last(selection: Selection, curve: str) -> MeanAndDeviation | None:
 
 
 def _times(selection: Selection, target: Target) -> dict[Unit, MeanTime]:
-    measured = {unit: mean_time_to_target(selection, target.value, unit) for unit in UNITS}
+    """The times in the units that were recorded, even where the target is never reached."""
+    measured = {
+        unit: mean_time_to_target(selection, target.value, unit)
+        for unit, columns in _RECORDED_IN.items()
+        if selection.runs[list(columns)].notna().all(axis=None)
+    }
     return {unit: time for unit, time in measured.items() if time is not None}
 
 

@@ -13,6 +13,7 @@ from deepobs_analysis.selection import higher_is_better, setting_performances
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.selection import Selection
 
 BUDGET = 5
@@ -30,6 +31,7 @@ class Trials:
             within 10 % of it; `None` without at least two of them.
         share_diverged: The share of runs that diverged, over all settings.
         runs: How many runs there are.
+        learning_rates: The smallest and the largest one that was tried; both NaN without.
         tuning_seeds: The seeds that more than half of the settings were run with, if there was a
             choice: those that it was made by.
     """
@@ -38,6 +40,7 @@ class Trials:
     decades: float | None
     share_diverged: float
     runs: int
+    learning_rates: tuple[float, float]
     tuning_seeds: tuple[int, ...]
 
 
@@ -49,12 +52,15 @@ def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
         runs: All runs of its optimizer on its problem.
     """
     curve = selection.chosen_by
-    performances = setting_performances(runs[runs[curve].notna()], curve, mode=selection.mode)
+    means = setting_performances(runs[runs[curve].notna()], curve, mode=selection.mode)["mean"]
+    of_setting = runs.groupby("setting")["hyperparameters"].first()
+    rates = np.array([_learning_rate(of_setting[setting]) for setting in means.index])
     return Trials(
-        expected_best=_expected_best(performances["mean"], curve),
-        decades=_decades(performances["mean"], runs, curve),
+        expected_best=_expected_best(means, curve),
+        decades=_decades(rates, means, curve),
         share_diverged=share_diverged(runs["has_diverged"].to_numpy()),
         runs=len(runs),
+        learning_rates=(float(rates.min()), float(rates.max())),
         tuning_seeds=_tuning_seeds(runs),
     )
 
@@ -66,9 +72,7 @@ def _expected_best(means: pd.Series[float], curve: str) -> float | None:
     return expected_best_of(means.to_numpy(), BUDGET, higher_is_better=better)
 
 
-def _decades(means: pd.Series[float], runs: pd.DataFrame, curve: str) -> float | None:
-    of_setting = runs.groupby("setting")["hyperparameters"].first()
-    rates = np.array([_learning_rate(of_setting[setting]) for setting in means.index])
+def _decades(rates: Floats, means: pd.Series[float], curve: str) -> float | None:
     if not (rates > 0).all() or len(np.unique(rates)) < 2:
         return None
     return decades_within(rates, means.to_numpy(), higher_is_better=higher_is_better(curve))

@@ -1,0 +1,232 @@
+"""The report: whole, safe to open and to pass on, and outspoken about what misleads."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+from result_files import write_failure, write_result
+
+from deepobs.cli.main import main
+from deepobs_analysis import load
+from deepobs_analysis.report import report
+
+EVIL = "<script>alert(1)</script>"
+QUOTES = "\"'><img src=x onerror=alert(2)>&amp;"
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page, as far as tests need it."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.texts = [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        words = " ".join(self.texts).replace("\N{NO-BREAK SPACE}", " ").split()
+        return " ".join(words)
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def write_grid(directory, problem, *, optimizers=("SGD", "Adam")):
+    """Three learning rates with seed 42, the best of them with three seeds."""
+    for place, optimizer in enumerate(optimizers):
+        for lr, final in ((0.01, 3.0), (0.1, 1.0 + place), (1.0, 2.0 + place)):
+            write_result(
+                directory, problem=problem, optimizer=optimizer, lr=lr, test_losses=[9, 5, final]
+            )
+        for seed in (43, 44):
+            losses = [9, 4, 1.0 + place + seed / 1000]
+            write_result(
+                directory,
+                problem=problem,
+                optimizer=optimizer,
+                lr=0.1,
+                seed=seed,
+                test_losses=losses,
+                command=f"deepobs run {problem} {optimizer} --lr 0.1 --seed {seed}",
+            )
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("results")
+    for problem in ("one", "two"):
+        write_grid(directory, problem)
+    write_result(directory, problem="two", lr=10.0, layout="1.2", test_losses=[9, float("nan"), 1])
+    write_failure(directory / "two" / "SGD" / "failed", message="ValueError: no such thing")
+    return report(load(directory, cache=False), title="My results")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_a_report_says_what_was_compared_and_who_wins(page):
+    assert "Adam and SGD were compared on 2 test problems, in 21 runs." in page.text
+    assert "SGD has the best mean test performance on 2 problems (one and two)." in page.text
+    assert "Everywhere, it is larger than seeds explain." in page.text
+    assert "SGD has the best mean test loss, 1.029 ± 0.021, ahead of Adam by 1.0" in page.text
+
+
+def test_every_problem_has_a_section_and_a_link_to_it(page):
+    ids = {attributes["id"] for attributes in page.named("h2")}
+    targets = {each["href"][1:] for each in page.named("a")}
+    assert {"overview", "choice", "across", "problem-1", "problem-2", "circumstances"} <= targets
+    assert targets - {"top"} <= ids
+
+
+def test_ids_are_unique_and_what_figures_refer_to_is_there(page, html):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    referred = set(re.findall(r"url\(#([^)]+)\)", html))
+    referred |= {each["href"][1:] for each in page.named("use")}
+    assert referred
+    assert referred <= set(ids)
+
+
+def test_figures_are_in_the_page_with_their_text(page):
+    assert len(page.named("svg")) >= 12
+    assert all(each["role"] == "img" and each["aria-label"] for each in page.named("svg"))
+    assert page.text.count("learning rate") >= 2
+
+
+def test_nothing_is_loaded_from_anywhere(page, html):
+    for _, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "data", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    (policy,) = (each["content"] for each in page.named("meta") if "http-equiv" in each)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline'" not in policy.replace("style-src 'unsafe-inline'", "")
+
+
+def test_commands_failures_and_diverged_runs_are_told(page):
+    assert "deepobs run two Adam --lr 0.1 --seed 44" in page.text
+    assert "ValueError: no such thing" in page.text
+    assert "1 run of 1 setting diverged" in page.text
+    assert "SGD, lr = 10" in page.text
+    assert "torch 2.14.1" in page.text
+
+
+def test_choosing_on_the_test_set_is_warned_about(page):
+    assert "Settings were chosen on the test set. 4 settings, on one and two." in page.text
+    assert "it was chosen by the loss on the test set" in page.text
+
+
+def test_a_setting_that_fails_for_other_seeds_is_warned_about(tmp_path):
+    for lr in (0.1, 0.2):
+        write_result(tmp_path, problem="acme", lr=lr, seed=42, test_losses=[90, 10 * lr])
+    for seed in range(1, 6):
+        final = 1 + seed / 100 if seed < 4 else 49.4 + seed / 5
+        write_result(tmp_path, problem="acme", lr=0.1, seed=seed, test_losses=[90, final])
+    text = Page(report(load(tmp_path))).text
+    # (1 + 1.01 + 1.02 + 1.03 + 50.2 + 50.4) / 6 = 17.44
+    assert (
+        "SGD on acme: 1.000 with seed 42, by which its 2 settings compare, but 17.44 ± 23.23 over "
+        "all 6 seeds. Near 1.015: 4 seeds; near 50.30: 2 seeds."
+    ) in text
+    assert "tune with several seeds" in text
+
+
+def test_few_and_unequal_seeds_and_mixed_versions_are_warned_about(tmp_path):
+    write_result(tmp_path, problem="acme", versions={"torch": "2.1"})
+    for seed in (1, 2, 3):
+        write_result(tmp_path, problem="acme", optimizer="Adam", seed=seed, device="cuda")
+    text = Page(report(load(tmp_path))).text
+    assert "Fewer than 3 seeds. SGD on acme: 1." in text
+    assert "Optimizers have different numbers of seeds. acme: Adam 3 and SGD 1." in text
+    assert "On cpu and cuda. With torch 2.1 and 2.14.1." in text
+    assert "nothing can be said about the lead on acme" in text
+
+
+def test_nothing_is_warned_about_without_reason(tmp_path):
+    for seed in (1, 2, 3, 4, 5, 6):
+        write_result(tmp_path, problem="acme", seed=seed, test_losses=[9, 1 + seed / 1e6])
+    html = report(load(tmp_path))
+    assert "To know before reading on" not in html
+    assert "There was nothing to choose" in html
+
+
+@pytest.mark.parametrize("evil", [EVIL, QUOTES])
+def test_names_commands_and_reasons_are_shown_as_text(tmp_path, evil):
+    for optimizer in (f"A{evil}", "SGD"):
+        for problem in (f"p{evil}", "acme"):
+            safe = optimizer.encode().hex()[:8] + problem.encode().hex()[:8]
+            write_result(
+                tmp_path / safe,
+                problem=problem,
+                optimizer=optimizer,
+                command=f"deepobs run {evil}",
+                device=evil,
+                versions={evil: evil},
+                hardware={"processor": evil},
+                hyperparameters={evil: 1},
+            )
+    write_failure(tmp_path, message=f"ValueError: {evil}")
+    html = report(load(tmp_path), title=f"T{evil}")
+    page = Page(html)
+    assert [attributes for tag, attributes in page.elements if tag == "script"] == [{}]
+    assert page.named("img") == []
+    assert not any(name.startswith("on") for _, each in page.elements for name in each)
+    for shown in (f"T{evil}", f"p{evil}", f"A{evil}", f"deepobs run {evil}", f"Error: {evil}"):
+        assert " ".join(shown.split()) in page.text
+
+
+def test_a_reference_set_is_named_as_such(tmp_path):
+    write_grid(tmp_path / "own", "one", optimizers=("SGD",))
+    write_grid(tmp_path / "theirs", "one", optimizers=("Adam",))
+    target = tmp_path / "page" / "report.html"
+    words = ["report", str(tmp_path / "own"), "--reference", str(tmp_path / "theirs")]
+    assert main([*words, "-o", str(target)]) == 0
+    text = Page(target.read_text(encoding="utf-8")).text
+    assert "SGD and Adam (reference) were compared on 1 test problem" in text
+    assert "Optimizers called (reference) are of a reference set." in text
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_command_says_where_the_report_is(tmp_path, capsys):
+    write_grid(tmp_path / "own", "one", optimizers=("SGD",))
+    target = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "own"), "-o", str(target), "--title", "Mine"]) == 0
+    assert capsys.readouterr().out == f"The report is in {target}.\n"
+    assert "<title>Mine</title>" in target.read_text(encoding="utf-8")
+
+
+def test_a_report_of_runs_that_never_measured_the_test_set_says_so(tmp_path):
+    write_result(tmp_path, problem="acme", test_losses=[1, 1], test_accuracies=[0.1, 0.2])
+    write_result(tmp_path, problem="acme", optimizer="Adam", test_losses=[1, 1])
+    (tmp_path / "acme" / "SGD").rename(tmp_path / "elsewhere")
+    results = load(tmp_path)
+    alone = results.only(optimizers=["Adam"])
+    assert "none measured the test set" in Page(report(alone)).text
+
+
+def test_every_figure_is_well_formed(html):
+    for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
+        assert ET.fromstring(svg).get("viewBox")  # noqa: S314 # our own
