@@ -101,6 +101,16 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(
     assert message in refusal
 
 
+def test_a_few_lines_of_aliases_that_stand_for_millions_of_values_are_refused(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "experiment.yaml"
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    file.write_text("\n".join(lines))
+    assert _refusal(file) == f"{file}: It must hold at most 1000000 values, aliases resolved."
+
+
 def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "first.toml").touch()
     refusal = _refusal(tmp_path / "frist.toml")
@@ -193,6 +203,27 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
             "[schedules.a]\nepochs = [-1]",
             "schedules.a.epochs[0]",
             "must be an integer of 0 or more",
+        ),
+        ("[budget]\nhours = 1" + 400 * "0", "budget.hours", "must be a number above 0, got 10"),
+        (
+            "[schedules.constant]\nscheduler = 'ConstantLR'",
+            "schedules.constant",
+            "give the schedule another name",
+        ),
+        (
+            "[optimizers.SGD]\nschedules = []",
+            "optimizers.SGD.schedules",
+            "must name a schedule or more, or be left out. Permitted: constant.",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { preset = 'paper', sampler_seed = 4294967296 }",
+            "optimizers.SGD.tune.sampler_seed",
+            "must be an integer from 0 to 4294967295, got 4294967296",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.lr = 'log:1e-3:1', trials = 1000000000000 }",
+            "optimizers.SGD.tune.trials",
+            "must be an integer from 1 to 1000000, got 1000000000000",
         ),
         ("[budget]\nhours = 0", "budget.hours", "must be a number above 0, got 0"),
         ('"odd key" = 1', '"odd key"', "There is no such key here."),

@@ -169,6 +169,26 @@ def test_tuned_optimizers_are_planned_as_searches(planned) -> None:
     assert tuning.options["num_epochs"] == 2
 
 
+def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
+    planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer_optimizer.py").write_text(
+        "import torch\n\n\nclass Outer(torch.optim.Optimizer):\n"
+        "    def __init__(self, optimizer, k=5):\n"
+        "        super().__init__(optimizer.param_groups, {})\n"
+        "        self.optimizer = optimizer\n\n"
+        "    def step(self, closure=None):\n        self.optimizer.step()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    class_ = "class = 'outer_optimizer:Outer'\n"
+    (run,) = planned(
+        HEADER + f"[optimizers.a]\n{class_}hyperparameters = {{ optimizer = 'SGD', lr = 0.5 }}\n"
+    ).runs
+    assert run.specification.hyperparameters == {"optimizer": "SGD", "lr": 0.5}
+    with pytest.raises(ExperimentError, match="Outer has no such hyperparameter"):
+        planned(HEADER + f"[optimizers.a]\n{class_}hyperparameters = {{ lr = 0.5 }}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
@@ -192,6 +212,11 @@ def test_tuned_optimizers_are_planned_as_searches(planned) -> None:
         (
             "[optimizers.SGD]\ngrid.momntum = [1]",
             "optimizers.SGD.grid.momntum",
+            "SGD has no such hyperparameter.",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.params = [1]",
+            "optimizers.SGD.hyperparameters.params",
             "SGD has no such hyperparameter.",
         ),
         (
@@ -234,6 +259,48 @@ def test_tuned_optimizers_are_planned_as_searches(planned) -> None:
             "[optimizers.SGD.grid]\nlr = 'log:1e-5:1:2000'\nmomentum = 'uniform:0:0.9:2000'",
             "optimizers.SGD.grid",
             "must have at most 1000000 points, got 4000000",
+        ),
+        (
+            "seeds = '1..100000'\n[optimizers.SGD.grid]\nlr = 'log:1e-5:1:11'",
+            "optimizers.SGD.grid",
+            "must have at most 1000000 runs on a problem, got 1100000: 11 points",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.lr = 1" + 400 * "0",
+            "optimizers.SGD",
+            "Hyperparameters must be finite numbers",
+        ),
+        ("[optimizers.Adam]\nhyperparameters.betas = [0.9]", "optimizers.Adam", "IndexError"),
+        (
+            "[optimizers.SGD]\ntune = { space.lrr = 'log:1e-3:1', trials = 3 }",
+            "optimizers.SGD.tune.space.lrr",
+            "Did you mean 'lr'?",
+        ),
+        (
+            "[optimizers.Adam]\ntune = { space.'betas[2]' = 'log:1e-3:1', trials = 3 }",
+            "optimizers.Adam.tune",
+            "betas[2] is no number of the hyperparameter 'betas'",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.lr = 1\ntune.preset = 'paper'",
+            "optimizers.SGD.tune",
+            "lr is both given and tuned",
+        ),
+        (
+            "[optimizers.SGD]\ntune.preset = 'paper'\n"
+            "[overrides.quadratic_deep.optimizers.SGD]\ngrid.lr = [1]",
+            "overrides.quadratic_deep.optimizers.SGD.grid",
+            "is there beside tune",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.batch_size = 'log:1:64:3', sampler = 'grid' }",
+            "optimizers.SGD.tune",
+            "batch_size must be an integer, 1 or more, in the whole of its space",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.batch_size = [32, 'x'], sampler = 'grid' }",
+            "optimizers.SGD.tune",
+            "got [32, 'x']",
         ),
     ],
 )

@@ -49,6 +49,7 @@ def test_a_space_reads_back_as_it_was_written(text: Any, dimension: Any) -> None
         ("int:1.5:3", "Allowed"),
         ("one-minus-log:0.1:2", "must not exceed 1"),
         ("log:1:2:1", "has 1 points: a grid needs 2 or more"),
+        ("log:1:2:1000001", "a grid has at most 1000000"),
         ("choice:", "must have values"),
         ("choice:1,1", "each of them once"),
         ([], "must have values"),
@@ -64,6 +65,11 @@ def test_a_logarithmic_grid_is_that_of_numpy() -> None:
     grid = parsed("log:1e-5:1e2:36").grid()
     assert grid == pytest.approx(np.logspace(-5, 2, 36).tolist(), rel=1e-11)
     assert (grid[0], grid[-1]) == (1e-5, 1e2)
+
+
+def test_a_grid_of_more_integers_than_can_be_tried_needs_a_number_of_points() -> None:
+    with pytest.raises(ArgumentError, match="write int:1:10000000:10"):
+        parsed("int:1:10000000").grid()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,10 @@ def test_settings_survive_the_way_through_a_file() -> None:
         ({"space": {"lr": "lgo:1:2"}}, "space.lr: 'lgo:1:2' is no space.*Did you mean 'log'"),
         ({"preset": "papr"}, 'preset: must be one of "paper", "crowded-valley", got "papr"'),
         ({}, "Nothing says what to try"),
-        ({"space": {"lr": [1]}, "trials": 0}, "trials: must be an integer of 1 or more, got 0"),
+        (
+            {"space": {"lr": [1]}, "trials": 0},
+            "trials: must be an integer from 1 to 1000000, got 0",
+        ),
         ({"preset": "paper", "budget": "small", "trials": 3}, "either a budget or a number"),
         ({"budget": "one-shot", "space": {"lr": [1]}}, "one-shot means the defaults"),
         ({"space": {"lr": [1]}, "select_on": "train"}, 'select_on: must be one of "valid", "test"'),

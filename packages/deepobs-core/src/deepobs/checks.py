@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import numbers
+import sys
 
 from deepobs.errors import ArgumentError
 
@@ -37,7 +37,6 @@ def non_negative(name: str, value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentError(f"{name} must be a number, 0 or more; got {value!r}.")
-    number = float(value)
-    if not math.isfinite(number) or number < 0:
-        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {number}.")
-    return number
+    if value < 0 or not value <= sys.float_info.max:  # nor NaN, nor what no float can hold
+        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value}.")
+    return float(value)

@@ -8,14 +8,15 @@ from deepobs.errors import closest, sentences
 from deepobs.experiments.mistakes import Mistake, written
 from deepobs.experiments.schedules import mistaken_schedules
 from deepobs.experiments.schema import Choices
-from deepobs.runs.optimizers import arguments_of, find_optimizer, takes
+from deepobs.experiments.tuning.candidates import PROBLEM_OPTIONS, whole
+from deepobs.runs.optimizers import arguments_of, find_optimizer, unknown_hyperparameters
 
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Iterable, Iterator, Mapping
 
     from deepobs.experiments.mistakes import Location
-    from deepobs.experiments.schema import Experiment
+    from deepobs.experiments.schema import Experiment, Optimizer
 
     Parameters = Mapping[str, inspect.Parameter]
 
@@ -56,11 +57,14 @@ def mistaken_choices(experiment: Experiment) -> Iterator[Mistake]:
     for label, optimizer in experiment.optimizers.items():
         if optimizer.tune is not None and optimizer.grid:
             yield Mistake(("optimizers", label, "grid"), _EITHER)
-        yield from _mistaken(("optimizers", label), optimizer, optimizer.class_)
+        yield from _mistaken(("optimizers", label), optimizer, optimizer)
     for problem, override in experiment.overrides.items():
         for label, choices in override.optimizers.items():
             place = ("overrides", problem, "optimizers", label)
-            yield from _mistaken(place, choices, experiment.optimizers[label].class_)
+            optimizer = experiment.optimizers[label]
+            if optimizer.tune is not None and choices.grid:
+                yield Mistake((*place, "grid"), _EITHER)
+            yield from _mistaken(place, choices, optimizer)
 
 
 def _overriding(experiment: Experiment, problem: str, label: str) -> Choices:
@@ -72,15 +76,9 @@ def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, A
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _mistaken(place: Location, choices: Choices, optimizer: str) -> Iterator[Mistake]:
-    optimizer_class = find_optimizer(optimizer).optimizer_class
-    parameters = arguments_of(optimizer_class)
-    for name in [*choices.hyperparameters, *choices.grid]:
-        if not takes(optimizer_class, name):
-            key = "grid" if name in choices.grid else "hyperparameters"
-            message = f"{optimizer} has no such hyperparameter."
-            every = f"It has: {', '.join(parameters)}."
-            yield Mistake((*place, key, name), sentences(message, closest(name, parameters), every))
+def _mistaken(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
+    parameters = arguments_of(find_optimizer(optimizer.class_).optimizer_class)
+    yield from _unknown(place, choices, optimizer)
     for name, value in choices.hyperparameters.items():
         if isinstance(value, list) and isinstance(_default(parameters, name), (int, float)):
             message = f"must be one value, got {written(value)}: several to try belong in grid"
@@ -88,6 +86,26 @@ def _mistaken(place: Location, choices: Choices, optimizer: str) -> Iterator[Mis
     for name, values in choices.grid.items():
         if isinstance(default := _default(parameters, name), (tuple, list)):
             yield from _mistaken_lists((*place, "grid", name), values, default)
+
+
+def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
+    """Find hyperparameters that the optimizer has not."""
+    optimizer_class = find_optimizer(optimizer.class_).optimizer_class
+    places: dict[str, Location] = {
+        **{name: ("hyperparameters", name) for name in choices.hyperparameters},
+        **{name: ("grid", name) for name in choices.grid},
+    }
+    if choices is optimizer and optimizer.tune is not None:
+        tuned = (name for name in optimizer.tune.space or () if name not in PROBLEM_OPTIONS)
+        places |= {whole(name): ("tune", "space", name) for name in tuned}
+    given = {*optimizer.hyperparameters, *optimizer.grid, *places}
+    parameters = arguments_of(optimizer_class)
+    unknown = unknown_hyperparameters(optimizer_class, given)
+    for name in (name for name in places if name in unknown):
+        message = f"{optimizer.class_} has no such hyperparameter."
+        every = f"It has: {', '.join(parameters)}."
+        hint = sentences(message, closest(name, parameters), every)
+        yield Mistake((*place, *places[name]), hint)
 
 
 def _mistaken_lists(

@@ -14,7 +14,9 @@ from deepobs.experiments.choices import choices_for, place_in_grid
 from deepobs.experiments.mistakes import Mistake
 from deepobs.experiments.schedules import options_of
 from deepobs.experiments.schema import CONSTANT
+from deepobs.experiments.tuning.candidates import Base, require_space
 from deepobs.experiments.tuning.protocol import complete
+from deepobs.experiments.values import MOST_POINTS
 from deepobs.plugins import registry
 from deepobs.runs import specify
 from deepobs.runs.optimizers import find_optimizer
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
     Options = dict[str, Any]
     """Keyword arguments of `specify`."""
-
-_MOST_POINTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,17 @@ class Expansion:
 
     def _has_too_many(self) -> bool:
         points = math.prod(map(len, self._choices.grid.values()))
-        if points > _MOST_POINTS:
-            message = f"must have at most {_MOST_POINTS} points, got {points}"
-            self._others.append(Mistake(("optimizers", self._label, "grid"), message))
-        return points > _MOST_POINTS
+        runs = points * len(self._experiment.seeds) * len(list(self._schedules()))
+        if runs <= MOST_POINTS:
+            return False
+        message = f"must have at most {MOST_POINTS} points, got {points}"
+        if points <= MOST_POINTS:
+            message = (
+                f"must have at most {MOST_POINTS} runs on a problem, got {runs}: {points} points "
+                "with all seeds and schedules"
+            )
+        self._others.append(Mistake(("optimizers", self._label, "grid"), message))
+        return True
 
     def _schedules(self) -> Iterator[tuple[str, Options]]:
         """The names of the schedules, and the options of `specify` with each of them."""
@@ -170,7 +177,11 @@ class Expansion:
     def _protocol(self, settings: TuningSettings, options: Options) -> TuningProtocol:
         problem = registry().problems.spec(self._problem)
         name = find_optimizer(self._optimizer.class_).name
-        return complete(settings, problem, name, options=options, jobs=1)
+        protocol = complete(settings, problem, name, options=options, jobs=1)
+        given = self._choices.hyperparameters
+        base = Base(self._problem, self._optimizer.class_, given, options)
+        require_space(base, protocol.space)
+        return protocol
 
     def _example(self, options: Options) -> RunSpecification | None:
         given = self._choices.hyperparameters

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"\(at line (\d+), column \d+\)")
 _TOO_DEEP = "Its lists and tables are nested too deeply, or hold themselves."
+_MOST_VALUES = 1_000_000
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -62,6 +63,8 @@ def _from_yaml(text: str, path: Path) -> dict[str, Any]:
 
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None and _num_values(root, {}) > _MOST_VALUES:
+            raise _refused(path, f"It must hold at most {_MOST_VALUES} values, aliases resolved.")
         data = {} if root is None else _from_node(root, ())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -81,6 +84,21 @@ class _MistakeInYamlError(Exception):
     def __init__(self, location: Location, message: str) -> None:
         super().__init__(message)
         self.mistake = Mistake(location, message)
+
+
+def _num_values(node: Any, known: dict[int, int]) -> int:
+    """How many values there are: a few lines of aliases can stand for more than memory holds.
+
+    Args:
+        node: A node of YAML.
+        known: The numbers of those that were counted before, by identity.
+    """
+    if node.id == "scalar":
+        return 1
+    if id(node) not in known:
+        inner = node.value if node.id == "sequence" else [value for _, value in node.value]
+        known[id(node)] = 1 + sum(_num_values(each, known) for each in inner)
+    return known[id(node)]
 
 
 def _from_node(node: Any, location: Location) -> Any:

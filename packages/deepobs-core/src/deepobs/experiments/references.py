@@ -33,6 +33,9 @@ def mistaken_references(experiment: Experiment) -> Iterator[Mistake]:
     problems = problems_of(experiment)
     if not problems:
         yield Mistake(("problems",), "must name a test problem or more, here or in suites")
+    if CONSTANT in experiment.schedules:
+        message = "is the learning rate that stays as it is: give the schedule another name"
+        yield Mistake(("schedules", CONSTANT), message)
     for label, optimizer in experiment.optimizers.items():
         yield from _mistaken_choices(("optimizers", label), optimizer, experiment)
     for name, override in experiment.overrides.items():
@@ -52,6 +55,9 @@ def _mistaken_choices(
     for name in choices.grid.keys() & choices.hyperparameters.keys():
         yield Mistake((*place, "grid", name), "is in hyperparameters, too: give it in one of them")
     known = [CONSTANT, *experiment.schedules]
+    if choices.schedules == ():
+        message = f"must name a schedule or more, or be left out. Permitted: {', '.join(known)}."
+        yield Mistake((*place, "schedules"), message)
     for index, name in enumerate(choices.schedules or ()):
         at = (*place, "schedules", index)
         yield from _unless_known(at, name, known, "a schedule of this file")

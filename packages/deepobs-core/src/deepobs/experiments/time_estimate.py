@@ -150,7 +150,8 @@ def _measured_in_turn(specifications: Sequence[RunSpecification]) -> dict[Kind, 
     for each in specifications:
         if time.perf_counter() > deadline:
             break
-        with contextlib.suppress(Exception):  # whatever stands in its way, the run will tell
+        # Whatever stands in its way, the run will tell.
+        with contextlib.suppress(Exception, SystemExit):
             if each.testproblem not in set_up_before:
                 _set_up(each)  # once, as the first run of a process has to import things
                 set_up_before.add(each.testproblem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)\Z")
-_LARGEST_SEED = 2**32 - 1
+LARGEST_SEED = 2**32 - 1
+"""NumPy takes no larger one."""
+
 _MOST_SEEDS = 100_000
+
+MOST_POINTS = 1_000_000
+"""Most settings that are tried of an optimizer on a problem."""
 
 
 def refused(message: str) -> PydanticCustomError:
@@ -46,7 +52,8 @@ def _is_integer(value: object, least: int, most: float = math.inf) -> bool:
 
 def _is_number(value: object) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)  # type: ignore[arg-type]
+    # Neither what is not finite nor an integer that no float can hold.
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _known(find: Callable[[str], object]) -> AfterValidator:
@@ -73,11 +80,11 @@ def _seeds(value: object) -> object:
     match = _RANGE.match(value) if isinstance(value, str) else None
     if match:
         first, last = int(match[1]), int(match[2])
-        if first <= last < min(first + _MOST_SEEDS, _LARGEST_SEED + 1):
+        if first <= last < min(first + _MOST_SEEDS, LARGEST_SEED + 1):
             return range(first, last + 1)
     seeds = value if isinstance(value, (list, tuple)) else [value]
-    if not seeds or not all(_is_integer(seed, 0, _LARGEST_SEED) for seed in seeds):
-        allowed = f'integers from 0 to {_LARGEST_SEED}, as in 42, [42, 43, 44] or "42..51"'
+    if not seeds or not all(_is_integer(seed, 0, LARGEST_SEED) for seed in seeds):
+        allowed = f'integers from 0 to {LARGEST_SEED}, as in 42, [42, 43, 44] or "42..51"'
         raise must_be(allowed, value)
     if len(set(seeds)) < len(seeds):
         raise must_be("different seeds", value)
@@ -115,7 +122,14 @@ Names = tuple[Text, ...]
 Settings = Annotated[dict[str, Any], _SETTINGS]
 Flag = Annotated[bool, _permitted("true or false", lambda value: isinstance(value, bool))]
 Count = Annotated[int, _permitted("an integer of 1 or more", lambda v: _is_integer(v, 1))]
+Trials = Annotated[
+    int, _permitted(f"an integer from 1 to {MOST_POINTS}", lambda v: _is_integer(v, 1, MOST_POINTS))
+]
 CountOrZero = Annotated[int, _permitted("an integer of 0 or more", lambda v: _is_integer(v, 0))]
+Seed = Annotated[
+    int,
+    _permitted(f"an integer from 0 to {LARGEST_SEED}", lambda v: _is_integer(v, 0, LARGEST_SEED)),
+]
 NonNegative = Annotated[
     float, _permitted("a number of 0 or more", lambda v: _is_number(v) and v >= 0)
 ]

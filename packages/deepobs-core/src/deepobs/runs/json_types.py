@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +26,18 @@ def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
     """
     try:
         text = json.dumps(values, allow_nan=False, default=_plain_number)
-        converted: dict[str, Any] = json.loads(text)
+        converted: dict[str, Any] = json.loads(text, parse_int=_integer_within_floats)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"{what} must be finite numbers, texts, booleans or lists of them, got {values!r}."
         ) from error
     return converted
+
+
+def _integer_within_floats(text: str) -> int:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is too large")
+    return int(text)
 
 
 def _plain_number(value: object) -> object:

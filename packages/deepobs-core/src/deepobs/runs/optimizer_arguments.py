@@ -17,6 +17,7 @@ from deepobs.runs.optimizers import (
     flags_of,
     requires_a_closure,
     takes,
+    unknown_hyperparameters,
 )
 from deepobs.runs.parameter_groups import MUON_GROUPS, OPTIMIZER
 from deepobs.runs.tiny_problem import network, point
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from deepobs.runs.optimizers import OptimizerChoice
     from deepobs.runs.parameter_groups import Groups
 
-REFUSALS = (ArithmeticError, AssertionError, ImportError, RuntimeError, TypeError, ValueError)
+REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    IndexError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 """What constructors of optimizers raise at arguments that they do not accept."""
 
 
@@ -76,16 +85,14 @@ def explanation(error: Exception) -> str:
 
 def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str, Any]:
     arguments = arguments_of(choice.optimizer_class)
-    wraps_another = first_argument_of(choice.optimizer_class) in given
-    for name in given:
-        if not (wraps_another or takes(choice.optimizer_class, name)):
-            raise ArgumentError(
-                sentences(
-                    f"{choice.name} has no hyperparameter {name!r}.",
-                    closest(name, arguments),
-                    f"It has: {', '.join(arguments)}.",
-                )
+    for name in unknown_hyperparameters(choice.optimizer_class, given):
+        raise ArgumentError(
+            sentences(
+                f"{choice.name} has no hyperparameter {name!r}.",
+                closest(name, arguments),
+                f"It has: {', '.join(arguments)}.",
             )
+        )
     chosen = _with_floats({**choice.defaults, **given}, arguments)
     learning_rate = arguments.get("lr")
     if learning_rate is not None and "lr" not in chosen:

@@ -17,7 +17,7 @@ from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 BASE = "base_optimizer"
 """What optimizers that build another one call the argument that takes its class."""
@@ -144,6 +144,23 @@ def takes(optimizer_class: type[torch.optim.Optimizer], name: str) -> bool:
     if name in arguments:
         return True
     return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments.values())
+
+
+def unknown_hyperparameters(
+    optimizer_class: type[torch.optim.Optimizer], names: Iterable[str]
+) -> list[str]:
+    """Find the names that a constructor does not take.
+
+    Args:
+        optimizer_class: The class.
+        names: All hyperparameters that are given to it. Where the other optimizer is among them
+            that the class wraps, that one gets whatever the class itself does not know.
+    """
+    given = list(names)
+    first = first_argument_of(optimizer_class)
+    if first in given and first not in ("params", "model"):
+        return []
+    return [name for name in given if not takes(optimizer_class, name)]
 
 
 def checked_class(value: object) -> type[torch.optim.Optimizer]:

@@ -84,13 +84,12 @@ def require_space(base: Base, names: Iterable[str]) -> None:
         ArgumentError: Something is both tuned and given, or an element is one of no list.
     """
     for name in names:
-        whole = _whole(name)
         is_given = name in base.hyperparameters or (
             name in PROBLEM_OPTIONS and base.options.get(PROBLEM_OPTIONS[name]) is not None
         )
         if is_given:
             raise ArgumentError(f"{name} is both given and tuned: leave one of them out.")
-        if whole != name:
+        if whole(name) != name:
             _with_element(base, base.hyperparameters, name, None)
 
 
@@ -100,14 +99,14 @@ def _arguments(base: Base, setting: Mapping[str, Any]) -> tuple[dict[str, Any], 
     for name, value in setting.items():
         if name in PROBLEM_OPTIONS:
             options[PROBLEM_OPTIONS[name]] = value
-        elif _whole(name) != name:
+        elif whole(name) != name:
             hyperparameters |= _with_element(base, hyperparameters, name, value)
         else:
             hyperparameters[name] = value
     return hyperparameters, options
 
 
-def _whole(name: str) -> str:
+def whole(name: str) -> str:
     """The hyperparameter to which an element such as `betas[0]` belongs, else the name itself."""
     match = _ELEMENT.match(name)
     return match["name"] if match else name
@@ -117,7 +116,7 @@ def _with_element(
     base: Base, hyperparameters: Mapping[str, Any], element: str, value: Any
 ) -> dict[str, Any]:
     """A hyperparameter of several numbers with one of them replaced; the others as they were."""
-    name, position = _whole(element), int(element.rpartition("[")[2].rstrip("]"))
+    name, position = whole(element), int(element.rpartition("[")[2].rstrip("]"))
     numbers = hyperparameters.get(name, _default(base.optimizer, name))
     if not isinstance(numbers, (list, tuple)) or position >= len(numbers):
         described = "has no default" if numbers is None else f"is {numbers!r}"

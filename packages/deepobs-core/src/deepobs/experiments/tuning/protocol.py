@@ -12,7 +12,7 @@ from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.experiments.tuning.presets import preset
 from deepobs.experiments.tuning.samplers import GridSearch
 from deepobs.experiments.tuning.settings import TRIALS_OF_BUDGET
-from deepobs.experiments.tuning.spaces import DimensionSetting, Range
+from deepobs.experiments.tuning.spaces import DimensionSetting, Range, written
 from deepobs.plugins import registry
 from deepobs.runs.assembly import unknown_options
 
@@ -198,9 +198,18 @@ def _largest_batch(
     problem: ProblemSpec, options: Mapping[str, Any], space: Mapping[str, Dimension]
 ) -> int:
     tried = space.get("batch_size")
-    if tried is not None:
-        return int(tried.high) if isinstance(tried, Range) else max(map(int, tried.values))
-    return options.get("batch_size") or problem.batch_size
+    if tried is None:
+        return options.get("batch_size") or problem.batch_size
+    if isinstance(tried, Range):
+        values = (int(tried.low), int(tried.high)) if tried.kind == "int" else ()
+    else:
+        values = tried.values
+    if not values or any(type(value) is not int or value < 1 for value in values):
+        raise ArgumentError(
+            f"batch_size must be an integer, 1 or more, in the whole of its space; got "
+            f"{written(tried)!r}. Permitted is a list such as 32,64,128, or int:32:128."
+        )
+    return max(values)
 
 
 def rounded_up(size: float, batch_size: int) -> int:

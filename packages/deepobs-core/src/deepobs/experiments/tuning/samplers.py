@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deepobs.errors import MissingPackageError
+from deepobs.errors import ArgumentError, MissingPackageError
 from deepobs.experiments.tuning.spaces import Range
+from deepobs.experiments.values import MOST_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,10 +49,16 @@ class GridSearch:
 
     Args:
         space: What is tried.
+
+    Raises:
+        ArgumentError: Nobody said how many points there are, or there are too many.
     """
 
     def __init__(self, space: Mapping[str, Dimension]) -> None:
         values = [dimension.grid() for dimension in space.values()]
+        points = math.prod(map(len, values))
+        if points > MOST_POINTS:
+            raise ArgumentError(f"A grid must have at most {MOST_POINTS} points, got {points}.")
         self._settings = [
             dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*values)
         ]

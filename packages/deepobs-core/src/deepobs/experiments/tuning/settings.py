@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from deepobs.errors import ArgumentError
 from deepobs.experiments.mistakes import Mistake
 from deepobs.experiments.tuning.spaces import DimensionSetting
-from deepobs.experiments.values import Count, CountOrZero, Flag, Seeds, one_of, refused
+from deepobs.experiments.values import Count, Flag, Seed, Seeds, Trials, one_of, refused
 
 Sampler = Annotated[Literal["grid", "random", "tpe", "gp"], one_of("grid", "random", "tpe", "gp")]
 Preset = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
@@ -50,9 +50,9 @@ class TuningSettings(BaseModel):
     budget: Budget | None = None
     space: dict[str, DimensionSetting] | None = None
     sampler: Sampler | None = None
-    trials: Count | None = None
+    trials: Trials | None = None
     at_once: Count | None = None
-    sampler_seed: CountOrZero = 42
+    sampler_seed: Seed = 42
     seeds: Seeds | None = None
     report_seeds: Seeds | None = None
     select_on: Split = "valid"

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.experiments.spacing import linearly_spaced, log_spaced
-from deepobs.experiments.values import refused
+from deepobs.experiments.values import MOST_POINTS, refused
 
 KINDS = ("log", "uniform", "int", "one-minus-log", "choice")
 _ALLOWED = (
@@ -60,7 +60,7 @@ class Range:
         Raises:
             ArgumentError: The number of points was not said.
         """
-        if self.kind == "int" and self.points is None:
+        if self.kind == "int" and self.points is None and self.high - self.low < MOST_POINTS:
             return list(range(int(self.low), int(self.high) + 1))
         if self.points is None:
             raise ArgumentError(
@@ -145,6 +145,8 @@ def _range(kind: str, text: str) -> Range:
         raise ArgumentError(f"{text!r} ends too high: one-minus-log must not exceed 1.")
     if points is not None and points < 2:
         raise ArgumentError(f"{text!r} has {points} points: a grid needs 2 or more.")
+    if points is not None and points > MOST_POINTS:
+        raise ArgumentError(f"{text!r} has too many points: a grid has at most {MOST_POINTS}.")
     return made
 
 
