@@ -243,6 +243,8 @@ def test_a_damaged_checkpoint_is_reported_and_the_run_begins_anew(
         ({"version": 0}, "another version"),
         ({"run_id": "0" * 16}, "another run"),
         ({"state": {}}, "cannot be used"),
+        ({"state": None}, "does not hold what a checkpoint holds"),
+        ({"environment": None}, "does not hold what a checkpoint holds"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_reported_and_the_run_begins_anew(

@@ -88,7 +88,10 @@ def read(path: Path, specification: RunSpecification) -> tuple[dict[str, Any], d
         raise UnusableCheckpointError("It is of another version of DeepOBS.")
     if content.get("run_id") != specification.run_id:
         raise UnusableCheckpointError("It is of another run.")
-    return content["state"], content["environment"]
+    state, before = content.get("state"), content.get("environment")
+    if not (isinstance(state, dict) and isinstance(before, dict)):
+        raise UnusableCheckpointError("It does not hold what a checkpoint holds.")
+    return state, before
 
 
 def environment_of(specification: RunSpecification) -> dict[str, Any]:
