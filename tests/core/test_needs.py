@@ -277,6 +277,16 @@ def test_a_mistake_in_a_step_is_shown_where_it_happens():
         run(specify("quadratic_deep", Mistaken, num_epochs=1))
 
 
+def test_an_optimizer_that_exits_in_a_step_ends_no_more_than_its_run():
+    class Exits(torch.optim.SGD):
+        def step(self, closure=None):
+            raise SystemExit(3)
+
+    specification = specify("quadratic_deep", Exits, num_epochs=1)
+    with pytest.raises(SystemExit):
+        run(specification, optimizer_class=Exits)
+
+
 def test_second_order_steps_keep_no_graph_of_the_batch_before():
     from deepobs.runs.assembly import build_optimizer, set_up_problem
     from deepobs.runs.training import Trainer

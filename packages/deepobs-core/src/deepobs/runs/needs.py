@@ -176,7 +176,7 @@ def _tried(
             # One that never asks for a gradient takes no notice of what it was given.
             takes_notice = trainer.gradient_evaluations >= min(steps, 1)
             return problem.numbers() if takes_notice else None
-        except Exception:  # a stranger's code may raise anything, which is to be seen in training
+        except (Exception, SystemExit):  # a stranger's code raises anything: training shows it
             return None
 
 
