@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_output(path: Path, text: str) -> None:
-    """Write a text file, whose directory is made where it does not exist.
+def write_output(path: Path, content: str | bytes) -> None:
+    """Write a file, whose directory is made where it does not exist.
 
     Args:
         path: Where to write it. What is there is replaced.
-        text: What to write, in UTF-8.
+        content: What to write; a text in UTF-8.
 
     Raises:
         OutputError: It cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, text.encode())
+        _write_whole(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Choose another file."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 
 from deepobs_analysis.measures import probability_of_improvement, stratified_bootstrap
 from deepobs_analysis.plots import layout
@@ -93,9 +93,7 @@ def _write(
         axes.text(column, row + 0.08, text, ha="center", va="top", color=ink, fontsize=6)
 
 
-def _colours() -> ListedColormap:
+def _colours() -> Colormap:
     """From orange over white to purple: told apart by the colour-blind, too."""
     light = mpl.colormaps["PuOr"](np.linspace(0.14, 0.86, 256))
-    colours = ListedColormap(light)
-    colours.set_bad("#f2f2f2")
-    return colours
+    return ListedColormap(light).with_extremes(bad="#f2f2f2")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BEGINNING = 0.05
 _OUTLYING = 4.0
 _MARGIN = 0.06
+_DECADE = 10 * 10 ** (2 * _MARGIN)  # with the margins
 
 
 class Limits(NamedTuple):
@@ -76,10 +77,10 @@ def apply(axes: Axes, chosen: Limits) -> None:
 
 
 def around(best: Sequence[float], worst: Sequence[float], *, may_be_logarithmic: bool) -> Limits:
-    """Limits that hold all of the best values, and the worst ones that are not far off.
+    """Limits that hold the values of optimizers, but for those that are far off.
 
-    A worst value is far off where it is `_OUTLYING` times as far from the best of all as the median
-    one is.
+    A value is far off where it is `_OUTLYING` times as far from the best of all as the median of
+    the worst values is.
 
     Args:
         best: The best value of each optimizer.
@@ -87,20 +88,18 @@ def around(best: Sequence[float], worst: Sequence[float], *, may_be_logarithmic:
         may_be_logarithmic: Whether to use a logarithmic axis where the values are positive and span
             more than a factor of ten.
     """
-    positive = may_be_logarithmic and min(*best, *worst) > 0
-    linear = _around(np.array(best), np.array(worst))
-    if positive:
-        low, high = np.exp(_around(np.log(best), np.log(worst)))
-        if high / low > 15:
+    values = np.array([best, worst])
+    if may_be_logarithmic and values.min() > 0:
+        low, high = np.exp(_around(np.log(values)))
+        if high / low > _DECADE:
             return Limits(float(low), float(high), is_logarithmic=True)
-    return Limits(*linear)
+    return Limits(*_around(values))
 
 
-def _around(best: Floats, worst: Floats) -> tuple[float, float]:
-    is_below = bool(worst.sum() <= best.sum())
-    top = best.max() if is_below else best.min()
-    distances = np.abs(worst - top)
-    near = worst[distances <= _OUTLYING * np.median(distances)]
-    shown = np.concatenate([best, near])
-    margin = _MARGIN * (shown.max() - shown.min()) or abs(top) * _MARGIN or 1.0
-    return float(shown.min() - margin), float(shown.max() + margin)
+def _around(values: Floats) -> tuple[float, float]:
+    best, worst = values
+    top = best.max() if worst.sum() <= best.sum() else best.min()
+    distances = np.abs(values - top)
+    near = values[distances <= _OUTLYING * np.median(distances[1])]
+    margin = _MARGIN * (near.max() - near.min()) or abs(top) * _MARGIN or 1.0
+    return float(near.min() - margin), float(near.max() + margin)

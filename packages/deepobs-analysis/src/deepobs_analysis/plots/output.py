@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from deepobs.data.writing import replacing
-from deepobs.errors import ArgumentError, OutputError, closest, sentences
+from deepobs.errors import ArgumentError, closest, sentences
+from deepobs_analysis.output import write_output
 from deepobs_analysis.plots.style import styled
 
 if TYPE_CHECKING:
@@ -56,16 +56,7 @@ def write(figure: Figure, path: Path) -> None:
         ArgumentError: It is no format of `FORMATS`.
         OutputError: It cannot be written.
     """
-    content = drawn(figure, format_of(path))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as stream:
-            stream.write(content)
-    except OSError as error:
-        raise OutputError(
-            f"The figure cannot be written to {path}: {error.strerror or error}. "
-            "Choose another file by -o."
-        ) from error
+    write_output(path, drawn(figure, format_of(path)))
 
 
 def svg(figure: Figure) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
@@ -144,8 +145,8 @@ def _draw(axes: Axes, panel: _Panel, colours: ScalarMappable) -> None:
         _scale(axes, "x", [point[0] for point in points])
         _scale(axes, "y", [point[1] for point in points])
     completed = [point for point in points if not panel.best[point].has_diverged]
-    for point in completed:
-        colour = colours.cmap(colours.norm(panel.best[point].mean))
+    means = np.array([panel.best[point].mean for point in completed])
+    for point, colour in zip(completed, colours.to_rgba(means), strict=True):
         u, v = where[point]
         if is_grid:
             axes.add_patch(Rectangle((u - 0.5, v - 0.5), 1, 1, facecolor=colour, linewidth=0))

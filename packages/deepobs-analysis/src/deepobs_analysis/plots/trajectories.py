@@ -34,6 +34,7 @@ _MINIMA = {
 }
 _POINTS = 200
 _LEVELS = 18
+_FAR = 1.0
 
 
 @styled
@@ -86,7 +87,7 @@ def _draw(
     axes: Axes, problem: str, paths: Mapping[str, Floats], styles: Mapping[str, Look]
 ) -> None:
     minima = np.array(_MINIMA.get(problem, np.empty((0, 2))))
-    (left, right), (low, high) = _window(np.concatenate([*paths.values(), minima]), minima)
+    (left, right), (low, high) = _window(np.concatenate(list(paths.values())), minima)
     _draw_contours(axes, problem, (left, right), (low, high))
     for name, points in paths.items():
         look = styles[name]
@@ -109,14 +110,13 @@ def _draw(
 
 
 def _window(points: Floats, minima: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What to show: most of the points, as one path may lead far away, and all minima."""
-    finite = points[np.isfinite(points).all(axis=1)]
-    low, high = np.quantile(finite, [0.005, 0.995], axis=0)
-    if len(minima):
-        low, high = np.minimum(low, minima.min(axis=0)), np.maximum(high, minima.max(axis=0))
-    start = points[0]
-    low, high = np.minimum(low, start), np.maximum(high, start)
-    margin = 0.15 * (high - low) + 1e-6
+    """What to show: start and minima, and of the paths what is not far away from them."""
+    anchors = np.concatenate([points[:1], minima])
+    low, high = anchors.min(axis=0), anchors.max(axis=0)
+    reach = _FAR * (high - low).max() or 1.0
+    near = points[(np.abs(points - (low + high) / 2) <= (high - low) / 2 + reach).all(axis=1)]
+    low, high = np.minimum(low, near.min(axis=0)), np.maximum(high, near.max(axis=0))
+    margin = 0.1 * (high - low) + 1e-6
     (left, bottom), (right, top) = low - margin, high + margin
     return (float(left), float(right)), (float(bottom), float(top))
 

@@ -1,0 +1,106 @@
+"""`deepobs plot`, called as a function."""
+
+from __future__ import annotations
+
+import pytest
+from result_files import write_failure, write_result
+
+from deepobs.cli.main import main
+from deepobs.plugins import PlotSpec, registry
+from deepobs.plugins.catalog import Offer
+
+
+@pytest.fixture
+def plot(two_problems, tmp_path, capsys, monkeypatch):
+    del two_problems
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        code = main(["plot", *arguments])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return call
+
+
+def test_a_figure_is_called_like_its_plot(plot, tmp_path):
+    assert plot("profiles", "results") == (0, "Written to profiles.pdf\n", "")
+    assert (tmp_path / "profiles.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_suffix_tells_the_format_and_options_reach_the_plot(plot, tmp_path):
+    code, _, err = plot(
+        *("performance", "results", "-o", "out/a.svg", "--problem", "acme", "--optimizer", "SGD"),
+        *("-p", "show=median", "--mode", "best"),
+    )
+    assert (code, err) == (0, "")
+    svg = (tmp_path / "out" / "a.svg").read_text()
+    assert "median over seeds" in svg
+    assert ">SGD</text>" in svg
+    assert "Adam" not in svg
+    assert "quadratic_deep" not in svg
+
+
+def test_a_reference_set_is_shown_beside(plot, tmp_path, monkeypatch):
+    write_result(tmp_path / "paper", optimizer="AdamOptimizer", layout="1.1")
+    options = ("--problem", "quadratic_deep")
+    assert plot("overview", "results", *options, "-o", "a.svg", "--reference", "paper")[0] == 0
+    assert ">Adam (reference)</text>" in (tmp_path / "a.svg").read_text()
+    monkeypatch.setenv("DEEPOBS_BASELINE_DIR", str(tmp_path / "paper"))
+    options = (*options, "--optimizer", "SGD", "--reference")
+    assert plot("overview", "results", "-o", "b.svg", *options)[0] == 0
+    svg = (tmp_path / "b.svg").read_text()
+    assert ">Adam (reference)</text>" in svg
+    assert ">Adam</text>" not in svg
+
+
+def test_what_was_left_out_is_told_in_a_line(plot, tmp_path):
+    write_failure(tmp_path / "results")
+    code, _, err = plot("profiles", "results")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert err.startswith("Warning: 1 file in results left out, ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rank", "results"), "There is no plot 'rank'. Did you mean 'ranks'? There are: compar"),
+        (("ranks", "resluts"), "There are no results at resluts"),
+        (("ranks", "none"), "There is no run in none. Give the directory"),
+        (("ranks", "results", "-p", "moed=best"), "has no option 'moed'. Did you mean 'mode'?"),
+        (("ranks", "results", "-p", "mode"), "'mode' is no NAME=VALUE"),
+        (("ranks", "results", "-o", "a.gif"), "there is no format 'gif'"),
+        (("ranks", "results", "--optimizer", "SDG"), "Did you mean 'SGD'? There are: Adam, SGD."),
+        (("ranks", "results", "--problem", "acne"), "Did you mean 'acme'?"),
+        (("overview", "results", "-p", "show=3"), "Curves show one of mean, median, interval"),
+        (("ranks", "results", "--mode", "worst"), "'worst' is not one of"),
+    ],
+)
+def test_mistakes_are_explained_without_a_traceback(plot, tmp_path, arguments, message):
+    (tmp_path / "none").mkdir()
+    code, _, err = plot(*arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_a_mode_is_refused_by_a_plot_without(plot, tmp_path, monkeypatch):
+    module = tmp_path / "a_plot_of_a_test.py"
+    module.write_text(
+        "from matplotlib.figure import Figure\n"
+        "def draw(results, *, title='x'):\n"
+        "    figure = Figure()\n"
+        "    figure.suptitle(f'{title} {len(results.runs)}')\n"
+        "    return figure\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    plots = registry().plots
+    monkeypatch.setattr(plots, "_offers", dict(plots._offers))
+    spec = PlotSpec(name="acme_plot", summary="", target="a_plot_of_a_test:draw")
+    plots.add(Offer(spec, "acme", "1.0"))
+    assert plot("acme_plot", "results", "-p", "title=runs", "-o", "a.svg")[0] == 0
+    assert ">runs 8</text>" in (tmp_path / "a.svg").read_text()
+    code, _, err = plot("acme_plot", "results", "--mode", "best")
+    assert code == 2
+    assert "The plot acme_plot has no option 'mode'. It has: title=x." in " ".join(err.split())
