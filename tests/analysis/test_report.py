@@ -89,7 +89,7 @@ def page(html):
 def test_a_report_says_what_was_compared_and_who_wins(page):
     assert "Adam and SGD were compared on 2 test problems, in 21 runs." in page.text
     assert "SGD has the best mean test performance on 2 problems (one and two)." in page.text
-    assert "Everywhere, it is larger than seeds explain." in page.text
+    assert "Everywhere, the lead is larger than seeds explain." in page.text
     assert "SGD has the best mean test loss, 1.029 ± 0.021, ahead of Adam by 1.0" in page.text
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime
+    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Speedup
 
 MISSING = "-"
 """Stands for what is not known."""
@@ -83,6 +83,13 @@ def time_text(time: MeanTime | None) -> str:
         return number(time.mean, 3)
     reached = f"{time.reached} of {time.runs}"
     return f"{number(time.mean, 3)} ({reached})" if time.reached else f"never ({reached})"
+
+
+def speedup_text(speedup: Speedup | None) -> str:
+    """A mean speedup, and over how many problems."""
+    if speedup is None or not speedup.problems:
+        return MISSING
+    return f"{number(speedup.geometric_mean, 3)} ({speedup.problems})"
 
 
 def interval_text(interval: Interval) -> str:

@@ -11,7 +11,7 @@ from deepobs.cli import screen
 from deepobs.cli.arguments import as_json
 from deepobs.cli.tables import Column
 from deepobs_analysis.cli import options
-from deepobs_analysis.rounding import MISSING, interval_text, number
+from deepobs_analysis.rounding import MISSING, interval_text, number, speedup_text
 from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.standings import standings
 from deepobs_analysis.times import Unit
@@ -98,11 +98,10 @@ def _show_scores(scores: Scores) -> None:
 
 
 def _row(score: Score) -> list[str]:
-    speedup = score.speedup
     return [
         score.optimizer,
         number(score.benchmark_score, 3),
-        MISSING if speedup is None else f"{number(speedup[0], 3)} ({speedup[1]})",
+        speedup_text(score.speedup),
         _estimate(score.normalized),
         _estimate(score.improvement),
     ]

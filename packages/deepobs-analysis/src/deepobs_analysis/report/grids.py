@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deepobs_analysis.rounding import MISSING, interval_text, number
+from deepobs_analysis.rounding import MISSING, interval_text, number, speedup_text
 from deepobs_analysis.standings import record
 from deepobs_analysis.tables import COLUMNS, cells_of
 
@@ -123,11 +123,9 @@ def grid_of_scores(scores: Scores) -> Grid:
         [
             Value(score.optimizer),
             Value(number(score.benchmark_score, 3), order=score.benchmark_score),
-            Value(MISSING)
-            if score.speedup is None
-            else Value(
-                f"{number(score.speedup.geometric_mean, 3)} ({score.speedup.problems})",
-                order=score.speedup.geometric_mean,
+            Value(
+                speedup_text(score.speedup),
+                order=None if score.speedup is None else score.speedup.geometric_mean,
             ),
             _estimate(score.normalized),
             _estimate(score.improvement),

@@ -112,7 +112,7 @@ def _winners(leads: Mapping[str, Lead]) -> list[str]:
     clear = len(leads) - len(unclear) - len(untold)
     if clear:
         rest = "On the others" if unclear or untold else "Everywhere"
-        sentences.append(f"{rest}, it is larger than seeds explain.")
+        sentences.append(f"{rest}, the lead is larger than seeds explain.")
     if untold:
         sentences.append(
             f"With fewer than {FEWEST_SEEDS} seeds, nothing can be said about the lead on "
