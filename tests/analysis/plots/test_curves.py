@@ -106,7 +106,7 @@ def test_an_optimizer_far_behind_does_not_flatten_the_others(tmp_path):
 
 
 def test_nothing_is_said_to_be_left_out_where_all_is_there():
-    limits = around([1.0, 1.2], [2.0, 2.2], may_be_logarithmic=False)
+    limits = around([1.0, 1.2], [2.0, 2.2], higher_is_better=False)
     assert limits.holds(1.0)
     assert limits.holds(2.2)
     assert not limits.is_logarithmic

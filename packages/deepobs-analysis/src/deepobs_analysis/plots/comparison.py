@@ -69,7 +69,8 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     intervals = "In brackets: 95 % interval, bootstrap over seeds." if has_intervals else ""
-    layout.notes(figure, [intervals, compared.note])
+    meaning = "How probable it is that a run of the row beats one of the column."
+    layout.notes(figure, [meaning, intervals, compared.note])
     return figure
 
 

@@ -75,7 +75,12 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
     used = ", ".join(map(str, sorted(seeds)))
     when = "in the best epoch" if mode == "best" else "after the last epoch"
     layout.notes(
-        figure, [f"Expected best performance {when} of k settings, each run with seed {used}."]
+        figure,
+        [
+            f"Expected best performance {when} of so many settings, drawn at random from those "
+            f"that were run with seed {used}.",
+            limits.note_of(axes),
+        ],
     )
     return figure
 
@@ -92,7 +97,7 @@ def _limits(curves: Sequence[Floats], metric: Metric) -> Limits:
     """Limits from what a few settings give on; one or two often give nothing."""
     few = [float(curve[min(_FEW, len(curve)) - 1]) for curve in curves]
     best = [float(curve[-1]) for curve in curves]
-    return limits.around(best, few, may_be_logarithmic=not metric.higher_is_better)
+    return limits.around(best, few, higher_is_better=metric.higher_is_better)
 
 
 def _set_x(axes: Axes, most: int) -> None:

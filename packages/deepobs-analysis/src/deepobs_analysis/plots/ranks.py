@@ -55,7 +55,12 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
         look, interval = styles[names[row]], distribution.intervals[place]
         right.plot(interval, [row, row], color=look.colour, alpha=look.alpha, linewidth=2.2)
         right.plot(
-            [distribution.mean_ranks[place]], [row], look.marker, color=look.colour, markersize=5.5
+            [distribution.mean_ranks[place]],
+            [row],
+            look.marker,
+            color=look.colour,
+            markersize=5.5,
+            alpha=look.alpha,
         )
     right.set(xlabel="mean rank (95 % interval)", xlim=(0.75, len(names) + 0.25))
     layout.few_ticks(right, "x", 6)

@@ -71,7 +71,10 @@ def sensitivity(results: Results, *, mode: Mode = "most") -> Figure:
     names = [name for those in drawn.values() for name, of_name in those.items() if of_name]
     layout.legend(figure, names, further=[_CHOSEN, _DIVERGED], with_markers=True)
     when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
-    layout.notes(figure, [f"Performance {when}: mean over seeds and standard deviation."])
+    layout.notes(
+        figure,
+        [f"Performance {when}: mean over seeds and standard deviation.", limits.note_of(axes)],
+    )
     return figure
 
 

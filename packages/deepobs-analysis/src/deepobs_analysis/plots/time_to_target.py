@@ -122,7 +122,12 @@ def _draw(
                 reached, [row] * len(reached), "o", color=look.colour, markersize=2.5, alpha=0.45
             )
             axes.plot(
-                [mean_time(reached).mean], [row], look.marker, color=look.colour, markersize=5.5
+                [mean_time(reached).mean],
+                [row],
+                look.marker,
+                color=look.colour,
+                markersize=5.5,
+                alpha=look.alpha,
             )
         axes.annotate(
             text, (1, row), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",

@@ -132,7 +132,9 @@ def _draw_contours(
         torch.linspace(*across, _POINTS), torch.linspace(*up, _POINTS), indexing="xy"
     )
     values = function(u, v).numpy()
-    levels = np.unique(np.quantile(values, np.linspace(0.002, 0.98, _LEVELS)))
+    evenly = np.quantile(values, np.linspace(0.02, 0.98, _LEVELS))
+    around_minima = values.min() + (evenly[0] - values.min()) * np.array([0.02, 0.1, 0.4])
+    levels = np.unique([*around_minima, *evenly])
     axes.contour(
         u.numpy(), v.numpy(), values, levels=levels, colors="#c4c4c4", linewidths=0.5, zorder=0
     )

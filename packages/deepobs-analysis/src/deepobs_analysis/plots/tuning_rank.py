@@ -53,7 +53,11 @@ def tuning_rank(results: Results, *, mode: Mode = "most") -> Figure:
     layout.legend(figure, names, with_markers=True)
     when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
     layout.notes(
-        figure, [f"Mean over seeds {when}. Crosses at the border: settings that diverged."]
+        figure,
+        [
+            f"Mean over seeds {when}. Crosses at the border: settings that diverged.",
+            limits.note_of(axes),
+        ],
     )
     return figure
 
