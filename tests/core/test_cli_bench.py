@@ -204,6 +204,7 @@ def test_the_best_setting_is_chosen_on_validation_data_where_there_are_some(
     _, out, _ = bench(SMALL + "[overrides.quadratic_deep]\nvalidation_size = 256\n")
     assert "The best setting was chosen on validation data: quadratic_deep." in out
     assert "on the test set, which makes figures on it too good: two_d_beale." in out
+    assert "Seeds that took part in the choice are among those reported: SGD." in out
     rows = _rows(out, "FINAL VALIDATION")
     assert rows[0].count("loss") == 2
 
@@ -238,6 +239,7 @@ def test_tuned_optimizers_are_in_the_table(bench: Callable[..., Any], tmp_path: 
     adam, sgd = _rows(out, "BEST SETTING")
     assert (adam[1], sgd[1]) == ("Adam", "SGD")
     assert sgd[-3:] == ["lr", "=", "0.001"]
+    assert "took part in the choice" not in out
     assert len(_results(tmp_path / "results")) == 1 + 4
     assert len(list((tmp_path / "results").rglob("*.tuning"))) == 1
     _, again, _ = bench(text)
@@ -272,6 +274,7 @@ def test_results_are_written_for_programs(
         "diverged": 2,
         "failed": 0,
         "missing": 0,
+        "has_seeds_of_the_choice": True,
     }
     assert (broken["hyperparameters"], broken["test"], broken["failed"]) == (None, [], 2)
     assert [failure["seed"] for failure in written["failures"]] == [1, 2]

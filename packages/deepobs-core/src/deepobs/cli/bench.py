@@ -35,8 +35,8 @@ _INCOMPLETE = 1
     "patterns",
     multiple=True,
     metavar="KEY=PATTERN",
-    help="Carry out a part: problem=digits_*, optimizer=SGD, schedule=cosine or seed=42. May be "
-    "repeated.",
+    help="Carry out a part: problem=digits_*, optimizer=SGD (its name in FILE, or its class), "
+    "schedule=cosine or seed=42. May be repeated.",
 )
 @click.option(
     "--no-estimate",

@@ -73,6 +73,12 @@ def _explanation(standings: Sequence[Standing]) -> list[str]:
             f"The best setting was chosen on the test set, which makes figures on it too good: "
             f"{', '.join(on_test)}. With validation_size, examples are held out to choose on."
         )
+    lucky = dict.fromkeys(each.optimizer for each in chosen if each.has_seeds_of_the_choice)
+    if lucky:
+        sentences.append(
+            f"Seeds that took part in the choice are among those reported: {', '.join(lucky)}. "
+            "With tune, report_seeds are those with which the winner is run again."
+        )
     return sentences
 
 

@@ -57,6 +57,8 @@ class Standing:
         diverged: How many of them diverged.
         failed: How many of them have no result.
         missing: How many were not carried out.
+        has_seeds_of_the_choice: Whether seeds with which the best setting was chosen are among
+            those of `test` and `valid`, which may have been lucky then.
     """
 
     problem: str
@@ -72,6 +74,7 @@ class Standing:
     diverged: int
     failed: int
     missing: int
+    has_seeds_of_the_choice: bool
 
 
 def end_of(outcome: Outcome) -> End:
@@ -97,7 +100,7 @@ def standings(runs: Iterable[PlannedRun], ends: Mapping[str, End]) -> list[Stand
 
 
 def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing:
-    """How well a tuned optimizer did: in the runs of the report, which took no part in the choice.
+    """How well a tuned optimizer did, in the runs of the report.
 
     Args:
         planned: What the experiment asks for.
@@ -121,6 +124,8 @@ def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing
         diverged=statuses.count("diverged"),
         failed=statuses.count("failed"),
         missing=0,
+        has_seeds_of_the_choice=len(result.trials) > 1
+        and not set(protocol.seeds).isdisjoint(protocol.report_seeds),
     )
 
 
@@ -141,6 +146,7 @@ def _standing(
     for run, end in measured:
         settings[repr(run.hyperparameters)].append((run, end))
     metric = _metric_of(key[0])
+    num_settings = len({repr(run.hyperparameters) for run in runs})
     best = max(settings.values(), key=lambda those: _rank(those, metric, chosen_on), default=[])
     return Standing(
         *key,
@@ -149,11 +155,12 @@ def _standing(
         hyperparameters=best[0][0].hyperparameters if best else None,
         test=tuple(end.test for _, end in best if end.test is not None),
         valid=tuple(end.valid for _, end in best if end.valid is not None),
-        settings=len({repr(run.hyperparameters) for run in runs}),
+        settings=num_settings,
         runs=len(ended),
         diverged=statuses.count("diverged"),
         failed=statuses.count("failed"),
         missing=len(runs) - len(ended),
+        has_seeds_of_the_choice=num_settings > 1 and bool(best),
     )
 
 
