@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deepobs.errors import ArgumentError, ExecutorError
+from deepobs.experiments.executors import ExecutorOptions, open_executor
 from deepobs.experiments.outcomes import RunCrashedError
 from deepobs.experiments.processes import WorkerProcesses
 from deepobs.experiments.supervision import Limit
@@ -45,6 +46,11 @@ class Trouble(torch.optim.SGD):
 
     def exits(self):
         os._exit(7)
+
+    def exits_slowly(self):
+        import atexit
+        atexit.register(time.sleep, 0.5)
+        raise KeyboardInterrupt
 
     def raises(self):
         raise ZeroDivisionError("no zero")
@@ -105,6 +111,7 @@ def test_runs_in_processes_give_the_numbers_of_this_process(two_processes, tmp_p
         ("killed", True, "crash", "ended: SIGKILL, which is often how the system reacts"),
         ("crowds", False, "crash", "SIGKILL"),
         ("exits", True, "crash", "ended: exit code 7."),
+        ("exits_slowly", True, "crash", "ended: SIGINT."),
         ("raises", True, "error", "ZeroDivisionError: no zero"),
         ("raises", False, "error", "ZeroDivisionError: no zero"),
         ("allocates", False, "out_of_memory", "allocate"),
@@ -245,6 +252,35 @@ def test_a_process_that_cannot_start_is_a_clear_error(modules, monkeypatch):
         call = executor.submit(os.getpid)
         with pytest.raises(ExecutorError, match="A worker process cannot be started: exit code 1"):
             call.result()
+
+
+def test_an_interruption_while_processes_start_ends_them_at_once(modules, monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    executor = WorkerProcesses(1)
+    call = executor.submit(os.getpid)
+    while not call.running():
+        time.sleep(0.01)
+    executor.kill_workers()
+    with pytest.raises(ExecutorError, match="The worker processes were ended"):
+        call.result(timeout=5)
+
+
+def test_a_time_limit_beyond_all_timers_is_as_good_as_none(modules):
+    with WorkerProcesses(1, limit=Limit(1e300, 1e300)) as executor:
+        assert executor.submit(os.getcwd).result() == os.getcwd()  # noqa: PTH109 # what is called
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("processes", ExecutorOptions(scheduler="tcp://a:1"), "--executor dask"),
+        ("dask", ExecutorOptions(scheduler="tcp://a:1", devices=("cpu",)), "cannot be dealt out"),
+    ],
+)
+def test_options_that_an_executor_would_not_heed_are_refused(name, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        open_executor(name, options)
 
 
 @pytest.mark.parametrize("options", [{"jobs": 0}, {"threads": 0}, {"devices": ["cuda:99"]}])

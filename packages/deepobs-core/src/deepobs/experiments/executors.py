@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
@@ -51,7 +52,16 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
 
 
 def processes(options: ExecutorOptions) -> Executor:
-    """Processes of this machine."""
+    """Processes of this machine.
+
+    Raises:
+        ArgumentError: A cluster is asked for, or a number or a device is not permitted.
+    """
+    if options.scheduler is not None:
+        raise ArgumentError(
+            f"Processes of this machine have no scheduler, got {options.scheduler!r}. Name the "
+            "executor that goes with it (--executor dask), or leave it out."
+        )
     from deepobs.experiments.processes import WorkerProcesses
     from deepobs.experiments.slots import limit_of
 
@@ -64,7 +74,17 @@ def processes(options: ExecutorOptions) -> Executor:
 
 
 def dask(options: ExecutorOptions) -> Executor:
-    """The workers of a Dask cluster."""
+    """The workers of a Dask cluster.
+
+    Raises:
+        ExecutorError: The scheduler does not answer, or a worker has other versions.
+        ArgumentError: There is no address, or devices are to be dealt out.
+    """
+    if options.devices:
+        raise ArgumentError(
+            "Devices of this machine cannot be dealt out to the workers of a cluster, got "
+            f"{', '.join(options.devices)}. Leave them out: every worker runs on its own default."
+        )
     from deepobs.experiments.dask import DaskExecutor
 
     return DaskExecutor(

@@ -37,6 +37,9 @@ _START = (
 )
 
 
+_SECONDS_TO_GO = 5.0
+
+
 class Limit(NamedTuple):
     """How long a call may take.
 
@@ -74,6 +77,7 @@ class WorkerProcess:
             env=environment,
             process_group=0,  # what is typed on a terminal is for us; and it may have children
         )
+        self._is_ready = False
 
     def set_up(self, setup: WorkerSetup) -> None:
         """Wait until the process is ready for calls.
@@ -87,11 +91,11 @@ class WorkerProcess:
         """
         try:
             self.send(setup)
-            is_ready = read_message(self._answers) is not None
+            self._is_ready = read_message(self._answers) is not None
         except BrokenPipeError:
-            is_ready = False
-        if not is_ready:
-            printed = self._printed()
+            self._is_ready = False
+        if not self._is_ready:
+            printed = self._printed_until_the_end()
             self.end()
             was_killed = self._process.returncode == -signal.SIGKILL
             error = KilledAtStartError if was_killed else ExecutorError
@@ -131,12 +135,15 @@ class WorkerProcess:
         if content is not None:
             answer: Answer = pickle.loads(content)  # noqa: S301 # of a process of ours
             return answer
-        printed = self._printed()
+        printed = self._printed_until_the_end()
         self.end()
         raise self._crash(printed, limit if is_late.is_set() else None)
 
     def dismiss(self) -> None:
         """Let it end by itself, with a last checkpoint where it writes any, or else at once."""
+        if not self._is_ready:  # it takes notice of nothing before, and has nothing to keep
+            self.kill()
+            return
         with contextlib.suppress(BrokenPipeError):
             self._calls.close()
         killing = threading.Timer(SECONDS_TO_END + 5, self.kill)  # if it is not able to
@@ -169,7 +176,10 @@ class WorkerProcess:
         assert self._process.stdout is not None  # noqa: S101 # we asked for a pipe
         return self._process.stdout
 
-    def _printed(self) -> str:
+    def _printed_until_the_end(self) -> str:
+        """What a process printed that closed its pipe: it is ending, and shall say itself how."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_GO)
         return tail_of(self._log.fileno())
 
     def _crash(self, printed: str, exceeded: Limit | None) -> RunCrashedError:
@@ -206,7 +216,7 @@ def _alarm(limit: Limit | None, ring: Callable[[], None]) -> Iterator[threading.
     if limit is None:
         yield is_late
         return
-    timer = threading.Timer(limit.kill_after, take_notice)
+    timer = threading.Timer(min(limit.kill_after, threading.TIMEOUT_MAX), take_notice)
     timer.start()
     try:
         yield is_late
