@@ -49,7 +49,7 @@ def test_steps_and_seconds_are_other_units(races):
 def test_a_target_that_is_never_reached_says_so(tmp_path):
     write_result(tmp_path, test_losses=[99, 98])
     (axes,) = time_to_target(load(tmp_path)).axes
-    assert texts(axes) == ["never", "0/1"]
+    assert texts(axes) == ["0/1", "never"]
 
 
 def test_profiles_rise_where_a_ratio_is_reached(tmp_path):

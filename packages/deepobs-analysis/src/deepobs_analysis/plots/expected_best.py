@@ -15,7 +15,7 @@ from deepobs_analysis.plots.style import looks, styled
 from deepobs_analysis.plots.words import TITLES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.plots.attempts import Attempt
     from deepobs_analysis.plots.limits import Limits
+    from deepobs_analysis.plots.style import Look
     from deepobs_analysis.results import Metric, Results
     from deepobs_analysis.selection import Mode
 
@@ -50,24 +51,12 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
     styles = looks(results.optimizers)
     seeds: set[int] = set()
     for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
-        metric = selections[0].metric
         curves = {}
         for each in selections:
-            seed, values = _of_one_seed(attempts(results, problem, each.optimizer, mode=mode))
+            tried = attempts(results, problem, each.optimizer, mode=mode)
+            seed, curves[each.optimizer] = _curve(tried, each.metric)
             seeds.add(seed)
-            curves[each.optimizer] = expected_best_curve(
-                values, higher_is_better=metric.higher_is_better
-            )
-        for name, curve in curves.items():
-            look = styles[name]
-            panel.plot(
-                np.arange(1, len(curve) + 1),
-                curve,
-                **look.stroke,
-                marker=look.marker if len(curve) == 1 else "none",
-            )
-        limits.apply(panel, _limits(list(curves.values()), metric))
-        _set_x(panel, max(map(len, curves.values())))
+        _draw(panel, curves, selections[0].metric, styles)
         layout.title(panel, problem)
     labels = [TITLES[those[0].metric.curve("test")] for those in by_problem.values()]
     layout.label_panels(axes, "settings tried", labels)
@@ -85,12 +74,22 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
     return figure
 
 
-def _of_one_seed(tried: Sequence[Attempt]) -> tuple[int, Floats]:
-    """The seed with which most settings were run, and their performances with it."""
+def _curve(tried: Sequence[Attempt], metric: Metric) -> tuple[int, Floats]:
+    """The seed with which most settings were run, and what to expect of the settings with it."""
     counts = Counter(seed for each in tried for seed in each.seeds)
     seed = min(counts, key=lambda each: (-counts[each], each))
     values = [each.performances[each.seeds.index(seed)] for each in tried if seed in each.seeds]
-    return seed, np.array(values)
+    return seed, expected_best_curve(values, higher_is_better=metric.higher_is_better)
+
+
+def _draw(
+    axes: Axes, curves: Mapping[str, Floats], metric: Metric, styles: Mapping[str, Look]
+) -> None:
+    for name, curve in curves.items():
+        marker = styles[name].marker if len(curve) == 1 else "none"
+        axes.plot(np.arange(1, len(curve) + 1), curve, **styles[name].stroke, marker=marker)
+    limits.apply(axes, _limits(list(curves.values()), metric))
+    _set_x(axes, max(map(len, curves.values())))
 
 
 def _limits(curves: Sequence[Floats], metric: Metric) -> Limits:

@@ -26,7 +26,7 @@ _TARGET = "deepobs.problems.two_d:TwoD"
 _TOLERANCE = 1e-3  # other versions of torch round differently, which may grow
 
 
-class Path2D(NamedTuple):
+class Trajectory(NamedTuple):
     """The points that an optimizer passed.
 
     Attributes:
@@ -46,7 +46,7 @@ def is_two_d(problem: str) -> bool:
     return offer is not None and offer.spec.target == _TARGET
 
 
-def iterates(file: str) -> Path2D:
+def iterates(file: str) -> Trajectory:
     """Repeat a run on a function of two variables.
 
     Args:
@@ -66,7 +66,7 @@ def iterates(file: str) -> Path2D:
         points = _carried_out(course)
     reached, recorded = course.history.evaluations[-1]["test_loss"], record.test_losses[-1]
     is_faithful = recorded is not None and math.isclose(reached, recorded, rel_tol=_TOLERANCE)
-    return Path2D(points, reached, is_faithful or course.history.has_diverged)
+    return Trajectory(points, reached, is_faithful or course.history.has_diverged)
 
 
 def _record(file: Path) -> RunRecord:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepobs_analysis.plots import curves, layout
 from deepobs_analysis.plots.common import selections_by_problem
-from deepobs_analysis.plots.performance import TARGET, caveats
+from deepobs_analysis.plots.performance import TARGET, caveats, is_measured, target_of
 from deepobs_analysis.plots.style import looks, styled
 from deepobs_analysis.plots.words import TITLES
 from deepobs_analysis.targets import targets
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.plots.curves import Show
     from deepobs_analysis.results import Results
-    from deepobs_analysis.selection import Mode, Selection
+    from deepobs_analysis.selection import Mode
 
 _CURVES = ("test_losses", "test_accuracies")
 _PROBLEMS_IN_A_ROW = 4
@@ -41,40 +41,28 @@ def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> F
     by_problem = selections_by_problem(results, mode)
     goals = targets(each for those in by_problem.values() for each in those)
     styles = looks(results.optimizers)
-    problems = list(by_problem)
-    across = min(len(problems), _PROBLEMS_IN_A_ROW)
-    blocks = -(-len(problems) // across)
+    across = min(len(by_problem), _PROBLEMS_IN_A_ROW)
+    blocks = -(-len(by_problem) // across)
     figure, axes = layout.panels(2 * blocks * across, columns=across, height=1.4)
+    places = list(by_problem.items())
     drawn = {}
     for place, panel in enumerate(axes):
-        block, row, column = place // (2 * across), place // across % 2, place % across
-        number, curve = block * across + column, _CURVES[row]
-        selections = by_problem[problems[number]] if number < len(problems) else []
-        if not any(each.runs[curve].notna().all() for each in selections):
+        row, column = divmod(place, across)
+        number, curve = row // 2 * across + column, _CURVES[row % 2]
+        problem, selections = places[number] if number < len(places) else ("", [])
+        if not is_measured(curve, selections):
             panel.remove()
             continue
-        problem, goal = problems[number], goals.get(problems[number])
-        is_judged_by_it = curve == selections[0].metric.curve("test")
         drawn[problem, curve] = curves.draw_curves(
-            panel,
-            selections,
-            curve,
-            styles,
-            show=show,
-            target=goal.value if goal and is_judged_by_it else None,
+            panel, selections, curve, styles, show=show, target=target_of(curve, selections, goals)
         )
-        if row == 0:
+        if curve == _CURVES[0]:
             layout.title(panel, problem)
         if column == 0:
             panel.set_ylabel(TITLES[curve])
-        if _is_lowest(selections, row):
+        if curve == _CURVES[1] or not is_measured(_CURVES[1], selections):
             panel.set_xlabel("epoch")
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names, further=[TARGET] if goals else [])
     layout.notes(figure, [curves.EXPLANATIONS[show], *caveats(by_problem.values(), drawn)])
     return figure
-
-
-def _is_lowest(selections: list[Selection], row: int) -> bool:
-    """Whether nothing is drawn below a panel for the same problem."""
-    return row == 1 or all(each.runs["test_accuracies"].isna().any() for each in selections)

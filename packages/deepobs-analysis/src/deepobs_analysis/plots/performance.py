@@ -45,8 +45,9 @@ def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -
     """
     curves.require_show(show)
     by_problem = selections_by_problem(results, mode)
-    goals = targets(each for those in by_problem.values() for each in those)
-    measured = [curve for curve in _CURVES if _is_measured(curve, by_problem.values())]
+    everything = [each for those in by_problem.values() for each in those]
+    goals = targets(everything)
+    measured = [curve for curve in _CURVES if is_measured(curve, everything)]
     if len(by_problem) == 1:
         figure, rows = _of_one(len(measured))
     else:
@@ -55,20 +56,39 @@ def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -
     styles = looks(results.optimizers)
     for axes_of_row, (problem, selections) in zip(rows, by_problem.items(), strict=True):
         for axes, curve in zip(axes_of_row, measured, strict=True):
-            if not _is_measured(curve, [selections]):
+            if not is_measured(curve, selections):
                 axes.remove()
                 continue
             if len(by_problem) == 1:
                 axes.set_ylabel(TITLES[curve])
-            goal = _target_of(curve, selections[0], goals)
+            goal = target_of(curve, selections, goals)
             drawn[problem, curve] = curves.draw_curves(
                 axes, selections, curve, styles, show=show, target=goal
             )
-    names = {each.optimizer for those in by_problem.values() for each in those}
+    names = {each.optimizer for each in everything}
     title = shown(next(iter(by_problem)), 60) if len(by_problem) == 1 else None
     layout.legend(figure, names, further=[TARGET] if goals else [], title=title)
     layout.notes(figure, [curves.EXPLANATIONS[show], *caveats(by_problem.values(), drawn)])
     return figure
+
+
+def is_measured(curve: str, selections: Iterable[Selection]) -> bool:
+    """Whether some of the selections have a curve for all seeds."""
+    return any(each.runs[curve].notna().all() for each in selections)
+
+
+def target_of(
+    curve: str, selections: Sequence[Selection], goals: Mapping[str, Target]
+) -> float | None:
+    """The target of a problem, if it is told of this curve.
+
+    Args:
+        curve: Name of the curve.
+        selections: Those of the problem.
+        goals: The targets by problem.
+    """
+    goal = goals.get(selections[0].problem)
+    return goal.value if goal and curve == selections[0].metric.curve("test") else None
 
 
 def caveats(
@@ -112,12 +132,3 @@ def _of_several(problems: list[str], measured: list[str]) -> tuple[Figure, list[
     for panel in rows[-1]:
         panel.set_xlabel("epoch")
     return figure, rows
-
-
-def _is_measured(curve: str, by_problem: Iterable[Sequence[Selection]]) -> bool:
-    return any(each.runs[curve].notna().all() for those in by_problem for each in those)
-
-
-def _target_of(curve: str, selection: Selection, goals: Mapping[str, Target]) -> float | None:
-    goal = goals.get(selection.problem)
-    return goal.value if goal and curve == selection.metric.curve("test") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.plots.style import Look
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
@@ -63,18 +64,11 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
             pad=layout.TITLE_PAD,
         )
     layout.label_panels(axes, f"{unit} to target", [""] * len(axes))
-    sources = {
-        source: [p for p in drawn if goals[p].source == source] for source in _sources(goals)
-    }
     layout.notes(
         figure,
         [
             "Dots: seeds; marks: mean of those that reach the target, whose number is given.",
-            *(
-                f"Target {source}"
-                + (f": {', '.join(shown(each) for each in those)}." if len(sources) > 1 else ".")
-                for source, those in sources.items()
-            ),
+            *_sources({problem: goals[problem] for problem in drawn}),
         ],
     )
     return figure
@@ -92,7 +86,13 @@ def require_unit(unit: str) -> None:
 
 
 def _sources(goals: Mapping[str, Target]) -> list[str]:
-    return sorted({goal.source for goal in goals.values()})
+    """Sentences that say where the targets come from, and of which problems where they differ."""
+    problems: dict[str, list[str]] = {}
+    for problem, goal in goals.items():
+        problems.setdefault(goal.source, []).append(shown(problem))
+    if len(problems) == 1:
+        return [f"Target {source}." for source in problems]
+    return [f"Target {source}: {', '.join(those)}." for source, those in problems.items()]
 
 
 def _draw(
@@ -105,37 +105,32 @@ def _draw(
     largest = 0.0
     for row, each in enumerate(selections):
         times = times_to_target(each, goal.value, unit)
-        look = styles[each.optimizer]
         reached = times[np.isfinite(times)]
-        if np.isnan(times).any():
-            text = "not recorded"
-        else:
-            text = f"{len(reached)}/{len(times)}"
-            if not len(reached):
-                axes.annotate(
-                    "never", (0, row), (4, 0), textcoords="offset points", va="center",
-                    fontsize=SMALL, color=FAINT,
-                )  # fmt: skip
-        if len(reached):
-            largest = max(largest, float(reached.max()))
-            axes.plot(
-                reached, [row] * len(reached), "o", color=look.colour, markersize=2.5, alpha=0.45
-            )
-            axes.plot(
-                [mean_time(reached).mean],
-                [row],
-                look.marker,
-                color=look.colour,
-                markersize=5.5,
-                alpha=look.alpha,
-            )
-        axes.annotate(
-            text, (1, row), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            va="center", fontsize=SMALL, color=FAINT,
-        )  # fmt: skip
+        largest = max([largest, *reached])
+        _draw_row(axes, row, reached, styles[each.optimizer])
+        is_recorded = not np.isnan(times).any()
+        text = f"{len(reached)}/{len(times)}" if is_recorded else "not recorded"
+        _write(axes, text, (1, row), xycoords=("axes fraction", "data"))
+        if is_recorded and not len(reached):
+            _write(axes, "never", (0, row))
     axes.set_yticks(range(len(selections)), [shown(each.optimizer, 22) for each in selections])
     axes.set_ylim(len(selections) - 0.5, -0.5)
     largest = largest or 1.0
     axes.set_xlim(-0.03 * largest, 1.05 * largest)
     axes.grid(visible=False, axis="y")
     layout.few_ticks(axes, "x", 5)
+
+
+def _draw_row(axes: Axes, row: int, reached: Floats, look: Look) -> None:
+    if len(reached):
+        dots: dict[str, Any] = {"color": look.colour, "markersize": 2.5, "alpha": 0.45}
+        axes.plot(reached, [row] * len(reached), "o", **dots)
+        mark: dict[str, Any] = {"color": look.colour, "markersize": 5.5, "alpha": look.alpha}
+        axes.plot([mean_time(reached).mean], [row], look.marker, **mark)
+
+
+def _write(axes: Axes, text: str, place: tuple[float, float], **options: Any) -> None:
+    axes.annotate(
+        text, place, (3, 0), textcoords="offset points", va="center", fontsize=SMALL, color=FAINT,
+        **options,
+    )  # fmt: skip
