@@ -133,3 +133,36 @@ def test_an_optimizer_whose_step_requires_a_closure_is_recognised():
 
     assert needs(TwoEvaluations) == ("closure",)
     assert needs(torch.optim.SGD) == ()
+
+
+def test_integers_in_a_list_of_floats_are_the_same_setting():
+    adam = find_optimizer("Adam")
+    whole, _ = checked_arguments(adam, {"betas": [0, 0.99]})
+    assert whole["betas"] == [0.0, 0.99]
+    assert type(whole["betas"][0]) is float
+
+
+BASE_OF_ITS_OWN = """
+import torch
+
+class Base(torch.optim.SGD):
+    FACTOR = 1
+
+class Derived(Base):
+    pass
+"""
+
+
+def test_a_change_of_a_base_class_of_the_same_package_is_a_change_of_the_code(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, code in (
+        ("base_as_it_was", BASE_OF_ITS_OWN),
+        ("base_with_a_comment", BASE_OF_ITS_OWN.replace("1", "1  # a comment")),
+        ("base_that_changed", BASE_OF_ITS_OWN.replace("1", "2")),
+    ):
+        (tmp_path / f"{name}.py").write_text(code)
+    before = find_optimizer("base_as_it_was:Derived").source
+    assert before == find_optimizer("base_with_a_comment:Derived").source
+    assert before not in ("", find_optimizer("base_that_changed:Derived").source)

@@ -129,11 +129,16 @@ def _with_floats(
 ) -> dict[str, Any]:
     """Integers as floats where the argument is one, so that 1 and 1.0 are one setting."""
     return {
-        name: float(value)
-        if type(value) is int and name in arguments and _takes_floats(arguments[name])
-        else value
+        name: _with_floats_as_in(arguments[name], value) if name in arguments else value
         for name, value in values.items()
     }
+
+
+def _with_floats_as_in(argument: inspect.Parameter, value: Any) -> Any:
+    if isinstance(value, list) and isinstance(argument.default, (tuple, list)):
+        is_of_floats = all(isinstance(one, float) for one in argument.default)
+        return [float(one) if type(one) is int and is_of_floats else one for one in value]
+    return float(value) if type(value) is int and _takes_floats(argument) else value
 
 
 def _takes_floats(argument: inspect.Parameter) -> bool:

@@ -231,8 +231,12 @@ _signature_of = functools.cache(inspect.signature)
 
 @functools.cache
 def _hash_of_code(optimizer_class: Any) -> str:
+    package = optimizer_class.__module__.partition(".")[0]
+    # What it inherits from the same package may be changed as well.
+    ours = [c for c in inspect.getmro(optimizer_class) if c.__module__.partition(".")[0] == package]
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(optimizer_class)))
+        trees = [ast.parse(textwrap.dedent(inspect.getsource(each))) for each in ours]
     except (OSError, SyntaxError, TypeError):
         return ""
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:8]
+    code = "\n".join(map(ast.unparse, trees))
+    return hashlib.sha256(code.encode()).hexdigest()[:8]
