@@ -207,7 +207,10 @@ def test_tags_select_the_problems_that_have_all_of_them(deepobs: Callable[..., A
     assert [problem["name"] for problem in json.loads(answer.out)] == ["quadratic_deep"]
 
 
-def test_a_kind_that_nobody_offers_is_said_to_be_empty(deepobs: Callable[..., Answer]) -> None:
+def test_a_kind_that_nobody_offers_is_said_to_be_empty(
+    deepobs: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPOBS_PLUGINS", "deepobs-core")
     assert deepobs("list", "plots").out == "No installed plugin offers plots.\n"
     assert json.loads(deepobs("list", "plots", "--json").out) == []
 
