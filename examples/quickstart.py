@@ -1,20 +1,17 @@
 """Benchmark three optimizers on two test problems with three seeds, with no download.
 
-Run it as `python examples/quickstart.py`. It needs deepobs-core and deepobs-vision, takes well
-under two minutes on two cores, and leaves a result file for every run in `results/quickstart`.
+Run it as `python examples/quickstart.py`. It needs deepobs-core, deepobs-vision and
+deepobs-analysis, takes well under two minutes on two cores, and leaves a result file for every run
+and a report in `results/quickstart`.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+from importlib.util import find_spec
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from deepobs.runs import RunRecord, run, specify
+from deepobs.runs import run, specify
 from deepobs.runs.progress import live_progress
 
 SEEDS = (42, 43, 44)
@@ -27,12 +24,15 @@ LEARNING_RATES = {
     ("digits_mlp", "Momentum"): 0.05,
     ("digits_mlp", "Adam"): 1e-3,
 }
+COLUMNS = ("problem", "optimizer", "loss", "accuracy", "epochs", "setting")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/quickstart"))
     output_dir = parser.parse_args().out
+    if find_spec("deepobs_analysis") is None:
+        parser.exit(2, "It ends with a report, which needs: pip install deepobs-analysis\n")
     specifications = [
         specify(
             problem,
@@ -45,41 +45,25 @@ def main() -> None:
         for seed in SEEDS
     ]
     with live_progress(len(specifications)) as observers:
-        records = [
+        for specification in specifications:
             run(specification, output_dir=output_dir, observers=observers)
-            for specification in specifications
-        ]
-    console = Console()
-    console.print(summary(records))
-    console.print(f"{len(records)} result files are in {output_dir}.", highlight=False)
+    show(output_dir)
 
 
-def summary(records: list[RunRecord]) -> Table:
-    """A row for each setting: mean and standard deviation over its seeds at the end of training."""
-    title = f"After training: mean ± deviation of {len(SEEDS)} seeds"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("problem", "optimizer"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("lr", "test loss", "accuracy", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for problem, optimizer in LEARNING_RATES:
-        runs = [r for r in records if (r.testproblem, r.optimizer_name) == (problem, optimizer)]
-        table.add_row(
-            problem,
-            optimizer,
-            f"{runs[0].optimizer_hyperparams['lr']:g}",
-            over_seeds([r.test_losses[-1] for r in runs]),
-            over_seeds([r.test_accuracies[-1] for r in runs if r.test_accuracies]),
-            f"{statistics.mean(sum(r.train_seconds) + sum(r.eval_seconds) for r in runs):.0f} s",
-        )
-    return table
+def show(output_dir: Path) -> None:
+    """Print a table of all results, and write the report."""
+    from deepobs_analysis import load
+    from deepobs_analysis.output import write_output
+    from deepobs_analysis.report import report
+    from deepobs_analysis.standings import standings
+    from deepobs_analysis.tables import as_text, columns_called
 
-
-def over_seeds(values: list[float | None]) -> str:
-    measured = [value for value in values if value is not None]
-    if not measured:
-        return "-"
-    return f"{statistics.mean(measured):.4g} ± {statistics.stdev(measured):.1g}"
+    results = load(output_dir)
+    print(f"After training: mean ± deviation of {len(SEEDS)} seeds\n")
+    print("\n".join(as_text(columns_called(COLUMNS), standings(results))))
+    write_output(output_dir / "report.html", report(results, title="DeepOBS quickstart"))
+    print(f"\n{len(results.runs)} result files are in {output_dir}.")
+    print(f"Open the report in a browser: {output_dir / 'report.html'}")
 
 
 if __name__ == "__main__":

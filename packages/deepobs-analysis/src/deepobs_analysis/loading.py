@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +9,11 @@ from deepobs.errors import MissingDataError
 from deepobs_analysis import cache as kept
 from deepobs_analysis import files
 from deepobs_analysis.assembly import assemble
+from deepobs_analysis.garbage import without_looking_for_garbage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from deepobs_analysis.files import Content, Found
     from deepobs_analysis.results import Results
@@ -39,24 +38,12 @@ def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
         MissingDataError: There is no such file or directory.
     """
     root = Path(path)
-    with _without_looking_for_garbage():
+    with without_looking_for_garbage():  # else it takes twice as long
         if root.is_dir():
             return _load_directory(root, cache=cache)
         if root.is_file():
             return _load_file(root)
     raise MissingDataError(f"There are no results at {path}: no such file or directory.")
-
-
-@contextlib.contextmanager
-def _without_looking_for_garbage() -> Iterator[None]:
-    """Reading makes hundreds of thousands of objects and no cycles: looking takes half the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _load_directory(root: Path, *, cache: bool) -> Results:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepobs_analysis.cautions import cautions, concerning
+from deepobs_analysis.garbage import without_looking_for_garbage
 from deepobs_analysis.leads import leads
 from deepobs_analysis.plots.style import same_looks
 from deepobs_analysis.report import figures
@@ -128,7 +129,7 @@ def content_of(results: Results, *, mode: Mode, title: str) -> Content:
     """
     rows = standings(results, mode=mode)
     found, who_leads = cautions(rows), leads(rows)
-    with same_looks(results.optimizers):
+    with same_looks(results.optimizers), without_looking_for_garbage():
         return Content(
             title=title,
             summary=summary(results, rows, who_leads),
