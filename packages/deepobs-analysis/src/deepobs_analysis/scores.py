@@ -220,7 +220,10 @@ def _improvement(
 ) -> Estimate:
     directions = [pairs[problem, optimizer].metric.higher_is_better for problem in problems]
     measure = partial(probability_of_improvement, higher_is_better=directions)
-    both = [[pairs[problem, name].final() for problem in problems] for name in (optimizer, base)]
+    both = [
+        [pairs[problem, name].final_or_worst() for problem in problems]
+        for name in (optimizer, base)
+    ]
     return _estimate(measure, *both, seed=seed)
 
 

@@ -85,6 +85,14 @@ class Selection:
         """The performance of every seed after the last epoch."""
         return self.curves(split)[:, -1]
 
+    def final_or_worst(self) -> Floats:
+        """The test performance of every seed after the last epoch, infinitely bad if it diverged.
+
+        For comparisons of single runs, in which one that diverged must lose.
+        """
+        worst = -np.inf if self.metric.higher_is_better else np.inf
+        return np.where(self.runs["has_diverged"], worst, self.final())
+
     def best(self, split: Split = "test") -> Floats:
         """The performance of every seed in its best epoch."""
         curves = self.curves(split)

@@ -14,7 +14,6 @@ from deepobs_analysis.measures import target_performance
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.selection import Selection
 
 PUBLISHED = "published with the problem"
@@ -62,7 +61,7 @@ def _target(problem: str, selections: list[Selection]) -> Target | None:
     if published is not None:
         return Target(published, PUBLISHED)
     reference = [each for each in selections if each.is_reference]
-    performances = [_final(each) for each in reference or selections]
+    performances = [each.final_or_worst() for each in reference or selections]
     higher_is_better = selections[0].metric.higher_is_better
     if not any(np.isfinite(each).mean() > 1 / 2 for each in performances):
         return None
@@ -75,9 +74,3 @@ def _target(problem: str, selections: list[Selection]) -> Target | None:
 def _published(problem: str) -> float | None:
     offer = registry().problems.find(problem)
     return None if offer is None else offer.spec.target_performance
-
-
-def _final(selection: Selection) -> Floats:
-    """Final performances; infinitely bad for runs that diverged."""
-    worst = -np.inf if selection.metric.higher_is_better else np.inf
-    return np.where(selection.runs["has_diverged"], worst, selection.final())

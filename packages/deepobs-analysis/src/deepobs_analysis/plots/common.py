@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from deepobs.errors import ArgumentError
 from deepobs_analysis.plots.layout import optimizers_in_order, require_something
 from deepobs_analysis.plots.words import listed, shown
@@ -91,12 +89,7 @@ def comparison_of(results: Results, mode: Mode) -> Comparison:
     return Comparison(
         optimizers,
         common,
-        [[_final(by_pair[problem, name]) for problem in common] for name in optimizers],
+        [[by_pair[problem, name].final_or_worst() for problem in common] for name in optimizers],
         [by_problem[problem][0].metric.higher_is_better for problem in common],
         [problem for problem in by_problem if problem not in common],
     )
-
-
-def _final(selection: Selection) -> Floats:
-    worst = -np.inf if selection.metric.higher_is_better else np.inf
-    return np.where(selection.runs["has_diverged"], worst, selection.final())
