@@ -173,6 +173,30 @@ def test_nothing_is_warned_about_without_reason(tmp_path):
     assert "There was nothing to choose" in html
 
 
+CONTROL = "\x1b[31m\x00\u202e$x_1$\n%"
+
+
+def test_a_learning_rate_at_the_border_is_warned_about(tmp_path):
+    for lr, final in ((0.1, 3), (0.2, 2), (0.3, 1)):
+        write_result(tmp_path, problem="acme", lr=lr, test_losses=[9, final])
+    text = Page(report(load(tmp_path))).text
+    assert "SGD on acme: 0.3 is the largest that was tried. A better one may lie beyond." in text
+
+
+def test_names_that_nothing_can_show_do_no_harm(tmp_path):
+    for problem in ("one", f"two{CONTROL}"):
+        for optimizer in ("SGD", f"A{CONTROL}"):
+            place = tmp_path / f"{len(problem)}-{len(optimizer)}"
+            write_result(
+                place, problem="p", optimizer="o", testproblem=problem, optimizer_name=optimizer
+            )
+    target = tmp_path / "report.html"
+    assert main(["report", str(tmp_path), "-o", str(target), "--title", "\udcff"]) == 0
+    page = Page(target.read_text(encoding="utf-8"))
+    assert "two" in page.text
+    assert r"<title>\udcff</title>" in target.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("evil", [EVIL, QUOTES])
 def test_names_commands_and_reasons_are_shown_as_text(tmp_path, evil):
     for optimizer in (f"A{evil}", "SGD"):

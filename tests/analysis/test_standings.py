@@ -11,6 +11,7 @@ import pytest
 from result_files import write_result
 
 from deepobs_analysis import load
+from deepobs_analysis.cautions import cautions
 from deepobs_analysis.standings import as_frame, best_of, standings
 from deepobs_analysis.times import mean_time_to_target
 
@@ -146,3 +147,13 @@ def test_published_results_have_the_numbers_that_their_files_have(published):
     assert quadratic.final == pytest.approx((87.11188028, 0.02295), abs=1e-5)
     assert mean_time_to_target(tolstoi.selection, 0.6045863566200845) == (47.7, 10, 10)
     assert mean_time_to_target(quadratic.selection, 87.70315464772136) == (39.9, 10, 10)
+
+
+def test_published_settings_that_fail_for_other_seeds_are_named(published):
+    gravest = cautions(standings(load(published, cache=False)))[0]
+    assert gravest.title == "Some seeds fail with a setting that was chosen"
+    assert [finding.problem for finding in gravest.findings] == ["fmnist_vae", "mnist_vae"]
+    assert gravest.findings[1].text == (
+        "SGD on mnist_vae: 28.39 with seed 42, by which its 36 settings compare, but 38.46 ± 11.83 "
+        "over all 10 seeds. Near 28.77: 6 seeds; near 52.94: 4 seeds."
+    )

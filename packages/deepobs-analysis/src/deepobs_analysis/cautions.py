@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from deepobs_analysis.leads import FEWEST_SEEDS
 from deepobs_analysis.luck import failing_seeds, lucky_seeds, named
 from deepobs_analysis.wording import counted, listed
@@ -105,11 +107,11 @@ def _diverged_seeds(row: Standing) -> str | None:
 
 
 def _border(row: Standing) -> str | None:
-    lowest, highest = row.trials.learning_rates
+    rates = row.trials.learning_rates
     rate = row.selection.hyperparameters.get("lr")
-    if lowest == highest or rate not in (lowest, highest):
+    if rate is None or not rates[0] < rates[1] or not np.isclose(rate, rates, rtol=1e-6).any():
         return None
-    which = "smallest" if rate == lowest else "largest"
+    which = "smallest" if np.isclose(rate, rates[0], rtol=1e-6) else "largest"
     return f"{named(row)}: {rate:.4g} is the {which} that was tried."
 
 

@@ -17,14 +17,16 @@ def write_output(path: Path, content: str | bytes) -> None:
 
     Args:
         path: Where to write it. What is there is replaced.
-        content: What to write; a text in UTF-8.
+        content: What to write; a text in UTF-8, in which what that cannot say is spelt out.
 
     Raises:
         OutputError: It cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, content.encode() if isinstance(content, str) else content)
+        if isinstance(content, str):
+            content = content.encode(errors="backslashreplace")
+        _write_whole(path, content)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Choose another file."
