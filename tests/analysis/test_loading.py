@@ -149,7 +149,7 @@ def test_a_schedule_makes_a_competitor_of_its_own(results_dir: Path) -> None:
         analyzable_training_params=steps,
     )
     results = load(results_dir)
-    assert results.optimizers == ["SGD", "SGD, CosineAnnealingLR", "SGD, step schedule"]
+    assert results.optimizers == ["SGD", "SGD + CosineAnnealingLR", "SGD + step schedule"]
     schedules = dict(zip(results.runs.seed, results.runs.schedule, strict=True))
     in_steps = "lr * 0.1 after epoch 5, lr * 0.01 after epoch 8"
     assert schedules == {

@@ -3,7 +3,7 @@
 DeepOBS 1.1 wrote the names of TensorFlow's classes: `GradientDescentOptimizer` is SGD today, and of
 all others the ending "Optimizer" is dropped, so that published runs and one's own share a name.
 
-A schedule of the learning rate makes a competitor of its own: "SGD, CosineAnnealingLR". Where two
+A schedule of the learning rate makes a competitor of its own: "SGD + CosineAnnealingLR". Where two
 classes share a name within some results, their names say which one it is: "Adam (my_module:Adam)".
 """
 
@@ -43,7 +43,7 @@ def displayed_names(runs: Sequence[Run]) -> list[str]:
 
 def _displayed(run: Run, *, is_ambiguous: bool) -> str:
     name = f"{run.optimizer} ({run.target})" if is_ambiguous and run.target else run.optimizer
-    return f"{name}, {run.schedule_name}" if run.schedule_name else name
+    return f"{name} + {run.schedule_name}" if run.schedule_name else name
 
 
 def _ambiguous(named: Iterable[tuple[str, str]]) -> set[str]:
