@@ -42,7 +42,8 @@ def table(results, capsys):
 def test_a_terminal_shows_means_and_deviations(table):
     code, out, err = table()
     assert (code, err) == (0, "")
-    heading, adam, sgd = out.splitlines()
+    heading, adam, sgd, empty, *_ = out.splitlines()
+    assert empty == ""
     assert heading.split()[:4] == ["PROBLEM", "OPTIMIZER", "TEST", "PERFORMANCE"]
     assert "0.850 ± 0.050" in adam
     assert "0.60 ± 0.10" in sgd
@@ -95,10 +96,61 @@ def test_names_are_escaped(tmp_path, table):
     assert "<script" not in html
     _, latex, _ = table(*options, "latex", directory=tmp_path / "evil")
     assert r"x\textless{}script\textgreater{}" in latex
-    assert r"\&\_\textquotedbl{}\textbar{}*" in latex
+    assert r"\&\_\textquotedbl{}\textbar{}{*}" in latex
     _, markdown, _ = table(*options, "markdown", directory=tmp_path / "evil")
     assert r"&lt;/script&gt;&amp;\_" in markdown
     assert r"\|\*" in markdown
+
+
+def test_no_format_holds_what_controls_a_terminal(tmp_path, table):
+    name = "[a]\x1b[31m\u202eb\nc"
+    write_result(tmp_path / "evil", problem=name, optimizer="SGD")
+    for name_of_format in ("text", "csv", "latex", "markdown", "html"):
+        target = tmp_path / "table"
+        table("--format", name_of_format, "-o", str(target), directory=tmp_path / "evil")
+        written = target.read_text()
+        assert not {"\x1b", "\u202e"} & set(written)
+        assert "u202eb c" in written
+
+
+def test_a_name_in_brackets_is_no_argument_of_latex(tmp_path, table):
+    write_result(tmp_path / "brackets", problem="[1cm]", optimizer="SGD")
+    _, latex, _ = table("--format", "latex", directory=tmp_path / "brackets")
+    assert "\n{[}1cm] & SGD" in latex
+
+
+def test_below_a_table_in_text_stands_what_its_numbers_are(table):
+    _, out, _ = table()
+    notes = out.partition("\n\n")[2]
+    assert notes.startswith("Means ± standard deviations over the seeds of a setting.\n")
+    assert "Epochs to target: mean epochs until the target is reached" in notes
+    assert "The metric is accuracy on acme." in notes
+    assert "Target 1 % short of the median seed of the best optimizer of these results." in notes
+    assert "There was nothing to choose" in notes
+    assert "Explained by `deepobs report`: Fewer than 3 seeds." in notes
+    for name_of_format in ("csv", "latex", "markdown", "html"):
+        _, out, err = table("--format", name_of_format)
+        assert "There was nothing to choose" not in out
+        assert err == ""
+
+
+def test_settings_chosen_on_the_test_set_are_told_below_a_table(tmp_path, table):
+    for lr in (0.1, 0.2):
+        for seed in (1, 2):
+            write_result(tmp_path / "grid", optimizer="SGD", lr=lr, seed=seed)
+    _, shown, _ = table(directory=tmp_path / "grid")
+    table("-o", str(tmp_path / "file.txt"), directory=tmp_path / "grid")
+    assert (tmp_path / "file.txt").read_text() == shown
+    assert "on the test set, which makes figures on it too good." in shown
+    assert "Seeds that took part in the choice are among those shown: SGD." in shown
+
+
+def test_a_choice_on_validation_data_is_told_below_a_table(tmp_path, table):
+    for lr in (0.1, 0.2):
+        write_result(tmp_path / "grid", lr=lr, valid_losses=[2, 1, 1])
+    _, out, _ = table(directory=tmp_path / "grid")
+    assert "it was chosen by the loss on validation data." in out
+    assert "too good" not in out
 
 
 def test_a_table_is_written_to_a_file(tmp_path, table):
@@ -120,6 +172,27 @@ def test_an_unknown_column_is_refused(table):
     code, _, err = table("--columns", "problem,acuracy")
     assert code == 2
     assert "There is no column 'acuracy'. Did you mean 'accuracy'?" in err
+
+
+def test_a_table_without_columns_is_refused(table):
+    code, _, err = table("--columns", ",")
+    assert code == 2
+    assert "A table needs a column. There are: problem, optimizer," in err
+
+
+def test_a_reference_set_without_runs_is_refused(tmp_path, table):
+    (tmp_path / "nothing").mkdir()
+    code, _, err = table("--reference", str(tmp_path / "nothing"))
+    assert code == 2
+    assert "no run in" in err
+    assert "to compare with" in err
+
+
+def test_a_reference_set_of_other_problems_is_told(tmp_path, table):
+    write_result(tmp_path / "others", problem="other")
+    code, out, err = table("--reference", str(tmp_path / "others"))
+    assert (code, "reference" in out) == (0, False)
+    assert err == "Warning: The reference set has none of these problems.\n"
 
 
 def test_a_part_is_shown(table):

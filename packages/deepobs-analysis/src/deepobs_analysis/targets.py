@@ -12,7 +12,7 @@ from deepobs.plugins import registry
 from deepobs_analysis.measures import target_performance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from deepobs_analysis.selection import Selection
 
@@ -54,6 +54,20 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
         by_problem[selection.problem].append(selection)
     found = {problem: _target(problem, those) for problem, those in by_problem.items()}
     return {problem: target for problem, target in found.items() if target is not None}
+
+
+def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
+    """Sentences that say where targets come from, and of which problems where they differ.
+
+    Args:
+        targets: By problem, as the problem is to be called.
+    """
+    problems: dict[str, list[str]] = defaultdict(list)
+    for problem, target in targets.items():
+        problems[target.source].append(problem)
+    if len(problems) == 1:
+        return [f"Target {source}." for source in problems]
+    return [f"Target {source}: {', '.join(those)}." for source, those in problems.items()]
 
 
 def _target(problem: str, selections: list[Selection]) -> Target | None:

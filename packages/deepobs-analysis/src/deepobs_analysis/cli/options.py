@@ -11,6 +11,7 @@ from deepobs.cli.screen import show_message
 from deepobs.errors import MissingDataError
 from deepobs_analysis.loading import load
 from deepobs_analysis.selection import EXPLANATIONS, MODES
+from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,8 @@ reference = click.option(
     is_flag=False,
     flag_value=_PUBLISHED,
     metavar="[DIR]",
-    help="Show the published results beside these, or those in DIR.",
+    help="Show the published results beside these, or those in DIR. "
+    "Without DIR, let --reference follow RESULTS.",
 )
 
 
@@ -70,7 +72,7 @@ def read_results(
             published results, `None` for no reference set.
 
     Raises:
-        MissingDataError: There is no run.
+        MissingDataError: There is no run, or none to compare with.
         UnknownNameError: There is no run of a problem or of an optimizer that was named.
     """
     results = load(path)
@@ -82,6 +84,8 @@ def read_results(
         )
     if reference is not None:
         results = results.beside(_reference(reference))
+        if not results.runs["is_reference"].any():
+            show_message("Warning", "The reference set has none of these problems.")
     return part(results, problems=problems, optimizers=optimizers)
 
 
@@ -106,7 +110,14 @@ def part(
 
 def _reference(directory: str) -> Results:
     if directory != _PUBLISHED:
-        return load(directory)
+        results = load(directory)
+        _tell_what_was_left_out(Path(directory), results)
+        if results.runs.empty:
+            raise MissingDataError(
+                f"There is no run in {directory} to compare with. Give a directory of results, or "
+                "none for the published ones."
+            )
+        return results
     from deepobs_analysis.baselines import load_reference
 
     return load_reference()
@@ -116,7 +127,7 @@ def _tell_what_was_left_out(path: Path, results: Results) -> None:
     left_out = results.left_out
     if left_out:
         first = left_out[0]
-        files = "1 file" if len(left_out) == 1 else f"{len(left_out)} files"
+        files = counted(len(left_out), "file")
         such_as = "" if len(left_out) == 1 else "such as "
         message = f"{files} in {path} left out, {such_as}{first.file}: {first.reason}."
         show_message("Warning", message)

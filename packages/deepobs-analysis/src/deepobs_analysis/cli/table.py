@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Show how each optimizer did on each test problem, with its best setting.
 
-    Performances are means ± standard deviations over the seeds of a setting. LaTeX, Markdown and
-    HTML have the best value of each problem in bold.
+    Performances are means ± standard deviations over the seeds of a setting. In text form, what
+    the numbers are and how settings were chosen stands below them. LaTeX, Markdown and HTML have
+    the best value of each problem in bold.
 
     \b
     Examples:
@@ -77,6 +78,9 @@ def command(
         screen.show_heading(heading)
         for line in lines:
             screen.show(line)
+        screen.show()
+        for sentence in tables.notes(columns, rows):
+            screen.show_text(sentence)
     else:
         screen.show(tables.FORMATS[format_name](columns, rows).rstrip("\n"))
 

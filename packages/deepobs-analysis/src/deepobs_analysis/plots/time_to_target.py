@@ -12,7 +12,7 @@ from deepobs_analysis.plots import layout
 from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import FAINT, SMALL, looks, styled
 from deepobs_analysis.plots.words import number, shown
-from deepobs_analysis.targets import targets
+from deepobs_analysis.targets import sources_in_words, targets
 from deepobs_analysis.times import UNITS, times_to_target
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
         figure,
         [
             "Dots: seeds; marks: mean of those that reach the target, whose number is given.",
-            *_sources({problem: goals[problem] for problem in drawn}),
+            *sources_in_words({shown(problem): goals[problem] for problem in drawn}),
         ],
     )
     return figure
@@ -83,16 +83,6 @@ def require_unit(unit: str) -> None:
     if unit not in UNITS:
         message = f"Time is counted in {', '.join(UNITS)}; {unit!r} is none of them."
         raise ArgumentError(sentences(message, closest(str(unit), UNITS)))
-
-
-def _sources(goals: Mapping[str, Target]) -> list[str]:
-    """Sentences that say where the targets come from, and of which problems where they differ."""
-    problems: dict[str, list[str]] = {}
-    for problem, goal in goals.items():
-        problems.setdefault(goal.source, []).append(shown(problem))
-    if len(problems) == 1:
-        return [f"Target {source}." for source in problems]
-    return [f"Target {source}: {', '.join(those)}." for source, those in problems.items()]
 
 
 def _draw(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepobs_analysis.cautions import cautions, concerning
+from deepobs_analysis.choice import choice_in_words
 from deepobs_analysis.garbage import without_looking_for_garbage
 from deepobs_analysis.leads import leads
 from deepobs_analysis.plots.style import same_looks
@@ -18,7 +19,7 @@ from deepobs_analysis.report.grids import (
     grid_of_standings,
 )
 from deepobs_analysis.report.runs import commands_of, lost_settings
-from deepobs_analysis.report.summary import choice_in_words, lead_in_words, summary, target_in_words
+from deepobs_analysis.report.summary import lead_in_words, summary, target_in_words
 from deepobs_analysis.scores import scores_of
 from deepobs_analysis.standings import standings
 

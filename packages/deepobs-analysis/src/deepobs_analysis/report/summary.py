@@ -1,4 +1,4 @@
-"""A report in sentences: what was compared, who wins, how settings were chosen."""
+"""A report in sentences: what was compared, and who wins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from deepobs_analysis.leads import FEWEST_SEEDS
 from deepobs_analysis.rounding import interval_text, mean_text, number
-from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.wording import counted, listed
 
 if TYPE_CHECKING:
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from deepobs_analysis.leads import Lead
     from deepobs_analysis.results import Results
     from deepobs_analysis.standings import Standing
-
-_CURVES = {"losses": "loss", "accuracies": "accuracy"}
-_SPLITS = {"train": "the training set", "valid": "validation data", "test": "the test set"}
 
 
 def summary(results: Results, rows: Sequence[Standing], leads: Mapping[str, Lead]) -> list[str]:
@@ -73,24 +69,6 @@ def target_in_words(row: Standing) -> str:
         return "There is no target, as half of the seeds of every optimizer diverged."
     metric = f"test {row.selection.metric.name}"
     return f"The target is a {metric} of {number(row.target.value)}, {row.target.source}."
-
-
-def choice_in_words(rows: Sequence[Standing]) -> list[str]:
-    """How settings were chosen: the rule, and on which data."""
-    chosen = [row for row in rows if row.selection.settings > 1]
-    if not chosen:
-        return ["There was nothing to choose: each optimizer was run with one setting a problem."]
-    sentences = [f"Of several settings, the one shown is {EXPLANATIONS[chosen[0].selection.mode]}."]
-    by_curve: dict[str, list[str]] = defaultdict(list)
-    for row in chosen:
-        by_curve[row.selection.chosen_by].append(row.problem)
-    for curve, problems in sorted(by_curve.items()):
-        split, _, kind = curve.partition("_")
-        of_curve = listed(dict.fromkeys(problems))
-        sentences.append(
-            f"On {of_curve}, it was chosen by the {_CURVES[kind]} on {_SPLITS[split]}."
-        )
-    return sentences
 
 
 def _winners(leads: Mapping[str, Lead]) -> list[str]:

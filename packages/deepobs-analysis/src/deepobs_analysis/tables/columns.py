@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs_analysis.rounding import MISSING, mean_text, number, share, time_text
 from deepobs_analysis.times import UNITS
 from deepobs_analysis.trials import BUDGET
@@ -51,6 +51,7 @@ def columns_called(names: Iterable[str]) -> list[Column]:
         names: Their names, in the order in which they are shown.
 
     Raises:
+        ArgumentError: None is named.
         UnknownNameError: There is no such column.
     """
     wanted = list(names)
@@ -59,6 +60,8 @@ def columns_called(names: Iterable[str]) -> list[Column]:
             every = f"There are: {', '.join(COLUMNS)}."
             message = f"There is no column {name!r}."
             raise UnknownNameError(sentences(message, closest(name, COLUMNS), every))
+    if not wanted:
+        raise ArgumentError(f"A table needs a column. There are: {', '.join(COLUMNS)}.")
     return [COLUMNS[name] for name in dict.fromkeys(wanted)]
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from deepobs.cli.tables import Column as TerminalColumn
 from deepobs.cli.tables import render
+from deepobs.cli.text import clean
 from deepobs_analysis.rounding import MISSING
 from deepobs_analysis.standings import record
 from deepobs_analysis.tables.layout import Cell, cells_of
+from deepobs_analysis.tables.notes import notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +33,8 @@ _LATEX = {
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
     "∞": r"$\infty$",
+    "[": "{[}",  # after a line of a table, it would begin an argument, and * a variant
+    "*": "{*}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
@@ -63,7 +67,9 @@ def as_csv(columns: Sequence[Column], rows: Sequence[Standing]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(record, rows))
+    writer.writerows(
+        {name: _harmless(value) for name, value in record(row).items()} for row in rows
+    )
     return stream.getvalue()
 
 
@@ -127,7 +133,7 @@ def as_html(columns: Sequence[Column], rows: Sequence[Standing]) -> str:
         for column in columns
     )
     lines = (
-        "".join(f"<td>{_marked(cell, html.escape, '<strong>%s</strong>')}</td>" for cell in cells)
+        "".join(f"<td>{_marked(cell, _html_escaped, '<strong>%s</strong>')}</td>" for cell in cells)
         for cells in cells_of(columns, rows)
     )
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
@@ -135,7 +141,9 @@ def as_html(columns: Sequence[Column], rows: Sequence[Standing]) -> str:
 
 
 FORMATS: dict[str, Callable[[Sequence[Column], Sequence[Standing]], str]] = {
-    "text": lambda columns, rows: "".join(f"{line}\n" for line in as_text(columns, rows)),
+    "text": lambda columns, rows: "".join(
+        f"{line}\n" for line in [*as_text(columns, rows), "", *map(clean, notes(columns, rows))]
+    ),
     "csv": as_csv,
     "latex": as_latex,
     "markdown": as_markdown,
@@ -162,12 +170,17 @@ def _latex_row(cells: Sequence[str]) -> str:
 def _latex_escaped(text: str) -> str:
     if text == MISSING:
         return "--"
-    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+    return "".join(_LATEX.get(character, character) for character in clean(text))
 
 
 def _markdown_escaped(text: str) -> str:
-    return html.escape(_MARKDOWN.sub(r"\\\1", _one_line(text)), quote=False)
+    return html.escape(_MARKDOWN.sub(r"\\\1", clean(text)), quote=False)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _html_escaped(text: str) -> str:
+    return html.escape(clean(text))
+
+
+def _harmless(value: object) -> object:
+    """A value for programs: of a text, what would control a terminal is spelt out."""
+    return clean(value) if isinstance(value, str) else value
