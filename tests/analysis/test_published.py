@@ -304,7 +304,7 @@ def test_they_are_downloaded_once(
     mirror.files["v1.1.tar.gz"] = tar_of(entries)
     assert main(["baselines", "get", "--url", f"{mirror.url}v1.1.tar.gz"]) == 0
     told = capsys.readouterr().out
-    assert told == f"2 runs of 1 problems are in {baseline_dir}.\n"
+    assert told == f"In {baseline_dir}: 2 runs of 1 problem.\n"
     assert main(["baselines", "get", "--url", f"{mirror.url}v1.1.tar.gz"]) == 0
     assert "there already" in capsys.readouterr().out
     assert mirror.requests == ["v1.1.tar.gz"]

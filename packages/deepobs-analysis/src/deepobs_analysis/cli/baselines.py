@@ -14,6 +14,7 @@ from deepobs.cli.arguments import as_json
 from deepobs.cli.groups import Group, show_help_without_command
 from deepobs.cli.tables import Column
 from deepobs_analysis import baselines
+from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from deepobs_analysis.results import Results
@@ -76,9 +77,9 @@ def show(as_json: bool) -> None:
 
 
 def _summary(results: Results, directory: Path) -> str:
-    left_out = f" {len(results.left_out)} files are left out." if results.left_out else ""
-    runs, problems = len(results.runs), len(results.problems)
-    return f"{runs} runs of {problems} problems are in {directory}.{left_out}"
+    left_out = f" Left out: {counted(len(results.left_out), 'file')}." if results.left_out else ""
+    runs, problems = counted(len(results.runs), "run"), counted(len(results.problems), "problem")
+    return f"In {directory}: {runs} of {problems}.{left_out}"
 
 
 def _show_that_it_takes_time(url: str) -> None:

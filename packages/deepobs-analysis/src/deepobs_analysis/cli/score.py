@@ -15,6 +15,7 @@ from deepobs_analysis.rounding import MISSING, interval_text, number, speedup_te
 from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.standings import standings
 from deepobs_analysis.times import Unit
+from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,8 +145,8 @@ def _show_ratios(scores: Scores) -> None:
 
 def _show_what_counts(scores: Scores) -> None:
     screen.show_text(
-        f"{len(scores.timed)} problems count in scores and speedups, {len(scores.compared)} in "
-        "the rest."
+        f"Scores and speedups are over {counted(len(scores.timed), 'problem')}, the rest over "
+        f"{counted(len(scores.compared), 'problem')}."
     )
     by_reason: dict[str, list[str]] = {}
     for problem, reason in scores.left_out.items():

@@ -8,6 +8,7 @@ from deepobs.errors import ArgumentError
 from deepobs_analysis.plots.layout import optimizers_in_order, require_something
 from deepobs_analysis.plots.words import listed, shown
 from deepobs_analysis.selection import select
+from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from deepobs_analysis.measures.checking import Floats
@@ -36,8 +37,7 @@ class Comparison(NamedTuple):
     @property
     def note(self) -> str:
         """Which problems are compared, in sentences."""
-        count = len(self.problems)
-        problems = "1 problem" if count == 1 else f"{count} problems"
+        problems = counted(len(self.problems), "problem")
         text = f"{problems}: {listed([shown(each) for each in self.problems], 10)}."
         if self.left_out:
             text += f" Not run by all: {listed([shown(each) for each in self.left_out])}."

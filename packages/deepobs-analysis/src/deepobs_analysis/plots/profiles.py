@@ -15,6 +15,7 @@ from deepobs_analysis.plots.time_to_target import require_unit
 from deepobs_analysis.plots.words import listed, shown
 from deepobs_analysis.targets import targets
 from deepobs_analysis.times import median_times
+from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,10 +78,11 @@ def profiles(
     )
     _legend(figure, axes, scores)
     left_out = sorted(set(results.problems) - set(problems))
+    compared = listed([shown(each) for each in problems], 10)
     layout.notes(
         figure,
         [
-            f"{len(problems)} problems: {listed([shown(each) for each in problems], 10)}.",
+            f"{counted(len(problems), 'problem')}: {compared}.",
             f"Left out: {listed([shown(each) for each in left_out])}." if left_out else "",
             "In brackets: the benchmark score.",
         ],
