@@ -222,6 +222,13 @@ def test_names_commands_and_reasons_are_shown_as_text(tmp_path, evil):
         assert " ".join(shown.split()) in page.text
 
 
+def test_characters_that_disguise_a_command_are_spelt_out(tmp_path):
+    write_result(tmp_path, optimizer="SGD", command="deepobs run \u202emr\x1b[2J")
+    html = report(load(tmp_path))
+    assert not {"\u202e", "\x1b"} & set(html)
+    assert r"deepobs run \u202emr\x1b[2J" in Page(html).text
+
+
 def test_a_reference_set_is_named_as_such(tmp_path):
     write_grid(tmp_path / "own", "one", optimizers=("SGD",))
     write_grid(tmp_path / "theirs", "one", optimizers=("Adam",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import unicodedata
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 TITLE = "Results of DeepOBS"
 """The title where no other is given."""
 
+_UNSEEN = ("Cc", "Cf")  # categories of characters: control, format
+
 
 def report(results: Results, *, mode: Mode = "most", title: str = TITLE) -> str:
     """Write all about some results as one page.
@@ -39,6 +42,7 @@ def report(results: Results, *, mode: Mode = "most", title: str = TITLE) -> str:
     environment = Environment(
         loader=PackageLoader("deepobs_analysis.report"),
         autoescape=True,
+        finalize=_harmless,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -57,6 +61,21 @@ def report(results: Results, *, mode: Mode = "most", title: str = TITLE) -> str:
 def _prose(sentences: Iterable[str]) -> str:
     """Sentences one after the other, without a line break between a number and its percent."""
     return " ".join(sentences).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _harmless(value: object) -> object:
+    """What is put into the page: of a text, what is not seen is spelt out, but for line breaks.
+
+    By characters that turn the direction of writing, a command could look like another one.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNSEEN and character != "\n"
+        else character
+        for character in value
+    )
 
 
 def _source(environment: Environment, name: str) -> Markup:
