@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepobs.errors import MissingDataError
+from deepobs.garbage import without_looking_for_garbage
 from deepobs_analysis import cache as kept
 from deepobs_analysis import files
 from deepobs_analysis.assembly import assemble
-from deepobs_analysis.garbage import without_looking_for_garbage
 
 if TYPE_CHECKING:
     import os

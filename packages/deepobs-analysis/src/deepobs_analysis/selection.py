@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
+import pandas as pd
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.measures import best, final
 from deepobs_analysis.results import CURVES, Metric
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.results import Results, Split
 
@@ -162,13 +161,16 @@ def setting_performances(runs: pd.DataFrame, curve: str, *, mode: Mode = "final"
         A row for each setting, under its name: `mean` over its seeds, where one that diverged
         counts with its performance before training, `seeds`, and how many of them `completed`.
     """
-    values = runs[["setting", "has_diverged"]].assign(value=_values(runs, curve, mode))
-    by_setting = values.groupby("setting", sort=True)
-    return by_setting.agg(
-        mean=("value", "mean"),
-        seeds=("value", "size"),
-        completed=("has_diverged", lambda flags: int((~flags).sum())),
+    values = pd.DataFrame(
+        {
+            "setting": runs["setting"],
+            "mean": _values(runs, curve, mode),
+            "seeds": 1,
+            "completed": (~runs["has_diverged"]).astype(int),
+        }
     )
+    by_setting = values.groupby("setting", sort=True)
+    return by_setting[["seeds", "completed"]].sum().assign(mean=by_setting["mean"].mean())
 
 
 def higher_is_better(curve: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from deepobs_analysis.output import write_output
 from deepobs_analysis.plots.style import styled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -78,5 +80,21 @@ def drawn(figure: Figure, format: str) -> bytes:  # noqa: A002 # matplotlib's wo
     with warnings.catch_warnings():
         # A name may hold characters that the font has not: a box stands for each.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(stream, format=format, metadata=_METADATA[format])
+        with _laid_out(figure):
+            figure.savefig(stream, format=format, metadata=_METADATA[format])
     return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out beforehand: matplotlib would draw all of it once more to do so."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deepobs.garbage import without_looking_for_garbage
 from deepobs_analysis.cautions import cautions, concerning
 from deepobs_analysis.choice import choice_in_words
-from deepobs_analysis.garbage import without_looking_for_garbage
 from deepobs_analysis.leads import leads
 from deepobs_analysis.plots.style import same_looks
 from deepobs_analysis.report import figures

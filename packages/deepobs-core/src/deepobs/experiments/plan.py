@@ -12,6 +12,7 @@ from deepobs.experiments.choices import mistaken_choices
 from deepobs.experiments.expansion import Expansion, PlannedRun, PlannedTuning
 from deepobs.experiments.mistakes import refusal
 from deepobs.experiments.references import problems_of
+from deepobs.garbage import without_looking_for_garbage
 
 if TYPE_CHECKING:
     from deepobs.experiments.schema import Experiment
@@ -63,7 +64,8 @@ def plan(
     if mistakes:
         raise refusal(file, mistakes)
     planned = Plan()
-    with config.temporary(default_device=config.resolve_device(device)):
+    here = config.resolve_device(device)
+    with config.temporary(default_device=here), without_looking_for_garbage():
         for problem in problems_of(experiment):
             training = _training(experiment, problem)
             if fake_data is not None:

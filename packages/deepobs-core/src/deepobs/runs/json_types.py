@@ -24,6 +24,8 @@ def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         ArgumentError: A value cannot be kept in a result file.
     """
+    if all(map(_is_plain, values.values())):  # as nearly all are, of thousands of settings
+        return dict(values)
     try:
         text = json.dumps(values, allow_nan=False, default=_plain_number)
         converted: dict[str, Any] = json.loads(text, parse_int=_integer_within_floats)
@@ -32,6 +34,13 @@ def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
             f"{what} must be finite numbers, texts, booleans or lists of them, got {values!r}."
         ) from error
     return converted
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON gives the value back as it is; integers could be too large."""
+    if type(value) is float:  # NumPy's own is another type
+        return math.isfinite(value)
+    return type(value) in (str, bool, type(None))
 
 
 def _integer_within_floats(text: str) -> int:

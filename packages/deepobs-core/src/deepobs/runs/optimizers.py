@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import textwrap
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -108,10 +109,12 @@ def signature_of(function: Any) -> inspect.Signature:
     return _signature_of(function)
 
 
-def arguments_of(optimizer_class: type[torch.optim.Optimizer]) -> dict[str, inspect.Parameter]:
+def arguments_of(
+    optimizer_class: type[torch.optim.Optimizer],
+) -> Mapping[str, inspect.Parameter]:
     """The arguments of a constructor besides the first, which takes the parameters."""
-    arguments = list(signature_of(optimizer_class).parameters.items())
-    return dict(arguments[1:])
+    of_class: Any = optimizer_class
+    return _arguments_of(of_class)
 
 
 def first_argument_of(optimizer_class: type[torch.optim.Optimizer]) -> str | None:
@@ -227,6 +230,12 @@ def _is_torchs(name: str) -> bool:
 
 
 _signature_of = functools.cache(inspect.signature)
+
+
+@functools.cache
+def _arguments_of(optimizer_class: Any) -> Mapping[str, inspect.Parameter]:
+    arguments = list(signature_of(optimizer_class).parameters.items())
+    return MappingProxyType(dict(arguments[1:]))
 
 
 @functools.cache
