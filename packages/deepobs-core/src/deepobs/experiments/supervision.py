@@ -36,8 +36,8 @@ _START = (
     "from deepobs.experiments.worker import main; main()"
 )
 
-
 _SECONDS_TO_GO = 5.0
+"""How long a process that closed its pipe has to end, before it is killed."""
 
 
 class Limit(NamedTuple):
