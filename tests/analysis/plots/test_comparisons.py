@@ -98,7 +98,7 @@ def test_ranks_are_shares_and_means(two_problems):
 def test_problems_that_not_all_were_run_on_are_named(two_problems, tmp_path):
     write_result(tmp_path / "results", problem="more", optimizer="Adam")
     figure = ranks(load(tmp_path / "results"))
-    assert "2 problems: acme, quadratic_deep. Not run by all: more." in figure.get_supxlabel()
+    assert "2 problems: acme and quadratic_deep. Not run by all: more." in figure.get_supxlabel()
 
 
 def test_probabilities_of_improvement_stand_in_the_cells(two_problems, tmp_path):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis.plots.layout import optimizers_in_order, require_something
-from deepobs_analysis.plots.words import listed, shown
+from deepobs_analysis.plots.words import shown
 from deepobs_analysis.selection import select
-from deepobs_analysis.wording import counted
+from deepobs_analysis.wording import counted, listed
 
 if TYPE_CHECKING:
     from deepobs_analysis.measures.checking import Floats
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
         problems = counted(len(self.problems), "problem")
         text = f"{problems}: {listed([shown(each) for each in self.problems], 10)}."
         if self.left_out:
-            text += f" Not run by all: {listed([shown(each) for each in self.left_out])}."
+            text += f" Not run by all: {listed([shown(each) for each in self.left_out], 4)}."
         return text
 
 

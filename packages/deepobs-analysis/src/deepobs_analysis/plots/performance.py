@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 from deepobs_analysis.plots import curves, layout
 from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import DOUBLE_COLUMN, looks, styled
-from deepobs_analysis.plots.words import TITLES, listed, shown
+from deepobs_analysis.plots.words import TITLES, shown
 from deepobs_analysis.targets import targets
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,14 +102,14 @@ def caveats(
         sentences.append("Axes leave out the first epochs and optimizers far behind.")
     hidden = sorted({f"{name} on {key[0]}" for key, each in drawn.items() for name in each.hidden})
     if hidden:
-        sentences.append(f"Outside at the end: {listed([shown(each, 60) for each in hidden])}.")
+        sentences.append(f"Outside at the end: {listed([shown(each, 60) for each in hidden], 4)}.")
     diverged = [
         f"{shown(each.optimizer)} on {shown(each.problem)} ({lost} of {len(each.runs)} seeds)"
         for each in selections
         if (lost := int(each.runs["has_diverged"].sum()))
     ]
     if diverged:
-        sentences.append(f"Diverged, shown with the value before training: {listed(diverged)}.")
+        sentences.append(f"Diverged, shown with the value before training: {listed(diverged, 4)}.")
     return sentences
 
 

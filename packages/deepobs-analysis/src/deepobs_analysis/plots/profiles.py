@@ -12,10 +12,10 @@ from deepobs_analysis.plots import layout
 from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.style import SINGLE_COLUMN, looks, styled
 from deepobs_analysis.plots.time_to_target import require_unit
-from deepobs_analysis.plots.words import listed, shown
+from deepobs_analysis.plots.words import shown
 from deepobs_analysis.targets import targets
 from deepobs_analysis.times import median_times
-from deepobs_analysis.wording import counted
+from deepobs_analysis.wording import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def profiles(
         figure,
         [
             f"{counted(len(problems), 'problem')}: {compared}.",
-            f"Left out: {listed([shown(each) for each in left_out])}." if left_out else "",
+            f"Left out: {listed([shown(each) for each in left_out], 4)}." if left_out else "",
             "In brackets: the benchmark score.",
         ],
     )

@@ -14,7 +14,8 @@ from deepobs_analysis.plots import layout
 from deepobs_analysis.plots.common import selections_by_problem
 from deepobs_analysis.plots.iterates import is_two_d, iterates
 from deepobs_analysis.plots.style import INK, looks, styled
-from deepobs_analysis.plots.words import listed, shown
+from deepobs_analysis.plots.words import shown
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
         figure,
         [
             "Dot: start; mark: end; star: minimum.",
-            f"Ended elsewhere than when recorded: {listed([shown(e, 60) for e in differing])}."
+            f"Ended elsewhere than when recorded: {listed([shown(e, 60) for e in differing], 4)}."
             if differing
             else "",
         ],

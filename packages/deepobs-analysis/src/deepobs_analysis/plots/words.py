@@ -38,12 +38,6 @@ def number(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else str(value)
 
 
-def listed(names: list[str], most: int = 4) -> str:
-    """Some names in a sentence; of more than `most` only how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
-
-
 def _shortened(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
