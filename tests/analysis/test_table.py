@@ -122,7 +122,7 @@ def test_a_name_in_brackets_is_no_argument_of_latex(tmp_path, table):
 def test_below_a_table_in_text_stands_what_its_numbers_are(table):
     _, out, _ = table()
     notes = out.partition("\n\n")[2]
-    assert notes.startswith("Means ± standard deviations over the seeds of a setting.\n")
+    assert notes.startswith("Means ± population standard deviations over the seeds of a setting.\n")
     assert "Epochs to target: mean epochs until the target is reached" in notes
     assert "The metric is accuracy on acme." in notes
     assert "Target 1 % short of the median seed of the best optimizer of these results." in notes

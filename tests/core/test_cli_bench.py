@@ -102,6 +102,16 @@ def test_every_run_leaves_a_result_and_a_line_and_a_table_ends_it(
     assert "chosen on the test set, which makes figures on it too good: quadratic_deep" in out
 
 
+def test_the_deviation_is_that_of_the_population(bench: Callable[..., Any], tmp_path: Path) -> None:
+    _, out, _ = bench(SMALL, "--only", "problem=two_d_beale", "--only", "optimizer=heavy")
+    finals = [result["test_losses"][-1] for result in _results(tmp_path / "results").values()]
+    (row,) = _rows(out, "BEST SETTING")
+    assert len(finals) == 2
+    # Of two values, it is half of what lies between them.
+    assert row[4:6] == ["+-", f"{abs(finals[0] - finals[1]) / 2:.2g}"]
+    assert "population standard deviations over the seeds" in out
+
+
 def test_running_it_again_runs_nothing_and_shows_the_same_table(
     bench: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -91,6 +91,16 @@ def test_the_preset_of_the_paper_tries_its_36_rates_and_reports_ten_seeds(
     assert result.summary_without_selection["test_loss"].runs == 9
 
 
+def test_the_deviation_of_the_report_is_that_of_the_population(
+    tuned: Callable[..., TuningResult],
+) -> None:
+    result = tuned(sampler="grid", space={"lr": [0.01]}, report_seeds=[1, 2])
+    first, second = (run.metrics["test_loss"] for run in result.report)
+    assert first is not None
+    assert second is not None
+    assert result.summary["test_loss"].std == pytest.approx(abs(first - second) / 2)
+
+
 @pytest.mark.parametrize("sampler", ["grid", "random", "tpe", "gp"])
 def test_to_tune_again_runs_nothing_and_gives_the_same(
     tuned: Callable[..., TuningResult], tmp_path: Path, sampler: str

@@ -56,9 +56,9 @@ def command(
 ) -> None:
     """Show how each optimizer did on each test problem, with its best setting.
 
-    Performances are means ± standard deviations over the seeds of a setting. In text form, what
-    the numbers are and how settings were chosen stands below them. LaTeX, Markdown and HTML have
-    the best value of each problem in bold.
+    Performances are means ± population standard deviations over the seeds of a setting. In text
+    form, what the numbers are and how settings were chosen stands below them. LaTeX, Markdown and
+    HTML have the best value of each problem in bold.
 
     \b
     Examples:

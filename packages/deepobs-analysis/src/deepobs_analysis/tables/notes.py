@@ -36,7 +36,11 @@ def notes(columns: Sequence[Column], rows: Sequence[Standing]) -> list[str]:
     has_means = any(field.endswith("_mean") for field in fields)
     targets = {row.problem: row.target for row in rows if row.target is not None}
     return [
-        *(["Means ± standard deviations over the seeds of a setting."] if has_means else []),
+        *(
+            ["Means ± population standard deviations over the seeds of a setting."]
+            if has_means
+            else []
+        ),
         *_meanings(columns),
         _metrics(rows),
         *(sources_in_words(targets) if targets and fields & _OF_TARGETS else []),

@@ -59,7 +59,10 @@ def show_standings(standings: Sequence[Standing]) -> None:
 
 def _explanation(standings: Sequence[Standing]) -> list[str]:
     """How the settings were chosen, and what the numbers are."""
-    sentences = ["Means +- standard deviations of the seeds of a setting, after the last epoch."]
+    sentences = [
+        "Means +- population standard deviations over the seeds of a setting that completed, after "
+        "the last epoch."
+    ]
     chosen = [each for each in standings if each.settings > 1 and each.hyperparameters is not None]
     on_valid = sorted({each.problem for each in chosen if each.chosen_on == "valid"})
     on_test = sorted({each.problem for each in chosen if each.chosen_on == "test"})
@@ -85,7 +88,7 @@ def _explanation(standings: Sequence[Standing]) -> list[str]:
 def _mean(metric: str, values: Sequence[float]) -> str:
     if not values:
         return _MISSING
-    spread = f" +- {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    spread = f" +- {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
     return f"{metric} {statistics.fmean(values):.5g}{spread}"
 
 

@@ -86,7 +86,8 @@ class Summary(BaseModel):
     Attributes:
         runs: How many runs it is of: those that completed.
         mean: Their mean.
-        std: Their standard deviation with `runs - 1` degrees of freedom; `None` of a single run.
+        std: Their population standard deviation, sqrt(sum((value - mean)^2) / runs), as the
+            original reports it; `None` of a single run.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -207,5 +208,5 @@ def read(path: Path) -> TuningResult:
 
 
 def _summary(values: list[Any]) -> Summary:
-    std = statistics.stdev(values) if len(values) > 1 else None
+    std = statistics.pstdev(values) if len(values) > 1 else None
     return Summary(runs=len(values), mean=statistics.fmean(values), std=std)
