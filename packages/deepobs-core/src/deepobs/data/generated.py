@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _GeneratedDataSet(EmbeddedDataSet):
-    """A data set that is the same wherever it is computed."""
+class GeneratedDataSet(EmbeddedDataSet):
+    """A data set that is computed, and the same wherever it is.
+
+    A subclass says in `load` how. It draws from a generator with a seed of its own, so that the
+    seed of a run changes nothing, and from `numpy.random.RandomState`, whose stream NumPy promises
+    to keep. `load` is the only thing that it has to define besides `train_eval_size`.
+    """
 
     origin: ClassVar[str] = "generated"
     has_fake_twin: ClassVar[bool] = False
@@ -27,7 +32,7 @@ class _GeneratedDataSet(EmbeddedDataSet):
         raise NotImplementedError("Generated data need no stand-in.")
 
 
-class Quadratic(_GeneratedDataSet):
+class Quadratic(GeneratedDataSet):
     """Normally distributed vectors of 100 numbers with mean 0 and standard deviation 0.6.
 
     Drawn as the original does: 1000 for training with seed 42, 1000 for testing with seed 43.
@@ -47,7 +52,7 @@ class Quadratic(_GeneratedDataSet):
         return Splits(train=(draw(42),), test=(draw(43),))
 
 
-class TwoD(_GeneratedDataSet):
+class TwoD(GeneratedDataSet):
     """Standard normal noise for two coordinates in training, zeros in testing.
 
     Drawn as the original does: with seed 42, first 10000 numbers x and then 10000 numbers y.

@@ -1,0 +1,1 @@
+"""A test problem for DeepOBS: telling interleaved spirals apart."""

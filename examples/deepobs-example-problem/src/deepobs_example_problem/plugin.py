@@ -1,0 +1,62 @@
+"""What this package offers to DeepOBS.
+
+`deepobs list` imports this module of every installed package. So it imports neither torch nor the
+modules beside it: a description names its class as a text, which is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from deepobs.plugins import DatasetSpec, ProblemSpec, SuiteSpec, hookimpl
+
+# The version of the plugin interface that this was written for. Do not take it from
+# deepobs.plugins: then it would claim to fit every later one, too.
+DEEPOBS_API_VERSION = 1
+
+
+@hookimpl
+def deepobs_datasets() -> list[DatasetSpec]:
+    """The data."""
+    return [
+        DatasetSpec(
+            name="spirals",
+            target="deepobs_example_problem.spirals:Spirals",
+            summary="Points of three interleaved spirals in the plane",
+            train_size=2000,
+            test_size=1000,
+            example="point (2,) in about [-1, 1], label 0..2",
+            reference="After Lang and Witbrock 1988, who had two spirals",
+            embedded=True,  # nothing to download
+        ),
+    ]
+
+
+@hookimpl
+def deepobs_problems() -> list[ProblemSpec]:
+    """The problem. Its defaults make a run of Adam, at a learning rate of 0.01, take seconds."""
+    return [
+        ProblemSpec(
+            name="spirals_mlp",
+            target="deepobs_example_problem.problem:SpiralsMLP",
+            summary="Small perceptron that tells three interleaved spirals apart",
+            dataset="spirals",
+            batch_size=50,
+            epochs=20,
+            weight_decay=1e-4,
+            metric="accuracy",
+            reference="deepobs-example-problem 1.0.0",
+            tags=frozenset({"synthetic", "small", "classification"}),
+            target_performance=0.95,
+        ),
+    ]
+
+
+@hookimpl
+def deepobs_suites() -> list[SuiteSpec]:
+    """A set of problems to run together; those of other packages may be among them."""
+    return [
+        SuiteSpec(
+            name="plane",
+            summary="A function of two variables and a classifier of points: both can be drawn",
+            problems=("two_d_rosenbrock", "spirals_mlp"),
+        ),
+    ]
