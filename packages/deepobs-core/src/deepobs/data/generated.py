@@ -29,6 +29,7 @@ class GeneratedDataSet(EmbeddedDataSet):
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:
+        """Never called: the data are their own twin."""
         raise NotImplementedError("Generated data need no stand-in.")
 
 
