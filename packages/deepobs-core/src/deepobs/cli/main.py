@@ -52,6 +52,11 @@ BUILT_IN = (
         summary="Find good hyperparameters, honestly chosen and reported",
     ),
     CommandSpec(
+        name="check",
+        target="deepobs.cli.check:command",
+        summary="Check that problems, data sets and optimizers behave as they must",
+    ),
+    CommandSpec(
         name="data",
         target="deepobs.cli.data:command",
         summary="Check for, download and verify data sets",

@@ -1,0 +1,157 @@
+"""`deepobs check`: whether problems, data sets and optimizers behave as they must."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs.cli import options, screen
+from deepobs.cli.arguments import as_json, completing
+from deepobs.cli.offers import by_usable_name, offers_called
+from deepobs.cli.own_code import current_directory_on_the_import_path
+from deepobs.cli.text import clean, wrap
+from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs.plugins import registry
+from deepobs.testing.api import checks_of, results_of, settings_for
+from deepobs.testing.own_classes import thing_outside_the_registry
+from deepobs.testing.results import Report
+from deepobs.testing.things import KINDS, Thing, catalog_of, things_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from deepobs.testing.results import CheckResult, Outcome
+
+_SHOWN: dict[Outcome, str] = {"passed": "passed ", "failed": "FAILED ", "skipped": "skipped"}
+_INDENT = "  "
+
+
+def _known() -> Iterable[str]:
+    return [name for kind in KINDS for name in by_usable_name(catalog_of(kind))]
+
+
+@click.command("check")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing(_known))
+@click.option(
+    "--all-of", "distribution", metavar="DISTRIBUTION", help="Check all that a package offers."
+)
+@click.option("--only", multiple=True, metavar="CHECK", help="Make this check. May be repeated.")
+@click.option(
+    "--leave-out", multiple=True, metavar="CHECK", help="Do not make this check. May be repeated."
+)
+@click.option("--batch-size", type=click.IntRange(min=2), help="Examples a batch [default: 4].")
+@click.option(
+    "--set-up-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="How long set_up of a problem may take.",
+)
+@options.data_dir
+@options.fake_data
+@as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    names: tuple[str, ...],
+    distribution: str | None,
+    only: tuple[str, ...],
+    leave_out: tuple[str, ...],
+    data_dir: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Check that problems, data sets and optimizers behave as others rely on.
+
+    NAMES are as in `deepobs list`, distribution:name, or package.module:Class for a class that no
+    plugin offers, in the current directory, too. Synthetic data stand in where the real ones are
+    missing. The exit code is 1 if a check fails.
+    """
+    from deepobs import config
+
+    if bool(names) == bool(distribution):
+        raise click.UsageError("Give what to check, or --all-of DISTRIBUTION.", context)
+    with current_directory_on_the_import_path(), config.temporary():
+        if data_dir is not None:
+            config.set_data_dir(data_dir)
+        things = things_of(distribution) if distribution else list(_named(names))
+        reports = [
+            _checked(thing, only or None, leave_out, settings, is_shown=not as_json)
+            for thing in things
+        ]
+    if as_json:
+        screen.show_json([_described(report) for report in reports])
+    else:
+        _show_summary(reports)
+    if any(report.failures for report in reports):
+        context.exit(1)
+
+
+def _named(names: Iterable[str]) -> Iterator[Thing]:
+    for name in dict.fromkeys(names):
+        found = [
+            Thing(kind, catalog_of(kind).usable_name(offer.qualified_name), offer=offer)
+            for kind in KINDS
+            for offer in offers_called(name, catalog_of(kind))
+        ]
+        yield from found or [_outside_the_registry(name)]
+
+
+def _outside_the_registry(name: str) -> Thing:
+    if ":" in name:
+        return thing_outside_the_registry(name)
+    nothing = f"There is no test problem, data set or optimizer {name!r}."
+    raise UnknownNameError(sentences(nothing, closest(name, _known()), registry().hint(name)))
+
+
+def _checked(
+    thing: Thing,
+    only: tuple[str, ...] | None,
+    leave_out: tuple[str, ...],
+    settings: dict[str, Any],
+    *,
+    is_shown: bool,
+) -> Report:
+    checks = checks_of(thing, only, leave_out)
+    if is_shown:
+        origin = thing.offer and f", {thing.offer.distribution} {thing.offer.version}"
+        screen.show_heading(clean(f"{thing.name} ({thing.kind}{origin or ''})"))
+    results = []
+    for result in results_of(thing, checks, **settings_for(thing, settings)):
+        results.append(result)
+        if is_shown:
+            _show(result)
+    if is_shown:
+        screen.show()
+    return Report(thing.name, thing.kind, tuple(results))
+
+
+def _show(result: CheckResult) -> None:
+    width = screen.terminal_width()
+    line = f"{_INDENT}{_SHOWN[result.outcome]}  {result.check}"
+    screen.show(click.style(line, fg="red") if result.outcome == "failed" and width else line)
+    below = " " * (len(_INDENT) + len(_SHOWN[result.outcome]) + 2)
+    for text in filter(None, (result.reason, result.remedy)):
+        for wrapped in wrap(clean(text), width, below):
+            screen.show(wrapped)
+
+
+def _show_summary(reports: list[Report]) -> None:
+    counts = {outcome: sum(len(report.having(outcome)) for report in reports) for outcome in _SHOWN}
+    counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    failing = [report.name for report in reports if report.failures]
+    verdict = f"Not conforming: {', '.join(failing)}." if failing else "Nothing is wrong."
+    screen.show_text(f"{sum(counts.values())} checks: {counted}. {verdict}")
+
+
+def _described(report: Report) -> dict[str, Any]:
+    return {
+        "name": report.name,
+        "kind": report.kind,
+        "passed": not report.failures,
+        "results": [asdict(result) for result in report.results],
+    }

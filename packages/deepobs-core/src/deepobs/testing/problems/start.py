@@ -1,0 +1,65 @@
+"""The state of a problem right after `set_up`, to which checks return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from deepobs.runs.passes import loader_state, set_loader_state
+from deepobs.runs.random_state import random_state, set_random_state
+
+if TYPE_CHECKING:
+    from deepobs.protocols import Batch, Loader, TestProblem
+
+_CPU = torch.device("cpu")
+
+
+class Start:
+    """Everything about a problem that checks change, as it was when it was set up.
+
+    Args:
+        problem: A problem that was just set up.
+    """
+
+    def __init__(self, problem: TestProblem) -> None:
+        self._tensors = {name: t.detach().clone() for name, t in tensors_of(problem.model).items()}
+        self._modes = {name: module.training for name, module in problem.model.named_modules()}
+        self._loaders = [loader_state(loader) for loader in loaders_of(problem)]
+        self._random = random_state(_CPU)
+
+    def restore(self, problem: TestProblem) -> None:
+        """Put all of it back.
+
+        Args:
+            problem: The same problem.
+        """
+        for name, tensor in tensors_of(problem.model).items():
+            start = self._tensors[name]
+            if tensor.dtype != start.dtype:
+                tensor.data = tensor.data.to(start.dtype)
+            tensor.data.copy_(start)
+            tensor.grad = None
+        for name, module in problem.model.named_modules():
+            module.training = self._modes[name]
+        for loader, state in zip(loaders_of(problem), self._loaders, strict=True):
+            set_loader_state(loader, state)
+        set_random_state(self._random, _CPU)
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, those that are not saved, too."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def loaders_of(problem: TestProblem) -> list[Loader]:
+    """The loaders that there are."""
+    data = problem.dataset
+    loaders = (data.train_loader, data.train_eval_loader, data.valid_loader, data.test_loader)
+    return [loader for loader in loaders if loader is not None]
+
+
+def same_batches(first: Batch, second: Batch) -> bool:
+    """Whether two batches hold the same numbers."""
+    return len(first) == len(second) and all(map(torch.equal, first, second))

@@ -1,0 +1,134 @@
+"""What pytest is offered: the marker `deepobs_checks` and the fixture `deepobs_check`.
+
+pytest loads this in every project of an environment that deepobs-core is installed in: it imports
+neither torch nor any plugin before a test asks for the fixture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepobs.testing.tables import Check
+    from deepobs.testing.things import Thing
+
+MARKER = "deepobs_checks"
+
+_KIND_OF = {"problems": "test problem", "datasets": "data set", "optimizers": "optimizer"}
+_CHOICES = {"only", "leave_out"}
+_SETTINGS = {"batch_size", "fake_data", "set_up_seconds", "hyperparameters"}
+_KNOWN = ("distribution", *_KIND_OF, *sorted(_CHOICES | _SETTINGS))
+
+
+class _Case(NamedTuple):
+    thing: Thing
+    check: Check
+    settings: dict[str, Any]
+
+
+class _Latest(NamedTuple):
+    """The subject of the latest test: those of a thing follow each other, and share it."""
+
+    thing: Thing
+    settings: dict[str, Any]
+    subject: Any
+
+
+_latest = pytest.StashKey[_Latest]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(distribution=None, problems=(), datasets=(), optimizers=(), ...): turn a test "
+        "that takes the fixture deepobs_check into one for each conformance check of these things; "
+        "further arguments are those of deepobs.testing.check_testproblem",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test for each check of each thing that the marker names."""
+    if "deepobs_check" not in metafunc.fixturenames:
+        return
+    from deepobs.errors import DeepOBSError
+
+    cases, mistake = [], ""
+    try:
+        cases = _cases(metafunc.definition.get_closest_marker(MARKER))
+    except DeepOBSError as error:
+        mistake = str(error)
+    if mistake:  # outside of the handler, whose error pytest would show a second time
+        pytest.fail(f"{metafunc.definition.nodeid}, marker {MARKER}: {mistake}", pytrace=False)
+    ids = [f"{case.thing.name}-{case.check.name}" for case in cases]
+    metafunc.parametrize("deepobs_check", cases, ids=ids, indirect=True)
+
+
+@pytest.fixture
+def deepobs_check(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Makes the check of this test when it is called: fails or skips, and says why."""
+    case: _Case = request.param
+
+    def check() -> None:
+        from deepobs.testing.api import CHECK_SECONDS
+        from deepobs.testing.carrying_out import carry_out
+
+        result = carry_out(case.check, _subject(request.config, case), CHECK_SECONDS)
+        if result.outcome == "failed":
+            pytest.fail(f"{result.reason}\n{result.remedy}".rstrip(), pytrace=False)
+        if result.outcome == "skipped":
+            pytest.skip(result.reason)
+
+    return check
+
+
+def _subject(config: pytest.Config, case: _Case) -> Any:
+    from deepobs.testing.api import subject_of
+
+    latest: _Latest | None = config.stash.get(_latest, None)
+    if latest is None or (latest.thing, latest.settings) != (case.thing, case.settings):
+        latest = None
+        if _latest in config.stash:
+            del config.stash[_latest]  # lets go of its memory before the next is set up
+        latest = _Latest(case.thing, case.settings, subject_of(case.thing, **case.settings))
+        config.stash[_latest] = latest
+    return latest.subject
+
+
+def _cases(marker: pytest.Mark | None) -> list[_Case]:
+    from deepobs.errors import ArgumentError, closest, sentences
+    from deepobs.testing.api import checks_of, settings_for
+    from deepobs.testing.things import thing, things_of
+
+    usage = f'Write @pytest.mark.{MARKER}(problems=["my_problem"]) or (distribution="my-package").'
+    if marker is None or not marker.kwargs or marker.args:
+        raise ArgumentError(
+            f"The fixture deepobs_check needs to know what to check, by keyword. {usage}"
+        )
+    for name in marker.kwargs.keys() - set(_KNOWN):
+        raise ArgumentError(
+            sentences(
+                f"It has no argument {name!r}.",
+                closest(name, _KNOWN),
+                f"It has: {', '.join(_KNOWN)}.",
+            )
+        )
+    distribution = marker.kwargs.get("distribution")
+    things = [] if distribution is None else things_of(distribution)
+    for argument, kind in _KIND_OF.items():
+        given = marker.kwargs.get(argument, ())
+        names = (given,) if isinstance(given, str) else given
+        things += [thing(kind, name) for name in names]
+    if not things:
+        raise ArgumentError(f"It names nothing to check. {usage}")
+    choice = {name: marker.kwargs[name] for name in _CHOICES & marker.kwargs.keys()}
+    settings = {name: marker.kwargs[name] for name in _SETTINGS & marker.kwargs.keys()}
+    return [
+        _Case(one, check, settings_for(one, settings))
+        for one in things
+        for check in checks_of(one, **choice)
+    ]
