@@ -66,6 +66,11 @@ BUILT_IN = (
         target="deepobs.cli.plugins:command",
         summary="Show the installed plugins, and why one could not be loaded",
     ),
+    CommandSpec(
+        name="new-plugin",
+        target="deepobs.cli.new_plugin:command",
+        summary="Write a package with a test problem of your own, to start from",
+    ),
 )
 
 
