@@ -51,11 +51,15 @@ def test_package(session: nox.Session, package: str) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the sdist of every package, and the wheel from it."""
+    """Build the sdist of every package, the wheel from it, and check what indexes will check."""
     shutil.rmtree(DIST, ignore_errors=True)
-    session.install("uv")
+    session.install(*CONSTRAINTS, "uv", "twine", "check-wheel-contents")
+    building = ("uv", "build", "--quiet", "--build-constraints", "constraints.txt")
     for package in SIBLINGS:
-        session.run("uv", "build", "--quiet", f"packages/{package}", "--out-dir", str(DIST))
+        session.run(*building, f"packages/{package}", "--out-dir", str(DIST))
+    wheels = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
+    session.run("twine", "check", "--strict", *wheels, *map(str, sorted(DIST.glob("*.tar.gz"))))
+    session.run("check-wheel-contents", *wheels)
 
 
 @nox.session(requires=["build"])
