@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from deepobs.pytorch.datasets import spirals
+from deepobs.pytorch.runners import StandardRunner
 from deepobs.pytorch.testproblems import spirals_mlp
 
 
@@ -26,19 +27,7 @@ def test_an_untrained_model_knows_no_more_than_chance():
 
 
 def test_adam_reaches_the_target_in_the_default_number_of_epochs():
-    torch.manual_seed(0)
-    spec = spirals_mlp.spec
-    problem = spirals_mlp(spec.batch_size)
-    problem.set_up()
-    optimizer = torch.optim.Adam(problem.model.parameters(), lr=0.01)
-    for _ in range(spec.epochs):
-        for batch in problem.dataset.train_loader:
-            optimizer.zero_grad()
-            loss = problem.get_batch_loss(batch, "mean") + problem.get_regularization_loss()
-            loss.backward()
-            optimizer.step()
-    with torch.no_grad():
-        accuracies = [
-            problem.get_batch_loss_and_accuracy(batch)[1] for batch in problem.dataset.test_loader
-        ]
-    assert torch.stack(accuracies).mean() > spec.target_performance
+    runner = StandardRunner(torch.optim.Adam, {"lr": {"type": float}})
+    record = runner.run("spirals_mlp", lr=0.01, no_logs=True)
+    assert record.num_epochs == 20
+    assert record.test_accuracies[-1] > spirals_mlp.spec.target_performance
