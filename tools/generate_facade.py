@@ -64,7 +64,7 @@ def generated(registry: Registry) -> dict[Path, str]:
         facade / "testproblems/__init__.pyi": _stub_of_classes(registry.problems, "TestProblem"),
         facade / "datasets/__init__.pyi": _stub_of_classes(registry.datasets, "DataSet"),
         facade / "runners/__init__.pyi": _stub_of_aliases(registry.runners, "Runner"),
-        _SOURCE / "plugins/first_party.py": _table_of_distributions(registry),
+        _SOURCE / "plugins/first_party.py": _tables_of_distributions(registry),
     }
 
 
@@ -107,22 +107,28 @@ def _path(offer: Offer[Any]) -> str:
     return path
 
 
-def _table_of_distributions(registry: Registry) -> str:
-    offers: list[Offer[Any]] = [*registry.problems.offers(), *registry.datasets.offers()]
-    distribution_of = {
-        offer.spec.name: offer.distribution
-        for offer in offers
-        if offer.distribution != CORE_DISTRIBUTION
-    }
-    rows = _lines(f'    "{name}": "{owner}",' for name, owner in sorted(distribution_of.items()))
+def _tables_of_distributions(registry: Registry) -> str:
+    components = _table("DISTRIBUTION_OF", registry.problems, registry.datasets)
+    commands = _table("DISTRIBUTION_OF_COMMAND", registry.commands)
     return f'''"""Which of our packages brings which name, so that an error can say what to install.
 
 {_GENERATED}
 """
 
-DISTRIBUTION_OF: dict[str, str] = {{
-{rows}}}
-'''
+{components}
+{commands}'''
+
+
+def _table(name: str, *catalogs: Catalog[Any]) -> str:
+    """A dictionary from the names that come with a package other than the core to that package."""
+    distribution_of = {
+        offer.spec.name: offer.distribution
+        for catalog in catalogs
+        for offer in catalog.offers()
+        if offer.distribution != CORE_DISTRIBUTION
+    }
+    rows = _lines(f'    "{key}": "{owner}",' for key, owner in sorted(distribution_of.items()))
+    return f"{name}: dict[str, str] = {{\n{rows}}}\n"
 
 
 def _lines(lines: Iterable[str]) -> str:

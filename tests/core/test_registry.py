@@ -344,6 +344,15 @@ def test_the_error_says_that_the_package_of_a_name_is_broken(
     )
 
 
+@pytest.mark.usefixtures("only_core")
+def test_a_command_of_a_package_that_is_missing_is_known() -> None:
+    registry = discovered()
+    assert registry.hint_about_command("table") == (
+        "It comes with deepobs-analysis: pip install deepobs-analysis."
+    )
+    assert registry.hint_about_command("tabel") == ""
+
+
 # The allow list and strictness
 
 

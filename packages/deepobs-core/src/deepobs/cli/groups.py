@@ -35,13 +35,14 @@ class Group(click.Group):
                 sentences(
                     f"No such command {name!r}.",
                     closest(name, self.list_commands(ctx)),
-                    self.hint_for_unknown(),
+                    self.hint_for_unknown(name),
                 )
             )
         return name, command, args[1:]
 
-    def hint_for_unknown(self) -> str:
+    def hint_for_unknown(self, name: str) -> str:
         """What else to tell somebody whose command is not there."""
+        del name
         return ""
 
 
@@ -111,10 +112,9 @@ class PluginGroup(Group):
         ]
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def hint_for_unknown(self) -> str:
-        """Name the plugins that may have brought the command, had they not failed."""
-        failed = ", ".join(plugin.name for plugin in registry().failures())
-        return failed and f"A plugin that failed to load may have it: {failed}."
+    def hint_for_unknown(self, name: str) -> str:
+        """Name the package or the plugins that may have brought the command."""
+        return registry().hint_about_command(name)
 
     def _from_plugins(self) -> dict[str, CommandSpec]:
         """The commands of plugins; one named like a built-in command has its full name."""

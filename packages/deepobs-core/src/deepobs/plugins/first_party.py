@@ -40,3 +40,11 @@ DISTRIBUTION_OF: dict[str, str] = {
     "tolstoi_char_rnn": "deepobs-text",
     "tolstoi_transformer": "deepobs-text",
 }
+
+DISTRIBUTION_OF_COMMAND: dict[str, str] = {
+    "baselines": "deepobs-analysis",
+    "plot": "deepobs-analysis",
+    "report": "deepobs-analysis",
+    "score": "deepobs-analysis",
+    "table": "deepobs-analysis",
+}

@@ -18,7 +18,7 @@ from deepobs.errors import DeepOBSError, PluginError, PluginWarning
 from deepobs.plugins import specs
 from deepobs.plugins.acceptance import accepted, described
 from deepobs.plugins.catalog import Catalog, Offer
-from deepobs.plugins.first_party import DISTRIBUTION_OF
+from deepobs.plugins.first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.installed import Plugin, installed_plugins, normalized
 
 if TYPE_CHECKING:
@@ -141,9 +141,24 @@ class Registry:
         Args:
             name: What was asked for.
         """
-        distribution = DISTRIBUTION_OF.get(name.rpartition(":")[2])
-        if distribution is None:
-            return self._hint_at_plugins(name)
+        distribution = DISTRIBUTION_OF.get(name.rpartition(":")[2], "")
+        return self._hint_at(distribution) or self._hint_at_plugins(name)
+
+    def hint_about_command(self, name: str) -> str:
+        """What somebody who gives an unknown command should know, if there is anything.
+
+        Args:
+            name: The command that was given.
+        """
+        failed = ", ".join(plugin.name for plugin in self.failures())
+        return self._hint_at(DISTRIBUTION_OF_COMMAND.get(name, "")) or (
+            failed and f"A plugin that failed to load may have it: {failed}."
+        )
+
+    def _hint_at(self, distribution: str) -> str:
+        """Why what a package of ours brings is not there; nothing where it should be there."""
+        if not distribution:
+            return ""
         plugins = [one for one in self.plugins if normalized(one.distribution) == distribution]
         if not plugins:
             return f"It comes with {distribution}: pip install {distribution}."
@@ -152,7 +167,7 @@ class Registry:
                 return f"It comes with {plugin}, which failed to load: {plugin.error}."
             if plugin.state == "left out":
                 return f"It comes with {plugin}, which DEEPOBS_PLUGINS leaves out."
-        return self._hint_at_plugins(name)
+        return ""
 
     def _hint_at_plugins(self, name: str) -> str:
         del name
