@@ -1,0 +1,136 @@
+"""A newcomer reads docs/tutorials/new_problem.md in an empty virtual environment, and it works.
+
+The blocks of the page are carried out as they stand, from top to bottom, in one shell and one empty
+directory. Nothing is installed there but what the page installs: our packages from the built
+wheels, the others as everywhere in these tests. `pip` is carried out by uv, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import documents
+import pytest
+from strangers import CONSTRAINTS, ROOT, uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = ROOT / "docs" / "tutorials" / "new_problem.md"
+WHEELS = sorted((ROOT / "dist").glob("*.whl"))
+OURS = ("PYTHON", "DEEPOBS_", "VIRTUAL_ENV", "NOX_", "PYTEST_", "MPL")
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+pytestmark = pytest.mark.skipif(not WHEELS, reason="nothing is built: run `nox -s integration`")
+
+
+class Reading(NamedTuple):
+    """What came of following the page.
+
+    Attributes:
+        directory: Where it was followed.
+        transcript: Commands and what they printed.
+    """
+
+    directory: Path
+    transcript: str
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Reading:
+    """Follow the page once."""
+    tools = tmp_path_factory.mktemp("tools")
+    directory = tmp_path_factory.mktemp("newcomer")
+    finished = subprocess.run(
+        ["/bin/bash", "-c", script(documents.blocks(PAGE.read_text("utf-8")))],
+        cwd=directory,
+        env=environment(tools),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout
+    return Reading(directory, finished.stdout)
+
+
+def script(blocks: list[documents.Block]) -> str:
+    """What a reader of the page types, as one script that ends at the first failure."""
+    parts = ["set -e", 'pip() { uv pip "$@"; }']
+    for block in blocks:
+        assert block.reason is None, "a newcomer does everything that this page says"
+        if block.file is not None:
+            parts.append(
+                f"cat > {shlex.quote(block.file)} << 'END OF FILE'\n{block.code}END OF FILE"
+            )
+        elif block.language == "bash":
+            parts += [f"set -v\n{block.code}{{ set +v; }} 2> /dev/null"]
+        else:
+            assert block.language == "text", f"line {block.line}: the page only has files to save"
+    return "\n".join(parts) + "\n"
+
+
+def environment(tools: Path) -> dict[str, str]:
+    """The variables of a shell that knows Python, uv and the system, but nothing of ours.
+
+    Args:
+        tools: An empty directory for these commands.
+    """
+    for name, program in (("python3", sys._base_executable), ("uv", uv())):
+        command = tools / name
+        command.write_text(f'#!/bin/sh\nexec "{program}" "$@"\n', encoding="utf-8")
+        command.chmod(0o755)
+    wheels = tools / "wheels.txt"
+    lines = (f"{path.name.split('-')[0]} @ {path.as_uri()}\n" for path in WHEELS)
+    wheels.write_text("".join(lines), encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return kept | {
+        "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
+        "UV_CONSTRAINT": f"{CONSTRAINTS} {wheels}",
+        "UV_BUILD_CONSTRAINT": str(CONSTRAINTS),
+        "UV_NO_PROGRESS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def test_what_the_page_shows_is_printed(reading: Reading) -> None:
+    shown = [
+        block for block in documents.blocks(PAGE.read_text("utf-8")) if block.language == "text"
+    ]
+    assert len(shown) > 5
+    for block in shown:
+        for line in filter(str.strip, block.code.splitlines()):
+            assert pattern(line).search(reading.transcript), f"{line!r}\n\n{reading.transcript}"
+
+
+def pattern(line: str) -> re.Pattern[str]:
+    """Finds a line with other numbers and other spaces between the words."""
+    words = _NUMBER.sub("0", line).split()
+    patterns = (re.escape(word).replace("0", _NUMBER.pattern) for word in words)
+    return re.compile(r"\s+".join(patterns))
+
+
+def test_the_checks_and_the_tests_of_the_package_pass(reading: Reading) -> None:
+    (checked,) = re.findall(r"(\d+) checks: \d+ passed, 0 failed", reading.transcript)
+    (passed,) = re.findall(r"^(\d+) passed.* in .*s", reading.transcript, re.MULTILINE)
+    assert int(passed) >= int(checked) > 10
+
+
+def test_the_benchmark_leaves_results_and_a_report_that_names_the_problem(reading: Reading) -> None:
+    results = reading.directory / "results"
+    assert len(list((results / "waves_conv").rglob("*.json"))) == 1 + 8
+    report = (reading.directory / "report.html").read_text("utf-8")
+    for name in ("waves_conv", "Adam", "SGD"):
+        assert name in report
+
+
+def test_nothing_is_installed_but_what_the_page_installs(reading: Reading) -> None:
+    (installed,) = (reading.directory / ".venv" / "lib").glob("python3.*/site-packages")
+    assert (installed / "deepobs" / "__init__.py").is_file()
+    assert not (installed / "deepobs_vision").exists()
