@@ -80,7 +80,7 @@ def newer_python(session: nox.Session, package: str) -> None:
 def integration(session: nox.Session) -> None:
     """Test all wheels together: discovery, the command line, the README, others' optimizers."""
     optimizers = ("pytorch_optimizer", "schedulefree")
-    install_wheels(session, list(SIBLINGS), "pytest", "mypy", "ruff", *optimizers)
+    install_wheels(session, list(SIBLINGS), "pytest", "mypy", "ruff", "uv", *optimizers)
     session.run("pytest", "tests/integration", *session.posargs)
 
 
