@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deepobs.cli.arguments import completing_offers
 from deepobs.cli.screen import show_message
 from deepobs.errors import MissingDataError
 from deepobs_analysis.loading import load
@@ -27,6 +28,7 @@ problems = click.option(
     "problems",
     multiple=True,
     metavar="NAME",
+    shell_complete=completing_offers("problems"),
     help="Only this test problem. May be repeated.",
 )
 optimizers = click.option(
@@ -34,6 +36,7 @@ optimizers = click.option(
     "optimizers",
     multiple=True,
     metavar="NAME",
+    shell_complete=completing_offers("optimizers"),
     help="Only this optimizer of RESULTS. May be repeated.",
 )
 mode = click.option(

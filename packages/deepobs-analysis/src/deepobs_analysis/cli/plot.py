@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.cli import screen
-from deepobs.cli.arguments import completing
+from deepobs.cli.arguments import completing_offers
 from deepobs.cli.hyperparameters import parsed_options
 from deepobs.cli.offers import by_usable_name
 from deepobs.errors import UnknownNameError, closest, sentences
@@ -29,7 +29,7 @@ def _names() -> list[str]:
 
 
 @click.command("plot")
-@click.argument("name", shell_complete=completing(_names))
+@click.argument("name", shell_complete=completing_offers("plots"))
 @options.path
 @click.option(
     "-o",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
+from deepobs.cli.offers import KINDS, by_usable_name
+from deepobs.cli.text import clean
 from deepobs.errors import closest, sentences
 
 if TYPE_CHECKING:
@@ -40,8 +44,31 @@ def completing(
     """Complete an argument in the shell.
 
     Args:
-        names: Called when the names are needed.
+        names: Called when the names are needed; may map them to a line of explanation.
     """
-    return lambda _context, _parameter, incomplete: [
-        name for name in names() if name.startswith(incomplete)
-    ]
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> Any:
+        known = names()
+        explanations = known if isinstance(known, Mapping) else dict.fromkeys(known, "")
+        return [
+            CompletionItem(name, help=clean(explanation) or None)
+            for name, explanation in explanations.items()
+            if name.startswith(incomplete)
+        ]
+
+    return complete
+
+
+def completing_offers(*kinds: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Complete an argument with the names of what plugins offer.
+
+    Args:
+        kinds: What is offered, as `deepobs list` calls it: "problems".
+    """
+    return completing(
+        lambda: {
+            name: offer.spec.summary
+            for kind in kinds
+            for name, offer in by_usable_name(KINDS[kind].catalog).items()
+        }
+    )

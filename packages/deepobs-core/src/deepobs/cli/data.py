@@ -11,7 +11,7 @@ import click
 
 from deepobs import config
 from deepobs.cli import screen
-from deepobs.cli.arguments import as_json, completing, require_known
+from deepobs.cli.arguments import as_json, completing_offers, require_known
 from deepobs.cli.groups import Group, show_help_without_command
 from deepobs.cli.offers import by_usable_name, offers_called
 from deepobs.cli.tables import Column
@@ -96,7 +96,9 @@ def _takes_names(function: Command) -> Command:
             metavar="DIR",
             help="Where data sets are kept; by default in the user's cache.",
         ),
-        click.argument("names", nargs=-1, callback=_checked, shell_complete=completing(_known)),
+        click.argument(
+            "names", nargs=-1, callback=_checked, shell_complete=completing_offers("datasets")
+        ),
         click.pass_context,
     ):
         function = parameter(function)

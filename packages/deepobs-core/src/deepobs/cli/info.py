@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.cli import screen
-from deepobs.cli.arguments import as_json, completing
+from deepobs.cli.arguments import as_json, completing_offers
 from deepobs.cli.facts import facts_about
 from deepobs.cli.offers import KINDS, by_usable_name, offers_called
 from deepobs.cli.tables import Column
@@ -32,7 +32,7 @@ def _names() -> set[str]:
 
 
 @click.command("info")
-@click.argument("name", shell_complete=completing(_names))
+@click.argument("name", shell_complete=completing_offers(*KINDS))
 @as_json
 @click.pass_context
 def command(context: click.Context, name: str, as_json: bool) -> None:

@@ -21,6 +21,10 @@ _TAGGED = "problems"
 _NAMES = [*KINDS, _PLUGINS]
 
 
+def _known_tags() -> list[str]:
+    return sorted({tag for offer in registry().problems.offers() for tag in offer.spec.tags})
+
+
 @click.command("list")
 @click.argument("kind", required=False, shell_complete=completing(lambda: _NAMES))
 @click.option(
@@ -28,6 +32,7 @@ _NAMES = [*KINDS, _PLUGINS]
     "tags",
     multiple=True,
     metavar="TAG",
+    shell_complete=completing(_known_tags),
     help="Only test problems with this tag; repeatable.",
 )
 @as_json
@@ -56,7 +61,7 @@ def _checked_tags(context: click.Context, kind: str | None, tags: tuple[str, ...
     """Refuse tags that nothing has; answer with the only kind that has tags."""
     if kind not in (None, _TAGGED):
         raise click.UsageError(f"Only test problems have tags, but {kind} were asked for.", context)
-    known = sorted({tag for offer in registry().problems.offers() for tag in offer.spec.tags})
+    known = _known_tags()
     for tag in tags:
         require_known(tag, known, "tag", context)
     return _TAGGED

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import platform
 import warnings
 from typing import TextIO
@@ -11,6 +14,7 @@ from importlib_metadata import PackageNotFoundError, version
 
 from deepobs.__about__ import __version__
 from deepobs.cli import screen
+from deepobs.cli.completion import PROGRAM, VARIABLE
 from deepobs.cli.groups import PluginGroup, show_help_without_command
 from deepobs.cli.text import clean
 from deepobs.errors import CheckpointWarning, DeepOBSError, PluginWarning, closest, sentences
@@ -71,6 +75,16 @@ BUILT_IN = (
         target="deepobs.cli.new_plugin:command",
         summary="Write a package with a test problem of your own, to start from",
     ),
+    CommandSpec(
+        name="doctor",
+        target="deepobs.cli.doctor:command",
+        summary="Look at the installation, and say what is wrong and how to mend it",
+    ),
+    CommandSpec(
+        name="completion",
+        target="deepobs.cli.completion:command",
+        summary="Let the shell complete commands, options and names",
+    ),
 )
 
 
@@ -84,6 +98,8 @@ def main(args: list[str] | None = None) -> int:
         The exit code: 0; 1 where a command found something wrong; 2 for a mistake in the command
         or an error that DeepOBS raised; 130 after an interruption from the keyboard.
     """
+    if VARIABLE in os.environ:
+        return _complete()
     with warnings.catch_warnings():
         _show_our_warnings_as_messages()
         try:
@@ -100,6 +116,16 @@ def main(args: list[str] | None = None) -> int:
         except click.Abort:
             screen.show_message("Interrupted", "nothing more is done.")
             return _INTERRUPTED
+
+
+def _complete() -> int:
+    """Answer a shell that asks for completions; whatever is wrong is for another command to say."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        # click exits once it has answered; a plugin whose command cannot be imported raises.
+        with contextlib.suppress(Exception, SystemExit):
+            _group.main([], prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False)
+    return 0
 
 
 def _show_version(context: click.Context, parameter: click.Parameter, is_wanted: bool) -> None:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepobs.cli.arguments import completing, completing_offers
 from deepobs.cli.checkpoints import parsed_rhythm
 from deepobs.cli.own_code import current_directory_on_the_import_path, failures_shown_where_they_are
+from deepobs.plugins.specs import NEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deepobs.runs import RunObserver
 
-problem = click.argument("problem")
-optimizer = click.argument("optimizer")
+problem = click.argument("problem", shell_complete=completing_offers("problems"))
+optimizer = click.argument("optimizer", shell_complete=completing_offers("optimizers"))
 lr = click.option("--lr", type=float, help="Learning rate; the optimizer's default if left out.")
 hyperparameters = click.option(
     "-o",
@@ -31,6 +33,7 @@ needs = click.option(
     "--needs",
     multiple=True,
     metavar="WORD",
+    shell_complete=completing(lambda: NEEDS),
     help="What the optimizer needs, such as closure [default: found out]. May be repeated.",
 )
 groups = click.option(
@@ -99,6 +102,7 @@ executor = click.option(
     "--executor",
     default="processes",
     show_default=True,
+    shell_complete=completing_offers("executors"),
     help="Who carries out the runs; `deepobs list executors` shows all.",
 )
 scheduler = click.option(
@@ -125,9 +129,9 @@ resume = click.option(
 
 
 def _tensorboard_observers(
-    _context: click.Context, _parameter: click.Parameter, directory: Path | None
+    context: click.Context, _parameter: click.Parameter, directory: Path | None
 ) -> tuple[RunObserver, ...]:
-    if directory is None:
+    if directory is None or context.resilient_parsing:
         return ()
     from deepobs.runs.tensorboard import TensorBoardObserver
 

@@ -20,6 +20,7 @@ from deepobs.plugins.acceptance import accepted, described
 from deepobs.plugins.catalog import Catalog, Offer
 from deepobs.plugins.first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.installed import Plugin, installed_plugins, normalized
+from deepobs.plugins.isolation import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -184,9 +185,10 @@ class Registry:
 
     def _take_in(self, plugin: Plugin, load: Callable[[], object]) -> None:
         try:
-            implementation = load()
-            plugin = replace(plugin, file=getattr(implementation, "__file__", None) or "")
-            self.add(implementation, plugin)
+            with undisturbed():
+                implementation = load()
+                plugin = replace(plugin, file=getattr(implementation, "__file__", None) or "")
+                self.add(implementation, plugin)
         # A stranger's module may raise anything, or call sys.exit, when it is imported.
         except (Exception, SystemExit) as error:
             self._set_aside(plugin, error)

@@ -1,0 +1,1 @@
+"""What `deepobs doctor` looks at: small functions, each of which finds out one thing."""

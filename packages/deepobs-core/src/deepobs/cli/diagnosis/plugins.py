@@ -1,0 +1,47 @@
+"""The installed plugins, and what they offer under the same names."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from deepobs.cli.diagnosis.findings import Fact, Trouble
+from deepobs.cli.offers import KINDS, ambiguous_names
+from deepobs.errors import PluginWarning
+from deepobs.plugins import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def plugins() -> Iterator[Fact | Trouble]:
+    """Which plugins there are, and why one could not be loaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)  # what failed is among the findings
+        found = registry().plugins
+    for plugin in found:
+        value = {"version": plugin.version, "state": plugin.state, "error": plugin.error}
+        yield Fact(plugin.name, value, f"{plugin.version} {plugin.state}")
+        if plugin.error:
+            yield Trouble(
+                f"The plugin {plugin} {_went_wrong(plugin.state)}: {plugin.error}.",
+                f"Upgrade it (pip install --upgrade {plugin.distribution}), remove it (pip "
+                f"uninstall {plugin.distribution}), or tell its authors.",
+            )
+
+
+def names_offered_twice() -> Iterator[Trouble]:
+    """Names that mean several things."""
+    for kind in KINDS.values():
+        for name in sorted(ambiguous_names(kind.catalog)):
+            rivals = [offer for offer in kind.catalog.offers() if offer.spec.name == name]
+            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in rivals)
+            choices = " or ".join(offer.qualified_name for offer in rivals)
+            yield Trouble(
+                f"The {kind.catalog.kind} {name} is offered by {owners}.",
+                f"Use a full name, {choices}, or remove one of the packages.",
+            )
+
+
+def _went_wrong(state: str) -> str:
+    return "is told no more of runs" if state == "silenced" else "could not be loaded"
