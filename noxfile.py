@@ -16,7 +16,7 @@ nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "tests", "integration", "quickstart"]
+nox.options.sessions = ["lint", "typing", "tests", "integration", "docs", "quickstart"]
 
 # Without compiled modules every process that imports torch takes ten seconds to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -79,9 +79,17 @@ def newer_python(session: nox.Session, package: str) -> None:
 @nox.session(requires=["build"])
 def integration(session: nox.Session) -> None:
     """Test all wheels together: discovery, the command line, the README, others' optimizers."""
-    optimizers = ("pytorch_optimizer", "schedulefree")
-    install_wheels(session, list(SIBLINGS), "pytest", "mypy", "ruff", "uv", *optimizers)
+    optimizers = ("pytorch_optimizer", "schedulefree", "backpack-for-pytorch")
+    further = ("pytest", "mypy", "ruff", "uv", "jsonschema", *EXTRAS["deepobs-core"], *optimizers)
+    install_wheels(session, list(SIBLINGS), *further)
     session.run("pytest", "tests/integration", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def docs(session: nox.Session) -> None:
+    """Build the documentation, the figures of its gallery with it; a warning is an error."""
+    install_wheels(session, list(SIBLINGS), "sphinx", "myst-parser", "furo")
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs)
 
 
 @nox.session(requires=["build"])

@@ -1,0 +1,53 @@
+"""Several optimizers on several test problems, with a table and a figure of all of them.
+
+Run it as `python examples/several_problems.py`: it takes about fifteen seconds and needs
+deepobs-core, deepobs-vision and deepobs-analysis. Results are kept in `results/several_problems`.
+For larger experiments there is `deepobs bench`, which carries out several runs at once and goes on
+where it was interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepobs.plugins import registry
+from deepobs.runs import run, specify
+from deepobs_analysis import load
+from deepobs_analysis.plots.performance import performance
+from deepobs_analysis.standings import standings
+from deepobs_analysis.tables import as_text, columns_called
+
+OUTPUT_DIR = Path("results/several_problems")
+SEEDS = (42, 43)
+LEARNING_RATES = {  # tuning is another matter: see docs/tuning.md
+    "quadratic_deep": {"SGD": 1e-2, "Adam": 3e-2},
+    "digits_logreg": {"SGD": 1.0, "Adam": 3e-2},
+    "two_d": {"SGD": 1e-6, "Adam": 0.1},  # a suite: a named set of problems
+}
+
+
+def main() -> None:
+    for name, learning_rates in LEARNING_RATES.items():
+        suites = registry().suites
+        problems = suites.spec(name).problems if name in suites.names() else [name]
+        for problem in problems:
+            for optimizer, lr in learning_rates.items():
+                for seed in SEEDS:
+                    specification = specify(
+                        problem, optimizer, {"lr": lr}, num_epochs=2, random_seed=seed
+                    )
+                    run(specification, output_dir=OUTPUT_DIR)
+    show()
+
+
+def show() -> None:
+    """Print a table and draw the curves of all problems."""
+    results = load(OUTPUT_DIR)
+    columns = columns_called(("problem", "optimizer", "final", "seeds", "setting"))
+    print("\n".join(as_text(columns, standings(results))))
+    performance(results).savefig(OUTPUT_DIR / "curves.pdf")
+    print(f"\nThe curves are in {OUTPUT_DIR / 'curves.pdf'}.")
+
+
+if __name__ == "__main__":
+    main()
