@@ -67,7 +67,7 @@ def run(
     keeper = _keeper(checkpoints, directory, specification)
     observer = Observers([*observers, PluginObservers()])
     with environment.reproducible(specification), keeper or contextlib.nullcontext():
-        record = _carry_out(_begun(specification, optimizer_class, keeper), observer, keeper)
+        record = carry_out(_begun(specification, optimizer_class, keeper), observer, keeper)
     if directory is not None:
         store.write(directory, specification, record)
     if keeper is not None:
@@ -106,7 +106,14 @@ def _begun(
     return course
 
 
-def _carry_out(course: Course, observer: RunObserver, keeper: Checkpoints | None) -> RunRecord:
+def carry_out(course: Course, observer: RunObserver, keeper: Checkpoints | None) -> RunRecord:
+    """Train and measure to the end of a run, in whatever environment there is.
+
+    Args:
+        course: The run, at its beginning or where a checkpoint left off.
+        observer: Whom to tell what happens.
+        keeper: Keeps checkpoints; `None` for none.
+    """
     history, num_epochs = course.history, course.specification.num_epochs
     observer.run_started(course.specification, len(course.train_loader))
     for epoch, metrics in enumerate(history.evaluations):
@@ -178,7 +185,8 @@ def _record(course: Course) -> RunRecord:
 def _distributions(specification: RunSpecification, dataset: str) -> set[str]:
     """The distributions that bring the problem, the data set and the optimizer."""
     offered = registry()
-    found = {offered.problems.offer(specification.testproblem).distribution}
+    problem = offered.problems.find(specification.testproblem)
+    found = set() if problem is None else {problem.distribution}
     found |= {o.distribution for o in offered.datasets.offers() if o.spec.name == dataset}
     name = specification.optimizer
     return found | {o.distribution for o in offered.optimizers.offers() if o.spec.name == name}

@@ -10,8 +10,8 @@ from deepobs import config
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-FRACTION = 0.01
-"""The size of synthetic splits: every data set makes a few hundred examples in any case."""
+FRACTION = 1e-4
+"""The size of synthetic splits: ours make a few hundred examples in any case."""
 
 
 def fake_data_for(dataset_class: Any, chosen: bool | float | None) -> float | None:

@@ -25,8 +25,10 @@ def isolated() -> Iterator[None]:
     cudnn = torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
     algorithms = torch.are_deterministic_algorithms_enabled()
-    with config.temporary(), undisturbed_random_state(), torch.enable_grad():
+    settings = config.temporary(num_workers=0)  # processes cost more than a few batches
+    with settings, undisturbed_random_state(), torch.enable_grad():
         try:
+            torch.set_default_dtype(torch.float32)  # in which initial weights are drawn
             yield
         finally:
             random.setstate(python_state)

@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from deepobs.protocols import DataSet, Loader
-from deepobs.testing.verdicts import require
+from deepobs.testing.verdicts import CheckFailedError, require
 
 if TYPE_CHECKING:
     from deepobs.testing.problems.subject import Subject
 
-_METHODS = (
-    "set_up",
-    "get_batch_loss_and_accuracy",
-    "get_regularization_loss",
-    "parameter_groups",
+_BAD_ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("batch_size=0", {"batch_size": 0}),
+    ("batch_size=-1", {"batch_size": -1}),
+    ("batch_size='many'", {"batch_size": "many"}),
+    ("weight_decay=-1.0", {"weight_decay": -1.0}),
+    ("weight_decay=nan", {"weight_decay": math.nan}),
+    ("device='no_such_device'", {"device": "no_such_device"}),
 )
 
 
 def it_can_be_built(subject: Subject) -> None:
-    """The constructor takes what the protocol says and returns something with its methods."""
-    problem = subject.memo("it_can_be_built", subject.build)
-    missing = [name for name in _METHODS if not callable(getattr(problem, name, None))]
+    """The constructor returns something with the methods of a test problem."""
+    subject.built  # noqa: B018
+
+
+def its_constructor_takes_the_arguments_of_the_protocol(subject: Subject) -> None:
+    """It is called with a batch size alone, by position and by keyword."""
+    size = subject.batch_size
+    calls: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+        f"({size})": ((size,), {}),
+        f"({size}, None, 'cpu')": ((size, None, "cpu"), {}),
+        f"(batch_size={size}, weight_decay=None, device='cpu')": (
+            (),
+            {"batch_size": size, "weight_decay": None, "device": "cpu"},
+        ),
+    }
+    for written, (arguments, further) in calls.items():
+        try:
+            subject.build(*arguments, **further)
+        except TypeError as error:
+            raise CheckFailedError(
+                f"Called with {written}, the constructor raises TypeError: {error}.",
+                "Let it take (batch_size, weight_decay=None, device=None), in this order.",
+            ) from error
+
+
+def bad_arguments_are_refused(subject: Subject) -> None:
+    """Constructor or `set_up` raise an error at what makes no sense, instead of going on."""
+    accepted = [written for written, bad in _BAD_ARGUMENTS if _is_accepted(subject, bad)]
     require(
-        not missing,
-        f"What the constructor returns, a {type(problem).__name__}, lacks {' and '.join(missing)}; "
-        f"a test problem has the methods {', '.join(_METHODS)}.",
-        "Add them, or derive from deepobs.problems.Problem, which has them.",
+        not accepted,
+        f"The constructor and set_up accept {' and '.join(accepted)}; expected is an error.",
+        "Check the arguments in the constructor and raise deepobs.errors.ArgumentError, as "
+        "deepobs.problems.Problem does.",
     )
+
+
+def _is_accepted(subject: Subject, bad: dict[str, Any]) -> bool:
+    good = {"batch_size": subject.batch_size, "weight_decay": None, "device": "cpu"}
+    try:
+        subject.set_up(**good | bad)
+    except Exception:
+        return False
+    return True
 
 
 def it_can_be_set_up(subject: Subject) -> None:
     """After `set_up` there are a model and a data set with three loaders or four."""
-    problem = subject.problem
-    model, data = getattr(problem, "model", None), getattr(problem, "dataset", None)
+    subject.problem  # noqa: B018
+
+
+def set_up_is_quick_enough(subject: Subject) -> None:
+    """`set_up` takes no longer than the caller allows."""
+    subject.problem  # noqa: B018
     require(
-        isinstance(model, nn.Module),
-        f"After set_up, model is {model!r} instead of a torch.nn.Module.",
-        "Let set_up assign the model to self.model.",
+        subject.set_up_took <= subject.set_up_seconds,
+        f"set_up took {subject.set_up_took:.1f} s; allowed are {subject.set_up_seconds:g} s.",
+        "Do slow work once and keep its result, or allow more time (set_up_seconds).",
     )
-    require(
-        isinstance(data, DataSet),
-        f"After set_up, dataset is {data!r}, which lacks some of name, batch_size, train_loader, "
-        "train_eval_loader, valid_loader and test_loader.",
-        "Let set_up assign the data set to self.dataset; valid_loader may be None.",
-    )
-    for name in ("train_loader", "train_eval_loader", "test_loader"):
-        loader = getattr(data, name)
+
+
+def its_batches_have_the_size_that_is_asked_for(subject: Subject) -> None:
+    """A training batch has `batch_size` examples."""
+    problem = subject.at_start()
+    size = len(next(iter(problem.dataset.train_loader))[0])
+    for written, found in {
+        "the first training batch has": size,
+        "dataset.batch_size is": problem.dataset.batch_size,
+    }.items():
         require(
-            isinstance(loader, Loader),
-            f"dataset.{name} is {loader!r}, which has no length or cannot be iterated.",
-            "Give it __len__ and __iter__, as torch.utils.data.DataLoader has them.",
+            found == subject.batch_size,
+            f"With batch_size={subject.batch_size}, {written} {found}.",
+            "Hand batch_size on to the data set; if it is too large for the data, raise "
+            "deepobs.errors.ArgumentError.",
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from deepobs.testing.numbers import close, listed
-from deepobs.testing.verdicts import require
+from deepobs.testing.verdicts import CheckFailedError, require
 
 if TYPE_CHECKING:
     from deepobs.testing.problems.subject import Subject
@@ -16,16 +16,36 @@ if TYPE_CHECKING:
 _REDUCTIONS = ("none", "mean", "sum")
 
 
+class Evaluated(NamedTuple):
+    """Losses and accuracy of a batch."""
+
+    losses: Tensor
+    accuracy: Tensor | None
+
+
+def losses_are_finite_tensors(subject: Subject) -> None:
+    """Before training, the losses of a batch are finite floating-point numbers."""
+    for reduction, (losses, _) in evaluated(subject).items():
+        require(
+            losses.is_floating_point() and bool(losses.isfinite().all()),
+            f'reduction="{reduction}" gives {listed(losses)} of type {losses.dtype} before any '
+            "training; expected are finite floating-point numbers.",
+            "Look for a logarithm or a quotient of 0, for inputs that are not scaled and for "
+            "initial weights that are too large.",
+        )
+
+
 def losses_have_one_entry_per_example(subject: Subject) -> None:
     """`reduction="none"` gives a loss for each example, "mean" and "sum" a scalar."""
-    examples, losses = _losses(subject)
+    found = evaluated(subject)
+    examples = subject.batch_size
     expected = {"none": (examples,), "mean": (), "sum": ()}
     for reduction, shape in expected.items():
-        found = tuple(losses[reduction].shape)
+        shape_found = tuple(found[reduction].losses.shape)
         require(
-            found == shape,
-            f'reduction="{reduction}" gives losses of shape {found} for a batch of {examples} '
-            f"examples instead of {shape}.",
+            shape_found == shape,
+            f'reduction="{reduction}" gives losses of shape {shape_found} for a batch of '
+            f"{examples} examples instead of {shape}.",
             "Average over everything but the examples first, then reduce as it is asked; "
             "deepobs.problems.reduced does the second.",
         )
@@ -33,33 +53,70 @@ def losses_have_one_entry_per_example(subject: Subject) -> None:
 
 def losses_sum_to_the_mean(subject: Subject) -> None:
     """The mean and the sum over the losses of the examples are what the reductions give."""
-    examples, losses = _losses(subject)
-    each = losses["none"].double()
+    found = evaluated(subject)
+    each = found["none"].losses.double()
     for reduction, expected in {"mean": each.mean(), "sum": each.sum()}.items():
-        found = losses[reduction].double()
+        reduced = found[reduction].losses.double()
         require(
-            close(found, expected),
-            f'reduction="{reduction}" gives {listed(found)}, but the {reduction} of the {examples} '
-            f'losses that "none" gives is {listed(expected)}.',
+            close(reduced, expected),
+            f'reduction="{reduction}" gives {listed(reduced)}, but the {reduction} of the '
+            f'{each.numel()} losses that "none" gives is {listed(expected)}.',
             "Compute the losses of the examples once and reduce them, as deepobs.problems.reduced "
             "does. Terms beside the losses, such as the regulariser, belong elsewhere.",
         )
 
 
-def _losses(subject: Subject) -> tuple[int, dict[str, Tensor]]:
-    """The number of examples in a batch, and its losses in evaluation by reduction."""
+def accuracy_is_a_fraction_or_none(subject: Subject) -> None:
+    """The accuracy is a 0-dim tensor from 0 to 1, whatever the reduction; or there is none."""
+    found = {reduction: accuracy for reduction, (_, accuracy) in evaluated(subject).items()}
+    first = found["none"]
+    for reduction, accuracy in found.items():
+        if accuracy is None and first is None:
+            continue
+        require(
+            isinstance(accuracy, Tensor) and accuracy.ndim == 0,
+            f'reduction="{reduction}" gives the accuracy {accuracy!r}; expected is a tensor '
+            "without dimensions, or None for every reduction.",
+            "Return the mean over the examples as a tensor: is_correct.mean(dtype=torch.float32).",
+        )
+        require(
+            0 <= float(accuracy) <= 1,  # type: ignore[arg-type] # just found to be a tensor
+            f'reduction="{reduction}" gives the accuracy {float(accuracy):g}; '  # type: ignore[arg-type]
+            "expected is a fraction from 0 to 1.",
+            "Divide the number of correct examples by the number of all, without percent.",
+        )
+        require(
+            torch.equal(accuracy, first),  # type: ignore[arg-type]
+            f'reduction="{reduction}" gives the accuracy {float(accuracy):g}, '  # type: ignore[arg-type]
+            f'but "none" gives {first}.',
+            "Compute the accuracy of a batch in the same way for every reduction of the losses.",
+        )
 
-    def evaluate() -> tuple[int, dict[str, Tensor]]:
-        problem = subject.at_start()
-        problem.model.eval()
-        losses = {}
-        with torch.no_grad():
-            for reduction in _REDUCTIONS:
-                batch = subject.first_batch(problem)
-                torch.manual_seed(0)
-                losses[reduction], _ = problem.get_batch_loss_and_accuracy(
-                    batch, reduction=reduction
-                )
-        return len(batch[0]), losses
 
-    return subject.memo("losses_are_finite", evaluate)
+def evaluated(subject: Subject) -> dict[str, Evaluated]:
+    """What the shared problem says of one batch in evaluation, by reduction."""
+    return subject.memo("losses_are_finite_tensors", lambda: _evaluate(subject))
+
+
+def _evaluate(subject: Subject) -> dict[str, Evaluated]:
+    problem = subject.at_start()
+    problem.model.eval()
+    found = {}
+    with torch.no_grad():
+        for reduction in _REDUCTIONS:
+            batch = subject.first_batch(problem)
+            torch.manual_seed(0)
+            answer = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)
+            found[reduction] = _pair(answer, reduction)
+    return found
+
+
+def _pair(answer: object, reduction: str) -> Evaluated:
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Tensor):
+        return Evaluated(*answer)
+    raise CheckFailedError(
+        f'get_batch_loss_and_accuracy(batch, reduction="{reduction}") returns a '
+        f"{type(answer).__name__}: {answer!r:.100}; expected is a pair of losses, a tensor, and "
+        "the accuracy.",
+        "Return (losses, accuracy), with None for the accuracy where there is none.",
+    )

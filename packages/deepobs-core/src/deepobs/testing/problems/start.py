@@ -9,11 +9,34 @@ from torch import Tensor, nn
 
 from deepobs.runs.passes import loader_state, set_loader_state
 from deepobs.runs.random_state import random_state, set_random_state
+from deepobs.testing.loaders import loaders_by_name
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, Loader, TestProblem
 
 _CPU = torch.device("cpu")
+
+
+class PassStart:
+    """From where a training pass begins: the states of the loaders and of all generators.
+
+    Args:
+        problem: A problem that was just set up.
+    """
+
+    def __init__(self, problem: TestProblem) -> None:
+        self._loaders = [loader_state(loader) for loader in loaders_of(problem)]
+        self._random = random_state(_CPU)
+
+    def restore(self, problem: TestProblem) -> None:
+        """Put them back.
+
+        Args:
+            problem: The same problem.
+        """
+        for loader, state in zip(loaders_of(problem), self._loaders, strict=True):
+            set_loader_state(loader, state)
+        set_random_state(self._random, _CPU)
 
 
 class Start:
@@ -26,8 +49,7 @@ class Start:
     def __init__(self, problem: TestProblem) -> None:
         self._tensors = {name: t.detach().clone() for name, t in tensors_of(problem.model).items()}
         self._modes = {name: module.training for name, module in problem.model.named_modules()}
-        self._loaders = [loader_state(loader) for loader in loaders_of(problem)]
-        self._random = random_state(_CPU)
+        self._pass = PassStart(problem)
 
     def restore(self, problem: TestProblem) -> None:
         """Put all of it back.
@@ -43,9 +65,7 @@ class Start:
             tensor.grad = None
         for name, module in problem.model.named_modules():
             module.training = self._modes[name]
-        for loader, state in zip(loaders_of(problem), self._loaders, strict=True):
-            set_loader_state(loader, state)
-        set_random_state(self._random, _CPU)
+        self._pass.restore(problem)
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
@@ -55,9 +75,7 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 
 def loaders_of(problem: TestProblem) -> list[Loader]:
     """The loaders that there are."""
-    data = problem.dataset
-    loaders = (data.train_loader, data.train_eval_loader, data.valid_loader, data.test_loader)
-    return [loader for loader in loaders if loader is not None]
+    return list(loaders_by_name(problem.dataset).values())
 
 
 def same_batches(first: Batch, second: Batch) -> bool:

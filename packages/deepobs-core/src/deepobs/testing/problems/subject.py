@@ -6,14 +6,23 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs.environment import seed_all
 from deepobs.testing import fake_data
 from deepobs.testing.memo import Memo
-from deepobs.testing.problems.start import Start, same_batches
+from deepobs.testing.problems.start import PassStart, Start, same_batches
+from deepobs.testing.problems.structure import require_methods, require_parts
+from deepobs.testing.problems.training import trajectory
+from deepobs.testing.time_limit import TimeLimitReached, time_limit
+from deepobs.testing.verdicts import CheckFailedError
 
 if TYPE_CHECKING:
-    from deepobs.protocols import Batch, TestProblem
+    from collections.abc import Iterator
+
+    from deepobs.protocols import Batch, DataSet, TestProblem
     from deepobs.testing.things import Thing
 
 SEED = 1
@@ -38,6 +47,8 @@ class Subject:
         spec: Its description, `None` where it has none.
         memo: Work that several checks share.
         set_up_took: How long the first `set_up` took, in seconds.
+        refusal_of_weight_decay: Why the constructor refuses one, empty where it does not.
+        numbers_after_set_up: The first random numbers that follow a `set_up`, by its seed.
     """
 
     def __init__(
@@ -54,6 +65,8 @@ class Subject:
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
         self.set_up_seconds = set_up_seconds
         self.set_up_took = 0.0
+        self.refusal_of_weight_decay = ""
+        self.numbers_after_set_up: dict[int, list[float]] = {}
         self.memo = Memo()
         self._chosen_fake_data = fake_data
 
@@ -72,19 +85,34 @@ class Subject:
         """
         factory = self.factory
         seed_all(seed)
-        return factory(*(arguments or (self.batch_size, None, "cpu")), **further)
+        with fake_data.in_force(self._fake_data):
+            if arguments or "batch_size" in further:
+                return factory(*arguments, **further)
+            return factory(self.batch_size, None, "cpu", **further)
 
     def set_up(self, *arguments: Any, seed: int = SEED, **further: Any) -> TestProblem:
         """Build a problem from a seed and set it up; see `build`."""
+        problem: TestProblem = self.build(*arguments, seed=seed, **further)
         with fake_data.in_force(self._fake_data):
-            problem: TestProblem = self.build(*arguments, seed=seed, **further)
             problem.set_up()
+        with torch.random.fork_rng(devices=()):
+            self.numbers_after_set_up[seed] = torch.rand(2).tolist()
         return problem
+
+    @property
+    def built(self) -> Any:
+        """A problem that was not set up."""
+
+        def build() -> Any:
+            with self._in_time("The constructor"):
+                return require_methods(self.build())
+
+        return self.memo("it_can_be_built", build)
 
     @property
     def problem(self) -> TestProblem:
         """The problem that all checks share, in whatever state the last one left it."""
-        self.memo("it_can_be_built", self.build)
+        self.built  # noqa: B018 # what cannot be built need not be set up
         return self.memo("it_can_be_set_up", self._first_set_up)
 
     def at_start(self) -> TestProblem:
@@ -93,38 +121,61 @@ class Subject:
         Where its data cannot be put back, another one is set up.
         """
         problem = self.problem
-        if not self.is_repeatable:
+        if not self._is_repeatable:
             return self.set_up()
         self._start.restore(problem)
         return problem
 
+    def again_at_start(self) -> TestProblem:
+        """Another problem from the same seed, as `set_up` left it until somebody trains it."""
+        if not self._is_repeatable:
+            return self.set_up()
+        problem, start = self.memo(
+            "the_same_seed_gives_the_same_weights_and_batches", self._second_set_up
+        )
+        start.restore(problem)
+        return problem
+
+    def again_was_trained(self) -> None:
+        """Let the other problem from the same seed be set up again when it is asked for."""
+        self.memo.forget("the_same_seed_gives_the_same_weights_and_batches")
+
     @property
-    def is_repeatable(self) -> bool:
-        """Whether a training pass can be begun again, so that nothing has to be set up anew."""
-
-        def try_twice() -> bool:
-            batches = []
-            for _ in range(2):
-                self._start.restore(self.problem)
-                batches.append(next(iter(self.problem.dataset.train_loader)))
-            return same_batches(*batches)
-
-        return self.memo("its_loaders_are_sized_and_can_be_read_again", try_twice)
+    def trajectory(self) -> list[float]:
+        """The losses of a few steps from the start."""
+        return self.memo(
+            "the_same_seed_gives_the_same_training", lambda: trajectory(self.at_start())
+        )
 
     @property
     def other(self) -> TestProblem:
         """The problem set up from another seed, with a weight decay unless it refuses any."""
 
         def make() -> TestProblem:
-            with contextlib.suppress(Exception):
+            try:
                 return self.set_up(self.batch_size, WEIGHT_DECAY, "cpu", seed=OTHER_SEED)
+            except ArgumentError as error:
+                self.refusal_of_weight_decay = str(error).rstrip(".")
             return self.set_up(seed=OTHER_SEED)
 
-        return self.memo("it_can_be_set_up_from_another_seed", make)
+        return self.memo("another_seed_gives_other_weights", make)
 
     def first_batch(self, problem: TestProblem) -> Batch:
         """The first batch of a new pass over fixed training examples."""
         return next(iter(problem.dataset.train_eval_loader))
+
+    def dataset_holding_out(self, validation_size: int, seed: int) -> DataSet:
+        """The data set of the problem, with some examples held out for validation."""
+        problem = self.build(
+            self.batch_size, None, "cpu", validation_size=validation_size, seed=seed
+        )
+        with fake_data.in_force(self._fake_data):
+            if hasattr(problem, "build_dataset"):  # which spares building the model
+                problem.dataset = problem.build_dataset()
+            else:
+                problem.set_up()
+        data: DataSet = problem.dataset
+        return data
 
     @property
     def dataset_class(self) -> Any:
@@ -138,6 +189,20 @@ class Subject:
             return None
 
     @property
+    def _is_repeatable(self) -> bool:
+        """Whether a training pass can be begun again, so that nothing has to be set up anew."""
+
+        def try_twice() -> bool:
+            batches = []
+            for _ in range(2):
+                self._start.restore(self.problem)
+                batches.append(next(iter(self.problem.dataset.train_loader)))
+            return same_batches(*batches)
+
+        check = "its_batches_are_tuples_of_tensors_on_the_device"
+        return self.memo(check, try_twice, "repeatable")
+
+    @property
     def _fake_data(self) -> float | None:
         return self.memo(
             "its_data_set_is_registered",
@@ -146,7 +211,23 @@ class Subject:
 
     def _first_set_up(self) -> TestProblem:
         started = time.perf_counter()
-        problem = self.set_up()
+        with self._in_time("set_up"):
+            problem = require_parts(self.set_up())
         self.set_up_took = time.perf_counter() - started
         self._start = Start(problem)
         return problem
+
+    def _second_set_up(self) -> tuple[TestProblem, PassStart]:
+        problem = self.set_up()
+        return problem, PassStart(problem)
+
+    @contextlib.contextmanager
+    def _in_time(self, what: str) -> Iterator[None]:
+        try:
+            with time_limit(self.set_up_seconds):
+                yield
+        except TimeLimitReached:
+            raise CheckFailedError(
+                f"{what} was not done after {self.set_up_seconds:g} s and was interrupted.",
+                "Do slow work once and keep its result, or allow more time (set_up_seconds).",
+            ) from None

@@ -1,0 +1,89 @@
+"""What is held out for validation: never trained on, and the same for every seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import ArgumentError
+from deepobs.testing.loaders import examples_of
+from deepobs.testing.verdicts import CheckFailedError, require, skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepobs.protocols import DataSet
+
+_SIZES = (2, 20, 500)
+"""Batches to hold out: a data set may count something smaller than examples, such as characters."""
+
+
+def validation_size_for(batch_size: int, make: Callable[[int], Any]) -> int:
+    """A number of examples that can be held out.
+
+    Args:
+        batch_size: Examples a batch.
+        make: Makes a data set that holds out so many.
+    """
+    sizes = [batches * batch_size for batches in _SIZES]
+    found = next((size for size in sizes if _can_be_made(make, size)), None)
+    if found is None:
+        skip(f"It cannot hold out any of {', '.join(map(str, sizes))} examples")
+    return found
+
+
+def require_disjoint(whole: DataSet, divided: DataSet, validation_size: int) -> None:
+    """Let the check fail if examples are held out and trained on.
+
+    Args:
+        whole: A data set that holds out nothing.
+        divided: The same, holding out some.
+        validation_size: How many.
+    """
+    require(
+        divided.valid_loader is not None,
+        f"With validation_size={validation_size}, valid_loader is None.",
+        "Let valid_loader yield the examples that are held out.",
+    )
+    held_out = examples_of(divided.valid_loader)  # type: ignore[arg-type] # just asked
+    shared = set(held_out) & {
+        *examples_of(divided.train_loader),
+        *examples_of(divided.train_eval_loader),
+    }
+    occurrences = Counter(examples_of(whole.train_loader)) if shared else Counter()
+    # Examples that the data hold several times may be on both sides. A remainder is dropped.
+    leaked = [one for one in shared if occurrences[one] <= 1]
+    require(
+        len(leaked) < whole.batch_size,
+        f"With validation_size={validation_size}, {len(leaked)} of {len(held_out)} examples that "
+        "valid_loader holds out are trained on, too.",
+        "Take the held-out examples out of train_loader and train_eval_loader.",
+    )
+
+
+def require_same_examples(first: DataSet, second: DataSet, seeds: tuple[int, int]) -> None:
+    """Let the check fail unless two seeds hold out the same examples.
+
+    Args:
+        first: A data set that holds out examples.
+        second: The same from another seed.
+        seeds: Both.
+    """
+    if first.valid_loader is None or second.valid_loader is None:
+        raise CheckFailedError("valid_loader is None although examples are to be held out.")
+    one, other = (set(examples_of(data.valid_loader)) for data in (first, second))  # type: ignore[arg-type]
+    require(
+        one == other,
+        f"With the seeds {seeds[0]} and {seeds[1]}, {len(one - other)} of {len(one)} held-out "
+        "examples differ.",
+        "Divide the data by a fixed seed of their own: what is held out while hyperparameters are "
+        "tuned must never be trained on in a run of another seed.",
+    )
+
+
+def _can_be_made(make: Callable[[int], Any], size: int) -> bool:
+    try:
+        make(size)
+    except ArgumentError:
+        return False
+    return True

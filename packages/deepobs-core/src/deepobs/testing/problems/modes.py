@@ -1,0 +1,92 @@
+"""Training and evaluation mode, and what is random in them."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from deepobs.testing.numbers import listed
+from deepobs.testing.problems.start import tensors_of
+from deepobs.testing.verdicts import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from deepobs.protocols import Batch, TestProblem
+    from deepobs.testing.problems.subject import Subject
+
+_SEEDED = (
+    "Draw with torch.randn_like, torch.nn.Dropout and the like, without a generator of your own, "
+    "NumPy or Python's random: torch.manual_seed must fix it."
+)
+
+
+def evaluation_changes_nothing(subject: Subject) -> None:
+    """In evaluation mode, no parameter and no buffer changes, nor the mode."""
+    problem = subject.at_start()
+    problem.model.eval()
+    before = {name: tensor.clone() for name, tensor in tensors_of(problem.model).items()}
+    _losses(problem, subject.first_batch(problem))
+    changed = [n for n, t in tensors_of(problem.model).items() if not _same(t, before[n])]
+    require(
+        not changed,
+        f"Evaluating a batch in evaluation mode changes {', '.join(changed)}; it must change "
+        "nothing.",
+        "Update statistics only where self.training is True.",
+    )
+    require(
+        not problem.model.training,
+        "Evaluating a batch puts the model into training mode.",
+        "Leave the mode to the caller: model.train() and model.eval().",
+    )
+
+
+def evaluating_a_batch_twice_gives_the_same(subject: Subject) -> None:
+    """In evaluation mode, the same seed gives the same losses."""
+    problem = subject.at_start()
+    problem.model.eval()
+    first, second = _twice(subject, problem)
+    require(
+        torch.equal(first, second),
+        f"The same batch has the losses {listed(first)}, then {listed(second)}, both in evaluation "
+        "mode and after torch.manual_seed(0).",
+        f"Switch dropout and augmentation off in evaluation mode. {_SEEDED}",
+    )
+
+
+def noise_in_training_follows_torchs_seed(subject: Subject) -> None:
+    """In training mode, what is random comes from torch's global generator."""
+    problem = subject.at_start()
+    first, second = _twice(subject, problem, restores=True)
+    require(
+        torch.equal(first, second),
+        f"With the same weights, the same batch has the losses {listed(first)}, then "
+        f"{listed(second)}, both in training mode and after torch.manual_seed(0).",
+        _SEEDED,
+    )
+
+
+def _twice(subject: Subject, problem: TestProblem, *, restores: bool = False) -> list[Tensor]:
+    """The losses of a batch, evaluated twice with other generators in other states."""
+    found = []
+    for number in range(2):
+        if restores:
+            problem = subject.at_start()
+            problem.model.train()
+        random.seed(number)
+        np.random.seed(number)
+        found.append(_losses(problem, subject.first_batch(problem)))
+    return found
+
+
+@torch.no_grad()
+def _losses(problem: TestProblem, batch: Batch) -> Tensor:
+    torch.manual_seed(0)
+    return problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return torch.equal(first.nan_to_num(), second.nan_to_num())
