@@ -45,9 +45,25 @@ class RunRecord(BaseModel):
         schema_version: Version of this layout.
         run_id: Hash of the specification.
         status: How the run ended.
+        testproblem: Name of the test problem.
+        optimizer_name: Name of the optimizer.
+        optimizer_target: Where its class is, as `package.module:Class`.
         optimizer_source: A hash of the optimizer's code where it is the user's own, else empty.
+        optimizer_hyperparams: Hyperparameters that were given, by name.
         optimizer_needs: What the optimizer needed of the training loop.
         parameter_groups: Further hyperparameters, by the role of the parameters they were for.
+        batch_size: Examples a step.
+        num_epochs: Passes over the training set that were asked for.
+        random_seed: Seed of everything random.
+        weight_decay: Factor of the problem's regulariser; `None` where it has none.
+        training_params: The schedule and the other arguments of training.
+        train_losses: Mean losses on a fixed part of the training set.
+        valid_losses: Mean losses on what was held out of the training set.
+        test_losses: Mean losses on the test set.
+        train_accuracies: Accuracies on the same part of the training set, from 0 to 1.
+        valid_accuracies: Accuracies on what was held out.
+        test_accuracies: Accuracies on the test set.
+        minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 where it was
             not finite before training.
         diverged_at_step: The step in which the objective was not finite, counted from 1; `None`
@@ -57,11 +73,18 @@ class RunRecord(BaseModel):
         steps: Optimization steps taken.
         gradient_evaluations: Gradients of the objective computed, more than `steps` for some
             optimizers; products with its Hessian are not counted.
-        minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
-        training_params: The schedule and the other arguments of training.
         resumed_at_steps: After how many steps the run went on from a checkpoint, every time; `None`
             where it was not interrupted.
+        fake_data: Whether synthetic data stood in for the real ones.
+        full_evaluation: Whether the last, smaller batch of a split was evaluated, too.
+        bare_losses: Whether the losses leave out the regulariser.
+        dataset: Which data were used.
+        dtype: Floating-point type of data and model, such as "float32".
+        device: Device of the run, such as "cpu" or "cuda:0".
+        hardware: Processor, cores and threads, and the accelerator if one was used.
+        versions: Versions of Python, torch and the plugins involved.
         command: The command that reproduces the run.
+        started_at: When the run began, in UTC, as ISO 8601 has it.
     """
 
     model_config = ConfigDict(extra="ignore")

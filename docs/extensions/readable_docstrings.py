@@ -1,0 +1,61 @@
+"""Lets Sphinx read docstrings that are written for readers of the code."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sphinx.application import Sphinx
+
+_BEFORE_NAPOLEON = 100
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Take part in the reading of docstrings."""
+    app.connect("autodoc-process-docstring", _translate, priority=_BEFORE_NAPOLEON)
+    app.connect("autodoc-skip-member", _leave_out)
+    return {"parallel_read_safe": True}
+
+
+def _translate(*event: Any) -> None:
+    """Turn what Markdown and reStructuredText write differently into the latter."""
+    lines: list[str] = event[-1]
+    _mark_code(lines)
+    lines[:] = _with_tables(lines)
+
+
+def _mark_code(lines: list[str]) -> None:
+    """Mark indented code behind a colon, which would be a quotation."""
+    for index, line in enumerate(lines[:-2]):
+        is_code = not lines[index + 1].strip() and _indent(lines[index + 2]) > _indent(line)
+        if line.endswith(":") and is_code:
+            lines[index] = f"{line}:"
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _with_tables(lines: Iterable[str]) -> Iterator[str]:
+    for is_table, group in itertools.groupby(lines, key=lambda line: line.startswith("|")):
+        part = list(group)
+        yield from _table(part) if is_table else part
+
+
+def _table(lines: Iterable[str]) -> Iterator[str]:
+    yield from (".. list-table::", "   :header-rows: 1", "")
+    for line in lines:
+        if line.startswith("|---"):
+            continue
+        first, *others = (cell.strip() for cell in line.strip("| ").split(" | "))
+        yield f"   * - {first}"
+        yield from (f"     - {cell}" for cell in others)
+
+
+def _leave_out(*event: Any) -> bool | None:
+    """Leave out the fields of named tuples, of which Python says nothing but their number."""
+    value = event[3]
+    return True if type(value).__name__ == "_tuplegetter" else None

@@ -1,0 +1,143 @@
+"""The reference in `docs` is written from the code as it is, and names all that there is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from deepobs.errors import PluginError
+from deepobs.plugins import registry
+from deepobs.runs import run, specify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs/reference"
+
+
+@pytest.fixture(scope="module")
+def tools() -> Iterator[None]:
+    """The tools of the repository can be imported."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    yield
+    sys.path.remove(str(ROOT / "tools"))
+
+
+def text_of(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_the_generated_pages_are_up_to_date(tools: None) -> None:
+    try:
+        generated = importlib.import_module("generate_reference").generated()
+    except PluginError as error:
+        pytest.skip(f"not all packages of this repository are installed: {error}")
+    for path, text in generated.items():
+        written = (ROOT / path).read_text(encoding="utf-8")
+        assert written == text, f"{path} is out of date: run `python tools/generate_reference.py`"
+    for path in REFERENCE.rglob("*.*"):
+        assert path.relative_to(ROOT) in generated, f"{path} is no longer generated: remove it"
+
+
+# What there is, and where it is found
+
+
+def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
+    from reference.hooks import hook_names
+
+    from deepobs.cli.main import BUILT_IN
+
+    commands = [*(spec.name for spec in BUILT_IN), *registry().commands.names()]
+    assert len(commands) > 15
+    for name in commands:
+        assert f"\n## deepobs {name}\n" in text_of("reference/command_line.md"), name
+    assert len(hook_names()) == 11
+    for name in hook_names():
+        assert f"\n### {name}\n" in text_of("reference/hooks.md"), name
+
+
+def test_everything_registered_is_in_the_reference() -> None:
+    page = text_of("reference/problems.md")
+    for catalog in ("problems", "datasets", "optimizers", "suites"):
+        for name in getattr(registry(), catalog).names():
+            assert f"\n| `{name}` |" in page, name
+
+
+def test_every_plot_is_in_the_reference_and_in_the_gallery() -> None:
+    assert len(registry().plots.names()) >= 11
+    for name in registry().plots.names():
+        assert f"`{name}.{name}(" in text_of("API_REFERENCE.md")
+        assert f"deepobs plot {name} " in text_of("gallery.md")
+
+
+def test_every_measure_is_in_the_reference_and_explained() -> None:
+    from deepobs_analysis import measures
+
+    functions = [name for name in measures.__all__ if name[0].islower()]
+    assert len(functions) > 20
+    for name in functions:
+        assert f"| `{name}(" in text_of("API_REFERENCE.md")
+        assert f"`{name}(" in text_of("explanation/measures.md"), name
+
+
+# What is public
+
+
+def test_what_a_module_exports_is_public(tools: None) -> None:
+    from reference.api import public_names
+
+    import deepobs.runs
+    import deepobs.runs.tensorboard
+
+    assert public_names(deepobs.runs) == deepobs.runs.__all__
+    assert public_names(deepobs.runs.tensorboard) == ["TensorBoardObserver", "require_tensorboard"]
+
+
+# The schema of result files
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text_of("reference/schemas/result_file.schema.json"))
+    jsonschema.Draft202012Validator.check_schema(found)
+    return found
+
+
+@pytest.mark.parametrize("lr", [0.01, 1e6], ids=["completed", "diverged"])
+def test_a_result_file_follows_the_schema(
+    tmp_path: Path, schema: dict[str, Any], lr: float
+) -> None:
+    specification = specify("quadratic_deep", "SGD", {"lr": lr}, num_epochs=2)
+    run(specification, output_dir=tmp_path)
+    (file,) = tmp_path.rglob("*.json")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["status"] == ("completed" if lr < 1 else "diverged")
+    jsonschema.validate(content, schema)
+    assert content.keys() <= schema["properties"].keys()
+    assert set(schema["required"]) <= content.keys()
+
+
+def test_what_is_no_result_does_not_follow_the_schema(schema: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator(schema)
+    assert not validator.is_valid({})
+    assert not validator.is_valid({"testproblem": "quadratic_deep", "train_losses": "none"})
+
+
+def test_keys_of_earlier_versions_are_those_of_their_files(tools: None, shared_dir: Path) -> None:
+    import tarfile
+
+    from reference.result_files import IN_1_1, IN_1_2
+
+    with tarfile.open(shared_dir / "data/published-baselines-2019.tar.xz") as archive:
+        names = (member for member in archive if member.name.endswith(".json"))
+        published = json.load(archive.extractfile(next(names)))  # type: ignore[arg-type]
+    others = {"optimizer", "hyperparams", "learning_rate", "train_log_interval"}
+    others |= {"lr_sched_epochs", "lr_sched_factors"}
+    assert published.keys() - others <= IN_1_1 <= IN_1_2

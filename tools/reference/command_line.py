@@ -1,0 +1,74 @@
+"""The page of the command line: every command of `deepobs`, as click knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from deepobs.cli.main import BUILT_IN, _group
+from deepobs.plugins import registry
+from reference.markdown import code, page, paragraphs, plain, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_INTRODUCTION = """
+All commands of `deepobs`, as `deepobs COMMAND --help` shows them.
+[Shell completion](#deepobs-completion) knows commands, options and names.
+
+A command ends with 0; with 1 where it found something wrong, such as a run that failed; with 2
+after a mistake in what was typed or an error; and with 130 after an interruption from the keyboard.
+"""
+
+
+def command_line() -> str:
+    """The text of the page."""
+    context = click.Context(_group, info_name="deepobs", **_group.context_settings)
+    return page("Command line", _INTRODUCTION, _overview(), *_described(_group, context))
+
+
+def _overview() -> str:
+    owners = _owners()
+    rows = [
+        (f"[`deepobs {name}`](#deepobs-{name})", plain(summary), owners.get(name, "deepobs-core"))
+        for name, summary in _summaries()
+    ]
+    return table(("command", "what it does", "comes with"), rows)
+
+
+def _summaries() -> list[tuple[str, str]]:
+    specs = [*BUILT_IN, *(offer.spec for offer in registry().commands.offers())]
+    return [(spec.name, spec.summary) for spec in specs]
+
+
+def _owners() -> dict[str, str]:
+    return {offer.spec.name: offer.distribution for offer in registry().commands.offers()}
+
+
+def _described(command: click.Command, context: click.Context) -> Iterator[str]:
+    """A section for the command, and for every one below it."""
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield f"## {context.command_path}"
+    yield f"Usage: {code(usage)}"
+    yield paragraphs(command.help or "")
+    yield _options(command, context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None and not below.hidden:
+                yield from _described(below, _below(context, below, name))
+
+
+def _below(parent: click.Context, command: click.Command, name: str) -> click.Context:
+    return click.Context(command, info_name=name, parent=parent, **command.context_settings)
+
+
+def _options(command: click.Command, context: click.Context) -> str:
+    records = [
+        parameter.get_help_record(context)
+        for parameter in command.get_params(context)
+        if isinstance(parameter, click.Option)
+    ]
+    rows = [(code(names), plain(text)) for names, text in filter(None, records)]
+    return table(("option", "what it does"), rows)

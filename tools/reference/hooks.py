@@ -1,0 +1,123 @@
+"""The page of the hooks: what a plugin can implement, and what it describes with."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING
+
+from deepobs import plugins
+from deepobs.plugins import API_VERSION, hookspecs, specs
+from reference.markdown import code, entries, fenced, page, paragraphs, plain, sections, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_INTRODUCTION = f"""
+A plugin is a module that an installed distribution names by an entry point of the group `deepobs`.
+It says which version of this interface it was written for, which is {API_VERSION} today, and
+implements some of the hooks below. It imports nothing heavy: what it describes is named by import
+strings and imported when it is used.
+
+```python
+from deepobs.plugins import ProblemSpec, hookimpl
+
+DEEPOBS_API_VERSION = {API_VERSION}
+
+
+@hookimpl
+def deepobs_problems():
+    return [
+        ProblemSpec(
+            name="acme_mlp",
+            target="acme.problems:AcmeMLP",
+            summary="A perceptron on the data of Acme",
+            dataset="acme",
+            batch_size=128,
+            epochs=10,
+        )
+    ]
+```
+
+A plugin is taken in whole or not at all, and one that fails harms no other: `deepobs plugins` shows
+why. A hook may leave out arguments that it does not need. Where two plugins offer the same name,
+`distribution:name` says which is meant. [Your own test problem](../guides/own_problem.md) goes
+through all of it.
+"""
+_ABOUT_DESCRIPTIONS = """
+All arguments are keywords. A plugin with a description that could not be used is not loaded.
+"""
+
+
+def hooks() -> str:
+    """The text of the page."""
+    return page(
+        "Hooks",
+        _INTRODUCTION,
+        "## What a plugin offers",
+        *_hooks(lambda name: not _observes(name)),
+        "## Observing runs",
+        "An observer that raises is warned about and told no more of runs; the run goes on.",
+        *_hooks(_observes),
+        "## Descriptions",
+        _ABOUT_DESCRIPTIONS,
+        *_descriptions(),
+        "## What optimizers can need",
+        table(
+            ("word", "meaning"), [(code(word), plain(text)) for word, text in specs.NEEDS.items()]
+        ),
+    )
+
+
+def hook_names() -> list[str]:
+    """The names of all hooks, in the order of their definition."""
+    return [name for name in vars(hookspecs) if name.startswith("deepobs_")]
+
+
+def _observes(name: str) -> bool:
+    return "_run_" in name or "_epoch_" in name
+
+
+def _hooks(wanted: Callable[[str], bool]) -> Iterator[str]:
+    for name in filter(wanted, hook_names()):
+        hook = getattr(hookspecs, name)
+        yield f"### {name}"
+        yield fenced("text", _signature(name, hook))
+        yield paragraphs(inspect.getdoc(hook) or "")
+
+
+def _signature(name: str, hook: object) -> str:
+    signature = inspect.signature(hook)  # type: ignore[arg-type]
+    arguments = ", ".join(
+        f"{each.name}: {each.annotation}" for each in signature.parameters.values()
+    )
+    return f"{name}({arguments}) -> {signature.return_annotation}"
+
+
+def _descriptions() -> Iterator[str]:
+    for name in filter(lambda name: name.endswith("Spec"), plugins.__all__):
+        kind = getattr(plugins, name)
+        yield f"### {name}"
+        yield paragraphs(sections(kind.__doc__ or "")[""])
+        yield table(("argument", "type", "default", "meaning"), _arguments(kind))
+
+
+def _arguments(kind: type[specs.Spec]) -> Iterator[tuple[str, str, str, str]]:
+    meanings = attributes_of(kind)
+    for field in dataclasses.fields(kind):
+        yield code(field.name), code(field.type), _default(field), plain(meanings[field.name])
+
+
+def attributes_of(kind: type) -> dict[str, str]:
+    """What the docstrings of a class of ours and of its bases say of each attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.startswith("deepobs"):
+            found |= entries(sections(base.__doc__ or "").get("Attributes", ""))
+    return found
+
+
+def _default(field: dataclasses.Field[object]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return code(repr(field.default_factory()))
+    return "required" if field.default is dataclasses.MISSING else code(repr(field.default))

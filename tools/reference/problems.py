@@ -1,0 +1,99 @@
+"""The page of what there is: test problems, data sets, optimizers and suites."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reference.markdown import code, page, plain, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deepobs.plugins import Registry
+
+_INTRODUCTION = """
+All that our packages offer, with the values that a run takes where none are given. `deepobs list`
+shows what is installed, `deepobs info NAME` all about one of them.
+"""
+_PROBLEMS = """
+The metric is what settings are compared by; the target is the value on the test set that counts as
+solved, where one was published with the problem. The weight decay is the factor of the regulariser
+`0.5 * factor * ||w||^2`.
+"""
+
+
+def problems(registry: Registry) -> str:
+    """The text of the page.
+
+    Args:
+        registry: What our own packages offer.
+    """
+    return page(
+        "Test problems and more",
+        _INTRODUCTION,
+        "## Test problems",
+        _PROBLEMS,
+        table(
+            ("problem", "data set", "batch size", "epochs", "weight decay", "metric", "target"),
+            _numbers(registry),
+        ),
+        table(("problem", "what it is", "comes with", "reference"), _words(registry)),
+        "## Data sets",
+        table(
+            ("data set", "what it is", "training", "test", "no download", "reference"),
+            _data_sets(registry),
+        ),
+        "## Optimizers",
+        table(("optimizer", "what it is", "class", "reference"), _optimizers(registry)),
+        "## Suites",
+        table(("suite", "what it is", "problems", "reference"), _suites(registry)),
+    )
+
+
+def _numbers(registry: Registry) -> Iterator[tuple[str, ...]]:
+    for offer in registry.problems.offers():
+        spec = offer.spec
+        yield (
+            code(spec.name),
+            code(spec.dataset),
+            str(spec.batch_size),
+            str(spec.epochs),
+            "" if spec.weight_decay is None else f"{spec.weight_decay:g}",
+            spec.metric,
+            "" if spec.target_performance is None else f"{spec.target_performance:g}",
+        )
+
+
+def _words(registry: Registry) -> Iterator[tuple[str, ...]]:
+    for offer in registry.problems.offers():
+        spec = offer.spec
+        yield code(spec.name), plain(spec.summary), offer.distribution, _reference(spec.reference)
+
+
+def _data_sets(registry: Registry) -> Iterator[tuple[str, ...]]:
+    for offer in registry.datasets.offers():
+        spec = offer.spec
+        what = plain(f"{spec.summary}. {spec.example}" if spec.example else spec.summary)
+        embedded = "yes" if spec.embedded else ""
+        sizes = str(spec.train_size), str(spec.test_size)
+        yield code(spec.name), what, *sizes, embedded, _reference(spec.reference)
+
+
+def _optimizers(registry: Registry) -> Iterator[tuple[str, ...]]:
+    for offer in registry.optimizers.offers():
+        spec = offer.spec
+        yield code(spec.name), plain(spec.summary), code(spec.target), _reference(spec.reference)
+
+
+def _suites(registry: Registry) -> Iterator[tuple[str, ...]]:
+    for offer in registry.suites.offers():
+        spec = offer.spec
+        names = ", ".join(map(code, spec.problems))
+        yield code(spec.name), plain(spec.summary), names, _reference(spec.reference)
+
+
+def _reference(text: str) -> str:
+    """Where something comes from, with addresses that can be followed."""
+    linked = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+    return re.sub(r"(?<!\()(https?://[^\s,;)]+)", r"<\1>", linked)
