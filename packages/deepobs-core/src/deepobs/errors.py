@@ -48,6 +48,10 @@ class ComponentLoadError(DeepOBSError):
     """A plugin names a problem, data set or other component that cannot be imported."""
 
 
+class ProtocolError(DeepOBSError):
+    """Something that a plugin brought does not do what its protocol asks for."""
+
+
 class MissingPackageError(DeepOBSError, ImportError):
     """An optional package is not installed."""
 
@@ -100,3 +104,12 @@ def closest(name: str, known: Iterable[str]) -> str:
 def sentences(*parts: str) -> str:
     """Join the sentences of a message, leaving out the empty ones."""
     return " ".join(part for part in parts if part)
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, with its kind where it is not ours, whatever its class is like."""
+    try:
+        text = str(error)
+    except Exception:  # a stranger's exception may be broken, too
+        text = "(its message cannot be shown)"
+    return text if isinstance(error, DeepOBSError) else f"{type(error).__name__}: {text}"

@@ -15,7 +15,7 @@ from deepobs.cli.arguments import as_json, completing_offers, require_known
 from deepobs.cli.groups import Group, show_help_without_command
 from deepobs.cli.offers import by_usable_name, offers_called
 from deepobs.cli.tables import Column
-from deepobs.errors import DeepOBSError
+from deepobs.errors import message_of
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
@@ -56,10 +56,8 @@ def carry_out(action: str, name: str, data_dir: Path) -> Outcome:
     """
     try:
         status: DataStatus = getattr(registry().datasets.load(name), action)(data_dir)
-    except DeepOBSError as error:
-        return Outcome(name, FAILED, str(error))
     except Exception as error:  # a full disk, or whatever a stranger's data set raises
-        return Outcome(name, FAILED, f"{type(error).__name__}: {error}")
+        return Outcome(name, FAILED, message_of(error))
     return Outcome(name, status.state, status.detail, status.path)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from deepobs.errors import DeepOBSError
+from deepobs.errors import DeepOBSError, message_of
+from deepobs.plugins.culprits import culprit_of
 from deepobs.runs import store
 from deepobs.runs.record import RunRecord
 from deepobs.runs.specification import RunSpecification
@@ -191,11 +192,8 @@ def _kind_of(error: BaseException) -> FailureKind:
 
 
 def _message_of(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # a stranger's exception may be broken, too
-        text = "(its message cannot be shown)"
-    return text if isinstance(error, DeepOBSError) else f"{type(error).__name__}: {text}"
+    owner = "" if isinstance(error, DeepOBSError) else culprit_of(error)
+    return message_of(error) + (f" (in code of {owner})" if owner else "")
 
 
 def _traceback(error: BaseException) -> str:

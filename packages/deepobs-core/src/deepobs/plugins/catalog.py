@@ -12,6 +12,7 @@ from deepobs.errors import (
     ComponentLoadError,
     UnknownNameError,
     closest,
+    message_of,
     sentences,
 )
 from deepobs.plugins.installed import normalized
@@ -35,6 +36,11 @@ class Offer(Generic[SpecT]):
     def qualified_name(self) -> str:
         """The name that stays unique when two plugins offer the same one."""
         return f"{self.distribution}:{self.spec.name}"
+
+    @property
+    def origin(self) -> str:
+        """Name and version of the distribution."""
+        return f"{self.distribution} {self.version}".rstrip()
 
 
 class Catalog(Generic[SpecT]):
@@ -97,7 +103,7 @@ class Catalog(Generic[SpecT]):
             if not distribution or normalized(distribution) == normalized(offer.distribution)
         ]
         if len(matches) > 1:
-            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in matches)
+            owners = " and ".join(offer.origin for offer in matches)
             choices = " or ".join(repr(offer.qualified_name) for offer in matches)
             raise AmbiguousNameError(
                 f"The {self.kind} {bare_name!r} is offered by {owners}. "
@@ -136,8 +142,15 @@ class Catalog(Generic[SpecT]):
             self._loaded.setdefault(key, self._import(offer))
         return self._loaded[key]
 
+    def offer_of(self, component: object) -> Offer[SpecT] | None:
+        """The offer that led to a class or to the class of an object, `None` where none did."""
+        for key, loaded in self._loaded.items():
+            if loaded is component or loaded is type(component):
+                return self.offer(key)
+        return None
+
     def _import(self, offer: Offer[SpecT]) -> Any:
-        owner = f"The {self.kind} {offer.spec.name!r} of {offer.distribution} {offer.version}"
+        owner = f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
         if not isinstance(offer.spec, TargetSpec):
             raise ComponentLoadError(f"{owner} has nothing to import.")
         target = import_target(offer.spec.target, owner)
@@ -147,8 +160,7 @@ class Catalog(Generic[SpecT]):
             return target.bind(offer.spec)
         except Exception as error:  # an AttributeError must not look like a missing name
             raise ComponentLoadError(
-                f"{owner} cannot be made from {offer.spec.target!r}: "
-                f"{type(error).__name__}: {error}"
+                f"{owner} cannot be made from {offer.spec.target!r}: {message_of(error)}"
             ) from error
 
     def _unknown(self, name: str) -> str:
@@ -175,6 +187,6 @@ def import_target(target: str, owner: str) -> Any:
     # A stranger's module may raise anything, or call sys.exit, when it is imported.
     except (Exception, SystemExit) as error:
         raise ComponentLoadError(
-            f"{owner} cannot be imported from {target!r}: {type(error).__name__}: {error}"
+            f"{owner} cannot be imported from {target!r}: {message_of(error)}"
         ) from error
     return value

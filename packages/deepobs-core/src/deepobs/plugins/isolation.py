@@ -47,7 +47,7 @@ def _directory() -> str | None:
 
 def _torch_state() -> tuple[Any, Any]:
     """The type and the device of new tensors, those of a fresh torch where it is not imported."""
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if not hasattr(torch, "get_default_device"):  # not there, or broken in its import
         return "torch.float32", "cpu"
     return str(torch.get_default_dtype()), str(torch.get_default_device())

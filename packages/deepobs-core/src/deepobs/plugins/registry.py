@@ -14,7 +14,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import DeepOBSError, PluginError, PluginWarning
+from deepobs.errors import PluginError, PluginWarning, message_of
 from deepobs.plugins import specs
 from deepobs.plugins.acceptance import accepted, described
 from deepobs.plugins.catalog import Catalog, Offer
@@ -136,6 +136,10 @@ class Registry:
             except (Exception, SystemExit) as error:  # a stranger's code must not end the run
                 self._silence(name, hook, error)
 
+    def catalogs(self) -> list[Catalog[Any]]:
+        """All that is on offer, a catalogue for each kind."""
+        return list(self._catalog_of.values())
+
     def hint(self, name: str) -> str:
         """What somebody who asks for an unknown test problem or data set should know.
 
@@ -239,10 +243,4 @@ def _discovered() -> Registry:
 
 def _reason(error: BaseException) -> str:
     """What went wrong in one piece of text, whatever a stranger's exception is like."""
-    try:
-        text = str(error)
-    except Exception:  # even its message may be broken
-        text = "(its message cannot be shown)"
-    if not isinstance(error, DeepOBSError):
-        text = f"{type(error).__name__}: {text}"
-    return text.rstrip(":. ")
+    return message_of(error).rstrip(":. ")

@@ -10,6 +10,7 @@ from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.runs.construction import construct
 from deepobs.runs.optimizer_arguments import REFUSALS, explanation
+from deepobs.runs.protocol_checks import check_set_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,7 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
     Raises:
         DataError: The data are missing or broken.
         ArgumentError: A value does not fit the data set, or the problem does not know an option.
+        ProtocolError: The problem lacks something without which it cannot be trained.
     """
     # Problems of others need not know the options that are not asked for.
     options: dict[str, Any] = {}
@@ -50,6 +52,7 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
         specification.batch_size, specification.weight_decay, specification.device, **options
     )
     problem.set_up()
+    check_set_up(problem)
     return problem
 
 

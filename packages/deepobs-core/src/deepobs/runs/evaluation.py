@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deepobs.runs.protocol_checks import check_accuracy, check_batch, check_evaluation
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
@@ -42,6 +44,7 @@ def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, fl
             loss, accuracy = mean_loss_and_accuracy(problem, loader)
             metrics[f"{split}_loss"] = loss + regularizer
             if accuracy is not None:
+                check_accuracy(problem, accuracy)
                 metrics[f"{split}_accuracy"] = accuracy
     return metrics
 
@@ -84,10 +87,15 @@ def mean_loss_and_accuracy(
 
     Returns:
         The loss without the regulariser; the accuracy, `None` where the problem has none.
+
+    Raises:
+        ProtocolError: What the loader yields is no batch, or the problem returns no scalars.
     """
     losses, accuracies, sizes = [], [], []
     for batch in batches:
+        check_batch(problem, batch)
         loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
+        check_evaluation(problem, loss, accuracy)
         losses.append(loss)
         # Not the number of examples: the last sequences of a text can be shorter, too.
         sizes.append(batch[0].numel())
