@@ -88,7 +88,7 @@ def integration(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def docs(session: nox.Session) -> None:
     """Build the documentation, the figures of its gallery with it; a warning is an error."""
-    install_wheels(session, list(SIBLINGS), "sphinx", "myst-parser", "furo")
+    install_wheels(session, list(SIBLINGS), "sphinx", "myst-parser", "furo", "latex2mathml")
     session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs)
 
 

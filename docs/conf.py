@@ -24,6 +24,7 @@ extensions = [
     "readable_docstrings",
     "repository_links",
     "gallery",
+    "native_math",
 ]
 exclude_patterns = ["_build", "extensions"]
 nitpicky = True
@@ -32,6 +33,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 # Annotations have short names, and some are in two packages: Standing, for one.
 suppress_warnings = ["ref.python"]
 
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
 autodoc_default_options = {"members": True, "show-inheritance": True}
@@ -45,5 +47,6 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = f"{project} {version}"
 html_extra_path = ["reference/schemas"]
+html_math_renderer = "native"
 html_show_sphinx = False
 html_copy_source = False

@@ -18,7 +18,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from documents import Block, blocks
@@ -54,6 +54,11 @@ class Run:
         self.directory = directory
         self._module = ModuleType("__main__")
 
+    @property
+    def defined(self) -> dict[str, Any]:
+        """What its Python has defined, by name."""
+        return vars(self._module)
+
     def read(self, text: str) -> None:
         """Run the blocks of a page.
 
@@ -87,7 +92,7 @@ class Run:
         sys.path.insert(0, str(self.directory))
         try:
             with self._data_for(block.code):
-                exec(code, vars(self._module))  # noqa: S102 # our own pages
+                exec(code, self.defined)  # noqa: S102 # our own pages
         finally:
             sys.path.remove(str(self.directory))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from documents import Block
 
 RUN_ELSEWHERE = {  # page -> the test that runs it
+    "README.md": "tests/integration/test_readme.py",
     "docs/tutorials/new_problem.md": "tests/integration/test_newcomer.py",
 }
 GIVEN = {  # what pages take for granted: files that the reader has

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs.plugins import registry
 from reference.groups import GROUPS
@@ -96,7 +96,7 @@ def _methods(kind: type) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _arguments(value: object) -> str:
+def _arguments(value: Any) -> str:
     """The names of the arguments, without types and values; nothing for what is not called."""
     if isinstance(value, property) or inspect.ismodule(value):
         return ""
@@ -122,13 +122,13 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 
 
 def _details(group: Group) -> str:
-    parts = [(f"## {name}", _directive("automodule", name)) for name in group.modules]
+    parts: list[str] = []
+    for name in group.modules:
+        parts += [f"## {name}", _directive("automodule", name)]
     if group.name == _WITH_PLOTS:
         targets = [offer.spec.target.replace(":", ".") for offer in registry().plots.offers()]
-        parts.append(
-            ("## deepobs_analysis.plots", *(_directive("autofunction", t) for t in targets))
-        )
-    return page(group.title, *(part for headed in parts for part in headed))
+        parts += ["## deepobs_analysis.plots", *(_directive("autofunction", t) for t in targets)]
+    return page(group.title, *parts)
 
 
 def _directive(name: str, argument: str) -> str:

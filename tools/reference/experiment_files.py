@@ -22,7 +22,7 @@ Every key that an experiment file may hold, in TOML or YAML. [Experiments](../ex
 explains how they go together, with examples.
 """
 _WHOLE = "The file itself"
-_TABLES = {
+_TABLES: dict[type[BaseModel], str] = {
     schema.Experiment: _WHOLE,
     schema.Optimizer: "optimizers.NAME",
     schema.Schedule: "schedules.NAME",
@@ -32,7 +32,9 @@ _TABLES = {
     schema.Budget: "budget",
     TuningSettings: "optimizers.NAME.tune",
 }
-_FURTHER = {schema.Override: " Besides these keys, those of `defaults`."}
+_FURTHER: dict[type[BaseModel], str] = {
+    schema.Override: " Besides these keys, those of `defaults`."
+}
 
 
 def experiment_files() -> str:
