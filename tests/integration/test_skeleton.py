@@ -32,12 +32,17 @@ def skeletons(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_written_as_ruff_and_mypy_want_it(skeletons: Path, name: str) -> None:
+def test_it_is_written_as_ruff_wants_it(skeletons: Path, name: str) -> None:
     pytest.importorskip("ruff")
     package = skeletons / name
     strict = ("--config", str(ROOT / "pyproject.toml"), "--extend-ignore", "I")
     for words in (("check",), ("check", *strict), ("format", "--check")):
         called("ruff", words[0], "--no-cache", *words[1:], cwd=package, env=plain_environment())
+
+
+def test_mypy_finds_nothing_however_strict(skeletons: Path) -> None:
+    pytest.importorskip("mypy")
+    package = skeletons / NAMES[0]
     (package / "mypy.ini").write_text(WITHOUT_TORCH, encoding="utf-8")
     called("mypy", cwd=package, env=plain_environment())
 
