@@ -252,7 +252,7 @@ def test_a_problem_of_a_package_that_is_not_there_names_the_package(
     problem, suite = _refusal(file).splitlines()
     assert problem.startswith(f"{file}: problems[0]: There is no test problem 'mnist_mlp'")
     assert "It comes with deepobs-vision" in problem
-    assert suite.startswith(f"{file}: suites[0]: The suite 'small' cannot be used: ")
+    assert suite.startswith(f"{file}: suites[0]: The suite 'small' of deepobs-core ")
     assert "It comes with deepobs-vision" in suite
 
 

@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from bad_plugins import LEFT_OUT
 from plugin_sources import PREAMBLE, offering
 
 from deepobs.errors import PluginError, PluginWarning, UnknownNameError
@@ -27,93 +28,6 @@ if TYPE_CHECKING:
 CORE_PROBLEMS = ["quadratic_deep", "two_d_beale", "two_d_branin", "two_d_rosenbrock"]
 
 SOUND = offering("acme_bowl")
-
-BROKEN_MODULES = {
-    "it imports what is not there": (
-        "import no_such_module_of_acme",
-        "ModuleNotFoundError: No module named 'no_such_module_of_acme'",
-    ),
-    "it is no Python": ("def", "SyntaxError: invalid syntax"),
-    "it calls sys.exit": ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
-    "its error cannot be shown": (
-        "class Odd(Exception):\n    def __str__(self): return self.nothing\nraise Odd",
-        "Odd: (its message cannot be shown)",
-    ),
-    "it states no API version": (
-        SOUND.replace("DEEPOBS_API_VERSION = 1", ""),
-        "Add the line DEEPOBS_API_VERSION = 1",
-    ),
-    "it was written for another API version": (
-        SOUND.replace("DEEPOBS_API_VERSION = 1", "DEEPOBS_API_VERSION = 99"),
-        "written for version 99 of the plugin interface, but the installed deepobs-core has "
-        "version 1",
-    ),
-    "a hook raises": (
-        SOUND + "@hookimpl\ndef deepobs_datasets():\n    raise RuntimeError('out of cheese')",
-        "RuntimeError: out of cheese",
-    ),
-    "a hook calls sys.exit": (
-        SOUND + "import sys\n@hookimpl\ndef deepobs_datasets():\n    sys.exit(2)",
-        "SystemExit: 2",
-    ),
-    "a marked hook is unknown": (
-        SOUND + "@hookimpl\ndef deepobs_dataset():\n    return []",
-        "There is no hook 'deepobs_dataset'. Did you mean 'deepobs_datasets'",
-    ),
-    "an unmarked hook is unknown": (
-        SOUND + "def deepobs_sets():\n    return []",
-        "There is no hook 'deepobs_sets'",
-    ),
-    "a hook is not marked": (
-        SOUND + "def deepobs_datasets():\n    return []",
-        "deepobs_datasets is not marked with deepobs.plugins.hookimpl",
-    ),
-    "a hook asks for what it is not given": (
-        SOUND + "@hookimpl\ndef deepobs_datasets(register):\n    return []",
-        "'register'",
-    ),
-    "a description is invalid": (
-        SOUND + "@hookimpl\ndef deepobs_datasets():\n    return [DatasetSpec(name='a b', "
-        "target='a:b', summary='', train_size=1, test_size=1)]",
-        "DatasetSpec has name 'a b'. A name must be",
-    ),
-    "a hook returns None": (
-        SOUND + "@hookimpl\ndef deepobs_datasets():\n    []",
-        "deepobs_datasets returns None. It must return a list of DatasetSpec",
-    ),
-    "a hook returns one description": (
-        SOUND + "@hookimpl\ndef deepobs_suites():\n"
-        "    return SuiteSpec(name='acme', summary='', problems=['acme_bowl'])",
-        "deepobs_suites returns SuiteSpec(",
-    ),
-    "a hook returns descriptions of another kind": (
-        SOUND + "@hookimpl\ndef deepobs_datasets():\n    return [problem('acme_rest')]",
-        "which is no DatasetSpec",
-    ),
-    "a hook returns names": (
-        SOUND + "@hookimpl\ndef deepobs_datasets():\n    return ['acme']",
-        "deepobs_datasets offers 'acme', which is no DatasetSpec",
-    ),
-    "a generator fails halfway": (
-        SOUND + "@hookimpl\ndef deepobs_suites():\n"
-        "    yield SuiteSpec(name='acme', summary='', problems=['acme_bowl'])\n"
-        "    raise RuntimeError('halfway')",
-        "RuntimeError: halfway",
-    ),
-    "a name is offered twice": (
-        PREAMBLE + "@hookimpl\ndef deepobs_problems():\n"
-        "    return [problem('acme_bowl'), problem('acme_bowl')]",
-        "deepobs_problems offers 'acme_bowl' twice",
-    ),
-}
-BROKEN_ENTRY_POINTS = {
-    "it names an attribute that is not there": (
-        "[deepobs]\nacme = {module}:plugin\n",
-        "module 'acme_obs' has no attribute 'plugin'",
-    ),
-    "it names a module that is not there": ("[deepobs]\nacme = acme_gone\n", "'acme_gone'"),
-    "it is not an import string": ("[deepobs]\nacme = acme obs!\n", "acme obs!"),
-}
 
 
 def discovered(*, strict: bool = False, allowed: list[str] | None = None) -> Registry:
@@ -163,31 +77,18 @@ def assert_core_is_usable(registry: Registry) -> None:
     assert 300 < loss.item() < 400
 
 
-@pytest.mark.parametrize("kind", BROKEN_MODULES)
+@pytest.mark.parametrize("kind", ["a hook raises", "its entry point is no import string"])
 def test_a_broken_plugin_is_left_out_whole_and_harms_no_other(
     install: Install, fresh_registry: Callable[[], Registry], kind: str
 ) -> None:
-    source, reason = BROKEN_MODULES[kind]
+    plugin = LEFT_OUT[kind]
     install("zeta-obs", offering("zeta_bowl"))
     offered = names_on_offer(discovered())
-    install("acme-obs", source)
+    install("acme-obs", plugin.source, entry_points=plugin.entry_points)
     registry, told = with_warnings(fresh_registry)
-    assert_left_out(registry, told, reason)
+    assert_left_out(registry, told, plugin.says)
     assert names_on_offer(registry) == offered
     assert registry.problems.load("zeta_bowl").__name__ == "zeta_bowl"
-    assert_core_is_usable(registry)
-
-
-@pytest.mark.parametrize("kind", BROKEN_ENTRY_POINTS)
-def test_a_broken_entry_point_is_left_out_and_harms_no_other(
-    install: Install, fresh_registry: Callable[[], Registry], kind: str
-) -> None:
-    entry_points, reason = BROKEN_ENTRY_POINTS[kind]
-    offered = names_on_offer(discovered())
-    install("acme-obs", SOUND, entry_points=entry_points)
-    registry, told = with_warnings(fresh_registry)
-    assert_left_out(registry, told, reason)
-    assert names_on_offer(registry) == offered
     assert_core_is_usable(registry)
 
 

@@ -76,15 +76,15 @@ class PluginGroup(Group):
         del ctx
         if name in self._built_in:
             command = import_target(self._built_in[name].target, f"The command {name!r}")
-        else:
-            try:
-                command = registry().commands.load(name)
-            except UnknownNameError:
-                return None
+            assert isinstance(command, click.Command)  # noqa: S101 # it is ours
+            return command
+        try:
+            command = registry().commands.load(name)
+        except UnknownNameError:
+            return None
         if not isinstance(command, click.Command):
-            raise ComponentLoadError(
-                f"The command {name!r} is {command!r}. It must be a click.Command."
-            )
+            described = registry().commands.described(name)
+            raise ComponentLoadError(f"{described} is {command!r}. It must be a click.Command.")
         return command
 
     def invoke(self, ctx: click.Context) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import platform
+import traceback
 import warnings
 from typing import TextIO
 
@@ -17,9 +18,18 @@ from deepobs.cli import screen
 from deepobs.cli.completion import PROGRAM, VARIABLE
 from deepobs.cli.groups import PluginGroup, show_help_without_command
 from deepobs.cli.text import clean
-from deepobs.errors import CheckpointWarning, DeepOBSError, PluginWarning, closest, sentences
+from deepobs.errors import (
+    CheckpointWarning,
+    DeepOBSError,
+    PluginWarning,
+    closest,
+    message_of,
+    sentences,
+)
 from deepobs.plugins import CommandSpec
+from deepobs.plugins.culprits import culprit_of
 
+_FOUND_WRONG = 1
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _OUR_WARNINGS = (CheckpointWarning, PluginWarning)
@@ -116,6 +126,13 @@ def main(args: list[str] | None = None) -> int:
         except click.Abort:
             screen.show_message("Interrupted", "nothing more is done.")
             return _INTERRUPTED
+        except Exception as error:
+            owner = culprit_of(error)
+            if not owner:
+                raise
+            click.echo("".join(traceback.format_exception(error)), err=True)
+            screen.show_message("Error", f"It failed in code of {owner}: {message_of(error)}.")
+            return _FOUND_WRONG
 
 
 def _complete() -> int:

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, ProtocolError
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
     Raises:
         DeepOBSError: There is no such executor, or it cannot do what is asked for.
     """
-    executor: Executor = registry().executors.load(name)(options)
+    make, described = registry().executors.load(name), registry().executors.described(name)
+    if not callable(make):
+        raise ProtocolError(f"{described} is {make!r}. It must be a function or a class.")
+    executor: object = make(options)
+    if not isinstance(executor, Executor):
+        raise ProtocolError(f"{described} makes {executor!r}, not a concurrent.futures.Executor.")
     return executor
 
 

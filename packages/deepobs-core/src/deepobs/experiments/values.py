@@ -105,12 +105,12 @@ def tables_of_optimizers(value: object) -> object:
 
 def _find_suite(name: str) -> None:
     """Look for a suite and all of its problems."""
-    catalog = registry().problems
-    for problem in registry().suites.spec(name).problems:
+    catalog, suites = registry().problems, registry().suites
+    for problem in suites.spec(name).problems:
         try:
             catalog.offer(problem)
         except DeepOBSError as error:
-            raise DeepOBSError(f"The suite {name!r} cannot be used: {error}") from error
+            raise DeepOBSError(f"{suites.described(name)} cannot be used: {error}") from error
 
 
 _TEXT = _permitted("a text", lambda value: isinstance(value, str))

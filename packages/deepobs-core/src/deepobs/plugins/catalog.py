@@ -121,6 +121,11 @@ class Catalog(Generic[SpecT]):
         is_alone = len(self._offers[offer.spec.name]) == 1
         return offer.spec.name if is_alone else offer.qualified_name
 
+    def described(self, name: str) -> str:
+        """What messages call an offer; see `offer`."""
+        offer = self.offer(name)
+        return f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
+
     def load(self, name: str) -> Any:
         """Import what an offer describes.
 
@@ -150,7 +155,7 @@ class Catalog(Generic[SpecT]):
         return None
 
     def _import(self, offer: Offer[SpecT]) -> Any:
-        owner = f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
+        owner = self.described(offer.qualified_name)
         if not isinstance(offer.spec, TargetSpec):
             raise ComponentLoadError(f"{owner} has nothing to import.")
         target = import_target(offer.spec.target, owner)

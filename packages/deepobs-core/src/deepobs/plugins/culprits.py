@@ -35,7 +35,7 @@ def described(component: object) -> str:
     for catalog in registry().catalogs():
         offer = catalog.offer_of(component)
         if offer is not None:
-            return f"The {catalog.kind} {offer.spec.name!r} of {offer.origin}"
+            return catalog.described(offer.qualified_name)
     owner = owner_of_module(type(component).__module__)
     return type(component).__name__ + (f" of {owner}" if owner else "")
 

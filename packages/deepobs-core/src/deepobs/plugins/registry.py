@@ -233,14 +233,27 @@ def registry() -> Registry:
         return _discovered()
 
 
+_is_discovering = False
+
+
 @functools.cache
 def _discovered() -> Registry:
+    global _is_discovering
+    if _is_discovering:  # in this thread, as others wait: a plugin asks in its own import
+        raise PluginError(
+            "It asked for the registry while plugins are loaded. Describe what the plugin offers "
+            "in its hooks, and ask for the registry in the code that they name."
+        )
     found = Registry(strict=os.environ.get("DEEPOBS_STRICT_PLUGINS", "") not in ("", "0"))
     allowed = os.environ.get("DEEPOBS_PLUGINS")
-    found.discover(None if allowed is None else [n for n in allowed.split(",") if n.strip()])
+    _is_discovering = True
+    try:
+        found.discover(None if allowed is None else [n for n in allowed.split(",") if n.strip()])
+    finally:
+        _is_discovering = False
     return found
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong in one piece of text, whatever a stranger's exception is like."""
-    return message_of(error).rstrip(":. ")
+    """What went wrong on one line, whatever a stranger's exception is like."""
+    return " ".join(message_of(error).split()).rstrip(":. ")

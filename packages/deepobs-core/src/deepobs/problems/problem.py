@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobs import checks, config
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins.binding import bound
 from deepobs.problems.roles import parameter_roles
 
@@ -111,14 +111,22 @@ class Problem(ABC):
     def build_dataset(self) -> DataSet:
         """Load the data set that the description names."""
         from deepobs.plugins import registry
+        from deepobs.plugins.culprits import described
+        from deepobs.runs.protocol_checks import check_call
 
-        dataset: DataSet = registry().datasets.load(self.spec.dataset)(
-            self.batch_size,
-            device=self.device,
-            validation_size=self.validation_size,
-            drop_remainder=self.drop_remainder,
+        datasets = registry().datasets
+        try:
+            dataset_class = datasets.load(self.spec.dataset)
+        except DeepOBSError as error:
+            raise type(error)(f"{described(self)} needs a data set. {error}") from error
+        options = {
+            "device": self.device,
+            "validation_size": self.validation_size,
+            "drop_remainder": self.drop_remainder,
             **self.dataset_options(),
-        )
+        }
+        check_call(dataset_class, datasets.described(self.spec.dataset), self.batch_size, **options)
+        dataset: DataSet = dataset_class(self.batch_size, **options)
         return dataset
 
     def dataset_options(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.runs.construction import construct
 from deepobs.runs.optimizer_arguments import REFUSALS, explanation
-from deepobs.runs.protocol_checks import check_set_up
+from deepobs.runs.protocol_checks import check_call, check_can_be_set_up, check_set_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,10 +47,12 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
     if not specification.reshuffle:
         options["reshuffle"] = False
     problem_class = registry().problems.load(specification.testproblem)
+    described = registry().problems.described(specification.testproblem)
+    arguments = specification.batch_size, specification.weight_decay, specification.device
+    check_call(problem_class, described, *arguments)
     _check_options(specification.testproblem, problem_class, options)
-    problem: TestProblem = problem_class(
-        specification.batch_size, specification.weight_decay, specification.device, **options
-    )
+    problem: TestProblem = problem_class(*arguments, **options)
+    check_can_be_set_up(problem, described)
     problem.set_up()
     check_set_up(problem)
     return problem

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepobs.runs.protocol_checks import check_accuracy, check_batch, check_evaluation
+from deepobs.runs.protocol_checks import (
+    check_accuracy,
+    check_batch,
+    check_evaluation,
+    check_not_empty,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -101,6 +106,7 @@ def mean_loss_and_accuracy(
         sizes.append(batch[0].numel())
         if accuracy is not None:
             accuracies.append(accuracy)
+    check_not_empty(problem, losses)
     return _weighted_mean(losses, sizes), _weighted_mean(accuracies, sizes) if accuracies else None
 
 

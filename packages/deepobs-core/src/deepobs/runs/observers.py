@@ -98,4 +98,5 @@ class PluginObservers(RunObserver):
 
     def run_ended(self, record: RunRecord) -> None:
         """Call `deepobs_run_ended`."""
-        registry().notify("deepobs_run_ended", record=record)
+        # A stranger's: what it does to the record does not get into the result.
+        registry().notify("deepobs_run_ended", record=record.model_copy(deep=True))

@@ -166,10 +166,14 @@ def unknown_hyperparameters(
     return [name for name in given if not takes(optimizer_class, name)]
 
 
-def checked_class(value: object) -> type[torch.optim.Optimizer]:
+def checked_class(value: object, what: str = "") -> type[torch.optim.Optimizer]:
     """Refuse what is no class of optimizers.
 
     Some that wrap another optimizer are no subclasses of torch's, but have its methods.
+
+    Args:
+        value: What may be one.
+        what: What the message begins with.
 
     Raises:
         ArgumentError: It is not.
@@ -177,7 +181,7 @@ def checked_class(value: object) -> type[torch.optim.Optimizer]:
     can_step = all(callable(getattr(value, name, None)) for name in ("step", "zero_grad"))
     if not (isinstance(value, type) and can_step):
         raise ArgumentError(
-            f"An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
+            f"{what}An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
         )
     return value
 
@@ -189,7 +193,7 @@ def _registered(name: str) -> OptimizerChoice | None:
         return None
     return OptimizerChoice(
         name=offer.spec.name,
-        optimizer_class=checked_class(catalog.load(name)),
+        optimizer_class=checked_class(catalog.load(name), f"{catalog.described(name)} is none: "),
         defaults=offer.spec.defaults,
         needs=offer.spec.needs,
         distribution=offer.distribution,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,56 @@ from deepobs.runs.lengths import loaders_of
 if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
 
+_METHODS = (
+    "set_up",
+    "get_batch_loss_and_accuracy",
+    "get_regularization_loss",
+    "parameter_groups",
+)
 _LOADERS = ("train_loader", "train_eval_loader", "test_loader")
+
+
+def check_call(component_class: Any, component: str, *arguments: Any, **options: Any) -> None:
+    """Refuse a class that cannot be called as its protocol says, before it is.
+
+    Args:
+        component_class: The class.
+        component: What messages call it: "The test problem 'acme' of acme-obs 1.0".
+        *arguments: What it will be given.
+        **options: What it will be given by name.
+
+    Raises:
+        ProtocolError: It is no class, or does not take these arguments.
+    """
+    if not callable(component_class):
+        raise ProtocolError(f"{component} is {_short(component_class)}. It must be a class.")
+    try:
+        inspect.signature(component_class).bind(*arguments, **options)
+    except TypeError as error:
+        shown = ", ".join(["..."] * len(arguments) + [f"{name}=..." for name in options])
+        raise ProtocolError(
+            f"{component} cannot be called as {component_class.__name__}({shown}): {error}. "
+            "Its constructor must take these arguments."
+        ) from error
+    except ValueError:  # it does not tell its arguments
+        return
+
+
+def check_can_be_set_up(problem: object, component: str) -> None:
+    """Refuse a problem without the methods that are called in a run.
+
+    Args:
+        problem: The problem.
+        component: What messages call it.
+
+    Raises:
+        ProtocolError: It lacks one.
+    """
+    for name in _METHODS:
+        if not callable(getattr(problem, name, None)):
+            raise ProtocolError(
+                f"{component} has no method {name}. A test problem must have {', '.join(_METHODS)}."
+            )
 
 
 def check_set_up(problem: TestProblem) -> None:
@@ -61,6 +111,20 @@ def check_batch(problem: TestProblem, batch: Any) -> None:
     if not is_sequence or not all(isinstance(part, Tensor) for part in batch):
         what = f"has a loader that yields {_short(batch)}"
         raise _refusal(problem.dataset, what, "It must yield tuples of tensors")
+
+
+def check_not_empty(problem: TestProblem, batches: list[Any]) -> None:
+    """Refuse a loader that yields nothing.
+
+    Args:
+        problem: The problem that is evaluated.
+        batches: Something of each batch that was there.
+
+    Raises:
+        ProtocolError: There was none.
+    """
+    if not batches:
+        raise _refusal(problem.dataset, "has a loader that yields nothing", "It must yield batches")
 
 
 def check_evaluation(problem: TestProblem, loss: Any, accuracy: Any) -> None:
