@@ -16,7 +16,7 @@ nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "tests", "integration", "docs", "quickstart"]
+nox.options.sessions = ["lint", "typing", "tests", "integration", "release", "docs", "quickstart"]
 
 # Without compiled modules every process that imports torch takes ten seconds to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -27,7 +27,10 @@ SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-text": ["deepobs-core"],
     "deepobs-analysis": ["deepobs-core"],
 }
-EXTRAS = {"deepobs-core": ["deepobs-core[dask,tensorboard,tune]"]}  # what the tests use, too
+EXTRAS = {  # what the tests use, too
+    "deepobs-core": ["deepobs-core[dask,tensorboard,tune]"],
+    "deepobs-analysis": ["scipy"],
+}
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
 DIST = Path("dist")
 CONSTRAINTS = ("-c", "constraints.txt")
@@ -83,6 +86,15 @@ def integration(session: nox.Session) -> None:
     further = ("pytest", "mypy", "ruff", "uv", "jsonschema", *EXTRAS["deepobs-core"], *optimizers)
     install_wheels(session, list(SIBLINGS), *further)
     session.run("pytest", "tests/integration", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def release(session: nox.Session) -> None:
+    """Check what is said about a release, and that any subset of the packages can be installed."""
+    session.install(*CONSTRAINTS, "pytest", "pyyaml", "packaging", "uv")
+    # Beside uv's cache: on another file system, torch would be copied for every environment.
+    place = ("--basetemp", str(Path(session.create_tmp()) / "tests"))
+    session.run("pytest", "tests/release", *place, *session.posargs)
 
 
 @nox.session(requires=["build"])

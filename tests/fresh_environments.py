@@ -1,0 +1,92 @@
+"""Virtual environments that hold nothing but what a test installs from the built distributions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from strangers import CONSTRAINTS, ROOT, uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIST = ROOT / "dist"
+OURS = ("deepobs-core", "deepobs-vision", "deepobs-text", "deepobs-analysis")
+
+
+@dataclass(frozen=True, slots=True)
+class FreshEnvironment:
+    """A virtual environment, with a directory to call commands in.
+
+    Environments at one place share compiled modules, which are not part of them: torch takes ten
+    seconds to compile.
+
+    Attributes:
+        place: Where it is.
+    """
+
+    place: Path
+
+    @property
+    def directory(self) -> Path:
+        """Where commands are called, and leave what they write."""
+        return self.place / "directory"
+
+    def create(self) -> None:
+        """Make it, without anything that was there before."""
+        _uv("venv", "--clear", "--no-project", "--python", sys.executable, str(self.place))
+        self.directory.mkdir()
+
+    def install(self, *requirements: str) -> None:
+        """Install distributions, ours from those that were built."""
+        sources = ("--offline", "--find-links", str(DIST), "--constraints", str(CONSTRAINTS))
+        # Else uv installs what it remembers of a wheel of the same name.
+        anew = (f"--reinstall-package={name}" for name in OURS)
+        _uv("pip", "install", *self._python(), *sources, *anew, *requirements)
+
+    def uninstall(self, distribution: str) -> None:
+        """Remove one distribution."""
+        _uv("pip", "uninstall", *self._python(), distribution)
+
+    def called(self, *words: str, status: int = 0, **variables: str) -> str:
+        """Carry out a command of the environment.
+
+        Args:
+            words: The command.
+            status: The exit status that it must have.
+            **variables: Further environment variables.
+
+        Returns:
+            Its output, or where it must fail, its messages.
+        """
+        finished = subprocess.run(
+            (str(self.place / "bin" / words[0]), *words[1:]),
+            cwd=self.directory,
+            env=_environment() | {"PYTHONPYCACHEPREFIX": f"{self.place}-compiled"} | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == status, finished.stdout + finished.stderr
+        assert "Traceback" not in finished.stderr
+        return finished.stderr if status else finished.stdout
+
+    def _python(self) -> tuple[str, str]:
+        return ("--python", str(self.place / "bin" / "python"))
+
+
+def _uv(*words: str) -> None:
+    finished = subprocess.run(
+        (uv(), *words), env=_environment(), capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def _environment() -> dict[str, str]:
+    """The variables of this process, less its settings and what leads to its own packages."""
+    left_out = ("DEEPOBS_", "PYTHON", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return kept | {"OMP_NUM_THREADS": "1"}
