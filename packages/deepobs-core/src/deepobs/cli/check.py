@@ -9,12 +9,13 @@ import click
 
 from deepobs.cli import options, screen
 from deepobs.cli.arguments import as_json, completing
+from deepobs.cli.hyperparameters import parsed_hyperparameters
 from deepobs.cli.offers import by_usable_name, offers_called
 from deepobs.cli.own_code import current_directory_on_the_import_path
 from deepobs.cli.text import clean, wrap
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
-from deepobs.testing.api import checks_of, results_of, settings_for
+from deepobs.testing.api import checks_of, names_for, results_of, settings_for
 from deepobs.testing.own_classes import thing_outside_the_registry
 from deepobs.testing.results import Report
 from deepobs.testing.things import KINDS, Thing, catalog_of, things_of
@@ -50,6 +51,7 @@ def _known() -> Iterable[str]:
     show_default=True,
     help="How long set_up of a problem may take.",
 )
+@options.hyperparameters
 @options.data_dir
 @options.fake_data
 @as_json
@@ -61,6 +63,7 @@ def command(
     distribution: str | None,
     only: tuple[str, ...],
     leave_out: tuple[str, ...],
+    hyperparameters: tuple[str, ...],
     data_dir: Path | None,
     as_json: bool,
     **settings: Any,
@@ -75,6 +78,7 @@ def command(
 
     if bool(names) == bool(distribution):
         raise click.UsageError("Give what to check, or --all-of DISTRIBUTION.", context)
+    settings["hyperparameters"] = parsed_hyperparameters(None, hyperparameters)
     with current_directory_on_the_import_path(), config.temporary():
         if data_dir is not None:
             config.set_data_dir(data_dir)
@@ -116,7 +120,8 @@ def _checked(
     *,
     is_shown: bool,
 ) -> Report:
-    checks = checks_of(thing, only, leave_out)
+    wanted = only and names_for(thing, only)
+    checks = checks_of(thing, wanted, names_for(thing, leave_out))
     if is_shown:
         origin = thing.offer and f", {thing.offer.distribution} {thing.offer.version}"
         screen.show_heading(clean(f"{thing.name} ({thing.kind}{origin or ''})"))
@@ -145,7 +150,8 @@ def _show_summary(reports: list[Report]) -> None:
     counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
     failing = [report.name for report in reports if report.failures]
     verdict = f"Not conforming: {', '.join(failing)}." if failing else "Nothing is wrong."
-    screen.show_text(f"{sum(counts.values())} checks: {counted}. {verdict}")
+    total = sum(counts.values())
+    screen.show_text(f"{total} {'check' if total == 1 else 'checks'}: {counted}. {verdict}")
 
 
 def _described(report: Report) -> dict[str, Any]:

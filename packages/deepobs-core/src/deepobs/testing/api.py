@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepobs import checks
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins.catalog import import_target
 from deepobs.testing.results import ConformanceError, Report
@@ -133,7 +134,12 @@ def settings_for(found: Thing, settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         found: What to check.
         settings: Arguments of the functions that check, by name.
+
+    Raises:
+        ArgumentError: The batch size is too small.
     """
+    if settings.get("batch_size") is not None:
+        checks.integer("batch_size", settings["batch_size"], least=2)  # a batch is divided
     return {name: settings[name] for name in settings if name in _SETTINGS[found.kind]}
 
 
@@ -147,6 +153,18 @@ def subject_of(found: Thing, **settings: Any) -> Any:
     module = {"test problem": "problems", "data set": "datasets", "optimizer": "optimizers"}
     target = f"deepobs.testing.{module[found.kind]}.subject:Subject"
     return import_target(target, "The subject")(found, **settings)
+
+
+def names_for(found: Thing, names: Iterable[str]) -> list[str]:
+    """Names of checks without those that only things of another kind have.
+
+    Args:
+        found: What to check.
+        names: Names of checks of several kinds of things; unknown ones are kept, to be refused.
+    """
+    of_others = {check.name for kind in CHECKS if kind != found.kind for check in CHECKS[kind]}
+    own = {check.name for check in CHECKS[found.kind]}
+    return [name for name in names if name in own or name not in of_others]
 
 
 def checks_of(
@@ -181,18 +199,18 @@ def checks_of(
     return [check for check in known if check.name in wanted]
 
 
-def results_of(found: Thing, checks: Iterable[Check], **settings: Any) -> Iterator[CheckResult]:
+def results_of(found: Thing, chosen: Iterable[Check], **settings: Any) -> Iterator[CheckResult]:
     """Make checks, one after the other.
 
     Args:
         found: What to check.
-        checks: The checks.
+        chosen: The checks.
         settings: Those of `subject_of`.
     """
     from deepobs.testing.carrying_out import carry_out
 
     subject = None
-    for check in checks:
+    for check in chosen:
         subject = subject or subject_of(found, **settings)
         yield carry_out(check, subject, CHECK_SECONDS)
 
@@ -206,8 +224,9 @@ def _report(
     raise_on_failure: bool,
 ) -> Report:
     only = None if only is None else tuple(only)
-    checks = checks_of(found, only, tuple(leave_out))
-    report = Report(found.name, found.kind, tuple(results_of(found, checks, **settings)))
+    chosen = checks_of(found, only, tuple(leave_out))
+    results = results_of(found, chosen, **settings_for(found, settings))
+    report = Report(found.name, found.kind, tuple(results))
     if report.failures and raise_on_failure:
         raise ConformanceError(report)
     return report

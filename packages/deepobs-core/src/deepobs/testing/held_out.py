@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError
-from deepobs.testing.loaders import examples_of
+from deepobs.testing.loaders import MOST_BATCHES, examples_of
 from deepobs.testing.verdicts import CheckFailedError, require, skip
 
 if TYPE_CHECKING:
@@ -32,25 +32,28 @@ def validation_size_for(batch_size: int, make: Callable[[int], Any]) -> int:
     return found
 
 
-def require_disjoint(whole: DataSet, divided: DataSet, validation_size: int) -> None:
+def require_disjoint(
+    whole: DataSet, divided: DataSet, validation_size: int, most: int = MOST_BATCHES
+) -> None:
     """Let the check fail if examples are held out and trained on.
 
     Args:
         whole: A data set that holds out nothing.
         divided: The same, holding out some.
         validation_size: How many.
+        most: How many batches of each loader to look at.
     """
     require(
         divided.valid_loader is not None,
         f"With validation_size={validation_size}, valid_loader is None.",
         "Let valid_loader yield the examples that are held out.",
     )
-    held_out = examples_of(divided.valid_loader)  # type: ignore[arg-type] # just asked
+    held_out = examples_of(divided.valid_loader, most)  # type: ignore[arg-type] # just asked
     shared = set(held_out) & {
-        *examples_of(divided.train_loader),
-        *examples_of(divided.train_eval_loader),
+        *examples_of(divided.train_loader, most),
+        *examples_of(divided.train_eval_loader, most),
     }
-    occurrences = Counter(examples_of(whole.train_loader)) if shared else Counter()
+    occurrences = Counter(examples_of(whole.train_loader, most)) if shared else Counter()
     # Examples that the data hold several times may be on both sides. A remainder is dropped.
     leaked = [one for one in shared if occurrences[one] <= 1]
     require(

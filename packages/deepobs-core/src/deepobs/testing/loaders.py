@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_BATCHES = 300
 """Of longer passes only this much is looked at."""
 
+MOST_OF_REGISTERED = 30
+"""The same where a data set is registered, and so checked by itself, not with every problem."""
+
 _NAMES = ("train_loader", "train_eval_loader", "valid_loader", "test_loader")
 _OF_EVALUATION = _NAMES[1:]
 
@@ -60,27 +63,36 @@ def loaders_by_name(data: DataSet) -> dict[str, Loader]:
     return {name: loader for name, loader in found.items() if loader is not None}
 
 
-def two_passes(data: DataSet) -> dict[str, tuple[list[Seen], list[Seen]]]:
-    """Two passes over every loader, or their first `MOST_BATCHES` batches.
+def two_passes(data: DataSet, most: int = MOST_BATCHES) -> dict[str, tuple[list[Seen], list[Seen]]]:
+    """Two passes over every loader, or their first batches.
 
     Args:
         data: The data set.
+        most: How many batches to look at.
     """
     return {
-        name: (list(map(_seen, _pass(loader))), list(map(_seen, _pass(loader))))
+        name: (list(map(_seen, _pass(loader, most))), list(map(_seen, _pass(loader, most))))
         for name, loader in loaders_by_name(data).items()
     }
 
 
-def require_sizes(data: DataSet, passes: dict[str, tuple[list[Seen], list[Seen]]]) -> None:
-    """Let the check fail unless passes are as long as their loader says, the second one, too."""
+def require_sizes(
+    data: DataSet, passes: dict[str, tuple[list[Seen], list[Seen]]], most: int = MOST_BATCHES
+) -> None:
+    """Let the check fail unless passes are as long as their loader says, the second one, too.
+
+    Args:
+        data: The data set.
+        passes: What `two_passes` returned.
+        most: How many batches were looked at.
+    """
     for name, both in passes.items():
         said = len(getattr(data, name))
         for which, seen in zip(("first", "second"), both, strict=True):
             require(
-                len(seen) == min(said, MOST_BATCHES) and said > 0,
+                len(seen) == min(said, most) and said > 0,
                 f"len({name}) is {said}, but the {which} pass has "
-                f"{len(seen)}{' or more' if len(seen) == MOST_BATCHES else ''} batches; a pass "
+                f"{len(seen)}{' or more' if len(seen) == most else ''} batches; a pass "
                 "must have as many as the length says, at least one, and every pass the same.",
                 "Let __len__ count the batches, and __iter__ begin anew each time: a generator "
                 "or iterator is used up after one pass.",
@@ -139,11 +151,11 @@ def require_equal_passes(passes: dict[str, tuple[list[Seen], list[Seen]]]) -> No
             )
 
 
-def examples_of(loader: Loader) -> list[bytes]:
-    """A hash of every example of a pass, or of its first `MOST_BATCHES` batches."""
+def examples_of(loader: Loader, most: int = MOST_BATCHES) -> list[bytes]:
+    """A hash of every example of a pass, or of its first batches."""
     return [
         _digest(tuple(tensor[row] for tensor in batch))
-        for batch in _pass(loader)
+        for batch in _pass(loader, most)
         for row in range(len(batch[0]))
     ]
 
@@ -163,8 +175,8 @@ def written(layout: Layout) -> str:
     return ", ".join(f"{shape} {str(dtype).removeprefix('torch.')}" for shape, dtype, _ in layout)
 
 
-def _pass(loader: Loader) -> Iterator[Batch]:
-    return itertools.islice(iter(loader), MOST_BATCHES)
+def _pass(loader: Loader, most: int = MOST_BATCHES) -> Iterator[Batch]:
+    return itertools.islice(iter(loader), most)
 
 
 def _seen(batch: Batch) -> Seen:

@@ -101,7 +101,7 @@ def _subject(config: pytest.Config, case: _Case) -> Any:
 
 def _cases(marker: pytest.Mark | None) -> list[_Case]:
     from deepobs.errors import ArgumentError, closest, sentences
-    from deepobs.testing.api import checks_of, settings_for
+    from deepobs.testing.api import checks_of, names_for, settings_for
     from deepobs.testing.things import thing, things_of
 
     usage = f'Write @pytest.mark.{MARKER}(problems=["my_problem"]) or (distribution="my-package").'
@@ -125,10 +125,10 @@ def _cases(marker: pytest.Mark | None) -> list[_Case]:
         things += [thing(kind, name) for name in names]
     if not things:
         raise ArgumentError(f"It names nothing to check. {usage}")
-    choice = {name: marker.kwargs[name] for name in _CHOICES & marker.kwargs.keys()}
+    choices = {name: marker.kwargs[name] for name in _CHOICES & marker.kwargs.keys()}
     settings = {name: marker.kwargs[name] for name in _SETTINGS & marker.kwargs.keys()}
     return [
         _Case(one, check, settings_for(one, settings))
         for one in things
-        for check in checks_of(one, **choice)
+        for check in checks_of(one, **{c: names_for(one, choices[c]) for c in choices})
     ]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def its_loaders_are_sized_and_can_be_read_again(subject: Subject) -> None:
     """Every pass over a loader has as many batches as its length says."""
-    loaders.require_sizes(subject.problem.dataset, _passes(subject))
+    loaders.require_sizes(subject.problem.dataset, _passes(subject), _most(subject))
 
 
 def its_batches_are_tuples_of_tensors_on_the_device(subject: Subject) -> None:
@@ -46,7 +46,7 @@ def its_evaluation_batches_are_the_same_in_every_pass(subject: Subject) -> None:
 def held_out_examples_are_never_trained_on(subject: Subject) -> None:
     """With a validation size, the held-out examples are no training examples."""
     size, divided = _divided(subject)
-    require_disjoint(subject.at_start().dataset, divided, size)
+    require_disjoint(subject.at_start().dataset, divided, size, _most(subject))
 
 
 def held_out_examples_are_the_same_for_every_seed(subject: Subject) -> None:
@@ -59,9 +59,15 @@ def held_out_examples_are_the_same_for_every_seed(subject: Subject) -> None:
 def _passes(subject: Subject) -> dict[str, tuple[list[Seen], list[Seen]]]:
     return subject.memo(
         "its_batches_are_tuples_of_tensors_on_the_device",
-        lambda: loaders.two_passes(subject.at_start().dataset),
+        lambda: loaders.two_passes(subject.at_start().dataset, _most(subject)),
         "passes",
     )
+
+
+def _most(subject: Subject) -> int:
+    """How many batches to look at."""
+    is_checked_by_itself = subject.dataset_class is not None
+    return loaders.MOST_OF_REGISTERED if is_checked_by_itself else loaders.MOST_BATCHES
 
 
 def _divided(subject: Subject) -> tuple[int, DataSet]:

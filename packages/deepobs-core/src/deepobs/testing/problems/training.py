@@ -24,18 +24,21 @@ def first_batches(problem: TestProblem) -> list[Batch]:
 
 
 def trajectory(
-    problem: TestProblem, after_first: Callable[[], object] | None = None
+    problem: TestProblem,
+    steps: int = BATCHES,
+    after_first: Callable[[], object] | None = None,
 ) -> list[float]:
-    """The loss of every step of a few, and the one after them on the last batch.
+    """The objective before each of a few steps.
 
     Args:
         problem: A problem that was just set up.
+        steps: How many to take.
         after_first: What to do after the first step; `None` for nothing.
     """
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=_LEARNING_RATE)
     problem.model.train()
     losses: list[Tensor] = []
-    for batch in itertools.islice(iter(problem.dataset.train_loader), BATCHES):
+    for batch in itertools.islice(iter(problem.dataset.train_loader), steps):
         optimizer.zero_grad()
         loss, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
         objective = loss + problem.get_regularization_loss()

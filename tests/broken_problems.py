@@ -1,0 +1,367 @@
+"""A test problem that derives from nothing of ours, and others that are each broken in one way."""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+import time
+from types import SimpleNamespace
+
+import broken_datasets
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from deepobs import config
+from deepobs.errors import ArgumentError
+
+
+def network():
+    return nn.Sequential(
+        nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 2)
+    )
+
+
+class Sound:
+    """Sorts the points of `broken_datasets.Sound` by a small network."""
+
+    data = broken_datasets.Sound
+
+    def __init__(self, batch_size, weight_decay=None, device=None, validation_size=0):
+        self.device = config.resolve_device(device)
+        if weight_decay is not None and not 0 <= weight_decay < math.inf:
+            raise ArgumentError(f"weight_decay is {weight_decay}.")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ArgumentError(f"batch_size is {batch_size!r}.")
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay or 0.0
+        self.validation_size = validation_size
+
+    def set_up(self):
+        self.dataset = self.data(
+            self.batch_size, device=self.device, validation_size=self.validation_size
+        )
+        self.model = self.build().to(self.device, config.get_dtype())
+
+    def build(self):
+        return network()
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        scores = self.model(points)
+        losses = F.cross_entropy(scores, classes, reduction=reduction)
+        return losses, (scores.argmax(1) == classes).float().mean()
+
+    def kernels(self):
+        return [p for p in self.model.parameters() if p.ndim > 1]
+
+    def get_regularization_loss(self):
+        squares = sum(kernel.square().sum() for kernel in self.kernels())
+        return 0.5 * self.weight_decay * squares
+
+    def parameter_groups(self):
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        return [{"params": self.kernels()}, {"params": others, "weight_decay": 0.0}]
+
+
+class Raises(Sound):
+    def __init__(self, batch_size, weight_decay=None, device=None):
+        raise KeyError("no_such_key")
+
+
+class Exits(Sound):
+    def __init__(self, batch_size, weight_decay=None, device=None):
+        sys.exit("Goodbye")
+
+
+class Hangs(Sound):
+    def __init__(self, batch_size, weight_decay=None, device=None):
+        while True:
+            time.sleep(0.01)
+
+
+class HangsInSetUp(Sound):
+    def set_up(self):
+        try:
+            time.sleep(60)
+        except Exception:
+            time.sleep(60)
+
+
+class Slow(Sound):
+    def set_up(self):
+        time.sleep(0.2)
+        super().set_up()
+
+
+class Nothing:
+    def __new__(cls, batch_size, weight_decay=None, device=None):
+        return SimpleNamespace(set_up=print)
+
+
+class WithoutModel(Sound):
+    def set_up(self):
+        super().set_up()
+        del self.model
+
+
+class WithoutDataSet(Sound):
+    def set_up(self):
+        super().set_up()
+        self.dataset = SimpleNamespace(train_loader=[])
+
+
+class OfOneArgument(Sound):
+    def __init__(self, batch_size):
+        super().__init__(batch_size)
+
+
+class TakesAnything(Sound):
+    def __init__(self, batch_size, weight_decay=None, device=None):
+        self.device = torch.device("cpu")
+        self.batch_size = batch_size if isinstance(batch_size, int) and batch_size > 0 else 4
+        self.weight_decay = weight_decay or 0.0
+        self.validation_size = 0
+
+
+class Lists(Sound):
+    data = broken_datasets.Lists
+
+
+class HalfBatches(Sound):
+    data = broken_datasets.HalfBatches
+
+
+class UsedUp(Sound):
+    data = broken_datasets.UsedUp
+
+
+class IntegersInEvaluation(Sound):
+    data = broken_datasets.IntegersInEvaluation
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        return super().get_batch_loss_and_accuracy((points, classes.long()), reduction)
+
+
+class ShuffledEvaluation(Sound):
+    data = broken_datasets.ShuffledEvaluation
+
+
+class TrainsOnHeldOut(Sound):
+    data = broken_datasets.TrainsOnHeldOut
+
+
+class HoldsOutBySeed(Sound):
+    data = broken_datasets.HoldsOutBySeed
+
+
+class InfiniteLosses(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses / 0, accuracy
+
+
+class AlwaysTheMean(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        return super().get_batch_loss_and_accuracy(batch, "mean")
+
+
+class RegularizedMean(Sound):
+    """Adds a penalty in the mean only."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses + (0.01 if reduction == "mean" else 0.0), accuracy
+
+
+class OnlyLosses(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        return super().get_batch_loss_and_accuracy(batch, reduction)[0]
+
+
+class Percent(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses, 100 * accuracy + 1
+
+
+class AccuracyOfEach(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses, accuracy.expand(4) if reduction == "none" else accuracy
+
+
+class UnusedLayer(Sound):
+    def build(self):
+        model = network()
+        model.spare = nn.Linear(2, 2)
+        model.forward = lambda points: nn.Sequential(*list(model)[:-1])(points)
+        return model
+
+
+class InfiniteGradients(Sound):
+    def get_regularization_loss(self):
+        return sum((kernel - kernel.detach()).square().sum().sqrt() for kernel in self.kernels())
+
+
+class Saturated(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses * 0, accuracy
+
+
+class Detached(Sound):
+    """One layer is cut off in a way that leaves it gradients, but wrong ones."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses + 0.5 * self.model[0].weight.detach().square().sum(), accuracy
+
+
+class StatisticsInEvaluation(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        self.model[1].running_mean += 1
+        return super().get_batch_loss_and_accuracy(batch, reduction)
+
+
+class TrainsInEvaluation(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        self.model.train()
+        return super().get_batch_loss_and_accuracy(batch, reduction)
+
+
+class OwnNoise(Sound):
+    """Draws from a generator that torch's seed does not reach."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses * random.lognormvariate(0.0, 0.1), accuracy
+
+
+class OwnNoiseInTraining(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        factor = random.lognormvariate(0.0, 0.1) if self.model.training else 1
+        return losses * factor, accuracy
+
+
+class Centred(Sound):
+    """The loss of an example depends on the others in its batch."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        return super().get_batch_loss_and_accuracy((points - points.mean(0), classes), reduction)
+
+
+class Remembers(Sound):
+    """What one batch leaves behind, the next one starts from, in training and evaluation alike."""
+
+    memory = 0.0
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        losses = losses * (1 + self.memory)
+        self.memory = 0.1 + self.memory
+        return losses, accuracy
+
+
+class UnseededWeights(Sound):
+    def build(self):
+        model = network()
+        nn.init.normal_(model[0].weight, generator=self._generator())
+        return model
+
+    def _generator(self):
+        generator = torch.Generator()
+        generator.seed()
+        return generator
+
+
+class LeavesATrace(Sound):
+    """The second instance trains differently."""
+
+    built = 0
+
+    def set_up(self):
+        super().set_up()
+        type(self).built += 1
+        self.factor = type(self).built
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses * self.factor, accuracy
+
+
+class FixedWeights(Sound):
+    def build(self):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return network()
+
+
+class SeedsTorch(Sound):
+    def set_up(self):
+        super().set_up()
+        torch.manual_seed(0)
+
+
+class RegularizerOfEach(Sound):
+    def get_regularization_loss(self):
+        return torch.zeros(3)
+
+
+class IgnoresWeightDecay(Sound):
+    def get_regularization_loss(self):
+        return torch.zeros(())
+
+
+class WithoutTheHalf(Sound):
+    def get_regularization_loss(self):
+        return 2 * super().get_regularization_loss()
+
+
+class GroupsTwice(Sound):
+    def parameter_groups(self):
+        return [*super().parameter_groups(), {"params": self.kernels()[:1]}]
+
+
+class GroupsOfCopies(Sound):
+    def parameter_groups(self):
+        return [{"params": [p.clone() for p in self.model.parameters()]}]
+
+
+class HiddenParameters(Sound):
+    """Some parameters are not in the state of the model."""
+
+    def build(self):
+        model = network()
+        model.state_dict = model[:4].state_dict
+        model.load_state_dict = lambda state: nn.Module.load_state_dict(model, state, strict=False)
+        return model
+
+
+class HoldsAFunction(Sound):
+    def __init__(self, batch_size, weight_decay=None, device=None):
+        super().__init__(batch_size, weight_decay, device)
+        self.function = lambda: None
+
+
+class HoldsAFile(Sound):
+    def set_up(self):
+        super().set_up()
+        self.generator = iter([])
+        self.lock = (number for number in range(3))
+
+
+class Diverges(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        return losses * 1e25, accuracy
+
+
+class OnMeta(Sound):
+    def set_up(self):
+        super().set_up()
+        self.model.register_buffer("elsewhere", torch.empty(2, device="meta"))
