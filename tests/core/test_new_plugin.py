@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import resource
+import subprocess
+import sys
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +48,14 @@ def test_the_command_says_what_it_wrote_and_what_to_type_next(command_line: Comm
         "  pytest deepobs-acme",
         "  deepobs run acme_mlp Adam --lr 0.01",
     ]
+
+
+def test_it_takes_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from deepobs.cli.main import main; "
+        "sys.exit(main(['new-plugin', 'deepobs-acme']) or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
 def test_out_is_where_the_directory_is_made(command_line: CommandLine, tmp_path: Path) -> None:
