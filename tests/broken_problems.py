@@ -89,6 +89,12 @@ class HangsInSetUp(Sound):
             time.sleep(60)
 
 
+class HangsInLosses(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        while True:
+            torch.zeros(1).add_(1)
+
+
 class Slow(Sound):
     def set_up(self):
         time.sleep(0.2)

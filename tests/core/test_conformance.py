@@ -244,6 +244,7 @@ MISTAKES = {
     'problems=["two_d_beale"], only=["losses_sum"]': "There is no check 'losses_sum'",
     "": "needs to know what to check, by keyword",
     "problems=[]": "names nothing to check",
+    'problems="two_d_beale", batch_size=1': "batch_size must be 2 or more, got 1",
 }
 
 
@@ -254,6 +255,12 @@ def test_mistakes_in_the_marker_are_explained(tmp_path: Path, arguments: str, me
     assert message in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
     assert ended.returncode == 2
+
+
+def test_importing_the_checks_imports_no_torch() -> None:
+    imports = "import sys, deepobs.testing, deepobs.testing.pytest_plugin"
+    code = f"{imports}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_pytest_imports_no_torch_because_of_us(tmp_path: Path) -> None:

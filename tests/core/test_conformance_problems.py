@@ -184,6 +184,21 @@ def test_a_problem_that_hangs_is_interrupted_and_the_other_checks_are_skipped(pr
     assert "(see it_can_be_" in report["losses_sum_to_the_mean"].reason
 
 
+def test_a_check_that_hangs_is_interrupted():
+    report = check_testproblem(
+        problems.HangsInLosses,
+        only=["losses_are_finite_tensors", "losses_sum_to_the_mean"],
+        set_up_seconds=0.5,
+        check_seconds=1.0,
+        raise_on_failure=False,
+    )
+    (failure,) = report.failures
+    assert failure.reason == "It was not done after 1 s and was interrupted."
+    assert report["losses_sum_to_the_mean"].reason == (
+        "It takes too long (see losses_are_finite_tensors)"
+    )
+
+
 def test_a_slow_set_up_is_noticed_where_it_cannot_be_interrupted():
     found = []
 

@@ -15,7 +15,7 @@ from deepobs.cli.own_code import current_directory_on_the_import_path
 from deepobs.cli.text import clean, wrap
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
-from deepobs.testing.api import checks_of, names_for, results_of, settings_for
+from deepobs.testing.examination import CHECK_SECONDS, Examination, checks_of, names_for
 from deepobs.testing.own_classes import thing_outside_the_registry
 from deepobs.testing.results import Report
 from deepobs.testing.things import KINDS, Thing, catalog_of, things_of
@@ -50,6 +50,13 @@ def _known() -> Iterable[str]:
     default=60.0,
     show_default=True,
     help="How long set_up of a problem may take.",
+)
+@click.option(
+    "--check-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=CHECK_SECONDS,
+    show_default=True,
+    help="How long each check may take.",
 )
 @options.hyperparameters
 @options.data_dir
@@ -122,27 +129,26 @@ def _checked(
 ) -> Report:
     wanted = only and names_for(thing, only)
     checks = checks_of(thing, wanted, names_for(thing, leave_out))
+    examination = Examination(thing, settings)
     if is_shown:
         origin = thing.offer and f", {thing.offer.distribution} {thing.offer.version}"
         screen.show_heading(clean(f"{thing.name} ({thing.kind}{origin or ''})"))
     results = []
-    for result in results_of(thing, checks, **settings_for(thing, settings)):
-        results.append(result)
+    for check in checks:
+        results.append(examination.result_of(check))
         if is_shown:
-            _show(result)
+            _show(results[-1])
     if is_shown:
         screen.show()
     return Report(thing.name, thing.kind, tuple(results))
 
 
 def _show(result: CheckResult) -> None:
-    width = screen.terminal_width()
-    line = f"{_INDENT}{_SHOWN[result.outcome]}  {result.check}"
-    screen.show(click.style(line, fg="red") if result.outcome == "failed" and width else line)
+    screen.show(f"{_INDENT}{_SHOWN[result.outcome]}  {result.check}")
     below = " " * (len(_INDENT) + len(_SHOWN[result.outcome]) + 2)
     for text in filter(None, (result.reason, result.remedy)):
-        for wrapped in wrap(clean(text), width, below):
-            screen.show(wrapped)
+        for line in wrap(clean(text), screen.terminal_width(), below):
+            screen.show(line)
 
 
 def _show_summary(reports: list[Report]) -> None:

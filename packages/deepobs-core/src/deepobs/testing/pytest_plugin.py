@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deepobs.testing.examination import Examination
     from deepobs.testing.tables import Check
     from deepobs.testing.things import Thing
 
@@ -20,7 +21,7 @@ MARKER = "deepobs_checks"
 
 _KIND_OF = {"problems": "test problem", "datasets": "data set", "optimizers": "optimizer"}
 _CHOICES = {"only", "leave_out"}
-_SETTINGS = {"batch_size", "fake_data", "set_up_seconds", "hyperparameters"}
+_SETTINGS = {"batch_size", "fake_data", "set_up_seconds", "check_seconds", "hyperparameters"}
 _KNOWN = ("distribution", *_KIND_OF, *sorted(_CHOICES | _SETTINGS))
 
 
@@ -31,11 +32,11 @@ class _Case(NamedTuple):
 
 
 class _Latest(NamedTuple):
-    """The subject of the latest test: those of a thing follow each other, and share it."""
+    """The examination of the latest test: those of a thing follow each other, and share it."""
 
     thing: Thing
     settings: dict[str, Any]
-    subject: Any
+    examination: Examination
 
 
 _latest = pytest.StashKey[_Latest]()
@@ -74,10 +75,7 @@ def deepobs_check(request: pytest.FixtureRequest) -> Callable[[], None]:
     case: _Case = request.param
 
     def check() -> None:
-        from deepobs.testing.api import CHECK_SECONDS
-        from deepobs.testing.carrying_out import carry_out
-
-        result = carry_out(case.check, _subject(request.config, case), CHECK_SECONDS)
+        result = _examination(request.config, case).result_of(case.check)
         if result.outcome == "failed":
             pytest.fail(f"{result.reason}\n{result.remedy}".rstrip(), pytrace=False)
         if result.outcome == "skipped":
@@ -86,22 +84,23 @@ def deepobs_check(request: pytest.FixtureRequest) -> Callable[[], None]:
     return check
 
 
-def _subject(config: pytest.Config, case: _Case) -> Any:
-    from deepobs.testing.api import subject_of
+def _examination(config: pytest.Config, case: _Case) -> Examination:
+    from deepobs.testing.examination import Examination
 
     latest: _Latest | None = config.stash.get(_latest, None)
     if latest is None or (latest.thing, latest.settings) != (case.thing, case.settings):
         latest = None
         if _latest in config.stash:
             del config.stash[_latest]  # lets go of its memory before the next is set up
-        latest = _Latest(case.thing, case.settings, subject_of(case.thing, **case.settings))
+        examination = Examination(case.thing, case.settings)
+        latest = _Latest(case.thing, case.settings, examination)
         config.stash[_latest] = latest
-    return latest.subject
+    return latest.examination
 
 
 def _cases(marker: pytest.Mark | None) -> list[_Case]:
     from deepobs.errors import ArgumentError, closest, sentences
-    from deepobs.testing.api import checks_of, names_for, settings_for
+    from deepobs.testing.examination import Examination, checks_of, names_for
     from deepobs.testing.things import thing, things_of
 
     usage = f'Write @pytest.mark.{MARKER}(problems=["my_problem"]) or (distribution="my-package").'
@@ -127,8 +126,10 @@ def _cases(marker: pytest.Mark | None) -> list[_Case]:
         raise ArgumentError(f"It names nothing to check. {usage}")
     choices = {name: marker.kwargs[name] for name in _CHOICES & marker.kwargs.keys()}
     settings = {name: marker.kwargs[name] for name in _SETTINGS & marker.kwargs.keys()}
+    for one in things:
+        Examination(one, settings)  # refuses settings that make no sense
     return [
-        _Case(one, check, settings_for(one, settings))
+        _Case(one, check, settings)
         for one in things
         for check in checks_of(one, **{c: names_for(one, choices[c]) for c in choices})
     ]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs.environment import seed_all
 from deepobs.testing import fake_data
@@ -154,7 +153,7 @@ class Subject:
         def make() -> TestProblem:
             try:
                 return self.set_up(self.batch_size, WEIGHT_DECAY, "cpu", seed=OTHER_SEED)
-            except ArgumentError as error:
+            except (ValueError, NotImplementedError) as error:  # ArgumentError is a ValueError
                 self.refusal_of_weight_decay = str(error).rstrip(".")
             return self.set_up(seed=OTHER_SEED)
 
