@@ -50,7 +50,19 @@ def test_a_wheel_holds_types_and_licence_but_no_tests(package, import_name):
     names = names_in_wheel(package)
     assert f"{import_name}/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
-    assert not any("test_" in name or "conftest" in name for name in names)
+    modules = {name.rpartition("/")[2] for name in names}
+    assert not any(module.startswith(("test_", "conftest")) for module in modules)
+
+
+@pytest.mark.parametrize(("package", "import_name"), PACKAGES.items())
+def test_a_wheel_holds_every_file_of_the_source(package, import_name):
+    source = DIST.parent / "packages" / package / "src"
+    files = {
+        path.relative_to(source).as_posix()
+        for path in (source / import_name).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert files == {name for name in names_in_wheel(package) if ".dist-info" not in name}
 
 
 def test_the_stubs_of_the_facade_are_shipped():
@@ -75,6 +87,11 @@ def test_versions_agree_and_siblings_are_required_by_range(package):
     (requirement,) = [line for line in requires(package) if line.startswith("deepobs-core")]
     assert ">=1.2" in requirement
     assert "<2" in requirement
+
+
+def test_pytest_finds_the_conformance_checks():
+    (entry,) = (one for one in entry_points(group="pytest11") if one.dist.name == "deepobs-core")
+    assert (entry.name, entry.value) == ("deepobs", "deepobs.testing.pytest_plugin")
 
 
 def test_each_package_registers_one_plugin():
