@@ -31,19 +31,30 @@ EXTRAS = {  # what the tests use, too
     "deepobs-core": ["deepobs-core[dask,tensorboard,tune]"],
     "deepobs-analysis": ["scipy"],
 }
+AT_MINIMUMS = {  # tests that use every requirement
+    "deepobs-core": "cli_run dask experiment_files registry store tensorboard tuning",
+    "deepobs-vision": "digits imagenet_pictures layers runs svhn",
+    "deepobs-text": "char_rnn dataset transformer",
+    "deepobs-analysis": "loading report selection table",
+}
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
 DIST = Path("dist")
 CONSTRAINTS = ("-c", "constraints.txt")
 
 
-def install_wheels(session: nox.Session, packages: list[str], *further: str) -> None:
+def install_wheels(
+    session: nox.Session,
+    packages: list[str],
+    *further: str,
+    versions: tuple[str, str] = CONSTRAINTS,
+) -> None:
     """Install built wheels of ours, with what they declare to need, and further requirements."""
     arguments = []
     for package in packages:
         (wheel,) = DIST.glob(f"{package.replace('-', '_')}-*.whl")
         # An environment that is used again would keep the old code of an unchanged version.
         arguments += [f"--reinstall-package={package}", str(wheel)]
-    session.install(*CONSTRAINTS, *arguments, *further)
+    session.install(*versions, *arguments, *further)
 
 
 def test_package(session: nox.Session, package: str) -> None:
@@ -125,6 +136,30 @@ def typing(session: nox.Session) -> None:
     editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
     session.install(*CONSTRAINTS, *editable, "mypy", "pandas-stubs", "optuna", "distributed")
     session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS), "tools")
+
+
+@nox.session(requires=["build"], default=False)
+@nox.parametrize("package", [nox.param(package, id=package) for package in SIBLINGS])
+def minimums(session: nox.Session, package: str) -> None:
+    """Run a part of the tests with the oldest versions that a package says suffice (gigabytes)."""
+    session.install(*CONSTRAINTS, "uv")
+    oldest = str(Path(session.create_tmp()) / "oldest.txt")
+    compiling = ("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--all-extras")
+    places = (
+        "--find-links",
+        str(DIST),
+        "--output-file",
+        oldest,
+        f"packages/{package}/pyproject.toml",
+    )
+    session.run(*compiling, *places)
+    ours = [*SIBLINGS[package], package]
+    further = ("pytest", *EXTRAS.get(package, []))
+    install_wheels(session, ours, *further, versions=("-c", oldest))
+    folder = f"tests/{package.removeprefix('deepobs-')}"
+    tests = [f"{folder}/test_{name}.py" for name in AT_MINIMUMS[package].split()]
+    # Old releases use what newer ones of other packages deprecate, which does no harm.
+    session.run("pytest", "-W", "ignore::DeprecationWarning", *tests, *session.posargs)
 
 
 @nox.session(requires=["build"], default=False)
