@@ -4,8 +4,8 @@ Run it as `python examples/backpack_extensions.py`: it takes a few seconds and n
 deepobs-vision and `pip install backpack-for-pytorch`.
 
 BackPACK knows layers by their class. First-order extensions (BatchGrad, Variance, ...) work on all
-problems called logreg, mlp, 2c2d, 3c3d, vgg16 and vgg19; second-order ones (DiagGGN, KFAC, ...),
-which have to pass through every layer, on logreg and mlp. See docs/MIGRATION_GUIDE.md for the rest.
+image classifiers, on wide ResNets and Inception in evaluation mode; second-order ones (DiagGGN,
+KFAC, ...) on the logreg and mlp problems. examples/README.md says why, and what to do elsewhere.
 """
 
 from __future__ import annotations

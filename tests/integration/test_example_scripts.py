@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
+from deepobs.plugins.catalog import import_target
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -142,3 +144,48 @@ def test_backpack_gives_gradients_of_single_examples_and_curvature(call: Call) -
     assert max(differences) < 1e-6
     assert min(_numbers(r"noise (\d+\.\d)", output)) > 1
     assert _numbers(r"Gauss-Newton matrix: (\d+\.\d+)", output)[0] > 0
+
+
+def _individual_gradients(model: torch.nn.Module, image_shape: tuple[int, ...]) -> None:
+    """Check that the gradients of single examples sum to the gradient, for every parameter."""
+    backpack = pytest.importorskip("backpack")
+    from backpack.extensions import BatchGrad  # type: ignore[import-not-found]
+
+    torch.manual_seed(0)
+    images, labels = torch.rand(3, *image_shape), torch.tensor([1, 0, 1])
+    loss = torch.nn.functional.cross_entropy(backpack.extend(model)(images), labels)
+    with backpack.backpack(BatchGrad()):
+        loss.backward()
+    for parameter in model.parameters():
+        summed = parameter.grad_batch.sum(dim=0)
+        torch.testing.assert_close(summed, parameter.grad, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.filterwarnings("ignore:Extension saving to grad_batch")  # of containers
+@pytest.mark.parametrize(
+    ("model", "image_shape"),
+    [
+        ("logreg:logreg", (1, 8, 8)),
+        ("conv:conv_2c2d", (1, 28, 28)),
+        ("conv:conv_3c3d", (3, 32, 32)),
+        ("conv:all_cnn_c", (3, 32, 32)),
+        ("wide_resnet:wide_resnet_16_4", (3, 32, 32)),
+    ],
+)
+def test_backpack_knows_the_layers_of_image_classifiers(
+    model: str, image_shape: tuple[int, int, int]
+) -> None:
+    built = import_target(f"deepobs_vision.models.{model}", "The model")(image_shape, 2)
+    _individual_gradients(built.eval() if "resnet" in model else built, image_shape)
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["vgg:vgg16", "vgg:vgg19", "wide_resnet:wide_resnet_40_4", "inception:InceptionV3"],
+)
+def test_large_image_classifiers_have_parameters_in_the_same_layers(model: str) -> None:
+    with torch.device("meta"):
+        built = import_target(f"deepobs_vision.models.{model}", "The model")((3, 224, 224), 10)
+    kinds = {type(m) for m in built.modules() if any(True for _ in m.parameters(recurse=False))}
+    assert kinds <= {torch.nn.Linear, torch.nn.Conv2d, torch.nn.BatchNorm2d}

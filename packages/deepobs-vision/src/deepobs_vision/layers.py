@@ -59,7 +59,8 @@ def conv2d(
     """
     height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     kind, pixels = nn.Conv2d, (0, 0)
-    if padding == "same" and stride == 1 and height % 2 and width % 2:
+    is_symmetric = height % 2 and width % 2 and (stride == 1 or height == width == 1)
+    if padding == "same" and is_symmetric:
         pixels = (height // 2, width // 2)
     elif padding == "same":
         kind = SameConv2d
@@ -67,6 +68,28 @@ def conv2d(
     layer = kind(in_channels, out_channels, (height, width), stride, pixels, bias=has_bias)
     _initialize(layer, kernel_initializer, bias)
     return layer
+
+
+class SamePadding(nn.Module):
+    """Zeros around images, of which a convolution makes ceil(size / stride) pixels.
+
+    With it, `padding="valid"` and torch's own convolution do what `padding="same"` does. Tools
+    that know layers by their class, such as BackPACK, then know them all.
+
+    Args:
+        kernel_size: Height and width of the filters.
+        stride: Step of the filters in both directions.
+    """
+
+    def __init__(self, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        self._sizes = (kernel_size, stride)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Pad, the odd pixel at the far end."""
+        top, bottom = same_padding(images_BCHW.shape[-2], *self._sizes)
+        left, right = same_padding(images_BCHW.shape[-1], *self._sizes)
+        return F.pad(images_BCHW, (left, right, top, bottom))
 
 
 class SameConv2d(nn.Conv2d):

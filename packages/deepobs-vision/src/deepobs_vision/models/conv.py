@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from deepobs.problems.initializers import glorot_normal_, glorot_uniform_, truncated_normal_
-from deepobs_vision.layers import Flatten, SameMaxPool2d, conv2d, dense
+from deepobs_vision.layers import Flatten, SameMaxPool2d, SamePadding, conv2d, dense
 
 
 def conv_2c2d(image_shape: tuple[int, int, int], num_classes: int) -> nn.Sequential:
@@ -90,15 +90,19 @@ def all_cnn_c(image_shape: tuple[int, int, int], num_classes: int) -> nn.Sequent
     def convolution(*arguments: int, **options: Any) -> list[nn.Module]:
         return [layer(*arguments, **options), nn.ReLU()]
 
+    def halving(channels: int) -> list[nn.Module]:
+        """Two convolutions, the second one with stride 2."""
+        padded = nn.Sequential(nn.ReLU(), SamePadding(3, stride=2))
+        first = layer(channels, channels, 3)
+        return [first, padded, *convolution(channels, channels, 3, stride=2, padding="valid")]
+
     return nn.Sequential(
         nn.Dropout(0.2),
         *convolution(image_shape[0], 96, 3),
-        *convolution(96, 96, 3),
-        *convolution(96, 96, 3, stride=2),
+        *halving(96),
         nn.Dropout(0.5),
         *convolution(96, 192, 3),
-        *convolution(192, 192, 3),
-        *convolution(192, 192, 3, stride=2),
+        *halving(192),
         nn.Dropout(0.5),
         *convolution(192, 192, 3, padding="valid"),
         *convolution(192, 192, 1),

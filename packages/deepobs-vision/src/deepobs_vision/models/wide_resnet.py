@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
-from deepobs_vision.layers import Flatten, conv2d, dense
+from deepobs_vision.layers import Flatten, SamePadding, conv2d, dense
 
 _WIDTH = 4
 _CHANNELS = (16 * _WIDTH, 32 * _WIDTH, 64 * _WIDTH)
@@ -57,8 +57,16 @@ class ResidualUnit(nn.Module):
             if in_channels != out_channels
             else None
         )
+        is_strided = stride > 1
+        self.padding = SamePadding(3, stride) if is_strided else nn.Identity()
         self.residual = nn.Sequential(
-            _conv2d(in_channels, out_channels, 3, stride=stride),
+            _conv2d(
+                in_channels,
+                out_channels,
+                3,
+                stride=stride,
+                padding="valid" if is_strided else "same",
+            ),
             _batch_norm2d(out_channels),
             nn.ReLU(),
             _conv2d(out_channels, out_channels, 3),
@@ -68,7 +76,7 @@ class ResidualUnit(nn.Module):
         """Transform images."""
         activated_BCHW: Tensor = self.activation(images_BCHW)
         shortcut = images_BCHW if self.shortcut is None else self.shortcut(activated_BCHW)
-        residual: Tensor = self.residual(activated_BCHW)
+        residual: Tensor = self.residual(self.padding(activated_BCHW))
         return residual + shortcut
 
 
