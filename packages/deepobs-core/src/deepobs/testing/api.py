@@ -108,7 +108,7 @@ def check_optimizer(
     """Check that an optimizer works in every training loop, that of DeepOBS among them.
 
     Args:
-        factory: A registered name, the name of a class of `torch.optim`, or a class.
+        factory: A registered name, or a class.
         hyperparameters: Arguments of its constructor by name, where it has no defaults for them.
         check_seconds: How long each check may take.
         only: Names of the checks to make; `None` for all.

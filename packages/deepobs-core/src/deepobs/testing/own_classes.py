@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins.catalog import import_target
@@ -25,7 +25,7 @@ def thing_outside_the_registry(name: str) -> Thing:
         ComponentLoadError: Its module cannot be imported.
         ArgumentError: It is no test problem, data set or optimizer.
     """
-    factory = _imported(name)
+    factory = import_target(name, "What is to be checked")
     for kind, signs in _SIGNS.items():
         if all(callable(getattr(factory, sign, None)) for sign in signs):
             return Thing(kind, name, factory)
@@ -37,11 +37,5 @@ def thing_outside_the_registry(name: str) -> Thing:
     )
 
 
-def _imported(name: str) -> Any:
-    return import_target(name, "What is to be checked")
-
-
 def _loads_data(factory: type) -> bool:
-    import inspect
-
     return "drop_remainder" in inspect.signature(factory).parameters

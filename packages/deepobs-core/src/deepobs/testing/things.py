@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
+from deepobs.plugins.installed import normalized
 
 if TYPE_CHECKING:
     from deepobs.plugins.catalog import Catalog, Offer
@@ -86,9 +87,6 @@ def things_of(distribution: str) -> list[Thing]:
     Raises:
         UnknownNameError: It offers nothing of that kind.
     """
-    from deepobs.errors import UnknownNameError, closest, sentences
-    from deepobs.plugins.installed import normalized
-
     offers = [(kind, offer) for kind in KINDS for offer in catalog_of(kind).offers()]
     found = [
         Thing(kind, catalog_of(kind).usable_name(offer.qualified_name), offer=offer)
@@ -96,20 +94,25 @@ def things_of(distribution: str) -> list[Thing]:
         if normalized(offer.distribution) == normalized(distribution)
     ]
     if not found:
-        names = list(dict.fromkeys(offer.distribution for _, offer in offers))
-        failed = [
-            f"{plugin} failed to load: {plugin.error}."
-            for plugin in registry().failures()
-            if normalized(plugin.distribution) == normalized(distribution)
-        ]
-        raise UnknownNameError(
-            sentences(
-                f"No installed plugin of the distribution {distribution!r} offers a test problem, "
-                "a data set or an optimizer.",
-                *failed,
-                closest(distribution, names),
-                f"There are: {', '.join(names)}. An editable installation has to be made again "
-                "after its entry points changed.",
-            )
-        )
+        raise _nothing_of(distribution, [offer.distribution for _, offer in offers])
     return found
+
+
+def _nothing_of(distribution: str, others: list[str]) -> UnknownNameError:
+    """Why nothing of a distribution can be checked."""
+    failed = [
+        f"{plugin} failed to load: {plugin.error}."
+        for plugin in registry().failures()
+        if normalized(plugin.distribution) == normalized(distribution)
+    ]
+    names = list(dict.fromkeys(others))
+    return UnknownNameError(
+        sentences(
+            f"No installed plugin of the distribution {distribution!r} offers a test problem, a "
+            "data set or an optimizer.",
+            *failed,
+            closest(distribution, names),
+            f"There are: {', '.join(names)}. An editable installation has to be made again after "
+            "its entry points changed.",
+        )
+    )

@@ -13,6 +13,7 @@ import torch
 from deepobs import config
 from deepobs.testing import fake_data
 from deepobs.testing.datasets.subject import OTHER_SEED, SEED
+from deepobs.testing.loaders import require_loaders
 from deepobs.testing.verdicts import CheckFailedError, require, skip
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _BAD_ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def it_can_be_built(subject: Subject) -> None:
     """The constructor returns something with the loaders of a data set."""
-    subject.data  # noqa: B018
+    require_loaders(subject.data)
 
 
 def its_constructor_takes_the_arguments_of_the_protocol(subject: Subject) -> None:

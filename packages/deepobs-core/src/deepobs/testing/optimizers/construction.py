@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deepobs.errors import ArgumentError
-from deepobs.runs.optimizers import arguments_of, first_argument_of
+from deepobs.runs.optimizers import arguments_of, checked_class, first_argument_of
 from deepobs.runs.tiny_problem import TinyProblem
 from deepobs.testing.optimizers.subject import SEED, Training
 from deepobs.testing.verdicts import CheckFailedError, require, skip
@@ -20,7 +20,7 @@ _STEPS = 3
 
 def its_target_can_be_imported(subject: Subject) -> None:
     """It is a class with the methods of an optimizer."""
-    subject.choice  # noqa: B018
+    checked_class(subject.choice.optimizer_class)
 
 
 def it_can_be_built(subject: Subject) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from deepobs.testing.problems.structure import require_methods, require_parts
 from deepobs.testing.verdicts import CheckFailedError, require
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _BAD_ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def it_can_be_built(subject: Subject) -> None:
     """The constructor returns something with the methods of a test problem."""
-    subject.built  # noqa: B018
+    require_methods(subject.built)
 
 
 def its_constructor_takes_the_arguments_of_the_protocol(subject: Subject) -> None:
@@ -68,15 +69,16 @@ def _is_accepted(subject: Subject, bad: dict[str, Any]) -> bool:
 
 def it_can_be_set_up(subject: Subject) -> None:
     """After `set_up` there are a model and a data set with three loaders or four."""
-    subject.problem  # noqa: B018
+    require_parts(subject.problem)
 
 
 def set_up_is_quick_enough(subject: Subject) -> None:
     """`set_up` takes no longer than the caller allows."""
-    subject.problem  # noqa: B018
+    require_parts(subject.problem)
+    took = subject.set_up_took
     require(
-        subject.set_up_took <= subject.set_up_seconds,
-        f"set_up took {subject.set_up_took:.1f} s; allowed are {subject.set_up_seconds:g} s.",
+        took <= subject.set_up_seconds,
+        f"set_up took {took:.1f} s; allowed are {subject.set_up_seconds:g} s.",
         "Do slow work once and keep its result, or allow more time (set_up_seconds).",
     )
 
