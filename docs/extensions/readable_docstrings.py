@@ -17,6 +17,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Take part in the reading of docstrings."""
     app.connect("autodoc-process-docstring", _translate, priority=_BEFORE_NAPOLEON)
     app.connect("autodoc-skip-member", _leave_out)
+    app.connect("autodoc-process-signature", _shorten)
     return {"parallel_read_safe": True}
 
 
@@ -59,3 +60,8 @@ def _leave_out(*event: Any) -> bool | None:
     """Leave out the fields of named tuples, of which Python says nothing but their number."""
     value = event[3]
     return True if type(value).__name__ == "_tuplegetter" else None
+
+
+def _shorten(*event: Any) -> tuple[str, None] | None:
+    """Leave out the arguments of models of pydantic, which are the attributes below."""
+    return ("", None) if hasattr(event[3], "model_fields") else None

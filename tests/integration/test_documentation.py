@@ -13,12 +13,27 @@ from document_runs import Run, words_of_deepobs
 if TYPE_CHECKING:
     from documents import Block
 
-RUN_ELSEWHERE = {  # page -> the test that runs it
+RUN_ELSEWHERE = {  # page -> what runs it
     "README.md": "tests/integration/test_readme.py",
+    "docs/gallery.md": "docs/extensions/gallery.py",
     "docs/tutorials/new_problem.md": "tests/integration/test_newcomer.py",
 }
-GIVEN = {  # what pages take for granted: files that the reader has
-    "packages/deepobs-text/README.md": {"my.txt": "To be, or not to be.\n" * 600},
+OWN_TEXT = "To be, or not to be.\n" * 600
+GIVEN = {  # what pages take for granted, as blocks of a page
+    "packages/deepobs-analysis/README.md": """
+```bash
+deepobs run digits_logreg SGD --lr 0.1 --epochs 2 --seed 1 --seed 2
+```
+""",
+    "packages/deepobs-text/README.md": f"<!-- file: my.txt -->\n```text\n{OWN_TEXT}```\n",
+}
+MOST_NOT_RUN = {  # how many blocks may be left out for each reason
+    "TensorFlow 1": 3,
+    "installs packages": 16,
+    "needs a network": 5,
+    "needs a cluster": 2,
+    "takes hours": 3,
+    "opens an editor": 0,
 }
 LANGUAGES = {"bash", "python", "toml", "yaml", "json", "text", "latex"}
 PAGES = documents.pages()
@@ -46,15 +61,15 @@ def test_the_code_of_a_page_runs_as_it_stands(
     directory = tmp_path / "page"
     directory.mkdir()
     name = documents.name_of(page)
-    for file, content in GIVEN.get(name, {}).items():
-        (directory / file).write_text(content, encoding="utf-8")
-    Run(name, directory).read(text_of(page))
+    reader = Run(name, directory)
+    reader.read(GIVEN.get(name, ""))
+    reader.read(text_of(page))
 
 
 def test_pages_that_are_run_elsewhere_are_run_there() -> None:
-    for page, test in RUN_ELSEWHERE.items():
-        if (documents.ROOT / page).exists():
-            assert Path(page).name in text_of(documents.ROOT / test)
+    for page, place in RUN_ELSEWHERE.items():
+        assert documents.ROOT / page in PAGES
+        assert Path(page).stem in text_of(documents.ROOT / place)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=documents.name_of)
@@ -75,16 +90,6 @@ def test_little_code_is_not_run_and_all_of_it_for_a_known_reason() -> None:
         assert reason in documents.REASONS, f"{page}: {reason}"
     counted = collections.Counter(reason for _, reason in reasons)
     assert all(counted[reason] <= most for reason, most in MOST_NOT_RUN.items()), counted
-
-
-MOST_NOT_RUN = {
-    "TensorFlow 1": 20,
-    "installs packages": 14,
-    "needs a network": 4,
-    "needs a cluster": 6,
-    "takes hours": 6,
-    "opens an editor": 1,
-}
 
 
 # Where they lead
