@@ -189,21 +189,6 @@ def test_a_factor_is_used_where_the_original_ignores_it_or_refused(
         set_up("quadratic_deep", weight_decay=0.5)
 
 
-@pytest.mark.parametrize(
-    ("name", "momentum", "epsilon"),
-    [("svhn_wrn164", 0.1, 1e-5), ("imagenet_inception_v3", 0.0003, 1e-3)],
-)
-def test_constants_of_batch_normalisation_are_those_of_the_original(
-    name: str, momentum: float, epsilon: float
-) -> None:
-    spec = registry().problems.spec(name)
-    module, _, function = str(spec.options["model"]).partition(":")
-    with torch.device("meta"):
-        model = getattr(importlib.import_module(module), function)((3, 32, 32), 10)
-    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-    assert {(layer.momentum, layer.eps) for layer in layers} == {(momentum, epsilon)}
-
-
 def test_defaults_of_the_benchmark_are_those_of_the_old_table() -> None:
     def default(name: str) -> tuple[Any, Any]:
         setting = config.get_testproblem_default_setting(name)

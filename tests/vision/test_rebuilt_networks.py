@@ -21,6 +21,7 @@ from torch import nn
 
 from deepobs.plugins import registry
 from deepobs.pytorch.tf_weights import export_tf_weights, load_tf_weights
+from deepobs_vision.layers import SamePadding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,16 +290,20 @@ def test_normalisations_have_the_constants_of_the_original(
 def test_strided_convolutions_pad_as_in_the_original(
     name: str, count: int, padding: str, build: Build
 ) -> None:
-    modules = build(name, torch.float64).problem.model.modules()
+    modules = list(build(name, torch.float64).problem.model.modules())
     strided = [m for m in modules if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
     assert len(strided) == count
+    if padding == "same":  # by a layer before each that needs any
+        paddings = sum(isinstance(module, SamePadding) for module in modules)
+        assert paddings == sum(layer.kernel_size == (3, 3) for layer in strided)
     for layer in strided:
+        pad = SamePadding(layer.kernel_size[0], 2) if padding == "same" else nn.Identity()
         images = np.random.RandomState(0).standard_normal((1, 8, 8, layer.in_channels))
         kernel = layer.weight.detach().numpy().transpose(2, 3, 1, 0)
         expected = tf.to_torch_layout(tf.conv2d(images, kernel, 2, padding))
         bias = 0 if layer.bias is None else layer.bias.detach()[:, None, None]
         with torch.no_grad():
-            found = layer(as_torch(images)) - bias
+            found = layer(pad(as_torch(images))) - bias
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
