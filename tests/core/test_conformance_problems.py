@@ -233,6 +233,7 @@ def test_settings_and_generators_are_as_they_were():
             super().set_up()
             random.seed(0)
             np.random.seed(0)
+            torch.set_default_device("meta")
 
     torch.manual_seed(7)
     config.set_fake_data(0.5)
@@ -247,6 +248,7 @@ def states():
         random.getstate(),
         str(np.random.get_state()),
         torch.get_default_dtype(),
+        torch.get_default_device(),
         torch.are_deterministic_algorithms_enabled(),
         config.get_dtype(),
         config.get_fake_data_fraction(),

@@ -15,10 +15,21 @@ PROBLEMS = [spec.name for spec in plugin.deepobs_problems()]
 DATASETS = [spec.name for spec in plugin.deepobs_datasets()]
 
 LARGE = [name for name in PROBLEMS if "vgg" in name]
-"""Networks of over a hundred million weights, all of one class: what takes many steps or
-evaluations of them takes minutes, and is left to the slow tests."""
+"""Networks of over a hundred million weights, all of one class: every check of all of them takes
+many minutes, and is left to the slow tests (`pytest -m slow tests/vision/test_conformance.py`)."""
 
-LONG = [
+SOME_LARGE = ["cifar10_vgg16", "imagenet_vgg19"]
+OF_DESCRIPTION_AND_CONSTRUCTOR = [
+    "its_summary_says_what_it_is",
+    "its_data_set_is_registered",
+    "its_target_can_be_imported",
+    "its_default_batch_size_fits_its_data",
+    "it_can_be_built",
+    "its_constructor_takes_the_arguments_of_the_protocol",
+    "bad_arguments_are_refused",
+    "it_can_be_pickled",
+]
+OF_MANY_EVALUATIONS = [
     "gradients_agree_with_finite_differences",
     "noise_in_training_follows_torchs_seed",
     "evaluation_does_not_depend_on_the_batch_split",
@@ -41,12 +52,22 @@ def test_problems_conform(deepobs_check: Callable[[], None]) -> None:
     deepobs_check()
 
 
-@pytest.mark.deepobs_checks(problems=LARGE, batch_size=2, leave_out=LONG)
-def test_large_problems_conform(deepobs_check: Callable[[], None]) -> None:
+@pytest.mark.deepobs_checks(problems=SOME_LARGE, batch_size=2, leave_out=OF_MANY_EVALUATIONS)
+def test_some_large_problems_conform(deepobs_check: Callable[[], None]) -> None:
+    deepobs_check()
+
+
+@pytest.mark.deepobs_checks(
+    problems=[name for name in LARGE if name not in SOME_LARGE],
+    only=OF_DESCRIPTION_AND_CONSTRUCTOR,
+)
+def test_large_problems_are_described_and_built_as_they_must(
+    deepobs_check: Callable[[], None],
+) -> None:
     deepobs_check()
 
 
 @pytest.mark.slow
 @pytest.mark.deepobs_checks(problems=LARGE, batch_size=2)
-def test_large_problems_conform_in_all(deepobs_check: Callable[[], None]) -> None:
+def test_large_problems_conform(deepobs_check: Callable[[], None]) -> None:
     deepobs_check()

@@ -21,6 +21,7 @@ def isolated() -> Iterator[None]:
     """Put back afterwards our settings, torch's and the state of every global generator."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     default_dtype = torch.get_default_dtype()
+    default_device = torch.get_default_device()
     threads = torch.get_num_threads()
     cudnn = torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
@@ -34,6 +35,8 @@ def isolated() -> Iterator[None]:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
             torch.set_default_dtype(default_dtype)
+            if torch.get_default_device() != default_device:
+                torch.set_default_device(default_device)
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)
             cudnn.deterministic, cudnn.benchmark = flags

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 MOST_BATCHES = 300
 """Of longer passes only this much is looked at."""
 
-MOST_OF_REGISTERED = 30
-"""The same where a data set is registered, and so checked by itself, not with every problem."""
+FEW_BATCHES = 30
+"""So many tell the order of a pass. With a problem, no more are looked at of a data set that is
+registered, and so checked by itself."""
 
 _NAMES = ("train_loader", "train_eval_loader", "valid_loader", "test_loader")
 _OF_EVALUATION = _NAMES[1:]
@@ -161,8 +162,8 @@ def examples_of(loader: Loader, most: int = MOST_BATCHES) -> list[bytes]:
 
 
 def last_tensors_of(loader: Loader) -> list[bytes]:
-    """A hash of the last tensor of every batch of a pass, or of its first `MOST_BATCHES`."""
-    return [_digest(batch[-1:]) for batch in _pass(loader)]
+    """A hash of the last tensor of each of the first `FEW_BATCHES` of a pass."""
+    return [_digest(batch[-1:]) for batch in _pass(loader, FEW_BATCHES)]
 
 
 def layout_of(batch: Batch) -> Layout:

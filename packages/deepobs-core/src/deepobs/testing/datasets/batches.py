@@ -186,9 +186,5 @@ def _divided(subject: Subject) -> tuple[int, DataSet]:
 
 def _order(subject: Subject, seed: int, **further: bool) -> list[list[bytes]]:
     """What tells the order of two training passes: the labels, which augmentation leaves alone."""
-
-    def read() -> list[list[bytes]]:
-        loader = subject.build(seed=seed, **further).train_loader
-        return [loaders.last_tensors_of(loader) for _ in range(2)]
-
-    return read()
+    loader = subject.build(seed=seed, **further).train_loader
+    return [loaders.last_tensors_of(loader) for _ in range(2)]

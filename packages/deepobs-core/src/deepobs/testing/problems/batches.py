@@ -67,7 +67,7 @@ def _passes(subject: Subject) -> dict[str, tuple[list[Seen], list[Seen]]]:
 def _most(subject: Subject) -> int:
     """How many batches to look at."""
     is_checked_by_itself = subject.dataset_class is not None
-    return loaders.MOST_OF_REGISTERED if is_checked_by_itself else loaders.MOST_BATCHES
+    return loaders.FEW_BATCHES if is_checked_by_itself else loaders.MOST_BATCHES
 
 
 def _divided(subject: Subject) -> tuple[int, DataSet]:
