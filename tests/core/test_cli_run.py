@@ -169,7 +169,7 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
     [
         (["--group", "hidden:lr"], "'--group'"),
         (["--group", "head:lr=1", "--group", "head:lr=2"], "given twice, as 1 and 2"),
-        (["--lr-scheduler-option", "gamma=1"], "Which scheduler?"),
+        (["--lr-scheduler-option", "gamma=1"], "name it by --lr-scheduler NAME"),
         (["--lr-scheduler", "StepLR", "--lr-scheduler-option", "3"], "'--lr-scheduler-option'"),
         (["--needs", "closur"], "Did you mean 'closure'"),
     ],

@@ -259,7 +259,7 @@ def test_a_problem_of_a_package_that_is_not_there_names_the_package(
 def test_what_must_be_there_is_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "experiment.toml"
     file.write_text(WORKING)
-    assert _refusal(file) == f"{file}: optimizers: is missing"
+    assert _refusal(file) == f"{file}: optimizers: is missing: add it to the file"
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
         {"random_seed": 1},
         {"num_epochs": 3},
         {"batch_size": 3},
-        {"validation_size": 3},
+        {"validation_size": 300},
         {"full_evaluation": True},
         {"bare_losses": True},
         {"reshuffle": False},

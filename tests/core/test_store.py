@@ -80,7 +80,7 @@ def test_a_broken_file_does_not_count_as_a_result(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"validation_size": 100},
+        {"validation_size": 200},
         {"full_evaluation": True},
         {"bare_losses": True},
         {"reshuffle": False},

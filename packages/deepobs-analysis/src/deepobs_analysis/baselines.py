@@ -106,7 +106,10 @@ def install(directory: Path, archive: Path) -> bool:
         stream = archive.open("rb")
     except OSError as error:
         reason = error.strerror or error
-        raise MissingDataError(f"The archive {archive} cannot be opened: {reason}.") from error
+        raise MissingDataError(
+            f"The archive {archive} cannot be opened: {reason}. Give the path of one that was "
+            "downloaded, a .tar.gz, .tar.xz or .zip."
+        ) from error
     with _explained(directory), stream:
         _unpack(stream, str(archive), directory)
     return True

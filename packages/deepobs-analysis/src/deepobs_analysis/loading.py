@@ -43,7 +43,10 @@ def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
             return _load_directory(root, cache=cache)
         if root.is_file():
             return _load_file(root)
-    raise MissingDataError(f"There are no results at {path}: no such file or directory.")
+    raise MissingDataError(
+        f"There are no results at {path}: no such file or directory. Give the directory that "
+        "`deepobs run` or `deepobs bench` wrote results to."
+    )
 
 
 def _load_directory(root: Path, *, cache: bool) -> Results:

@@ -7,6 +7,8 @@ import sys
 
 from deepobs.errors import ArgumentError
 
+_LONGEST_NAME = 200  # bytes; file systems take 255
+
 
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:
     """Refuse what is not an integer in a range.
@@ -40,3 +42,21 @@ def non_negative(name: str, value: object) -> float:
     if value < 0 or not value <= sys.float_info.max:  # nor NaN, nor what no float can hold
         raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value}.")
     return float(value)
+
+
+def check_length(what: str, name: str) -> None:
+    """Refuse a name that no directory of results can have.
+
+    Args:
+        what: What it is the name of.
+        name: The name.
+
+    Raises:
+        ArgumentError: It is too long for the file systems there are.
+    """
+    length = len(name.encode(errors="replace"))
+    if length > _LONGEST_NAME:
+        raise ArgumentError(
+            f"{what} must have at most {_LONGEST_NAME} bytes, as directories of results are called "
+            f"so; got {length}: {name[:40]}... Choose a shorter one."
+        )

@@ -110,7 +110,10 @@ def _read_now(dataset: type[TextFile], file: Path) -> TextSplits:
     except FileNotFoundError as error:
         raise _no_text(file) from error
     except OSError as error:
-        raise DataError(f"The text {file} cannot be read: {error.strerror or error}.") from error
+        raise DataError(
+            f"The text {file} cannot be read: {error.strerror or error}. "
+            "Give this user the right to read it."
+        ) from error
 
 
 def _no_text(file: Path) -> MissingDataError:

@@ -37,7 +37,9 @@ def decoded(path: str) -> NDArray[np.uint8]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _decoded(path)
     except Exception as error:  # decoders raise whatever a broken file makes them stumble over
-        raise CorruptDataError(f"The image {path} cannot be used: {_reason(error)}.") from error
+        raise CorruptDataError(
+            f"The image {path} cannot be used: {_reason(error)}. Put a good copy in its place."
+        ) from error
 
 
 def _decoded(path: str) -> NDArray[np.uint8]:

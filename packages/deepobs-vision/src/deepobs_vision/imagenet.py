@@ -210,7 +210,7 @@ class ImageNet(BaseDataSet[Pictures]):
         except OSError as error:
             raise DataError(
                 f"The data set {name!r} cannot be read from {error.filename or root}: "
-                f"{error.strerror or error}."
+                f"{error.strerror or error}. Give this user the right to read it."
             ) from error
 
 

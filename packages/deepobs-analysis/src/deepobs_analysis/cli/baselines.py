@@ -46,7 +46,7 @@ def get(url: str | None, archive: Path | None) -> None:
     of them with ten seeds.
     """
     if url is not None and archive is not None:
-        raise click.UsageError("Give --url or --file, not both.")
+        raise click.UsageError(f"Give --url or --file, not both; got {url} and {archive}.")
     directory = config.get_baseline_dir()
     if archive is not None:
         is_new = baselines.install(directory, archive)

@@ -130,7 +130,10 @@ def prepare(
     NAMES are data sets as in `deepobs list datasets`.
     """
     if bool(names) == is_for_all:
-        raise click.UsageError("Give the names of data sets, or --all for every one.", context)
+        given = f"both {', '.join(names)} and --all" if names else "none of them"
+        raise click.UsageError(
+            f"Give the names of data sets, or --all for every one; got {given}.", context
+        )
     _carry_out_all(context, "prepare", names or tuple(_known()), data_dir, as_json=as_json)
 
 

@@ -66,7 +66,8 @@ def parsed_scheduler(
     """
     if name is None:
         if options or every != "epoch":
-            raise click.UsageError("Which scheduler? Name it: --lr-scheduler NAME.")
+            given = ", ".join(options) or f"--lr-scheduler-every {every}"
+            raise click.UsageError(f"{given} is for a scheduler: name it by --lr-scheduler NAME.")
         return None
     arguments = parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
     return {"name": name, "arguments": arguments, "every": every}

@@ -197,7 +197,8 @@ def _read(dataset: type[FileDataSet], paths: Mapping[str, Path]) -> Splits:
     except OSError as error:
         raise DataError(
             f"The data set {dataset.spec.name!r} cannot be read from "
-            f"{error.filename or _directory(paths)}: {error.strerror or error}."
+            f"{error.filename or _directory(paths)}: {error.strerror or error}. "
+            "Give this user the right to read it."
         ) from error
 
 

@@ -47,7 +47,7 @@ def _mistake(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake:
     """Say in our words what pydantic found."""
     location, kind = error["loc"], error["type"]
     if kind == "missing":
-        return Mistake(location, "is missing")
+        return Mistake(location, "is missing: add it to the file")
     existing = _existing(location, data)
     if kind == "extra_forbidden":
         return Mistake(existing, _unknown_key(location))

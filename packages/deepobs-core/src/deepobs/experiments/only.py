@@ -46,7 +46,10 @@ def only(patterns: Sequence[str], plan: Plan) -> Plan:
         [tuning for words, tuning in tunings if _matches_all(wanted, words)],
     )
     if not chosen.runs and not chosen.tunings:
-        raise ArgumentError(f"No run of the experiment matches all of {', '.join(patterns)}.")
+        raise ArgumentError(
+            f"No run of the experiment matches all of {', '.join(patterns)}. Leave one of them "
+            "out; --dry-run shows what there is."
+        )
     return chosen
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from deepobs.errors import DeepOBSError
+from deepobs.errors import DeepOBSError, closest
 from deepobs.experiments.mistakes import written
 from deepobs.plugins import registry
 
@@ -154,4 +154,12 @@ def one_of(*words: str) -> BeforeValidator:
         words: What is permitted.
     """
     listed = ", ".join(written(word) for word in words)
-    return _permitted(f"one of {listed}", lambda value: value in words)
+
+    def check(value: object) -> object:
+        if value not in words:
+            hint = closest(str(value), words)
+            message = f"must be one of {listed}, got {written(value)}"
+            raise refused(f"{message}. {hint}" if hint else message)
+        return value
+
+    return BeforeValidator(check)

@@ -61,9 +61,14 @@ def described(manager: pluggy.PluginManager, hook: str, spec_type: type[SpecT]) 
             )
         for spec in answer:
             if not isinstance(spec, spec_type):
-                raise PluginError(f"{hook} offers {spec!r}, which is no {spec_type.__name__}.")
+                raise PluginError(
+                    f"{hook} offers {spec!r}, which is no {spec_type.__name__}. It must return a "
+                    f"list of {spec_type.__name__}."
+                )
             if spec.name in found:
-                raise PluginError(f"{hook} offers {spec.name!r} twice.")
+                raise PluginError(
+                    f"{hook} offers {spec.name!r} twice. Give each a name of its own."
+                )
             found[spec.name] = spec
     return list(found.values())
 
@@ -94,6 +99,14 @@ def _check_hooks(implementation: object, manager: pluggy.PluginManager) -> None:
         if not is_meant_as_hook:
             continue
         if hook not in _HOOKS:
-            raise PluginError(sentences(f"There is no hook {hook!r}.", closest(hook, _HOOKS)))
+            raise PluginError(
+                sentences(
+                    f"There is no hook {hook!r}.",
+                    closest(hook, _HOOKS),
+                    f"There are: {', '.join(_HOOKS)}.",
+                )
+            )
         if options is None:
-            raise PluginError(f"{name} is not marked with deepobs.plugins.hookimpl.")
+            raise PluginError(
+                f"{name} is not marked with deepobs.plugins.hookimpl. Write @hookimpl above it."
+            )

@@ -97,7 +97,7 @@ def _plugins_of(
 
 def _raiser(error: Exception) -> Callable[[], object]:
     def raise_error() -> object:
-        raise PluginError(f"Its entry points cannot be read: {error}") from error
+        raise PluginError(f"Its entry points cannot be read: {error}. Install it again") from error
 
     return raise_error
 
@@ -108,7 +108,7 @@ def identity(distribution: IDistribution) -> tuple[str, str]:
         name, version = distribution.name, distribution.version
     except Exception:  # missing metadata raise differently from release to release
         name = version = None  # type: ignore[assignment]
-    return name or str(distribution), version or ""
+    return name or str(getattr(distribution, "_path", distribution)), version or ""
 
 
 def read_metadata(distribution: IDistribution, file: str) -> str:

@@ -99,7 +99,7 @@ class Registry:
                 offers something that is not a description.
         """
         if plugin.name in self._managers:
-            raise PluginError(f"There is a plugin {plugin.name} already.")
+            raise PluginError(f"There is a plugin {plugin.name} already. Add each once.")
         manager = accepted(implementation, plugin.name)
         offers = [
             (catalog, Offer(spec, plugin.distribution, plugin.version))
@@ -108,7 +108,9 @@ class Registry:
         ]
         for catalog, offer in offers:
             if catalog.has(offer):
-                raise PluginError(f"Its distribution offers {offer.spec.name!r} twice.")
+                raise PluginError(
+                    f"Its distribution offers {offer.spec.name!r} twice. Give each its own name."
+                )
         # Only now, when nothing can fail any more, does the registry change.
         for catalog, offer in offers:
             catalog.add(offer)

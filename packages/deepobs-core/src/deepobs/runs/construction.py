@@ -67,7 +67,8 @@ def _of_the_model(
 ) -> torch.optim.Optimizer:
     if groups:
         raise ArgumentError(
-            f"{optimizer_class.__name__} is built from the model and takes no groups of parameters"
+            f"{optimizer_class.__name__} is built from the model and takes no groups of "
+            f"parameters, got those of {', '.join(groups)}. Leave the groups out."
         )
     make: Callable[..., torch.optim.Optimizer] = optimizer_class
     takes_both = "params" in arguments_of(optimizer_class)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepobs.checks import check_length
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
@@ -203,9 +204,11 @@ def _registered(name: str) -> OptimizerChoice | None:
 def _from_class(value: object) -> OptimizerChoice:
     """A choice made by class instead of by registered name."""
     optimizer_class = checked_class(value)
+    check_length("The name of an optimizer", optimizer_class.__name__)
     if optimizer_class.__name__ in _NEEDS_SPARSE_GRADIENTS:
         raise ArgumentError(
-            f"{optimizer_class.__name__} needs sparse gradients, which no test problem has."
+            f"{optimizer_class.__name__} needs sparse gradients, which no test problem has. "
+            "`deepobs list optimizers` shows others."
         )
     return OptimizerChoice(name=optimizer_class.__name__, optimizer_class=optimizer_class)
 

@@ -20,6 +20,7 @@ from deepobs.runs.optimizer_arguments import checked_arguments
 from deepobs.runs.optimizers import find_optimizer
 from deepobs.runs.parameter_groups import checked_groups
 from deepobs.runs.reproduction import DEFAULT_LOG_INTERVAL, command_words
+from deepobs.runs.sizes import check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -162,10 +163,18 @@ def specify(
     chosen, groups = checked_arguments(choice, given, groups)
     schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, chosen)
     if schedule and lr_scheduler is not None:
-        raise ArgumentError("A learning rate follows a step schedule or a scheduler, not both.")
+        raise ArgumentError(
+            "A learning rate follows a step schedule or a scheduler, not both; got "
+            f"lr_sched_epochs={list(schedule[0])} and lr_scheduler={lr_scheduler!r}. Leave one out."
+        )
     scheduler = None if lr_scheduler is None else checked_scheduler(lr_scheduler)
     needed = needs_of(choice, chosen, groups) if needs is None else checked_needs(needs)
     check_together(needed, groups)
+    batch_size = checks.integer(
+        "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
+    )
+    validation_size = checks.integer("validation_size", validation_size, least=0)
+    check_sizes(problem, batch_size, validation_size)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
@@ -174,9 +183,7 @@ def specify(
         hyperparameters=in_json_types("Hyperparameters", chosen),
         optimizer_needs=needed,
         parameter_groups=groups,
-        batch_size=checks.integer(
-            "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
-        ),
+        batch_size=batch_size,
         num_epochs=checks.integer(
             "num_epochs", problem.epochs if num_epochs is None else num_epochs, least=0
         ),
@@ -187,7 +194,7 @@ def specify(
         lr_sched_epochs=schedule and schedule[0],
         lr_sched_factors=schedule and schedule[1],
         lr_scheduler=scheduler,
-        validation_size=checks.integer("validation_size", validation_size, least=0),
+        validation_size=validation_size,
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
         reshuffle=bool(reshuffle),
@@ -211,7 +218,10 @@ def _checked_schedule(
             f"lr_sched_epochs={epochs!r} and lr_sched_factors={factors!r}."
         )
     if "lr" not in hyperparameters:
-        raise ArgumentError("A learning-rate schedule needs an optimizer with a learning rate lr.")
+        raise ArgumentError(
+            "A learning-rate schedule needs an optimizer with a learning rate lr; this one has "
+            f"{', '.join(hyperparameters) or 'no hyperparameters'}. Leave the schedule out."
+        )
     checked = tuple(checks.integer("lr_sched_epochs", epoch, least=0) for epoch in epochs)
     if any(later <= earlier for earlier, later in itertools.pairwise(checked)):
         raise ArgumentError(f"lr_sched_epochs must increase, got {list(checked)}.")

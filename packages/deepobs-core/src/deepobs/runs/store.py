@@ -200,7 +200,9 @@ def keep(
         write_whole(path, text)
         _remove_leftovers(directory)
     except OSError as error:
-        raise OutputError(f"The result {path} cannot be written: {error}.") from error
+        raise OutputError(
+            f"The result {path} cannot be written: {error}. Choose another directory."
+        ) from error
     return path
 
 

@@ -14,6 +14,7 @@ from deepobs.experiments.tuning.samplers import GridSearch
 from deepobs.experiments.tuning.settings import TRIALS_OF_BUDGET
 from deepobs.experiments.tuning.spaces import DimensionSetting, Range, written
 from deepobs.plugins import registry
+from deepobs.problems import Problem
 from deepobs.runs.assembly import unknown_options
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def complete(
     # The optimizer's defaults are a grid of one point.
     sampler = "grid" if is_one_shot else settings.sampler or base.sampler
     trials = _trials(settings, base, sampler, space)
+    metric = settings.metric or problem.metric
+    if metric == "accuracy":
+        _require_accuracy(problem)
     seeds = settings.seeds or base.seeds
     return TuningProtocol(
         preset=settings.preset,
@@ -110,7 +114,7 @@ def complete(
         report_seeds=settings.report_seeds or base.report_seeds or _others(seeds),
         select_on=settings.select_on,
         epoch=settings.epoch,
-        metric=settings.metric or problem.metric,
+        metric=metric,
         prune=settings.prune,
         validation_size=_validation_size(settings, problem, options, space),
         remarks=tuple(_remarks(settings, base)) if settings.preset else (),
@@ -182,6 +186,20 @@ def _validation_size(
         train_size * (config.get_fake_data_fraction() or 1.0) * VALIDATION_SHARE,
         _largest_batch(problem, options, space),
     )
+
+
+def _require_accuracy(problem: ProblemSpec) -> None:
+    """Refuse to choose by what a problem has not; of a stranger's class, its runs tell."""
+    problem_class = registry().problems.load(problem.name)
+    is_derived = isinstance(problem_class, type) and issubclass(problem_class, Problem)
+    if is_derived and all(
+        getattr(problem_class, name) is getattr(Problem, name)
+        for name in ("accuracy", "get_batch_loss_and_accuracy")
+    ):
+        raise ArgumentError(
+            f"The test problem {problem.name} has no accuracy to choose by, got metric='accuracy'. "
+            "Choose by the loss, or leave the metric out."
+        )
 
 
 def _require_validation(problem: ProblemSpec) -> None:

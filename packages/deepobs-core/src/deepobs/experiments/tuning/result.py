@@ -193,7 +193,9 @@ def write(output_dir: Path, result: TuningResult) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         store.write_whole(path, result.model_dump_json(indent=1) + "\n")
     except OSError as error:
-        raise OutputError(f"The result {path} cannot be written: {error}.") from error
+        raise OutputError(
+            f"The result {path} cannot be written: {error}. Choose another directory."
+        ) from error
     return path
 
 
