@@ -36,8 +36,8 @@ PROBLEMS = {
 }
 RUNS = {  # a quick one of each package that has problems
     CORE: ("two_d_beale", "--lr", "1e-4", "--epochs", "1"),
-    VISION: ("digits_mlp", "--lr", "0.1", "--epochs", "1"),
     TEXT: ("tolstoi_char_rnn", "--lr", "1", "--epochs", "1", "--fake-data", "0.001"),
+    VISION: ("digits_mlp", "--lr", "0.1", "--epochs", "1"),
 }
 OF_EXTRAS = ("deepobs-core[", "'distributed'", "'optuna'", "'pytest'", "'tensorboard")
 IMPORT_EVERYTHING = f"""
