@@ -62,7 +62,6 @@ class DataSet(Protocol):
     """The splits of a data set.
 
     Attributes:
-        name: The name it is registered under.
         batch_size: Examples a batch.
         train_loader: The training examples, in a new order in every pass, augmented if at all.
         train_eval_loader: A fixed part of the training examples, not augmented.
@@ -70,7 +69,6 @@ class DataSet(Protocol):
         test_loader: The test examples.
     """
 
-    name: str
     batch_size: int
     train_loader: Loader
     train_eval_loader: Loader
@@ -85,6 +83,11 @@ class DataSet(Protocol):
         validation_size: int = 0,
         drop_remainder: bool = True,
     ) -> None: ...
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        ...
 
 
 class _NoTestClass(type(Protocol)):  # type: ignore[misc] # the metaclass has no public name
