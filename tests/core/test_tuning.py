@@ -278,7 +278,7 @@ def test_one_of_several_numbers_is_tuned_and_the_others_stay(
         ({"space": LR, "sampler": "grid"}, "needs a number of points: write log:0.0001:0.1:10"),
         ({"space": {"lr": [1, 2]}, "sampler": "grid", "trials": 3}, "grid has 2 points, but 3"),
         ({"space": LR, "problem": "quadratic_depp"}, "Did you mean 'quadratic_deep'"),
-        ({"space": LR, "trials": 1, "metric": "accuracy"}, "Choose by another metric: loss"),
+        ({"space": LR, "trials": 1, "metric": "accuracy"}, "Choose by the loss"),
         ({"space": LR, "options": {"batch_size": 0}}, "batch_size must be 1 or more"),
     ],
 )
