@@ -160,6 +160,15 @@ def test_the_guide_names_every_check() -> None:
         assert not [check.name for check in checks if f"`{check.name}`" not in text]
 
 
+def test_a_function_without_arguments_builds_what_is_checked() -> None:
+    from deepobs.pytorch import testproblems
+
+    report = check_testproblem(lambda: testproblems.two_d_beale(batch_size=8))
+    skipped = report["its_constructor_takes_the_arguments_of_the_protocol"]
+    assert skipped.reason == "It is built by a function that takes no arguments"
+    assert report["its_batches_have_the_size_that_is_asked_for"].outcome == "passed"
+
+
 def test_names_that_are_not_there_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'quadratic_deep'"):
         check_testproblem("quadratic_dep")

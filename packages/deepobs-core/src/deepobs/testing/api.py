@@ -29,8 +29,9 @@ def check_testproblem(
 
     Args:
         factory: A registered name, or what is called as `(batch_size, weight_decay=None,
-            device=None)`.
-        batch_size: Examples a batch, 2 or more; 4 if left out.
+            device=None)`; or a function without arguments that builds a problem, whose constructor
+            is not checked then.
+        batch_size: Examples a batch, 2 or more; 4 if left out, unless the function says how many.
         fake_data: The size of synthetic data as a fraction of the real, `False` for real data;
             `None` for synthetic data where the real ones are missing.
         set_up_seconds: How long `set_up` may take.

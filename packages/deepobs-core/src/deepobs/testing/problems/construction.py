@@ -49,6 +49,7 @@ def its_constructor_takes_the_arguments_of_the_protocol(subject: Subject) -> Non
 
 def bad_arguments_are_refused(subject: Subject) -> None:
     """Constructor or `set_up` raise an error at what makes no sense, instead of going on."""
+    subject.need_arguments()
     accepted = [written for written, bad in _BAD_ARGUMENTS if _is_accepted(subject, bad)]
     require(
         not accepted,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from deepobs.testing.problems.start import PassStart, Start, same_batches
 from deepobs.testing.problems.structure import require_methods, require_parts
 from deepobs.testing.problems.training import trajectory
 from deepobs.testing.time_limit import TimeLimitReached, time_limit
-from deepobs.testing.verdicts import CheckFailedError
+from deepobs.testing.verdicts import CheckFailedError, CheckSkippedError, skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,11 +82,16 @@ class Subject:
             arguments: Those of its constructor; `(batch_size, None, "cpu")` where none are given.
             seed: Seed of all generators.
             further: Further arguments, by name.
+
+        Raises:
+            CheckSkippedError: Arguments are given, but it is a function that takes none.
         """
         factory = self.factory
+        if arguments or further:
+            self.need_arguments()
         seed_all(seed)
         with fake_data.in_force(self._fake_data):
-            if arguments or "batch_size" in further:
+            if arguments or "batch_size" in further or self._takes_no_arguments:
                 return factory(*arguments, **further)
             return factory(self.batch_size, None, "cpu", **further)
 
@@ -97,6 +103,11 @@ class Subject:
         with torch.random.fork_rng(devices=()):
             self.numbers_after_set_up[seed] = torch.rand(2).tolist()
         return problem
+
+    def need_arguments(self) -> None:
+        """Leave the rest of a check out if problems are built by a function without arguments."""
+        if self._takes_no_arguments:
+            skip("It is built by a function that takes no arguments")
 
     @property
     def built(self) -> Any:
@@ -153,7 +164,8 @@ class Subject:
         def make() -> TestProblem:
             try:
                 return self.set_up(self.batch_size, WEIGHT_DECAY, "cpu", seed=OTHER_SEED)
-            except (ValueError, NotImplementedError) as error:  # ArgumentError is a ValueError
+            # ArgumentError is a ValueError.
+            except (ValueError, NotImplementedError, CheckSkippedError) as error:
                 self.refusal_of_weight_decay = str(error).rstrip(".")
             return self.set_up(seed=OTHER_SEED)
 
@@ -188,6 +200,11 @@ class Subject:
             return None
 
     @property
+    def _takes_no_arguments(self) -> bool:
+        factory = self.factory
+        return inspect.isfunction(factory) and not inspect.signature(factory).parameters
+
+    @property
     def _is_repeatable(self) -> bool:
         """Whether a training pass can be begun again, so that nothing has to be set up anew."""
 
@@ -213,6 +230,8 @@ class Subject:
         with self._in_time("set_up"):
             problem = require_parts(self.set_up())
         self.set_up_took = time.perf_counter() - started
+        if self._takes_no_arguments:
+            self.batch_size = problem.dataset.batch_size
         self._start = Start(problem)
         return problem
 
