@@ -134,7 +134,8 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check the types of all packages."""
     editable = [part for package in SIBLINGS for part in ("-e", f"packages/{package}")]
-    session.install(*CONSTRAINTS, *editable, "mypy", "pandas-stubs", "optuna", "distributed")
+    further = ("mypy", "pandas-stubs", "pytest", "optuna", "distributed")
+    session.install(*CONSTRAINTS, *editable, *further)
     session.run("mypy", *(f"packages/{package}/src" for package in SIBLINGS), "tools")
 
 
