@@ -172,7 +172,15 @@ def test_durations_are_written_as_people_write_them(seconds: float, text: str) -
 
 @pytest.mark.parametrize(
     ("num_bytes", "text"),
-    [(0, "0.00 MiB"), (2**20, "1.00 MiB"), (700 * 2**20, "700 MiB"), (3 * 2**29, "1.50 GiB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1536, "1.50 KiB"),
+        (2**20, "1.00 MiB"),
+        (700 * 2**20, "700 MiB"),
+        (3 * 2**29, "1.50 GiB"),
+        (2**50, "1048576 GiB"),
+    ],
 )
 def test_sizes_are_written_as_people_write_them(num_bytes: int, text: str) -> None:
     assert memory(num_bytes) == text

@@ -101,8 +101,19 @@ def test_a_failing_plugin_is_told_where_failures_are_fatal_too(
     monkeypatch.setenv("DEEPOBS_STRICT_PLUGINS", "1")
     said = doctor()
     assert said["code"] == 1
-    assert "RuntimeError: rusty" in to_mend(said, "plugins")[0]
+    (trouble,) = said["to_mend"]
+    assert "RuntimeError: rusty" in trouble["what"]
+    assert "unset DEEPOBS_STRICT_PLUGINS" in trouble["remedy"]
     assert said["facts"]["devices"]["cores"] >= 1
+
+
+def test_a_plugin_that_only_the_variable_names_is_to_be_installed(
+    doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPOBS_PLUGINS", "acme-obs")
+    (trouble,) = to_mend(doctor(), "plugins")
+    assert "pip install acme-obs" in trouble
+    assert "uninstall" not in trouble
 
 
 @pytest.mark.parametrize(
@@ -121,6 +132,7 @@ def test_variables_that_mean_nothing_are_named(
     assert said["code"] == 1
     assert said["facts"]["variables"][name] == value
     (trouble,) = to_mend(said, "variables")
+    assert len(said["to_mend"]) == 1
     assert name in trouble
     assert told in trouble
 
@@ -221,7 +233,20 @@ def test_a_data_directory_that_is_a_file_cannot_be_written_to(
     assert said["code"] == 1
     assert said["facts"]["data"]["writable"] is False
     assert said["facts"]["data"]["chosen by"] == "--data-dir"
-    assert "Data sets cannot be written to" in to_mend(said, "data")[0]
+    (trouble,) = to_mend(said, "data")
+    assert "Data sets cannot be written to" in trouble
+    assert f"{tmp_path / 'taken'} is no directory. Remove {tmp_path / 'taken'}" in trouble
+
+
+def test_a_place_where_runs_cannot_write_is_told_before_they_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert gathered("Results", (storage.results,)).advice == []
+    Path("results").write_text("")
+    (advice,) = gathered("Results", (storage.results,)).advice
+    assert f"{tmp_path / 'results'} is no directory" in advice.what
+    assert "--out" in advice.remedy
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

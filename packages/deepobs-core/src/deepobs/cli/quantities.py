@@ -24,15 +24,19 @@ def duration(seconds: float) -> str:
 
 
 def memory(num_bytes: int) -> str:
-    """Write a size in memory: `312 MiB`, `1.46 GiB`.
+    """Write a size in memory: `312 MiB`, `1.46 GiB`; small ones in KiB or bytes.
 
     Args:
         num_bytes: 0 or more.
     """
-    mebibytes = num_bytes / 2**20
-    if mebibytes < 1000:
-        return f"{_three_digits(mebibytes)} MiB"
-    return f"{_three_digits(mebibytes / 1024)} GiB"
+    if num_bytes < 1000:
+        return f"{num_bytes} B"
+    size = num_bytes / 1024
+    for unit in ("KiB", "MiB"):
+        if size < 1000:
+            return f"{_three_digits(size)} {unit}"
+        size /= 1024
+    return f"{_three_digits(size)} GiB"
 
 
 def _in_two(large: int, large_unit: str, small: int, small_unit: str) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from deepobs.errors import PluginError, PluginWarning
+from deepobs.plugins import registry
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -87,6 +90,17 @@ def torch_works() -> bool:
             warnings.simplefilter("ignore")
             import torch  # noqa: F401
     except Exception:  # its libraries may be broken in any way
+        return False
+    return True
+
+
+def plugins_load() -> bool:
+    """Whether plugins can be asked; one finding says why not, the others do without them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluginWarning)
+            registry()
+    except PluginError:  # which DEEPOBS_STRICT_PLUGINS makes of every failure
         return False
     return True
 

@@ -12,6 +12,7 @@ from deepobs import config
 from deepobs.cli.diagnosis.findings import Advice, Fact, Trouble, torch_works
 from deepobs.cli.quantities import memory
 from deepobs.cores import usable_cores
+from deepobs.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,10 @@ def cores() -> Iterator[Fact | Trouble]:
 
 def worker_processes() -> Iterator[Fact | Trouble]:
     """How many processes decode pictures."""
-    number, usable = config.get_num_workers(), usable_cores()
+    try:
+        number, usable = config.get_num_workers(), usable_cores()
+    except ArgumentError:  # found among the variables
+        return
     yield Fact("worker processes", number, f"{number}, for data that do not fit into memory")
     if number > usable:
         yield Advice(

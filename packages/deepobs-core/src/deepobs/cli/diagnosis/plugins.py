@@ -5,33 +5,43 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from deepobs.cli.diagnosis.findings import Fact, Trouble
+from deepobs.cli.diagnosis.findings import Fact, Trouble, plugins_load
 from deepobs.cli.offers import KINDS, ambiguous_names
-from deepobs.errors import PluginWarning
+from deepobs.errors import PluginError, PluginWarning
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from deepobs.plugins import Plugin
+
 
 def plugins() -> Iterator[Fact | Trouble]:
     """Which plugins there are, and why one could not be loaded."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)  # what failed is among the findings
-        found = registry().plugins
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluginWarning)  # what failed is among the findings
+            found = registry().plugins
+    except PluginError as error:
+        yield Trouble(
+            str(error),
+            "Mend or remove the plugin, or unset DEEPOBS_STRICT_PLUGINS to go on without it.",
+        )
+        return
     for plugin in found:
         value = {"version": plugin.version, "state": plugin.state, "error": plugin.error}
         yield Fact(plugin.name, value, f"{plugin.version} {plugin.state}")
         if plugin.error:
             yield Trouble(
                 f"The plugin {plugin} {_went_wrong(plugin.state)}: {plugin.error}.",
-                f"Upgrade it (pip install --upgrade {plugin.distribution}), remove it (pip "
-                f"uninstall {plugin.distribution}), or tell its authors.",
+                _remedy(plugin),
             )
 
 
 def names_offered_twice() -> Iterator[Trouble]:
     """Names that mean several things."""
+    if not plugins_load():
+        return
     for kind in KINDS.values():
         for name in sorted(ambiguous_names(kind.catalog)):
             rivals = [offer for offer in kind.catalog.offers() if offer.spec.name == name]
@@ -41,6 +51,16 @@ def names_offered_twice() -> Iterator[Trouble]:
                 f"The {kind.catalog.kind} {name} is offered by {owners}.",
                 f"Use a full name, {choices}, or remove one of the packages.",
             )
+
+
+def _remedy(plugin: Plugin) -> str:
+    name = plugin.distribution
+    if plugin.name == name:  # no entry point: only DEEPOBS_PLUGINS speaks of it
+        return f"Install it (pip install {name}), or leave it out of DEEPOBS_PLUGINS."
+    return (
+        f"Upgrade it (pip install --upgrade {name}), remove it (pip uninstall {name}), or tell "
+        "its authors."
+    )
 
 
 def _went_wrong(state: str) -> str:

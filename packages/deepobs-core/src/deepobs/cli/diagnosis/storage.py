@@ -13,7 +13,13 @@ from filelock import FileLock, SoftFileLock
 
 from deepobs import config
 from deepobs.cli.data import FAILED, carry_out
-from deepobs.cli.diagnosis.findings import Fact, Trouble, torch_works
+from deepobs.cli.diagnosis.findings import (
+    Advice,
+    Fact,
+    Trouble,
+    plugins_load,
+    torch_works,
+)
 from deepobs.cli.offers import by_usable_name
 from deepobs.cli.quantities import memory
 from deepobs.plugins import registry
@@ -48,6 +54,9 @@ def data_sets() -> Iterator[Fact | Trouble]:
     if not torch_works():
         yield Fact("data sets", None, "cannot be asked without torch")
         return
+    if not plugins_load():
+        yield Fact("data sets", None, "cannot be asked without the plugins")
+        return
     directory = config.get_data_dir()
     for name in by_usable_name(registry().datasets):
         outcome = carry_out("status", name, directory)
@@ -77,13 +86,24 @@ def caches() -> Iterator[Fact | Trouble]:
 def results() -> Iterator[Fact | Trouble]:
     """What lies in the directory `results`, where there is one."""
     if not _RESULTS.is_dir():
-        yield Fact("directory", None, f"no {_RESULTS} in {Path.cwd()}")
+        yield from _place_of_results()
         return
     yield Fact("directory", str(_RESULTS.resolve()))
     for name, pattern in _PATTERNS.items():
         yield Fact(name, sum(1 for _ in _RESULTS.glob(f"*/*/*/{pattern}")))
     yield _size("size", _RESULTS)
-    yield from _space(_RESULTS, "Results", "name another one by --out")
+    yield from _space(_RESULTS.resolve(), "Results", "name another one by --out")
+
+
+def _place_of_results() -> Iterator[Fact | Advice]:
+    """Whether a run that is started here could make the directory."""
+    yield Fact("directory", None, f"no {_RESULTS} in {Path.cwd()}")
+    reason = _cannot_write(_nearest(_RESULTS.absolute()))
+    if reason is not None:
+        yield Advice(
+            f"Runs that are started here cannot write {_RESULTS.absolute()}: {reason}.",
+            "Start them in another directory, or name one by --out.",
+        )
 
 
 def locks() -> Iterator[Fact | Trouble]:
@@ -133,13 +153,13 @@ def _reason(directory: Path) -> str:
 
 def _space(directory: Path, what: str, otherwise: str) -> Iterator[Fact | Trouble]:
     """Whether a directory, or the nearest one above that is there, can be written to."""
-    place = next(one for one in (directory, *directory.absolute().parents) if one.exists())
+    place = _nearest(directory)
     reason = _cannot_write(place)
     yield Fact("writable", reason is None, "yes" if reason is None else f"no: {reason}")
     if reason is not None:
         yield Trouble(
             f"{what} cannot be written to {directory}: {reason}.",
-            f"Give this user the right to write to {place}, or {otherwise}.",
+            f"{_remedy(place)}, or {otherwise}.",
         )
         return
     free = shutil.disk_usage(place).free
@@ -151,8 +171,21 @@ def _space(directory: Path, what: str, otherwise: str) -> Iterator[Fact | Troubl
         )
 
 
+def _nearest(directory: Path) -> Path:
+    """A path, or what is nearest above it where it is not there."""
+    return next(one for one in (directory, *directory.absolute().parents) if os.path.lexists(one))
+
+
+def _remedy(place: Path) -> str:
+    if not place.is_dir():
+        return f"Remove {place}, which is in the way"
+    return f"Give this user the right to write to {place}"
+
+
 def _cannot_write(place: Path) -> str | None:
     """Why a file cannot be written to a directory, `None` where it can."""
+    if not place.is_dir():
+        return f"{place} is no directory"
     try:
         with tempfile.TemporaryFile(dir=place):
             return None
