@@ -46,6 +46,8 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"{project} {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_extra_path = ["reference/schemas"]
 html_math_renderer = "native"
 html_show_sphinx = False

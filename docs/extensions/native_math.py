@@ -24,5 +24,5 @@ def _inline(translator: HTML5Translator, node: nodes.math) -> None:
 
 
 def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    translator.body.append(f"<p>{convert(node.astext(), display='block')}</p>")
+    translator.body.append(f'<p class="formula">{convert(node.astext(), display="block")}</p>')
     raise nodes.SkipNode

@@ -57,9 +57,10 @@ def _table(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _leave_out(*event: Any) -> bool | None:
-    """Leave out the fields of named tuples, of which Python says nothing but their number."""
-    value = event[3]
-    return True if type(value).__name__ == "_tuplegetter" else None
+    """Leave out what says nothing: fields of named tuples, and how pydantic is configured."""
+    name, value = event[2:4]
+    is_silent = name == "model_config" or type(value).__name__ == "_tuplegetter"
+    return True if is_silent else None
 
 
 def _shorten(*event: Any) -> tuple[str, None] | None:

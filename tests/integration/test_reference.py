@@ -101,6 +101,21 @@ def test_what_a_module_exports_is_public(tools: None) -> None:
     assert public_names(deepobs.runs.tensorboard) == ["TensorBoardObserver", "require_tensorboard"]
 
 
+def test_what_documents_and_examples_import_is_in_the_reference(tools: None) -> None:
+    from documents import pages
+    from reference.groups import GROUPS
+
+    known = {module for group in GROUPS for module in group.modules}
+    known |= {"deepobs.pytorch.testproblems", "deepobs.pytorch.datasets", "deepobs.pytorch.runners"}
+    texts = [*pages(), *(ROOT / "examples").glob("*.py")]
+    named = re.compile(
+        r"^ *from (deepobs(?:_(?:analysis|vision|text))?\.[\w.]+) import", re.MULTILINE
+    )
+    found = {name for path in texts for name in named.findall(path.read_text(encoding="utf-8"))}
+    assert "deepobs.runs" in found
+    assert {each for each in found if ".plots." not in each} <= known
+
+
 # The schema of result files
 
 

@@ -55,6 +55,7 @@ GROUPS = (
             "deepobs_text.language_model",
             "deepobs_text.char_rnn",
             "deepobs_text.transformer",
+            "deepobs_text.carried_state",
         ),
     ),
     Group(
@@ -69,6 +70,8 @@ GROUPS = (
         "One run: what it is, how it is carried out and what is recorded of it.",
         (
             "deepobs.runs",
+            "deepobs.runs.checkpoints",
+            "deepobs.runs.progress",
             "deepobs.runs.lr_schedulers",
             "deepobs.runs.tensorboard",
             "deepobs.runs.estimate",
@@ -119,12 +122,18 @@ GROUPS = (
         (
             "deepobs_analysis",
             "deepobs_analysis.loading",
+            "deepobs_analysis.selection",
             "deepobs_analysis.baselines",
             "deepobs_analysis.standings",
+            "deepobs_analysis.targets",
+            "deepobs_analysis.times",
+            "deepobs_analysis.leads",
+            "deepobs_analysis.luck",
             "deepobs_analysis.scores",
             "deepobs_analysis.measures",
             "deepobs_analysis.tables",
             "deepobs_analysis.report",
+            "deepobs_analysis.output",
         ),
     ),
 )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.standings import Standing
 
+__all__ = ["failing_seeds", "lucky_seeds", "of_the_choice", "two_groups"]
+
 _STANDARD_ERRORS = 2
 """By how many the seeds of a choice are better than all seeds, for a warning."""
 
@@ -28,7 +30,7 @@ _LOSS = 0.02  # what the worse group loses, as a share of what training gained
 def failing_seeds(row: Standing) -> str | None:
     """Say so where some seeds of the setting that is shown fail.
 
-    They do where seeds are `two_groups`, of which the worse loses `_LOSS` of what training gained.
+    They do where seeds are `two_groups`, of which the worse loses 2 % of what training gained.
     """
     groups = two_groups(row.selection.final())
     if groups is None:
@@ -46,7 +48,7 @@ def failing_seeds(row: Standing) -> str | None:
 
 
 def lucky_seeds(row: Standing) -> str | None:
-    """Say so where the seeds of the choice did better than all by `_STANDARD_ERRORS`."""
+    """Say so where the seeds of the choice did better than all seeds by two standard errors."""
     values = of_the_choice(row)
     if not len(values) or failing_seeds(row) is not None:
         return None
@@ -64,8 +66,8 @@ def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
         values: The performance of each seed, shape (seeds,).
 
     Returns:
-        The lower and the higher ones, where the gap between them is `_GAP` times the standard
-        deviation within either, and there are `_FEWEST_TO_SPLIT` seeds; else `None`.
+        The lower and the higher ones, where the gap between them is more than ten times the
+        standard deviation within either, and there are five seeds or more; else `None`.
     """
     in_order = np.sort(values)
     if len(in_order) < _FEWEST_TO_SPLIT:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from deepobs.runs.course import Course
     from deepobs.runs.specification import RunSpecification
 
+__all__ = ["CheckpointPlan"]
+
 
 @dataclass(frozen=True)
 class CheckpointPlan:

@@ -55,7 +55,8 @@ class RunRecord(BaseModel):
         batch_size: Examples a step.
         num_epochs: Passes over the training set that were asked for.
         random_seed: Seed of everything random.
-        weight_decay: Factor of the problem's regulariser; `None` where it has none.
+        weight_decay: Factor of the problem's regulariser, 0 where it has none; `None` where the
+            problem does not say.
         training_params: The schedule and the other arguments of training.
         train_losses: Mean losses on a fixed part of the training set.
         valid_losses: Mean losses on what was held out of the training set.
