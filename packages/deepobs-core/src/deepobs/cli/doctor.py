@@ -27,8 +27,8 @@ _INDENT = "  "
 def command(context: click.Context, data_dir: Path | None, as_json: bool) -> None:
     """Look at the installation, and say what is wrong and how to mend it.
 
-    Nothing is changed. Among the results is looked at the directory results in the current one.
-    The exit code is 1 if there is something to mend; what could merely be better does not count.
+    Nothing is changed. Results are those in the directory results of the current one. The exit
+    code is 1 if there is something to mend; what could merely be better does not count.
     """
     from deepobs.cli.diagnosis.examination import examined
 

@@ -38,7 +38,7 @@ class Spec:
     """What every description has.
 
     Attributes:
-        name: The public name: unique, a Python identifier, the key in every result file.
+        name: The public name: a Python identifier that nothing else of the kind has.
         summary: One line for `deepobs list`.
     """
 
@@ -230,7 +230,11 @@ class PlotSpec(TargetSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec(TargetSpec):
-    """A sub-command of `deepobs`, a `click.Command` that is imported when it is called."""
+    """A sub-command of `deepobs`, a `click.Command` that is imported when it is called.
+
+    Attributes:
+        name: What is typed: lower-case letters, digits and hyphens.
+    """
 
     _name_rule: ClassVar[str] = "of lower-case letters, digits and hyphens, such as 'analyze'"
 
