@@ -64,6 +64,15 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
         assert f"\n### {name}\n" in text_of("reference/hooks.md"), name
 
 
+def test_examples_of_commands_fit_into_a_terminal(tools: None) -> None:
+    from reference.command_line import command_line
+
+    blocks = re.findall(r"```text\n(.*?)```", command_line(), re.DOTALL)
+    assert len(blocks) > 5
+    for line in "\n".join(blocks).splitlines():
+        assert len(line) <= 80 - len("    "), line  # by which the help indents them
+
+
 def test_everything_registered_is_in_the_reference() -> None:
     page = text_of("reference/problems.md")
     for catalog in ("problems", "datasets", "optimizers", "suites"):

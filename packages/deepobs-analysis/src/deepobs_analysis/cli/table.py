@@ -63,7 +63,8 @@ def command(
     \b
     Examples:
       deepobs table results
-      deepobs table results --format latex --columns problem,optimizer,final,epochs -o table.tex
+      deepobs table results --format latex -o table.tex
+      deepobs table results --columns problem,optimizer,final,epochs
       deepobs table results --format csv > table.csv
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     columns = tables.columns_called(_names(names, format_name))

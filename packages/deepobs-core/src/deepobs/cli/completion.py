@@ -30,7 +30,7 @@ def command(context: click.Context, shell: str) -> None:
       bash   deepobs completion bash > ~/.deepobs-completion.bash
              echo '. ~/.deepobs-completion.bash' >> ~/.bashrc
       zsh    deepobs completion zsh > ~/.deepobs-completion.zsh
-             echo '. ~/.deepobs-completion.zsh' >> ~/.zshrc   (below a line with compinit)
+             echo '. ~/.deepobs-completion.zsh' >> ~/.zshrc  (below compinit)
       fish   deepobs completion fish > ~/.config/fish/completions/deepobs.fish
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     completion_class = get_completion_class(shell)

@@ -41,7 +41,8 @@ groups = click.option(
     "groups",
     multiple=True,
     metavar="ROLE:NAME=VALUE",
-    help="A hyperparameter for embedding, head, hidden, vector or others only. May be repeated.",
+    help="A hyperparameter for embedding, head, hidden, convolution, vector or others only. May be "
+    "repeated.",
 )
 epochs = click.option(
     "--epochs", type=int, help="Passes over the training set [default: the problem's]."

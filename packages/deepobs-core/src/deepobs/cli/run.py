@@ -132,9 +132,10 @@ def command(
     \b
     Examples:
       deepobs run quadratic_deep SGD --lr 0.01
-      deepobs run digits_mlp Adam --lr 1e-3 -o betas="(0.8, 0.99)" --seed 1 --seed 2
+      deepobs run digits_mlp Adam -o betas="(0.8, 0.99)" --seed 1 --seed 2
       deepobs run fmnist_2c2d Momentum --lr 0.1 --epochs 20 --lr-schedule 10:0.1
-      deepobs run digits_mlp SGD --lr-scheduler StepLR --lr-scheduler-option step_size=5
+      deepobs run digits_mlp SGD --lr-scheduler StepLR \\
+          --lr-scheduler-option step_size=5
       deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples

@@ -123,9 +123,10 @@ def command(
     \b
     Examples:
       deepobs tune quadratic_deep SGD --space lr=log:1e-5:1e2 --trials 20
-      deepobs tune digits_mlp Adam --preset crowded-valley --budget medium --jobs 4
+      deepobs tune digits_mlp Adam --preset crowded-valley --budget medium
       deepobs tune fmnist_2c2d Momentum --preset paper
-      deepobs tune digits_mlp SGD --space lr=log:1e-4:1 --space nesterov=true,false -o momentum=0.9
+      deepobs tune digits_mlp SGD -o momentum=0.9 --space lr=log:1e-4:1 \\
+          --space nesterov=true,false
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.experiments.sweep import Sweep
     from deepobs.experiments.tuning import tune
