@@ -164,6 +164,30 @@ class TrainsOnHeldOut(Sound):
         return order
 
 
+class TestsOnTraining(Sound):
+    """The test set is what the training loss is measured on."""
+
+    def __init__(self, *arguments, **further):
+        super().__init__(*arguments, **further)
+        self.test_loader = self.train_eval_loader
+
+
+class HoldsOutTests(Sound):
+    """What is held out are test examples."""
+
+    def __init__(self, *arguments, validation_size=0, **further):
+        super().__init__(*arguments, **further)
+        if validation_size < 0:
+            raise ArgumentError(f"validation_size is {validation_size}.")
+        self.valid_loader = self.test_loader if validation_size else None
+
+
+class AlwaysDouble(Sound):
+    def examples(self, count):
+        points, classes = super().examples(count)
+        return points.double(), classes
+
+
 class HoldsOutBySeed(Sound):
     @property
     def split_seed(self):

@@ -9,6 +9,7 @@ import time
 from types import SimpleNamespace
 
 import broken_datasets
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -251,6 +252,176 @@ class OwnNoiseInTraining(Sound):
         losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
         factor = random.lognormvariate(0.0, 0.1) if self.model.training else 1
         return losses * factor, accuracy
+
+
+class TestsOnTraining(Sound):
+    data = broken_datasets.TestsOnTraining
+
+
+class WrongSums(Sound):
+    """Divides by the size of a full batch, also where there are fewer examples."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, "none")
+        if reduction == "none":
+            return losses, accuracy
+        return losses.sum() / (self.batch_size if reduction == "mean" else 1), accuracy
+
+
+class Unregistered(Sound):
+    """Keeps a layer in a list, where the model does not find its parameters."""
+
+    def build(self):
+        model = network()
+        model.further = [nn.Linear(2, 2)]
+        return model
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        return super().get_batch_loss_and_accuracy(
+            (self.model.further[0](points), classes), reduction
+        )
+
+
+class AlwaysEvaluates(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        self.model.eval()
+        return super().get_batch_loss_and_accuracy(batch, reduction)
+
+
+class SetUpInEvaluation(Sound):
+    def set_up(self):
+        super().set_up()
+        self.model.eval()
+
+
+class ChangesTheBatch(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        batch[0].div_(2)
+        return super().get_batch_loss_and_accuracy(batch, reduction)
+
+
+class BackwardInside(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, reduction)
+        if losses.requires_grad:
+            losses.mean().backward(retain_graph=True)
+        return losses, accuracy
+
+
+class SeedsEveryStep(Sound):
+    """Dropout has the same mask in every step."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        torch.manual_seed(0)
+        return super().get_batch_loss_and_accuracy(batch, reduction)
+
+
+class OfDoubles(Sound):
+    def set_up(self):
+        torch.set_default_dtype(torch.float64)
+        super().set_up()
+
+
+class SwitchesGradientsOff(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        answer = super().get_batch_loss_and_accuracy(batch, reduction)
+        torch.set_grad_enabled(False)
+        return answer
+
+
+class DetachedRegularizer(Sound):
+    def get_regularization_loss(self):
+        return super().get_regularization_loss().detach()
+
+
+class RegularizedLosses(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        losses, accuracy = super().get_batch_loss_and_accuracy(batch, "none")
+        losses = losses + self.get_regularization_loss()
+        return {"none": losses, "mean": losses.mean(), "sum": losses.sum()}[reduction], accuracy
+
+
+class SeedsNumPy(Sound):
+    def set_up(self):
+        super().set_up()
+        np.random.seed(0)
+
+
+class BareGroups(Sound):
+    def parameter_groups(self):
+        return list(self.model.parameters())
+
+
+class RaisesWhatNobodyExpects(Sound):
+    def set_up(self):
+        raise BaseException("strange")  # noqa: TRY002
+
+
+class LabelsOutOfRange(Sound):
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        return super().get_batch_loss_and_accuracy((batch[0], batch[1] + 2), reduction)
+
+
+class SpectralNorm(Sound):
+    """Legal: training mode updates what the losses depend on."""
+
+    def build(self):
+        layer = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 8))
+        return nn.Sequential(layer, nn.Tanh(), nn.Linear(8, 2))
+
+
+class NoiseInLosses(Sound):
+    """Legal: what it draws is of torch's default type."""
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        noise = torch.randn(points.shape) if self.model.training else 0.0
+        return super().get_batch_loss_and_accuracy((points + noise, classes), reduction)
+
+
+class Frozen(Sound):
+    """Legal: a layer that is not trained is in no group, and the regulariser leaves it out."""
+
+    def build(self):
+        model = network()
+        model[0].requires_grad_(False)
+        return model
+
+    def kernels(self):
+        return [p for p in super().kernels() if p.requires_grad]
+
+    def parameter_groups(self):
+        others = [p for p in self.model.parameters() if p.ndim <= 1 and p.requires_grad]
+        return [{"params": self.kernels()}, {"params": others, "weight_decay": 0.0}]
+
+
+class OfFewWeights(Sound):
+    """Legal: six random numbers are its weights."""
+
+    def build(self):
+        return nn.Linear(2, 2)
+
+
+class Coarse(Sound):
+    """Legal: computes in bfloat16."""
+
+    def set_up(self):
+        super().set_up()
+        self.model = self.model.bfloat16()
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        return super().get_batch_loss_and_accuracy((points.bfloat16(), classes), reduction)
+
+
+class HandsArgumentsOn(OfFewWeights):
+    """Legal: whatever it is given goes to a constructor that may refuse it."""
+
+    def __init__(self, batch_size, weight_decay=None, device=None, **others):
+        if others:
+            raise TypeError(f"got an unexpected keyword argument {next(iter(others))!r}")
+        super().__init__(batch_size, weight_decay, device)
 
 
 class Centred(Sound):

@@ -47,8 +47,12 @@ CAUGHT = {
         ),
         (datasets.NeverDrops, "drop_remainder=True, test_loader yields a batch of 1", "Leave"),
     ],
+    "test_examples_are_never_trained_on": [
+        (datasets.TestsOnTraining, "of 20 examples that test_loader yields", "leave this check")
+    ],
     "held_out_examples_are_never_trained_on": [
-        (datasets.TrainsOnHeldOut, "8 of 8 examples", "Take the held-out")
+        (datasets.TrainsOnHeldOut, "8 of 8 examples", "Take the held-out"),
+        (datasets.HoldsOutTests, "20 of 20 examples that valid_loader yields are test", "Hold out"),
     ],
     "held_out_examples_are_the_same_for_every_seed": [
         (datasets.HoldsOutBySeed, "of 8 held-out examples differ", "fixed seed")
@@ -68,7 +72,8 @@ CAUGHT = {
         (datasets.SeedsTorch, r"torch.rand gives 0\.\d+ whether", "Do not call torch.manual_seed"),
     ],
     "its_batches_follow_the_chosen_floating_point_type": [
-        (datasets.OnlyFloat32, "batches hold torch.float32", r"config.get_dtype\(\)")
+        (datasets.OnlyFloat32, "batches hold torch.float32", r"config.get_dtype\(\)"),
+        (datasets.AlwaysDouble, r"dtype\(torch.float32\), batches hold torch.float64", "get_dtype"),
     ],
 }
 CASES = [(check, *case) for check, cases in CAUGHT.items() for case in cases]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 
@@ -32,6 +33,7 @@ CAUGHT = {
     ],
     "it_can_be_set_up": [
         (problems.WithoutModel, "model is None instead of a torch.nn.Module", "self.model"),
+        (problems.RaisesWhatNobodyExpects, "BaseException: strange", "broken_problems.py, line"),
         (problems.WithoutDataSet, r"lacks some of .*test_loader", "self.dataset"),
     ],
     "its_batches_are_tuples_of_tensors_on_the_device": [
@@ -48,6 +50,9 @@ CAUGHT = {
     ],
     "its_evaluation_batches_are_the_same_in_every_pass": [
         (problems.ShuffledEvaluation, "of train_eval_loader is another one in the", "shuffle")
+    ],
+    "test_examples_are_never_trained_on": [
+        (problems.TestsOnTraining, "of 20 examples that test_loader yields come from", "Take the")
     ],
     "held_out_examples_are_never_trained_on": [
         (problems.TrainsOnHeldOut, "validation_size=8, 8 of 8 examples", "Take the held-out")
@@ -68,10 +73,14 @@ CAUGHT = {
     ],
     "losses_sum_to_the_mean": [
         (problems.RegularizedMean, r'"mean" gives .*the mean of the 4 losses', "regulariser"),
+        (problems.WrongSums, r'"mean" gives .*the mean of the 2 losses', "have fewer"),
     ],
     "accuracy_is_a_fraction_or_none": [
         (problems.Percent, r"accuracy \d+.*a fraction from 0 to 1", "without percent"),
         (problems.AccuracyOfEach, "tensor without dimensions", "mean over the examples"),
+    ],
+    "the_model_has_every_parameter_of_the_loss": [
+        (problems.Unregistered, r"of 2 parameters .*does not list, .*\(2, 2\)", "ModuleList")
     ],
     "every_parameter_has_a_finite_gradient": [
         (problems.UnusedLayer, "spare.weight, spare.bias has no gradient", "requires_grad"),
@@ -87,7 +96,25 @@ CAUGHT = {
     ],
     "evaluation_changes_nothing": [
         (problems.StatisticsInEvaluation, "changes 1.running_mean", "self.training"),
-        (problems.TrainsInEvaluation, "1.running_mean|training mode", "self.training|mode"),
+        (problems.TrainsInEvaluation, "changes 1.running_mean", "self.training"),
+    ],
+    "the_mode_is_left_to_the_caller": [
+        (problems.TrainsInEvaluation, "in evaluation mode changes the mode of the model", "caller"),
+        (problems.AlwaysEvaluates, "in training mode changes the mode of the model, 0", "caller"),
+        (problems.SetUpInEvaluation, "After set_up, the model is in evaluation", r"model.eval\(\)"),
+    ],
+    "computing_losses_has_no_other_effect": [
+        (problems.ChangesTheBatch, "in training mode changes tensor 0 of the batch", "div_"),
+        (problems.BackwardInside, "changes the gradient of 0.weight", r"leave backward\(\)"),
+        (problems.SeedsEveryStep, "training mode sets torch's seed to 0", "torch.manual_seed"),
+    ],
+    "settings_of_the_process_are_left_alone": [
+        (problems.OfDoubles, "changes torch's default type", "to the user"),
+        (problems.SwitchesGradientsOff, "changes torch's grad mode", "to the user"),
+    ],
+    "a_batch_can_be_evaluated_again": [
+        (problems.ChangesTheBatch, r"losses \[.*, then \[.*same weights", "with a closure"),
+        (problems.Remembers, r"losses \[.*, then \[.*same weights", "do not count calls"),
     ],
     "evaluating_a_batch_twice_gives_the_same": [
         (problems.OwnNoise, r"losses \[.*, then \[.*evaluation mode", "torch.manual_seed")
@@ -118,7 +145,8 @@ CAUGHT = {
         (problems.FixedWeights, "seeds 1 and 2 give the same weights", "torch.manual_seed yourself")
     ],
     "set_up_leaves_the_seed_to_the_caller": [
-        (problems.SeedsTorch, r"torch.rand gives 0\.\d+ whether", "Do not call torch.manual_seed")
+        (problems.SeedsTorch, r"torch.rand gives 0\.\d+ whether", "Do not call torch.manual_seed"),
+        (problems.SeedsNumPy, r"numpy.random.random gives 0\.\d+ whether", "numpy.random.seed"),
     ],
     "the_regulariser_is_a_scalar": [
         (problems.RegularizerOfEach, "without dimensions", r"torch.zeros\(\(\)\)")
@@ -130,10 +158,15 @@ CAUGHT = {
             "refuse one",
         ),
         (problems.WithoutTheHalf, r"the regulariser is .*0.5 \* weight_decay", "same tensors"),
+        (problems.DetachedRegularizer, "the regulariser has no gradient", r"without detach\(\)"),
+    ],
+    "losses_leave_the_regulariser_out": [
+        (problems.RegularizedLosses, r"losses \[.* with the same weights and the def", "Leave the")
     ],
     "parameter_groups_cover_every_parameter_once": [
         (problems.GroupsTwice, "lists 0.weight more than once", "by identity"),
         (problems.GroupsOfCopies, "6 tensors that are no parameters", "not copies"),
+        (problems.BareGroups, r"returns \[Parameter .*list of dictionaries", "params"),
     ],
     "its_weights_can_be_saved_and_loaded": [
         (problems.HiddenParameters, "4.weight, 4.bias is not as before", "Register")
@@ -169,6 +202,38 @@ def test_a_sound_problem_that_derives_from_nothing_of_ours_passes():
     assert not report.failures
     assert {result.check for result in report.having("skipped")} <= {"it_works_on_the_accelerator"}
     assert len(report.results) == len(CAUGHT) + len(NEED_MORE)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        problems.SpectralNorm,
+        problems.NoiseInLosses,
+        problems.Frozen,
+        problems.OfFewWeights,
+        problems.Coarse,
+        problems.HandsArgumentsOn,
+    ],
+)
+def test_what_is_unusual_but_legal_passes(problem):
+    check_testproblem(problem)
+
+
+def test_random_weights_are_known_by_their_seed_however_few_they_are():
+    assert checked(problems.OfFewWeights, "another_seed_gives_other_weights").outcome == "passed"
+
+
+def test_what_is_drawn_in_the_default_type_is_no_reason_to_skip_gradients():
+    check = "gradients_agree_with_finite_differences"
+    assert checked(problems.NoiseInLosses, check).outcome == "passed"
+
+
+def test_losses_that_cannot_be_computed_fail_one_check_and_others_refer_to_it():
+    report = check_testproblem(problems.LabelsOutOfRange, raise_on_failure=False)
+    (failure,) = report.failures
+    assert failure.check == "losses_are_finite_tensors"
+    assert "out of bounds" in failure.reason
+    assert "(see losses_are_finite_tensors)" in report["it_can_be_copied"].reason
 
 
 @pytest.mark.parametrize("problem", [problems.Hangs, problems.HangsInSetUp])
@@ -234,6 +299,9 @@ def test_settings_and_generators_are_as_they_were():
             random.seed(0)
             np.random.seed(0)
             torch.set_default_device("meta")
+            torch.autograd.set_detect_anomaly(True)
+            os.chdir("/")
+            os.environ["DEEPOBS_DTYPE"] = "float64"
 
     torch.manual_seed(7)
     config.set_fake_data(0.5)
@@ -253,6 +321,9 @@ def states():
         config.get_dtype(),
         config.get_fake_data_fraction(),
         torch.is_grad_enabled(),
+        torch.is_anomaly_enabled(),
+        os.getcwd(),
+        os.environ.get("DEEPOBS_DTYPE"),
     )
 
 

@@ -30,6 +30,10 @@ OF_DESCRIPTION_AND_CONSTRUCTOR = [
     "it_can_be_pickled",
 ]
 OF_MANY_EVALUATIONS = [
+    "the_mode_is_left_to_the_caller",
+    "computing_losses_has_no_other_effect",
+    "a_batch_can_be_evaluated_again",
+    "losses_leave_the_regulariser_out",
     "gradients_agree_with_finite_differences",
     "noise_in_training_follows_torchs_seed",
     "evaluation_does_not_depend_on_the_batch_split",

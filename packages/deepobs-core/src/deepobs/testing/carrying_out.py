@@ -42,13 +42,15 @@ def _verdict(
         with time_limit(seconds):
             function(subject)
     except CheckFailedError as failure:
-        return "failed", failure.reason, failure.remedy
+        return "failed", _one_line(failure.reason), failure.remedy
     except CheckSkippedError as skipped:
         return "skipped", str(skipped), ""
     except TimeLimitReached:
         reason = f"It was not done after {seconds:g} s and was interrupted."
         return "failed", reason, "Look for a loop without an end, or allow more time."
-    except (Exception, SystemExit, GeneratorExit) as error:  # a stranger's code raises anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's code raises anything
         return "failed", f"{described(error)}.", _place(error)
     return "passed", "", ""
 
@@ -56,13 +58,17 @@ def _verdict(
 def described(error: BaseException) -> str:
     """An error in one piece of text, whatever a stranger's exception is like."""
     try:
-        text = " ".join(str(error).split())
+        text = _one_line(str(error))
     except Exception:  # even its message may be broken
         text = "(its message cannot be shown)"
     kind = type(error).__name__
     if isinstance(error, SystemExit):
         return f"It calls sys.exit({text})"
     return f"{kind}: {text}".rstrip(":. ")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _place(error: BaseException) -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import DataSet
 
+_SHARE = 0.2
+"""Of the test examples. Fewer may be there twice by chance, such as in tables of few values."""
+
 _SIZES = (2, 20, 500)
 """Batches to hold out: a data set may count something smaller than examples, such as characters."""
 
@@ -30,6 +33,33 @@ def validation_size_for(batch_size: int, make: Callable[[int], Any]) -> int:
     if found is None:
         skip(f"It cannot hold out any of {', '.join(map(str, sizes))} examples")
     return found
+
+
+def require_no_test_examples(data: DataSet, most: int = MOST_BATCHES) -> None:
+    """Let the check fail if examples of the test set are trained on.
+
+    Args:
+        data: A data set.
+        most: How many batches of each loader to look at.
+    """
+    tests = examples_of(data.test_loader, most)
+    for name in ("train_loader", "train_eval_loader"):
+        loader = getattr(data, name)
+        shared = _alone_in_both(examples_of(loader, most), tests)
+        # Of what is shuffled and longer than looked at, only a part can have been seen.
+        seen = len(tests) * min(1.0, most / len(loader))
+        require(
+            shared < data.batch_size or shared < _SHARE * seen,
+            f"{shared} of {len(tests)} examples that test_loader yields come from {name}, too.",
+            "Take the test examples out of the training set. Where test and training set are the "
+            "same on purpose, leave this check out.",
+        )
+
+
+def _alone_in_both(some: list[bytes], others: list[bytes]) -> int:
+    """How many examples are in both, leaving out those that are there several times anyway."""
+    first, second = Counter(some), Counter(others)
+    return sum(1 for one in first.keys() & second.keys() if first[one] == second[one] == 1)
 
 
 def require_disjoint(
@@ -49,6 +79,19 @@ def require_disjoint(
         "Let valid_loader yield the examples that are held out.",
     )
     held_out = examples_of(divided.valid_loader, most)  # type: ignore[arg-type] # just asked
+    require(
+        bool(held_out),
+        f"With validation_size={validation_size}, valid_loader yields nothing.",
+        "Let valid_loader yield the examples that are held out, in every pass.",
+    )
+    tests = _alone_in_both(held_out, examples_of(divided.test_loader, most))
+    require(
+        tests < whole.batch_size or tests < _SHARE * len(held_out),
+        f"With validation_size={validation_size}, {tests} of {len(held_out)} examples that "
+        "valid_loader yields are test examples.",
+        "Hold out a part of the training set: what hyperparameters are chosen on must not be "
+        "tested on.",
+    )
     shared = set(held_out) & {
         *examples_of(divided.train_loader, most),
         *examples_of(divided.train_eval_loader, most),
@@ -75,6 +118,11 @@ def require_same_examples(first: DataSet, second: DataSet, seeds: tuple[int, int
     if first.valid_loader is None or second.valid_loader is None:
         raise CheckFailedError("valid_loader is None although examples are to be held out.")
     one, other = (set(examples_of(data.valid_loader)) for data in (first, second))  # type: ignore[arg-type]
+    require(
+        bool(one),
+        "A pass over valid_loader yields nothing.",
+        "Let valid_loader yield the examples that are held out, in every pass.",
+    )
     require(
         one == other,
         f"With the seeds {seeds[0]} and {seeds[1]}, {len(one - other)} of {len(one)} held-out "

@@ -11,6 +11,7 @@ import torch
 
 from deepobs import config
 from deepobs.runs.evaluation import undisturbed_random_state
+from deepobs.testing.process import process_settings, put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,26 +19,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def isolated() -> Iterator[None]:
-    """Put back afterwards our settings, torch's and the state of every global generator."""
+    """Put back afterwards our settings, those of the process and every global generator."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    default_dtype = torch.get_default_dtype()
-    default_device = torch.get_default_device()
-    threads = torch.get_num_threads()
-    cudnn = torch.backends.cudnn
-    flags = cudnn.deterministic, cudnn.benchmark
-    algorithms = torch.are_deterministic_algorithms_enabled()
+    before = process_settings()
     settings = config.temporary(num_workers=0)  # processes cost more than a few batches
-    with settings, undisturbed_random_state(), torch.enable_grad():
+    with settings, undisturbed_random_state():
         try:
+            torch.set_grad_enabled(True)
             torch.set_default_dtype(torch.float32)  # in which initial weights are drawn
             yield
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-            torch.set_default_dtype(default_dtype)
-            if torch.get_default_device() != default_device:
-                torch.set_default_device(default_device)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
-            cudnn.deterministic, cudnn.benchmark = flags
-            torch.use_deterministic_algorithms(algorithms)
+            put_back(before)

@@ -106,7 +106,8 @@ def require_tuples_of_tensors(loader: Loader, name: str, device: torch.device) -
     require(
         isinstance(batch, tuple) and bool(batch) and all(isinstance(t, Tensor) for t in batch),
         f"{name} yields a {type(batch).__name__}: {batch!r:.100}; expected is a tuple of tensors.",
-        "Yield (inputs, labels) as a tuple, also where there is only one tensor: (inputs,).",
+        "Yield (inputs, labels) as a tuple, also where there is only one tensor: (inputs,). A "
+        "torch DataLoader yields lists, unless its collate_fn returns a tuple.",
     )
     sizes = [len(tensor) if tensor.ndim else 0 for tensor in batch]
     require(
@@ -135,7 +136,8 @@ def require_constant_layout(passes: dict[str, tuple[list[Seen], list[Seen]]]) ->
                 f"Batch {number} of {name} has tensors of {written(one.layout)}, but the first "
                 f"training batch has {written(first)}.",
                 "Give all batches of all splits one shape and type; only the last batch of an "
-                "evaluation may be smaller.",
+                "evaluation may be smaller. A torch DataLoader leaves it out with "
+                "drop_last=True.",
             )
 
 

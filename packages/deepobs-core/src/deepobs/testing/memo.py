@@ -53,7 +53,9 @@ class Memo:
             except CheckFailedError as failure:
                 self._failures[name] = failure.reason.rstrip(".")
                 raise
-            except (Exception, SystemExit, GeneratorExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self._failures[name] = described(error)
                 raise
         result: ResultT = self._results[name]

@@ -8,20 +8,48 @@ from torch import Tensor
 TOLERANCE = 1e-4
 """Relative; sums of a million float32 in another order differ by less."""
 
+_ROUNDINGS = 4
+"""So many may come together where numbers are coarser than the tolerance, such as bfloat16."""
 
-def close(first: Tensor, second: Tensor, tolerance: float = TOLERANCE) -> bool:
+
+def close(first: Tensor, second: Tensor, *further: Tensor) -> bool:
     """Whether two tensors are equal but for rounding; entries may differ by a part of the largest.
 
     Args:
         first: Any floating-point tensor.
-        second: One of the same shape.
-        tolerance: How much of the largest entry they may differ by.
+        second: One of the same shape; its type may be another.
+        further: What they were computed from, which may be coarser.
     """
     if first.shape != second.shape:
         return False
+    coarseness = max(torch.finfo(tensor.dtype).eps for tensor in (first, second, *further))
+    tolerance = max(TOLERANCE, _ROUNDINGS * coarseness)
     first, second = first.detach().double(), second.detach().double()
     scale = max(float(second.abs().max()), 1e-6) if second.numel() else 0.0
     return bool(torch.allclose(first, second, rtol=0.0, atol=tolerance * scale))
+
+
+def same(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, to the bit; NaN is the same as NaN.
+
+    Args:
+        first: Any tensor.
+        second: Another one.
+    """
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    first, second = first.detach(), second.detach()
+    return bool(((first == second) | ((first != first) & (second != second))).all())
+
+
+def same_numbers(first: list[float], second: list[float]) -> bool:
+    """Whether two lists hold the same numbers; NaN is the same as NaN.
+
+    Args:
+        first: Any numbers.
+        second: Others.
+    """
+    return same(torch.tensor(first), torch.tensor(second))
 
 
 def listed(values: Tensor, most: int = 4) -> str:

@@ -9,7 +9,12 @@ import torch
 
 from deepobs.testing import fake_data, loaders
 from deepobs.testing.datasets.subject import OTHER_SEED, SEED
-from deepobs.testing.held_out import require_disjoint, require_same_examples, validation_size_for
+from deepobs.testing.held_out import (
+    require_disjoint,
+    require_no_test_examples,
+    require_same_examples,
+    validation_size_for,
+)
 from deepobs.testing.verdicts import require, skip
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ def its_evaluation_batches_are_the_same_in_every_pass(subject: Subject) -> None:
 
 def a_remainder_is_dropped_or_kept_as_asked(subject: Subject) -> None:
     """With `drop_remainder`, evaluation has full batches only; without it, all examples."""
+    subject.data  # noqa: B018 # what has no loaders has no remainder
     for size in (subject.batch_size, subject.batch_size + 1, subject.batch_size + 3):
         dropping, keeping = (
             subject.build(size, drop_remainder=drops).test_loader for drops in (True, False)
@@ -79,6 +85,11 @@ def a_remainder_is_dropped_or_kept_as_asked(subject: Subject) -> None:
         f"batch size from {subject.batch_size} to {subject.batch_size + 3} that was tried.",
         "Yield it: full_evaluation depends on it.",
     )
+
+
+def test_examples_are_never_trained_on(subject: Subject) -> None:
+    """Neither training batches nor those that the training loss is measured on hold them."""
+    require_no_test_examples(subject.data)
 
 
 def held_out_examples_are_never_trained_on(subject: Subject) -> None:

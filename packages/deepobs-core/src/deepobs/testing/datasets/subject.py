@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from deepobs.protocols import DataSet
 from deepobs.runs.environment import seed_all
 from deepobs.testing import fake_data
 from deepobs.testing.loaders import require_loaders
 from deepobs.testing.memo import Memo
+from deepobs.testing.next_numbers import next_numbers
 from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class Subject:
         name: What reports call it.
         spec: Its description, `None` where it has none.
         memo: Work that several checks share.
-        numbers_after_building: The first random numbers that follow the constructor, by its seed.
+        numbers_after_building: The first random number that follows the constructor, by its seed.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Subject:
         self.name = thing.name
         self.spec = thing.spec
         self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-        self.numbers_after_building: dict[int, list[float]] = {}
+        self.numbers_after_building: dict[int, float] = {}
         self.memo = Memo()
         self._chosen_fake_data = fake_data
 
@@ -78,8 +77,7 @@ class Subject:
         seed_all(seed)
         with fake_data.in_force(self.fraction):
             data = factory(size, **{"device": "cpu"} | further)
-        with torch.random.fork_rng(devices=()):
-            self.numbers_after_building[seed] = torch.rand(2).tolist()
+        self.numbers_after_building[seed] = next_numbers()["torch.rand"]
         return data
 
     @property

@@ -10,6 +10,7 @@ from deepobs.runs.assembly import unknown_options
 from deepobs.testing import loaders
 from deepobs.testing.held_out import (
     require_disjoint,
+    require_no_test_examples,
     require_same_examples,
     validation_size_for,
 )
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from deepobs.protocols import DataSet
     from deepobs.testing.loaders import Seen
     from deepobs.testing.problems.subject import Subject
+
+_UNKNOWN = "Its constructor does not know validation_size, which is optional"
 
 
 def its_loaders_are_sized_and_can_be_read_again(subject: Subject) -> None:
@@ -41,6 +44,11 @@ def its_batches_have_one_shape_and_type(subject: Subject) -> None:
 def its_evaluation_batches_are_the_same_in_every_pass(subject: Subject) -> None:
     """Evaluation neither shuffles nor augments."""
     loaders.require_equal_passes(_passes(subject))
+
+
+def test_examples_are_never_trained_on(subject: Subject) -> None:
+    """Neither training batches nor those that the training loss is measured on hold them."""
+    require_no_test_examples(subject.at_start().dataset, _most(subject))
 
 
 def held_out_examples_are_never_trained_on(subject: Subject) -> None:
@@ -75,8 +83,13 @@ def _divided(subject: Subject) -> tuple[int, DataSet]:
 
     def divide() -> tuple[int, DataSet]:
         if unknown_options(subject.factory, ["validation_size"]):
-            skip("Its constructor does not know validation_size, which is optional")
-        size = validation_size_for(subject.batch_size, lambda size: _dataset(subject, size))
+            skip(_UNKNOWN)
+        try:
+            size = validation_size_for(subject.batch_size, lambda size: _dataset(subject, size))
+        except TypeError as error:  # it hands any argument on to a constructor that refuses it
+            if "validation_size" not in str(error):
+                raise
+            skip(_UNKNOWN)
         return size, _dataset(subject, size)
 
     return subject.memo("held_out_examples_are_never_trained_on", divide)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from deepobs.testing.numbers import same, same_numbers
+from deepobs.testing.problems.losses import need_losses
 from deepobs.testing.problems.start import same_batches, tensors_of
 from deepobs.testing.problems.subject import OTHER_SEED, SEED
 from deepobs.testing.problems.training import BATCHES, first_batches, trajectory
@@ -27,7 +27,7 @@ def the_same_seed_gives_the_same_weights_and_batches(subject: Subject) -> None:
     different = [
         name
         for name in weights.keys() | others.keys()
-        if name not in weights or name not in others or not _equal(weights[name], others[name])
+        if name not in weights or name not in others or not same(weights[name], others[name])
     ]
     require(
         not different,
@@ -46,10 +46,11 @@ def the_same_seed_gives_the_same_weights_and_batches(subject: Subject) -> None:
 
 def the_same_seed_gives_the_same_training(subject: Subject) -> None:
     """Steps of SGD from the same seed have the same losses, to the bit on a CPU."""
+    need_losses(subject)
     first, second = subject.trajectory, trajectory(subject.again_at_start())
     subject.again_was_trained()
     require(
-        first == second,
+        same_numbers(first, second),
         f"{BATCHES} steps of SGD have the losses {first}, and {second} after another set_up with "
         f"the seed {SEED}.",
         "Something random does not follow torch.manual_seed, or set_up leaves a trace in the "
@@ -60,13 +61,14 @@ def the_same_seed_gives_the_same_training(subject: Subject) -> None:
 def another_seed_gives_other_weights(subject: Subject) -> None:
     """Weights that look drawn differ from seed to seed."""
     weights, others = tensors_of(subject.at_start().model), tensors_of(subject.other.model)
+    differ = any(not same(weights[name], others[name]) for name in weights if name in others)
     drawn = [n for n, t in subject.problem.model.named_parameters() if _looks_drawn(t)]
-    if not drawn:
-        skip("Its initial weights are not random")
+    if not (differ or drawn):
+        skip("Its initial weights are the same for every seed and look like constants")
     require(
-        any(not _equal(weights[name], others[name]) for name in drawn if name in others),
-        f"The seeds {SEED} and {OTHER_SEED} give the same weights, although those of {drawn[0]} "
-        "look random.",
+        differ,
+        f"The seeds {SEED} and {OTHER_SEED} give the same weights, although those of "
+        f"{', '.join(drawn[:1])} look random.",
         "Draw them with torch's global generator and do not call torch.manual_seed yourself: runs "
         "with several seeds would all be the same.",
     )
@@ -76,18 +78,19 @@ def set_up_leaves_the_seed_to_the_caller(subject: Subject) -> None:
     """What is drawn after `set_up` depends on the seed before it."""
     subject.problem, subject.other  # noqa: B018 # whose set_up leaves the numbers
     first, second = (subject.numbers_after_set_up[seed] for seed in (SEED, OTHER_SEED))
-    require(
-        first != second,
-        f"After set_up, torch.rand gives {first[0]:.6f} whether torch.manual_seed was called "
-        f"with {SEED} or {OTHER_SEED} before.",
-        "Do not call torch.manual_seed in a problem: it makes all that follows the same for every "
-        "seed. Give what must be fixed a torch.Generator of its own.",
-    )
+    for name, seeded in {
+        "torch.rand": "torch.manual_seed",
+        "numpy.random.random": "numpy.random.seed",
+        "random.random": "random.seed",
+    }.items():
+        require(
+            first[name] != second[name],
+            f"After set_up, {name} gives {first[name]:.6f} whether {seeded} was called with {SEED} "
+            f"or {OTHER_SEED} before.",
+            f"Do not call {seeded} in a problem: it makes all that follows the same for every "
+            "seed. Give what must be fixed a generator of its own.",
+        )
 
 
 def _looks_drawn(tensor: Tensor) -> bool:
     return len(set(tensor.detach().flatten()[:1000].tolist())) > _LOOKS_DRAWN
-
-
-def _equal(first: Tensor, second: Tensor) -> bool:
-    return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())

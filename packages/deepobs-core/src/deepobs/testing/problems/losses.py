@@ -11,6 +11,7 @@ from deepobs.testing.numbers import close, listed
 from deepobs.testing.verdicts import CheckFailedError, require
 
 if TYPE_CHECKING:
+    from deepobs.protocols import Batch
     from deepobs.testing.problems.subject import Subject
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -53,16 +54,22 @@ def losses_have_one_entry_per_example(subject: Subject) -> None:
 
 def losses_sum_to_the_mean(subject: Subject) -> None:
     """The mean and the sum over the losses of the examples are what the reductions give."""
-    found = evaluated(subject)
+    _require_sums(evaluated(subject))
+    if subject.batch_size > 1:  # the last batch of an evaluation may have fewer examples
+        _require_sums(_evaluate(subject, slice(subject.batch_size // 2)))
+
+
+def _require_sums(found: dict[str, Evaluated]) -> None:
     each = found["none"].losses.double()
     for reduction, expected in {"mean": each.mean(), "sum": each.sum()}.items():
-        reduced = found[reduction].losses.double()
+        reduced = found[reduction].losses
         require(
-            close(reduced, expected),
+            close(reduced, expected, found["none"].losses),
             f'reduction="{reduction}" gives {listed(reduced)}, but the {reduction} of the '
             f'{each.numel()} losses that "none" gives is {listed(expected)}.',
             "Compute the losses of the examples once and reduce them, as deepobs.problems.reduced "
-            "does. Terms beside the losses, such as the regulariser, belong elsewhere.",
+            "does. Divide by the examples that there are: the last batch of an evaluation may have "
+            "fewer. Terms beside the losses, such as the regulariser, belong elsewhere.",
         )
 
 
@@ -93,22 +100,33 @@ def accuracy_is_a_fraction_or_none(subject: Subject) -> None:
         )
 
 
+def need_losses(subject: Subject) -> None:
+    """Leave the rest of a check out where losses cannot be computed: a check of its own says so."""
+    evaluated(subject)
+
+
 def evaluated(subject: Subject) -> dict[str, Evaluated]:
     """What the shared problem says of one batch in evaluation, by reduction."""
     return subject.memo("losses_are_finite_tensors", lambda: _evaluate(subject))
 
 
-def _evaluate(subject: Subject) -> dict[str, Evaluated]:
+def _evaluate(subject: Subject, rows: slice = slice(None)) -> dict[str, Evaluated]:
     problem = subject.at_start()
     problem.model.eval()
     found = {}
     with torch.no_grad():
         for reduction in _REDUCTIONS:
-            batch = subject.first_batch(problem)
+            batch = _part(subject.first_batch(problem), rows)
             torch.manual_seed(0)
             answer = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)
             found[reduction] = _pair(answer, reduction)
     return found
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    if rows == slice(None):
+        return batch  # it may know the pass it belongs to, which a copy would not
+    return tuple(tensor[rows] for tensor in batch)
 
 
 def _pair(answer: object, reduction: str) -> Evaluated:

@@ -11,6 +11,7 @@ import torch
 
 from deepobs.testing.carrying_out import described
 from deepobs.testing.numbers import listed
+from deepobs.testing.problems.losses import need_losses
 from deepobs.testing.problems.start import tensors_of
 from deepobs.testing.verdicts import CheckFailedError, require
 
@@ -68,6 +69,7 @@ def it_can_be_pickled(subject: Subject) -> None:
 
 def it_can_be_copied(subject: Subject) -> None:
     """A deep copy after `set_up` is a problem of its own with the same losses."""
+    need_losses(subject)
     problem = subject.at_start()
     try:
         twin = copy.deepcopy(problem)

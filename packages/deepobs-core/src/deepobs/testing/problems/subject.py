@@ -7,15 +7,15 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from deepobs.plugins import registry
 from deepobs.runs.environment import seed_all
 from deepobs.testing import fake_data
 from deepobs.testing.memo import Memo
+from deepobs.testing.next_numbers import next_numbers
 from deepobs.testing.problems.start import PassStart, Start, same_batches
 from deepobs.testing.problems.structure import require_methods, require_parts
 from deepobs.testing.problems.training import trajectory
+from deepobs.testing.process import changed_settings, process_settings
 from deepobs.testing.time_limit import TimeLimitReached, time_limit
 from deepobs.testing.verdicts import CheckFailedError, CheckSkippedError, skip
 
@@ -48,7 +48,8 @@ class Subject:
         memo: Work that several checks share.
         set_up_took: How long the first `set_up` took, in seconds.
         refusal_of_weight_decay: Why the constructor refuses one, empty where it does not.
-        numbers_after_set_up: The first random numbers that follow a `set_up`, by its seed.
+        numbers_after_set_up: What global generators give after a `set_up`, by its seed.
+        changed_settings: Settings of the process that constructor or `set_up` changed.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Subject:
         self.set_up_seconds = set_up_seconds
         self.set_up_took = 0.0
         self.refusal_of_weight_decay = ""
-        self.numbers_after_set_up: dict[int, list[float]] = {}
+        self.numbers_after_set_up: dict[int, dict[str, float]] = {}
+        self.changed_settings: set[str] = set()
+        self._settings_before: dict[str, Any] = {}
         self.memo = Memo()
         self._chosen_fake_data = fake_data
 
@@ -90,6 +93,7 @@ class Subject:
         if arguments or further:
             self.need_arguments()
         seed_all(seed)
+        self._settings_before = process_settings()
         with fake_data.in_force(self._fake_data):
             if arguments or "batch_size" in further or self._takes_no_arguments:
                 return factory(*arguments, **further)
@@ -100,8 +104,8 @@ class Subject:
         problem: TestProblem = self.build(*arguments, seed=seed, **further)
         with fake_data.in_force(self._fake_data):
             problem.set_up()
-        with torch.random.fork_rng(devices=()):
-            self.numbers_after_set_up[seed] = torch.rand(2).tolist()
+        self.changed_settings |= set(changed_settings(self._settings_before))
+        self.numbers_after_set_up[seed] = next_numbers()
         return problem
 
     def need_arguments(self) -> None:
@@ -141,7 +145,8 @@ class Subject:
         if not self._is_repeatable:
             return self.set_up()
         problem, start = self.memo(
-            "the_same_seed_gives_the_same_weights_and_batches", self._second_set_up
+            "the_same_seed_gives_the_same_weights_and_batches",
+            lambda: (again := self.set_up(), PassStart(again)),
         )
         start.restore(problem)
         return problem
@@ -162,6 +167,7 @@ class Subject:
         """The problem set up from another seed, with a weight decay unless it refuses any."""
 
         def make() -> TestProblem:
+            self.problem  # noqa: B018 # what cannot be set up without one cannot be with one, too
             try:
                 return self.set_up(self.batch_size, WEIGHT_DECAY, "cpu", seed=OTHER_SEED)
             # ArgumentError is a ValueError.
@@ -234,10 +240,6 @@ class Subject:
             self.batch_size = problem.dataset.batch_size
         self._start = Start(problem)
         return problem
-
-    def _second_set_up(self) -> tuple[TestProblem, PassStart]:
-        problem = self.set_up()
-        return problem, PassStart(problem)
 
     @contextlib.contextmanager
     def _in_time(self, what: str) -> Iterator[None]:
