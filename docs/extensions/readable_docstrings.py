@@ -25,6 +25,7 @@ def _translate(*event: Any) -> None:
     """Turn what Markdown and reStructuredText write differently into the latter."""
     lines: list[str] = event[-1]
     _mark_code(lines)
+    _mark_results(lines)
     lines[:] = _with_tables(lines)
 
 
@@ -34,6 +35,14 @@ def _mark_code(lines: list[str]) -> None:
         is_code = not lines[index + 1].strip() and _indent(lines[index + 2]) > _indent(line)
         if line.endswith(":") and is_code:
             lines[index] = f"{line}:"
+
+
+def _mark_results(lines: list[str]) -> None:
+    """Say that results have no type before a colon, for which a first half would be taken."""
+    for index, line in enumerate(lines[:-1]):
+        if line.strip() in ("Returns:", "Yields:"):
+            result = lines[index + 1]
+            lines[index + 1] = f"{result[: _indent(result)]}: {result.strip()}"
 
 
 def _indent(line: str) -> int:

@@ -125,6 +125,17 @@ def test_what_documents_and_examples_import_is_in_the_reference(tools: None) -> 
     assert {each for each in found if ".plots." not in each} <= known
 
 
+def test_what_stands_before_a_colon_in_a_result_is_no_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs/extensions")
+    readable_docstrings = importlib.import_module("readable_docstrings")
+    lines = ["Read.", "", "Returns:", "    The runs, and why: no more.", ""]
+    readable_docstrings._translate(lines)
+    # An empty type, as Sphinx reads it.
+    assert lines == ["Read.", "", "Returns:", "    : The runs, and why: no more.", ""]
+
+
 # The schema of result files
 
 
