@@ -64,6 +64,14 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
         assert f"\n### {name}\n" in text_of("reference/hooks.md"), name
 
 
+def test_every_environment_variable_is_in_the_reference(tools: None) -> None:
+    from reference.command_line import VARIABLES
+
+    from deepobs.cli.diagnosis.variables import KNOWN
+
+    assert VARIABLES.keys() == KNOWN.keys()
+
+
 def test_examples_of_commands_fit_into_a_terminal(tools: None) -> None:
     from reference.command_line import command_line
 

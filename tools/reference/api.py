@@ -34,7 +34,7 @@ def overview() -> str:
     parts = [part for group in GROUPS for part in _overview(group)]
     pages = "\n".join(f"reference/api/{group.name}" for group in GROUPS)
     contents = fenced("{toctree}", f":hidden:\n\n{pages}")
-    return page("API reference", _INTRODUCTION, contents, *parts)
+    return page("API reference", _INTRODUCTION, *parts, contents)
 
 
 def details() -> dict[str, str]:

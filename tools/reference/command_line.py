@@ -20,12 +20,39 @@ All commands of `deepobs`, as `deepobs COMMAND --help` shows them.
 A command ends with 0; with 1 where it found something wrong, such as a run that failed; with 2
 after a mistake in what was typed or an error; and with 130 after an interruption from the keyboard.
 """
+_ABOUT_VARIABLES = """
+They hold for commands and for Python alike. [`deepobs doctor`](#deepobs-doctor) shows which are
+set, and names those that it does not know.
+"""
+
+
+VARIABLES = {
+    "DEEPOBS_DATA_DIR": "Where data sets are kept; else `data` in the cache. `--data-dir` wins.",
+    "DEEPOBS_BASELINE_DIR": "Where published results are kept; else `baselines` in the cache.",
+    "DEEPOBS_CACHE_DIR": "What can be made or downloaded again; else the user's cache.",
+    "DEEPOBS_FAKE_DATA": "1 or a fraction: synthetic data, as by `--fake-data`.",
+    "DEEPOBS_NUM_WORKERS": "Processes that decode images. `--workers` wins.",
+    "DEEPOBS_PLUGINS": "Distributions to load besides deepobs-core, with commas; else all.",
+    "DEEPOBS_STRICT_PLUGINS": "1: a plugin that fails is an error, and not left out.",
+}
+"""What each environment variable means."""
 
 
 def command_line() -> str:
     """The text of the page."""
     context = click.Context(_group, info_name="deepobs", **_group.context_settings)
-    return page("Command line", _INTRODUCTION, _overview(), *_described(_group, context))
+    return page(
+        "Command line",
+        _INTRODUCTION,
+        _overview(),
+        "## Environment variables",
+        _ABOUT_VARIABLES,
+        table(
+            ("variable", "meaning"),
+            [(code(name), plain(text)) for name, text in VARIABLES.items()],
+        ),
+        *_described(_group, context),
+    )
 
 
 def _overview() -> str:
