@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -17,7 +19,6 @@ from deepobs.plugins.catalog import import_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from plugin_sources import Install
 
@@ -133,6 +134,27 @@ def test_help_shows_the_commands_and_their_summaries(deepobs: Callable[..., Answ
         for spec in BUILT_IN:
             assert f"{spec.name} " in answer.out
             assert spec.summary in " ".join(answer.out.split())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_output_that_cannot_be_written_is_an_error_without_a_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "deepobs", "list", "suites"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: The output cannot be written: No space left on device.")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_current_directory_that_was_removed_is_told(
+    deepobs: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    answer = deepobs("doctor")
+    assert answer.code == 2
+    assert "The current directory is no longer there" in answer.err
 
 
 def test_the_version_is_that_of_core_and_comes_with_those_of_python_and_torch(

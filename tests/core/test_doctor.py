@@ -165,6 +165,19 @@ def test_requirements_that_are_not_met_are_named_with_both_versions(install: Ins
     assert "acme-never" not in str(section)
 
 
+def test_what_several_packages_lack_is_told_once(install: Install) -> None:
+    for name in ("deepobs-vision", "deepobs-text"):
+        directory = install(name, "", entry_points="")
+        metadata = directory / f"{name.replace('-', '_')}-1.0.dist-info" / "METADATA"
+        with metadata.open("a", encoding="utf-8") as stream:
+            stream.write("Requires-Dist: acme-pictures>=2\n")
+    (trouble,) = gathered("Packages", (packages.needed_packages,)).troubles
+    assert trouble.what == (
+        "deepobs-vision and deepobs-text need acme-pictures, which is not installed."
+    )
+    assert trouble.remedy == "Install it: pip install 'acme-pictures>=2'"
+
+
 def test_packages_of_different_releases_are_advised_against(install: Install) -> None:
     install("deepobs-vision", "", entry_points="", version="0.1")
     section = gathered("Packages", (packages.our_packages,))
@@ -223,6 +236,18 @@ def test_a_torch_that_cannot_be_imported_ends_nothing(tmp_path: Path) -> None:
     assert trouble["remedy"] == "Install it anew: pip install --force-reinstall torch"
     assert said["facts"]["devices"]["cores"] >= 1
     assert said["facts"]["plugins"]["deepobs-core:core"]["state"] == "loaded"
+
+
+def test_a_torch_that_is_not_installed_is_told_by_those_who_need_it(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"
+    )
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "deepobs", "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path)
+    said = json.loads(done.stdout)
+    assert said["to_mend"] == []
+    assert said["facts"]["devices"]["torch"] is None
 
 
 def test_a_data_directory_that_is_a_file_cannot_be_written_to(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from deepobs.testing.things import KINDS, Thing, catalog_of, things_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from deepobs.testing.results import CheckResult, Outcome
@@ -90,16 +93,22 @@ def command(
         if data_dir is not None:
             config.set_data_dir(data_dir)
         things = things_of(distribution) if distribution else list(_named(names))
-        reports = [
-            _checked(thing, only or None, leave_out, settings, is_shown=not as_json)
-            for thing in things
-        ]
+        with _only_json_on_stdout() if as_json else contextlib.nullcontext():
+            reports = [
+                _checked(thing, only or None, leave_out, settings, is_shown=not as_json)
+                for thing in things
+            ]
     if as_json:
         screen.show_json([_described(report) for report in reports])
     else:
         _show_summary(reports)
     if any(report.failures for report in reports):
         context.exit(1)
+
+
+def _only_json_on_stdout() -> AbstractContextManager[Any]:
+    """What the code of others prints would make it unreadable."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _named(names: Iterable[str]) -> Iterator[Thing]:

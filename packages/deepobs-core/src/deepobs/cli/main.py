@@ -8,6 +8,7 @@ import os
 import platform
 import traceback
 import warnings
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -21,6 +22,7 @@ from deepobs.cli.text import clean
 from deepobs.errors import (
     CheckpointWarning,
     DeepOBSError,
+    OutputError,
     PluginWarning,
     closest,
     message_of,
@@ -181,7 +183,18 @@ def _group(context: click.Context) -> None:
       deepobs info quadratic_deep            what it is
       deepobs run quadratic_deep SGD         train on it
     """  # noqa: D301 # \b keeps click from joining the lines of the example
+    _require_current_directory()
     show_help_without_command(context)
+
+
+def _require_current_directory() -> None:
+    """Refuse a current directory that was removed, in which importing torch ends the process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise OutputError(
+            "The current directory is no longer there. Change into another one."
+        ) from error
 
 
 def _show_mistake(error: click.ClickException) -> None:

@@ -14,6 +14,7 @@ import click
 
 from deepobs.cli.tables import Column, render
 from deepobs.cli.text import clean, wrap
+from deepobs.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,4 +109,11 @@ def jsonable(value: object) -> object:
 def _write(line: str, stream: TextIO) -> None:
     """Write a line, with what the stream cannot encode spelt out."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    try:
+        click.echo(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    except BrokenPipeError:  # whoever reads has seen enough, which click knows
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"The output cannot be written: {error.strerror or error}. Send it elsewhere."
+        ) from error

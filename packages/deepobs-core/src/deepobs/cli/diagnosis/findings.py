@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -83,12 +84,12 @@ def gathered(title: str, findings: tuple[Finding, ...]) -> Section:
     return section
 
 
-def torch_works() -> bool:
-    """Whether torch can be imported; one finding says why not, the others do without it."""
+def works(package: str) -> bool:
+    """Whether torch, say, can be imported; one finding says why not, the others do without it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import torch  # noqa: F401
+            importlib.import_module(package)
     except Exception:  # its libraries may be broken in any way
         return False
     return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepobs import config
-from deepobs.cli.diagnosis.findings import Advice, Fact, Trouble, torch_works
+from deepobs.cli.diagnosis.findings import Advice, Fact, Trouble, works
 from deepobs.cli.quantities import memory
 from deepobs.cores import usable_cores
 from deepobs.errors import ArgumentError
@@ -73,6 +73,9 @@ def torch_and_numpy() -> Iterator[Fact | Trouble]:
             warnings.simplefilter("ignore")  # what it complains about is asked for below
             import torch
     except Exception as error:  # its libraries may be broken in any way
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            yield Fact("torch", None, "not installed")  # who needs it is among the packages
+            return
         yield Trouble(
             f"torch cannot be imported: {type(error).__name__}: {error}",
             "Install it anew: pip install --force-reinstall torch",
@@ -97,7 +100,7 @@ def torch_and_numpy() -> Iterator[Fact | Trouble]:
 
 def accelerators() -> Iterator[Fact | Trouble]:
     """Which accelerators torch can use."""
-    if not torch_works():
+    if not works("torch"):
         return
     import torch
 
@@ -123,7 +126,7 @@ def accelerators() -> Iterator[Fact | Trouble]:
 
 def settings() -> Iterator[Fact]:
     """What is set for runs in this process."""
-    if torch_works():
+    if works("torch"):
         yield Fact("default device", str(config.get_default_device()))
     is_deterministic = config.get_is_deterministic()
     yield Fact("deterministic", is_deterministic, "yes" if is_deterministic else "no")

@@ -92,6 +92,8 @@ def extras() -> Iterator[Fact | Trouble]:
 
 def torchvision() -> Iterator[Fact | Trouble]:
     """Whether torchvision was built for the torch that is there: no import of it would say."""
+    if _installed("torch") is None:  # whose absence is found above
+        return
     of_torch = [each for each in _requirements_of("torchvision") if each.name == "torch"]
     yield from _misfits("torch", [("torchvision", each) for each in of_torch])
 
@@ -161,14 +163,22 @@ def _applying(requirements: list[Requirement], extra: str = "") -> list[Requirem
 
 def _misfits(name: str, needed: list[tuple[str, Requirement]]) -> Iterator[Trouble]:
     found = _installed(name)
+    if found is None:
+        yield _missing(name, needed)
+        return
     for user, each in needed:
-        if found is None:
-            yield Trouble(
-                f"{user} needs {each.name}, which is not installed.",
-                f"Install it: pip install '{each.name}{each.specifier}'",
-            )
-        elif not each.specifier.contains(found.version, prereleases=True):
+        if not each.specifier.contains(found.version, prereleases=True):
             yield Trouble(
                 f"{name} {found.version} is installed, but {user} needs {name}{each.specifier}.",
                 f"Let pip find releases that fit: pip install --upgrade {user} {name}",
             )
+
+
+def _missing(name: str, needed: list[tuple[str, Requirement]]) -> Trouble:
+    users = list(dict.fromkeys(user for user, _ in needed))
+    listed = " and ".join(", ".join(users).rsplit(", ", 1))
+    ranges = ",".join(sorted({str(each.specifier) for _, each in needed} - {""}))
+    return Trouble(
+        f"{listed} {'need' if len(users) > 1 else 'needs'} {name}, which is not installed.",
+        f"Install it: pip install '{name}{ranges}'",
+    )

@@ -18,7 +18,7 @@ from deepobs.cli.diagnosis.findings import (
     Fact,
     Trouble,
     plugins_load,
-    torch_works,
+    works,
 )
 from deepobs.cli.offers import by_usable_name
 from deepobs.cli.quantities import memory
@@ -51,9 +51,10 @@ def data_directory() -> Iterator[Fact | Trouble]:
 
 def data_sets() -> Iterator[Fact | Trouble]:
     """Which data sets are there."""
-    if not torch_works():
-        yield Fact("data sets", None, "cannot be asked without torch")
-        return
+    for package in ("torch", "numpy"):
+        if not works(package):
+            yield Fact("data sets", None, f"cannot be asked without {package}")
+            return
     if not plugins_load():
         yield Fact("data sets", None, "cannot be asked without the plugins")
         return
