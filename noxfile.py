@@ -38,6 +38,9 @@ AT_MINIMUMS = {  # tests that use every requirement
     "deepobs-analysis": "loading report selection table",
 }
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
+# Several files of tests at once, torch with one thread in each: more would wait for each other.
+IN_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 DIST = Path("dist")
 CONSTRAINTS = ("-c", "constraints.txt")
 
@@ -57,10 +60,16 @@ def install_wheels(
     session.install(*versions, *arguments, *further)
 
 
+def run_tests(session: nox.Session, directory: str) -> None:
+    """Run the tests of a directory, several files at once."""
+    session.run("pytest", *IN_PARALLEL, directory, *session.posargs, env=ONE_THREAD)
+
+
 def test_package(session: nox.Session, package: str) -> None:
     """Run the tests of one package in an environment that holds no other package of ours."""
-    install_wheels(session, [*SIBLINGS[package], package], "pytest", *EXTRAS.get(package, []))
-    session.run("pytest", f"tests/{package.removeprefix('deepobs-')}", *session.posargs)
+    further = ("pytest", "pytest-xdist", *EXTRAS.get(package, []))
+    install_wheels(session, [*SIBLINGS[package], package], *further)
+    run_tests(session, f"tests/{package.removeprefix('deepobs-')}")
 
 
 @nox.session
@@ -94,9 +103,10 @@ def newer_python(session: nox.Session, package: str) -> None:
 def integration(session: nox.Session) -> None:
     """Test all wheels together: discovery, the command line, the README, others' optimizers."""
     optimizers = ("pytorch_optimizer", "schedulefree", "backpack-for-pytorch")
-    further = ("pytest", "mypy", "ruff", "uv", "jsonschema", *EXTRAS["deepobs-core"], *optimizers)
+    tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
+    further = (*tools, *EXTRAS["deepobs-core"], *optimizers)
     install_wheels(session, list(SIBLINGS), *further)
-    session.run("pytest", "tests/integration", *session.posargs)
+    run_tests(session, "tests/integration")
 
 
 @nox.session(requires=["build"])
