@@ -115,7 +115,9 @@ CAUGHT = {
 }
 
 
-@pytest.mark.parametrize(("call", "message"), CAUGHT.items(), ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(
+    ("call", "message"), CAUGHT.items(), ids=[f"{name}-{about}" for _, name, about in CAUGHT]
+)
 def test_a_wrong_description_is_caught(
     call: tuple[Callable[..., object], str, str],
     message: str,
