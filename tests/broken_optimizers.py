@@ -149,6 +149,29 @@ class KeepsAFunction(Sound):
         super().step()
 
 
+class ReturnsNothing(Sound):
+    def step(self, closure=None):
+        super().step(closure)
+
+
+class SeedsEveryStep(Sound):
+    def step(self, closure=None):
+        torch.manual_seed(0)
+        return super().step(closure)
+
+
+class OfDoubles(Sound):
+    def __init__(self, params, lr=0.05):
+        torch.set_default_dtype(torch.float64)
+        super().__init__(params, lr)
+
+
+class ReadsItsParametersTwice(Sound):
+    def __init__(self, params, lr=0.05):
+        self.count = sum(parameter.numel() for parameter in params)
+        super().__init__(params, lr)
+
+
 class StopsEarly(Sound):
     """Raises where it meets a matrix of a hundred columns."""
 

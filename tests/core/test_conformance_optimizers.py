@@ -17,6 +17,7 @@ CAUGHT = {
     "it_can_be_built": [
         (optimizers.WithoutDefaults, "has no default learning rate: give one", "-o lr=0.01"),
         (optimizers.WithoutGroups, "Its param_groups is None .* expected is a list", "constructor"),
+        (optimizers.ReadsItsParametersTwice, "not from a list of the parameters", r"list\(params"),
         (optimizers.Exits, r"sys.exit\(3\)", "broken_optimizers.py, line"),
     ],
     "what_it_needs_is_found_out": [
@@ -32,6 +33,14 @@ CAUGHT = {
         (optimizers.Random, "Built twice from one seed, 3 steps end at", "global generator"),
         (optimizers.SharedState, "Built twice from one seed, 3 steps end at", "self.state"),
     ],
+    "settings_of_the_process_are_left_alone": [
+        (
+            optimizers.SeedsEveryStep,
+            "A step sets torch's seed to 0",
+            "a torch.Generator of its own",
+        ),
+        (optimizers.OfDoubles, "steps change torch's default type", "zeros_like"),
+    ],
     "zero_grad_clears_the_gradients": [
         (optimizers.KeepsGradients, "After zero_grad, 0.weight, .* still has", "Inherit zero_grad")
     ],
@@ -39,7 +48,8 @@ CAUGHT = {
         (optimizers.NeedsEveryGradient, "'NoneType' object has no attribute 'mul_'", "line")
     ],
     "a_closure_is_called": [
-        (optimizers.ForgetsTheClosure, "does not call the closure", "at the beginning of step")
+        (optimizers.ForgetsTheClosure, "does not call the closure", "at the beginning of step"),
+        (optimizers.ReturnsNothing, r"step\(closure\) returns None", "return loss"),
     ],
     "its_groups_have_settings_of_their_own": [
         (optimizers.OneRate, "moves alike with the learning rates 0.05 and 0.005", r'group\["lr"\]')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+from pathlib import Path
 
 import broken_problems as problems
 import numpy as np
@@ -322,7 +323,7 @@ def states():
         config.get_fake_data_fraction(),
         torch.is_grad_enabled(),
         torch.is_anomaly_enabled(),
-        os.getcwd(),
+        Path.cwd(),
         os.environ.get("DEEPOBS_DTYPE"),
     )
 

@@ -69,7 +69,7 @@ def names_for(thing: Thing, names: Iterable[str]) -> list[str]:
     """
     of_others = {check.name for kind in CHECKS if kind != thing.kind for check in CHECKS[kind]}
     own = {check.name for check in CHECKS[thing.kind]}
-    return [name for name in names if name in own or name not in of_others]
+    return [name for name in _several(names) if name in own or name not in of_others]
 
 
 def checks_of(
@@ -86,8 +86,8 @@ def checks_of(
         ArgumentError: There is no such check.
     """
     names = [check.name for check in CHECKS[thing.kind]]
-    wanted = set(names) if only is None else set(only)
-    unwanted = set(leave_out)
+    wanted = set(names) if only is None else _several(only)
+    unwanted = _several(leave_out)
     for name in sorted((wanted | unwanted) - set(names)):
         raise ArgumentError(
             sentences(
@@ -102,3 +102,8 @@ def checks_of(
         if check.name in wanted - unwanted
         and (thing.offer is not None or not check.is_of_the_description)
     ]
+
+
+def _several(names: Iterable[str]) -> set[str]:
+    """Names, of which one may have been given without a list around it."""
+    return {names} if isinstance(names, str) else set(names)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from deepobs.testing.examination import Examination
     from deepobs.testing.tables import Check
@@ -40,6 +40,7 @@ class _Latest(NamedTuple):
 
 
 _latest = pytest.StashKey[_Latest]()
+_was_called = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,7 +75,11 @@ def deepobs_check(request: pytest.FixtureRequest) -> Callable[[], None]:
     """Makes the check of this test when it is called: fails or skips, and says why."""
     case: _Case = request.param
 
+    node = request.node
+    node.stash[_was_called] = False
+
     def check() -> None:
+        node.stash[_was_called] = True
         result = _examination(request.config, case).result_of(case.check)
         if result.outcome == "failed":
             pytest.fail(f"{result.reason}\n{result.remedy}".rstrip(), pytrace=False)
@@ -82,6 +87,15 @@ def deepobs_check(request: pytest.FixtureRequest) -> Callable[[], None]:
             pytest.skip(result.reason)
 
     return check
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Fail a test that takes the fixture and does not call it."""
+    result = yield
+    if not pyfuncitem.stash.get(_was_called, True):
+        pytest.fail("Nothing was checked: the test must call deepobs_check().", pytrace=False)
+    return result
 
 
 def _examination(config: pytest.Config, case: _Case) -> Examination:

@@ -136,6 +136,7 @@ OPTIMIZER_CHECKS = _checks(
         ("steps", "steps_change_the_parameters"),
         ("steps", "it_stays_finite_on_a_small_problem"),
         ("steps", "the_same_seed_gives_the_same_steps"),
+        ("steps", "settings_of_the_process_are_left_alone"),
         ("steps", "zero_grad_clears_the_gradients"),
         ("steps", "parameters_without_a_gradient_are_survived"),
         ("steps", "a_closure_is_called"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobs.runs.tiny_problem import TinyProblem
+from deepobs.testing.process import changed_settings, process_settings
 from deepobs.testing.verdicts import require, skip
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _FEW = 3
 _MANY = 30
 """Some warm up before they move."""
+
+_ELSEWHERE = 123456789
+"""A seed that nothing else has."""
 
 
 def steps_change_the_parameters(subject: Subject) -> None:
@@ -58,6 +62,27 @@ def the_same_seed_gives_the_same_steps(subject: Subject) -> None:
         f"Built twice from one seed, {_FEW} steps end at {ends[0][:2]}... and {ends[1][:2]}...",
         "Keep what it remembers in self.state, not in the class or the module, and draw random "
         "numbers from torch's global generator.",
+    )
+
+
+def settings_of_the_process_are_left_alone(subject: Subject) -> None:
+    """Constructor and steps leave torch's seed and what others in the process go by as it is."""
+    before = process_settings()
+    training = subject.training()
+    torch.manual_seed(_ELSEWHERE)
+    training.take(_FEW)
+    seed = torch.initial_seed()
+    changed = changed_settings(before)
+    require(
+        not changed,
+        f"Constructor or steps change {', '.join(changed)}.",
+        "Give new tensors the type and device of the parameters instead: torch.zeros_like(...).",
+    )
+    require(
+        seed == _ELSEWHERE,
+        f"A step sets torch's seed to {seed}.",
+        "Do not call torch.manual_seed in an optimizer: noise and the order of the data would be "
+        "the same in every step and for every seed. Give it a torch.Generator of its own.",
     )
 
 
@@ -113,11 +138,16 @@ def a_closure_is_called(subject: Subject) -> None:
     if {"gradients", "create_graph"} & set(subject.needs):
         closure()
         losses.clear()
-    optimizer.step(closure)
+    returned = optimizer.step(closure)
     require(
         bool(losses),
         "step(closure) does not call the closure.",
         "Call it at the beginning of step, under torch.enable_grad().",
+    )
+    require(
+        returned is not None,
+        "step(closure) returns None; expected is the loss that the closure returned.",
+        "End step with return loss, as the optimizers of torch do.",
     )
 
 

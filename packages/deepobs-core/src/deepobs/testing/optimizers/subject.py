@@ -14,7 +14,9 @@ from deepobs.runs.optimizers import OptimizerChoice, find_optimizer, first_argum
 from deepobs.runs.parameter_groups import OPTIMIZER, OTHERS, Groups
 from deepobs.runs.tiny_problem import TinyProblem, network
 from deepobs.runs.training import Trainer
+from deepobs.testing.carrying_out import described
 from deepobs.testing.memo import Memo
+from deepobs.testing.verdicts import CheckFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +83,7 @@ class Subject:
 
     def _checked_arguments(self) -> tuple[dict[str, Any], Groups]:
         choice = self.choice
+        self._refuse_what_reads_its_parameters_twice()
         hyperparameters, groups = checked_arguments(choice, self._given)
         needs = {"model"} & {first_argument_of(choice.optimizer_class)}
         try:
@@ -92,6 +95,23 @@ class Subject:
                 raise
             _, groups = checked_arguments(choice, self._given, _MATRICES_ONLY)
         return hyperparameters, groups
+
+    def _refuse_what_reads_its_parameters_twice(self) -> None:
+        make: Any = self.optimizer_class
+        arguments = {**self.choice.defaults, **self._given}
+        parameters = list(network().parameters())
+        try:
+            make(parameters, **arguments)
+        except Exception:  # it takes something else, or is refused below
+            return
+        try:
+            make(iter(parameters), **arguments)
+        except Exception as error:
+            raise CheckFailedError(
+                f"Built from model.parameters() it raises {described(error)}, but not from a list "
+                "of the parameters.",
+                "model.parameters() can be read only once: begin with params = list(params).",
+            ) from error
 
     def optimizer_of(self, model: nn.Module, **further: Any) -> torch.optim.Optimizer:
         """Build it for a model.
