@@ -59,6 +59,17 @@ def completing(
     return complete
 
 
+def completing_words(
+    *words: str,
+) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Complete an argument with some words; whether it is one of them is checked elsewhere.
+
+    Args:
+        *words: What may be typed.
+    """
+    return completing(lambda: words)
+
+
 def completing_offers(*kinds: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
     """Complete an argument with the names of what plugins offer.
 

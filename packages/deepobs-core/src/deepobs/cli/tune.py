@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.cli import options
-from deepobs.cli.arguments import as_json
+from deepobs.cli.arguments import as_json, completing_words
 from deepobs.cli.execution import takes_execution, tell
 from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
 from deepobs.cli.text import clean
@@ -40,12 +40,21 @@ _NO_WINNER = 1
 )
 @click.option(
     "--preset",
+    shell_complete=completing_words("paper", "crowded-valley"),
     help="A published protocol: paper (DeepOBS: 36 learning rates from 1e-5 to 1e2, seeds 42 to "
     "51) or crowded-valley (random search, spaces by optimizer).",
 )
-@click.option("--sampler", help="grid, random, tpe or gp [default: random].")
+@click.option(
+    "--sampler",
+    shell_complete=completing_words("grid", "random", "tpe", "gp"),
+    help="grid, random, tpe or gp [default: random].",
+)
 @click.option("--trials", type=int, help="How many settings to try [default: 25; all of a grid].")
-@click.option("--budget", help="one-shot, small, medium or large: 1, 25, 50 or 75 trials.")
+@click.option(
+    "--budget",
+    shell_complete=completing_words("one-shot", "small", "medium", "large"),
+    help="one-shot, small, medium or large: 1, 25, 50 or 75 trials.",
+)
 @click.option(
     "--at-once",
     type=int,
@@ -56,11 +65,20 @@ _NO_WINNER = 1
 @click.option("--report-seeds", help="Seeds of the winner's runs [default: the ten after those].")
 @click.option(
     "--select-on",
+    shell_complete=completing_words("valid", "test"),
     help="valid: examples held out of the training set [default]. test: the test set, which makes "
     "figures on it too good.",
 )
-@click.option("--epoch", help="Whether the final [default] or the best epoch of a run counts.")
-@click.option("--metric", help="accuracy or loss [default: the problem's].")
+@click.option(
+    "--epoch",
+    shell_complete=completing_words("final", "best"),
+    help="Whether the final [default] or the best epoch of a run counts.",
+)
+@click.option(
+    "--metric",
+    shell_complete=completing_words("accuracy", "loss"),
+    help="accuracy or loss [default: the problem's].",
+)
 @click.option(
     "--prune",
     is_flag=True,
