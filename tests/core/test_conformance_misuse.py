@@ -56,3 +56,18 @@ def test_what_others_print_is_not_among_the_json(command_line, tmp_path: Path) -
     (report,) = json.loads(output)
     assert (code, report["passed"]) == (0, True)
     assert "built" in errors
+
+
+def test_a_hyperparameter_that_it_does_not_know_needs_no_default() -> None:
+    report = check_optimizer(
+        "SGD", hyperparameters={"lrr": 0.1}, only="it_can_be_built", raise_on_failure=False
+    )
+    (failure,) = report.failures
+    assert "Did you mean 'lr'" in failure.reason
+    assert failure.remedy == ""
+
+
+def test_a_class_named_with_a_dot_is_explained(command_line) -> None:
+    code, _, errors = command_line("check", "torch.optim.SGD")
+    assert code == 2
+    assert "is named package.module:Class" in " ".join(errors.split())

@@ -81,7 +81,7 @@ CAUGHT = {
         (problems.AccuracyOfEach, "tensor without dimensions", "mean over the examples"),
     ],
     "the_model_has_every_parameter_of_the_loss": [
-        (problems.Unregistered, r"of 2 parameters .*does not list, .*\(2, 2\)", "ModuleList")
+        (problems.Unregistered, r"does not list: 2, of the shapes .*\(2, 2\)", "ModuleList")
     ],
     "every_parameter_has_a_finite_gradient": [
         (problems.UnusedLayer, "spare.weight, spare.bias has no gradient", "requires_grad"),

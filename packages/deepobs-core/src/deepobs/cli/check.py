@@ -125,7 +125,10 @@ def _outside_the_registry(name: str) -> Thing:
     if ":" in name:
         return thing_outside_the_registry(name)
     nothing = f"There is no test problem, data set or optimizer {name!r}."
-    raise UnknownNameError(sentences(nothing, closest(name, _known()), registry().hint(name)))
+    elsewhere = "A class that no plugin offers is named package.module:Class."
+    raise UnknownNameError(
+        sentences(nothing, closest(name, _known()), registry().hint(name), elsewhere)
+    )
 
 
 def _checked(

@@ -28,11 +28,11 @@ def it_can_be_built(subject: Subject) -> None:
     try:
         hyperparameters, _ = subject.arguments
     except ArgumentError as error:
-        raise CheckFailedError(
-            str(error),
+        remedy = (
             'Give it a default, or say what to check it with: hyperparameters={"lr": 0.01}, on the '
-            "command line -o lr=0.01.",
-        ) from error
+            "command line -o lr=0.01."
+        )
+        raise CheckFailedError(str(error), "" if subject.given else remedy) from error
     optimizer: Any = subject.optimizer_of(TinyProblem().model)
     require(
         isinstance(optimizer.param_groups, list) and bool(optimizer.param_groups),

@@ -42,6 +42,7 @@ class Subject:
         name: What reports call it.
         spec: Its description, `None` where it has none.
         memo: Work that several checks share.
+        given: The hyperparameters to check it with.
     """
 
     def __init__(self, thing: Thing, *, hyperparameters: dict[str, Any] | None = None) -> None:
@@ -49,7 +50,7 @@ class Subject:
         self.name = thing.name
         self.spec = thing.spec
         self.memo = Memo()
-        self._given = hyperparameters or {}
+        self.given = hyperparameters or {}
 
     @property
     def choice(self) -> OptimizerChoice:
@@ -84,7 +85,7 @@ class Subject:
     def _checked_arguments(self) -> tuple[dict[str, Any], Groups]:
         choice = self.choice
         self._refuse_what_reads_its_parameters_twice()
-        hyperparameters, groups = checked_arguments(choice, self._given)
+        hyperparameters, groups = checked_arguments(choice, self.given)
         needs = {"model"} & {first_argument_of(choice.optimizer_class)}
         try:
             construct(
@@ -93,12 +94,12 @@ class Subject:
         except ValueError:  # some train matrices only
             if groups:
                 raise
-            _, groups = checked_arguments(choice, self._given, _MATRICES_ONLY)
+            _, groups = checked_arguments(choice, self.given, _MATRICES_ONLY)
         return hyperparameters, groups
 
     def _refuse_what_reads_its_parameters_twice(self) -> None:
         make: Any = self.optimizer_class
-        arguments = {**self.choice.defaults, **self._given}
+        arguments = {**self.choice.defaults, **self.given}
         parameters = list(network().parameters())
         try:
             make(parameters, **arguments)

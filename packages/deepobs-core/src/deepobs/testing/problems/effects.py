@@ -11,7 +11,7 @@ from deepobs.testing.numbers import listed, same
 from deepobs.testing.problems.losses import need_losses
 from deepobs.testing.problems.start import tensors_of
 from deepobs.testing.process import changed_settings, process_settings
-from deepobs.testing.verdicts import require, skip
+from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
@@ -100,10 +100,9 @@ def a_batch_can_be_evaluated_again(subject: Subject) -> None:
     problem = subject.at_start()
     problem.model.train()
     batches = iter(problem.dataset.train_loader)
-    _losses(problem, next(batches))
-    batch = next(batches, None)  # before which something may have been carried along
-    if batch is None:
-        skip("A training pass has one batch only")
+    first_batch = next(batches)
+    _losses(problem, first_batch)
+    batch = next(batches, first_batch)  # before the second something may have been carried along
     buffers = {name: t.detach().clone() for name, t in tensors_of(problem.model).items()}
     first = _losses(problem, batch)
     for name, tensor in tensors_of(problem.model).items():
@@ -129,10 +128,10 @@ def the_model_has_every_parameter_of_the_loss(subject: Subject) -> None:
     shapes = [str(tuple(parameter.shape)) for parameter in used if id(parameter) not in known]
     require(
         not shapes,
-        f"The loss is a function of {len(shapes)} parameters that model.parameters() does not "
-        f"list, of the shapes {', '.join(shapes[:3])}: no optimizer would train them.",
-        "Keep layers in torch.nn.ModuleList or ModuleDict instead of a list or a dictionary, and "
-        "within the model.",
+        f"The loss is a function of parameters that model.parameters() does not list: "
+        f"{len(shapes)}, of the shapes {', '.join(shapes[:3])}. No optimizer would train them.",
+        "Keep all parameters within the model, and layers in torch.nn.ModuleList or ModuleDict "
+        "instead of a list or a dictionary.",
     )
 
 
