@@ -182,6 +182,17 @@ class HoldsOutTests(Sound):
         self.valid_loader = self.test_loader if validation_size else None
 
 
+class HoldsOutTwice(Sound):
+    def __init__(self, batch_size, *, validation_size=0, **further):
+        super().__init__(batch_size, validation_size=2 * validation_size, **further)
+
+
+class TestsBySeed(Sound):
+    def __init__(self, *arguments, **further):
+        super().__init__(*arguments, **further)
+        self.test_loader.tensors[0].add_(torch.randn(()))
+
+
 class AlwaysDouble(Sound):
     def examples(self, count):
         points, classes = super().examples(count)

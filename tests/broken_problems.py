@@ -258,6 +258,10 @@ class TestsOnTraining(Sound):
     data = broken_datasets.TestsOnTraining
 
 
+class TestsBySeed(Sound):
+    data = broken_datasets.TestsBySeed
+
+
 class WrongSums(Sound):
     """Divides by the size of a full batch, also where there are fewer examples."""
 

@@ -47,11 +47,15 @@ CAUGHT = {
         ),
         (datasets.NeverDrops, "drop_remainder=True, test_loader yields a batch of 1", "Leave"),
     ],
+    "what_is_evaluated_is_the_same_for_every_seed": [
+        (datasets.TestsBySeed, "seeds 1 and 2, 20 of 20 examples of test_loader differ", "fixed")
+    ],
     "test_examples_are_never_trained_on": [
         (datasets.TestsOnTraining, "of 20 examples that test_loader yields", "leave this check")
     ],
     "held_out_examples_are_never_trained_on": [
         (datasets.TrainsOnHeldOut, "8 of 8 examples", "Take the held-out"),
+        (datasets.HoldsOutTwice, "size=8, valid_loader yields 16 examples", "as are asked for"),
         (datasets.HoldsOutTests, "20 of 20 examples that valid_loader yields are test", "Hold out"),
     ],
     "held_out_examples_are_the_same_for_every_seed": [

@@ -52,6 +52,9 @@ CAUGHT = {
     "its_evaluation_batches_are_the_same_in_every_pass": [
         (problems.ShuffledEvaluation, "of train_eval_loader is another one in the", "shuffle")
     ],
+    "what_is_evaluated_is_the_same_for_every_seed": [
+        (problems.TestsBySeed, "seeds 1 and 2, 20 of 20 examples of test_loader differ", "fixed")
+    ],
     "test_examples_are_never_trained_on": [
         (problems.TestsOnTraining, "of 20 examples that test_loader yields come from", "Take the")
     ],

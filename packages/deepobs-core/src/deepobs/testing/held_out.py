@@ -92,6 +92,11 @@ def require_disjoint(
         "Hold out a part of the training set: what hyperparameters are chosen on must not be "
         "tested on.",
     )
+    require(
+        len(held_out) <= validation_size,
+        f"With validation_size={validation_size}, valid_loader yields {len(held_out)} examples.",
+        "Hold out as many examples as are asked for.",
+    )
     shared = set(held_out) & {
         *examples_of(divided.train_loader, most),
         *examples_of(divided.train_eval_loader, most),
@@ -105,6 +110,28 @@ def require_disjoint(
         "valid_loader holds out are trained on, too.",
         "Take the held-out examples out of train_loader and train_eval_loader.",
     )
+
+
+def require_same_evaluation(
+    first: DataSet, second: DataSet, seeds: tuple[int, int], most: int = MOST_BATCHES
+) -> None:
+    """Let the check fail unless two seeds evaluate on the same examples.
+
+    Args:
+        first: A data set.
+        second: The same from another seed.
+        seeds: Both.
+        most: How many batches of each loader to look at.
+    """
+    for name in ("train_eval_loader", "test_loader"):
+        one, other = (set(examples_of(getattr(data, name), most)) for data in (first, second))
+        require(
+            one == other,
+            f"With the seeds {seeds[0]} and {seeds[1]}, {len(one - other)} of {len(one)} examples "
+            f"of {name} differ.",
+            "Draw what is evaluated on by a fixed seed of its own: numbers of several seeds would "
+            "not compare.",
+        )
 
 
 def require_same_examples(first: DataSet, second: DataSet, seeds: tuple[int, int]) -> None:

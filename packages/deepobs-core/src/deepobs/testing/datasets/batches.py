@@ -12,6 +12,7 @@ from deepobs.testing.datasets.subject import OTHER_SEED, SEED
 from deepobs.testing.held_out import (
     require_disjoint,
     require_no_test_examples,
+    require_same_evaluation,
     require_same_examples,
     validation_size_for,
 )
@@ -53,6 +54,12 @@ def its_batches_have_one_shape_and_type(subject: Subject) -> None:
 def its_evaluation_batches_are_the_same_in_every_pass(subject: Subject) -> None:
     """Evaluation neither shuffles nor augments."""
     loaders.require_equal_passes(_passes(subject))
+
+
+def what_is_evaluated_is_the_same_for_every_seed(subject: Subject) -> None:
+    """Neither the test set nor the fixed part of the training set depends on the seed of a run."""
+    other = subject.build(seed=OTHER_SEED)
+    require_same_evaluation(subject.data, other, (SEED, OTHER_SEED))
 
 
 def a_remainder_is_dropped_or_kept_as_asked(subject: Subject) -> None:
