@@ -12,18 +12,19 @@ _ROUNDINGS = 4
 """So many may come together where numbers are coarser than the tolerance, such as bfloat16."""
 
 
-def close(first: Tensor, second: Tensor, *further: Tensor) -> bool:
+def close(first: Tensor, second: Tensor, *further: Tensor, tolerance: float = TOLERANCE) -> bool:
     """Whether two tensors are equal but for rounding; entries may differ by a part of the largest.
 
     Args:
         first: Any floating-point tensor.
         second: One of the same shape; its type may be another.
         further: What they were computed from, which may be coarser.
+        tolerance: How much of the largest entry they may differ by, if numbers are not coarser.
     """
     if first.shape != second.shape:
         return False
     coarseness = max(torch.finfo(tensor.dtype).eps for tensor in (first, second, *further))
-    tolerance = max(TOLERANCE, _ROUNDINGS * coarseness)
+    tolerance = max(tolerance, _ROUNDINGS * coarseness)
     first, second = first.detach().double(), second.detach().double()
     scale = max(float(second.abs().max()), 1e-6) if second.numel() else 0.0
     return bool(torch.allclose(first, second, rtol=0.0, atol=tolerance * scale))
