@@ -16,12 +16,14 @@ from deepobs.runs.lengths import loaders_of
 if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
 
-_METHODS = (
+METHODS = (
     "set_up",
     "get_batch_loss_and_accuracy",
     "get_regularization_loss",
     "parameter_groups",
 )
+"""What a test problem can be asked to do."""
+
 _LOADERS = ("train_loader", "train_eval_loader", "test_loader")
 
 
@@ -61,10 +63,10 @@ def check_can_be_set_up(problem: object, component: str) -> None:
     Raises:
         ProtocolError: It lacks one.
     """
-    for name in _METHODS:
+    for name in METHODS:
         if not callable(getattr(problem, name, None)):
             raise ProtocolError(
-                f"{component} has no method {name}. A test problem must have {', '.join(_METHODS)}."
+                f"{component} has no method {name}. A test problem must have {', '.join(METHODS)}."
             )
 
 

@@ -7,27 +7,21 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from deepobs.protocols import DataSet
+from deepobs.runs.protocol_checks import METHODS
 from deepobs.testing.loaders import require_loaders
 from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
 
-_METHODS = (
-    "set_up",
-    "get_batch_loss_and_accuracy",
-    "get_regularization_loss",
-    "parameter_groups",
-)
-
 
 def require_methods(problem: Any) -> Any:
     """Let the check fail unless something has the methods of a test problem; return it."""
-    missing = [name for name in _METHODS if not callable(getattr(problem, name, None))]
+    missing = [name for name in METHODS if not callable(getattr(problem, name, None))]
     require(
         not missing,
         f"What the constructor returns, of type {type(problem).__name__}, lacks "
-        f"{' and '.join(missing)}; a test problem has the methods {', '.join(_METHODS)}.",
+        f"{' and '.join(missing)}; a test problem has the methods {', '.join(METHODS)}.",
         "Add them, or derive from deepobs.problems.Problem, which has them.",
     )
     return problem
