@@ -189,6 +189,13 @@ def reproduction(session: nox.Session) -> None:
 
 
 @nox.session(requires=["build"], default=False)
+def conformance(session: nox.Session) -> None:
+    """Make every conformance check of the largest networks, too."""
+    install_wheels(session, ["deepobs-core", "deepobs-vision"], "pytest")
+    session.run("pytest", "-m", "slow", "tests/vision/test_conformance.py", *session.posargs)
+
+
+@nox.session(requires=["build"], default=False)
 def robustness(session: nox.Session) -> None:
     """Kill the processes of sweeps at random moments, 50 times (half an hour)."""
     install_wheels(session, list(SIBLINGS), "pytest", *EXTRAS["deepobs-core"])

@@ -16,7 +16,7 @@ DATASETS = [spec.name for spec in plugin.deepobs_datasets()]
 
 LARGE = [name for name in PROBLEMS if "vgg" in name]
 """Networks of over a hundred million weights, all of one class: every check of all of them takes
-many minutes, and is left to the slow tests (`pytest -m slow tests/vision/test_conformance.py`)."""
+many minutes, and is left to the slow tests (`nox -s conformance`)."""
 
 SOME_LARGE = ["cifar10_vgg16", "imagenet_vgg19"]
 OF_DESCRIPTION_AND_CONSTRUCTOR = [
