@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "tutorials" / "new_problem.md"
 WHEELS = sorted((ROOT / "dist").glob("*.whl"))
-OURS = ("PYTHON", "DEEPOBS_", "VIRTUAL_ENV", "NOX_", "PYTEST_", "MPL")
+OURS = ("PYTHON", "DEEPOBS_", "VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT", "NOX_", "PYTEST_", "MPL")
+"""How the variables begin that tell of the environment of these tests. By those of uv, nox says
+where to install."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
