@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from strangers import CONSTRAINTS, ROOT, uv
+from strangers import CONSTRAINTS, ROOT, uv, variables_of_others
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +86,4 @@ def _uv(*words: str) -> None:
 
 def _environment() -> dict[str, str]:
     """The variables of this process, less its settings and what leads to its own packages."""
-    left_out = ("DEEPOBS_", "PYTHON", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    return kept | {"OMP_NUM_THREADS": "1"}
+    return variables_of_others() | {"OMP_NUM_THREADS": "1"}

@@ -15,6 +15,20 @@ CONSTRAINTS = ROOT / "constraints.txt"
 _BIN = Path(sys.executable).parent
 
 
+_OF_THESE_TESTS = (
+    *("DEEPOBS_", "PYTHON", "VIRTUAL_ENV", "NOX_", "PYTEST_", "MPL"),
+    *("UV_PYTHON", "UV_PROJECT"),  # by which nox says where to install
+)
+"""How the variables begin that tell of the environment of these tests, or of settings of ours."""
+
+
+def variables_of_others() -> dict[str, str]:
+    """The environment variables of this process that say nothing of it and of its packages."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_OF_THESE_TESTS)
+    }
+
+
 def uv() -> str:
     """The program that installs; skips the test where there is none."""
     found = shutil.which("uv", path=os.pathsep.join((str(_BIN), os.environ.get("PATH", ""))))

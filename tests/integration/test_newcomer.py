@@ -7,7 +7,6 @@ wheels, the others as everywhere in these tests. `pip` is carried out by uv, whi
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -16,17 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import documents
 import pytest
-from strangers import CONSTRAINTS, ROOT, uv
+from strangers import CONSTRAINTS, ROOT, uv, variables_of_others
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = ROOT / "docs" / "tutorials" / "new_problem.md"
 WHEELS = sorted((ROOT / "dist").glob("*.whl"))
-OURS = ("PYTHON", "DEEPOBS_", "VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT", "NOX_", "PYTEST_", "MPL")
-"""How the variables begin that tell of the environment of these tests. By those of uv, nox says
-where to install."""
-
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 pytestmark = pytest.mark.skipif(not WHEELS, reason="nothing is built: run `nox -s integration`")
@@ -95,8 +90,7 @@ def environment(tools: Path) -> dict[str, str]:
     wheels = tools / "wheels.txt"
     lines = (f"{path.name.split('-')[0]} @ {path.as_uri()}\n" for path in WHEELS)
     wheels.write_text("".join(lines), encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return kept | {
+    return variables_of_others() | {
         "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
         "UV_CONSTRAINT": f"{CONSTRAINTS} {wheels}",
         "UV_BUILD_CONSTRAINT": str(CONSTRAINTS),

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numbers
 import sys
+from typing import TYPE_CHECKING
 
 from deepobs.errors import ArgumentError
 
-_LONGEST_NAME = 200  # bytes; file systems take 255
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_NAME = 200
+"""Bytes of the name of a directory of results; file systems take 255."""
 
 
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -44,6 +49,27 @@ def non_negative(name: str, value: object) -> float:
     return float(value)
 
 
+def check_batch_size(batch_size: int, sizes: Mapping[str, int], dataset: str) -> None:
+    """Refuse batches that are larger than a split.
+
+    Args:
+        batch_size: Examples a batch.
+        sizes: Examples of each split, by its name; a split of none is no split.
+        dataset: Name of the data set.
+
+    Raises:
+        ArgumentError: A split has fewer examples.
+    """
+    found = {name: size for name, size in sizes.items() if size}
+    smallest = min(found, key=lambda name: found[name])
+    if batch_size > found[smallest]:
+        held_out = f" ({found['valid']} examples are held out)" if "valid" in found else ""
+        raise ArgumentError(
+            f"batch_size must be from 1 to {found[smallest]}, the size of the {smallest} split of "
+            f"{dataset}{held_out}; got {batch_size}."
+        )
+
+
 def check_length(what: str, name: str) -> None:
     """Refuse a name that no directory of results can have.
 
@@ -55,8 +81,8 @@ def check_length(what: str, name: str) -> None:
         ArgumentError: It is too long for the file systems there are.
     """
     length = len(name.encode(errors="replace"))
-    if length > _LONGEST_NAME:
+    if length > LONGEST_NAME:
         raise ArgumentError(
-            f"{what} must have at most {_LONGEST_NAME} bytes, as directories of results are called "
+            f"{what} must have at most {LONGEST_NAME} bytes, as directories of results are called "
             f"so; got {length}: {name[:40]}... Choose a shorter one."
         )

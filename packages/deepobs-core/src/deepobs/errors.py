@@ -106,10 +106,15 @@ def sentences(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def message_of(error: BaseException) -> str:
-    """What an error says, with its kind where it is not ours, whatever its class is like."""
+def text_of(error: BaseException) -> str:
+    """What an error says, whatever its class is like."""
     try:
-        text = str(error)
+        return str(error)
     except Exception:  # a stranger's exception may be broken, too
-        text = "(its message cannot be shown)"
+        return "(its message cannot be shown)"
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, with its kind where it is not ours."""
+    text = text_of(error)
     return text if isinstance(error, DeepOBSError) else f"{type(error).__name__}: {text}"

@@ -83,13 +83,11 @@ class SamePadding(nn.Module):
 
     def __init__(self, kernel_size: int, stride: int) -> None:
         super().__init__()
-        self._sizes = (kernel_size, stride)
+        self._sizes = ((kernel_size, kernel_size), (stride, stride))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Pad, the odd pixel at the far end."""
-        top, bottom = same_padding(images_BCHW.shape[-2], *self._sizes)
-        left, right = same_padding(images_BCHW.shape[-1], *self._sizes)
-        return F.pad(images_BCHW, (left, right, top, bottom))
+        return F.pad(images_BCHW, _margins(images_BCHW, *self._sizes))
 
 
 class SameConv2d(nn.Conv2d):
@@ -97,11 +95,10 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # torch's name
         """Convolve images (B,C,H,W), padded with zeros."""
-        top, bottom = same_padding(input.shape[-2], self.kernel_size[0], self.stride[0])
-        left, right = same_padding(input.shape[-1], self.kernel_size[1], self.stride[1])
+        margins = left, right, top, bottom = _margins(input, self.kernel_size, self.stride)
         if (top, left) == (bottom, right):
             return F.conv2d(input, self.weight, self.bias, self.stride, (top, left))
-        padded = F.pad(input, (left, right, top, bottom))
+        padded = F.pad(input, margins)
         return F.conv2d(padded, self.weight, self.bias, self.stride)
 
 
@@ -213,6 +210,15 @@ def same_padding(size: int, kernel_size: int, stride: int) -> Pair:
     """The pixels that TensorFlow's padding "same" adds before and after `size` pixels."""
     total = max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
     return total // 2, total - total // 2
+
+
+def _margins(
+    images_BCHW: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """Pixels to add at the left, at the right, above and below, as `same_padding` has them."""
+    top, bottom = same_padding(images_BCHW.shape[-2], kernel_size[0], stride[0])
+    left, right = same_padding(images_BCHW.shape[-1], kernel_size[1], stride[1])
+    return left, right, top, bottom
 
 
 def _initialize(

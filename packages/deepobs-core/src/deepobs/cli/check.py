@@ -12,15 +12,22 @@ import click
 from deepobs.cli import options, screen
 from deepobs.cli.arguments import as_json, completing
 from deepobs.cli.hyperparameters import parsed_hyperparameters
-from deepobs.cli.offers import by_usable_name, offers_called
+from deepobs.cli.offers import by_usable_name
 from deepobs.cli.own_code import current_directory_on_the_import_path
 from deepobs.cli.text import clean, wrap
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
-from deepobs.testing.examination import CHECK_SECONDS, Examination, checks_of, names_for
+from deepobs.testing.examination import (
+    BATCH_SIZE,
+    CHECK_SECONDS,
+    SET_UP_SECONDS,
+    Examination,
+    checks_of,
+    names_for,
+)
 from deepobs.testing.own_classes import thing_outside_the_registry
 from deepobs.testing.results import Report
-from deepobs.testing.things import KINDS, Thing, catalog_of, things_of
+from deepobs.testing.things import KINDS, catalog_of, thing_on_offer, things_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.testing.results import CheckResult, Outcome
+    from deepobs.testing.things import Thing
 
 _SHOWN: dict[Outcome, str] = {"passed": "passed ", "failed": "FAILED ", "skipped": "skipped"}
 _INDENT = "  "
@@ -46,11 +54,13 @@ def _known() -> Iterable[str]:
 @click.option(
     "--leave-out", multiple=True, metavar="CHECK", help="Do not make this check. May be repeated."
 )
-@click.option("--batch-size", type=click.IntRange(min=2), help="Examples a batch [default: 4].")
+@click.option(
+    "--batch-size", type=click.IntRange(min=2), help=f"Examples a batch [default: {BATCH_SIZE}]."
+)
 @click.option(
     "--set-up-seconds",
     type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
+    default=SET_UP_SECONDS,
     show_default=True,
     help="How long set_up of a problem may take.",
 )
@@ -114,9 +124,7 @@ def _only_json_on_stdout() -> AbstractContextManager[Any]:
 def _named(names: Iterable[str]) -> Iterator[Thing]:
     for name in dict.fromkeys(names):
         found = [
-            Thing(kind, catalog_of(kind).usable_name(offer.qualified_name), offer=offer)
-            for kind in KINDS
-            for offer in offers_called(name, catalog_of(kind))
+            thing_on_offer(kind, offer) for kind in KINDS for offer in catalog_of(kind).called(name)
         ]
         yield from found or [_outside_the_registry(name)]
 
@@ -143,7 +151,7 @@ def _checked(
     checks = checks_of(thing, wanted, names_for(thing, leave_out))
     examination = Examination(thing, settings)
     if is_shown:
-        origin = thing.offer and f", {thing.offer.distribution} {thing.offer.version}"
+        origin = thing.offer and f", {thing.offer.origin}"
         screen.show_heading(clean(f"{thing.name} ({thing.kind}{origin or ''})"))
     results = []
     for check in checks:

@@ -13,7 +13,7 @@ from deepobs import config
 from deepobs.cli import screen
 from deepobs.cli.arguments import as_json, completing_offers, require_known
 from deepobs.cli.groups import Group, show_help_without_command
-from deepobs.cli.offers import by_usable_name, offers_called
+from deepobs.cli.offers import by_usable_name
 from deepobs.cli.tables import Column
 from deepobs.errors import message_of
 from deepobs.plugins import registry
@@ -79,7 +79,7 @@ def _checked(context: click.Context, parameter: click.Parameter, names: Any) -> 
     """Refuse the names of data sets that are not there."""
     del parameter
     for name in names:
-        if not offers_called(name, registry().datasets):
+        if not registry().datasets.called(name):
             require_known(name, _known(), "data set", context)
     return tuple(dict.fromkeys(names))
 

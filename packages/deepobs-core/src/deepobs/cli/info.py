@@ -10,7 +10,7 @@ import click
 from deepobs.cli import screen
 from deepobs.cli.arguments import as_json, completing_offers
 from deepobs.cli.facts import facts_about
-from deepobs.cli.offers import KINDS, by_usable_name, offers_called
+from deepobs.cli.offers import KINDS, by_usable_name
 from deepobs.cli.tables import Column
 from deepobs.cli.text import clean
 from deepobs.errors import UnknownNameError, closest, sentences
@@ -42,9 +42,7 @@ def command(context: click.Context, name: str, as_json: bool) -> None:
     distribution:name means one of them.
     """
     found = [
-        facts_about(kind, offer)
-        for kind in KINDS.values()
-        for offer in offers_called(name, kind.catalog)
+        facts_about(kind, offer) for kind in KINDS.values() for offer in kind.catalog.called(name)
     ]
     if not found:
         nothing = f"Nothing installed is called {name!r}."

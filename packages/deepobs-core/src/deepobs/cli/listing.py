@@ -124,8 +124,8 @@ def _show_kind(kind: Kind, tags: tuple[str, ...]) -> None:
 
 def _show_ambiguities(kind: Kind) -> None:
     for name in sorted(ambiguous_names(kind.catalog)):
-        rivals = [offer for offer in kind.catalog.offers() if offer.spec.name == name]
-        owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in rivals)
+        rivals = kind.catalog.called(name)
+        owners = " and ".join(offer.origin for offer in rivals)
         screen.show()
         screen.show_text(
             f"{name} is offered by {owners}: use a full name, such as {rivals[0].qualified_name}."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.cli.tables import Column
 from deepobs.plugins import registry
-from deepobs.plugins.installed import normalized
 
 if TYPE_CHECKING:
     from deepobs.plugins.catalog import Catalog, Offer
@@ -74,22 +73,6 @@ def ambiguous_names(catalog: Catalog[Any]) -> set[str]:
 def by_usable_name(catalog: Catalog[Any]) -> dict[str, Offer[Any]]:
     """All offers by the shortest name that means just one of them."""
     return {catalog.usable_name(offer.qualified_name): offer for offer in catalog.offers()}
-
-
-def offers_called(name: str, catalog: Catalog[Any]) -> list[Offer[Any]]:
-    """The offers that a name means, which may be several.
-
-    Args:
-        name: A name, or `distribution:name`.
-        catalog: Where to look.
-    """
-    distribution, _, bare_name = name.rpartition(":")
-    return [
-        offer
-        for offer in catalog.offers()
-        if offer.spec.name == bare_name
-        and (not distribution or normalized(distribution) == normalized(offer.distribution))
-    ]
 
 
 def described(offer: Offer[Any], *, is_ambiguous: bool) -> dict[str, object]:

@@ -18,7 +18,7 @@ from deepobs.plugins.conflicts import import_name_conflict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepobs.plugins.registry import Plugin
+    from deepobs.plugins.registry import Plugin, Registry
 
 _COLUMNS = [Column("NAME"), Column("VERSION"), Column("STATE"), Column("FILE OR ERROR")]
 
@@ -32,10 +32,7 @@ def command(context: click.Context, as_json: bool) -> None:
     Warns of other installed packages that claim the import name deepobs. The exit code is 1 if
     a plugin could not be loaded.
     """
-    with warnings.catch_warnings():
-        # What failed is in the list.
-        warnings.simplefilter("ignore", PluginWarning)
-        found = registry()
+    found = discovered_quietly()
     if as_json:
         screen.show_json([asdict(plugin) for plugin in found.plugins])
     else:
@@ -45,6 +42,17 @@ def command(context: click.Context, as_json: bool) -> None:
         screen.show_message("Warning", conflict)
     if found.failures():
         context.exit(1)
+
+
+def discovered_quietly() -> Registry:
+    """The registry, without warnings of plugins that failed: those are shown anyway.
+
+    Raises:
+        PluginError: A plugin failed and `DEEPOBS_STRICT_PLUGINS` is set.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        return registry()
 
 
 def show(plugins: Iterable[Plugin]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from deepobs import checks, config
 from deepobs.data.loader import seeded_generator
-from deepobs.errors import ArgumentError
 from deepobs.plugins.binding import bound
 
 if TYPE_CHECKING:
@@ -266,11 +265,4 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         return (train_size, test_size) == (cls.spec.train_size, cls.spec.test_size)
 
     def _check_batch_size(self) -> None:
-        sizes = {name: size for name, size in self.split_sizes.items() if size}
-        smallest = min(sizes, key=lambda name: sizes[name])
-        if self.batch_size > sizes[smallest]:
-            held_out = f" ({sizes['valid']} examples are held out)" if "valid" in sizes else ""
-            raise ArgumentError(
-                f"batch_size must be from 1 to {sizes[smallest]}, the size of the {smallest} split "
-                f"of {self.name}{held_out}; got {self.batch_size}."
-            )
+        checks.check_batch_size(self.batch_size, self.split_sizes, self.name)

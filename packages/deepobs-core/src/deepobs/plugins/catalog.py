@@ -96,13 +96,9 @@ class Catalog(Generic[SpecT]):
         """Find one offer, `None` where nobody offers it; see `offer`."""
         if not isinstance(name, str):  # a class is easily given in place of its name
             raise ArgumentError(f"A {self.kind} is asked for by its name, a text; got {name!r}.")
-        distribution, _, bare_name = name.rpartition(":")
-        matches = [
-            offer
-            for offer in self._offers.get(bare_name, [])
-            if not distribution or normalized(distribution) == normalized(offer.distribution)
-        ]
+        matches = self.called(name)
         if len(matches) > 1:
+            bare_name = matches[0].spec.name
             owners = " and ".join(offer.origin for offer in matches)
             choices = " or ".join(repr(offer.qualified_name) for offer in matches)
             raise AmbiguousNameError(
@@ -110,6 +106,19 @@ class Catalog(Generic[SpecT]):
                 f"Say which one you mean: {choices}."
             )
         return matches[0] if matches else None
+
+    def called(self, name: str) -> list[Offer[SpecT]]:
+        """The offers that a name means, which may be several or none.
+
+        Args:
+            name: A name, or `distribution:name`.
+        """
+        distribution, _, bare_name = name.rpartition(":")
+        return [
+            offer
+            for offer in self._offers.get(bare_name, [])
+            if not distribution or normalized(distribution) == normalized(offer.distribution)
+        ]
 
     def spec(self, name: str) -> SpecT:
         """The description of one offer; see `offer`."""

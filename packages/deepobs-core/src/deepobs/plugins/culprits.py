@@ -49,7 +49,7 @@ def owner_of_module(module: str) -> str:
     wanted = _package_of(module)
     for plugin in registry().plugins:
         if _package_of(plugin.target) == wanted:
-            return f"{plugin.distribution} {plugin.version}".rstrip()
+            return plugin.origin
     for catalog in registry().catalogs():
         for offer in catalog.offers():
             if _package_of(getattr(offer.spec, "target", "")) == wanted:

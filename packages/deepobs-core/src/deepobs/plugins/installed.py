@@ -50,6 +50,11 @@ class Plugin:
         return f"{self.name} {self.version}".rstrip()
 
     @property
+    def origin(self) -> str:
+        """Name and version of the distribution."""
+        return f"{self.distribution} {self.version}".rstrip()
+
+    @property
     def is_core(self) -> bool:
         """Whether it is ours, which nobody can leave out."""
         return normalized(self.distribution) == CORE_DISTRIBUTION

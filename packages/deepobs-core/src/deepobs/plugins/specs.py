@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from deepobs.checks import LONGEST_NAME
 from deepobs.errors import SpecError
 
 _COMMAND_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
-_LONGEST_NAME = 200  # bytes: results lie in directories of that name, which take 255
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 
 NEEDS = {
@@ -53,7 +53,7 @@ class Spec:
                 f"{type(self).__name__} has name {self.name!r}. A name must be {self._name_rule}."
             )
         self._require(
-            "name", len(self.name.encode()) <= _LONGEST_NAME, f"of at most {_LONGEST_NAME} bytes"
+            "name", len(self.name.encode()) <= LONGEST_NAME, f"of at most {LONGEST_NAME} bytes"
         )
         is_line = isinstance(self.summary, str) and len(self.summary.splitlines()) <= 1
         self._require("summary", is_line, "a line of text")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepobs import checks, config
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins.binding import bound
+from deepobs.plugins.calls import check_call
 from deepobs.problems.roles import parameter_roles
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ class Problem(ABC):
         """Load the data set that the description names."""
         from deepobs.plugins import registry
         from deepobs.plugins.culprits import described
-        from deepobs.runs.protocol_checks import check_call
 
         datasets = registry().datasets
         try:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError, sentences
 from deepobs.plugins import registry
+from deepobs.plugins.calls import check_call
 from deepobs.plugins.catalog import import_target
 from deepobs.runs.construction import construct
 from deepobs.runs.optimizer_arguments import REFUSALS, explanation
-from deepobs.runs.protocol_checks import check_call, check_can_be_set_up, check_set_up
+from deepobs.runs.protocol_checks import check_can_be_set_up, check_set_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobs.errors import ProtocolError
+from deepobs.plugins.calls import shown
 from deepobs.plugins.culprits import described
 from deepobs.runs.lengths import loaders_of
 
@@ -25,32 +25,6 @@ METHODS = (
 """What a test problem can be asked to do."""
 
 _LOADERS = ("train_loader", "train_eval_loader", "test_loader")
-
-
-def check_call(component_class: Any, component: str, *arguments: Any, **options: Any) -> None:
-    """Refuse a class that cannot be called as its protocol says, before it is.
-
-    Args:
-        component_class: The class.
-        component: What messages call it: "The test problem 'acme' of acme-obs 1.0".
-        *arguments: What it will be given.
-        **options: What it will be given by name.
-
-    Raises:
-        ProtocolError: It is no class, or does not take these arguments.
-    """
-    if not callable(component_class):
-        raise ProtocolError(f"{component} is {_short(component_class)}. It must be a class.")
-    try:
-        inspect.signature(component_class).bind(*arguments, **options)
-    except TypeError as error:
-        shown = ", ".join(["..."] * len(arguments) + [f"{name}=..." for name in options])
-        raise ProtocolError(
-            f"{component} cannot be called as {component_class.__name__}({shown}): {error}. "
-            "Its constructor must take these arguments."
-        ) from error
-    except ValueError:  # it does not tell its arguments
-        return
 
 
 def check_can_be_set_up(problem: object, component: str) -> None:
@@ -171,5 +145,4 @@ def _short(value: Any) -> str:
     """What something is, in a few words."""
     if isinstance(value, torch.Tensor):
         return f"of shape {tuple(value.shape)} and type {value.dtype}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shown(value)

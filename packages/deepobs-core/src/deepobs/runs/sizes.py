@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs import checks
-from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.errors import DeepOBSError
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
@@ -38,13 +38,6 @@ def check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) -> 
         return
     spec = datasets.spec(problem.dataset)
     checks.integer("validation_size", validation_size, least=0, most=spec.train_size - 1)
-    sizes = {"train": spec.train_size - validation_size, "test": spec.test_size}
-    if validation_size:
-        sizes["valid"] = validation_size
-    smallest = min(sizes, key=lambda name: sizes[name])
-    if batch_size > sizes[smallest]:
-        held_out = f" ({validation_size} examples are held out)" if validation_size else ""
-        raise ArgumentError(
-            f"batch_size must be from 1 to {sizes[smallest]}, the size of the {smallest} split of "
-            f"{spec.name}{held_out}; got {batch_size}."
-        )
+    train = spec.train_size - validation_size
+    sizes = {"train": train, "test": spec.test_size, "valid": validation_size}
+    checks.check_batch_size(batch_size, sizes, spec.name)

@@ -128,8 +128,8 @@ def _module_called(package: str) -> str:
 
 
 def _refuse_what_is_offered(name: str, catalog: Catalog[Any]) -> None:
-    offers = [offer for offer in catalog.offers() if offer.spec.name == name]
-    owner = f"{offers[0].distribution} {offers[0].version}" if offers else DISTRIBUTION_OF.get(name)
+    offers = catalog.called(name)
+    owner = offers[0].origin if offers else DISTRIBUTION_OF.get(name)
     if owner:
         raise ArgumentError(
             f"The {catalog.kind} would be called {name!r}, as one of {owner} is already: nobody "

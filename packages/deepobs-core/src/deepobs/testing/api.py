@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deepobs.testing.examination import CHECK_SECONDS, Examination, checks_of
+from deepobs.testing.examination import CHECK_SECONDS, SET_UP_SECONDS, Examination, checks_of
 from deepobs.testing.results import ConformanceError, Report
 from deepobs.testing.things import thing
 
@@ -19,7 +19,7 @@ def check_testproblem(
     *,
     batch_size: int | None = None,
     fake_data: bool | float | None = None,
-    set_up_seconds: float = 60.0,
+    set_up_seconds: float = SET_UP_SECONDS,
     check_seconds: float = CHECK_SECONDS,
     only: Iterable[str] | None = None,
     leave_out: Iterable[str] = (),

@@ -6,6 +6,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from deepobs.errors import text_of
 from deepobs.testing.results import CheckResult
 from deepobs.testing.time_limit import TimeLimitReached, time_limit
 from deepobs.testing.verdicts import CheckFailedError, CheckSkippedError
@@ -57,10 +58,7 @@ def _verdict(
 
 def described(error: BaseException) -> str:
     """An error in one piece of text, whatever a stranger's exception is like."""
-    try:
-        text = _one_line(str(error))
-    except Exception:  # even its message may be broken
-        text = "(its message cannot be shown)"
+    text = _one_line(text_of(error))
     kind = type(error).__name__
     if isinstance(error, SystemExit):
         return f"It calls sys.exit({text})"

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 600.0
 """How long a check may take, unless the caller says otherwise."""
 
+SET_UP_SECONDS = 60.0
+"""How long `set_up` of a problem may take, unless the caller says otherwise."""
+
+BATCH_SIZE = 4
+"""Examples a batch, unless the caller says otherwise."""
+
 SETTINGS = {
     "test problem": {"batch_size", "fake_data", "set_up_seconds"},
     "data set": {"batch_size", "fake_data"},

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from deepobs import config
-from deepobs.runs.evaluation import undisturbed_random_state
+from deepobs.testing.generators import undisturbed_generators
 from deepobs.testing.process import process_settings, put_back
 
 if TYPE_CHECKING:
@@ -20,15 +18,12 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def isolated() -> Iterator[None]:
     """Put back afterwards our settings, those of the process and every global generator."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
     before = process_settings()
     settings = config.temporary(num_workers=0)  # processes cost more than a few batches
-    with settings, undisturbed_random_state():
+    with settings, undisturbed_generators():
         try:
             torch.set_grad_enabled(True)
             torch.set_default_dtype(torch.float32)  # in which initial weights are drawn
             yield
         finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
             put_back(before)

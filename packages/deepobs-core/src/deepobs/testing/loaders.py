@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deepobs.protocols import Loader
+from deepobs.runs.lengths import loaders_of
 from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def require_loaders(data: DataSet) -> None:
 
 def loaders_by_name(data: DataSet) -> dict[str, Loader]:
     """The loaders that there are."""
-    found = {name: getattr(data, name) for name in _NAMES}
-    return {name: loader for name, loader in found.items() if loader is not None}
+    return {f"{split}_loader": loader for split, loader in loaders_of(data).items()}
 
 
 def two_passes(data: DataSet, most: int = MOST_BATCHES) -> dict[str, tuple[list[Seen], list[Seen]]]:

@@ -68,14 +68,23 @@ def thing(kind: str, factory: Any) -> Thing:
         ArgumentError: It is neither a name nor can it be called.
     """
     if isinstance(factory, str):
-        catalog = catalog_of(kind)
-        return Thing(kind, catalog.usable_name(factory), offer=catalog.offer(factory))
+        return thing_on_offer(kind, catalog_of(kind).offer(factory))
     if not callable(factory):
         raise ArgumentError(
             f"A {kind} to check is a registered name or a class, got {factory!r}. "
             "`deepobs list` shows all names."
         )
     return Thing(kind, getattr(factory, "__name__", type(factory).__name__), factory)
+
+
+def thing_on_offer(kind: str, offer: Offer[Any]) -> Thing:
+    """What a plugin offers, to be checked.
+
+    Args:
+        kind: One of `KINDS`.
+        offer: Its description and where it comes from.
+    """
+    return Thing(kind, catalog_of(kind).usable_name(offer.qualified_name), offer=offer)
 
 
 def things_of(distribution: str) -> list[Thing]:
@@ -89,7 +98,7 @@ def things_of(distribution: str) -> list[Thing]:
     """
     offers = [(kind, offer) for kind in KINDS for offer in catalog_of(kind).offers()]
     found = [
-        Thing(kind, catalog_of(kind).usable_name(offer.qualified_name), offer=offer)
+        thing_on_offer(kind, offer)
         for kind, offer in offers
         if normalized(offer.distribution) == normalized(distribution)
     ]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from deepobs.errors import PluginError, PluginWarning
-from deepobs.plugins import registry
+from deepobs.cli.plugins import discovered_quietly
+from deepobs.errors import PluginError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,7 @@ def works(package: str) -> bool:
 def plugins_load() -> bool:
     """Whether plugins can be asked; one finding says why not, the others do without them."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PluginWarning)
-            registry()
+        discovered_quietly()
     except PluginError:  # which DEEPOBS_STRICT_PLUGINS makes of every failure
         return False
     return True

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from deepobs.cli.diagnosis.findings import Fact, Trouble, plugins_load
 from deepobs.cli.offers import KINDS, ambiguous_names
-from deepobs.errors import PluginError, PluginWarning
-from deepobs.plugins import registry
+from deepobs.cli.plugins import discovered_quietly
+from deepobs.errors import PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
 def plugins() -> Iterator[Fact | Trouble]:
     """Which plugins there are, and why one could not be loaded."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PluginWarning)  # what failed is among the findings
-            found = registry().plugins
+        found = discovered_quietly().plugins
     except PluginError as error:
         yield Trouble(
             str(error),
@@ -44,8 +41,8 @@ def names_offered_twice() -> Iterator[Trouble]:
         return
     for kind in KINDS.values():
         for name in sorted(ambiguous_names(kind.catalog)):
-            rivals = [offer for offer in kind.catalog.offers() if offer.spec.name == name]
-            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in rivals)
+            rivals = kind.catalog.called(name)
+            owners = " and ".join(offer.origin for offer in rivals)
             choices = " or ".join(offer.qualified_name for offer in rivals)
             yield Trouble(
                 f"The {kind.catalog.kind} {name} is offered by {owners}.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from deepobs.testing import fake_data, loaders
-from deepobs.testing.datasets.subject import OTHER_SEED, SEED
+from deepobs.testing.generators import OTHER_SEED, SEED
 from deepobs.testing.held_out import (
     require_disjoint,
     require_no_test_examples,

@@ -12,9 +12,8 @@ import torch
 
 from deepobs import config
 from deepobs.testing import fake_data
-from deepobs.testing.datasets.subject import OTHER_SEED, SEED
+from deepobs.testing.generators import OTHER_SEED, SEED, next_numbers
 from deepobs.testing.loaders import require_loaders
-from deepobs.testing.next_numbers import next_numbers
 from deepobs.testing.verdicts import CheckFailedError, require, skip
 
 if TYPE_CHECKING:

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 from deepobs.protocols import DataSet
 from deepobs.runs.environment import seed_all
 from deepobs.testing import fake_data
+from deepobs.testing.examination import BATCH_SIZE
+from deepobs.testing.generators import SEED, next_numbers
 from deepobs.testing.loaders import require_loaders
 from deepobs.testing.memo import Memo
-from deepobs.testing.next_numbers import next_numbers
 from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
     from deepobs.testing.things import Thing
-
-SEED = 1
-OTHER_SEED = 2
-DEFAULT_BATCH_SIZE = 4
 
 
 class Subject:
@@ -45,7 +42,7 @@ class Subject:
         self.thing = thing
         self.name = thing.name
         self.spec = thing.spec
-        self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        self.batch_size = BATCH_SIZE if batch_size is None else batch_size
         self.numbers_after_building: dict[int, float] = {}
         self.memo = Memo()
         self._chosen_fake_data = fake_data

@@ -9,7 +9,8 @@ import torch
 from deepobs.errors import ArgumentError
 from deepobs.runs.optimizers import arguments_of, checked_class, first_argument_of
 from deepobs.runs.tiny_problem import TinyProblem
-from deepobs.testing.optimizers.subject import SEED, Training
+from deepobs.testing.generators import SEED
+from deepobs.testing.optimizers.subject import Training
 from deepobs.testing.verdicts import CheckFailedError, require, skip
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepobs.testing.verdicts import require
+from deepobs.testing.descriptions import require_summary
 
 if TYPE_CHECKING:
     from deepobs.testing.optimizers.subject import Subject
@@ -12,8 +12,4 @@ if TYPE_CHECKING:
 
 def its_summary_says_what_it_is(subject: Subject) -> None:
     """`deepobs list` has something to show."""
-    require(
-        bool(subject.spec.summary.strip()),
-        f"The summary is {subject.spec.summary!r}, but `deepobs list` shows it beside the name.",
-        "Write a line that says how it works.",
-    )
+    require_summary(subject.spec, "Write a line that says how it works.")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobs.runs.tiny_problem import TinyProblem
+from deepobs.testing.generators import UNUSUAL_SEED
 from deepobs.testing.process import changed_settings, process_settings
 from deepobs.testing.verdicts import require, skip
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 _FEW = 3
 _MANY = 30
 """Some warm up before they move."""
-
-_ELSEWHERE = 123456789
-"""A seed that nothing else has."""
 
 
 def steps_change_the_parameters(subject: Subject) -> None:
@@ -69,7 +67,7 @@ def settings_of_the_process_are_left_alone(subject: Subject) -> None:
     """Constructor and steps leave torch's seed and what others in the process go by as it is."""
     before = process_settings()
     training = subject.training()
-    torch.manual_seed(_ELSEWHERE)
+    torch.manual_seed(UNUSUAL_SEED)
     training.take(_FEW)
     seed = torch.initial_seed()
     changed = changed_settings(before)
@@ -79,7 +77,7 @@ def settings_of_the_process_are_left_alone(subject: Subject) -> None:
         "Give new tensors the type and device of the parameters instead: torch.zeros_like(...).",
     )
     require(
-        seed == _ELSEWHERE,
+        seed == UNUSUAL_SEED,
         f"A step sets torch's seed to {seed}.",
         "Do not call torch.manual_seed in an optimizer: noise and the order of the data would be "
         "the same in every step and for every seed. Give it a torch.Generator of its own.",

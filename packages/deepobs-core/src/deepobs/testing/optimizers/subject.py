@@ -15,6 +15,7 @@ from deepobs.runs.parameter_groups import OPTIMIZER, OTHERS, Groups
 from deepobs.runs.tiny_problem import TinyProblem, network
 from deepobs.runs.training import Trainer
 from deepobs.testing.carrying_out import described
+from deepobs.testing.generators import SEED
 from deepobs.testing.memo import Memo
 from deepobs.testing.verdicts import CheckFailedError
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from deepobs.runs.needs import Needs
     from deepobs.testing.things import Thing
 
-SEED = 1
 _MATRICES_ONLY: Groups = {"hidden": {}, OTHERS: {OPTIMIZER: "AdamW"}}
 """How a user trains with an optimizer that takes nothing but hidden matrices."""
 

@@ -8,6 +8,7 @@ import torch
 
 from deepobs.runs.assembly import unknown_options
 from deepobs.testing import loaders
+from deepobs.testing.generators import OTHER_SEED, SEED
 from deepobs.testing.held_out import (
     require_disjoint,
     require_no_test_examples,
@@ -15,7 +16,6 @@ from deepobs.testing.held_out import (
     require_same_examples,
     validation_size_for,
 )
-from deepobs.testing.problems.subject import OTHER_SEED, SEED
 from deepobs.testing.verdicts import skip
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepobs.errors import closest, sentences
 from deepobs.plugins import registry
+from deepobs.testing.descriptions import require_callable, require_summary
 from deepobs.testing.problems.losses import evaluated
 from deepobs.testing.verdicts import require
 
@@ -15,21 +16,12 @@ if TYPE_CHECKING:
 
 def its_summary_says_what_it_is(subject: Subject) -> None:
     """`deepobs list` has something to show."""
-    require(
-        bool(subject.spec.summary.strip()),
-        f"The summary is {subject.spec.summary!r}, but `deepobs list` shows it beside the name.",
-        "Write a line that says what model is trained on what data.",
-    )
+    require_summary(subject.spec, "Write a line that says what model is trained on what data.")
 
 
 def its_target_can_be_imported(subject: Subject) -> None:
     """The import string of the description leads to something that can be called."""
-    factory = subject.factory
-    require(
-        callable(factory),
-        f"The target {subject.spec.target!r} is {factory!r}, which is no class.",
-        "Let the target be package.module:Class.",
-    )
+    require_callable(subject.spec, subject.factory)
 
 
 def its_data_set_is_registered(subject: Subject) -> None:

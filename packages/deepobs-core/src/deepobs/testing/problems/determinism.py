@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deepobs.testing.generators import OTHER_SEED, SEED
 from deepobs.testing.numbers import same, same_numbers
 from deepobs.testing.problems.losses import need_losses
 from deepobs.testing.problems.start import same_batches, tensors_of
-from deepobs.testing.problems.subject import OTHER_SEED, SEED
 from deepobs.testing.problems.training import BATCHES, first_batches, trajectory
 from deepobs.testing.verdicts import require, skip
 

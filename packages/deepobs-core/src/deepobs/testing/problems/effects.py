@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from deepobs.testing.generators import UNUSUAL_SEED
 from deepobs.testing.numbers import listed, same
-from deepobs.testing.problems.losses import need_losses
+from deepobs.testing.problems.losses import losses_of, need_losses
 from deepobs.testing.problems.start import tensors_of
 from deepobs.testing.process import changed_settings, process_settings
 from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
-    from deepobs.protocols import Batch, TestProblem
+    from deepobs.protocols import Batch
     from deepobs.testing.problems.subject import Subject
-
-_ELSEWHERE = 123456789
-"""A seed that nothing else has."""
 
 _WORDS = {True: "training", False: "evaluation"}
 
@@ -75,7 +73,7 @@ def computing_losses_has_no_other_effect(subject: Subject) -> None:
             parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
         batch = subject.first_batch(problem)
         before = _copies(batch, parameters)
-        torch.manual_seed(_ELSEWHERE)
+        torch.manual_seed(UNUSUAL_SEED)
         problem.get_batch_loss_and_accuracy(batch, reduction="mean")
         seed = torch.initial_seed()
         after = _copies(batch, parameters)
@@ -87,7 +85,7 @@ def computing_losses_has_no_other_effect(subject: Subject) -> None:
             "and leave backward(), zero_grad() and steps to the training loop.",
         )
         require(
-            seed == _ELSEWHERE,
+            seed == UNUSUAL_SEED,
             f"Computing the losses of a batch in {word} mode sets torch's seed to {seed}.",
             "Do not call torch.manual_seed in a problem: all noise and the order of the data would "
             "be the same in every step.",
@@ -101,13 +99,13 @@ def a_batch_can_be_evaluated_again(subject: Subject) -> None:
     problem.model.train()
     batches = iter(problem.dataset.train_loader)
     first_batch = next(batches)
-    _losses(problem, first_batch)
+    losses_of(problem, first_batch)
     batch = next(batches, first_batch)  # before the second something may have been carried along
     buffers = {name: t.detach().clone() for name, t in tensors_of(problem.model).items()}
-    first = _losses(problem, batch)
+    first = losses_of(problem, batch)
     for name, tensor in tensors_of(problem.model).items():
         tensor.data.copy_(buffers[name])  # normalisation may go on from what it updates
-    second = _losses(problem, batch)
+    second = losses_of(problem, batch)
     require(
         same(first, second),
         f"In training mode, a batch has the losses {listed(first)}, then {listed(second)}, both "
@@ -151,12 +149,6 @@ def _unchanged(first: Tensor | None, second: Tensor | None) -> bool:
     if first is None or second is None:
         return first is second
     return same(first, second)
-
-
-@torch.no_grad()
-def _losses(problem: TestProblem, batch: Batch) -> Tensor:
-    torch.manual_seed(0)
-    return problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]
 
 
 def _parameters_of(loss: Tensor) -> list[nn.Parameter]:

@@ -11,7 +11,7 @@ from deepobs.testing.numbers import close, listed
 from deepobs.testing.verdicts import CheckFailedError, require
 
 if TYPE_CHECKING:
-    from deepobs.protocols import Batch
+    from deepobs.protocols import Batch, TestProblem
     from deepobs.testing.problems.subject import Subject
 
 _OF_FEW = 1e-5
@@ -101,6 +101,19 @@ def accuracy_is_a_fraction_or_none(subject: Subject) -> None:
             f'but "none" gives {first}.',
             "Compute the accuracy of a batch in the same way for every reduction of the losses.",
         )
+
+
+@torch.no_grad()
+def losses_of(problem: TestProblem, batch: Batch, seed: int = 0) -> Tensor:
+    """The loss of each example of a batch, in the mode that the model is in.
+
+    Args:
+        problem: A problem that was set up.
+        batch: What a loader yields.
+        seed: Of torch's generator, from which noise is drawn.
+    """
+    torch.manual_seed(seed)
+    return problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]
 
 
 def need_losses(subject: Subject) -> None:

@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from deepobs.testing.generators import UNUSUAL_SEED
 from deepobs.testing.numbers import listed, same
-from deepobs.testing.problems.losses import evaluated, need_losses
+from deepobs.testing.problems.losses import evaluated, losses_of, need_losses
 from deepobs.testing.problems.start import tensors_of
 from deepobs.testing.verdicts import require
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from deepobs.protocols import Batch, TestProblem
     from deepobs.testing.problems.subject import Subject
-
-_ELSEWHERE = 123456789
-"""A seed of Python's and NumPy's generators that nothing else has."""
 
 _SEEDED = (
     "Draw with torch.randn_like, torch.nn.Dropout and the like, without a generator of your own, "
@@ -34,7 +31,7 @@ def evaluation_changes_nothing(subject: Subject) -> None:
     problem = subject.at_start()
     problem.model.eval()
     before = {name: tensor.clone() for name, tensor in tensors_of(problem.model).items()}
-    _losses(problem, subject.first_batch(problem))
+    losses_of(problem, subject.first_batch(problem))
     changed = [n for n, t in tensors_of(problem.model).items() if not same(t, before[n])]
     require(
         not changed,
@@ -49,9 +46,9 @@ def evaluating_a_batch_twice_gives_the_same(subject: Subject) -> None:
     first = evaluated(subject)["none"].losses
     problem = subject.at_start()
     problem.model.eval()
-    random.seed(_ELSEWHERE)
-    np.random.seed(_ELSEWHERE)
-    second = _losses(problem, subject.first_batch(problem))
+    random.seed(UNUSUAL_SEED)
+    np.random.seed(UNUSUAL_SEED)
+    second = losses_of(problem, subject.first_batch(problem))
     require(
         torch.equal(first, second),
         f"The same batch has the losses {listed(first)}, then {listed(second)}, both in evaluation "
@@ -78,10 +75,4 @@ def _trained_losses(subject: Subject, number: int) -> Tensor:
     problem.model.train()
     random.seed(number)
     np.random.seed(number)
-    return _losses(problem, subject.first_batch(problem))
-
-
-@torch.no_grad()
-def _losses(problem: TestProblem, batch: Batch) -> Tensor:
-    torch.manual_seed(0)
-    return problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]
+    return losses_of(problem, subject.first_batch(problem))

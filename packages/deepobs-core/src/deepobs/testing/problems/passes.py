@@ -6,16 +6,14 @@ import itertools
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from deepobs.runs.evaluation import evaluating
 from deepobs.testing.numbers import close, listed, same_numbers
-from deepobs.testing.problems.losses import evaluated, need_losses
+from deepobs.testing.problems.losses import evaluated, losses_of, need_losses
 from deepobs.testing.problems.training import trajectory
 from deepobs.testing.verdicts import require, skip
 
 if TYPE_CHECKING:
-    from deepobs.protocols import Batch, TestProblem
     from deepobs.testing.problems.subject import Subject
 
 
@@ -24,13 +22,13 @@ def evaluation_does_not_depend_on_the_batch_split(subject: Subject) -> None:
     whole = evaluated(subject)["none"].losses
     problem = subject.at_start()
     problem.model.eval()
-    if not torch.equal(whole, _losses(problem, subject.first_batch(problem), seed=1)):
+    if not torch.equal(whole, losses_of(problem, subject.first_batch(problem), seed=1)):
         skip("Its evaluation draws random numbers, which differ from split to split")
     middle = len(whole) // 2
     halves = []
     for part in (slice(None, middle), slice(middle, None)):
         batch = subject.first_batch(problem)  # a new pass: what it remembers starts afresh
-        halves.append(_losses(problem, tuple(tensor[part] for tensor in batch)))
+        halves.append(losses_of(problem, tuple(tensor[part] for tensor in batch)))
     joined = torch.cat(halves)
     require(
         close(joined, whole),
@@ -71,18 +69,12 @@ def a_new_pass_starts_afresh(subject: Subject) -> None:
     problem.model.eval()
     first = None
     for batch in itertools.islice(iter(problem.dataset.train_eval_loader), 2):
-        losses = _losses(problem, batch)
+        losses = losses_of(problem, batch)
         first = losses if first is None else first
-    again = _losses(problem, subject.first_batch(problem))
+    again = losses_of(problem, subject.first_batch(problem))
     require(
         first is not None and torch.equal(first, again),
         f"The first batch of a pass has the losses {listed(first if first is not None else again)}"
         f", but {listed(again)} in a second pass with the same weights.",
         "Reset what is carried from batch to batch when a new pass over a loader begins.",
     )
-
-
-@torch.no_grad()
-def _losses(problem: TestProblem, batch: Batch, seed: int = 0) -> Tensor:
-    torch.manual_seed(seed)
-    return problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]

@@ -11,7 +11,7 @@ import torch
 
 from deepobs.testing.carrying_out import described
 from deepobs.testing.numbers import listed
-from deepobs.testing.problems.losses import need_losses
+from deepobs.testing.problems.losses import losses_of, need_losses
 from deepobs.testing.problems.start import tensors_of
 from deepobs.testing.verdicts import CheckFailedError, require
 
@@ -96,8 +96,6 @@ def _memory(problem: TestProblem) -> set[int]:
     return {t.data_ptr() for t in tensors_of(problem.model).values() if t.numel()}
 
 
-@torch.no_grad()
 def _losses(subject: Subject, problem: TestProblem) -> Tensor:
     problem.model.eval()
-    torch.manual_seed(0)
-    return problem.get_batch_loss_and_accuracy(subject.first_batch(problem), reduction="none")[0]
+    return losses_of(problem, subject.first_batch(problem))

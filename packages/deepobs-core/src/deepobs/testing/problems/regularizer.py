@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepobs.testing.numbers import close, listed
-from deepobs.testing.problems.losses import need_losses
+from deepobs.testing.problems.losses import losses_of, need_losses
 from deepobs.testing.problems.start import tensors_of
 from deepobs.testing.problems.subject import WEIGHT_DECAY
 from deepobs.testing.verdicts import require, skip
@@ -125,13 +125,10 @@ def _weights_of(source: TestProblem, target: TestProblem) -> Iterator[None]:
             own[name].data.copy_(tensor)
 
 
-@torch.no_grad()
 def _losses(subject: Subject, problem: TestProblem) -> Tensor:
     was_training = problem.model.training
     problem.model.eval()
-    batch = subject.first_batch(subject.problem)
-    torch.manual_seed(0)
-    losses = problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]
+    losses = losses_of(problem, subject.first_batch(subject.problem))
     problem.model.train(was_training)
     return losses
 

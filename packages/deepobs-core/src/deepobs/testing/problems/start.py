@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from deepobs.runs.lengths import loaders_of
 from deepobs.runs.passes import loader_state, set_loader_state
 from deepobs.runs.random_state import random_state, set_random_state
-from deepobs.testing.loaders import loaders_by_name
 
 if TYPE_CHECKING:
-    from deepobs.protocols import Batch, Loader, TestProblem
+    from deepobs.protocols import Batch, TestProblem
 
 _CPU = torch.device("cpu")
 
@@ -25,7 +25,8 @@ class PassStart:
     """
 
     def __init__(self, problem: TestProblem) -> None:
-        self._loaders = [loader_state(loader) for loader in loaders_of(problem)]
+        loaders = loaders_of(problem.dataset)
+        self._loaders = {split: loader_state(loader) for split, loader in loaders.items()}
         self._random = random_state(_CPU)
 
     def restore(self, problem: TestProblem) -> None:
@@ -34,8 +35,8 @@ class PassStart:
         Args:
             problem: The same problem.
         """
-        for loader, state in zip(loaders_of(problem), self._loaders, strict=True):
-            set_loader_state(loader, state)
+        for split, loader in loaders_of(problem.dataset).items():
+            set_loader_state(loader, self._loaders[split])
         set_random_state(self._random, _CPU)
 
 
@@ -71,11 +72,6 @@ class Start:
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, those that are not saved, too."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def loaders_of(problem: TestProblem) -> list[Loader]:
-    """The loaders that there are."""
-    return list(loaders_by_name(problem.dataset).values())
 
 
 def same_batches(first: Batch, second: Batch) -> bool:

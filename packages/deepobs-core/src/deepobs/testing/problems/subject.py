@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from deepobs.plugins import registry
 from deepobs.runs.environment import seed_all
 from deepobs.testing import fake_data
+from deepobs.testing.examination import BATCH_SIZE, SET_UP_SECONDS
+from deepobs.testing.generators import OTHER_SEED, SEED, next_numbers
 from deepobs.testing.memo import Memo
-from deepobs.testing.next_numbers import next_numbers
 from deepobs.testing.problems.start import PassStart, Start, same_batches
 from deepobs.testing.problems.structure import require_methods, require_parts
 from deepobs.testing.problems.training import trajectory
@@ -25,12 +26,8 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, DataSet, TestProblem
     from deepobs.testing.things import Thing
 
-SEED = 1
-OTHER_SEED = 2
 WEIGHT_DECAY = 0.25
 """That of the problem for the other seed: large enough for its regulariser to be seen."""
-
-DEFAULT_BATCH_SIZE = 4
 
 
 class Subject:
@@ -58,12 +55,12 @@ class Subject:
         *,
         batch_size: int | None = None,
         fake_data: bool | float | None = None,
-        set_up_seconds: float = 60.0,
+        set_up_seconds: float = SET_UP_SECONDS,
     ) -> None:
         self.thing = thing
         self.name = thing.name
         self.spec = thing.spec
-        self.batch_size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        self.batch_size = BATCH_SIZE if batch_size is None else batch_size
         self.set_up_seconds = set_up_seconds
         self.set_up_took = 0.0
         self.refusal_of_weight_decay = ""
