@@ -23,16 +23,21 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-core": [],
+    "deepobs-bench": ["deepobs-core"],
+    "deepobs-testing": ["deepobs-core"],
     "deepobs-vision": ["deepobs-core"],
     "deepobs-text": ["deepobs-core"],
     "deepobs-analysis": ["deepobs-core"],
 }
 EXTRAS = {  # what the tests use, too
-    "deepobs-core": ["deepobs-core[dask,tensorboard,tune]"],
+    "deepobs-core": ["deepobs-core[tensorboard]"],
+    "deepobs-bench": ["deepobs-core[tensorboard]", "deepobs-bench[dask,tune]"],
     "deepobs-analysis": ["scipy"],
 }
 AT_MINIMUMS = {  # tests that use every requirement
-    "deepobs-core": "cli_run dask experiment_files registry store tensorboard tuning",
+    "deepobs-core": "cli_run registry store tensorboard",
+    "deepobs-bench": "dask experiment_files tuning",
+    "deepobs-testing": "conformance new_plugin",
     "deepobs-vision": "digits imagenet_pictures layers runs svhn",
     "deepobs-text": "char_rnn dataset transformer",
     "deepobs-analysis": "loading report selection table",
@@ -104,7 +109,7 @@ def integration(session: nox.Session) -> None:
     """Test all wheels together: discovery, the command line, the README, others' optimizers."""
     optimizers = ("pytorch_optimizer", "schedulefree", "backpack-for-pytorch")
     tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
-    further = (*tools, *EXTRAS["deepobs-core"], *optimizers)
+    further = (*tools, *EXTRAS["deepobs-bench"], *optimizers)
     install_wheels(session, list(SIBLINGS), *further)
     run_tests(session, "tests/integration")
 
@@ -191,12 +196,12 @@ def reproduction(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False)
 def conformance(session: nox.Session) -> None:
     """Make every conformance check of the largest networks, too."""
-    install_wheels(session, ["deepobs-core", "deepobs-vision"], "pytest")
+    install_wheels(session, ["deepobs-core", "deepobs-testing", "deepobs-vision"], "pytest")
     session.run("pytest", "-m", "slow", "tests/vision/test_conformance.py", *session.posargs)
 
 
 @nox.session(requires=["build"], default=False)
 def robustness(session: nox.Session) -> None:
     """Kill the processes of sweeps at random moments, 50 times (half an hour)."""
-    install_wheels(session, list(SIBLINGS), "pytest", *EXTRAS["deepobs-core"])
+    install_wheels(session, list(SIBLINGS), "pytest", *EXTRAS["deepobs-bench"])
     session.run("pytest", "-m", "slow", "tests/robustness", *session.posargs)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from deepobs import config
 from deepobs.cores import usable_cores
-from deepobs.experiments.outcomes import Failure
-from deepobs.experiments.processes import WorkerProcesses
-from deepobs.experiments.sweep import Sweep
 from deepobs.runs import specify
+from deepobs_bench.outcomes import Failure
+from deepobs_bench.processes import WorkerProcesses
+from deepobs_bench.sweep import Sweep
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

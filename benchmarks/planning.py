@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deepobs.experiments.loading import load
-from deepobs.experiments.plan import plan
 from deepobs.runs import run, store
+from deepobs_bench.loading import load
+from deepobs_bench.plan import plan
 
 LIMIT = 2.0  # seconds, for 10000 settings
 EXPERIMENT = """
@@ -27,9 +27,9 @@ grid = {{ lr = "log:1e-5:1:{rates}", momentum = "uniform:0:0.99:100" }}
 TIMED = """
 import sys, time
 from pathlib import Path
-from deepobs.experiments.inventory import take_inventory
-from deepobs.experiments.loading import load
-from deepobs.experiments.plan import plan
+from deepobs_bench.inventory import take_inventory
+from deepobs_bench.loading import load
+from deepobs_bench.plan import plan
 import torch
 torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of torch
 began = time.perf_counter()

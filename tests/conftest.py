@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +18,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from plugin_sources import Install
+
+    from deepobs.plugins import Registry
     from deepobs.problems import Problem
+
+    Complete = Callable[..., list[str]]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -129,3 +139,121 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     server = Mirror()
     yield server
     server.close()
+
+
+OWN_OPTIMIZERS = """
+import torch
+
+class Working(torch.optim.SGD):
+    pass
+
+class BrokenStep(torch.optim.SGD):
+    def step(self, closure=None):
+        self.no_such_buffer.zero_()
+
+class NoOptimizer:
+    pass
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs a distribution of one module, as an installer lays it out: three files."""
+    before = set(sys.modules)
+
+    def write(
+        distribution: str,
+        source: str,
+        *,
+        version: str = "1.0",
+        entry_points: str = "[deepobs]\nacme = {module}\n",
+    ) -> Path:
+        module = distribution.replace("-", "_")
+        directory = tmp_path / "installed" / distribution
+        metadata = directory / f"{module}-{version}.dist-info"
+        metadata.mkdir(parents=True)
+        (directory / f"{module}.py").write_text(source, encoding="utf-8")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
+        )
+        (metadata / "entry_points.txt").write_text(
+            entry_points.format(module=module), encoding="utf-8"
+        )
+        monkeypatch.syspath_prepend(directory)
+        return directory
+
+    yield write
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file.startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Registry]:
+    """`registry()` in a process that has not discovered any plugin yet."""
+    from deepobs.plugins import registry
+
+    module = sys.modules[registry.__module__]
+    undiscovered = functools.cache(module._discovered.__wrapped__)
+    monkeypatch.setattr(module, "_discovered", undiscovered)
+    return registry
+
+
+@pytest.fixture
+def command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls `deepobs` in an empty directory: its exit status, what it prints and its errors."""
+    from deepobs.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        code = main(list(args))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def own_optimizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that lies where `command_line` is called."""
+    name = "own_optimizers_of_a_test"
+    (tmp_path / f"{name}.py").write_text(OWN_OPTIMIZERS, encoding="utf-8")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name
+
+
+ASKING = """
+import json, os, sys
+from deepobs.cli.main import main
+
+for words in json.loads(os.environ["TYPED"]):
+    is_fish = os.environ["_DEEPOBS_COMPLETE"].startswith("fish")
+    os.environ["COMP_WORDS"] = " ".join(["deepobs", *words])
+    os.environ["COMP_CWORD"] = words[-1] if is_fish else str(len(words))
+    main()
+sys.exit("torch was imported" if "torch" in sys.modules else 0)
+"""
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> Complete:
+    """Asks for completions as a shell does, in a process of its own: what it is offered."""
+
+    def ask(*typed: list[str], directory: Path | None = None, form: str = "bash") -> list[str]:
+        variables = {**os.environ, "PYTHONPATH": str(directory or ""), "TYPED": json.dumps(typed)}
+        variables["_DEEPOBS_COMPLETE"] = f"{form}_complete"
+        done = subprocess.run(
+            [sys.executable, "-c", ASKING],
+            capture_output=True,
+            text=True,
+            env=variables,
+            cwd=tmp_path,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return ask

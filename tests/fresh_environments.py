@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIST = ROOT / "dist"
-OURS = ("deepobs-core", "deepobs-vision", "deepobs-text", "deepobs-analysis")
+OURS = (
+    "deepobs-core",
+    "deepobs-bench",
+    "deepobs-testing",
+    "deepobs-vision",
+    "deepobs-text",
+    "deepobs-analysis",
+)
 
 
 @dataclass(frozen=True, slots=True)

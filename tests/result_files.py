@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepobs.experiments.outcomes import Failure
 from deepobs.runs.record import SCHEMA_VERSION
 from deepobs.runs.specification import RunSpecification
+from deepobs_bench.outcomes import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -35,39 +34,6 @@ def command(fast):
 """
 
 
-ASKING = """
-import json, os, sys
-from deepobs.cli.main import main
-
-for words in json.loads(os.environ["TYPED"]):
-    is_fish = os.environ["_DEEPOBS_COMPLETE"].startswith("fish")
-    os.environ["COMP_WORDS"] = " ".join(["deepobs", *words])
-    os.environ["COMP_CWORD"] = words[-1] if is_fish else str(len(words))
-    main()
-sys.exit("torch was imported" if "torch" in sys.modules else 0)
-"""
-
-
-@pytest.fixture
-def complete(tmp_path: Path) -> Complete:
-    """Asks for completions as a shell does, in a process of its own: what it is offered."""
-
-    def ask(*typed: list[str], directory: Path | None = None, form: str = "bash") -> list[str]:
-        variables = {**os.environ, "PYTHONPATH": str(directory or ""), "TYPED": json.dumps(typed)}
-        variables["_DEEPOBS_COMPLETE"] = f"{form}_complete"
-        done = subprocess.run(
-            [sys.executable, "-c", ASKING],
-            capture_output=True,
-            text=True,
-            env=variables,
-            cwd=tmp_path,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.splitlines()
-
-    return ask
-
-
 OFFERED = {
     "do": "doctor",
     "run quad": "quadratic_deep",
@@ -76,15 +42,7 @@ OFFERED = {
     "run quadratic_deep SGD --dtype bf": "bfloat16",
     "run quadratic_deep SGD --needs clo": "closure",
     "run quadratic_deep SGD --tensorboard logs --epo": "--epochs",
-    "tune two_d_be": "two_d_beale",
-    "tune two_d_beale SGD --sampler t": "tpe",
-    "tune two_d_beale SGD --preset cr": "crowded-valley",
-    "tune two_d_beale SGD --budget me": "medium",
-    "tune two_d_beale SGD --select-on v": "valid",
-    "tune two_d_beale SGD --epoch b": "best",
-    "tune two_d_beale SGD --metric acc": "accuracy",
     "estimate two_d_be": "two_d_beale",
-    "bench experiment.toml --executor ser": "serial",
     "data ver": "verify",
     "data status quad": "quadratic",
     "info smal": "small",

@@ -283,8 +283,9 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_results_are_counted_and_locks_tried(doctor: Callable[..., Any], tmp_path: Path) -> None:
-    from deepobs.experiments.outcomes import Failure, write_failure
+    pytest.importorskip("deepobs_bench")
     from deepobs.runs import checkpoint_file, run, specify
+    from deepobs_bench.outcomes import Failure, write_failure
 
     config.set_fake_data(0.1)
     here = specify("quadratic_deep", "SGD", {"lr": 0.1}, num_epochs=0, batch_size=8, device="cpu")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from deepobs.errors import ArgumentError
 from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.checkpoint_file import checkpoint_path
 from deepobs.runs.checkpoints import CheckpointPlan
@@ -134,32 +133,3 @@ def test_a_diverging_run_is_resumed_to_the_same_end(tmp_path):
     assert undisturbed.diverged_at_step > 225
     resumed = interrupted_and_resumed(specification, tmp_path, 125)
     assert numbers(resumed) == numbers(undisturbed)
-
-
-def test_a_sweep_goes_on_with_runs_that_were_interrupted(tmp_path):
-    from deepobs.experiments.executors import ExecutorOptions, open_executor
-    from deepobs.experiments.sweep import Sweep
-
-    specification = described("Adam")
-    kept = {}
-    for observers in ([Interruption(225)], []):
-        with open_executor("serial", ExecutorOptions()) as executor:
-            sweep = Sweep(executor, output_dir=tmp_path, checkpoints=GO_ON, observers=observers)
-            try:
-                kept.update((each.run_id, o) for each, o in sweep.carry_out([specification]))
-            except KeyboardInterrupt:
-                assert checkpoint_path(tmp_path, specification).exists()
-    record = kept[specification.run_id]
-    assert record.resumed_at_steps
-    assert numbers(record) == numbers(run(specification))
-
-
-def test_checkpoints_are_refused_where_only_whole_results_come_back(tmp_path):
-    from deepobs.experiments.executors import ExecutorOptions, open_executor
-    from deepobs.experiments.sweep import Sweep
-
-    with (
-        open_executor("serial", ExecutorOptions()) as executor,
-        pytest.raises(ArgumentError, match="shared directory"),
-    ):
-        Sweep(executor, output_dir=tmp_path, checkpoints=ALWAYS, shared_results=False)

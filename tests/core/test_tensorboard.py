@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from interruptions import AT_EVERY_REPORT, Interrupts, interrupt, numbers, resume
+from tensorboard_logs import events_of, hparams, scalars
 
 from deepobs.errors import MissingPackageError
 from deepobs.runs import run, specify
@@ -25,43 +26,12 @@ if TYPE_CHECKING:
 
 pytest.importorskip("tensorboard")
 
-EXPERIMENT = (
-    'problems = ["quadratic_deep"]\noptimizers = ["SGD"]\nseeds = [1, 2]\ndefaults.epochs = 1'
-)
-
 
 def small(optimizer: str = "SGD", hyperparameters: Any = None, **options: Any) -> RunSpecification:
     """Training with 125 steps an epoch."""
     hyperparameters = hyperparameters or {"lr": 0.001}
     options = {"num_epochs": 2, "batch_size": 8} | options
     return specify("quadratic_deep", optimizer, hyperparameters, **options)
-
-
-def scalars(directory: Path) -> dict[str, dict[int, float]]:
-    """Values by tag and step, each of which is there once."""
-    events = _events(directory)
-    series = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
-    steps = {tag: [event.step for event in those] for tag, those in series.items()}
-    assert all(len(set(those)) == len(those) for those in steps.values()), steps
-    return {tag: {e.step: e.value for e in those} for tag, those in series.items()}
-
-
-def hparams(directory: Path, moment: str) -> Any:
-    """What TensorBoard's tab HParams knows of the start or the end of a run."""
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    metadata = _events(directory).SummaryMetadata(f"_hparams_/session_{moment}_info")
-    data = HParamsPluginData.FromString(metadata.plugin_data.content)
-    return getattr(data, f"session_{moment}_info")
-
-
-def _events(directory: Path) -> Any:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    (file,) = directory.rglob("events.out.tfevents.*")
-    events = EventAccumulator(str(file.parent))
-    events.Reload()
-    return events
 
 
 def test_metrics_are_there_by_epoch_and_the_objective_by_step(tmp_path: Path) -> None:
@@ -90,7 +60,7 @@ def test_the_command_and_the_hyperparameters_are_there(tmp_path: Path) -> None:
         lr_scheduler={"name": "StepLR", "arguments": {"step_size": 3}, "every": "step"},
     )
     run(specification, observers=[TensorBoardObserver(tmp_path)])
-    (text,) = _events(tmp_path).Tensors("reproduce/text_summary")
+    (text,) = events_of(tmp_path).Tensors("reproduce/text_summary")
     assert text.tensor_proto.string_val == [f"    {specification.command}".encode()]
     start = hparams(tmp_path, "start")
     assert start.hparams["testproblem"].string_value == "quadratic_deep"
@@ -230,60 +200,15 @@ def test_the_command_line_logs_a_run(command_line: Callable[..., Any], tmp_path:
     assert list(scalars(tmp_path / "logs")["loss/test"]) == [0, 1]
 
 
-def test_runs_in_processes_of_their_own_are_logged(
-    command_line: Callable[..., Any], tmp_path: Path
-) -> None:
-    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
-    code, _, err = command_line(
-        *("bench", "experiment.toml", "--no-estimate", "--jobs", "2", "--tensorboard", "logs")
-    )
-    assert (code, err) == (0, "")
-    (setting,) = (tmp_path / "logs" / "quadratic_deep" / "SGD").iterdir()
-    assert sorted(path.name for path in setting.iterdir()) == ["random_seed__1", "random_seed__2"]
-    logged = [scalars(path)["loss/test"] for path in sorted(setting.iterdir())]
-    assert [list(losses) for losses in logged] == [[0, 1], [0, 1]]
-    assert logged[0] != logged[1]
-
-
-def test_a_dry_run_logs_nothing(command_line: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
-    command_line(
-        *("bench", "experiment.toml", "--no-estimate", "--dry-run", "--tensorboard", "logs")
-    )
-    assert not (tmp_path / "logs").exists()
-
-
-def test_trials_of_a_tuning_are_logged(command_line: Callable[..., Any], tmp_path: Path) -> None:
-    code, _, _ = command_line(
-        *("tune", "quadratic_deep", "SGD", "--space", "lr=0.001,0.002", "--sampler", "grid"),
-        *("--epochs", "1", "--report-seeds", "5", "--executor", "serial"),
-        *("--tensorboard", "logs"),
-    )
-    assert code == 0
-    assert len(list((tmp_path / "logs").rglob("events.out.tfevents.*"))) == 3
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["run", "quadratic_deep", "SGD"],
-        ["bench", "experiment.toml", "--no-estimate"],
-        ["tune", "quadratic_deep", "SGD", "--space", "lr=0.001", "--sampler", "grid"],
-    ],
-)
 def test_without_tensorboard_nothing_is_run(
-    command_line: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    command: list[str],
+    command_line: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    code, out, err = command_line(*command, "--tensorboard", "logs")
+    code, out, err = command_line("run", "quadratic_deep", "SGD", "--tensorboard", "logs")
     assert code == 2
     assert out == ""
     assert "pip install 'deepobs-core[tensorboard]'" in err
-    assert [path.name for path in tmp_path.iterdir()] == ["experiment.toml"]
+    assert not list(tmp_path.iterdir())
     with pytest.raises(MissingPackageError):
         TensorBoardObserver("logs")
 

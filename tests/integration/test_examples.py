@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deepobs.experiments.loading import load
-from deepobs.experiments.plan import plan
+from deepobs_bench.loading import load
+from deepobs_bench.plan import plan
 
 COMMAND = Path(sys.executable).with_name("deepobs")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -1,5 +1,6 @@
 """What the built distributions hold, and that these tests run against them."""
 
+import importlib
 import tarfile
 import zipfile
 from importlib.metadata import entry_points, requires, version
@@ -8,13 +9,12 @@ from pathlib import Path
 import pytest
 
 import deepobs
-import deepobs_analysis
-import deepobs_text
-import deepobs_vision
 
 DIST = Path(__file__).resolve().parents[2] / "dist"
 PACKAGES = {
     "deepobs-core": "deepobs",
+    "deepobs-bench": "deepobs_bench",
+    "deepobs-testing": "deepobs_testing",
     "deepobs-vision": "deepobs_vision",
     "deepobs-text": "deepobs_text",
     "deepobs-analysis": "deepobs_analysis",
@@ -32,8 +32,9 @@ def names_in_wheel(package):
         return archive.namelist()
 
 
-@pytest.mark.parametrize("module", [deepobs, deepobs_vision, deepobs_text, deepobs_analysis])
-def test_the_tests_run_against_installed_wheels(module):
+@pytest.mark.parametrize("import_name", PACKAGES.values())
+def test_the_tests_run_against_installed_wheels(import_name):
+    module = importlib.import_module(import_name)
     assert "site-packages" in Path(module.__file__).parts
 
 
@@ -90,8 +91,8 @@ def test_versions_agree_and_siblings_are_required_by_range(package):
 
 
 def test_pytest_finds_the_conformance_checks():
-    (entry,) = (one for one in entry_points(group="pytest11") if one.dist.name == "deepobs-core")
-    assert (entry.name, entry.value) == ("deepobs", "deepobs.testing.pytest_plugin")
+    (entry,) = (one for one in entry_points(group="pytest11") if one.dist.name == "deepobs-testing")
+    assert (entry.name, entry.value) == ("deepobs", "deepobs_testing.pytest_plugin")
 
 
 def test_each_package_registers_one_plugin():
@@ -102,6 +103,8 @@ def test_each_package_registers_one_plugin():
     }
     assert ours == {
         "deepobs-core": "deepobs.plugins.builtin",
+        "deepobs-bench": "deepobs_bench.plugin",
+        "deepobs-testing": "deepobs_testing.plugin",
         "deepobs-vision": "deepobs_vision.plugin",
         "deepobs-text": "deepobs_text.plugin",
         "deepobs-analysis": "deepobs_analysis.plugin",

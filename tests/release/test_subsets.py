@@ -14,13 +14,14 @@ from strangers import ROOT
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-CORE, VISION, TEXT, ANALYSIS = OURS
+CORE, BENCH, TESTING, VISION, TEXT, ANALYSIS = OURS
 SUBSETS = [  # in the order in which they are installed; what is missing comes with the first
     (CORE,),
     (CORE, VISION),
     (TEXT, CORE),
     (ANALYSIS, CORE),
-    (ANALYSIS, VISION, TEXT, CORE),
+    (BENCH, CORE),
+    (ANALYSIS, TESTING, BENCH, VISION, TEXT, CORE),
 ]
 PROBLEMS = {
     CORE: "quadratic_deep two_d_beale two_d_branin two_d_rosenbrock",
@@ -33,13 +34,23 @@ PROBLEMS = {
     """,
     TEXT: "tolstoi_char_rnn tolstoi_transformer",
     ANALYSIS: "",
+    BENCH: "",
+    TESTING: "",
 }
 RUNS = {  # a quick one of each package that has problems
     CORE: ("two_d_beale", "--lr", "1e-4", "--epochs", "1"),
     TEXT: ("tolstoi_char_rnn", "--lr", "1", "--epochs", "1", "--fake-data", "0.001"),
     VISION: ("digits_mlp", "--lr", "0.1", "--epochs", "1"),
 }
-OF_EXTRAS = ("deepobs-core[", "'distributed'", "'optuna'", "'pytest'", "'tensorboard")
+COMMANDS = {ANALYSIS: "table", BENCH: "bench", TESTING: "check"}
+OF_EXTRAS = (
+    "deepobs-core[",
+    "deepobs-bench[",
+    "'distributed'",
+    "'optuna'",
+    "'pytest'",
+    "'tensorboard",
+)
 IMPORT_EVERYTHING = f"""
 import importlib, pkgutil, sys
 
@@ -85,9 +96,10 @@ def check_what_is_offered(environment: FreshEnvironment, subset: Collection[str]
     for package in set(RUNS).difference(subset):
         message = environment.called("deepobs", "run", *RUNS[package], "SGD", status=2)
         assert f"It comes with {package}: pip install {package}." in message
-    if ANALYSIS not in subset:
-        message = environment.called("deepobs", "table", "results", status=2)
-        assert f"It comes with {ANALYSIS}: pip install {ANALYSIS}." in message
+    for package, command in COMMANDS.items():
+        if package not in subset:
+            message = environment.called("deepobs", command, status=2)
+            assert f"It comes with {package}: pip install {package}." in message
 
 
 def test_it_offers_what_is_installed(environment: FreshEnvironment, subset: set[str]) -> None:
@@ -128,11 +140,11 @@ def test_packages_can_be_removed_and_come_back_in_another_order(
     if len(subset) < len(OURS):
         pytest.skip("all packages are needed, to remove one after the other")
     remaining = set(subset)
-    for package in (VISION, ANALYSIS, TEXT):
+    for package in (VISION, BENCH, ANALYSIS, TESTING, TEXT):
         environment.uninstall(package)
         remaining.remove(package)
         check_what_is_offered(environment, remaining)
-    for package in (TEXT, VISION, ANALYSIS):
+    for package in (TEXT, TESTING, VISION, BENCH, ANALYSIS):
         environment.install(package)
         remaining.add(package)
     check_what_is_offered(environment, remaining)

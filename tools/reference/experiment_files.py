@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from deepobs.experiments import schema
-from deepobs.experiments.tuning import TuningSettings
+from deepobs_bench import schema
+from deepobs_bench.tuning import TuningSettings
 from reference.hooks import attributes_of
 from reference.markdown import code, first_line, page, plain, table
 

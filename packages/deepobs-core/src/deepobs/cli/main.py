@@ -53,24 +53,9 @@ BUILT_IN = (
         summary="Train an optimizer on a test problem",
     ),
     CommandSpec(
-        name="bench",
-        target="deepobs.cli.bench:command",
-        summary="Carry out an experiment that a file describes: many runs, and a table",
-    ),
-    CommandSpec(
         name="estimate",
         target="deepobs.cli.estimate:command",
         summary="Measure how long a run will take and how much memory it needs",
-    ),
-    CommandSpec(
-        name="tune",
-        target="deepobs.cli.tune:command",
-        summary="Find good hyperparameters, honestly chosen and reported",
-    ),
-    CommandSpec(
-        name="check",
-        target="deepobs.cli.check:command",
-        summary="Check that problems, data sets and optimizers behave as they must",
     ),
     CommandSpec(
         name="data",
@@ -81,11 +66,6 @@ BUILT_IN = (
         name="plugins",
         target="deepobs.cli.plugins:command",
         summary="Show the installed plugins, and why one could not be loaded",
-    ),
-    CommandSpec(
-        name="new-plugin",
-        target="deepobs.cli.new_plugin:command",
-        summary="Write a package with a test problem of your own, to start from",
     ),
     CommandSpec(
         name="doctor",

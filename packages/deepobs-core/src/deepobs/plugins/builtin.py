@@ -5,7 +5,6 @@ from __future__ import annotations
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
 from deepobs.plugins.specs import (
     DatasetSpec,
-    ExecutorSpec,
     OptimizerSpec,
     ProblemSpec,
     RunnerSpec,
@@ -166,27 +165,5 @@ def deepobs_suites() -> list[SuiteSpec]:
             summary="The large benchmark of the paper",
             problems=("fmnist_vae", "cifar100_allcnnc", "svhn_wrn164", "tolstoi_char_rnn"),
             reference=_PAPER,
-        ),
-    ]
-
-
-@hookimpl
-def deepobs_executors() -> list[ExecutorSpec]:
-    """The ways to carry out many runs."""
-    return [
-        ExecutorSpec(
-            name="processes",
-            target="deepobs.experiments.executors:processes",
-            summary="Processes on this machine, each of which can crash without harm to others",
-        ),
-        ExecutorSpec(
-            name="dask",
-            target="deepobs.experiments.executors:dask",
-            summary="The workers of a Dask cluster, found by --scheduler ADDRESS",
-        ),
-        ExecutorSpec(
-            name="serial",
-            target="deepobs.experiments.executors:SerialExecutor",
-            summary="One run after the other, in the process of the command itself",
         ),
     ]

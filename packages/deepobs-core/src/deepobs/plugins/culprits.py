@@ -9,7 +9,7 @@ from deepobs.plugins.registry import registry
 if TYPE_CHECKING:
     from types import TracebackType
 
-_OURS = {"deepobs", "torch"}
+_OURS = {"deepobs", "deepobs_bench", "deepobs_testing", "torch"}
 
 
 def culprit_of(error: BaseException) -> str:

@@ -43,8 +43,12 @@ DISTRIBUTION_OF: dict[str, str] = {
 
 DISTRIBUTION_OF_COMMAND: dict[str, str] = {
     "baselines": "deepobs-analysis",
+    "bench": "deepobs-bench",
+    "check": "deepobs-testing",
+    "new-plugin": "deepobs-testing",
     "plot": "deepobs-analysis",
     "report": "deepobs-analysis",
     "score": "deepobs-analysis",
     "table": "deepobs-analysis",
+    "tune": "deepobs-bench",
 }

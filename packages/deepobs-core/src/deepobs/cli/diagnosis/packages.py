@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _OURS = {
     CORE_DISTRIBUTION: "",
+    "deepobs-bench": "`deepobs bench` and `deepobs tune`",
+    "deepobs-testing": "`deepobs check` and `deepobs new-plugin`",
     "deepobs-vision": "test problems of images",
     "deepobs-text": "test problems of text",
     "deepobs-analysis": "figures, tables and reports",

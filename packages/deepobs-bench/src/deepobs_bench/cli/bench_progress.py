@@ -1,0 +1,131 @@
+"""How far an experiment is: a bar on a terminal, a line for each run elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from deepobs.cli import screen
+from deepobs.cli.text import clean
+from deepobs.runs.summary import schedule_of, summary_of
+from deepobs_bench.outcomes import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from deepobs.runs import RunSpecification
+    from deepobs_bench.outcomes import Outcome
+    from deepobs_bench.watched import Watcher
+
+
+@contextlib.contextmanager
+def bench_progress(
+    num_runs: int,
+    jobs: int,
+    *,
+    console: Console | None = None,
+    show: Callable[[str], None] = screen.show,
+) -> Iterator[Watcher]:
+    """Show how far an experiment is while the block lasts.
+
+    Args:
+        num_runs: How many runs are to be carried out.
+        jobs: How many of them at a time.
+        console: Where to show it; `None` for standard error.
+        show: What writes the lines where the console is no terminal.
+
+    Yields:
+        Whom to tell of outcomes.
+    """
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(num_runs, show)
+        return
+    progress = _progress(console)
+    with progress:
+        yield _Bar(progress, num_runs, jobs)
+
+
+def described(specification: RunSpecification, outcome: Outcome) -> str:
+    """A run and what became of it, in a line."""
+    if isinstance(outcome, Failure):
+        run = f"{specification.optimizer} on {specification.testproblem}"
+        kind = outcome.kind.replace("_", " ")
+        summary = f"{run}, seed {specification.random_seed}: failed ({kind}): {outcome.message}"
+    else:
+        summary = summary_of(outcome)
+    chosen = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
+    chosen += filter(None, [schedule_of(specification)])
+    return clean(f"{summary}; {', '.join(chosen)}" if chosen else summary)
+
+
+class _Lines:
+    """A line for each run that was carried out."""
+
+    def __init__(self, num_runs: int, show: Callable[[str], None]) -> None:
+        self._num_runs = num_runs
+        self._show = show
+        self._num_ended = 0
+
+    def run_ended(
+        self, specification: RunSpecification, outcome: Outcome, *, was_there: bool
+    ) -> None:
+        if not was_there:
+            self._num_ended += 1
+            number = f"[{self._num_ended}/{self._num_runs}]"
+            self._show(f"{number} {described(specification, outcome)}")
+
+
+class _Bar:
+    """A bar for all runs; only failures leave a line."""
+
+    def __init__(self, progress: Progress, num_runs: int, jobs: int) -> None:
+        self._progress = progress
+        self._num_runs = num_runs
+        self._jobs = jobs
+        self._counts: Counter[str] = Counter()
+        self._task = progress.add_task("Runs", total=num_runs, state=self._state())
+
+    def run_ended(
+        self, specification: RunSpecification, outcome: Outcome, *, was_there: bool
+    ) -> None:
+        if was_there:
+            return
+        is_failure = isinstance(outcome, Failure)
+        self._counts["failed" if isinstance(outcome, Failure) else outcome.status] += 1
+        if is_failure:
+            line = described(specification, outcome)
+            self._progress.console.print(line, markup=False, highlight=False)
+        self._progress.update(self._task, advance=1, state=self._state())
+
+    def _state(self) -> str:
+        running = min(self._jobs, self._num_runs - self._counts.total())
+        shown = {
+            "running": running,
+            **{name: self._counts[name] for name in ("failed", "diverged")},
+        }
+        return ", ".join(f"{count} {name}" for name, count in shown.items() if count)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

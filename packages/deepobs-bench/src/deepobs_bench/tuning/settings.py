@@ -1,0 +1,94 @@
+"""What the user says about tuning: options of `deepobs tune`, the value of `tune` in a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from deepobs.errors import ArgumentError
+from deepobs_bench.mistakes import Mistake
+from deepobs_bench.tuning.spaces import DimensionSetting
+from deepobs_bench.values import Count, Flag, Seed, Seeds, Trials, one_of, refused
+
+Sampler = Annotated[Literal["grid", "random", "tpe", "gp"], one_of("grid", "random", "tpe", "gp")]
+Preset = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
+Budget = Annotated[
+    Literal["one-shot", "small", "medium", "large"], one_of("one-shot", "small", "medium", "large")
+]
+Split = Annotated[Literal["valid", "test"], one_of("valid", "test")]
+Epoch = Annotated[Literal["final", "best"], one_of("final", "best")]
+Metric = Annotated[Literal["accuracy", "loss"], one_of("accuracy", "loss")]
+
+TRIALS_OF_BUDGET: dict[str, int] = {"one-shot": 1, "small": 25, "medium": 50, "large": 75}
+"""The budgets of Schmidt, Schneider, Hennig: Descending through a Crowded Valley, ICML 2021."""
+
+
+class TuningSettings(BaseModel):
+    """How to tune an optimizer; what is left out is completed by `protocol.complete`.
+
+    Attributes:
+        preset: A published protocol that fills in what is left out.
+        budget: A number of trials by name; "one-shot" takes the optimizer's defaults as they are.
+        space: What is tried, by name: a hyperparameter such as `lr`, a number in one of several as
+            `betas[0]`, or `batch_size` and `problem_weight_decay` of the test problem.
+        sampler: What suggests the next trial.
+        trials: How many settings are tried; of a grid, all are.
+        at_once: How many trials are suggested before the results of any of them are known.
+        sampler_seed: Seed of what the sampler draws at random.
+        seeds: Seeds of the runs of every trial; with several, their mean counts.
+        report_seeds: Seeds with which the winner is run again.
+        select_on: The split on which the winner is chosen.
+        epoch: Whether the last or the best epoch of a run counts.
+        metric: By what the winner is chosen; left out, by the metric of the problem.
+        prune: Whether runs are stopped that fall behind the median of those before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Preset | None = None
+    budget: Budget | None = None
+    space: dict[str, DimensionSetting] | None = None
+    sampler: Sampler | None = None
+    trials: Trials | None = None
+    at_once: Count | None = None
+    sampler_seed: Seed = 42
+    seeds: Seeds | None = None
+    report_seeds: Seeds | None = None
+    select_on: Split = "valid"
+    epoch: Epoch = "final"
+    metric: Metric | None = None
+    prune: Flag = False
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> TuningSettings:
+        if self.budget and self.trials:
+            raise refused(
+                f"The budget {self.budget!r} means {TRIALS_OF_BUDGET[self.budget]} trials: "
+                "give either a budget or a number of trials."
+            )
+        if self.budget == "one-shot" and self.space:
+            raise refused("one-shot means the defaults of the optimizer: leave out the space.")
+        if not (self.preset or self.space or self.budget == "one-shot"):
+            raise refused(
+                "Nothing says what to try: give a space such as lr=log:1e-5:1e2, a preset "
+                "(paper or crowded-valley), or the budget one-shot."
+            )
+        return self
+
+
+def checked_settings(values: dict[str, Any]) -> TuningSettings:
+    """Check settings that were given one by one.
+
+    Args:
+        values: What was given, by the name of the attribute; `None` for what was left out.
+
+    Raises:
+        ArgumentError: One of them is not permitted.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return TuningSettings(**given)
+    except ValidationError as error:
+        mistakes = [Mistake(one["loc"], one["msg"]) for one in error.errors()]
+        raise ArgumentError("\n".join(map(str, mistakes))) from error

@@ -1,0 +1,184 @@
+"""Tuning an optimizer: suggest, run, choose, and run the winner again with further seeds."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import ArgumentError
+from deepobs.plugins import registry
+from deepobs.runs import RunRecord
+from deepobs.runs.environment import versions
+from deepobs.runs.json_types import in_json_types
+from deepobs.runs.optimizers import find_optimizer
+from deepobs.runs.specification import DEFAULT_SEED
+from deepobs_bench.tuning import result, selection
+from deepobs_bench.tuning.candidates import (
+    PROBLEM_OPTIONS,
+    Base,
+    candidate,
+    require_space,
+)
+from deepobs_bench.tuning.judging import judged_run, trial_of
+from deepobs_bench.tuning.protocol import complete
+from deepobs_bench.tuning.pruning import Medians
+from deepobs_bench.tuning.result import TuningResult
+from deepobs_bench.tuning.samplers import GridSearch, OptunaSearch
+from deepobs_bench.tuning.words import explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import torch
+
+    from deepobs.runs import RunSpecification
+    from deepobs_bench.outcomes import Outcome
+    from deepobs_bench.sweep import Sweep
+    from deepobs_bench.tuning.protocol import TuningProtocol
+    from deepobs_bench.tuning.pruning import StopRule
+    from deepobs_bench.tuning.result import Trial, TunedRun
+    from deepobs_bench.tuning.samplers import Search
+    from deepobs_bench.tuning.settings import TuningSettings
+
+    CarryOut = Callable[[Sequence[RunSpecification], StopRule | None], dict[str, Outcome]]
+    Notify = Callable[[RunSpecification, Outcome], None]
+
+_SAID_ELSEWHERE = {"testproblem", "optimizer", "optimizer_target", "hyperparameters"}
+_NOT_COMMON = {"random_seed", "device", "train_log_interval"}
+
+
+def tune(
+    testproblem: str,
+    optimizer: str | type[torch.optim.Optimizer],
+    settings: TuningSettings,
+    *,
+    sweep: Sweep,
+    hyperparameters: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    notify: Notify = lambda _run, _outcome: None,
+) -> TuningResult:
+    """Find good hyperparameters, and measure how good they are with seeds of their own.
+
+    Trials are ordinary runs, and suggestions depend on nothing but the settings and the results:
+    to tune again runs nothing and gives the same.
+
+    Args:
+        testproblem: Name of a test problem.
+        optimizer: Name of an optimizer, `package.module:Class` or a class.
+        settings: What to try, and how to choose.
+        sweep: Carries out the runs; the result is written where it keeps theirs.
+        hyperparameters: Those that are not tuned.
+        options: Arguments of `specify` that all runs have, such as `num_epochs`.
+        jobs: How many runs are carried out at the same time: as many trials a sampler that learns
+            from results suggests at once, where the settings say nothing else.
+        notify: Called with every run and its outcome, when it has ended or was there already.
+
+    Raises:
+        DeepOBSError: Settings do not fit the problem or the optimizer, or no trial could be run.
+    """
+    problem = registry().problems.spec(testproblem)
+    name = find_optimizer(optimizer).name
+    protocol = complete(settings, problem, name, options=options or {}, jobs=jobs)
+    common = {**(options or {}), "validation_size": protocol.validation_size}
+    given = in_json_types("Hyperparameters", hyperparameters or {})
+    base = Base(testproblem, optimizer, given, common)
+    require_space(base, protocol.space)
+    carry_out = functools.partial(_outcomes, sweep, notify)
+    trials = _carry_out_trials(protocol, base, carry_out)
+    winner = selection.winner_of(trials, protocol.metric)
+    report = [] if winner is None else _report(winner, base, protocol, carry_out)
+    unseen = [run for run in report if run.seed not in protocol.seeds]
+    has_mixed_seeds = bool(protocol.space) and 0 < len(unseen) < len(report)
+    example = _example(trials, base)
+    tuned = TuningResult(
+        testproblem=example.testproblem,
+        optimizer=example.optimizer,
+        optimizer_target=example.optimizer_target,
+        hyperparameters=given,
+        training=_common_parts(example, protocol),
+        protocol=protocol,
+        explanation=explanation(protocol, name),
+        trials=tuple(trials),
+        winner=None if winner is None else winner.number,
+        report=tuple(report),
+        versions=versions({"optuna"} if protocol.sampler != "grid" else set()),
+        summary=result.summarized(report),
+        summary_without_selection=result.summarized(unseen) if has_mixed_seeds else None,
+    )
+    result.write(sweep.output_dir, tuned)
+    return tuned
+
+
+def _carry_out_trials(protocol: TuningProtocol, base: Base, carry_out: CarryOut) -> list[Trial]:
+    search = _search(protocol)
+    medians = Medians(protocol)
+    trials: list[Trial] = []
+    while len(trials) < protocol.trials:
+        asked = search.ask(min(protocol.at_once, protocol.trials - len(trials)))
+        candidates = [candidate(base, setting, protocol.seeds) for setting in asked]
+        rule = medians.rule() if protocol.prune else None
+        outcomes = carry_out([run for one in candidates for run in one.specifications], rule)
+        ended = [
+            trial_of(len(trials) + place, one, outcomes, protocol, rule)
+            for place, one in enumerate(candidates)
+        ]
+        # In the order of suggestions, whichever run ended first: the next ones depend on it.
+        search.tell([selection.score(trial, protocol.metric) for trial in ended])
+        medians.learn(_completed(ended, outcomes))
+        trials += ended
+    if not any(trial.runs for trial in trials):
+        raise ArgumentError(trials[0].message)  # a name is wrong, or the whole space is
+    return trials
+
+
+def _search(protocol: TuningProtocol) -> Search:
+    if protocol.sampler == "grid":
+        return GridSearch(protocol.space)
+    return OptunaSearch(protocol.sampler, protocol.space, protocol.sampler_seed)
+
+
+def _completed(trials: Iterable[Trial], outcomes: Mapping[str, Outcome]) -> Iterator[RunRecord]:
+    for run in (run for trial in trials for run in trial.runs):
+        outcome = outcomes[run.run_id]
+        if run.status == "completed" and isinstance(outcome, RunRecord):
+            yield outcome
+
+
+def _outcomes(
+    sweep: Sweep,
+    notify: Notify,
+    specifications: Sequence[RunSpecification],
+    rule: StopRule | None,
+) -> dict[str, Outcome]:
+    """Carry out what is missing, but not again what the same rule has stopped before."""
+    outcomes: dict[str, Outcome] = {}
+    if rule is not None:
+        stopped = {run.run_id: rule.has_stopped(sweep.output_dir, run) for run in specifications}
+        outcomes = {run_id: failure for run_id, failure in stopped.items() if failure is not None}
+    missing = [run for run in specifications if run.run_id not in outcomes]
+    for run, outcome in sweep.carry_out(missing, observers=[] if rule is None else [rule]):
+        outcomes[run.run_id] = outcome
+        notify(run, outcome)
+    return outcomes
+
+
+def _report(
+    winner: Trial, base: Base, protocol: TuningProtocol, carry_out: CarryOut
+) -> list[TunedRun]:
+    again = candidate(base, winner.setting, protocol.report_seeds)
+    outcomes = carry_out(again.specifications, None)
+    return [judged_run(run, outcomes[run.run_id], protocol) for run in again.specifications]
+
+
+def _example(trials: Sequence[Trial], base: Base) -> RunSpecification:
+    """A run of the first trial that was carried out: there is one."""
+    setting = next(trial.setting for trial in trials if trial.runs)
+    return candidate(base, setting, [DEFAULT_SEED]).specifications[0]
+
+
+def _common_parts(example: RunSpecification, protocol: TuningProtocol) -> dict[str, Any]:
+    """What the runs of all trials have in common."""
+    tuned = {theirs for name, theirs in PROBLEM_OPTIONS.items() if name in protocol.space}
+    left_out = _SAID_ELSEWHERE | _NOT_COMMON | tuned
+    return example.model_dump(mode="json", exclude=left_out, exclude_defaults=True)

@@ -1,0 +1,370 @@
+"""Plans: the runs that an experiment file asks for, and what is refused before any of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deepobs.errors import ArgumentError, ExperimentError
+from deepobs_bench.loading import load
+from deepobs_bench.only import only
+from deepobs_bench.plan import plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepobs_bench.plan import Plan
+
+HEADER = 'problems = ["quadratic_deep"]\ndefaults.epochs = 2\n'
+
+
+@pytest.fixture
+def planned(tmp_path: Path):
+    """Plans the text of a file."""
+
+    def call(text: str, name: str = "experiment.toml", **settings: object) -> Plan:
+        path = tmp_path / name
+        path.write_text(text)
+        return plan(load(path), "experiment.toml", **settings)
+
+    return call
+
+
+def _ids(plan: Plan) -> set[str]:
+    return {specification.run_id for specification in plan.specifications}
+
+
+def test_a_plan_is_the_product_of_its_lists(planned) -> None:
+    runs = planned(
+        'problems = ["two_d_beale"]\nsuites = ["two_d"]\nseeds = "1..3"\ndefaults.epochs = 2\n'
+        "[optimizers.SGD]\ngrid = { lr = [0.1, 0.01], momentum = [0.0, 0.9] }\n[optimizers.Adam]\n"
+    ).runs
+    assert len(runs) == 3 * (4 + 1) * 3
+    assert {run.specification.testproblem for run in runs} == {
+        "two_d_beale",
+        "two_d_branin",
+        "two_d_rosenbrock",
+    }
+    assert {run.specification.random_seed for run in runs} == {1, 2, 3}
+    assert len({run.specification.run_id for run in runs}) == len(runs)
+
+
+def test_the_order_of_keys_and_the_format_make_no_difference(planned) -> None:
+    toml = planned(
+        HEADER + "seeds = [1, 2]\n[optimizers.SGD]\nhyperparameters.nesterov = false\n"
+        "grid = { lr = [1e-3, 0.1], momentum = [0, 0.9] }\n"
+    )
+    reordered = planned(
+        "seeds = [2, 1]\n[optimizers.SGD.grid]\nmomentum = [0.9, 0]\nlr = [0.1, 1e-3]\n"
+        "[optimizers.SGD.hyperparameters]\nnesterov = false\n"
+        "[defaults]\nepochs = 2\n[budget]\nhours = 1\n".replace(
+            "seeds", 'problems = ["quadratic_deep"]\nseeds', 1
+        )
+    )
+    yaml = planned(
+        "optimizers:\n  SGD:\n    hyperparameters: {nesterov: false}\n"
+        "    grid:\n      lr: [1e-3, 0.1]\n      momentum: [0, 0.9]\n"
+        "problems: [quadratic_deep]\nseeds: 1..2\ndefaults: {epochs: 2}\n",
+        "experiment.yaml",
+    )
+    assert len(_ids(toml)) == 8
+    assert _ids(toml) == _ids(reordered) == _ids(yaml)
+
+
+def test_what_is_said_for_a_problem_wins(planned) -> None:
+    runs = planned(
+        'suites = ["two_d"]\n[defaults]\nepochs = 2\nbatch_size = 32\n'
+        "[optimizers.SGD]\nhyperparameters.momentum = 0.9\ngrid.lr = [0.1, 0.01]\n"
+        "[overrides.two_d_beale]\nepochs = 7\n"
+        "[overrides.two_d_beale.optimizers.SGD]\nhyperparameters.lr = 0.5\n"
+        "grid.momentum = [0, 0.3]\n"
+    ).runs
+    by_problem = {
+        name: [run.specification for run in runs if run.specification.testproblem == name]
+        for name in ("two_d_beale", "two_d_branin")
+    }
+    assert {run.num_epochs for run in by_problem["two_d_beale"]} == {7}
+    assert {run.num_epochs for run in by_problem["two_d_branin"]} == {2}
+    assert {run.batch_size for run in by_problem["two_d_beale"]} == {32}
+    assert [run.hyperparameters for run in by_problem["two_d_beale"]] == [
+        {"momentum": 0.0, "lr": 0.5},
+        {"momentum": 0.3, "lr": 0.5},
+    ]
+    assert [run.hyperparameters for run in by_problem["two_d_branin"]] == [
+        {"momentum": 0.9, "lr": 0.1},
+        {"momentum": 0.9, "lr": 0.01},
+    ]
+
+
+def test_options_have_the_names_of_the_command_line(planned) -> None:
+    (run,) = planned(
+        'problems = ["quadratic_deep"]\noptimizers = ["SGD"]\n[defaults]\nepochs = 3\n'
+        "batch_size = 50\nvalidation_size = 100\nfull_evaluation = true\nbare_losses = true\n"
+        'same_order = true\nlog_interval = 5\ndtype = "float64"\nfake_data = true\n'
+    ).runs
+    specification = run.specification
+    assert (specification.num_epochs, specification.batch_size) == (3, 50)
+    assert (specification.validation_size, specification.train_log_interval) == (100, 5)
+    assert specification.full_evaluation
+    assert specification.bare_losses
+    assert not specification.reshuffle
+    assert (specification.dtype, specification.fake_data_fraction) == ("float64", 1.0)
+
+
+def test_fake_data_of_the_command_line_win_over_the_file(planned) -> None:
+    text = HEADER + 'defaults.fake_data = 0.5\noptimizers = ["SGD"]\n'
+    (run,) = planned(text, fake_data=0.1).runs
+    assert run.specification.fake_data_fraction == 0.1
+
+
+def test_every_schedule_of_the_file_is_tried_unless_an_optimizer_names_some(planned) -> None:
+    runs = planned(
+        HEADER + "[optimizers.SGD]\n[optimizers.Adam]\nschedules = ['constant', 'steps']\n"
+        "[schedules.steps]\nepochs = [1]\nfactors = [0.1]\n"
+        "[schedules.cosine]\nscheduler = 'CosineAnnealingLR'\narguments.T_max = 'num_epochs'\n"
+    ).runs
+    assert [(run.optimizer, run.schedule) for run in runs] == [
+        ("SGD", "steps"),
+        ("SGD", "cosine"),
+        ("Adam", "constant"),
+        ("Adam", "steps"),
+    ]
+    assert runs[0].specification.lr_sched_epochs == (1,)
+    assert runs[1].specification.lr_scheduler.name == "CosineAnnealingLR"
+    assert runs[2].specification.lr_scheduler is None
+
+
+def test_two_names_may_stand_for_one_optimizer_and_share_a_run(planned) -> None:
+    both = planned(
+        HEADER + "[optimizers.plain]\nclass = 'SGD'\n[optimizers.heavy]\nclass = 'SGD'\n"
+        "grid.momentum = [0.0, 0.9]\nhyperparameters.lr = 0.1\n"
+        "[overrides.quadratic_deep.optimizers.plain]\nhyperparameters = {lr = 0.1, momentum = 0}\n"
+    )
+    assert [run.optimizer for run in both.runs] == ["plain", "heavy", "heavy"]
+    assert len(both.specifications) == 2
+
+
+def test_lists_are_hyperparameters_too(planned) -> None:
+    runs = planned(
+        HEADER + "[optimizers.Adam]\nhyperparameters.betas = [0.8, 0.99]\ngrid.lr = [0.1, 0.01]\n"
+        "[optimizers.other]\nclass = 'Adam'\ngrid.betas = [[0.9, 0.99], [0.8, 0.99]]\n"
+    ).runs
+    assert [run.specification.hyperparameters["betas"] for run in runs] == [
+        [0.8, 0.99],
+        [0.8, 0.99],
+        [0.9, 0.99],
+        [0.8, 0.99],
+    ]
+
+
+def test_tuned_optimizers_are_planned_as_searches(planned) -> None:
+    made = planned(
+        HEADER + "[optimizers.SGD.tune]\nspace = { lr = 'log:1e-4:1:5' }\nsampler = 'grid'\n"
+        "report_seeds = '50..52'\n[optimizers.Adam]\n"
+    )
+    assert [run.optimizer for run in made.runs] == ["Adam"]
+    (tuning,) = made.tunings
+    assert (tuning.problem, tuning.optimizer, tuning.num_runs) == ("quadratic_deep", "SGD", 5 + 3)
+    assert tuning.options["num_epochs"] == 2
+
+
+def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
+    planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer_optimizer.py").write_text(
+        "import torch\n\n\nclass Outer(torch.optim.Optimizer):\n"
+        "    def __init__(self, optimizer, k=5):\n"
+        "        super().__init__(optimizer.param_groups, {})\n"
+        "        self.optimizer = optimizer\n\n"
+        "    def step(self, closure=None):\n        self.optimizer.step()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    class_ = "class = 'outer_optimizer:Outer'\n"
+    (run,) = planned(
+        HEADER + f"[optimizers.a]\n{class_}hyperparameters = {{ optimizer = 'SGD', lr = 0.5 }}\n"
+    ).runs
+    assert run.specification.hyperparameters == {"optimizer": "SGD", "lr": 0.5}
+    with pytest.raises(ExperimentError, match="Outer has no such hyperparameter"):
+        planned(HEADER + f"[optimizers.a]\n{class_}hyperparameters = {{ lr = 0.5 }}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "message"),
+    [
+        ("[optimizers.SGD]\ngrid.lr = [0.1, -1, 0.2]", "optimizers.SGD.grid.lr[1]", "lr=-1.0"),
+        (
+            "[optimizers.SGD]\ngrid = { lr = [0.1, -1], momentum = [0.9, 0] }",
+            "optimizers.SGD.grid.lr[1]",
+            "Invalid learning rate: -1.0",
+        ),
+        ("[optimizers.SGD]\nhyperparameters.lr = -1", "optimizers.SGD", "lr=-1.0"),
+        (
+            "[optimizers.SGD]\ngrid = { momentum = [0.0, 0.9], nesterov = [true, false] }",
+            "optimizers.SGD",
+            "Nesterov momentum requires a momentum",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.momntum = 1",
+            "optimizers.SGD.hyperparameters.momntum",
+            "Did you mean 'momentum'?",
+        ),
+        (
+            "[optimizers.SGD]\ngrid.momntum = [1]",
+            "optimizers.SGD.grid.momntum",
+            "SGD has no such hyperparameter.",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.params = [1]",
+            "optimizers.SGD.hyperparameters.params",
+            "SGD has no such hyperparameter.",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.lr = [0.1, 0.2]",
+            "optimizers.SGD.hyperparameters.lr",
+            "must be one value, got [0.1, 0.2]: several to try belong in grid",
+        ),
+        (
+            "[optimizers.Adam]\ngrid.betas = [0.9, 0.99]",
+            "optimizers.Adam.grid.betas[0]",
+            "must be a list such as [0.9, 0.999], got 0.9",
+        ),
+        (
+            "[optimizers.SGD]\n[overrides.quadratic_deep.optimizers.SGD]\ngrid.lr = [1, -2]",
+            "overrides.quadratic_deep.optimizers.SGD.grid.lr[1]",
+            "lr=-2.0",
+        ),
+        ("[optimizers.SGD]\nneeds = ['closur']", "optimizers.SGD", "closur"),
+        (
+            "optimizers = ['SGD']\nschedules.a.scheduler = 'CosinAnnealingLR'",
+            "schedules.a",
+            "Did you mean 'CosineAnnealingLR'",
+        ),
+        (
+            "optimizers = ['SGD']\n[schedules.a]\nscheduler = 'StepLR'\narguments.stepsize = 3",
+            "schedules.a",
+            "It takes step_size, gamma",
+        ),
+        (
+            "[optimizers.SGD]\ngrid.lr = [1]\ntune.preset = 'paper'",
+            "optimizers.SGD.grid",
+            "is there beside tune",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { sampler = 'grid', space.lr = 'log:1e-3:1', trials = 3 }",
+            "optimizers.SGD.tune",
+            "number of points",
+        ),
+        (
+            "[optimizers.SGD.grid]\nlr = 'log:1e-5:1:2000'\nmomentum = 'uniform:0:0.9:2000'",
+            "optimizers.SGD.grid",
+            "must have at most 1000000 points, got 4000000",
+        ),
+        (
+            "seeds = '1..100000'\n[optimizers.SGD.grid]\nlr = 'log:1e-5:1:11'",
+            "optimizers.SGD.grid",
+            "must have at most 1000000 runs on a problem, got 1100000: 11 points",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.lr = 1" + 400 * "0",
+            "optimizers.SGD",
+            "Hyperparameters must be finite numbers",
+        ),
+        ("[optimizers.Adam]\nhyperparameters.betas = [0.9]", "optimizers.Adam", "IndexError"),
+        (
+            "[optimizers.SGD]\ntune = { space.lrr = 'log:1e-3:1', trials = 3 }",
+            "optimizers.SGD.tune.space.lrr",
+            "Did you mean 'lr'?",
+        ),
+        (
+            "[optimizers.Adam]\ntune = { space.'betas[2]' = 'log:1e-3:1', trials = 3 }",
+            "optimizers.Adam.tune",
+            "betas[2] is no number of the hyperparameter 'betas'",
+        ),
+        (
+            "[optimizers.SGD]\nhyperparameters.lr = 1\ntune.preset = 'paper'",
+            "optimizers.SGD.tune",
+            "lr is both given and tuned",
+        ),
+        (
+            "[optimizers.SGD]\ntune.preset = 'paper'\n"
+            "[overrides.quadratic_deep.optimizers.SGD]\ngrid.lr = [1]",
+            "overrides.quadratic_deep.optimizers.SGD.grid",
+            "is there beside tune",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.batch_size = 'log:1:64:3', sampler = 'grid' }",
+            "optimizers.SGD.tune",
+            "batch_size must be an integer, 1 or more, in the whole of its space",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.batch_size = [32, 'x'], sampler = 'grid' }",
+            "optimizers.SGD.tune",
+            "got [32, 'x']",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_place(
+    planned, text: str, path: str, message: str
+) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        planned(HEADER + text)
+    first = str(refused.value).splitlines()[0]
+    assert first.startswith(f"experiment.toml: {path}: ")
+    assert message in first
+
+
+def test_each_wrong_value_is_named_once(planned) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        planned(
+            'suites = ["two_d"]\n[optimizers.SGD.grid]\nlr = [0.1, -1]\nmomentum = [-2, 0, 0.9]\n'
+        )
+    lines = str(refused.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "optimizers.SGD.grid.momentum[0]",
+        "optimizers.SGD.grid.lr[1]",
+    ]
+
+
+def test_an_unknown_device_is_refused(planned) -> None:
+    with pytest.raises(ArgumentError, match="'banana'"):
+        planned(HEADER + 'optimizers = ["SGD"]', device="banana")
+
+
+CHOOSABLE = (
+    'suites = ["two_d"]\nseeds = "1..12"\n[optimizers.heavy]\nclass = "SGD"\n[optimizers.Adam]\n'
+    "[schedules.steps]\nepochs = [1]\nfactors = [0.1]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "count"),
+    [
+        ([], 72),
+        (["problem=two_d_b*"], 48),
+        (["problem=two_d_beale", "problem=two_d_rosenbrock"], 48),
+        (["optimizer=heavy"], 36),
+        (["optimizer=SGD", "seed=1"], 3),
+        (["seed=1*"], 24),
+        (["schedule=steps", "problem=*beale", "seed=[23]"], 4),
+    ],
+)
+def test_only_keeps_what_its_patterns_match(planned, patterns: list[str], count: int) -> None:
+    assert len(only(patterns, planned(CHOOSABLE)).runs) == count
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (["two_d_beale"], "'two_d_beale' is no choice of runs. Permitted: problem=PATTERN,"),
+        (["sed=1"], "Did you mean 'seed'?"),
+        (["optimizer=Adm"], "No run of the experiment has optimizer=Adm. Did you mean 'Adam'?"),
+        (["seed=1", "seed=99"], "No run of the experiment has seed=99."),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_refused(
+    planned, patterns: list[str], message: str
+) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        only(patterns, planned(CHOOSABLE))
+    assert message in str(refused.value)

@@ -1,0 +1,48 @@
+"""A sweep resumes runs that were interrupted."""
+
+import pytest
+from interruptions import numbers
+
+from deepobs.errors import ArgumentError
+from deepobs.runs import RunObserver, run, specify
+from deepobs.runs.checkpoint_file import checkpoint_path
+from deepobs.runs.checkpoints import CheckpointPlan
+from deepobs_bench.executors import ExecutorOptions, open_executor
+from deepobs_bench.sweep import Sweep
+
+ALWAYS = CheckpointPlan(every_seconds=0.0)
+GO_ON = CheckpointPlan(every_seconds=0.0, resume=True)
+
+
+class Interruption(RunObserver):
+    """Ends a run at a step, as a signal would."""
+
+    def __init__(self, at_step):
+        self.at_step = at_step
+
+    def steps_taken(self, steps, loss):
+        if steps >= self.at_step:
+            raise KeyboardInterrupt
+
+
+def test_a_sweep_goes_on_with_runs_that_were_interrupted(tmp_path):
+    specification = specify("quadratic_deep", "Adam", {"lr": 0.001}, num_epochs=2, batch_size=8)
+    kept = {}
+    for observers in ([Interruption(225)], []):
+        with open_executor("serial", ExecutorOptions()) as executor:
+            sweep = Sweep(executor, output_dir=tmp_path, checkpoints=GO_ON, observers=observers)
+            try:
+                kept.update((each.run_id, o) for each, o in sweep.carry_out([specification]))
+            except KeyboardInterrupt:
+                assert checkpoint_path(tmp_path, specification).exists()
+    record = kept[specification.run_id]
+    assert record.resumed_at_steps
+    assert numbers(record) == numbers(run(specification))
+
+
+def test_checkpoints_are_refused_where_only_whole_results_come_back(tmp_path):
+    with (
+        open_executor("serial", ExecutorOptions()) as executor,
+        pytest.raises(ArgumentError, match="shared directory"),
+    ):
+        Sweep(executor, output_dir=tmp_path, checkpoints=ALWAYS, shared_results=False)

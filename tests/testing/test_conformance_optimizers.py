@@ -1,0 +1,102 @@
+"""Every check of optimizers catches one that is broken in just this way."""
+
+from __future__ import annotations
+
+import re
+
+import broken_optimizers as optimizers
+import pytest
+
+from deepobs_testing import check_optimizer
+from deepobs_testing.tables import CHECKS
+
+CAUGHT = {
+    "its_target_can_be_imported": [
+        (optimizers.NoOptimizer, "must be a subclass of torch.optim.Optimizer", "")
+    ],
+    "it_can_be_built": [
+        (optimizers.WithoutDefaults, "has no default learning rate: give one", "-o lr=0.01"),
+        (optimizers.WithoutGroups, "Its param_groups is None .* expected is a list", "constructor"),
+        (optimizers.ReadsItsParametersTwice, "not from a list of the parameters", r"list\(params"),
+        (optimizers.Exits, r"sys.exit\(3\)", "broken_optimizers.py, line"),
+    ],
+    "what_it_needs_is_found_out": [
+        (optimizers.Mistaken, r"way plain raises KeyError: 'momentum_bufer'", "Mend the step")
+    ],
+    "steps_change_the_parameters": [
+        (optimizers.StandsStill, "After 30 steps .* all parameters are where they were", "add_")
+    ],
+    "it_stays_finite_on_a_small_problem": [
+        (optimizers.DividesByZero, "not finite within 30 steps", "quotients of 0")
+    ],
+    "the_same_seed_gives_the_same_steps": [
+        (optimizers.Random, "Built twice from one seed, 3 steps end at", "global generator"),
+        (optimizers.SharedState, "Built twice from one seed, 3 steps end at", "self.state"),
+    ],
+    "settings_of_the_process_are_left_alone": [
+        (
+            optimizers.SeedsEveryStep,
+            "A step sets torch's seed to 0",
+            "a torch.Generator of its own",
+        ),
+        (optimizers.OfDoubles, "steps change torch's default type", "zeros_like"),
+    ],
+    "zero_grad_clears_the_gradients": [
+        (optimizers.KeepsGradients, "After zero_grad, 0.weight, .* still has", "Inherit zero_grad")
+    ],
+    "parameters_without_a_gradient_are_survived": [
+        (optimizers.NeedsEveryGradient, "'NoneType' object has no attribute 'mul_'", "line")
+    ],
+    "a_closure_is_called": [
+        (optimizers.ForgetsTheClosure, "does not call the closure", "at the beginning of step"),
+        (optimizers.ReturnsNothing, r"step\(closure\) returns None", "return loss"),
+    ],
+    "its_groups_have_settings_of_their_own": [
+        (optimizers.OneRate, "moves alike with the learning rates 0.05 and 0.005", r'group\["lr"\]')
+    ],
+    "a_schedule_can_change_its_learning_rate": [
+        (optimizers.OneRate, "moves alike whether lr in its groups is 0.05", r'group\["lr"\]'),
+        (optimizers.RateElsewhere, "takes lr, but .* has only momentum", "schedulers"),
+    ],
+    "its_state_dict_goes_on_to_the_bit": [
+        (
+            optimizers.StateInAnAttribute,
+            r"4 further steps end elsewhere than without",
+            "self.state",
+        ),
+        (optimizers.HalvesItsState, r"\d+ of \d+ parameters differ, the first is", "self.state"),
+    ],
+    "an_interrupted_run_goes_on_to_the_bit": [
+        (optimizers.StateInAnAttribute, "After a checkpoint, 4 further steps", "attributes")
+    ],
+    "its_state_can_be_saved": [
+        (optimizers.KeepsAFunction, "cannot be saved and loaded with weights_only=True", "tensors")
+    ],
+    "the_run_loop_trains_with_it": [(optimizers.StopsEarly, "ValueError: too wide", "line")],
+}
+CASES = [(check, *case) for check, cases in CAUGHT.items() for case in cases]
+
+
+@pytest.mark.parametrize(
+    ("check", "optimizer", "reason", "remedy"), CASES, ids=lambda one: getattr(one, "__name__", "")
+)
+def test_a_broken_optimizer_is_caught(check, optimizer, reason, remedy):
+    result = check_optimizer(optimizer, only=[check], raise_on_failure=False)[check]
+    assert result.outcome == "failed"
+    assert re.search(reason, result.reason), result.reason
+    assert re.search(remedy, result.remedy), result.remedy
+
+
+def test_every_check_is_seen_to_fail():
+    all_checks = {c.name for c in CHECKS["optimizer"] if not c.is_of_the_description}
+    assert all_checks == CAUGHT.keys()
+
+
+def test_a_sound_optimizer_of_ones_own_passes():
+    report = check_optimizer(optimizers.Sound)
+    assert [result.outcome for result in report.results] == ["passed"] * len(CAUGHT)
+
+
+def test_what_has_no_default_can_be_given():
+    given = {"lr": 0.1, "horizon": 10}
+    assert not check_optimizer(optimizers.WithoutDefaults, hyperparameters=given).failures
