@@ -19,7 +19,7 @@ from deepobs_analysis.tables import as_text, columns_called
 
 OUTPUT_DIR = Path("results/several_problems")
 SEEDS = (42, 43)
-LEARNING_RATES = {  # tuning is another matter: see docs/tuning.md
+LEARNING_RATES = {  # tuning is another matter: see docs/guides/tuning.md
     "quadratic_deep": {"SGD": 1e-2, "Adam": 3e-2},
     "digits_logreg": {"SGD": 1.0, "Adam": 3e-2},
     "two_d": {"SGD": 1e-6, "Adam": 0.1},  # a suite: a named set of problems

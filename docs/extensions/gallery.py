@@ -15,7 +15,7 @@ from sphinx.util import logging
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-_PAGE = "gallery"
+_PAGE = "reference/gallery"
 _DIRECTORY = "_build/gallery"  # below the pages, as Sphinx wants of pictures
 _REPORT = "report.html"
 _COMMAND = re.compile(r"^```bash\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,8 +58,8 @@ def _with_what_it_wrote(command: re.Match[str]) -> str:
 
 def _shown(file: str) -> str:
     if file == _REPORT:
-        return f'<a href="{_REPORT}">The report</a>'
-    return f"![{Path(file).stem}]({_DIRECTORY}/{file})"
+        return f'<a href="../{_REPORT}">The report</a>'
+    return f"![{Path(file).stem}](/{_DIRECTORY}/{file})"
 
 
 def _add_report(app: Sphinx, error: Exception | None) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RUN_ELSEWHERE = {  # page -> what runs it
     "README.md": "tests/integration/test_readme.py",
-    "docs/gallery.md": "docs/extensions/gallery.py",
+    "docs/reference/gallery.md": "docs/extensions/gallery.py",
     "docs/tutorials/new_problem.md": "tests/integration/test_newcomer.py",
 }
 OWN_TEXT = "To be, or not to be.\n" * 600

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _INTRODUCTION = """
-Every key that an experiment file may hold, in TOML or YAML. [Experiments](../experiments.md)
+Every key that an experiment file may hold, in TOML or YAML. [Experiments](../guides/experiments.md)
 explains how they go together, with examples.
 """
 _WHOLE = "The file itself"

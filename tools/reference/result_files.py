@@ -18,7 +18,7 @@ _INTRODUCTION = """
 A run writes one file of JSON, which appears whole or not at all:
 `<results>/<test problem>/<optimizer>/<setting>/random_seed__<seed>__<time>.json`. Its keys are
 those of DeepOBS 1.2 and more, so that programs for files of DeepOBS 1.2 read it;
-[analysis](../analysis.md) reads files of DeepOBS 1.1 and 1.2 in turn.
+[analysis](../guides/analysis.md) reads files of DeepOBS 1.1 and 1.2 in turn.
 
 [result_file.schema.json](schemas/result_file.schema.json) is a JSON schema of it (draft 2020-12).
 Further keys may be added without a new `schema_version`: programs pass over what they do not know.
