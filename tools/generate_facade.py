@@ -64,7 +64,7 @@ def generated(registry: Registry) -> dict[Path, str]:
         facade / "testproblems/__init__.pyi": _stub_of_classes(registry.problems, "TestProblem"),
         facade / "datasets/__init__.pyi": _stub_of_classes(registry.datasets, "DataSet"),
         facade / "runners/__init__.pyi": _stub_of_aliases(registry.runners, "Runner"),
-        _SOURCE / "plugins/first_party.py": _tables_of_distributions(registry),
+        _SOURCE / "plugins/_first_party.py": _tables_of_distributions(registry),
     }
 
 

@@ -20,7 +20,7 @@ def test_the_facade_has_every_public_function() -> None:
         and found.__module__ == "deepobs.config"
         and not name.startswith("_")
     }
-    assert set(config.__all__) == public
+    assert set(config.__all__) == public | {"get_testproblem_default_setting"}
     assert all(getattr(config, name) is getattr(deepobs.config, name) for name in public)
 
 

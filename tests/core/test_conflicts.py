@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepobs.plugins.conflicts import import_name_conflict
+from deepobs.plugins.installed import import_name_conflict
 
 if TYPE_CHECKING:
     from plugin_sources import Install

@@ -16,7 +16,7 @@ from plugin_sources import PREAMBLE, offering
 
 from deepobs.errors import PluginError, PluginWarning, UnknownNameError
 from deepobs.plugins import Plugin, Registry
-from deepobs.plugins.first_party import DISTRIBUTION_OF
+from deepobs.plugins._first_party import DISTRIBUTION_OF
 from deepobs.plugins.installed import normalized
 
 if TYPE_CHECKING:

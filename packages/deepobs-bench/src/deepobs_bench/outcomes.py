@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from deepobs.errors import DeepOBSError, message_of
-from deepobs.plugins.culprits import culprit_of
+from deepobs.plugins.provenance import provenance_of
 from deepobs.runs import store
 from deepobs.runs.record import RunRecord
 from deepobs.runs.specification import RunSpecification
@@ -192,7 +192,7 @@ def _kind_of(error: BaseException) -> FailureKind:
 
 
 def _message_of(error: BaseException) -> str:
-    owner = "" if isinstance(error, DeepOBSError) else culprit_of(error)
+    owner = "" if isinstance(error, DeepOBSError) else provenance_of(error)
     return message_of(error) + (f" (in code of {owner})" if owner else "")
 
 

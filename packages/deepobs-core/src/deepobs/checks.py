@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_NAME = 200
 """Bytes of the name of a directory of results; file systems take 255."""
+
+_LONGEST_SHOWN = 60
 
 
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -86,3 +89,35 @@ def check_length(what: str, name: str) -> None:
             f"{what} must have at most {LONGEST_NAME} bytes, as directories of results are called "
             f"so; got {length}: {name[:40]}... Choose a shorter one."
         )
+
+
+def check_call(component_class: Any, component: str, *arguments: Any, **options: Any) -> None:
+    """Refuse a class that cannot be called as its protocol says, before it is.
+
+    Args:
+        component_class: The class.
+        component: What messages call it: "The test problem 'acme' of acme-obs 1.0".
+        *arguments: What it will be given.
+        **options: What it will be given by name.
+
+    Raises:
+        ProtocolError: It is no class, or does not take these arguments.
+    """
+    if not callable(component_class):
+        raise ProtocolError(f"{component} is {shown(component_class)}. It must be a class.")
+    try:
+        inspect.signature(component_class).bind(*arguments, **options)
+    except TypeError as error:
+        written = ", ".join(["..."] * len(arguments) + [f"{name}=..." for name in options])
+        raise ProtocolError(
+            f"{component} cannot be called as {component_class.__name__}({written}): {error}. "
+            "Its constructor must take these arguments."
+        ) from error
+    except ValueError:  # it does not tell its arguments
+        return
+
+
+def shown(value: object) -> str:
+    """A value as messages show it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

@@ -257,19 +257,3 @@ def _fraction(value: float) -> float:
     if not 0 <= value <= 1:
         raise ArgumentError(f"fake_data must be from 0 to 1, got {value!r}.")
     return value
-
-
-def get_testproblem_default_setting(testproblem: str) -> dict[str, int | float | None]:
-    """The default batch size, number of epochs and weight decay of a test problem.
-
-    Raises:
-        UnknownNameError: There is no such test problem.
-    """
-    from deepobs.plugins import registry
-
-    spec = registry().problems.spec(testproblem)
-    return {
-        "batch_size": spec.batch_size,
-        "num_epochs": spec.epochs,
-        "weight_decay": spec.weight_decay,
-    }

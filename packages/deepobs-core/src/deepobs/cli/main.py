@@ -29,7 +29,7 @@ from deepobs.errors import (
     sentences,
 )
 from deepobs.plugins import CommandSpec
-from deepobs.plugins.culprits import culprit_of
+from deepobs.plugins.provenance import provenance_of
 
 _FOUND_WRONG = 1
 _USAGE_ERROR = 2
@@ -109,7 +109,7 @@ def main(args: list[str] | None = None) -> int:
             screen.show_message("Interrupted", "nothing more is done.")
             return _INTERRUPTED
         except Exception as error:
-            owner = culprit_of(error)
+            owner = provenance_of(error)
             if not owner:
                 raise
             click.echo("".join(traceback.format_exception(error)), err=True)

@@ -12,7 +12,7 @@ import click
 
 from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins import registry
-from deepobs.plugins.culprits import culprit_of
+from deepobs.plugins.provenance import provenance_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def failures_shown_where_they_are(doing: str) -> Iterator[None]:
         if foreign is None:
             raise
         click.echo("".join(traceback.format_exception(error.with_traceback(foreign))), err=True)
-        owner = culprit_of(error)
+        owner = provenance_of(error)
         place = f" in code of {owner}" if owner else ""
         message = f"{doing} failed{place}: {message_of(error)}. Nothing of it was written."
         raise click.ClickException(message) from error

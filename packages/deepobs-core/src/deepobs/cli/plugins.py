@@ -13,7 +13,7 @@ from deepobs.cli.arguments import as_json
 from deepobs.cli.tables import Column
 from deepobs.errors import PluginWarning
 from deepobs.plugins import registry
-from deepobs.plugins.conflicts import import_name_conflict
+from deepobs.plugins.installed import import_name_conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

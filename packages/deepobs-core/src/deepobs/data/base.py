@@ -10,7 +10,7 @@ import numpy as np
 
 from deepobs import checks, config
 from deepobs.data.loader import seeded_generator
-from deepobs.plugins.binding import bound
+from deepobs.plugins.catalog import bound
 
 if TYPE_CHECKING:
     from pathlib import Path

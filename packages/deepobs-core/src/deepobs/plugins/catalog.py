@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SpecT = TypeVar("SpecT", bound=Spec)
+ClassT = TypeVar("ClassT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +205,23 @@ def import_target(target: str, owner: str) -> Any:
             f"{owner} cannot be imported from {target!r}: {message_of(error)}"
         ) from error
     return value
+
+
+def bound(target: type[ClassT], spec: Spec, module: str) -> type[ClassT]:
+    """Make the subclass that stands for one description.
+
+    It calls itself by the name under which a module of the facade has it, so that its instances can
+    be pickled.
+
+    Args:
+        target: The class that the description names.
+        spec: The description, which becomes the attribute `spec`.
+        module: The module of the facade.
+    """
+    namespace = {
+        "spec": spec,
+        "__doc__": f"{spec.summary}\n\n{target.__doc__}",
+        "__module__": module,
+        "__qualname__": spec.name,
+    }
+    return type(spec.name, (target,), namespace)

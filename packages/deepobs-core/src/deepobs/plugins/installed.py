@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from importlib_metadata import IDistribution
 
 CORE_DISTRIBUTION = "deepobs-core"
+OUR_DISTRIBUTIONS = frozenset(
+    {CORE_DISTRIBUTION}
+    | {f"deepobs-{name}" for name in ("analysis", "bench", "testing", "text", "vision")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +126,30 @@ def read_metadata(distribution: IDistribution, file: str) -> str:
         return distribution.read_text(file) or ""
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def import_name_conflict() -> str | None:
+    """Say which other distributions own the import name `deepobs`, and how to fix it.
+
+    Returns:
+        Sentences for the user, `None` if there are none.
+    """
+    owners = {identity(each) for each in distributions() if _claims_our_name(each)}
+    rivals = sorted(owner for owner in owners if normalized(owner[0]) != CORE_DISTRIBUTION)
+    if not rivals:
+        return None
+    listed = " and ".join(f"{name} {version}".rstrip() for name, version in rivals)
+    names = " ".join(name for name, _ in rivals)
+    return (
+        f"The import name {PROJECT!r} is also claimed by {listed}, which has overwritten files of "
+        f"{CORE_DISTRIBUTION} or will do so. Fix it with `pip uninstall {names}`, followed by "
+        f"`pip install --force-reinstall --no-deps {CORE_DISTRIBUTION}`, because uninstalling "
+        "removes files that both own."
+    )
+
+
+def _claims_our_name(distribution: IDistribution) -> bool:
+    # `packages_distributions()` answers the same question, but parses a record of every installed
+    # file for it: half a second where torch is installed. It knows no editable installs either.
+    declared = read_metadata(distribution, "top_level.txt").split()
+    return PROJECT in declared or f"\n{PROJECT}/" in "\n" + read_metadata(distribution, "RECORD")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import PluginError, PluginWarning, message_of
 from deepobs.plugins import specs
+from deepobs.plugins._first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.acceptance import accepted, described
 from deepobs.plugins.catalog import Catalog, Offer
-from deepobs.plugins.first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.installed import Plugin, installed_plugins, normalized
 from deepobs.plugins.isolation import undisturbed
 
@@ -148,8 +148,11 @@ class Registry:
         Args:
             name: What was asked for.
         """
-        distribution = DISTRIBUTION_OF.get(name.rpartition(":")[2], "")
-        return self._hint_at(distribution) or self._hint_at_plugins(name)
+        return self._hint_at(self.first_party_owner(name)) or self._hint_at_plugins(name)
+
+    def first_party_owner(self, name: str) -> str:
+        """Our package that offers a test problem or data set, installed or not; empty for none."""
+        return DISTRIBUTION_OF.get(name.rpartition(":")[2], "")
 
     def hint_about_command(self, name: str) -> str:
         """What somebody who gives an unknown command should know, if there is anything.

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from deepobs import checks, config
+from deepobs.checks import check_call
 from deepobs.errors import ArgumentError, DeepOBSError
-from deepobs.plugins.binding import bound
-from deepobs.plugins.calls import check_call
+from deepobs.plugins.catalog import bound
 from deepobs.problems.roles import parameter_roles
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Problem(ABC):
     def build_dataset(self) -> DataSet:
         """Load the data set that the description names."""
         from deepobs.plugins import registry
-        from deepobs.plugins.culprits import described
+        from deepobs.plugins.provenance import described
 
         datasets = registry().datasets
         try:

@@ -11,7 +11,6 @@ from deepobs.config import (
     get_fake_data_fraction,
     get_is_deterministic,
     get_num_workers,
-    get_testproblem_default_setting,
     resolve_device,
     set_baseline_dir,
     set_data_dir,
@@ -22,6 +21,7 @@ from deepobs.config import (
     set_num_workers,
     temporary,
 )
+from deepobs.plugins import registry
 
 __all__ = [
     "chosen",
@@ -45,3 +45,17 @@ __all__ = [
     "set_num_workers",
     "temporary",
 ]
+
+
+def get_testproblem_default_setting(testproblem: str) -> dict[str, int | float | None]:
+    """The default batch size, number of epochs and weight decay of a test problem.
+
+    Raises:
+        UnknownNameError: There is no such test problem.
+    """
+    spec = registry().problems.spec(testproblem)
+    return {
+        "batch_size": spec.batch_size,
+        "num_epochs": spec.epochs,
+        "weight_decay": spec.weight_decay,
+    }

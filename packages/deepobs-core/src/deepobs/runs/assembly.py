@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from deepobs.checks import check_call
 from deepobs.errors import ArgumentError, sentences
 from deepobs.plugins import registry
-from deepobs.plugins.calls import check_call
 from deepobs.plugins.catalog import import_target
 from deepobs.runs.construction import construct
 from deepobs.runs.optimizer_arguments import REFUSALS, explanation

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepobs.checks import shown
 from deepobs.errors import ProtocolError
-from deepobs.plugins.calls import shown
-from deepobs.plugins.culprits import described
+from deepobs.plugins.provenance import described
 from deepobs.runs.lengths import loaders_of
 
 if TYPE_CHECKING:

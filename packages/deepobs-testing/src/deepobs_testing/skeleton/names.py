@@ -13,8 +13,7 @@ from importlib_metadata import PackageNotFoundError, version
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.plugins.first_party import DISTRIBUTION_OF
-from deepobs.plugins.installed import CORE_DISTRIBUTION, normalized
+from deepobs.plugins.installed import OUR_DISTRIBUTIONS, normalized
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,7 +25,7 @@ _PREFIX = "deepobs_"
 _LONGEST = 24
 """With a longer name, lines of the files that are written would be longer than 100 characters."""
 
-_OURS = {CORE_DISTRIBUTION, "deepobs-analysis", "deepobs", *DISTRIBUTION_OF.values()}
+_OURS = {"deepobs", *OUR_DISTRIBUTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def _module_called(package: str) -> str:
 
 def _refuse_what_is_offered(name: str, catalog: Catalog[Any]) -> None:
     offers = catalog.called(name)
-    owner = offers[0].origin if offers else DISTRIBUTION_OF.get(name)
+    owner = offers[0].origin if offers else registry().first_party_owner(name)
     if owner:
         raise ArgumentError(
             f"The {catalog.kind} would be called {name!r}, as one of {owner} is already: nobody "

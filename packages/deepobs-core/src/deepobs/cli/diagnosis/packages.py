@@ -10,8 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from deepobs import __version__
 from deepobs.cli.diagnosis.findings import Advice, Fact, Trouble
-from deepobs.plugins.conflicts import import_name_conflict
-from deepobs.plugins.installed import CORE_DISTRIBUTION, identity, normalized
+from deepobs.plugins.installed import CORE_DISTRIBUTION, identity, import_name_conflict, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whose code something is, for messages that name the distribution it comes from."""
+"""Which installed distribution some code comes from, for messages that name it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ if TYPE_CHECKING:
 _OURS = {"deepobs", "deepobs_bench", "deepobs_testing", "torch"}
 
 
-def culprit_of(error: BaseException) -> str:
-    """Name and version of the distribution whose code raised an error, or was the last before.
-
-    Args:
-        error: What was caught.
+def provenance_of(error: BaseException) -> str:
+    """The distribution whose code raised an error: the innermost of a plugin in its traceback.
 
     Returns:
-        Such as "acme-obs 1.0"; empty where no plugin's code was involved.
+        Name and version such as "acme-obs 1.0"; empty if no plugin's code was involved.
     """
     packages = [one for one in _packages(error.__traceback__) if one not in _OURS]
     owners = (owner_of_module(package) for package in reversed(packages))
