@@ -33,13 +33,13 @@ hyperparameters = { lr = 1e-5, momentum = 0.9 }
 """
 
 MISSING_DATA = f"""
-from deepobs.data.files import DataStatus
+from deepobs.data.base import DataStatus
 {PREAMBLE}
 
 class Absent:
     @classmethod
     def status(cls, data_dir):
-        return DataStatus("missing", "none of its files are there")
+        return DataStatus("missing", "no files found")
 
 @hookimpl
 def deepobs_datasets():

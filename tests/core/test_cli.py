@@ -47,7 +47,7 @@ def greet():
 """
 
 DATA_SETS = """
-from deepobs.data.files import DataStatus
+from deepobs.data.base import DataStatus
 from deepobs.errors import DataError
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from deepobs.data import RemoteFile, fetch, http
+from deepobs.data import RemoteFile, download, fetch
 from deepobs.errors import ArgumentError, DataError, DownloadError
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def test_a_body_that_ends_early_is_not_taken(mirror: Any, tmp_path: Path) -> Non
     mirror.files.update(cut=_CONTENT, whole=_CONTENT)
     mirror.cut.add("cut")
     without_checksum = _file(f"{mirror.url}cut", checksum="")
-    with pytest.raises(DownloadError, match=rf"{len(_CONTENT) // 2} of {len(_CONTENT)} bytes"):
+    with pytest.raises(
+        DownloadError, match=rf"{len(_CONTENT) // 2} bytes read, {len(_CONTENT) // 2} more expected"
+    ):
         fetch([without_checksum], tmp_path)
     assert _visible(tmp_path) == []
     fetch([_file(f"{mirror.url}cut", f"{mirror.url}whole", checksum="")], tmp_path)
@@ -97,8 +100,8 @@ def test_the_error_names_every_mirror_and_what_it_said(mirror: Any, tmp_path: Pa
         fetch([_file(f"{mirror.url}absent", closed, "file:///etc/hostname")], tmp_path)
     message = str(caught.value)
     assert f"{mirror.url}absent: HTTP status 404" in message
-    assert f"{closed}: [Errno" in message
-    assert "file:///etc/hostname: only http and https" in message
+    assert re.search(rf"{closed}: .*\[Errno", message)
+    assert "file:///etc/hostname: No connection adapters were found" in message
     assert _visible(tmp_path) == []
 
 
@@ -106,11 +109,11 @@ def test_a_server_that_does_not_answer_is_given_up_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", (10.0, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent = f"http://127.0.0.1:{server.getsockname()[1]}/data.bin"
         began = time.monotonic()
-        with pytest.raises(DownloadError, match=r"no answer within 0\.2 seconds"):
+        with pytest.raises(DownloadError, match=r"read timeout=0\.2"):
             fetch([_file(silent)], tmp_path)
         assert time.monotonic() - began < 5
 
@@ -120,19 +123,22 @@ def test_a_server_that_falls_silent_is_given_up(
 ) -> None:
     mirror.files["data.bin"] = _CONTENT
     mirror.stalled.add("data.bin")
-    monkeypatch.setattr(http, "SILENCE_SECONDS", 0.2)
-    with pytest.raises(DownloadError, match=r"broke off after \d+ bytes \(timed out\)"):
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", (10.0, 0.2))
+    with pytest.raises(DownloadError, match="Read timed out"):
         fetch([_file(f"{mirror.url}data.bin")], tmp_path)
     assert _visible(tmp_path) == []
 
 
-def test_an_interrupted_download_leaves_nothing_behind(mirror: Any, tmp_path: Path) -> None:
+def test_an_interrupted_download_leaves_nothing_behind(
+    mirror: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(url: str, stream: IO[bytes]) -> None:
         stream.write(b"a beginning")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        fetch([_file(f"{mirror.url}data.bin")], tmp_path, transfer=interrupted)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(download, "_transfer", interrupted)
+        fetch([_file(f"{mirror.url}data.bin")], tmp_path)
     assert _visible(tmp_path) == []
     mirror.files["data.bin"] = _CONTENT
     fetch([_file(f"{mirror.url}data.bin")], tmp_path)
@@ -150,12 +156,15 @@ def test_a_directory_that_cannot_be_written_to_is_one_clear_error(
     assert mirror.requests == []
 
 
-def test_a_full_disk_is_not_blamed_on_the_mirror(tmp_path: Path) -> None:
+def test_a_full_disk_is_not_blamed_on_the_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(url: str, stream: IO[bytes]) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(download, "_transfer", full)
     with pytest.raises(DataError, match="cannot be written to: No space left") as caught:
-        fetch([_file("http://127.0.0.1/data.bin")], tmp_path, transfer=full)
+        fetch([_file("http://127.0.0.1/data.bin")], tmp_path)
     assert not isinstance(caught.value, DownloadError)
     assert _visible(tmp_path) == []
 

@@ -109,7 +109,7 @@ def test_status_of_missing_data_says_what_each_directory_lacks(data_dir: Path) -
 
 
 def test_status_of_data_that_are_wholly_missing_is_short(data_dir: Path) -> None:
-    assert numerals.status(data_dir).detail == "none of its files are there"
+    assert numerals.status(data_dir).detail == "no files found"
 
 
 def test_status_does_not_open_the_files(data_dir: Path) -> None:
@@ -162,7 +162,7 @@ def test_one_error_says_everything_about_missing_data(
 
 
 def test_data_that_nobody_offers_are_said_to_be_so(data_dir: Path) -> None:
-    with pytest.raises(MissingDataError, match="nowhere to download them from"):
+    with pytest.raises(MissingDataError, match="no source to download them from"):
         numerals.load(data_dir)
 
 

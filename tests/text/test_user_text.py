@@ -221,7 +221,7 @@ def test_a_text_of_a_plugin_is_found_below_the_data_directory(tmp_path: Path, pl
 
 
 def test_a_text_of_a_plugin_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingDataError, match=r"'night' is missing.*nowhere to download"):
+    with pytest.raises(MissingDataError, match=r"'night' is missing.*no source to download"):
         night.load(tmp_path / "data")
 
 

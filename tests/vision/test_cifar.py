@@ -198,7 +198,7 @@ def test_a_pickle_that_is_not_the_published_one_is_not_loaded(
     _put(data_dir / _PICKLES[name], dict.fromkeys(_NAMES[name], dangerous))
     with pytest.raises(CorruptDataError, match=r"is corrupt: its md5 .* was not loaded") as caught:
         registry().datasets.load(name)(4, device="cpu")
-    assert f"Delete what is broken and run `deepobs data prepare {name}`" in str(caught.value)
+    assert f"Delete the corrupt file and run `deepobs data prepare {name}`" in str(caught.value)
     assert not trap.exists()
     pickle.loads(dangerous)  # noqa: S301 # shows that the test can fail
     assert trap.exists()

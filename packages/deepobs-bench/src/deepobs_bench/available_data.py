@@ -10,7 +10,7 @@ from deepobs.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepobs.data.files import DataStatus
+    from deepobs.data.base import DataStatus
     from deepobs.runs import RunSpecification
 
 

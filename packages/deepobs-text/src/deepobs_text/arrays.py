@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deepobs.data.files import corrupt
-from deepobs.data.writing import explained, replacing
+from deepobs.data.layout import corrupt
+from deepobs.data.writing import replacing
 from deepobs_text.text_splits import TextSplits
 
 if TYPE_CHECKING:
@@ -52,15 +52,14 @@ def save_splits(splits: TextSplits, directory: Path) -> None:
         directory: Where to; it exists, and the caller holds its lock.
 
     Raises:
-        DataError: It cannot be written to.
+        OSError: It cannot be written to.
     """
     vocabulary = json.dumps(splits.vocabulary, ensure_ascii=False)
-    with explained(directory):
-        with replacing(directory / VOCABULARY) as stream:
-            stream.write(f"{vocabulary}\n".encode())
-        for name, (ids,) in ((TEST, splits.test), (TRAIN, splits.train)):
-            with replacing(directory / name) as stream:
-                np.save(stream, ids.numpy(), allow_pickle=False)
+    with replacing(directory / VOCABULARY) as stream:
+        stream.write(f"{vocabulary}\n".encode())
+    for name, (ids,) in ((TEST, splits.test), (TRAIN, splits.train)):
+        with replacing(directory / name) as stream:
+            np.save(stream, ids.numpy(), allow_pickle=False)
 
 
 def read_ids(path: Path, num_symbols: int) -> NDArray[np.int64]:

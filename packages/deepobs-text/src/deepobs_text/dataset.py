@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.data.base import StoredSplits
-    from deepobs.data.dataset import Examples
+    from deepobs.data.tensor_dataset import Examples
     from deepobs.protocols import Loader
     from deepobs_text.text_splits import TextSplits
 

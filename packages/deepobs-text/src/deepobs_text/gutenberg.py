@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from deepobs.data.checksums import mismatch
-from deepobs.data.download import RemoteFile
-from deepobs.data.files import corrupt
+from deepobs.data.download import RemoteFile, mismatch
+from deepobs.data.layout import corrupt
 from deepobs_text.plain_text import decoded
 
 if TYPE_CHECKING:

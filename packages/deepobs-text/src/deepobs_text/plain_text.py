@@ -6,7 +6,7 @@ import gzip
 import zlib
 from typing import TYPE_CHECKING
 
-from deepobs.data.files import corrupt
+from deepobs.data.layout import corrupt
 
 if TYPE_CHECKING:
     from pathlib import Path

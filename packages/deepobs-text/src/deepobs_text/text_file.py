@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from deepobs.data.files import Layout
+from deepobs.data.layout import Layout
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
 from deepobs_text.dataset import TextDataSet

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepobs.data.dataset import Splits
-from deepobs.data.files import corrupt
+from deepobs.data.layout import corrupt
+from deepobs.data.tensor_dataset import Splits
 from deepobs_text.characters import encode
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from deepobs.data.download import download_into
-from deepobs.data.files import Layout
-from deepobs.data.writing import locked
+from deepobs.data.download import download_into, locked
+from deepobs.data.layout import Layout
 from deepobs_text import gutenberg
 from deepobs_text.arrays import TEST, TRAIN, VOCABULARY, read_splits, save_splits
 from deepobs_text.text_file import TextFile
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from deepobs.data.dataset import Splits
+    from deepobs.data.base import DataStatus
     from deepobs.data.download import RemoteFile
-    from deepobs.data.files import DataStatus
+    from deepobs.data.tensor_dataset import Splits
     from deepobs_text.text_splits import TextSplits
 
 _NUM_SYMBOLS = 83

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from deepobs.data.archive import Archive, fetch_unpacked, unpack
 from deepobs.data.download import RemoteFile
-from deepobs.data.files import Layout
+from deepobs.data.layout import Layout
 from deepobs_vision.image_files import ImageFiles
 from deepobs_vision.images import AugmentedImages
 from deepobs_vision.pickled_batches import read_pickled_batch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from deepobs.data.dataset import Splits
+    from deepobs.data.tensor_dataset import Splits
     from deepobs_vision.image_files import ImagesAndLabels
 
 

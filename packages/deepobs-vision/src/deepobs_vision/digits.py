@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data.dataset import Examples, Splits
 from deepobs.data.embedded import EmbeddedDataSet
+from deepobs.data.tensor_dataset import Examples, Splits
 from deepobs.errors import CorruptDataError
 from deepobs_vision.images import ImageDataSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepobs.data.files import DataStatus
+    from deepobs.data.base import DataStatus
 
 _TEST_EVERY = 5
 _FINGERPRINT = "99550e78354237ca8f46035afb7e344804d0f902f7a81504e3d220b648f01378"

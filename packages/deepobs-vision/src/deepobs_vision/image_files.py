@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepobs.data.dataset import Examples, Splits
 from deepobs.data.file_dataset import FileDataSet
+from deepobs.data.tensor_dataset import Examples, Splits
 from deepobs.errors import CorruptDataError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from deepobs.data.base import BaseDataSet
-from deepobs.data.files import OTHERWISE, DataStatus
+from deepobs.data.base import BaseDataSet, DataStatus
+from deepobs.data.layout import OTHERWISE
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, sentences
 from deepobs_vision.crops import CROP_SIDE
 from deepobs_vision.image_folders import (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from deepobs.data.dataset import Splits, TensorDataSet
 from deepobs.data.loader import ToFloat
+from deepobs.data.tensor_dataset import Splits, TensorDataSet
 from deepobs_vision.augmentation import augmented, draw_augmentation, standardized
 from deepobs_vision.synthetic import synthetic_images
 

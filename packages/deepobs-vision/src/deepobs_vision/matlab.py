@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from deepobs.data.files import corrupt
+from deepobs.data.layout import corrupt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from deepobs.data.dataset import Examples, Splits
 from deepobs.data.download import RemoteFile
 from deepobs.data.file_dataset import FileDataSet
-from deepobs.data.files import Layout
+from deepobs.data.layout import Layout
+from deepobs.data.tensor_dataset import Examples, Splits
 from deepobs.errors import CorruptDataError
 from deepobs_vision.idx import read_idx
 from deepobs_vision.images import ImageDataSet

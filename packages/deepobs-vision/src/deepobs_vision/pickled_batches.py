@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepobs.data.checksums import mismatch
-from deepobs.data.files import corrupt
+from deepobs.data.download import mismatch
+from deepobs.data.layout import corrupt
 
 if TYPE_CHECKING:
     from pathlib import Path

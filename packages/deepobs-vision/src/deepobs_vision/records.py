@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepobs.data.files import corrupt
+from deepobs.data.layout import corrupt
 
 if TYPE_CHECKING:
     from pathlib import Path

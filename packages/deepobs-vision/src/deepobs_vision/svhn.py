@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from deepobs.data.download import RemoteFile
-from deepobs.data.files import Layout
+from deepobs.data.layout import Layout
 from deepobs_vision.image_files import ImageFiles
 from deepobs_vision.images import AugmentedImages
 from deepobs_vision.matlab import read_mat

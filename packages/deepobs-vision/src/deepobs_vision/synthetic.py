@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deepobs.data.dataset import Examples, Splits
+from deepobs.data.tensor_dataset import Examples, Splits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

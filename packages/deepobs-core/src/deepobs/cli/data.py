@@ -21,7 +21,7 @@ from deepobs.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from deepobs.data.files import DataStatus
+    from deepobs.data.base import DataStatus
 
     Command = Callable[..., Any]
 

@@ -1,13 +1,12 @@
-"""Data sets, in memory or loaded while they are used, and the files they come from."""
+"""Data sets, in memory or streamed, and the files they are read from."""
 
-from deepobs.data.base import BaseDataSet
-from deepobs.data.dataset import Examples, Splits, TensorDataSet
+from deepobs.data.base import BaseDataSet, DataStatus
 from deepobs.data.download import RemoteFile, fetch
-from deepobs.data.embedded import EmbeddedDataSet
+from deepobs.data.embedded import EmbeddedDataSet, GeneratedDataSet
 from deepobs.data.file_dataset import FileDataSet
-from deepobs.data.files import DataStatus, Layout
-from deepobs.data.generated import GeneratedDataSet
+from deepobs.data.layout import Layout
 from deepobs.data.loader import TensorLoader
+from deepobs.data.tensor_dataset import Examples, Splits, TensorDataSet
 
 __all__ = [
     "BaseDataSet",

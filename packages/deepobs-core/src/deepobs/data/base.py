@@ -1,10 +1,11 @@
-"""What all data sets have in common: four splits of which two are parts of the training set."""
+"""Base class of all data sets: four splits, two of them taken from the training set."""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from deepobs.data.files import DataStatus
     from deepobs.plugins import DatasetSpec
     from deepobs.protocols import Loader
 
@@ -28,15 +28,29 @@ _ExamplesT_co = TypeVar("_ExamplesT_co", covariant=True)
 _log = logging.getLogger(__name__)
 
 _SPLIT_SEED = 42
-"""Which training examples are held out or evaluated on never depends on the seed of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataStatus:
+    """Whether a data set can be used.
+
+    Attributes:
+        state: `ready`; `embedded` in a package or generated, so always available; or `missing`.
+        detail: What was found or what is missing, in one line.
+        path: The directory it was found in or would be downloaded to, `None` if not applicable.
+    """
+
+    state: Literal["ready", "embedded", "missing"]
+    detail: str
+    path: Path | None = None
 
 
 class StoredSplits(Protocol[_ExamplesT_co]):
-    """The examples as they are stored: the training and the test set."""
+    """The stored examples: training set and test set."""
 
     @property
     def train(self) -> _ExamplesT_co:
-        """The training set, of which `train_eval` and `valid` are parts."""
+        """The training set, from which `train_eval` and `valid` are taken."""
         ...
 
     @property
@@ -46,41 +60,40 @@ class StoredSplits(Protocol[_ExamplesT_co]):
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal digits that are the same wherever the same data are used."""
+        """Hexadecimal digest that is equal wherever the data are equal."""
         ...
 
 
 class BaseDataSet(ABC, Generic[ExamplesT]):
-    """A data set divided into splits, whatever examples are made of.
+    """A data set divided into splits, for any representation of examples.
 
-    A subclass says how to load the examples, how to make synthetic ones of the same shapes, how to
-    choose some of them, and what loads batches of them.
+    A subclass loads the examples, makes synthetic ones of the same shapes, selects subsets, and
+    builds the loaders.
 
     Args:
-        batch_size: Examples a batch.
-        device: Where the batches live; `None` for `config.get_default_device()`.
-        validation_size: Number of training examples that `valid_loader` holds out.
-        drop_remainder: Whether evaluation leaves out the last, smaller batch; training always does.
-        reshuffle: Whether every pass over the training set has a new order, or all have the same.
+        batch_size: Examples per batch.
+        device: Device of the batches; `None` for `config.get_default_device()`.
+        validation_size: Number of training examples held out for `valid_loader`.
+        drop_remainder: Whether evaluation drops the last, smaller batch; training always does.
+        reshuffle: Whether each pass over the training set has a new order or all share the first.
 
     Attributes:
-        spec: The description it is registered with.
-        train_eval_size: How many training examples the training loss is measured on.
-        has_fake_twin: Whether `make_fake` stands in on request; generated data are their own twin.
-        dtype: The floating-point type of what the loaders yield, `config.get_dtype()` at the start.
+        spec: The specification it is registered with.
+        train_eval_size: Number of training examples that the training loss is evaluated on.
+        has_fake_twin: Whether `make_fake` is used on request; generated data are their own twin.
+        dtype: Floating-point type of the batches, `config.get_dtype()` at construction.
         is_fake: Whether the examples are synthetic stand-ins.
-        fingerprint: SHA-256 of the stored examples, or of the names of their files where there are
-            too many; the same wherever the same data are used.
-        generator: Draws what is random about training examples: their order and augmentation.
-        split_sizes: How many examples lie in each split, before any remainder is dropped.
+        fingerprint: SHA-256 of the stored examples, or of their file names if there are too many.
+        generator: Source of all randomness of the training examples: order and augmentation.
+        split_sizes: Number of examples in each split, before any remainder is dropped.
         train_loader: The training examples in random order.
-        train_eval_loader: A fixed part of the training examples.
-        valid_loader: The examples held out, `None` where there are none.
-        test_loader: The test examples, in the order in which they are stored.
+        train_eval_loader: A fixed subset of the training examples.
+        valid_loader: The held-out examples, `None` without any.
+        test_loader: The test examples in stored order.
 
     Raises:
         ArgumentError: The batch size or the validation size does not fit the data.
-        DataError: The data are missing or broken.
+        DataError: The data are missing or corrupt.
     """
 
     spec: ClassVar[DatasetSpec]
@@ -107,12 +120,18 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
         self._remember(splits)
         self.fingerprint = splits.fingerprint
-        if not self.is_fake:
-            self._warn_of_other_sizes(self.count(splits.train), self.count(splits.test))
+        sizes = self.count(splits.train), self.count(splits.test)
+        if not self.is_fake and sizes != (self.spec.train_size, self.spec.test_size):
+            _log.warning(
+                "The data set %s has %s: results on it are not comparable to others.",
+                self.name,
+                self.described_sizes(*sizes),
+            )
         parts = self._parts(splits, checks.integer("validation_size", validation_size, least=0))
         self.split_sizes = {name: self.count(part) for name, part in parts.items()}
         self._check_batch_size()
         self.dtype = config.get_dtype()
+        # The order of the data must not depend on how many random numbers the model draws.
         self.generator = seeded_generator()
         self.train_loader = self.training_loader(parts.pop("train"), reshuffle=reshuffle)
         evaluation_loaders = {
@@ -125,11 +144,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
 
     @classmethod
     def bind(cls, spec: DatasetSpec) -> type[Self]:
-        """Make the subclass that stands for one registered data set.
-
-        Args:
-            spec: The description of the data set.
-        """
+        """Make the subclass of a registered data set."""
         return bound(cls, spec, "deepobs.pytorch.datasets")
 
     def __repr__(self) -> str:
@@ -137,19 +152,19 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
 
     @property
     def name(self) -> str:
-        """The name it is registered under."""
+        """The registered name."""
         return self.spec.name
 
     @classmethod
     @abstractmethod
     def load(cls, data_dir: Path) -> StoredSplits[ExamplesT]:
-        """Read the real examples, or find out where they are.
+        """Read or locate the real examples.
 
         Args:
-            data_dir: Where data sets are kept.
+            data_dir: Directory of all data sets.
 
         Raises:
-            DataError: They are missing or broken.
+            DataError: They are missing or corrupt.
         """
 
     @classmethod
@@ -158,86 +173,77 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         """Make synthetic examples with the real shapes and ranges.
 
         Args:
-            fraction: The size of each split as a fraction of the real one, in (0, 1].
+            fraction: Size of each split as a fraction of the real one, in (0, 1].
         """
 
     @staticmethod
     @abstractmethod
     def count(examples: ExamplesT) -> int:
-        """How many examples there are."""
+        """Number of examples."""
 
     @staticmethod
     @abstractmethod
     def choose(examples: ExamplesT, rows: NDArray[np.int64]) -> ExamplesT:
-        """Some of the examples.
-
-        Args:
-            examples: Where to choose from.
-            rows: Which ones, increasing.
-        """
+        """Select examples by increasing row numbers."""
 
     @abstractmethod
     def training_loader(self, examples: ExamplesT, *, reshuffle: bool) -> Loader:
-        """What yields full batches in an order that `generator` draws, augmented if at all.
+        """Build the loader of full, possibly augmented batches in an order drawn by `generator`.
 
         Args:
-            examples: Those to train on.
-            reshuffle: Whether every pass has a new order, or all have that of the first.
+            examples: The training examples.
+            reshuffle: Whether each pass has a new order or all share the first.
         """
 
     @abstractmethod
     def evaluation_loader(self, examples: ExamplesT, *, drop_remainder: bool) -> Loader:
-        """What yields batches in the order of the examples, never augmented.
+        """Build a loader of batches in stored order, never augmented.
 
         Args:
-            examples: Those to evaluate on.
-            drop_remainder: Whether to leave out the last, smaller batch.
+            examples: The examples to evaluate on.
+            drop_remainder: Whether to drop the last, smaller batch.
         """
 
     @classmethod
     @abstractmethod
     def status(cls, data_dir: Path) -> DataStatus:
-        """Say whether the data are there, without reading all of them."""
+        """Check whether the data are present, without reading all of them."""
 
     @classmethod
     @abstractmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Download what is missing, and check it.
+        """Download what is missing and verify it.
 
         Raises:
-            DataError: It could not be had.
+            DataError: The data are unavailable or corrupt.
         """
 
     @classmethod
     @abstractmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Read all of the data and check what can be checked.
+        """Read and check all of the data; download nothing.
 
         Raises:
-            DataError: They are missing or broken.
+            DataError: They are missing or corrupt.
         """
 
     @classmethod
     def described_sizes(cls, train_size: int, test_size: int) -> str:
-        """Say how many examples there are, and how many were published if those are others.
-
-        Args:
-            train_size: Examples of the training set.
-            test_size: Examples of the test set.
-        """
+        """Describe the numbers of examples, with the published ones if they differ."""
         sizes = f"{train_size} training and {test_size} test examples"
-        if cls._has_published_sizes(train_size, test_size):
+        if (train_size, test_size) == (cls.spec.train_size, cls.spec.test_size):
             return sizes
         return f"{sizes} (published were {cls.spec.train_size} and {cls.spec.test_size})"
 
     def _remember(self, splits: StoredSplits[ExamplesT]) -> None:
-        """Keep what a subclass knows about the data besides the examples: here, nothing."""
+        """Keep what a subclass knows about the data besides the examples."""
 
     def _parts(self, splits: StoredSplits[ExamplesT], validation_size: int) -> dict[str, ExamplesT]:
         """Divide the training examples: held out, evaluated on, and the rest."""
         total = self.count(splits.train)
         checks.integer("validation_size", validation_size, least=0, most=total - 1)
-        # NumPy promises to keep this stream, so that later versions hold out the same examples.
+        # The seed of a run must not matter: runs of different seeds are tuned on the same examples.
+        # And NumPy guarantees the stream of RandomState, so later versions split alike.
         shuffled = np.random.RandomState(_SPLIT_SEED).permutation(total)
         held_out, kept = shuffled[:validation_size], shuffled[validation_size:]
         rows = {"train": kept, "train_eval": kept[max(len(kept) - self.train_eval_size, 0) :]}
@@ -247,22 +253,9 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         return parts | {"test": splits.test}
 
     def _chosen(self, examples: ExamplesT, rows: NDArray[np.int64]) -> ExamplesT:
-        """The chosen examples in the order in which they lie; all of them without a copy."""
-        return (
-            examples if len(rows) == self.count(examples) else self.choose(examples, np.sort(rows))
-        )
-
-    def _warn_of_other_sizes(self, train_size: int, test_size: int) -> None:
-        if not self._has_published_sizes(train_size, test_size):
-            _log.warning(
-                "The data set %s has %s: results on it do not compare with others.",
-                self.name,
-                self.described_sizes(train_size, test_size),
-            )
-
-    @classmethod
-    def _has_published_sizes(cls, train_size: int, test_size: int) -> bool:
-        return (train_size, test_size) == (cls.spec.train_size, cls.spec.test_size)
+        """Select examples in stored order; all of them without a copy."""
+        everything = len(rows) == self.count(examples)
+        return examples if everything else self.choose(examples, np.sort(rows))
 
     def _check_batch_size(self) -> None:
         checks.check_batch_size(self.batch_size, self.split_sizes, self.name)

@@ -1,37 +1,39 @@
-"""Files of data sets: fetched under a lock, verified, and there as a whole or not at all."""
+"""Downloads of data files: locked, verified, and complete or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING
 
-from deepobs.data.checksums import mismatch
-from deepobs.data.http import transfer_over_http
-from deepobs.data.writing import explained, locked, replacing
-from deepobs.errors import ArgumentError, DownloadError
+from filelock import FileLock
+
+from deepobs.__about__ import __version__
+from deepobs.data.writing import replacing
+from deepobs.errors import ArgumentError, DataError, DownloadError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-Transfer: TypeAlias = Callable[[str, IO[bytes]], None]
-"""Writes what an address holds into an open file, or raises `DownloadError`."""
+TIMEOUT_SECONDS = (10.0, 30.0)
+"""Longest wait for a connection, and for the next bytes: a firewall may drop packets silently."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file to be fetched.
+    """A file to download.
 
     Attributes:
-        name: What it is called in the data directory.
-        urls: Where it can be had, in the order of trying.
-        checksum: `algorithm:hexadecimal digest` such as "md5:8d4f...", empty where none is known.
-        size: Its length in bytes, `None` where it is not known.
+        name: Its name in the data directory.
+        urls: Its mirrors, in the order they are tried.
+        checksum: `algorithm:hexadecimal digest` such as "md5:8d4f...", empty if unknown.
+        size: Its length in bytes, `None` if unknown.
     """
 
     name: str
@@ -40,7 +42,7 @@ class RemoteFile:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a description that would leave the directory or could not be verified."""
+        """Reject a name that would leave the directory or a checksum that could not be verified."""
         if self.name != os.path.basename(self.name) or self.name in ("", ".", ".."):  # noqa: PTH119 # text
             raise ArgumentError(f"A remote file needs a plain file name, got {self.name!r}.")
         algorithm = self.checksum.partition(":")[0]
@@ -51,74 +53,126 @@ class RemoteFile:
             )
 
 
-def fetch(
-    files: Sequence[RemoteFile], directory: Path, transfer: Transfer = transfer_over_http
-) -> list[Path]:
-    """Get those files that a directory lacks.
-
-    Every file is written beside its place, verified and renamed, so that it is there as a whole or
-    not at all; what a killed process left behind is begun anew. Processes that want the same files
-    at once wait for the first one and find them there.
+def fetch(files: Sequence[RemoteFile], directory: Path) -> list[Path]:
+    """Download the files that a directory lacks.
 
     Args:
-        files: What to get.
-        directory: Where to put it; made where it does not exist.
-        transfer: How to get the content of an address.
+        files: Files to download.
+        directory: Target directory; created if missing.
 
     Returns:
         The paths of the files, in their order.
 
     Raises:
-        DownloadError: No mirror of one of them delivered it.
+        DownloadError: No mirror delivered one of them.
         DataError: The directory cannot be written to.
     """
+    paths = [directory / file.name for file in files]
     with locked(directory):
-        # Looked up only now: another process may have fetched them while this one waited.
-        return [_fetched(file, directory, transfer) for file in files]
+        # Not before the lock is held: another process may have downloaded them in the meantime.
+        for file, path in zip(files, paths, strict=True):
+            if not path.is_file():
+                with replacing(path) as stream:
+                    download_into(stream, file)
+    return paths
 
 
-def download_into(
-    stream: IO[bytes], file: RemoteFile, transfer: Transfer = transfer_over_http
-) -> None:
-    """Write what the first mirror that has it delivers into an open file, and verify it.
+def download_into(stream: IO[bytes], file: RemoteFile) -> None:
+    """Write a verified file from the first mirror that delivers it.
 
     Args:
-        stream: Where to write; open for reading, too. What it holds is discarded.
-        file: What to get.
-        transfer: How to get the content of an address.
+        stream: Open for writing and reading; its content is discarded.
+        file: File to download.
 
     Raises:
         DownloadError: No mirror delivered it.
-        OSError: It could not be written.
+        OSError: The stream cannot be written to.
     """
     failures = []
     for url in file.urls:
         _log.info("Downloading %s", url)
         try:
-            stream.seek(0)
-            stream.truncate()
-            transfer(url, stream)
-            _verify(file, stream)
+            _transfer(url, stream)
+            wrong = _wrong_size(stream, file.size)
+            if file.checksum and not wrong:
+                wrong = mismatch(stream, file.checksum)
         except DownloadError as error:
-            failures.append(f"{url}: {error}")
-        else:
+            wrong = str(error)
+        if not wrong:
             return
+        failures.append(f"{url}: {wrong}")
     tried = "; ".join(failures) or "none is known"
     raise DownloadError(f"No mirror delivered {file.name}: {tried}.")
 
 
-def _fetched(file: RemoteFile, directory: Path, transfer: Transfer) -> Path:
-    target = directory / file.name
-    if not target.is_file():
-        with explained(directory), replacing(target) as stream:
-            download_into(stream, file, transfer)
-    return target
+def mismatch(content: IO[bytes], checksum: str) -> str:
+    """Compare content with a checksum.
+
+    Args:
+        content: Open for reading; read from its start to its end.
+        checksum: `algorithm:hexadecimal digest`.
+
+    Returns:
+        "its md5 checksum is ... instead of ...", or the empty string if it matches.
+    """
+    algorithm, _, expected = checksum.partition(":")
+    content.seek(0)
+    # Declared as not for security, since Python in FIPS mode otherwise refuses MD5.
+    digest = hashlib.file_digest(
+        content,  # type: ignore[arg-type]  # typeshed wants more than is used
+        lambda: hashlib.new(algorithm, usedforsecurity=False),
+    ).hexdigest()
+    if digest == expected.lower():
+        return ""
+    return f"its {algorithm} checksum is {digest} instead of {expected}"
 
 
-def _verify(file: RemoteFile, stream: IO[bytes]) -> None:
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Lock a directory against other processes while writing to it.
+
+    Args:
+        directory: Created if missing.
+
+    Raises:
+        DataError: The directory cannot be written to.
+    """
+    lock = FileLock(directory / ".download.lock")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with lock:
+            yield
+    except OSError as error:
+        raise DataError(
+            f"The data directory {directory} cannot be written to: {error.strerror or error}. "
+            "Choose another one by the environment variable DEEPOBS_DATA_DIR or by "
+            "deepobs.pytorch.config.set_data_dir."
+        ) from error
+
+
+def _wrong_size(stream: IO[bytes], expected: int | None) -> str:
     size = stream.seek(0, os.SEEK_END)
-    if file.size is not None and size != file.size:
-        raise DownloadError(f"it has {size} bytes instead of {file.size}")
-    wrong = mismatch(stream, file.checksum) if file.checksum else ""
-    if wrong:
-        raise DownloadError(wrong)
+    return "" if expected in (None, size) else f"it has {size} bytes instead of {expected}"
+
+
+def _transfer(url: str, stream: IO[bytes]) -> None:
+    """Write what a URL delivers, from the start of the stream."""
+    import pooch
+    import requests
+
+    stream.seek(0)
+    stream.truncate()
+    downloader = pooch.HTTPDownloader(
+        chunk_size=2**18,
+        timeout=TIMEOUT_SECONDS,
+        headers={"User-Agent": f"deepobs/{__version__}", "Accept-Encoding": "identity"},
+    )
+    try:
+        downloader(url, stream, None)
+    # It derives from OSError: uncaught, a network failure would be reported as one of the disk.
+    except requests.RequestException as error:
+        if error.response is not None:
+            error.response.close()
+            raise DownloadError(f"HTTP status {error.response.status_code}") from error
+        cause = error.args[0] if error.args else error
+        raise DownloadError(str(getattr(cause, "reason", cause))) from error

@@ -1,41 +1,101 @@
-"""Data sets that are always there, because a package holds them or they are computed."""
+"""Data sets that are always available: embedded in a package or generated."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from deepobs.data.dataset import TensorDataSet
-from deepobs.data.files import DataStatus
+import numpy as np
+import torch
+
+from deepobs.data.base import DataStatus
+from deepobs.data.tensor_dataset import Splits, TensorDataSet
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 class EmbeddedDataSet(TensorDataSet):
     """A data set with nothing to download.
 
     Attributes:
-        origin: Where the examples come from, as `deepobs data status` says it.
+        origin: Origin of the examples, as shown by `deepobs data status`.
     """
 
     origin: ClassVar[str]
 
     @classmethod
     def status(cls, data_dir: Path) -> DataStatus:
-        """It is always there."""
+        """Report the origin; the data are always available."""
         del data_dir
         return DataStatus("embedded", f"{cls.origin}, nothing to download")
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Check the examples; there is nothing to download.
+        """Verify the examples; there is nothing to download.
 
         Raises:
-            DataError: They are not what they should be.
+            DataError: They are not as expected.
         """
         return cls.verify(data_dir)
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Nothing could be broken, unless a subclass knows what could."""
+        """Check nothing, unless a subclass has something to check."""
         return cls.status(data_dir)
+
+
+class GeneratedDataSet(EmbeddedDataSet):
+    """A data set computed by `load`, identically on every machine.
+
+    `load` must draw from a generator with a fixed seed, so that the seed of a run has no effect,
+    and from `numpy.random.RandomState`, whose stream NumPy guarantees. Besides `load`, a subclass
+    only defines `train_eval_size`.
+    """
+
+    origin: ClassVar[str] = "generated"
+    has_fake_twin: ClassVar[bool] = False
+
+    @classmethod
+    def make_fake(cls, fraction: float) -> Splits:
+        """Never called: the data are their own twin."""
+        raise NotImplementedError("Generated data need no synthetic twin.")
+
+
+class Quadratic(GeneratedDataSet):
+    """Normally distributed vectors of 100 numbers with mean 0 and standard deviation 0.6.
+
+    Drawn as in the original: 1000 for training with seed 42, 1000 for testing with seed 43.
+    """
+
+    train_eval_size: ClassVar[int] = 1000
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Compute the examples."""
+        del data_dir
+        samples = (np.random.RandomState(seed).normal(0.0, 0.6, (1000, 100)) for seed in (42, 43))
+        train, test = map(_float32, samples)
+        return Splits(train=(train,), test=(test,))
+
+
+class TwoD(GeneratedDataSet):
+    """Standard normal noise for two coordinates in training, zeros in testing.
+
+    Drawn as in the original: with seed 42, first 10000 numbers x and then 10000 numbers y.
+    """
+
+    train_eval_size: ClassVar[int] = 10000
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Compute the examples."""
+        del data_dir
+        random = np.random.RandomState(42)
+        x, y = (_float32(random.normal(0.0, 1.0, 10000)) for _ in range(2))
+        return Splits(train=(x, y), test=(_float32(np.zeros(10000)), _float32(np.zeros(10000))))
+
+
+def _float32(numbers: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(numbers.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Data sets that are read from files, which are downloaded where they are missing."""
+"""Data sets that are read from files, which are downloaded if missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import functools
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from deepobs.data.checksums import mismatch
-from deepobs.data.dataset import Splits, TensorDataSet
-from deepobs.data.download import RemoteFile, fetch
-from deepobs.data.files import OTHERWISE, DataStatus, Layout
+from deepobs.data.base import DataStatus
+from deepobs.data.download import RemoteFile, fetch, mismatch
+from deepobs.data.layout import OTHERWISE, Layout
+from deepobs.data.tensor_dataset import Splits, TensorDataSet
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, sentences
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class FileDataSet(TensorDataSet):
-    """A data set whose examples lie in files.
+    """A data set read from files.
 
-    A subclass says which files these are, where they can be had and how to read them.
+    A subclass defines which files these are, where to download them and how to read them.
 
     Attributes:
-        layouts: The forms in which the files may be there, in the order of looking. Their names
-            tell `read` which form was found. A download goes into the first place of the first.
+        layouts: The supported formats, in order of preference. Their file names tell `read` which
+            one was found. A download goes to the first directory of the first.
     """
 
     layouts: ClassVar[tuple[Layout, ...]]
@@ -35,68 +35,62 @@ class FileDataSet(TensorDataSet):
         """Read and check all of the data.
 
         Args:
-            paths: Where each file of one of the layouts is.
+            paths: The path of each file of one of the layouts, by name.
 
         Raises:
-            CorruptDataError: A file does not hold what it should.
+            CorruptDataError: A file has unexpected content.
         """
 
     @classmethod
     @abstractmethod
     def remote_files(cls) -> list[RemoteFile]:
-        """What a download consists of, empty where there is none."""
+        """The files to download, empty if there is no source."""
 
     @classmethod
     def checksums(cls) -> Mapping[str, str]:
-        """What is known of the published files: `algorithm:hexadecimal digest` by name."""
+        """Known checksums of published files: `algorithm:hexadecimal digest` by name."""
         return {}
 
     @classmethod
     def load(cls, data_dir: Path) -> Splits:
-        """Read the examples, downloading them first where they are missing.
-
-        A process reads files once that do not change, however many runs use them.
-
-        Args:
-            data_dir: Where data sets are kept.
+        """Read the examples, downloading them first if missing.
 
         Raises:
-            MissingDataError: They are not there and cannot be downloaded.
-            CorruptDataError: A file does not hold what it should.
+            MissingDataError: They are missing and cannot be downloaded.
+            CorruptDataError: A file has unexpected content.
             DataError: A file cannot be read.
         """
         paths = cls._find_or_download(data_dir)
-        versions = tuple(_version(path) for path in paths.values())
-        return _read_once(cls, tuple(paths.items()), versions)
+        return _read_once(cls, tuple((name, path, _version(path)) for name, path in paths.items()))
 
     @classmethod
     def status(cls, data_dir: Path) -> DataStatus:
-        """Say whether all files are there, without opening them."""
+        """Check whether all files are present, without opening them."""
         paths = cls._find(data_dir)
         if paths is None:
             started = [layout for layout in cls.layouts if not layout.is_absent(data_dir)]
             shortages = "; ".join(layout.lacking(data_dir) for layout in started)
-            detail = shortages or "none of its files are there"
+            detail = shortages or "no files found"
             return DataStatus("missing", detail, cls._download_place(data_dir))
         count = f"{len(paths)} files" if len(paths) > 1 else next(iter(paths))
         return DataStatus("ready", f"{count}, not verified", _directory(paths))
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Download the data where they are missing, and check them.
+        """Download the data if missing, and verify them.
 
         Raises:
-            DataError: They could not be had, or are broken.
+            DataError: They are unavailable or corrupt.
         """
         cls._find_or_download(data_dir)
         return cls.verify(data_dir)
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Read all of the data and check what can be checked; nothing is downloaded.
+        """Read and check all of the data; download nothing.
 
         Raises:
-            DataError: They are missing or broken.
+            DataError: They are missing or corrupt.
         """
         paths = cls._find(data_dir)
         if paths is None:
@@ -109,7 +103,7 @@ class FileDataSet(TensorDataSet):
 
     @classmethod
     def download(cls, directory: Path) -> None:
-        """Get the files that a directory lacks.
+        """Download the files that a directory lacks.
 
         Raises:
             DownloadError: No mirror delivered one of them.
@@ -128,18 +122,14 @@ class FileDataSet(TensorDataSet):
             raise cls._missing(data_dir, f"The download failed. {error}") from error
         paths = cls._find(data_dir)
         if paths is None:
-            raise cls._missing(data_dir, "There is nowhere to download them from.")
+            raise cls._missing(data_dir, "There is no source to download them from.")
         return paths
 
     @classmethod
     def _find(cls, data_dir: Path) -> dict[str, Path] | None:
-        """The files of the first layout that is there as a whole, by name; or `None`."""
+        """The files of the first complete layout, by name; or `None`."""
         found = (layout.find(data_dir) for layout in cls.layouts)
         return next((paths for paths in found if paths is not None), None)
-
-    @classmethod
-    def _lacking(cls, data_dir: Path) -> str:
-        return "; ".join(layout.lacking(data_dir) for layout in cls.layouts)
 
     @classmethod
     def _download_place(cls, data_dir: Path) -> Path:
@@ -147,7 +137,7 @@ class FileDataSet(TensorDataSet):
 
     @classmethod
     def _authenticity(cls, paths: Mapping[str, Path], splits: Splits) -> str:
-        """Whether these are the published files, where that can be told."""
+        """Whether these are the published files, if that is known."""
         del splits
         known = cls.checksums()
         if not paths.keys() <= known.keys():
@@ -158,14 +148,14 @@ class FileDataSet(TensorDataSet):
     @classmethod
     def _missing(cls, data_dir: Path, reason: str = "") -> MissingDataError:
         name = cls.spec.name
-        forms = "; or ".join(map(str, cls.layouts))
+        lacking = "; ".join(layout.lacking(data_dir) for layout in cls.layouts)
         return MissingDataError(
             sentences(
-                f"The data set {name!r} is missing: {cls._lacking(data_dir)}.",
+                f"The data set {name!r} is missing: {lacking}.",
                 reason,
-                f"Run `deepobs data prepare {name}` where there is a network, copy the files into "
-                f"one of these directories, {OTHERWISE}",
-                f"The files are {forms}.",
+                f"Run `deepobs data prepare {name}` on a machine with a network, copy the files "
+                f"into one of these directories, {OTHERWISE}",
+                f"The files are {'; or '.join(map(str, cls.layouts))}.",
             )
         )
 
@@ -180,7 +170,6 @@ def _differs(path: Path, checksum: str) -> bool:
 
 
 def _version(path: Path) -> tuple[int, int]:
-    """What changes with a file's content: its size, and when it was written in nanoseconds."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
@@ -191,23 +180,21 @@ def _read(dataset: type[FileDataSet], paths: Mapping[str, Path]) -> Splits:
     except CorruptDataError as error:
         name = dataset.spec.name
         raise CorruptDataError(
-            f"The data set {name!r} cannot be used. {error} Delete what is broken and "
-            f"run `deepobs data prepare {name}`, or put a good copy in its place."
+            f"The data set {name!r} cannot be used. {error} Delete the corrupt file and "
+            f"run `deepobs data prepare {name}`, or replace it with a good copy."
         ) from error
     except OSError as error:
         raise DataError(
             f"The data set {dataset.spec.name!r} cannot be read from "
             f"{error.filename or _directory(paths)}: {error.strerror or error}. "
-            "Give this user the right to read it."
+            "Give this user permission to read it."
         ) from error
 
 
+# Tuning and sweeps make many runs of one data set in one process, which should read it only once.
+# Versions are part of the key, so that files changed in the meantime are read again.
 @functools.lru_cache(maxsize=2)
 def _read_once(
-    dataset: type[FileDataSet],
-    paths: tuple[tuple[str, Path], ...],
-    versions: tuple[tuple[int, int], ...],
+    dataset: type[FileDataSet], files: tuple[tuple[str, Path, tuple[int, int]], ...]
 ) -> Splits:
-    """Read these versions of the files; the two data sets used last are kept."""
-    del versions
-    return _read(dataset, dict(paths))
+    return _read(dataset, {name: path for name, path, _ in files})

@@ -1,4 +1,4 @@
-"""Batches gathered from tensors that live on the device."""
+"""Batches gathered from tensors that reside on the device."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ _CHUNK_BYTES = 2**20
 
 
 class ShuffledLoader(ABC):
-    """Yields batches of examples in the order in which they lie, or in random order.
+    """Yields batches of examples in stored or random order.
 
-    A subclass says what a pass is; `draw_order` gives it the order.
+    A subclass implements a pass; `draw_order` provides its order.
 
     Args:
-        total: How many examples there are.
-        batch_size: Examples a batch.
-        generator: A generator on the CPU that draws what is random about a pass; `None` for the
-            order in which the examples lie.
-        reshuffle: Whether every pass has a new order, or all have that of the first.
-        drop_remainder: Whether a pass leaves out the last, smaller batch.
+        total: Number of examples.
+        batch_size: Examples per batch.
+        generator: CPU generator of the randomness of a pass; `None` for stored order.
+        reshuffle: Whether each pass has a new order or all share the first.
+        drop_remainder: Whether a pass drops the last, smaller batch.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class ShuffledLoader(ABC):
 
     @property
     def num_examples(self) -> int:
-        """How many examples a pass yields."""
+        """Number of examples that a pass yields."""
         return self._total - (self._total % self.batch_size if self.drop_remainder else 0)
 
     def __len__(self) -> int:
@@ -58,54 +57,50 @@ class ShuffledLoader(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
-        """Start a new pass, in random order where there is a generator."""
+        """Start a new pass, in random order if there is a generator."""
 
     def batches_from(self, number: int) -> Iterator[Batch]:
-        """Start a new pass, but leave out so many batches at its beginning.
+        """Start a new pass and skip its first batches.
 
         Args:
-            number: How many; what is random about them is drawn all the same.
+            number: How many to skip; their random numbers are drawn nevertheless.
         """
         return itertools.islice(self, number, None)
 
     def draw_order(self) -> Tensor | None:
-        """The rows of a new pass, on the CPU; `None` for the order in which the examples lie."""
+        """Draw the rows of a new pass, on the CPU; `None` for stored order."""
         if self.generator is None:
             return None
         if self._kept_order is not None:
             return self._kept_order
-        # The order is drawn on the CPU: a seed means the same order on every device.
+        # Drawn on the CPU: a seed must mean the same order on every device.
         order = torch.randperm(self._total, generator=self.generator, device="cpu")
         order = order[: self.num_examples]
         self._kept_order = None if self.reshuffle else order
         return order
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next pass depends on."""
+        """Return what the next pass depends on."""
         if self.generator is None:
             return {}
         return {"generator": self.generator.get_state(), "order": self._kept_order}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next pass be the one that followed when `state_dict` was called.
-
-        Args:
-            state: What that returned.
-        """
+        """Make the next pass the one that followed the call of `state_dict`."""
         if self.generator is not None:
             self.generator.set_state(state["generator"])
             self._kept_order = state["order"]
 
 
 class TensorLoader(ShuffledLoader):
-    """Yields batches of resident tensors: no copy to the device, no Python for one example.
+    """Yields batches of resident tensors: no copy to the device, no Python per example.
 
-    A batch never shares memory with the tensors, so that changing it in place harms nobody.
+    A batch never shares memory with the tensors, so it can be modified in place.
 
     Args:
         tensors: Tensors of equal length along their first dimension, on one device.
-        batch_size: Examples a batch.
-        transform: What to make of examples as they lie in memory, of one or more batches at once.
+        batch_size: Examples per batch.
+        transform: Applied to stored examples, of one or more batches at once.
         arguments: Those of `ShuffledLoader`.
     """
 
@@ -122,7 +117,7 @@ class TensorLoader(ShuffledLoader):
         self._transform = transform
 
     def __iter__(self) -> Iterator[Batch]:
-        """Start a new pass, in random order where there is a generator."""
+        """Start a new pass, in random order if there is a generator."""
         order = self.draw_order()
         chunks = self._in_order() if order is None else self._gathered(order)
         if self._transform is not None:
@@ -141,40 +136,34 @@ class TensorLoader(ShuffledLoader):
 
     @property
     def _chunk_size(self) -> int:
-        """How many examples are gathered at once: the batches of some steps, where they are small.
-
-        Small batches cost more in calls than in bytes; large ones would not stay in the cache.
-        """
-        bytes_per_batch = (
-            sum(tensor[0].numel() * tensor.element_size() for tensor in self.tensors)
-            * self.batch_size
+        """Number of examples gathered at once: several batches if these are small."""
+        # Small batches cost more in calls than in bytes; large chunks would not stay in the cache.
+        bytes_per_batch = self.batch_size * sum(
+            tensor[0].numel() * tensor.element_size() for tensor in self.tensors
         )
         return self.batch_size * max(1, _CHUNK_BYTES // bytes_per_batch)
 
 
 def seeded_generator() -> torch.Generator:
-    """A generator of its own for the data, seeded from torch's global generator.
-
-    Like this the order of the data does not depend on how many random numbers the model draws.
-    """
+    """Make a generator for the data, seeded from torch's global generator."""
     seed = int(torch.randint(2**63 - 1, (), dtype=torch.int64, device="cpu"))
     return torch.Generator(device="cpu").manual_seed(seed)
 
 
 class ToFloat:
-    """Turns images of bytes into numbers from 0 to 1: the correctly rounded quotients.
+    """Converts images of bytes to correctly rounded floats in [0, 1].
 
     Args:
-        dtype: The floating-point type to get.
-        device: Where the images are.
+        dtype: Floating-point type of the result.
+        device: Device of the images.
         largest: The byte that becomes 1.
     """
 
     def __init__(self, dtype: torch.dtype, device: torch.device, largest: int = 255) -> None:
         self._dtype = dtype
-        # To divide by a Python number, CUDA multiplies by its reciprocal: here and there a bit off.
+        # To divide by a Python number, CUDA multiplies by its reciprocal, which rounds differently.
         self._divisor = torch.full((), largest, dtype=dtype, device=device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Turn images of any shape, bytes from 0 to `largest`."""
+        """Convert images of any shape, bytes from 0 to `largest`."""
         return images.to(self._dtype).div_(self._divisor)

@@ -57,7 +57,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="quadratic",
-            target="deepobs.data.generated:Quadratic",
+            target="deepobs.data.embedded:Quadratic",
             summary="Normally distributed vectors, the noise of quadratic_deep",
             train_size=1000,
             test_size=1000,
@@ -67,7 +67,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="two_d",
-            target="deepobs.data.generated:TwoD",
+            target="deepobs.data.embedded:TwoD",
             summary="Pairs of standard normal numbers, zeros for testing",
             train_size=10000,
             test_size=10000,

@@ -1,53 +1,37 @@
-"""Where the files of a data set are, whether they are there, and how a broken one is named."""
+"""Where the files of a data set may be, and whether they are present."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from deepobs.errors import CorruptDataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 OTHERWISE = (
     "or name another data directory by --data-dir or DEEPOBS_DATA_DIR. "
     "Synthetic data stand in with `--fake-data` or DEEPOBS_FAKE_DATA=1."
 )
-"""What else to do about missing data: how a sentence ends that says where to put them."""
+"""Alternatives to providing missing data: the end of a sentence that says where to put them."""
 
 _MOST_NAMES = 4
-"""More names than this are not listed one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class DataStatus:
-    """Whether a data set can be used.
-
-    Attributes:
-        state: `ready`; `embedded` in a package or generated, so always there; or `missing`.
-        detail: What is there or what is missing, in a line.
-        path: The directory it was found in or would be put into, `None` where it has none.
-    """
-
-    state: Literal["ready", "embedded", "missing"]
-    detail: str
-    path: Path | None = None
+"""More file names than this are abbreviated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Files that make up a data set, and the places where they may be.
+    """Files that make up a data set, and the directories they may be in.
 
-    A data set that comes in several forms has several layouts, with different names of files.
+    A data set published in several formats has one layout for each, with different file names.
 
     Attributes:
-        file_names: Their names.
-        directories: Where to look, below the data directory, in this order. One of them has all of
-            the files; a download goes into the first.
-        suffixes: What may follow a name, such as ".gz", in the order of looking.
-        optional: Names of further files, which are read where they lie beside the others.
+        file_names: Names of the required files.
+        directories: Candidates below the data directory, in order of preference. One of them must
+            hold all of the files; a download goes to the first.
+        suffixes: What may follow a name, such as ".gz", in order of preference.
+        optional: Names of further files, read if present in the same directory.
     """
 
     file_names: tuple[str, ...]
@@ -56,11 +40,11 @@ class Layout:
     optional: tuple[str, ...] = ()
 
     def places(self, data_dir: Path) -> list[Path]:
-        """The directories where the files may be."""
+        """The candidate directories."""
         return [data_dir / directory for directory in self.directories]
 
     def find(self, data_dir: Path) -> dict[str, Path] | None:
-        """The files of the first directory that has all of them, by name; or `None`."""
+        """The files of the first complete directory, by name; or `None`."""
         for place in self.places(data_dir):
             found = self._found(place, self.file_names)
             if len(found) == len(self.file_names):
@@ -68,11 +52,11 @@ class Layout:
         return None
 
     def is_absent(self, data_dir: Path) -> bool:
-        """Whether not one of the files is in any of the places."""
+        """Whether none of the files is in any of the directories."""
         return not any(self._found(place, self.file_names) for place in self.places(data_dir))
 
     def lacking(self, data_dir: Path) -> str:
-        """Which files are absent from where, in a line that does not end in a full stop."""
+        """Describe which files are missing from which directories, without a final period."""
         empty, shortages = [], []
         for place in self.places(data_dir):
             found = self._found(place, self.file_names)
@@ -88,7 +72,6 @@ class Layout:
         return "; ".join(shortages)
 
     def __str__(self) -> str:
-        """The names of the files, in short where there are many."""
         names = self.file_names
         if len(names) > _MOST_NAMES:
             names = (*names[:2], "...", names[-1])
@@ -106,17 +89,17 @@ class Layout:
 
 
 def corrupt(path: Path, what: str) -> CorruptDataError:
-    """The error that says what is wrong with a file.
+    """Make the error for a file with unexpected content.
 
     Args:
         path: The file.
-        what: A sentence without its capital and its full stop, in which "it" is the file.
+        what: A sentence without capital and period in which "it" is the file.
     """
     return CorruptDataError(f"The file {path} is corrupt: {what}.")
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file that this user can see."""
+    # Before Python 3.14, is_file raises where a parent directory cannot be searched.
     try:
         return path.is_file()
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Data sets small enough to live in memory on the device."""
+"""Data sets small enough to reside in memory on the device."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Examples = tuple[Tensor, ...]
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The examples as they are stored, on the CPU: the training and the test set."""
+    """The stored examples, on the CPU: training set and test set."""
 
     train: Examples
     test: Examples
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of types, shapes and values, in hexadecimal digits."""
+        """SHA-256 of types, shapes and values, as hexadecimal digits."""
         digest = hashlib.sha256()
         for tensor in (*self.train, *self.test):
             digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -44,10 +44,10 @@ class Splits:
 
 
 class TensorDataSet(BaseDataSet[Examples]):
-    """A data set whose splits are tensors on the device, gathered a batch at a time.
+    """A data set whose splits are tensors on the device, gathered batch by batch.
 
-    A subclass says how to load the examples, how to make synthetic ones of the same shapes, and
-    what to make of a stored batch. Arguments and attributes are those of `BaseDataSet`.
+    A subclass loads the examples, makes synthetic ones of the same shapes, and transforms stored
+    batches. Arguments and attributes are those of `BaseDataSet`.
     """
 
     @classmethod
@@ -55,11 +55,8 @@ class TensorDataSet(BaseDataSet[Examples]):
     def load(cls, data_dir: Path) -> Splits:
         """Read the real examples.
 
-        Args:
-            data_dir: Where data sets are kept.
-
         Raises:
-            DataError: They are missing or broken.
+            DataError: They are missing or corrupt.
         """
 
     @classmethod
@@ -68,32 +65,22 @@ class TensorDataSet(BaseDataSet[Examples]):
         """Make synthetic examples with the real shapes and ranges.
 
         Args:
-            fraction: The size of each split as a fraction of the real one, in (0, 1].
+            fraction: Size of each split as a fraction of the real one, in (0, 1].
         """
 
     @staticmethod
     def count(examples: Examples) -> int:
-        """How many examples there are."""
+        """Number of examples."""
         return len(examples[0])
 
     @staticmethod
     def choose(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-        """Some of the examples, in tensors of their own.
-
-        Args:
-            examples: Where to choose from.
-            rows: Which ones, increasing.
-        """
+        """Copy examples with increasing row numbers."""
         index = torch.from_numpy(rows)
         return tuple(tensor.index_select(0, index) for tensor in examples)
 
     def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
-        """What yields full batches in random order, through `transform_training`.
-
-        Args:
-            examples: Those to train on.
-            reshuffle: Whether every pass has a new order, or all have that of the first.
-        """
+        """Build the loader of full batches in random order, through `transform_training`."""
         return TensorLoader(
             self._on_device(examples),
             self.batch_size,
@@ -103,12 +90,7 @@ class TensorDataSet(BaseDataSet[Examples]):
         )
 
     def evaluation_loader(self, examples: Examples, *, drop_remainder: bool) -> Loader:
-        """What yields batches in the order of the examples, through `transform`.
-
-        Args:
-            examples: Those to evaluate on.
-            drop_remainder: Whether to leave out the last, smaller batch.
-        """
+        """Build a loader of batches in stored order, through `transform`."""
         return TensorLoader(
             self._on_device(examples),
             self.batch_size,
@@ -117,7 +99,7 @@ class TensorDataSet(BaseDataSet[Examples]):
         )
 
     def transform(self, batch: Batch) -> Batch:
-        """Make what a loader yields of what lies in memory: here, floats of the chosen type.
+        """Convert stored examples to what a loader yields; by default, floats of type `dtype`.
 
         Args:
             batch: The stored examples of one or more batches.
@@ -127,9 +109,9 @@ class TensorDataSet(BaseDataSet[Examples]):
         )
 
     def transform_training(self, batch: Batch) -> Batch:
-        """Make what `train_loader` yields; the same as of others, unless a subclass augments.
+        """Convert stored examples to what `train_loader` yields; a subclass may augment them.
 
-        What is random about it is drawn from `generator`, on the CPU, so that a seed means the same
+        Random numbers must come from `generator`, on the CPU, so that a seed means the same
         examples on every device.
 
         Args:
