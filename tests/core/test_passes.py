@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from deepobs import rng
 from deepobs.runs import passes
-from deepobs.runs.random_state import random_state, set_random_state
 
 CPU = torch.device("cpu")
 
@@ -37,11 +37,11 @@ def test_a_pass_over_a_loader_of_torch_is_resumed_where_it_was() -> None:
     for _ in itertools.islice(training_pass.batches, 4):
         torch.rand(3)
         training_pass.objectives.append(0.0)
-    state, random = training_pass.state_dict(problem()), random_state(CPU)
+    state, random = training_pass.state_dict(problem()), rng.get_state(CPU)
     expected = rest_of(training_pass)
     assert len(expected) == 6 + 1
 
     torch.manual_seed(1)
     resumed = passes.resume(problem(), CPU, state)
-    set_random_state(random, CPU)
+    rng.set_state(random, CPU)
     assert rest_of(resumed) == expected

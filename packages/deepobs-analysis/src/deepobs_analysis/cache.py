@@ -12,11 +12,11 @@ import json
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import uuid4
 
 import numpy as np
 
 from deepobs import config
+from deepobs.files import open_atomic
 from deepobs_analysis.__about__ import __version__
 from deepobs_analysis.files import Excluded, Found
 from deepobs_analysis.run import Run
@@ -78,28 +78,17 @@ def write(root: Path, contents: Mapping[Found, Content]) -> None:
     }
     values, lengths = _put_together([run.curves for run in runs.values()])
     with suppress(OSError):
-        _write_whole(
-            _path(root),
-            text=np.frombuffer(json.dumps(text).encode(), dtype=np.uint8),
-            values=values,
-            lengths=lengths,
-        )
-
-
-def _write_whole(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write beside the place first. No sync: after a power failure it is made anew.
-
-    That which `deepobs.data` has for this comes with torch, whose import takes seconds.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_old(path.parent)
-    part = path.with_name(f".{uuid4().hex}.part")
-    try:
-        with part.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        path = _path(root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_old(path.parent)
+        with open_atomic(path) as stream:
+            np.savez(
+                stream,
+                allow_pickle=False,
+                text=np.frombuffer(json.dumps(text).encode(), dtype=np.uint8),
+                values=values,
+                lengths=lengths,
+            )
 
 
 def _remove_old(directory: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from deepobs.errors import OutputError
+from deepobs.files import write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,21 +25,8 @@ def write_output(path: Path, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
             content = content.encode(errors="backslashreplace")
-        _write_whole(path, content)
+        write_atomic(path, content)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Choose another file."
         ) from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the place first. What `deepobs.data` has for this comes with torch."""
-    part = path.with_name(f".{uuid4().hex}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

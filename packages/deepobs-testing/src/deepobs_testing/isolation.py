@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepobs import config
-from deepobs_testing.generators import undisturbed_generators
+from deepobs import config, rng
 from deepobs_testing.process import process_settings, put_back
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def isolated() -> Iterator[None]:
     """Put back afterwards our settings, those of the process and every global generator."""
     before = process_settings()
     settings = config.temporary(num_workers=0)  # processes cost more than a few batches
-    with settings, undisturbed_generators():
+    with settings, rng.preserved():
         try:
             torch.set_grad_enabled(True)
             torch.set_default_dtype(torch.float32)  # in which initial weights are drawn

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from deepobs.data.layout import corrupt
-from deepobs.data.writing import replacing
+from deepobs.files import open_atomic
 from deepobs_text.text_splits import TextSplits
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def save_splits(splits: TextSplits, directory: Path) -> None:
         OSError: It cannot be written to.
     """
     vocabulary = json.dumps(splits.vocabulary, ensure_ascii=False)
-    with replacing(directory / VOCABULARY) as stream:
+    with open_atomic(directory / VOCABULARY, is_locked=True) as stream:
         stream.write(f"{vocabulary}\n".encode())
     for name, (ids,) in ((TEST, splits.test), (TRAIN, splits.train)):
-        with replacing(directory / name) as stream:
+        with open_atomic(directory / name, is_locked=True) as stream:
             np.save(stream, ids.numpy(), allow_pickle=False)
 
 

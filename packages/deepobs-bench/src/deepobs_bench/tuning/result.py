@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from deepobs.errors import OutputError
-from deepobs.runs import store
+from deepobs.files import write_atomic
 from deepobs_bench.tuning.protocol import TuningProtocol
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def write(output_dir: Path, result: TuningResult) -> Path:
     path = path_of(output_dir, result)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.write_whole(path, result.model_dump_json(indent=1) + "\n")
+        write_atomic(path, result.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise OutputError(
             f"The result {path} cannot be written: {error}. Choose another directory."

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from deepobs.data.download import RemoteFile, download_into, locked, mismatch
 from deepobs.data.layout import corrupt
-from deepobs.data.writing import replacing
+from deepobs.files import open_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +111,7 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, checksum:
     content = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
     if content is None:
         raise tarfile.ExtractError(f"{entry.name} is not a regular file")
-    with replacing(target) as stream:
+    with open_atomic(target, is_locked=True) as stream:
         shutil.copyfileobj(content, stream)
         wrong = mismatch(stream, checksum)
         if wrong:

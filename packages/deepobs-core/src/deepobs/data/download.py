@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING
 from filelock import FileLock
 
 from deepobs.__about__ import __version__
-from deepobs.data.writing import replacing
 from deepobs.errors import ArgumentError, DataError, DownloadError
+from deepobs.files import open_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ def fetch(files: Sequence[RemoteFile], directory: Path) -> list[Path]:
         # Not before the lock is held: another process may have downloaded them in the meantime.
         for file, path in zip(files, paths, strict=True):
             if not path.is_file():
-                with replacing(path) as stream:
+                with open_atomic(path, is_locked=True) as stream:
                     download_into(stream, file)
     return paths
 

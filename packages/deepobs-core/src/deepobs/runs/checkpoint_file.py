@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 from torch.serialization import default_restore_location
 
+from deepobs.files import open_atomic
 from deepobs.runs import environment, store
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write(
         "state": state,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with store.appearing_whole(path) as stream:
+    with open_atomic(path) as stream:
         torch.save(content, stream)
         if is_tried:
             stream.seek(0)

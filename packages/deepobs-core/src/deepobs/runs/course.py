@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepobs import rng
 from deepobs.runs import passes
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.history import History
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
-from deepobs.runs.random_state import random_state, set_random_state
 from deepobs.runs.schedules import Schedule, build_schedule
 from deepobs.runs.stopwatch import Stopwatch
 from deepobs.runs.training import Trainer
@@ -105,7 +105,7 @@ class Course:
             "schedule": self.schedule.state_dict(),
             "trainer": self.trainer.state_dict(),
             "history": self.history.state_dict(),
-            "random": random_state(self.device),
+            "random": rng.get_state(self.device),
             "loader": passes.loader_state(self.train_loader),
             "pass": under_way and under_way.state_dict(self.problem),
             "started_at": self.started_at,
@@ -129,7 +129,7 @@ class Course:
             self.training_pass = passes.resume(self.problem, self.device, state["pass"])
         self.started_at = state["started_at"]
         self.resumed_at_steps = [*state["resumed_at_steps"], self.trainer.steps]
-        set_random_state(state["random"], self.device)  # last: what is above may draw from them
+        rng.set_state(state["random"], self.device)  # last: what is above may draw from them
 
 
 def begin(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from deepobs import __version__, config
+from deepobs import __version__, config, rng
 from deepobs.plugins import registry
-from deepobs.runs.evaluation import undisturbed_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,32 +31,21 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
     """
     config.resolve_device(specification.device)  # starts it: its generators are kept from now on
     default_dtype = torch.get_default_dtype()
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()
     cudnn = torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
     settings = config.temporary(
         dtype=getattr(torch, specification.dtype), fake_data=specification.fake_data_fraction
     )
-    with undisturbed_random_state(), torch.enable_grad(), settings:
+    with rng.preserved(), torch.enable_grad(), settings:
         try:
             torch.set_default_dtype(torch.float32)  # initial weights are drawn in it
             cudnn.deterministic = config.get_is_deterministic()
             cudnn.benchmark = not config.get_is_deterministic()
-            seed_all(specification.random_seed)
+            rng.seed(specification.random_seed)
             yield
         finally:
             torch.set_default_dtype(default_dtype)
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
             cudnn.deterministic, cudnn.benchmark = flags
-
-
-def seed_all(seed: int) -> None:
-    """Let the generators of Python, NumPy and torch, on all devices, start from a seed."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deepobs import rng
 from deepobs.runs.protocol_checks import (
     check_accuracy,
     check_batch,
@@ -17,7 +18,6 @@ from deepobs.runs.protocol_checks import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from contextlib import AbstractContextManager
 
     from deepobs.protocols import Batch, TestProblem
 
@@ -64,21 +64,10 @@ def evaluating(problem: TestProblem) -> Iterator[None]:
     was_training = problem.model.training
     problem.model.eval()
     try:
-        with torch.no_grad(), undisturbed_random_state():
+        with torch.no_grad(), rng.preserved():
             yield
     finally:
         problem.model.train(was_training)
-
-
-def undisturbed_random_state() -> AbstractContextManager[None]:
-    """A context after which torch's generators are as they were before it, on every device."""
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is None:
-        return torch.random.fork_rng(devices=())
-    # To ask an accelerator that nobody uses yet would start it: slow, and an error in a fork.
-    is_initialized = getattr(torch.get_device_module(accelerator), "is_initialized", lambda: True)
-    count = torch.accelerator.device_count() if is_initialized() else 0
-    return torch.random.fork_rng(devices=range(count), device_type=accelerator.type)
 
 
 def mean_loss_and_accuracy(

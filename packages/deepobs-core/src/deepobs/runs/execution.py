@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepobs import rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs import environment, store
@@ -101,7 +102,7 @@ def _begun(
         course.load_state_dict(state)
     except Exception as error:  # it was written by other code of problem or optimizer
         keeper.refuse(error)
-        environment.seed_all(specification.random_seed)
+        rng.seed(specification.random_seed)
         return begin(specification, optimizer_class)
     return course
 

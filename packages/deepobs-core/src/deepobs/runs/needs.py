@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepobs import rng
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins.specs import NEEDS
 from deepobs.runs.construction import construct
-from deepobs.runs.evaluation import undisturbed_random_state
 from deepobs.runs.optimizers import (
     arguments_of,
     find_optimizer,
@@ -162,7 +162,7 @@ def _tried(
     steps: int = _STEPS,
 ) -> list[float] | None:
     """Where some steps lead on a tiny problem; `None` where they fail."""
-    with warnings.catch_warnings(), undisturbed_random_state():
+    with warnings.catch_warnings(), rng.preserved():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         problem = TinyProblem()

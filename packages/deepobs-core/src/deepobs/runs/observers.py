@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deepobs import rng
 from deepobs.plugins import registry
-from deepobs.runs.evaluation import undisturbed_random_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,25 +55,25 @@ class Observers(RunObserver):
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Tell all."""
-        with undisturbed_random_state():
+        with rng.preserved():
             for observer in self._observers:
                 observer.run_started(specification, steps_per_epoch)
 
     def steps_taken(self, steps: int, loss: float) -> None:
         """Tell all."""
-        with undisturbed_random_state():
+        with rng.preserved():
             for observer in self._observers:
                 observer.steps_taken(steps, loss)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Tell all."""
-        with undisturbed_random_state():
+        with rng.preserved():
             for observer in self._observers:
                 observer.epoch_ended(epoch, metrics)
 
     def run_ended(self, record: RunRecord) -> None:
         """Tell all."""
-        with undisturbed_random_state():
+        with rng.preserved():
             for observer in self._observers:
                 observer.run_ended(record)
 

@@ -6,9 +6,9 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from deepobs import rng
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.runs.construction import construct
-from deepobs.runs.evaluation import undisturbed_random_state
 from deepobs.runs.optimizers import (
     BASE,
     arguments_of,
@@ -202,7 +202,7 @@ def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups)
     """
     needs = {"model"} & {first_argument_of(choice.optimizer_class)}
     # Torch's own draw no random numbers to be put back, which would take most of the time.
-    with contextlib.nullcontext() if choice.is_torchs else undisturbed_random_state():
+    with contextlib.nullcontext() if choice.is_torchs else rng.preserved():
         model = network() if needs or groups else point()
         optimizer = construct(choice.optimizer_class, model, chosen, groups=groups, needs=needs)
         for settings in groups.values():

@@ -6,8 +6,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deepobs import rng
 from deepobs.protocols import CarriesState, ResumableLoader
-from deepobs.runs.random_state import random_state, set_random_state
 from deepobs.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def begin_resumable(problem: TestProblem, device: torch.device) -> Pass:
         device: Where it is trained.
     """
     loader = problem.dataset.train_loader
-    start = {"loader": loader_state(loader), "random": random_state(device)}
+    start = {"loader": loader_state(loader), "random": rng.get_state(device)}
     return Pass(iter(loader), start)
 
 
@@ -76,7 +76,7 @@ def resume(problem: TestProblem, device: torch.device, state: dict[str, Any]) ->
     start, objectives = state["start"], state["objectives"]
     loader = problem.dataset.train_loader
     set_loader_state(loader, start["loader"])
-    set_random_state(start["random"], device)
+    rng.set_state(start["random"], device)
     batches = _after(len(objectives), loader)
     if state["carried_state"] is not None and isinstance(problem, CarriesState):
         batches = _carrying(problem, state["carried_state"], batches)

@@ -6,21 +6,19 @@ import contextlib
 import re
 import tempfile
 import time
-import uuid
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
-from deepobs.data.writing import replacing
 from deepobs.errors import OutputError
+from deepobs.files import UNFINISHED, write_atomic
 from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from deepobs.runs.specification import RunSpecification
@@ -31,7 +29,6 @@ _LONGEST_NAME = 200  # bytes; file systems take 255
 RESULT = "json"
 """How the names of result files end."""
 
-_UNFINISHED = ".tmp"
 _ABANDONED_SECONDS = 3600  # writing takes milliseconds
 
 
@@ -197,7 +194,7 @@ def keep(
     path = directory / f"{_stem(specification)}{moment}.{suffix}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
+        write_atomic(path, text)
         _remove_leftovers(directory)
     except OSError as error:
         raise OutputError(
@@ -210,34 +207,9 @@ def _stem(specification: RunSpecification) -> str:
     return f"random_seed__{specification.random_seed}__"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all, from any number of processes at once.
-
-    Args:
-        path: The file; its directory is there.
-        text: What to write.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    with appearing_whole(path) as stream:
-        stream.write(text.encode())
-
-
-def appearing_whole(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """A file to write to, which takes its place once it is whole, or not at all.
-
-    Any number of processes may write the same file at once: the last one wins.
-
-    Args:
-        path: The file; its directory is there.
-    """
-    return replacing(path, path.with_name(f".{uuid.uuid4().hex}{_UNFINISHED}"))
-
-
 def _remove_leftovers(directory: Path) -> None:
     """Remove what killed writers left unfinished, so long ago that nobody can still be writing."""
-    for path in directory.glob(f".*{_UNFINISHED}"):
+    for path in directory.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(FileNotFoundError):  # another process may do the same
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                 path.unlink()

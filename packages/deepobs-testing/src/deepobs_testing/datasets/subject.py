@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepobs import rng
 from deepobs.protocols import DataSet
-from deepobs.runs.environment import seed_all
 from deepobs_testing import fake_data
 from deepobs_testing.examination import BATCH_SIZE
 from deepobs_testing.generators import SEED, next_numbers
@@ -71,7 +71,7 @@ class Subject:
         """
         factory = self.factory
         size = self.batch_size if batch_size is None else batch_size
-        seed_all(seed)
+        rng.seed(seed)
         with fake_data.in_force(self.fraction):
             data = factory(size, **{"device": "cpu"} | further)
         self.numbers_after_building[seed] = next_numbers()["torch.rand"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from deepobs import rng
 from deepobs.runs.lengths import loaders_of
 from deepobs.runs.passes import loader_state, set_loader_state
-from deepobs.runs.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
@@ -27,7 +27,7 @@ class PassStart:
     def __init__(self, problem: TestProblem) -> None:
         loaders = loaders_of(problem.dataset)
         self._loaders = {split: loader_state(loader) for split, loader in loaders.items()}
-        self._random = random_state(_CPU)
+        self._random = rng.get_state(_CPU)
 
     def restore(self, problem: TestProblem) -> None:
         """Put them back.
@@ -37,7 +37,7 @@ class PassStart:
         """
         for split, loader in loaders_of(problem.dataset).items():
             set_loader_state(loader, self._loaders[split])
-        set_random_state(self._random, _CPU)
+        rng.set_state(self._random, _CPU)
 
 
 class Start:

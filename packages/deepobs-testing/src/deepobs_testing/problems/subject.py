@@ -7,8 +7,8 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any
 
+from deepobs import rng
 from deepobs.plugins import registry
-from deepobs.runs.environment import seed_all
 from deepobs_testing import fake_data
 from deepobs_testing.examination import BATCH_SIZE, SET_UP_SECONDS
 from deepobs_testing.generators import OTHER_SEED, SEED, next_numbers
@@ -89,7 +89,7 @@ class Subject:
         factory = self.factory
         if arguments or further:
             self.need_arguments()
-        seed_all(seed)
+        rng.seed(seed)
         self._settings_before = process_settings()
         with fake_data.in_force(self._fake_data):
             if arguments or "batch_size" in further or self._takes_no_arguments:
