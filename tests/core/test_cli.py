@@ -121,7 +121,7 @@ def deepobs(fresh_registry: object, capsys: pytest.CaptureFixture[str]) -> Calla
 
 
 def test_every_built_in_command_has_the_summary_that_the_help_shows() -> None:
-    for spec in BUILT_IN:
+    for spec in BUILT_IN.values():
         command = import_target(spec.target, spec.name)
         assert isinstance(command, click.Command)
         assert command.name == spec.name
@@ -131,7 +131,7 @@ def test_help_shows_the_commands_and_their_summaries(deepobs: Callable[..., Answ
     for args in ((), ("--help",), ("-h",)):
         answer = deepobs(*args)
         assert answer.code == 0
-        for spec in BUILT_IN:
+        for spec in BUILT_IN.values():
             assert f"{spec.name} " in answer.out
             assert spec.summary in " ".join(answer.out.split())
 
@@ -154,7 +154,7 @@ def test_a_current_directory_that_was_removed_is_told(
     (tmp_path / "gone").rmdir()
     answer = deepobs("doctor")
     assert answer.code == 2
-    assert "The current directory is no longer there" in answer.err
+    assert "The current directory no longer exists" in answer.err
 
 
 def test_the_version_is_that_of_core_and_comes_with_those_of_python_and_torch(
@@ -452,7 +452,7 @@ def test_plugin_commands_are_in_the_help_without_being_imported(
     deepobs: Callable[..., Answer],
 ) -> None:
     answer = deepobs("--help")
-    _, of_plugins = answer.out.split("Commands of plugins:\n")
+    _, of_plugins = answer.out.split("Commands of other packages:\n")
     assert "  greet          Say hello\n" in of_plugins
     assert "  broken         Cannot be imported\n" in of_plugins
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from deepobs.cli.main import main
-from deepobs.cli.quantities import duration, memory
+from deepobs.console.text import duration, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ def test_an_optimizer_that_fails_is_shown_where_it_fails(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["SGD", "-o", "momentum"], "'momentum' is no NAME=VALUE"),
+        (["SGD", "-o", "momentum"], "'momentum' is not NAME=VALUE"),
         (["SGD", "-o", "momntum=0.9"], "Did you mean 'momentum'?"),
         (["SGD", "--lr", "nan"], "must be finite"),
         (["SGD", "--epochs", "-1"], "must be 0 or more, got -1"),

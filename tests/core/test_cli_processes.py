@@ -88,7 +88,7 @@ def test_an_interruption_from_the_keyboard_is_a_short_line_and_exit_code_130(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.strip() == "Interrupted: nothing more is done."
+    assert err.strip() == "Interrupted: stopped by the keyboard."
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -55,16 +55,16 @@ def test_every_seed_is_a_run_and_one_that_is_there_is_skipped(
     assert run("SGD", "--epochs", "1", "--seed", "1")[0] == 0
     (first,) = (tmp_path / "results").rglob("*.json")
     _, out, _ = run("SGD", "--epochs", "1", "--seed", "1", "--seed", "2")
-    assert out.count("This run is there already") == 1
+    assert out.count("Result already exists") == 1
     assert first.name in out
     seeds = [result["random_seed"] for result in _results(tmp_path / "results")]
     assert seeds == [1, 2]
 
 
-def test_rerun_does_it_again_with_the_same_numbers(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_overwrite_reruns_with_the_same_numbers(run: Callable[..., Any], tmp_path: Path) -> None:
     run("SGD", "--epochs", "1")
-    _, out, _ = run("SGD", "--epochs", "1", "--rerun")
-    assert "there already" not in out
+    _, out, _ = run("SGD", "--epochs", "1", "--overwrite")
+    assert "already exists" not in out
     first, second = _results(tmp_path / "results")
     assert first["test_losses"] == second["test_losses"]
 
@@ -78,13 +78,13 @@ def test_a_run_that_diverges_says_when(run: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["SGD", "-o", "momentum"], "'momentum' is no NAME=VALUE"),
-        (["SGD", "-o", "=1"], "'=1' is no NAME=VALUE"),
+        (["SGD", "-o", "momentum"], "'momentum' is not NAME=VALUE"),
+        (["SGD", "-o", "=1"], "'=1' is not NAME=VALUE"),
         (["SGD", "-o", "lr=0.1", "--lr", "0.2"], "'lr' is given twice, as 0.2 and 0.1"),
         (["SGD", "-o", "momntum=0.9"], "Did you mean 'momentum'?"),
         (["SGD", "--lr", "nan"], "must be finite"),
-        (["SGD", "--lr-schedule", "10"], "'10' is no EPOCH:FACTOR"),
-        (["SGD", "--lr-schedule", "1.5:0.1"], "'1.5:0.1' is no EPOCH:FACTOR"),
+        (["SGD", "--lr-schedule", "10"], "'10' is not EPOCH:FACTOR"),
+        (["SGD", "--lr-schedule", "1.5:0.1"], "'1.5:0.1' is not EPOCH:FACTOR"),
         (["SGD", "--lr-schedule", "5:0.1", "--lr-schedule", "2:0.1"], "must increase"),
         (["SGD", "--epochs", "-1"], "must be 0 or more, got -1"),
         (["SGD", "--batch-size", "5000"], "from 1 to 1000"),
@@ -151,7 +151,7 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
         *("Muon", "--group", "hidden", "--group", "others:optimizer=SGD"),
         *("--group", "others:lr=0.1", "--needs", "plain", "--epochs", "1"),
         *("--lr-scheduler", "CosineAnnealingLR", "--lr-scheduler-option", "T_max=num_steps"),
-        *("--lr-scheduler-every", "step"),
+        *("--lr-scheduler-interval", "step"),
     )
     assert (code, err) == (0, "")
     (result,) = _results(tmp_path)
@@ -169,7 +169,7 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
     [
         (["--group", "hidden:lr"], "'--group'"),
         (["--group", "head:lr=1", "--group", "head:lr=2"], "given twice, as 1 and 2"),
-        (["--lr-scheduler-option", "gamma=1"], "name it by --lr-scheduler NAME"),
+        (["--lr-scheduler-option", "gamma=1"], "add --lr-scheduler NAME"),
         (["--lr-scheduler", "StepLR", "--lr-scheduler-option", "3"], "'--lr-scheduler-option'"),
         (["--needs", "closur"], "Did you mean 'closure'"),
     ],
@@ -195,5 +195,5 @@ def test_checkpoints_are_kept_meanwhile_and_gone_afterwards(
 def test_a_rhythm_that_is_none_is_refused(run: Callable[..., Any], rhythm: str) -> None:
     code, _, err = run("SGD", "--checkpoint-every", rhythm)
     assert code == 2
-    assert f"'{rhythm}' is neither a time" in err
+    assert f"'{rhythm}' is neither a duration" in err
     assert "10min" in err

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deepobs.cli.tables import Column, render
-from deepobs.cli.text import clean, columns_of, wrap
+from deepobs.console.screen import Column, render
+from deepobs.console.text import clean, columns_of, wrap
 
 COLUMNS = [Column("NAME"), Column("SIZE", is_number=True), Column("SUMMARY")]
 ROWS = [["a", 5, "one two three four five six seven"], ["longer", 12345, "eight"]]

@@ -124,7 +124,9 @@ def test_a_scheduler_is_recorded_and_part_of_the_identity_and_of_the_command():
     scheduled = specify("quadratic_deep", "SGD", num_epochs=1, lr_scheduler=scheduler)
     assert plain.run_id != scheduled.run_id
     assert run(scheduled).training_params["lr_scheduler"] == scheduler
-    expected = "--lr-scheduler StepLR --lr-scheduler-option step_size=2 --lr-scheduler-every step"
+    expected = (
+        "--lr-scheduler StepLR --lr-scheduler-option step_size=2 --lr-scheduler-interval step"
+    )
     assert expected in scheduled.command
 
 

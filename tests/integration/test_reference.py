@@ -55,7 +55,7 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
 
     from deepobs.cli.main import BUILT_IN
 
-    commands = [*(spec.name for spec in BUILT_IN), *registry().commands.names()]
+    commands = [*(spec.name for spec in BUILT_IN.values()), *registry().commands.names()]
     assert len(commands) > 15
     for name in commands:
         assert f"\n## deepobs {name}\n" in text_of("reference/command_line.md"), name

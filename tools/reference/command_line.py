@@ -65,7 +65,7 @@ def _overview() -> str:
 
 
 def _summaries() -> list[tuple[str, str]]:
-    specs = [*BUILT_IN, *(offer.spec for offer in registry().commands.offers())]
+    specs = [*BUILT_IN.values(), *(offer.spec for offer in registry().commands.offers())]
     return [(spec.name, spec.summary) for spec in specs]
 
 

@@ -69,7 +69,7 @@ def test_what_was_left_out_is_told_in_a_line(plot, tmp_path):
         (("ranks", "resluts"), "There are no results at resluts"),
         (("ranks", "none"), "There is no run in none. Give the directory"),
         (("ranks", "results", "-p", "moed=best"), "has no option 'moed'. Did you mean 'mode'?"),
-        (("ranks", "results", "-p", "mode"), "'mode' is no NAME=VALUE"),
+        (("ranks", "results", "-p", "mode"), "'mode' is not NAME=VALUE"),
         (("ranks", "results", "-o", "a.gif"), "there is no format 'gif'"),
         (("ranks", "results", "--optimizer", "SDG"), "Did you mean 'SGD'? There are: Adam, SGD."),
         (("ranks", "results", "--problem", "acne"), "Did you mean 'acme'?"),

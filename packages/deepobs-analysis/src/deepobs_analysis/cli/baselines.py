@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs import config
-from deepobs.cli import screen
-from deepobs.cli.arguments import as_json
-from deepobs.cli.groups import Group, show_help_without_command
-from deepobs.cli.tables import Column
+from deepobs.console import screen
+from deepobs.console.commands import Group, as_json, show_help_without_command
+from deepobs.console.screen import Column
 from deepobs_analysis import baselines
 from deepobs_analysis.wording import counted
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepobs.cli.arguments import completing_offers
-from deepobs.cli.screen import show_message
+from deepobs.console.commands import completing_offers
+from deepobs.console.screen import show_message
 from deepobs.errors import MissingDataError
 from deepobs_analysis.loading import load
 from deepobs_analysis.selection import EXPLANATIONS, MODES

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli import screen
-from deepobs.cli.arguments import completing_offers
-from deepobs.cli.hyperparameters import parsed_options
-from deepobs.cli.offers import by_usable_name
+from deepobs.console import screen
+from deepobs.console.commands import completing_offers
+from deepobs.console.offers import by_usable_name
+from deepobs.console.parsing import parsed_options
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_analysis.cli import options

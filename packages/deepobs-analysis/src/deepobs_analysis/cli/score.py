@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from deepobs.cli import screen
-from deepobs.cli.arguments import as_json
-from deepobs.cli.tables import Column
+from deepobs.console import screen
+from deepobs.console.commands import as_json
+from deepobs.console.screen import Column
 from deepobs_analysis.cli import options
 from deepobs_analysis.rounding import MISSING, interval_text, number, speedup_text
 from deepobs_analysis.scores import USUAL_BASE, scores_of

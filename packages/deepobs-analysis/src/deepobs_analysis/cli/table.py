@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepobs.cli import screen
+from deepobs.console import screen
 from deepobs_analysis import tables
 from deepobs_analysis.cli import options
 from deepobs_analysis.output import write_output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from deepobs.cli.text import clean
+from deepobs.console.text import clean
 from deepobs_analysis.results import CURVES, REFERENCE_SUFFIX
 
 _ELLIPSIS = "…"

@@ -9,9 +9,9 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from deepobs.cli.tables import Column as TerminalColumn
-from deepobs.cli.tables import render
-from deepobs.cli.text import clean
+from deepobs.console.screen import Column as TerminalColumn
+from deepobs.console.screen import render
+from deepobs.console.text import clean
 from deepobs_analysis.rounding import MISSING
 from deepobs_analysis.standings import record
 from deepobs_analysis.tables.layout import Cell, cells_of

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepobs.cli import options, screen
-from deepobs.cli.arguments import as_json
+from deepobs.console import run_options, screen
+from deepobs.console.commands import as_json
 from deepobs_bench.cli.execution import takes_execution, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from deepobs.console.run_options import ResultOptions
     from deepobs.runs import RunSpecification
     from deepobs_bench.carrying_out import Results
     from deepobs_bench.cli.execution import Execution
@@ -44,11 +45,11 @@ _INCOMPLETE = 1
     help="Do not measure how long it will take, which takes up to ten seconds.",
 )
 @takes_execution
-@options.device
-@options.data_dir
-@options.fake_data
-@options.num_workers
-@options.output_dir
+@run_options.device
+@run_options.data_dir
+@run_options.fake_data
+@run_options.num_workers
+@run_options.takes_results
 @as_json
 @click.pass_context
 def command(
@@ -62,7 +63,7 @@ def command(
     data_dir: Path | None,
     fake_data: float | None,
     num_workers: int | None,
-    output_dir: Path,
+    results: ResultOptions,
     as_json: bool,
 ) -> None:
     """Carry out the experiment that FILE describes: what is missing is run, then a table is shown.
@@ -83,13 +84,10 @@ def command(
     from deepobs_bench.only import only
     from deepobs_bench.plan import plan
 
-    with options.in_force(
-        f"The experiment {file}",
-        dtype=None,
-        data_dir=data_dir,
-        fake_data=None,
-        num_workers=num_workers,
+    with run_options.configured(
+        f"The experiment {file}", data_dir=data_dir, num_workers=num_workers
     ):
+        output_dir = results.output_dir
         jobs = execution.options.jobs
         experiment = load(file)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
@@ -100,17 +98,17 @@ def command(
         show_plan(planned, inventory, paces, jobs, output_dir, in_full=dry_run)
         if dry_run:
             return
-        results = _carry_out(
+        executed = _carry_out(
             planned,
             len(inventory.missing),
             execution,
-            output_dir=output_dir,
+            results,
             device_is_open=device is None,
             budget=experiment.budget,
             show_line=tell if as_json else screen.show,
         )
-        _show_results(planned, results, output_dir, as_json=as_json)
-    if results.failures or results.mistakes or results.is_out_of_time:
+        _show_results(planned, executed, output_dir, as_json=as_json)
+    if executed.failures or executed.mistakes or executed.is_out_of_time:
         context.exit(_INCOMPLETE)
 
 
@@ -178,8 +176,8 @@ def _carry_out(
     planned: Plan,
     num_missing: int,
     execution: Execution,
+    options: ResultOptions,
     *,
-    output_dir: Path,
     device_is_open: bool,
     budget: Budget,
     show_line: Callable[[str], None],
@@ -198,11 +196,11 @@ def _carry_out(
         sweep = WatchedSweep(
             workers,
             watcher,
-            output_dir=output_dir,
+            output_dir=options.output_dir,
             device_is_open=device_is_open,
             time_limit=run_seconds,
-            checkpoints=execution.checkpoints,
-            observers=execution.observers,
+            checkpoints=options.checkpoints,
+            observers=options.observers,
             tell=tell,
             seconds=None if budget.hours is None else 3600 * budget.hours,
         )

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepobs.cli import screen
-from deepobs.cli.quantities import duration
-from deepobs.cli.tables import Column
+from deepobs.console import screen
+from deepobs.console.screen import Column
+from deepobs.console.text import counted, duration
 from deepobs_bench.schema import CONSTANT
 from deepobs_bench.time_estimate import Paces
 
@@ -128,10 +128,12 @@ def show_totals(
     num_runs = len(plan.specifications)
     num_missing = len(inventory.missing)
     there = num_runs - num_missing
-    parts = [f"{_count(num_runs, 'run')}: {there} there, {num_missing} missing"] if num_runs else []
+    parts = (
+        [f"{counted(num_runs, 'run')}: {there} there, {num_missing} missing"] if num_runs else []
+    )
     if plan.tunings:
         most = sum(tuning.num_runs for tuning in plan.tunings)
-        parts.append(f"{_count(len(plan.tunings), 'tuning')} of {_count(most, 'run')}")
+        parts.append(f"{counted(len(plan.tunings), 'tuning')} of {counted(most, 'run')}")
     screen.show_text(f"{'; '.join(parts)}. Results are kept in {output_dir}.")
     if paces is not None and (inventory.missing or plan.tunings):
         screen.show_text(_time_of_all(plan, inventory, paces, jobs))
@@ -192,16 +194,12 @@ def _time_of_all(plan: Plan, inventory: Inventory, paces: Paces, jobs: int) -> s
     total, num_unknown = time_left(plan, inventory, paces)
     if total is None:
         return "How long they will take could not be measured."
-    besides = f", besides {_count(num_unknown, 'run')} of unknown duration" if num_unknown else ""
+    besides = f", besides {counted(num_unknown, 'run')} of unknown duration" if num_unknown else ""
     return (
-        f"They will take about {duration(total / jobs)} with {_count(jobs, 'job')}{besides}, "
+        f"They will take about {duration(total / jobs)} with {counted(jobs, 'job')}{besides}, "
         "going by results that are there and by a few steps on this machine."
     )
 
 
 def _time(seconds: float | None) -> str:
     return _UNKNOWN if seconds is None else duration(seconds)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from deepobs.cli import screen
-from deepobs.cli.text import clean
+from deepobs.console import screen
+from deepobs.console.text import clean
 from deepobs.runs.summary import schedule_of, summary_of
 from deepobs_bench.outcomes import Failure
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from deepobs.cli import screen
-from deepobs.cli.tables import Column
+from deepobs.console import screen
+from deepobs.console.screen import Column
 from deepobs.runs.store import kept
 from deepobs_bench.cli.bench_progress import described
 from deepobs_bench.outcomes import FAILURE

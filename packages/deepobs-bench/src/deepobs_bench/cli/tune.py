@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli import options
-from deepobs.cli.arguments import as_json, completing_words
-from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
-from deepobs.cli.text import clean
+from deepobs.console.commands import as_json, completing
+from deepobs.console.run_options import takes_results, takes_run
+from deepobs.console.text import clean
 from deepobs_bench.cli.execution import takes_execution, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from deepobs.console.run_options import ResultOptions, RunOptions
     from deepobs.runs import RunSpecification
     from deepobs_bench.cli.execution import Execution
     from deepobs_bench.outcomes import Outcome
@@ -26,8 +26,6 @@ _NO_WINNER = 1
 
 
 @click.command("tune")
-@options.problem
-@options.optimizer
 @click.option(
     "--space",
     "spaces",
@@ -40,19 +38,19 @@ _NO_WINNER = 1
 )
 @click.option(
     "--preset",
-    shell_complete=completing_words("paper", "crowded-valley"),
+    shell_complete=completing(("paper", "crowded-valley")),
     help="A published protocol: paper (DeepOBS: 36 learning rates from 1e-5 to 1e2, seeds 42 to "
     "51) or crowded-valley (random search, spaces by optimizer).",
 )
 @click.option(
     "--sampler",
-    shell_complete=completing_words("grid", "random", "tpe", "gp"),
+    shell_complete=completing(("grid", "random", "tpe", "gp")),
     help="grid, random, tpe or gp [default: random].",
 )
 @click.option("--trials", type=int, help="How many settings to try [default: 25; all of a grid].")
 @click.option(
     "--budget",
-    shell_complete=completing_words("one-shot", "small", "medium", "large"),
+    shell_complete=completing(("one-shot", "small", "medium", "large")),
     help="one-shot, small, medium or large: 1, 25, 50 or 75 trials.",
 )
 @click.option(
@@ -65,18 +63,18 @@ _NO_WINNER = 1
 @click.option("--report-seeds", help="Seeds of the winner's runs [default: the ten after those].")
 @click.option(
     "--select-on",
-    shell_complete=completing_words("valid", "test"),
+    shell_complete=completing(("valid", "test")),
     help="valid: examples held out of the training set [default]. test: the test set, which makes "
     "figures on it too good.",
 )
 @click.option(
     "--epoch",
-    shell_complete=completing_words("final", "best"),
+    shell_complete=completing(("final", "best")),
     help="Whether the final [default] or the best epoch of a run counts.",
 )
 @click.option(
     "--metric",
-    shell_complete=completing_words("accuracy", "loss"),
+    shell_complete=completing(("accuracy", "loss")),
     help="accuracy or loss [default: the problem's].",
 )
 @click.option(
@@ -84,50 +82,24 @@ _NO_WINNER = 1
     is_flag=True,
     help="Stop runs that fall behind the median of those before; trials go in turns then.",
 )
-@options.lr
-@options.hyperparameters
-@options.needs
-@options.groups
-@options.epochs
-@options.batch_size
-@options.weight_decay
+@takes_run
 @click.option(
     "--validation-size",
     type=int,
     help="Training examples held out [default: a tenth of them, to choose on].",
 )
-@options.full_evaluation
-@options.device
-@options.dtype
-@options.data_dir
-@options.fake_data
-@options.num_workers
 @takes_execution
-@options.output_dir
+@takes_results
 @as_json
 @click.pass_context
 def command(
     context: click.Context,
     /,
-    problem: str,
-    optimizer: str,
+    options: RunOptions,
     spaces: tuple[str, ...],
-    lr: float | None,
-    hyperparameters: tuple[str, ...],
-    needs: tuple[str, ...],
-    groups: tuple[str, ...],
-    epochs: int | None,
-    batch_size: int | None,
-    weight_decay: float | None,
     validation_size: int | None,
-    full_evaluation: bool,
-    device: str | None,
-    dtype: str | None,
-    data_dir: Path | None,
-    fake_data: float | None,
-    num_workers: int | None,
     execution: Execution,
-    output_dir: Path,
+    results: ResultOptions,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -150,44 +122,25 @@ def command(
     from deepobs_bench.tuning import tune
 
     chosen = checked(spaces, settings)
-    fixed = parsed_hyperparameters(lr, hyperparameters)
-    with (
-        options.in_force(
-            f"{optimizer} on {problem}",
-            dtype=dtype,
-            data_dir=data_dir,
-            fake_data=fake_data,
-            num_workers=num_workers,
-        ),
-        execution.open() as workers,
-    ):
+    with options.configured(), execution.open() as workers:
         result = tune(
-            problem,
-            optimizer,
+            options.problem,
+            options.optimizer,
             chosen,
             sweep=Sweep(
                 workers,
-                output_dir=output_dir,
-                device_is_open=device is None,
-                checkpoints=execution.checkpoints,
-                observers=execution.observers,
+                output_dir=results.output_dir,
+                device_is_open=options.arguments["device"] is None,
+                checkpoints=results.checkpoints,
+                observers=results.observers,
                 tell=tell,
             ),
-            hyperparameters=fixed,
-            options={
-                "needs": needs or None,
-                "parameter_groups": parsed_groups(groups),
-                "num_epochs": epochs,
-                "batch_size": batch_size,
-                "weight_decay": weight_decay,
-                "validation_size": validation_size,
-                "full_evaluation": full_evaluation,
-                "device": device,
-            },
+            hyperparameters=options.hyperparameters,
+            options={**options.arguments, "validation_size": validation_size},
             jobs=execution.options.jobs,
             notify=_say,
         )
-    _show(result, output_dir, as_json=as_json)
+    _show(result, results.output_dir, as_json=as_json)
     if result.best is None:
         context.exit(_NO_WINNER)
 
@@ -239,7 +192,7 @@ def _say(run: RunSpecification, outcome: Outcome) -> None:
 
 
 def _show(result: TuningResult, output_dir: Path, *, as_json: bool) -> None:
-    from deepobs.cli import screen
+    from deepobs.console import screen
     from deepobs_bench.cli.tuned import show_tuning
     from deepobs_bench.tuning.result import path_of
 

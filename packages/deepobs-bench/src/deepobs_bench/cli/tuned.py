@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepobs.cli import screen
-from deepobs.cli.tables import Column
-from deepobs.cli.text import clean
+from deepobs.console import screen
+from deepobs.console.screen import Column
+from deepobs.console.text import clean
 from deepobs_bench.tuning.selection import ranking
 from deepobs_bench.tuning.words import numbers
 

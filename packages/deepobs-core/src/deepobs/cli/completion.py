@@ -8,7 +8,7 @@ import io
 import click
 from click.shell_completion import get_completion_class
 
-from deepobs.cli import screen
+from deepobs.console import screen
 
 PROGRAM = "deepobs"
 VARIABLE = "_DEEPOBS_COMPLETE"

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs import config
-from deepobs.cli import screen
-from deepobs.cli.arguments import as_json, completing_offers, require_known
-from deepobs.cli.groups import Group, show_help_without_command
-from deepobs.cli.offers import by_usable_name
-from deepobs.cli.tables import Column
+from deepobs.console import screen
+from deepobs.console.commands import (
+    Group,
+    as_json,
+    completing_offers,
+    require_known,
+    show_help_without_command,
+)
+from deepobs.console.offers import by_usable_name
+from deepobs.console.screen import Column
 from deepobs.errors import message_of
 from deepobs.plugins import registry
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs import config
-from deepobs.cli import options, screen
-from deepobs.cli.arguments import as_json
-from deepobs.cli.text import clean, wrap
+from deepobs.console import run_options, screen
+from deepobs.console.commands import as_json
+from deepobs.console.text import clean, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ _INDENT = "  "
 
 
 @click.command("doctor")
-@options.data_dir
+@run_options.data_dir
 @as_json
 @click.pass_context
 def command(context: click.Context, data_dir: Path | None, as_json: bool) -> None:

@@ -2,105 +2,52 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from deepobs.cli import options, screen
-from deepobs.cli.arguments import as_json
-from deepobs.cli.hyperparameters import parsed_groups, parsed_hyperparameters
-from deepobs.cli.quantities import duration, memory
-from deepobs.cli.text import clean
+from deepobs.console import screen
+from deepobs.console.commands import as_json
+from deepobs.console.run_options import takes_run, validation_size
+from deepobs.console.text import clean, counted, duration, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from deepobs.console.run_options import RunOptions
     from deepobs.runs.estimate import Estimate
     from deepobs.runs.memory import PeakMemory
     from deepobs.runs.timing import Spread
 
 
 @click.command("estimate")
-@options.problem
-@options.optimizer
-@options.lr
-@options.hyperparameters
-@options.needs
-@options.groups
-@options.epochs
-@options.batch_size
-@options.weight_decay
-@options.validation_size
-@options.full_evaluation
-@options.device
-@options.dtype
-@options.data_dir
-@options.fake_data
-@options.num_workers
+@takes_run
+@validation_size
 @click.option(
     "--seconds",
     type=float,
     default=10.0,
     show_default=True,
-    help="How long to measure, besides the set-up; a few slow steps may take longer.",
+    help="How long to measure after the setup; a few slow steps may take longer.",
 )
 @as_json
-def command(
-    problem: str,
-    optimizer: str,
-    lr: float | None,
-    hyperparameters: tuple[str, ...],
-    needs: tuple[str, ...],
-    groups: tuple[str, ...],
-    epochs: int | None,
-    batch_size: int | None,
-    weight_decay: float | None,
-    validation_size: int,
-    full_evaluation: bool,
-    device: str | None,
-    dtype: str | None,
-    data_dir: Path | None,
-    fake_data: float | None,
-    num_workers: int | None,
-    seconds: float,
-    as_json: bool,
-) -> None:
+def command(options: RunOptions, validation_size: int, seconds: float, as_json: bool) -> None:
     """Measure how long training OPTIMIZER on PROBLEM will take, and how much memory.
 
     PROBLEM, OPTIMIZER and the options are those of `deepobs run`. Some steps and evaluations are
-    timed as a run carries them out, and steps of SGD for comparison; no file is written. With
-    --fake-data, nothing needs to be downloaded; epochs are always those of data of the real size.
+    executed and timed, and steps of SGD for comparison; no file is written. With --fake-data,
+    nothing needs to be downloaded; epochs are always those of data of the real size.
 
     \b
     Examples:
       deepobs estimate quadratic_deep Adam
       deepobs estimate fmnist_2c2d my_module:MyOptimizer --lr 0.1 --fake-data 0.05
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs.runs import specify
     from deepobs.runs.estimate import estimate
 
-    chosen = parsed_hyperparameters(lr, hyperparameters)
-    doing = f"{optimizer} on {problem}"
-    with options.in_force(
-        doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data, num_workers=num_workers
-    ):
-        specification = specify(
-            problem,
-            optimizer,
-            chosen,
-            needs=needs or None,
-            parameter_groups=parsed_groups(groups),
-            batch_size=batch_size,
-            num_epochs=epochs,
-            weight_decay=weight_decay,
-            validation_size=validation_size,
-            full_evaluation=full_evaluation,
-            device=device,
-        )
-        if sys.stderr.isatty():
-            click.echo(f"Measuring {doing} ...", err=True)
+    with options.configured():
+        specification = options.specify(validation_size=validation_size)
+        screen.show_progress(f"Measuring {options} ...")
         estimated = estimate(specification, seconds=seconds)
     if as_json:
         screen.show_json(estimated.for_json())
@@ -115,8 +62,8 @@ def _show(estimated: Estimate) -> None:
         screen.show_text(line)
     screen.show()
     chosen = specification.hyperparameters.items()
-    epochs = _count(specification.num_epochs, "epoch")
-    steps = _count(estimated.steps_per_epoch, "step")
+    epochs = counted(specification.num_epochs, "epoch")
+    steps = counted(estimated.steps_per_epoch, "step")
     screen.show_fields(
         {
             "Hyperparameters": ", ".join(f"{name} = {value}" for name, value in chosen) or "none",
@@ -136,9 +83,9 @@ def _show(estimated: Estimate) -> None:
 def _circumstances(estimated: Estimate) -> Iterator[str]:
     """What the numbers hold for, a sentence a line."""
     hardware, device = estimated.hardware, estimated.specification.device
-    threads = _count(hardware["torch_threads"], "thread")
+    threads = counted(hardware["torch_threads"], "thread")
     name = hardware.get("accelerator") or hardware["processor"]
-    steps = _count(estimated.timed_steps, "step")
+    steps = counted(estimated.timed_steps, "step")
     yield f"Measured in {steps} on {device} ({name}) with {threads} of the CPU."
     if estimated.fake_data and estimated.specification.fake_data_fraction < 1:
         yield (
@@ -176,7 +123,3 @@ def _peaks(peak: PeakMemory, device: str) -> str:
 def _in_words(seconds: Spread) -> str:
     middle = f"middle half {duration(seconds.low)} to {duration(seconds.high)}"
     return f"{duration(seconds.median)} ({middle})"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

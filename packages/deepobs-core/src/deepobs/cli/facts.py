@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from deepobs import config
-from deepobs.cli.offers import Kind, ambiguous_names, described
+from deepobs.console.offers import Kind, ambiguous_names, described
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
 from deepobs.plugins.specs import NEEDS

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli import screen
-from deepobs.cli.arguments import as_json, completing_offers
 from deepobs.cli.facts import facts_about
-from deepobs.cli.offers import KINDS, by_usable_name
-from deepobs.cli.tables import Column
-from deepobs.cli.text import clean
+from deepobs.console import screen
+from deepobs.console.commands import as_json, completing_offers
+from deepobs.console.offers import KINDS, by_usable_name
+from deepobs.console.screen import Column
+from deepobs.console.text import clean
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli import plugins, screen
-from deepobs.cli.arguments import as_json, completing, require_known
-from deepobs.cli.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
-from deepobs.cli.tables import Column
+from deepobs.cli import plugins
+from deepobs.console import screen
+from deepobs.console.commands import as_json, completing, require_known
+from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
+from deepobs.console.screen import Column
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:

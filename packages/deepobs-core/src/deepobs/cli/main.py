@@ -1,4 +1,4 @@
-"""The command line `deepobs`: its commands, and what becomes of their errors."""
+"""The command line `deepobs`: its commands, and how their errors are reported."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from pathlib import Path
 from typing import TextIO
 
 import click
+from click.shell_completion import CompletionItem
 from importlib_metadata import PackageNotFoundError, version
 
 from deepobs.__about__ import __version__
-from deepobs.cli import screen
 from deepobs.cli.completion import PROGRAM, VARIABLE
-from deepobs.cli.groups import PluginGroup, show_help_without_command
-from deepobs.cli.text import clean
+from deepobs.console import screen
+from deepobs.console.commands import Group, show_help_without_command
+from deepobs.console.offers import by_usable_name
+from deepobs.console.text import clean
 from deepobs.errors import (
     CheckpointWarning,
+    ComponentLoadError,
     DeepOBSError,
     OutputError,
     PluginWarning,
+    UnknownNameError,
     closest,
     message_of,
     sentences,
 )
-from deepobs.plugins import CommandSpec
+from deepobs.plugins import CommandSpec, registry
+from deepobs.plugins._first_party import DISTRIBUTION_OF_COMMAND
+from deepobs.plugins.catalog import import_target
 from deepobs.plugins.provenance import provenance_of
 
 _FOUND_WRONG = 1
@@ -36,66 +42,42 @@ _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _OUR_WARNINGS = (CheckpointWarning, PluginWarning)
 
-BUILT_IN = (
-    CommandSpec(
-        name="list",
-        target="deepobs.cli.listing:command",
-        summary="Show what is installed: problems, optimizers, data sets and more",
-    ),
-    CommandSpec(
-        name="info",
-        target="deepobs.cli.info:command",
-        summary="Show all about one problem, optimizer, data set or suite",
-    ),
-    CommandSpec(
-        name="run",
-        target="deepobs.cli.run:command",
-        summary="Train an optimizer on a test problem",
-    ),
-    CommandSpec(
-        name="estimate",
-        target="deepobs.cli.estimate:command",
-        summary="Measure how long a run will take and how much memory it needs",
-    ),
-    CommandSpec(
-        name="data",
-        target="deepobs.cli.data:command",
-        summary="Check for, download and verify data sets",
-    ),
-    CommandSpec(
-        name="plugins",
-        target="deepobs.cli.plugins:command",
-        summary="Show the installed plugins, and why one could not be loaded",
-    ),
-    CommandSpec(
-        name="doctor",
-        target="deepobs.cli.doctor:command",
-        summary="Look at the installation, and say what is wrong and how to mend it",
-    ),
-    CommandSpec(
-        name="completion",
-        target="deepobs.cli.completion:command",
-        summary="Let the shell complete commands, options and names",
-    ),
+BUILT_IN = {
+    name: CommandSpec(name=name, target=f"deepobs.cli.{module}:command", summary=summary)
+    for name, module, summary in (
+        ("list", "listing", "List what is installed: problems, optimizers, data sets and more"),
+        ("info", "info", "Show details of a problem, optimizer, data set or suite"),
+        ("run", "run", "Train an optimizer on a test problem"),
+        ("estimate", "estimate", "Measure how long a run will take and how much memory it needs"),
+        ("data", "data", "Check, download and verify data sets"),
+        ("plugins", "plugins", "List the installed plugins, and why one could not be loaded"),
+        ("doctor", "doctor", "Check the installation and suggest fixes"),
+        ("completion", "completion", "Print a script that enables shell completion"),
+    )
+}
+_BY_USE = (
+    *("list", "info", "run", "estimate", "bench", "tune"),
+    *("table", "plot", "report", "score", "baselines"),
+    *("data", "check", "new-plugin", "plugins", "doctor", "completion"),
 )
 
 
 def main(args: list[str] | None = None) -> int:
-    """Carry out one command.
+    """Execute one command.
 
     Args:
-        args: What follows `deepobs` on the command line; `None` for that of this process.
+        args: Arguments after `deepobs`; `None` for those of this process.
 
     Returns:
-        The exit code: 0; 1 where a command found something wrong; 2 for a mistake in the command
-        or an error that DeepOBS raised; 130 after an interruption from the keyboard.
+        The exit code: 0; 1 if a command reports a failure; 2 for a mistake in the command or an
+        error of DeepOBS; 130 after a keyboard interrupt.
     """
     if VARIABLE in os.environ:
         return _complete()
     with warnings.catch_warnings():
         _show_our_warnings_as_messages()
         try:
-            return _group.main(args, prog_name="deepobs", standalone_mode=False) or 0
+            return _group.main(args, prog_name=PROGRAM, standalone_mode=False) or 0
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             return error.exit_code
@@ -106,10 +88,11 @@ def main(args: list[str] | None = None) -> int:
             screen.show_message("Error", error)
             return _USAGE_ERROR
         except click.Abort:
-            screen.show_message("Interrupted", "nothing more is done.")
+            screen.show_message("Interrupted", "stopped by the keyboard.")
             return _INTERRUPTED
         except Exception as error:
             owner = provenance_of(error)
+            # An error in our own code keeps its traceback as Python prints it: it is a bug.
             if not owner:
                 raise
             click.echo("".join(traceback.format_exception(error)), err=True)
@@ -117,8 +100,81 @@ def main(args: list[str] | None = None) -> int:
             return _FOUND_WRONG
 
 
+class _Commands(Group):
+    """The built-in commands and those of plugins, imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        del ctx
+        return [*BUILT_IN, *_from_plugins()]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command.
+
+        Raises:
+            AmbiguousNameError: More than one plugin offers it.
+            ComponentLoadError: It cannot be imported.
+        """
+        del ctx
+        if name in BUILT_IN:
+            command = import_target(BUILT_IN[name].target, f"The command {name!r}")
+            assert isinstance(command, click.Command)  # noqa: S101 # it is ours
+            return command
+        try:
+            command = registry().commands.load(name)
+        except UnknownNameError:
+            return None
+        if not isinstance(command, click.Command):
+            described = registry().commands.described(name)
+            raise ComponentLoadError(f"{described} is {command!r}. It must be a click.Command.")
+        return command
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Execute a command."""
+        # The value that a plugin's function returns is dropped: main would exit with it.
+        super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of our packages by use, then those of other packages."""
+        del ctx
+        ours, others = dict(BUILT_IN), {}
+        for name, spec in _from_plugins().items():
+            (ours if name in DISTRIBUTION_OF_COMMAND else others)[name] = spec
+        by_use = {name: ours.pop(name) for name in _BY_USE if name in ours}
+        for title, specs in (
+            ("Commands", by_use | ours),
+            ("Commands of other packages", others),
+        ):
+            if specs:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [(clean(name), clean(spec.summary)) for name, spec in specs.items()]
+                    )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing any."""
+        commands = [
+            CompletionItem(name, help=clean(spec.summary))
+            for name, spec in (BUILT_IN | _from_plugins()).items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def hint_for_unknown(self, name: str) -> str:
+        """Which package provides the command, or which failed plugin may."""
+        return registry().hint_about_command(name)
+
+
+def _from_plugins() -> dict[str, CommandSpec]:
+    """The commands of plugins; one with the name of a built-in command has its full name."""
+    return {
+        offer.qualified_name if name in BUILT_IN else name: offer.spec
+        for name, offer in by_usable_name(registry().commands).items()
+    }
+
+
 def _complete() -> int:
-    """Answer a shell that asks for completions; whatever is wrong is for another command to say."""
+    """Answer a shell that asks for completions; errors are left to other commands to report."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         # click exits once it has answered; a plugin whose command cannot be imported raises.
@@ -139,8 +195,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, is_wanted:
 
 
 @click.group(
-    cls=PluginGroup,
-    built_in=BUILT_IN,
+    cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -156,29 +211,25 @@ def _show_version(context: click.Context, parameter: click.Parameter, is_wanted:
 def _group(context: click.Context) -> None:
     """Benchmark optimizers for deep learning.
 
-    Train a torch.optim.Optimizer, or one of your own, on realistic test problems:
+    Train an optimizer of PyTorch, or one of your own, on realistic test problems:
 
     \b
-      deepobs list problems                  what there is
-      deepobs info quadratic_deep            what it is
+      deepobs list problems                  list the test problems
+      deepobs info quadratic_deep            show details of one
       deepobs run quadratic_deep SGD         train on it
     """  # noqa: D301 # \b keeps click from joining the lines of the example
-    _require_current_directory()
-    show_help_without_command(context)
-
-
-def _require_current_directory() -> None:
-    """Refuse a current directory that was removed, in which importing torch ends the process."""
     try:
         Path.cwd()
     except FileNotFoundError as error:
+        # Importing torch in a directory that was removed would end the process without a message.
         raise OutputError(
-            "The current directory is no longer there. Change into another one."
+            "The current directory no longer exists. Change to another directory."
         ) from error
+    show_help_without_command(context)
 
 
 def _show_mistake(error: click.ClickException) -> None:
-    """Say what is wrong with the command that was typed."""
+    """Report a mistake in the command that was typed."""
     message = error.format_message()
     if isinstance(error, click.UsageError) and error.ctx is not None:
         path = error.ctx.command_path
@@ -190,7 +241,7 @@ def _show_mistake(error: click.ClickException) -> None:
 
 
 def _show_our_warnings_as_messages() -> None:
-    """Show them on one line each, without the place in our source; leave others as they are."""
+    """Show our warnings on one line, without a source location; leave others as they are."""
     show_others = warnings.showwarning
 
     def show(

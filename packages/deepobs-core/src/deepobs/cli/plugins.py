@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepobs.cli import screen
-from deepobs.cli.arguments import as_json
-from deepobs.cli.tables import Column
+from deepobs.console import screen
+from deepobs.console.commands import as_json
+from deepobs.console.screen import Column
 from deepobs.errors import PluginWarning
 from deepobs.plugins import registry
 from deepobs.plugins.installed import import_name_conflict

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from deepobs.cli import options
-from deepobs.cli.checkpoints import checkpoint_plan, interruption_explained
-from deepobs.cli.hyperparameters import (
-    parsed_groups,
-    parsed_hyperparameters,
-    parsed_schedule,
-    parsed_scheduler,
-)
-from deepobs.cli.screen import show
+from deepobs.console.parsing import parsed_options
+from deepobs.console.run_options import takes_results, takes_run, validation_size
+from deepobs.console.screen import show, show_message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from deepobs.cli.checkpoints import Rhythm
-    from deepobs.runs import RunObserver, RunSpecification
-    from deepobs.runs.checkpoints import CheckpointPlan
+    from deepobs.console.run_options import ResultOptions, RunOptions
+    from deepobs.runs import RunSpecification
 
 
 @click.command("run")
-@options.problem
-@options.optimizer
-@options.lr
-@options.hyperparameters
-@options.needs
-@options.groups
-@options.epochs
-@options.batch_size
+@takes_run
+@validation_size
 @click.option(
     "--seed",
     "seeds",
     type=int,
     multiple=True,
-    help="Seed of everything random [default: 42]. May be repeated: a run for each.",
+    help="Random seed [default: 42]. May be repeated: a run for each.",
 )
-@options.weight_decay
 @click.option(
     "--lr-schedule",
     "schedule",
     multiple=True,
     metavar="EPOCH:FACTOR",
-    help="From this epoch on, the learning rate is FACTOR times the first one. May be repeated.",
+    help="From this epoch on, the learning rate is FACTOR times the initial one. May be repeated.",
 )
 @click.option(
     "--lr-scheduler",
@@ -61,73 +49,50 @@ if TYPE_CHECKING:
     help="An argument of the scheduler, such as step_size=10 or T_max=num_epochs. May be repeated.",
 )
 @click.option(
-    "--lr-scheduler-every",
+    "--lr-scheduler-interval",
     type=click.Choice(("epoch", "step")),
     default="epoch",
     show_default=True,
-    help="When the scheduler goes on.",
+    help="When the scheduler steps.",
 )
-@options.validation_size
-@options.full_evaluation
-@click.option("--bare-losses", is_flag=True, help="Leave the regulariser out of reported losses.")
 @click.option(
-    "--same-order",
+    "--exclude-regularizer",
     is_flag=True,
-    help="Repeat the order of the first epoch, as the paper's runs do.",
+    help="Report losses without the regularizer.",
+)
+@click.option(
+    "--no-reshuffle",
+    is_flag=True,
+    help="Use the order of the first epoch in every epoch, as the runs of the paper do.",
 )
 @click.option(
     "--log-interval",
     type=int,
     default=10,
     show_default=True,
-    help="Steps from one recorded minibatch loss to the next.",
+    help="Steps between recorded minibatch losses.",
 )
-@options.device
-@options.dtype
-@options.data_dir
-@options.fake_data
-@options.num_workers
-@options.output_dir
-@options.checkpoint_every
-@options.resume
-@options.tensorboard
-@click.option("--rerun", is_flag=True, help="Run again even where the result is there.")
+@takes_results
+@click.option("--overwrite", is_flag=True, help="Rerun even if the result exists.")
 def command(
-    problem: str,
-    optimizer: str,
-    lr: float | None,
-    hyperparameters: tuple[str, ...],
-    needs: tuple[str, ...],
-    groups: tuple[str, ...],
-    epochs: int | None,
-    batch_size: int | None,
+    options: RunOptions,
+    validation_size: int,
     seeds: tuple[int, ...],
-    weight_decay: float | None,
     schedule: tuple[str, ...],
     lr_scheduler: str | None,
     lr_scheduler_options: tuple[str, ...],
-    lr_scheduler_every: str,
-    validation_size: int,
-    full_evaluation: bool,
-    bare_losses: bool,
-    same_order: bool,
+    lr_scheduler_interval: str,
+    exclude_regularizer: bool,
+    no_reshuffle: bool,
     log_interval: int,
-    device: str | None,
-    dtype: str | None,
-    data_dir: Path | None,
-    fake_data: float | None,
-    num_workers: int | None,
-    output_dir: Path,
-    checkpoint_every: Rhythm | None,
-    resume: bool,
-    observers: tuple[RunObserver, ...],
-    rerun: bool,
+    results: ResultOptions,
+    overwrite: bool,
 ) -> None:
     """Train OPTIMIZER on the test problem PROBLEM and write a result file.
 
-    OPTIMIZER is a name that `deepobs list optimizers` shows, the name of any class of torch.optim,
-    or a class of your own as package.module:Class, whose module is installed or lies in the
-    current directory. A run whose result is there is skipped.
+    OPTIMIZER is a name from `deepobs list optimizers`, any class of torch.optim, or a class of your
+    own as package.module:Class, installed or in the current directory. Finished runs are skipped,
+    so the command can be repeated after an interruption or with more seeds.
 
     \b
     Examples:
@@ -139,74 +104,91 @@ def command(
       deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs.runs import specify
     from deepobs.runs.specification import DEFAULT_SEED
 
-    chosen = parsed_hyperparameters(lr, hyperparameters)
-    sched_epochs, sched_factors = parsed_schedule(schedule)
-    scheduler = parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_every)
-    doing = f"{optimizer} on {problem}"
-    with options.in_force(
-        doing, dtype=dtype, data_dir=data_dir, fake_data=fake_data, num_workers=num_workers
-    ):
+    sched_epochs, sched_factors = _parsed_schedule(schedule)
+    scheduler = _parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_interval)
+    with options.configured():
+        # All seeds are specified first: a mistake is reported before anything is trained.
         specifications = [
-            specify(
-                problem,
-                optimizer,
-                chosen,
-                needs=needs or None,
-                parameter_groups=parsed_groups(groups),
-                batch_size=batch_size,
-                num_epochs=epochs,
+            options.specify(
                 random_seed=seed,
-                weight_decay=weight_decay,
+                validation_size=validation_size,
                 lr_sched_epochs=sched_epochs,
                 lr_sched_factors=sched_factors,
                 lr_scheduler=scheduler,
-                validation_size=validation_size,
-                full_evaluation=full_evaluation,
-                bare_losses=bare_losses,
-                reshuffle=not same_order,
-                device=device,
+                bare_losses=exclude_regularizer,
+                reshuffle=not no_reshuffle,
                 train_log_interval=log_interval,
             )
             for seed in seeds or (DEFAULT_SEED,)
         ]
-        plan = checkpoint_plan(checkpoint_every, resume=resume)
-        _run_all(specifications, output_dir, plan, observers, rerun=rerun)
+        for specification in specifications:
+            _run(specification, results, overwrite=overwrite)
 
 
-def _run_all(
-    specifications: list[RunSpecification],
-    output_dir: Path,
-    checkpoints: CheckpointPlan | None,
-    observers: tuple[RunObserver, ...],
-    *,
-    rerun: bool,
-) -> None:
+def _run(specification: RunSpecification, results: ResultOptions, *, overwrite: bool) -> None:
     from deepobs.runs import run, store
     from deepobs.runs.progress import live_progress
     from deepobs.runs.summary import summary_of
 
-    for specification in specifications:
-        store.prepare(output_dir)
-        found = None if rerun else store.find(output_dir, specification)
-        if found is None:
-            with (
-                interruption_explained(output_dir, specification),
-                live_progress() as progress,
-            ):
-                run(
-                    specification,
-                    output_dir=output_dir,
-                    rerun=True,
-                    observers=[*progress, *observers],
-                    checkpoints=checkpoints,
-                )
-            found = store.find(output_dir, specification)
-        else:
-            show("This run is there already; --rerun does it again.")
-        if found is not None:
-            path, record = found
-            show(summary_of(record))
-            show(f"  {path}")
+    output_dir = results.output_dir
+    store.prepare(output_dir)
+    found = None if overwrite else store.find(output_dir, specification)
+    if found is None:
+        with _interruption_explained(output_dir, specification), live_progress() as progress:
+            run(
+                specification,
+                output_dir=output_dir,
+                rerun=True,
+                observers=[*progress, *results.observers],
+                checkpoints=results.checkpoints,
+            )
+        found = store.find(output_dir, specification)
+    else:
+        show("Result already exists; use --overwrite to rerun.")
+    if found is not None:
+        path, record = found
+        show(summary_of(record))
+        show(f"  {path}")
+
+
+@contextlib.contextmanager
+def _interruption_explained(output_dir: Path, specification: RunSpecification) -> Iterator[None]:
+    from deepobs.runs.checkpoint_file import checkpoint_path
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint_path(output_dir, specification).exists():
+            show_message("Checkpoint", "repeat the command with --resume to continue this run.")
+        raise
+
+
+def _parsed_schedule(entries: Sequence[str]) -> tuple[list[int] | None, list[float] | None]:
+    """Epochs and factors of texts such as `60:0.2`, `None` for both without any."""
+    if not entries:
+        return None, None
+    epochs, factors = [], []
+    for entry in entries:
+        epoch, _, factor = entry.partition(":")
+        try:
+            epochs.append(int(epoch))
+            factors.append(float(factor))
+        except ValueError:
+            raise click.BadParameter(
+                f"{entry!r} is not EPOCH:FACTOR, such as 60:0.2.", param_hint="'--lr-schedule'"
+            ) from None
+    return epochs, factors
+
+
+def _parsed_scheduler(
+    name: str | None, options: Sequence[str], interval: str
+) -> dict[str, object] | None:
+    if name is None:
+        if options or interval != "epoch":
+            given = ", ".join(options) or f"--lr-scheduler-interval {interval}"
+            raise click.UsageError(f"{given} needs a scheduler: add --lr-scheduler NAME.")
+        return None
+    arguments = parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
+    return {"name": name, "arguments": arguments, "every": interval}

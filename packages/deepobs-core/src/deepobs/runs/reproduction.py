@@ -55,7 +55,7 @@ def _of_the_schedule(specification: RunSpecification) -> Iterator[str]:
         for name, value in scheduler.arguments.items():
             yield from ("--lr-scheduler-option", _assigned(name, value))
         if scheduler.every != "epoch":
-            yield from ("--lr-scheduler-every", scheduler.every)
+            yield from ("--lr-scheduler-interval", scheduler.every)
 
 
 def _of_the_measurement(specification: RunSpecification) -> Iterator[str]:
@@ -68,9 +68,9 @@ def _of_the_measurement(specification: RunSpecification) -> Iterator[str]:
     if specification.full_evaluation:
         yield "--full-evaluation"
     if specification.bare_losses:
-        yield "--bare-losses"
+        yield "--exclude-regularizer"
     if not specification.reshuffle:
-        yield "--same-order"
+        yield "--no-reshuffle"
     if specification.dtype != "float32":
         yield from ("--dtype", specification.dtype)
     if specification.fake_data_fraction:

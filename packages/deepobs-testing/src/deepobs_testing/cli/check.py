@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli import options, screen
-from deepobs.cli.arguments import as_json, completing
-from deepobs.cli.hyperparameters import parsed_hyperparameters
-from deepobs.cli.offers import by_usable_name
-from deepobs.cli.own_code import current_directory_on_the_import_path
-from deepobs.cli.text import clean, wrap
+from deepobs.console import screen
+from deepobs.console.commands import as_json, completing
+from deepobs.console.offers import by_usable_name
+from deepobs.console.parsing import parsed_hyperparameters
+from deepobs.console.run_options import (
+    current_directory_importable,
+    data_dir,
+    fake_data,
+    hyperparameters,
+)
+from deepobs.console.text import clean, wrap
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_testing.examination import (
@@ -50,10 +55,10 @@ def _known() -> Iterable[str]:
 @click.option(
     "--all-of", "distribution", metavar="DISTRIBUTION", help="Check all that a package offers."
 )
-@click.option("--only", multiple=True, metavar="CHECK", help="Make this check. May be repeated.")
 @click.option(
-    "--leave-out", multiple=True, metavar="CHECK", help="Do not make this check. May be repeated."
+    "--only", multiple=True, metavar="CHECK", help="Run only this check. May be repeated."
 )
+@click.option("--skip", multiple=True, metavar="CHECK", help="Skip this check. May be repeated.")
 @click.option(
     "--batch-size", type=click.IntRange(min=2), help=f"Examples a batch [default: {BATCH_SIZE}]."
 )
@@ -71,9 +76,9 @@ def _known() -> Iterable[str]:
     show_default=True,
     help="How long each check may take.",
 )
-@options.hyperparameters
-@options.data_dir
-@options.fake_data
+@hyperparameters
+@data_dir
+@fake_data
 @as_json
 @click.pass_context
 def command(
@@ -82,7 +87,7 @@ def command(
     names: tuple[str, ...],
     distribution: str | None,
     only: tuple[str, ...],
-    leave_out: tuple[str, ...],
+    skip: tuple[str, ...],
     hyperparameters: tuple[str, ...],
     data_dir: Path | None,
     as_json: bool,
@@ -99,13 +104,13 @@ def command(
     if bool(names) == bool(distribution):
         raise click.UsageError("Give what to check, or --all-of DISTRIBUTION.", context)
     settings["hyperparameters"] = parsed_hyperparameters(None, hyperparameters)
-    with current_directory_on_the_import_path(), config.temporary():
+    with current_directory_importable(), config.temporary():
         if data_dir is not None:
             config.set_data_dir(data_dir)
         things = things_of(distribution) if distribution else list(_named(names))
         with _only_json_on_stdout() if as_json else contextlib.nullcontext():
             reports = [
-                _checked(thing, only or None, leave_out, settings, is_shown=not as_json)
+                _checked(thing, only or None, skip, settings, is_shown=not as_json)
                 for thing in things
             ]
     if as_json:
@@ -142,13 +147,13 @@ def _outside_the_registry(name: str) -> Thing:
 def _checked(
     thing: Thing,
     only: tuple[str, ...] | None,
-    leave_out: tuple[str, ...],
+    skip: tuple[str, ...],
     settings: dict[str, Any],
     *,
     is_shown: bool,
 ) -> Report:
     wanted = only and names_for(thing, only)
-    checks = checks_of(thing, wanted, names_for(thing, leave_out))
+    checks = checks_of(thing, wanted, names_for(thing, skip))
     examination = Examination(thing, settings)
     if is_shown:
         origin = thing.offer and f", {thing.offer.origin}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deepobs.cli import screen
+from deepobs.console import screen
 
 
 @click.command("new-plugin")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs import config
 from deepobs.cli.diagnosis.findings import Advice, Fact, Trouble, works
-from deepobs.cli.quantities import memory
+from deepobs.console.text import memory
 from deepobs.cores import usable_cores
 from deepobs.errors import ArgumentError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs.cli.diagnosis.findings import Fact, Trouble, plugins_load
-from deepobs.cli.offers import KINDS, ambiguous_names
 from deepobs.cli.plugins import discovered_quietly
+from deepobs.console.offers import KINDS, ambiguous_names
 from deepobs.errors import PluginError
 
 if TYPE_CHECKING:

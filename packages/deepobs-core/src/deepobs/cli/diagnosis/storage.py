@@ -20,8 +20,8 @@ from deepobs.cli.diagnosis.findings import (
     plugins_load,
     works,
 )
-from deepobs.cli.offers import by_usable_name
-from deepobs.cli.quantities import memory
+from deepobs.console.offers import by_usable_name
+from deepobs.console.text import memory
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the installed plugins offer, kind by kind, as the commands show it."""
+"""What installed plugins offer, as commands list, describe and complete it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from deepobs.cli.tables import Column
+from deepobs.console.screen import Column
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing that plugins offer.
+    """A kind of component that plugins offer.
 
     Attributes:
-        name: What the command line calls it: the name of its catalogue in the registry.
-        title: What stands above a list of them.
-        columns: What a list shows between the name and the summary, by attribute.
+        name: Its name on the command line, which is that of its catalog in the registry.
+        title: Heading of a list of them.
+        columns: Columns of a list between name and summary, by attribute of the description.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Kind:
 
     @property
     def catalog(self) -> Catalog[Any]:
-        """All that is offered of this kind."""
+        """Everything that is offered of this kind."""
         catalog: Catalog[Any] = getattr(registry(), self.name)
         return catalog
 
@@ -57,7 +57,7 @@ KINDS = {
         Kind("optimizers", "Optimizers"),
         Kind("suites", "Suites of test problems"),
         Kind("runners", "Runners"),
-        Kind("executors", "Executors of sweeps"),
+        Kind("executors", "Executor backends"),
         Kind("plots", "Plots"),
         Kind("commands", "Commands of plugins"),
     )
@@ -71,12 +71,12 @@ def ambiguous_names(catalog: Catalog[Any]) -> set[str]:
 
 
 def by_usable_name(catalog: Catalog[Any]) -> dict[str, Offer[Any]]:
-    """All offers by the shortest name that means just one of them."""
+    """All offers of a catalog by the shortest name that is unambiguous."""
     return {catalog.usable_name(offer.qualified_name): offer for offer in catalog.offers()}
 
 
 def described(offer: Offer[Any], *, is_ambiguous: bool) -> dict[str, object]:
-    """All that is known of an offer without importing it, for machines to read."""
+    """What is known of an offer without importing it, for JSON output."""
     return {
         **{field.name: getattr(offer.spec, field.name) for field in fields(offer.spec)},
         "distribution": offer.distribution,

@@ -1,0 +1,115 @@
+"""Values of options: NAME=VALUE, hyperparameters of groups, intervals of checkpoints."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SECONDS_OF = {"s": 1, "min": 60, "h": 3600}
+_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+
+
+def parsed_hyperparameters(lr: float | None, options: Sequence[str]) -> dict[str, Any]:
+    """Read the hyperparameters of an optimizer.
+
+    Args:
+        lr: Value of `--lr`, `None` if it was not given.
+        options: Texts such as `momentum=0.9` or `betas=(0.8, 0.99)`.
+
+    Raises:
+        BadParameter: A text is not NAME=VALUE.
+        UsageError: A hyperparameter is given twice.
+    """
+    given = {} if lr is None else {"lr": lr}
+    return parsed_options(given, options, "-o", "The hyperparameter")
+
+
+def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+    """Read the hyperparameters of parameter groups.
+
+    Args:
+        options: Texts such as `head:lr=0.1`, or `hidden` for a group with the defaults.
+
+    Returns:
+        Hyperparameters by the role of the parameters, `None` without any group.
+
+    Raises:
+        BadParameter: A text is not ROLE:NAME=VALUE.
+        UsageError: A hyperparameter is given twice.
+    """
+    texts: dict[str, list[str]] = {}
+    for option in options:
+        role, separator, assignment = option.partition(":")
+        texts.setdefault(role, []).extend([assignment] if separator else [])
+    parsed = {
+        role: parsed_options({}, of_role, "--group", f"In the group {role!r}, the hyperparameter")
+        for role, of_role in texts.items()
+    }
+    return parsed or None
+
+
+def parsed_options(
+    given: Mapping[str, Any], options: Sequence[str], hint: str, what: str
+) -> dict[str, Any]:
+    """Read values that are given as NAME=VALUE.
+
+    Args:
+        given: Values that are known already.
+        options: Texts such as `momentum=0.9`; a VALUE that is no Python literal stays a text.
+        hint: The option that they were given by, for messages.
+        what: What they are, for messages: "The hyperparameter".
+
+    Raises:
+        BadParameter: A text is not NAME=VALUE.
+        UsageError: A name is given twice.
+    """
+    parsed = dict(given)
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator or not name.isidentifier():
+            raise click.BadParameter(
+                f"{option!r} is not NAME=VALUE, such as momentum=0.9.", param_hint=f"'{hint}'"
+            )
+        try:
+            value = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            value = {"true": True, "false": False}.get(text.lower(), text)
+        if name in parsed:
+            raise click.UsageError(
+                f"{what} {name!r} is given twice, as {parsed[name]!r} and {value!r}. Give it once."
+            )
+        parsed[name] = value
+    return parsed
+
+
+def parsed_interval(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> dict[str, float]:
+    """Read `10min`, `30s`, `1.5h`, `1epoch` or `5epochs`; a callback of click.
+
+    Returns:
+        `every_seconds` or `every_epochs`; empty if the option was not given.
+
+    Raises:
+        BadParameter: It is neither a duration nor a number of epochs.
+    """
+    if text is None:
+        return {}
+    match = _INTERVAL.fullmatch(text.strip().lower())
+    number, unit = match.groups() if match else ("0", "")
+    if unit in _SECONDS_OF and float(number) > 0:
+        return {"every_seconds": float(number) * _SECONDS_OF[unit]}
+    if unit in ("epoch", "epochs") and number.isdigit() and int(number) > 0:
+        return {"every_epochs": int(number)}
+    raise click.BadParameter(
+        f"{text!r} is neither a duration such as 30s, 10min or 1.5h, nor a number of epochs such "
+        "as 5epochs.",
+        context,
+        parameter,
+    )
