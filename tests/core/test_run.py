@@ -10,7 +10,7 @@ import torch
 from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.runs import RunObserver, run, specify
+from deepobs.runs import RunObserver, RunRecord, run, specify
 
 METRICS = ("train_losses", "test_losses", "minibatch_train_losses")
 
@@ -246,10 +246,19 @@ def test_what_observers_draw_at_random_does_not_change_the_run():
 
 
 def test_a_record_is_the_same_in_memory_and_in_the_file():
-    from deepobs.runs import RunRecord
-
     record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5))
     assert RunRecord.model_validate_json(record.to_json()) == record
+
+
+def test_iterates_are_recorded_for_functions_of_two_variables_only():
+    record = run(specify("two_d_branin", "SGD", {"lr": 0.001}, num_epochs=2))
+    assert record.iterates is not None
+    assert record.iterates[0] == [2.5, 12.5]
+    assert len(record.iterates) == 3
+    assert RunRecord.model_validate_json(record.to_json()).iterates == record.iterates
+    diverged = run(specify("two_d_branin", "SGD", {"lr": 10.0}, num_epochs=2))
+    assert diverged.iterates == [[2.5, 12.5]]
+    assert "iterates" not in run(quick()).to_json()
 
 
 def test_what_is_missing_before_set_up_is_explained():

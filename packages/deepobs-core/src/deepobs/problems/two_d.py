@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,9 @@ class TwoDModel(nn.Module):
 
 class TwoD(SyntheticProblem):
     """A function of two variables plus the noise `u * x + v * y`."""
+
+    records_iterates: ClassVar[bool] = True
+    """Result files hold the point at every evaluation."""
 
     model: TwoDModel
 

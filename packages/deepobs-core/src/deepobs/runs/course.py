@@ -87,6 +87,9 @@ class Course:
         stopwatch = Stopwatch()
         metrics = evaluate(self.problem, bare_losses=self.specification.bare_losses)
         self.history.add_evaluation(metrics, seconds=stopwatch.seconds)
+        if getattr(self.problem, "records_iterates", False):
+            parameters = self.problem.model.parameters()
+            self.history.add_iterate([x for p in parameters for x in p.detach().flatten().tolist()])
         if self.history.epochs > 0:
             self.schedule.epoch_ended(metrics)
         return metrics

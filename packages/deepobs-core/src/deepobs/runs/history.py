@@ -30,6 +30,7 @@ class History:
         self._train_log_interval = train_log_interval
         self._metrics: dict[str, list[float]] = {}
         self._minibatch_train_losses: list[float] = []
+        self._iterates: list[list[float]] = []
         self._train_seconds: list[float] = []
         self._eval_seconds: list[float] = []
         self._steps = 0
@@ -87,6 +88,15 @@ class History:
             if not (self.has_diverged and values):
                 values.append(value)
 
+    def add_iterate(self, parameters: list[float]) -> None:
+        """Take in the parameters at the latest evaluation, until the run has diverged.
+
+        Args:
+            parameters: All of them, one after the other.
+        """
+        if not self.has_diverged:
+            self._iterates.append(parameters)
+
     def fill(self, length: int) -> None:
         """Repeat the first entry of every curve until it has the given length.
 
@@ -102,6 +112,7 @@ class History:
             "diverged_at_epoch": self._diverged_at_epoch,
             "diverged_at_step": self._diverged_at_step,
             "minibatch_train_losses": self._minibatch_train_losses,
+            "iterates": self._iterates or None,
             "train_seconds": self._train_seconds,
             "eval_seconds": self._eval_seconds,
             **self._metrics,

@@ -69,6 +69,8 @@ class RunRecord(BaseModel):
             not finite before training.
         diverged_at_step: The step in which the objective was not finite, counted from 1; `None`
             where only an evaluation noticed.
+        iterates: Parameters at every evaluation, up to divergence, of problems that record them
+            (functions of two variables); `None` for others.
         train_seconds: Time spent in training, an entry an epoch, without evaluation.
         eval_seconds: Time spent in evaluation, an entry an evaluation.
         steps: Optimization steps taken.
@@ -115,6 +117,7 @@ class RunRecord(BaseModel):
     minibatch_train_losses: list[Loss]
     diverged_at_epoch: int | None = None
     diverged_at_step: int | None = None
+    iterates: list[list[float]] | None = None
 
     train_seconds: list[float]
     eval_seconds: list[float]
@@ -144,6 +147,7 @@ _OPTIONAL_LISTS = (
     "train_accuracies",
     "valid_accuracies",
     "test_accuracies",
+    "iterates",
     "resumed_at_steps",
 )
 
