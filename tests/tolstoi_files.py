@@ -36,15 +36,15 @@ def tolstoi() -> Any:
 
 def expect_book(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:
     """Let the published file be this one, to be had from these mirrors."""
-    from deepobs_text import gutenberg
+    from deepobs_text import tolstoi as module
 
     source = dataclasses.replace(
-        gutenberg.SOURCE,
+        module.SOURCE,
         urls=tuple(f"{mirror}2600-0.txt" for mirror in mirrors),
         checksum=f"sha256:{hashlib.sha256(BOOK).hexdigest()}",
         size=len(BOOK),
     )
-    monkeypatch.setattr(gutenberg, "SOURCE", source)
+    monkeypatch.setattr(module, "SOURCE", source)
 
 
 def put_text(path: Path, content: bytes) -> None:

@@ -38,16 +38,16 @@ def test_the_vocabulary_is_read_where_it_is_there_and_when_it_comes_later(data_d
 @pytest.mark.parametrize(
     ("array", "fault"),
     [
-        (np.array([1.0, 2.0]), "of type float64 instead of whole numbers"),
-        (np.array([True, False]), "of type bool instead of whole numbers"),
-        (np.array(["e", "t"]), "of type <U1 instead of whole numbers"),
+        (np.array([1.0, 2.0]), "of type float64 instead of integers"),
+        (np.array([True, False]), "of type bool instead of integers"),
+        (np.array(["e", "t"]), "of type <U1 instead of integers"),
         (np.zeros((4, 5), dtype=np.int64), r"has the shape \(4, 5\) instead of \(characters,\)"),
         (np.array(5), r"has the shape \(\) instead"),
-        (np.zeros(0, dtype=np.int64), "is not an array of whole numbers|holds no characters"),
+        (np.zeros(0, dtype=np.int64), "is not an array of integers|holds no characters"),
         (np.array([3, -1, 2]), "holds the id -1, but those .* 83 characters run from 0 to 82"),
         (np.array([3, 83, 2]), "holds the id 83, but those .* 83 characters run from 0 to 82"),
         (np.array([2**64 - 1], dtype=np.uint64), "holds the id 18446744073709551615"),
-        (np.array([{}]), "is not an array of whole numbers .*Python objects"),
+        (np.array([{}]), "is not an array of integers .*Python objects"),
     ],
     ids=str,
 )

@@ -12,7 +12,7 @@ from reference_rule import Reference, assert_distributed_like
 
 from deepobs.errors import ArgumentError
 from deepobs.pytorch.tf_weights import export_tf_weights, load_tf_weights
-from deepobs_text.models.char_rnn import LSTM, Dropout
+from deepobs_text.char_rnn import LSTM, Dropout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

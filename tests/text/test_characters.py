@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepobs_text.characters import encode
+from deepobs_text.text_dataset import encode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import torch
 from tolstoi_files import tolstoi
 
 from deepobs import config
-from deepobs_text.synthetic import synthetic_text
+from deepobs_text.text_dataset import synthetic_text
 
 
 def test_the_synthetic_twin_has_the_real_size_and_symbols() -> None:

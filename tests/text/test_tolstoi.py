@@ -15,8 +15,8 @@ from tolstoi_files import BOOK, LINES, NOVEL, expect_book, put_arrays, put_text,
 
 from deepobs.errors import CorruptDataError, DataError, MissingDataError
 from deepobs.protocols import DataSet
-from deepobs_text import gutenberg
-from deepobs_text.characters import encode
+from deepobs_text import tolstoi as novel
+from deepobs_text.text_dataset import encode
 
 
 def test_batches_are_those_of_the_original(data_dir: Path, shared_dir: Path) -> None:
@@ -204,6 +204,6 @@ def test_prepared_arrays_of_war_and_peace_are_verified_as_published(war_and_peac
 
 def test_the_published_text_is_described_as_it_is(war_and_peace: Path) -> None:
     content = gzip.decompress((war_and_peace / "war-and-peace.txt.gz").read_bytes())
-    assert gutenberg.SOURCE.size == len(content)
-    assert gutenberg.SOURCE.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
-    assert all(url.startswith("https://") for url in gutenberg.SOURCE.urls)
+    assert novel.SOURCE.size == len(content)
+    assert novel.SOURCE.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert all(url.startswith("https://") for url in novel.SOURCE.urls)

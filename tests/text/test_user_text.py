@@ -15,7 +15,7 @@ from deepobs.data import Layout
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, SpecError
 from deepobs.plugins import DatasetSpec
 from deepobs.protocols import DataSet
-from deepobs_text import plain_text
+from deepobs_text import text_file
 from deepobs_text.text_file import TextFile, text_data_set
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_its_description_is_made_from_the_file(path: Path) -> None:
     path.write_text(_TEXT, encoding="utf-8")
     spec = text_data_set(str(path)).spec
     assert (spec.train_size, spec.test_size) == (944, 236)
-    assert spec.summary == "night.txt, a character at a time"
+    assert spec.summary == "night.txt, one character at a time"
     assert text_data_set(path, name="rain").spec.name == "rain"
 
 
@@ -151,9 +151,9 @@ def test_compressed_content_that_is_damaged_is_refused(path: Path, place: int) -
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_huge_text_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
     path.write_bytes(gzip.compress(_TEXT.encode()) if packed else _TEXT.encode())
-    monkeypatch.setattr(plain_text, "_MOST_BYTES", len(_TEXT))
+    monkeypatch.setattr(text_file, "_MOST_BYTES", len(_TEXT))
     assert text_data_set(path).spec.train_size == 944
-    monkeypatch.setattr(plain_text, "_MOST_BYTES", len(_TEXT) - 1)
+    monkeypatch.setattr(text_file, "_MOST_BYTES", len(_TEXT) - 1)
     with pytest.raises(CorruptDataError, match=r"night.txt is corrupt: .* more than 1179 bytes"):
         text_data_set(path)
 

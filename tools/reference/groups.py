@@ -62,7 +62,12 @@ GROUPS = (
         "data",
         "Data sets: what to build on",
         "Base classes and parts of data sets.",
-        ("deepobs.data", "deepobs_vision.images", "deepobs_text.dataset", "deepobs_text.text_file"),
+        (
+            "deepobs.data",
+            "deepobs_vision.images",
+            "deepobs_text.text_dataset",
+            "deepobs_text.text_file",
+        ),
     ),
     Group(
         "runs",

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch
 
 State = tuple[tuple["Tensor", "Tensor"], ...]
-"""Of every layer, its output and its memory, each of shape (1, batch, features)."""
+"""Output and memory of each layer, each of shape (1, batch, features)."""
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a pass has come.
+    """Position in a pass.
 
     Attributes:
         number: The batch that was evaluated last.
@@ -33,29 +33,30 @@ class _Progress:
 
 
 class CarriedState:
-    """Remembers the state of each pass for as long as somebody holds one of its batches.
+    """Keeps the state of each pass as long as one of its batches is referenced.
 
-    A batch that is evaluated again, as optimizers with a closure do, starts again from the state
-    before it. One from earlier in the pass starts from zeros, as the state before it is gone, and
-    the pass goes on where it was. Batches that do not know their pass, since somebody made others
-    of them, are taken to follow each other, in training and in evaluation separately, until
+    A batch that is evaluated again, as by optimizers with a closure, starts from the same state
+    again. A batch from earlier in the pass starts from zeros, since the state before it is gone,
+    and leaves the pass where it was. Batches of unknown passes, because they were rebuilt by the
+    caller, are assumed to follow each other, in training and in evaluation separately, until
     `forget` is called.
     """
 
     def __init__(self) -> None:
+        # Weak keys: a pass that was abandoned in its middle would keep its state forever.
         self._progress: WeakKeyDictionary[Reading, _Progress] = WeakKeyDictionary()
         self._unnamed = {True: Reading(), False: Reading()}
         self._in_training: _Progress | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy begins anew: it belongs to no pass."""
+        """Copy and pickle as a new object, which belongs to no pass."""
         return CarriedState, ()
 
     def before(self, batch: Batch, *, is_training: bool) -> State | None:
-        """The state to start from, `None` for zeros.
+        """Return the state to start from, `None` for zeros.
 
         Args:
-            batch: What is to be evaluated.
+            batch: The batch to evaluate.
             is_training: Whether the model is in training mode.
         """
         reading, number = self._place(batch, is_training=is_training)
@@ -69,10 +70,10 @@ class CarriedState:
     def remember(
         self, batch: Batch, before: State | None, after: State, *, is_training: bool
     ) -> None:
-        """Keep the state after a batch, cut off from how it was computed.
+        """Keep the state after a batch, detached from its computation.
 
         Args:
-            batch: What was evaluated.
+            batch: The batch that was evaluated.
             before: The state it started from.
             after: The state it ended with.
             is_training: Whether the model is in training mode.
@@ -81,35 +82,32 @@ class CarriedState:
         progress = self._progress.get(reading)
         if progress is not None and number < progress.number:
             return
+        # Detached: otherwise the graphs of all batches since the start of the pass would be kept.
         detached = tuple((output.detach(), memory.detach()) for output, memory in after)
         self._progress[reading] = progress = _Progress(number, before, detached)
         if is_training:
             self._in_training = progress
 
     def forget(self, *, is_training: bool) -> None:
-        """Let batches that do not know their pass begin a new one.
-
-        Args:
-            is_training: Whether it is about training or about evaluation.
-        """
+        """Start a new pass for batches of unknown passes, in training or in evaluation."""
         self._unnamed[is_training] = Reading()
 
     def of_training(self) -> dict[str, Any] | None:
-        """Where the latest batch of training left off, `None` before any."""
+        """Return the state after the latest training batch, `None` before the first."""
         progress = self._in_training
         if progress is None:
             return None
         return {"number": progress.number, "state": progress.after}
 
     def restore(self, saved: dict[str, Any], batch: Batch) -> None:
-        """Let a batch of training go on from a state.
+        """Continue training from a state.
 
         Args:
-            saved: What `of_training` returned.
-            batch: The batch that follows.
+            saved: Result of `of_training`.
+            batch: The next training batch.
         """
         reading, _ = self._place(batch, is_training=True)
-        # The batch before is not evaluated again: nobody asks for the state that it started from.
+        # The state before the latest batch is not saved, since that batch is not evaluated again.
         progress = _Progress(saved["number"], before=None, after=saved["state"])
         self._progress[reading] = self._in_training = progress
 

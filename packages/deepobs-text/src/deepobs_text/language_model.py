@@ -1,4 +1,4 @@
-"""Predicting the next character of a text."""
+"""Prediction of the next character of a text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Text(DataSet, Protocol):
-    """What is asked of the data set."""
+    """What a language model requires of its data set."""
 
     @property
     def num_symbols(self) -> int:
@@ -28,14 +28,14 @@ class Text(DataSet, Protocol):
 
     @property
     def sequence_length(self) -> int:
-        """Characters of a sequence."""
+        """Characters per sequence."""
         ...
 
 
 class LanguageModel(Problem):
-    """Cross-entropy of the next character, its mean over the positions of a sequence.
+    """Cross-entropy of the next character, averaged over the positions of a sequence.
 
-    `options["sequence_length"]` and `options["shuffles"]` of the description are passed on to the
+    `options["sequence_length"]` and `options["shuffles"]` of the specification are passed to the
     data set.
     """
 
@@ -43,7 +43,7 @@ class LanguageModel(Problem):
 
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor:
-        """Predict every next character of a batch.
+        """Predict each next character of a batch.
 
         Args:
             batch: Ids (B,T) and next ids (B,T).
@@ -53,21 +53,22 @@ class LanguageModel(Problem):
         """
 
     def dataset_options(self) -> dict[str, Any]:
-        """What the data set is to do besides what every problem asks for."""
+        """Arguments of the data set, including those in the specification."""
         known = ("sequence_length", "shuffles")
         chosen = {name: self.spec.options[name] for name in known if name in self.spec.options}
         return super().dataset_options() | chosen
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
-        """The cross-entropy in nats, and the logits.
+        """Compute the cross-entropy in nats, and the logits.
 
         Args:
             batch: Ids (B,T) and next ids (B,T).
-            reduction: "none" for one loss a sequence, "mean" or "sum".
+            reduction: "none" for one loss per sequence, "mean" or "sum".
         """
         logits_TBK = self.logits(batch)
         targets_TB = batch[1].t()
-        is_mean = reduction == "mean"  # which needs no loss of each sequence
+        # The mean is computed at once: from the losses of the sequences it would round differently.
+        is_mean = reduction == "mean"
         losses = F.cross_entropy(
             logits_TBK.flatten(0, 1),
             targets_TB.flatten(),
@@ -78,7 +79,7 @@ class LanguageModel(Problem):
         return losses, logits_TBK
 
     def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The fraction of all characters that are predicted.
+        """Compute the fraction of correctly predicted characters.
 
         Args:
             outputs: Logits (T,B,symbols).
@@ -88,5 +89,5 @@ class LanguageModel(Problem):
         return is_correct_TB.mean(dtype=torch.float32)
 
     def regularized_parameters(self) -> list[Tensor]:
-        """The tensors that the regulariser covers: matrices, embeddings among them."""
+        """The regularized tensors: matrices, including embeddings."""
         return [parameter for parameter in self.model.parameters() if parameter.ndim > 1]

@@ -1,4 +1,4 @@
-"""What deepobs-text offers: a row for every data set and every test problem."""
+"""Data sets and test problems of deepobs-text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def deepobs_problems() -> list[ProblemSpec]:
             metric="accuracy",
             reference="Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; not in the paper",
             tags=frozenset({"text", "language model", "transformer"}),
-            target_performance=0.5652,  # of AdamW: the README tells how it was tuned
+            target_performance=0.5652,  # of AdamW, tuned as described in the README
             options={"sequence_length": 128, "shuffles": True},
         ),
     ]
@@ -43,15 +43,15 @@ def deepobs_problems() -> list[ProblemSpec]:
 
 @hookimpl
 def deepobs_datasets() -> list[DatasetSpec]:
-    """The texts."""
+    """The text data sets."""
     return [
         DatasetSpec(
             name="tolstoi",
             target="deepobs_text.tolstoi:Tolstoi",
-            summary="War and Peace, a character at a time",
+            summary="War and Peace, one character at a time",
             train_size=2612948,
             test_size=653237,
-            example="ids (50,) of characters, and of those that follow",
+            example="ids (50,) of characters, and of their successors",
             reference="Tolstoy 1869, translated by Louise and Aylmer Maude; Project Gutenberg 2600",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Batches of sequences out of one long text that lies in memory, on the device.
+"""Batches of sequences from one long text that resides in memory on the device.
 
 Axes in the names of tensors: B batch, T time (the position in a sequence), W window.
 """
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """One pass over a text: what its batches have in common, and others have not."""
+    """Identity of one pass over a text, shared by its batches."""
 
 
 class SequenceBatch(tuple[Tensor, ...]):
-    """Ids and next ids, which know where they belong: what goes before them was read before them.
+    """Ids and next ids with their position in a pass.
 
     Attributes:
         reading: The pass that they are part of.
-        number: Their place in it, from 0.
+        number: Their position in it, from 0.
     """
 
     reading: Reading
@@ -33,20 +33,19 @@ class SequenceBatch(tuple[Tensor, ...]):
 
 
 class StreamLoader:
-    """Reads a text at many places at once, so that every batch goes on where the last one ended.
+    """Reads a text at many places at once, so that each batch continues the previous one.
 
-    The text is cut into as many equal parts as there are examples in a batch. What is left over at
-    its end, less than a batch, is never read. Batches are views of the text: do not change them in
-    place.
+    The text is cut into as many equal parts as a batch has sequences. The remainder at its end,
+    less than a batch, is never read. Batches are views of the text: do not modify them in place.
 
     Args:
         ids: The text, int64 of shape (characters,), on the device.
-        batch_size: Sequences a batch.
-        sequence_length: Characters of a sequence.
-        drop_remainder: Whether to leave out the last, shorter sequences.
+        batch_size: Sequences per batch.
+        sequence_length: Characters per sequence.
+        drop_remainder: Whether to drop the last, shorter sequences.
 
     Attributes:
-        passes_started: How many times the text was begun.
+        passes_started: Number of passes started so far.
     """
 
     def __init__(
@@ -70,7 +69,8 @@ class StreamLoader:
         return (characters + self.sequence_length - 1) // self.sequence_length
 
     def __iter__(self) -> Iterator[SequenceBatch]:
-        """Start a new pass: at once, not only when the first batch is asked for."""
+        """Start a new pass."""
+        # Not a generator itself: the pass starts now, not only when the first batch is requested.
         self.passes_started += 1
         return self._read(Reading())
 
@@ -93,15 +93,15 @@ def window_loader(
     reshuffle: bool = True,
     drop_remainder: bool = True,
 ) -> TensorLoader:
-    """What yields windows of a text, which follow each other without overlap, in any order.
+    """Build a loader of consecutive windows of a text without overlap.
 
     Args:
         ids: The text, int64 of shape (characters,), on the device.
-        batch_size: Windows a batch.
-        sequence_length: Characters of a window.
-        generator: Draws the order of a pass; `None` for that of the text.
-        reshuffle: Whether every pass has a new order, or all have that of the first.
-        drop_remainder: Whether a pass leaves out the last, smaller batch.
+        batch_size: Windows per batch.
+        sequence_length: Characters per window.
+        generator: Draws the order of a pass; `None` for text order.
+        reshuffle: Whether each pass has a new order or all share the first.
+        drop_remainder: Whether a pass drops the last, smaller batch.
     """
     total = len(ids) - 1 - (len(ids) - 1) % sequence_length
     windows_WT = ids[:total].view(-1, sequence_length)

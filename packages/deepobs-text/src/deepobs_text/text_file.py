@@ -1,82 +1,88 @@
-"""Any text as a data set: divided into a training and a test text, with its own vocabulary."""
+"""Any text as a data set: a training and a test text with a vocabulary of their own."""
 
 from __future__ import annotations
 
+import gzip
 import keyword
 import re
+import zlib
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from deepobs.data.layout import Layout
+from deepobs.data import Layout
+from deepobs.data.layout import corrupt
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
-from deepobs_text.dataset import TextDataSet
-from deepobs_text.plain_text import decoded, read_content
-from deepobs_text.text_splits import divided
+from deepobs_text.text_dataset import TextDataSet, divide
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from deepobs.data.download import RemoteFile
-    from deepobs_text.text_splits import TextSplits
+    from deepobs.data import RemoteFile
+    from deepobs_text.text_dataset import TextSplits
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_MOST_BYTES = 2**30
+"""Three hundred times War and Peace; the ids of a text take eight times its size in memory."""
 
 
 class TextFile(TextDataSet):
-    """A text in a single file of UTF-8, plain or compressed by gzip.
+    """A text in a single UTF-8 file, plain or compressed by gzip.
 
     The first four fifths are for training, the rest for testing. Characters are numbered by
-    decreasing frequency in the whole text. A byte order mark is dropped, and line ends of Windows
-    become those of Unix.
+    decreasing frequency in the whole text. A byte order mark is dropped, and Windows line ends
+    become Unix ones.
 
-    A subclass says in `layouts` where the file may be, one name a layout, and in `remote_files`
-    where it can be had, if anywhere.
+    A subclass defines in `layouts` where the file may be, one name per layout, and in
+    `remote_files` where it can be downloaded, if anywhere.
     """
 
     @classmethod
     def read(cls, paths: Mapping[str, Path]) -> TextSplits:
-        """Read the file, number its characters and divide it."""
+        """Read, encode and divide the file."""
         (path,) = paths.values()
-        return divided(path, cls.text(path, read_content(path)))
+        return divide(path, cls.text(path, _unpacked(path)))
 
     @classmethod
     def text(cls, path: Path, content: bytes) -> str:
-        """What to make of the file.
+        """Extract the text from the content of the file.
 
         Args:
-            path: Where it is, for messages.
-            content: Its bytes, unpacked.
+            path: The file, for messages.
+            content: Its decompressed bytes.
 
         Raises:
-            CorruptDataError: It is not what it should be.
+            CorruptDataError: It has unexpected content.
         """
         return decoded(path, content).replace("\r\n", "\n")
 
     @classmethod
     def remote_files(cls) -> list[RemoteFile]:
-        """None, unless a subclass knows where the file can be had."""
+        """None, unless a subclass knows a source."""
         return []
 
 
 def text_data_set(path: str | os.PathLike[str], name: str | None = None) -> type[TextFile]:
     """Make a data set of any text: `text_data_set("my.txt")(batch_size=20)`.
 
-    It has no synthetic twin: where synthetic data are asked for, the text is used all the same.
+    It has no synthetic twin: the text is used even if synthetic data are requested.
 
     Args:
-        path: A file of UTF-8, plain or compressed by gzip.
-        name: What the data set is called; by default after the file.
+        path: A UTF-8 file, plain or compressed by gzip.
+        name: Name of the data set; by default derived from the file name.
 
     Returns:
-        The class of the data set, as `deepobs.pytorch.datasets` has them for registered texts.
+        The class of the data set, like those of `deepobs.pytorch.datasets`.
 
     Raises:
         MissingDataError: There is no such file.
-        CorruptDataError: It is not UTF-8, or has too few characters.
+        CorruptDataError: It is not UTF-8 or too short.
         DataError: It cannot be read.
-        SpecError: The name is no identifier.
+        SpecError: The name is not an identifier.
     """
     file = Path(path).expanduser().absolute()
+    missing = MissingDataError(f"There is no text {file}. Give the path of a file.")
 
     class UserText(TextFile):
         """The first four fifths are for training, the rest for testing."""
@@ -88,40 +94,70 @@ def text_data_set(path: str | os.PathLike[str], name: str | None = None) -> type
 
         @classmethod
         def _missing(cls, data_dir: Path, reason: str = "") -> MissingDataError:
-            # No other directory and no synthetic twin can stand in for a file that was named.
+            # Neither another directory nor a synthetic twin can stand in for a file that was named.
             del data_dir, reason
-            return _no_text(file)
+            return missing
 
-    splits = _read_now(UserText, file)
+    try:
+        splits = UserText.read({file.name: file})
+    except FileNotFoundError:
+        raise missing from None
+    except OSError as error:
+        raise DataError(
+            f"The text {file} cannot be read: {error.strerror or error}. "
+            "Give this user permission to read it."
+        ) from error
     spec = DatasetSpec(
         name=_name_of(file) if name is None else name,
         target=f"{__name__}:{TextFile.__name__}",
-        summary=f"{file.name}, a character at a time",
+        summary=f"{file.name}, one character at a time",
         train_size=len(splits.train[0]),
         test_size=len(splits.test[0]),
-        example="ids of characters, and of those that follow",
+        example="ids of characters, and of their successors",
     )
     return UserText.bind(spec)
 
 
-def _read_now(dataset: type[TextFile], file: Path) -> TextSplits:
+def decoded(path: Path, content: bytes) -> str:
+    """Decode UTF-8, without a byte order mark.
+
+    Args:
+        path: Origin of the content, for messages.
+        content: The bytes.
+
+    Raises:
+        CorruptDataError: They are not UTF-8.
+    """
     try:
-        return dataset.read({file.name: file})
-    except FileNotFoundError as error:
-        raise _no_text(file) from error
-    except OSError as error:
-        raise DataError(
-            f"The text {file} cannot be read: {error.strerror or error}. "
-            "Give this user the right to read it."
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        byte = content[error.start]
+        raise corrupt(
+            path,
+            f"it is not text in UTF-8: the byte 0x{byte:02x} at position {error.start} cannot be "
+            f"decoded ({error.reason})",
         ) from error
+    return text.removeprefix("\ufeff")
 
 
-def _no_text(file: Path) -> MissingDataError:
-    return MissingDataError(f"There is no text {file}. Give the path of a file.")
+def _unpacked(path: Path) -> bytes:
+    """Read a file, decompressing it if needed: its first bytes tell, not its name."""
+    with path.open("rb") as stream:
+        is_packed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        stream.seek(0)
+        try:
+            content = (gzip.GzipFile(fileobj=stream) if is_packed else stream).read(_MOST_BYTES + 1)
+        except EOFError as error:
+            raise corrupt(path, "it is truncated: its compressed content breaks off") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise corrupt(path, f"its compressed content is damaged ({error})") from error
+    if len(content) > _MOST_BYTES:
+        raise corrupt(path, f"it holds more than {_MOST_BYTES} bytes")
+    return content
 
 
 def _name_of(file: Path) -> str:
-    """A name that a data set may have, after that of a file: "my_text" for "My text.txt.gz"."""
+    """Derive an identifier from a file name: "my_text" from "My text.txt.gz"."""
     stem = PurePath(file.name.lower().removesuffix(".gz")).stem
     words = re.sub(r"\W+", "_", stem).strip("_")
     is_name = words.isidentifier() and not keyword.iskeyword(words)

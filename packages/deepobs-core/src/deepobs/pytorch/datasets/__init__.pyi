@@ -34,7 +34,7 @@ class svhn(deepobs_vision.svhn.SVHN):
     """SVHN: photographs of house numbers."""
 
 class tolstoi(deepobs_text.tolstoi.Tolstoi):
-    """War and Peace, a character at a time."""
+    """War and Peace, one character at a time."""
 
 class two_d(deepobs.data.embedded.TwoD):
     """Pairs of standard normal numbers, zeros for testing."""
