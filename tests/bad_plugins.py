@@ -384,12 +384,8 @@ IN_USE = {
 HARMLESS = {
     "it prints in its import": SOUND + "print('welcome to acme')",
     "it prints without end": SOUND + "for _ in range(20000): print('welcome to acme' * 4)",
-    "it changes the arguments": SOUND + "import sys; sys.argv[:] = ['acme']",
-    "it changes the directory": SOUND + "import os; os.chdir('/')",
     "it makes warnings errors": SOUND + "import warnings; warnings.simplefilter('error')",
     "it seeds Python": SOUND + "import random; random.seed(0)",
-    "it changes what torch makes": SOUND
-    + "import torch; torch.set_default_dtype(torch.float64); torch.set_default_device('meta')",
     "it has a name that is no ASCII": offering("acme_schüssel"),
     "its summary controls the terminal": SOUND.replace('"Ours"', r'"\x1b[2JOurs"'),
     "its attributes are made when asked for, and fail": SOUND

@@ -199,7 +199,7 @@ def test_another_owner_of_the_import_name_is_named(install: Install) -> None:
     (directory / "deepobs-1.1.2.dist-info" / "RECORD").write_text("deepobs/__init__.py,,")
     (trouble,) = gathered("Packages", (packages.import_name,)).troubles
     assert "deepobs 1.1.2" in trouble.what
-    assert trouble.remedy.startswith("Mend it with `pip uninstall deepobs`")
+    assert trouble.remedy.startswith("Fix it with `pip uninstall deepobs`")
 
 
 def test_two_versions_of_one_package_are_named(install: Install) -> None:

@@ -106,7 +106,7 @@ def test_a_name_that_is_left_out_says_so(
     install("acme-obs", offering("acme_bowl"))
     monkeypatch.setenv("DEEPOBS_PLUGINS", "")
     fresh_registry()
-    with pytest.raises(AttributeError, match="DEEPOBS_PLUGINS leaves out acme-obs"):
+    with pytest.raises(AttributeError, match="DEEPOBS_PLUGINS excludes acme-obs"):
         _ = testproblems.acme_bowl
 
 

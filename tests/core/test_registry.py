@@ -49,7 +49,7 @@ def names_on_offer(registry: Registry) -> dict[str, list[str]]:
     return {kind: found.names() for kind, found in vars(registry).items() if hasattr(found, "load")}
 
 
-def assert_left_out(
+def assert_skipped(
     registry: Registry, told: list[str], reason: str, name: str = "acme-obs:acme"
 ) -> None:
     """The one failure is kept, warned about once and named to whoever misses something."""
@@ -58,7 +58,8 @@ def assert_left_out(
     assert failure.state == "failed"
     assert reason in failure.error
     assert told == [
-        f"The plugin {name} 1.0 is left out: {failure.error}. `deepobs plugins` shows more."
+        f"Plugin {name} 1.0 failed to load and is skipped: {failure.error}. "
+        "`deepobs plugins` shows more."
     ]
     with pytest.raises(UnknownNameError) as missing:
         registry.problems.load("acme_bowl")
@@ -78,7 +79,7 @@ def assert_core_is_usable(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("kind", ["a hook raises", "its entry point is no import string"])
-def test_a_broken_plugin_is_left_out_whole_and_harms_no_other(
+def test_a_broken_plugin_is_skipped_whole_and_harms_no_other(
     install: Install, fresh_registry: Callable[[], Registry], kind: str
 ) -> None:
     plugin = LEFT_OUT[kind]
@@ -86,17 +87,17 @@ def test_a_broken_plugin_is_left_out_whole_and_harms_no_other(
     offered = names_on_offer(discovered())
     install("acme-obs", plugin.source, entry_points=plugin.entry_points)
     registry, told = with_warnings(fresh_registry)
-    assert_left_out(registry, told, plugin.says)
+    assert_skipped(registry, told, plugin.says)
     assert names_on_offer(registry) == offered
     assert registry.problems.load("zeta_bowl").__name__ == "zeta_bowl"
     assert_core_is_usable(registry)
 
 
-def test_an_entry_point_file_that_cannot_be_read_is_left_out(install: Install) -> None:
+def test_an_entry_point_file_that_cannot_be_read_is_skipped(install: Install) -> None:
     offered = names_on_offer(discovered())
     install("acme-obs", SOUND, entry_points="[deepobs]\nacme acme_obs\n")
     registry, told = with_warnings(discovered)
-    assert_left_out(registry, told, "entry points cannot be read", "acme-obs:entry_points.txt")
+    assert_skipped(registry, told, "entry points cannot be read", "acme-obs:entry_points.txt")
     assert names_on_offer(registry) == offered
 
 
@@ -196,11 +197,11 @@ def test_an_unknown_name_without_any_failure_points_to_the_list() -> None:
         discovered().problems.load("quadratic_dep")
     assert str(caught.value) == (
         "There is no test problem 'quadratic_dep'. Did you mean 'quadratic_deep'? "
-        "`deepobs list` shows all that there is."
+        "`deepobs list` shows what is installed."
     )
 
 
-# Names of our own packages that are not installed, left out, or broken
+# Names of our own packages that are not installed, excluded, or broken
 
 
 @pytest.fixture
@@ -263,13 +264,13 @@ def test_only_allowed_plugins_are_imported(install: Install) -> None:
     registry = discovered(allowed=["Acme_OBS"])
     assert registry.problems.names() == sorted([*CORE_PROBLEMS, "acme_bowl"])
     assert "zeta_obs" not in sys.modules
-    (left_out,) = [plugin for plugin in registry.plugins if plugin.distribution == "zeta-obs"]
-    assert left_out.state == "left out"
+    (excluded,) = [plugin for plugin in registry.plugins if plugin.distribution == "zeta-obs"]
+    assert excluded.state == "excluded"
 
 
-def test_the_error_says_that_a_plugin_was_left_out(install: Install) -> None:
+def test_the_error_says_that_a_plugin_was_excluded(install: Install) -> None:
     install("acme-obs", SOUND)
-    with pytest.raises(UnknownNameError, match=r"DEEPOBS_PLUGINS leaves out acme-obs:acme 1\.0"):
+    with pytest.raises(UnknownNameError, match=r"DEEPOBS_PLUGINS excludes acme-obs:acme 1\.0"):
         discovered(allowed=[]).problems.load("acme_bowl")
 
 
@@ -371,15 +372,16 @@ def test_an_observer_that_raises_ends_neither_the_run_nor_the_other_observers(
     assert sys.modules["acme_obs"].told == ["started", 0]
     assert sys.modules["zeta_obs"].told == ["started", 0, 1, 2, "ended"]
     (failure,) = registry.failures()
-    assert (failure.name, failure.version, failure.state) == ("acme-obs:acme", "1.0", "silenced")
+    assert (failure.name, failure.version, failure.state) == ("acme-obs:acme", "1.0", "disabled")
     assert failure.error.startswith("deepobs_epoch_ended: ")
     assert [str(warning.message) for warning in told] == [
-        f"The plugin acme-obs:acme failed and is told no more of runs: {failure.error}. "
+        "Plugin acme-obs:acme 1.0 raised in an observer hook and is disabled for this process: "
+        f"{failure.error}. "
         "`deepobs plugins` shows more."
     ]
 
 
-def test_the_problems_of_a_silenced_plugin_stay(install: Install) -> None:
+def test_the_problems_of_a_disabled_plugin_stay(install: Install) -> None:
     install("acme-obs", SOUND + OBSERVERS.format(trouble="raise RuntimeError('disk full')"))
     registry = discovered()
     with pytest.warns(PluginWarning, match="disk full"):

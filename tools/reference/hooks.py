@@ -57,7 +57,7 @@ def hooks() -> str:
         "## What a plugin offers",
         *_hooks(lambda name: not _observes(name)),
         "## Observing runs",
-        "An observer that raises is warned about and told no more of runs; the run goes on.",
+        "A plugin that raises in an observer hook is disabled with a warning; the run continues.",
         *_hooks(_observes),
         "## Descriptions",
         _ABOUT_DESCRIPTIONS,

@@ -6,6 +6,7 @@ malformed file of one, even of a package that has nothing to do with us, would h
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,7 @@ from deepobs.errors import PluginError
 from deepobs.plugins.hookspecs import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from importlib_metadata import IDistribution
 
@@ -36,10 +37,10 @@ class Plugin:
         distribution: Name of the installed distribution.
         version: Its version.
         target: The module it names.
-        file: Where that module is, empty where it could not be imported.
-        state: `loaded`; `failed` to load; `left out` by `DEEPOBS_PLUGINS`; or `silenced`, loaded
-            but told no more of runs because one of its observers failed.
-        error: Why it failed or was silenced.
+        file: The file of that module, empty if it was not imported.
+        state: `loaded`; `failed` to load; `excluded` by `DEEPOBS_PLUGINS`; or `disabled`, loaded
+            but no longer called because it raised in a hook.
+        error: Why it failed or was disabled.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Plugin:
     version: str
     target: str
     file: str = ""
-    state: Literal["loaded", "failed", "left out", "silenced"] = "loaded"
+    state: Literal["loaded", "failed", "excluded", "disabled"] = "loaded"
     error: str = ""
 
     def __str__(self) -> str:
@@ -60,7 +61,7 @@ class Plugin:
 
     @property
     def is_core(self) -> bool:
-        """Whether it is ours, which nobody can leave out."""
+        """Whether it is deepobs-core, which `DEEPOBS_PLUGINS` cannot exclude."""
         return normalized(self.distribution) == CORE_DISTRIBUTION
 
 
@@ -70,49 +71,38 @@ def normalized(distribution: str) -> str:
 
 
 def installed_plugins() -> list[tuple[Plugin, Callable[[], object]]]:
-    """Every plugin with the function that imports it; ours first, the others sorted by name.
+    """Every plugin with the function that imports it; deepobs-core first, the others by name.
 
-    Where a distribution's entry points cannot be read, the function raises what was wrong.
+    If the entry points of a distribution cannot be read, the function raises the reason.
     """
-    found = [pair for identified in _of_interest() for pair in _plugins_of(*identified)]
+    found: list[tuple[Plugin, Callable[[], object]]] = []
+    seen = set()
+    for distribution in distributions():
+        if f"[{PROJECT}]" not in read_metadata(distribution, "entry_points.txt"):
+            continue
+        name, version = identity(distribution)
+        if normalized(name) in seen:  # Python imports the first of two copies
+            continue
+        seen.add(normalized(name))
+        try:
+            entries = list(distribution.entry_points.select(group=PROJECT))
+        except Exception as error:  # the parser does not document what it raises
+            plugin = Plugin(f"{name}:entry_points.txt", name, version, target="")
+            found.append((plugin, functools.partial(_refuse, error)))
+        else:
+            found += [
+                (Plugin(f"{name}:{entry.name}", name, version, entry.value), entry.load)
+                for entry in entries
+            ]
     return sorted(found, key=lambda pair: (not pair[0].is_core, pair[0].name))
 
 
-def _of_interest() -> Iterator[tuple[IDistribution, str, str]]:
-    """The distributions that name plugins, with name and version; of two copies the first."""
-    met = set()
-    for distribution in distributions():
-        if f"[{PROJECT}]" in read_metadata(distribution, "entry_points.txt"):
-            name, version = identity(distribution)
-            if normalized(name) not in met:
-                met.add(normalized(name))
-                yield distribution, name, version
-
-
-def _plugins_of(
-    distribution: IDistribution, name: str, version: str
-) -> Iterator[tuple[Plugin, Callable[[], object]]]:
-    def plugin(entry: str, target: str) -> Plugin:
-        return Plugin(name=f"{name}:{entry}", distribution=name, version=version, target=target)
-
-    try:
-        entries = list(distribution.entry_points.select(group=PROJECT))
-    except Exception as error:  # a parser of strangers' files, which says not what it may raise
-        yield plugin("entry_points.txt", ""), _raiser(error)
-        return
-    for entry in entries:
-        yield plugin(entry.name, entry.value), entry.load
-
-
-def _raiser(error: Exception) -> Callable[[], object]:
-    def raise_error() -> object:
-        raise PluginError(f"Its entry points cannot be read: {error}. Install it again") from error
-
-    return raise_error
+def _refuse(error: Exception) -> object:
+    raise PluginError(f"Its entry points cannot be read: {error}. Install it again") from error
 
 
 def identity(distribution: IDistribution) -> tuple[str, str]:
-    """Name and version of a distribution; one that was removed by halves is called by its path."""
+    """Name and version of a distribution; its path if half of it was removed."""
     try:
         name, version = distribution.name, distribution.version
     except Exception:  # missing metadata raise differently from release to release
@@ -121,7 +111,7 @@ def identity(distribution: IDistribution) -> tuple[str, str]:
 
 
 def read_metadata(distribution: IDistribution, file: str) -> str:
-    """A file of a distribution's metadata, empty where it is missing or no text."""
+    """A file of a distribution's metadata, empty if it is missing or not text."""
     try:
         return distribution.read_text(file) or ""
     except (OSError, UnicodeDecodeError):
@@ -129,10 +119,12 @@ def read_metadata(distribution: IDistribution, file: str) -> str:
 
 
 def import_name_conflict() -> str | None:
-    """Say which other distributions own the import name `deepobs`, and how to fix it.
+    """Say which other distributions claim the import name `deepobs`, and how to fix it.
+
+    Installers let the last one overwrite the files of the other, as the old `deepobs` 1.1.2 does.
 
     Returns:
-        Sentences for the user, `None` if there are none.
+        Sentences for the user, `None` if no other does.
     """
     owners = {identity(each) for each in distributions() if _claims_our_name(each)}
     rivals = sorted(owner for owner in owners if normalized(owner[0]) != CORE_DISTRIBUTION)

@@ -1,50 +1,61 @@
-"""What all installed plugins offer, each plugin isolated from the others.
+"""Everything the installed plugins offer, and the calls of their hooks.
 
-pluggy's own entry-point loader stops at the first plugin that raises, skips a second entry point of
-the same name without a word, and its calls are all or nothing. So the loop is ours, and every
-plugin gets a plugin manager of its own: a plugin is in the registry whole or not at all.
+One `pluggy.PluginManager` holds all plugins, so that wrappers, `tryfirst` and tracing work across
+them. What it lacks is isolation: its entry-point loader and its calls stop at the first plugin that
+raises. Each import and each hook implementation is therefore guarded, and a plugin that fails is
+unregistered whole while the others stay.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
 import os
+import random
+import sys
 import threading
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import PluginError, PluginWarning, message_of
-from deepobs.plugins import specs
+import pluggy
+
+from deepobs.errors import PluginError, PluginWarning, closest, message_of, sentences
+from deepobs.plugins import hookspecs, specs
 from deepobs.plugins._first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
-from deepobs.plugins.acceptance import accepted, described
 from deepobs.plugins.catalog import Catalog, Offer
 from deepobs.plugins.installed import Plugin, installed_plugins, normalized
-from deepobs.plugins.isolation import undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterator
 
-    import pluggy
+    Hook = Callable[..., Any]
 
 __all__ = ["Plugin", "Registry", "registry"]
+
+_PREFIX = f"{hookspecs.PROJECT}_"
+_HOOKS = [name for name in dir(hookspecs) if name.startswith(_PREFIX)]
+_FAILURES = (Exception, SystemExit)  # a module may call sys.exit when it is imported
 
 
 class Registry:
     """Everything the installed plugins offer.
 
     Args:
-        strict: Raise at the first plugin that fails, instead of going on without it.
+        strict: Raise at the first plugin that fails, instead of warning and continuing without it.
 
     Attributes:
-        plugins: Every plugin that was met, in the order of discovery.
-        problems: The test problems. The other kinds have a catalogue each, too.
+        manager: The plugin manager, for tracing: `registry().manager.enable_tracing()`.
+        problems: The catalog of test problems. Each of the other kinds has one, too.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
-        self.plugins: list[Plugin] = []
-        self._managers: dict[str, pluggy.PluginManager] = {}
+        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self._plugins: dict[str, Plugin] = {}
         self.problems = Catalog("test problem", specs.ProblemSpec, self.hint)
         self.datasets = Catalog("data set", specs.DatasetSpec, self.hint)
         self.optimizers = Catalog("optimizer", specs.OptimizerSpec, self._hint_at_plugins)
@@ -54,18 +65,16 @@ class Registry:
         self.plots = Catalog("plot", specs.PlotSpec, self._hint_at_plugins)
         self.commands = Catalog("command", specs.CommandSpec, self._hint_at_plugins)
         self._catalog_of: dict[str, Catalog[Any]] = {
-            "deepobs_problems": self.problems,
-            "deepobs_datasets": self.datasets,
-            "deepobs_optimizers": self.optimizers,
-            "deepobs_runners": self.runners,
-            "deepobs_suites": self.suites,
-            "deepobs_executors": self.executors,
-            "deepobs_plots": self.plots,
-            "deepobs_commands": self.commands,
+            _PREFIX + kind: found for kind, found in vars(self).items() if type(found) is Catalog
         }
 
+    @property
+    def plugins(self) -> list[Plugin]:
+        """Every plugin found, whatever became of it, in the order of discovery."""
+        return list(self._plugins.values())
+
     def discover(self, allowed: Iterable[str] | None = None) -> None:
-        """Load the installed plugins, going on past those that are broken.
+        """Load the installed plugins, skipping those that fail.
 
         Args:
             allowed: Names of the distributions to load besides deepobs-core; `None` for all.
@@ -75,98 +84,95 @@ class Registry:
         """
         wanted = None if allowed is None else {normalized(name) for name in allowed}
         installed = installed_plugins()
+        registered = []
         for plugin, load in installed:
-            if wanted is None or plugin.is_core or normalized(plugin.distribution) in wanted:
-                self._take_in(plugin, load)
-            else:
-                self.plugins.append(replace(plugin, state="left out"))
+            if not (wanted is None or plugin.is_core or normalized(plugin.distribution) in wanted):
+                self._plugins[plugin.name] = replace(plugin, state="excluded")
+                continue
+            with self._skipping(plugin):
+                self._register(load(), plugin)
+                registered.append(plugin)
+        # Offers are collected once all plugins are registered, so that a wrapper sees those of
+        # plugins that were loaded before it, too, and kept once no wrapper can fail any more.
+        collected = []
+        for plugin in registered:
+            with self._skipping(plugin):
+                collected.append((plugin, self._offers_of(plugin)))
+        for plugin, offers in collected:
+            if self.manager.has_plugin(plugin.name):
+                with self._skipping(plugin):
+                    self._keep(offers)
         met = {normalized(plugin.distribution) for plugin, _ in installed}
         for name in sorted((wanted or set()) - met):
-            self._set_aside(
-                Plugin(name=name, distribution=name, version="", target=""),
-                PluginError("DEEPOBS_PLUGINS allows it, but no plugin of this name is installed."),
-            )
+            with self._skipping(Plugin(name=name, distribution=name, version="", target="")):
+                raise PluginError(
+                    "DEEPOBS_PLUGINS names it, but no plugin of this name is installed"
+                )
 
     def add(self, implementation: object, plugin: Plugin) -> None:
-        """Take in one plugin.
+        """Register one plugin and keep what it offers.
 
         Args:
             implementation: The module or object that holds the hook implementations.
             plugin: Where it comes from.
 
         Raises:
-            PluginError: It was written for another interface, implements a hook that is none, or
-                offers something that is not a description.
+            PluginError: It was written for another interface, implements an unknown hook, or
+                offers something that is not a specification.
         """
-        if plugin.name in self._managers:
-            raise PluginError(f"There is a plugin {plugin.name} already. Add each once.")
-        manager = accepted(implementation, plugin.name)
-        offers = [
-            (catalog, Offer(spec, plugin.distribution, plugin.version))
-            for hook, catalog in self._catalog_of.items()
-            for spec in described(manager, hook, catalog.spec_type)
-        ]
-        for catalog, offer in offers:
-            if catalog.has(offer):
-                raise PluginError(
-                    f"Its distribution offers {offer.spec.name!r} twice. Give each its own name."
-                )
-        # Only now, when nothing can fail any more, does the registry change.
-        for catalog, offer in offers:
-            catalog.add(offer)
-        self._managers[plugin.name] = manager
-        self.plugins.append(plugin)
+        self._register(implementation, plugin)
+        try:
+            self._keep(self._offers_of(plugin))
+        except BaseException:
+            self.manager.unregister(name=plugin.name)
+            del self._plugins[plugin.name]
+            raise
 
     def failures(self) -> list[Plugin]:
-        """The plugins that could not be loaded, and those that failed while they observed a run."""
+        """The plugins that failed to load, and those disabled because they raised in a hook."""
         return [plugin for plugin in self.plugins if plugin.error]
 
     def notify(self, hook: str, **arguments: object) -> None:
-        """Tell the observers of runs; one that raises is warned about and not told more.
+        """Call an observer hook; a plugin that raises in it is disabled with a warning.
 
         Args:
             hook: Name of the hook.
-            **arguments: What it tells.
+            **arguments: Its arguments.
 
         Raises:
             PluginError: An observer failed and the registry is strict.
         """
-        for name, manager in list(self._managers.items()):
-            tell = getattr(manager.hook, hook)
-            try:
-                tell(**arguments)
-            except (Exception, SystemExit) as error:  # a stranger's code must not end the run
-                self._silence(name, hook, error)
+        getattr(self.manager.hook, hook)(**arguments)
 
     def catalogs(self) -> list[Catalog[Any]]:
-        """All that is on offer, a catalogue for each kind."""
+        """The catalog of each kind."""
         return list(self._catalog_of.values())
-
-    def hint(self, name: str) -> str:
-        """What somebody who asks for an unknown test problem or data set should know.
-
-        Args:
-            name: What was asked for.
-        """
-        return self._hint_at(self.first_party_owner(name)) or self._hint_at_plugins(name)
 
     def first_party_owner(self, name: str) -> str:
         """Our package that offers a test problem or data set, installed or not; empty for none."""
         return DISTRIBUTION_OF.get(name.rpartition(":")[2], "")
 
-    def hint_about_command(self, name: str) -> str:
-        """What somebody who gives an unknown command should know, if there is anything.
+    def hint(self, name: str) -> str:
+        """What to do about an unknown test problem or data set.
 
         Args:
-            name: The command that was given.
+            name: The unknown name.
+        """
+        return self._hint_at(self.first_party_owner(name)) or self._hint_at_plugins(name)
+
+    def hint_about_command(self, name: str) -> str:
+        """What to do about an unknown command; empty if nothing is known.
+
+        Args:
+            name: The unknown name.
         """
         failed = ", ".join(plugin.name for plugin in self.failures())
         return self._hint_at(DISTRIBUTION_OF_COMMAND.get(name, "")) or (
-            failed and f"A plugin that failed to load may have it: {failed}."
+            failed and f"It may be in a plugin that failed to load: {failed}."
         )
 
     def _hint_at(self, distribution: str) -> str:
-        """Why what a package of ours brings is not there; nothing where it should be there."""
+        """Why a package of ours offers nothing; empty if it should."""
         if not distribution:
             return ""
         plugins = [one for one in self.plugins if normalized(one.distribution) == distribution]
@@ -175,51 +181,226 @@ class Registry:
         for plugin in plugins:
             if plugin.state == "failed":
                 return f"It comes with {plugin}, which failed to load: {plugin.error}."
-            if plugin.state == "left out":
-                return f"It comes with {plugin}, which DEEPOBS_PLUGINS leaves out."
+            if plugin.state == "excluded":
+                return f"It comes with {plugin}, which DEEPOBS_PLUGINS excludes."
         return ""
 
-    def _hint_at_plugins(self, name: str) -> str:
-        del name
-        failed = [f"{plugin} ({plugin.error})" for plugin in self._in_state("failed")]
+    def _hint_at_plugins(self, _name: str) -> str:
+        failed = [f"{one} ({one.error})" for one in self.plugins if one.state == "failed"]
         if failed:
             return f"It may be in a plugin that failed to load: {'; '.join(failed)}."
-        left_out = [str(plugin) for plugin in self._in_state("left out")]
-        if left_out:
-            return f"DEEPOBS_PLUGINS leaves out {', '.join(left_out)}."
-        return "`deepobs list` shows all that there is."
+        excluded = [str(plugin) for plugin in self.plugins if plugin.state == "excluded"]
+        if excluded:
+            return f"DEEPOBS_PLUGINS excludes {', '.join(excluded)}."
+        return "`deepobs list` shows what is installed."
 
-    def _in_state(self, state: str) -> list[Plugin]:
-        return [plugin for plugin in self.plugins if plugin.state == state]
-
-    def _take_in(self, plugin: Plugin, load: Callable[[], object]) -> None:
+    def _register(self, implementation: object, plugin: Plugin) -> None:
+        if plugin.name in self._plugins:
+            raise PluginError(f"A plugin {plugin.name} exists already. Add each plugin once.")
+        _check_api_version(implementation)
+        guarded = _Guarded()
+        for name, options in _hooks_of(implementation, self.manager).items():
+            guard = self._guarded_wrapper if options["wrapper"] else self._guarded
+            hook = options["specname"] or name
+            function = guard(plugin.name, hook, getattr(implementation, name))
+            setattr(guarded, name, hookspecs.hookimpl(**options)(function))
         try:
-            with undisturbed():
-                implementation = load()
-                plugin = replace(plugin, file=getattr(implementation, "__file__", None) or "")
-                self.add(implementation, plugin)
-        # A stranger's module may raise anything, or call sys.exit, when it is imported.
-        except (Exception, SystemExit) as error:
-            self._set_aside(plugin, error)
+            self.manager.register(guarded, name=plugin.name)
+        except BaseException:
+            self.manager.unregister(name=plugin.name)  # some of its hooks may be registered
+            raise
+        self._plugins[plugin.name] = _located(plugin)
 
-    def _set_aside(self, plugin: Plugin, error: BaseException) -> None:
-        failed = replace(plugin, state="failed", error=_reason(error))
-        self.plugins.append(failed)
-        self._complain(f"The plugin {plugin} is left out: {failed.error}.", error)
+    def _guarded(self, plugin: str, hook: str, function: Hook) -> Hook:
+        """Check what an implementation offers; disable the plugin of an observer that raises."""
+        catalog = self._catalog_of.get(hook)
 
-    def _silence(self, name: str, hook: str, error: BaseException) -> None:
-        del self._managers[name]
+        @functools.wraps(function)
+        def call(*arguments: object, **more: object) -> object:
+            if catalog:
+                return _checked(function(*arguments, **more), hook, catalog.spec_type)
+            try:
+                return function(*arguments, **more)
+            except _FAILURES as error:
+                self._disable(plugin, hook, error)
+                return None
+
+        return call
+
+    def _guarded_wrapper(self, plugin: str, hook: str, function: Hook) -> Hook:
+        """Pass on the results of the wrapped hooks unchanged if the wrapper itself raises."""
+        catalog = self._catalog_of.get(hook)
+
+        @functools.wraps(function)
+        def wrap(*arguments: object, **more: object) -> Generator[None, list[Any], list[Any]]:
+            steps = function(*arguments, **more)
+            try:
+                next(steps)
+            except _FAILURES as error:
+                self._disable(plugin, hook, error)
+                return (yield)
+            results = yield
+            try:
+                changed: list[Any] = _returned(steps, results)
+                if catalog:
+                    changed = [_checked(answer, hook, catalog.spec_type) for answer in changed]
+            except _FAILURES as error:
+                self._disable(plugin, hook, error)
+                return results
+            return changed
+
+        return wrap if inspect.isgeneratorfunction(function) else function
+
+    def _offers_of(self, plugin: Plugin) -> list[tuple[Catalog[Any], Offer[Any]]]:
+        found: list[tuple[Catalog[Any], Offer[Any]]] = []
+        for hook, catalog in self._catalog_of.items():
+            # A call of one plugin with the wrappers of all tells whose offers come back.
+            others = [
+                implementation.plugin
+                for implementation in getattr(self.manager.hook, hook).get_hookimpls()
+                if not implementation.wrapper and implementation.plugin_name != plugin.name
+            ]
+            found += [
+                (catalog, Offer(spec, plugin.distribution, plugin.version))
+                for answer in self.manager.subset_hook_caller(hook, others)()
+                for spec in answer
+            ]
+        return found
+
+    def _keep(self, offers: list[tuple[Catalog[Any], Offer[Any]]]) -> None:
+        for catalog, offer in offers:
+            if catalog.has(offer):
+                raise PluginError(
+                    f"Its distribution offers {offer.spec.name!r} twice. Give each its own name."
+                )
+        for catalog, offer in offers:
+            catalog.add(offer)
+
+    @contextlib.contextmanager
+    def _skipping(self, plugin: Plugin) -> Iterator[None]:
+        """Skip a plugin that raises, and undo what it does to the whole process.
+
+        What it prints goes to standard error, as standard output may be read by a program.
+        """
+        random_state = random.getstate()
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+                yield
+        except _FAILURES as error:
+            reason = _reason(error)
+            self._plugins[plugin.name] = replace(_located(plugin), state="failed", error=reason)
+            self.manager.unregister(name=plugin.name)
+            self._complain(f"Plugin {plugin} failed to load and is skipped: {reason}.", error)
+        finally:
+            random.setstate(random_state)
+
+    def _disable(self, name: str, hook: str, error: BaseException) -> None:
+        """Unregister a plugin that raised in a hook; what it offers stays usable.
+
+        Raises:
+            PluginError: The registry is strict.
+        """
+        if not self.manager.has_plugin(name):
+            return  # another of its hooks failed in the same call
+        self.manager.unregister(name=name)
+        plugin = self._plugins[name]
         reason = f"{hook}: {_reason(error)}"
-        self.plugins = [
-            replace(plugin, state="silenced", error=reason) if plugin.name == name else plugin
-            for plugin in self.plugins
-        ]
-        self._complain(f"The plugin {name} failed and is told no more of runs: {reason}.", error)
+        self._plugins[name] = replace(plugin, state="disabled", error=reason)
+        place = "a wrapper" if hook in self._catalog_of else "an observer hook"
+        self._complain(
+            f"Plugin {plugin} raised in {place} and is disabled for this process: {reason}.", error
+        )
 
     def _complain(self, message: str, error: BaseException) -> None:
         if self.strict:
             raise PluginError(f"{message} (DEEPOBS_STRICT_PLUGINS makes this fatal.)") from error
         warnings.warn(f"{message} `deepobs plugins` shows more.", PluginWarning, stacklevel=4)
+
+
+class _Guarded:
+    """The guarded hook implementations of one plugin, as its attributes."""
+
+
+def _hooks_of(
+    implementation: object, manager: pluggy.PluginManager
+) -> dict[str, pluggy.HookimplOpts]:
+    """The options of each hook implementation, by its name.
+
+    pluggy ignores a function whose hook is misspelled or that lacks the mark. Here it is an error.
+    """
+    found = {}
+    for name in dir(implementation):
+        options = manager.parse_hookimpl_opts(implementation, name)
+        if options is None:
+            if name.startswith(_PREFIX) and inspect.isroutine(getattr(implementation, name)):
+                _check_is_hook(name)
+                raise PluginError(
+                    f"{name} is not marked with deepobs.plugins.hookimpl. Write @hookimpl above it."
+                )
+            continue
+        _check_is_hook(options["specname"] or name)
+        if options["hookwrapper"]:
+            raise PluginError(
+                f"{name} is marked with hookwrapper=True, pluggy's old form of wrappers. "
+                "Write @hookimpl(wrapper=True) above it, and let it return the results."
+            )
+        found[name] = options
+    return found
+
+
+def _check_is_hook(name: str) -> None:
+    if name not in _HOOKS:
+        known = f"There are: {', '.join(_HOOKS)}."
+        raise PluginError(sentences(f"There is no hook {name!r}.", closest(name, _HOOKS), known))
+
+
+def _check_api_version(implementation: object) -> None:
+    version = getattr(implementation, "DEEPOBS_API_VERSION", None)
+    current = hookspecs.API_VERSION
+    if version is None:
+        raise PluginError(
+            "It does not state the plugin interface it was written for. "
+            f"Add the line DEEPOBS_API_VERSION = {current}."
+        )
+    if version != current:
+        raise PluginError(
+            f"It was written for version {version!r} of the plugin interface, but the installed "
+            f"deepobs-core has version {current}. Install compatible releases."
+        )
+
+
+def _checked(answer: object, hook: str, spec_type: type[specs.Spec]) -> list[specs.Spec]:
+    """The specifications that a hook returned, all of one type and with different names."""
+    if not isinstance(answer, Iterable):
+        raise PluginError(
+            f"{hook} returns {answer!r}. It must return a list of {spec_type.__name__}."
+        )
+    found: dict[str, specs.Spec] = {}
+    for spec in answer:
+        if not isinstance(spec, spec_type):
+            raise PluginError(
+                f"{hook} offers {spec!r}, which is no {spec_type.__name__}. It must return a "
+                f"list of {spec_type.__name__}."
+            )
+        if spec.name in found:
+            raise PluginError(f"{hook} offers {spec.name!r} twice. Give each its own name.")
+        found[spec.name] = spec
+    return list(found.values())
+
+
+def _returned(steps: Generator[None, object, Any], results: object) -> Any:
+    """What a wrapper returns once it is given the results of the hooks that it wraps."""
+    try:
+        steps.send(results)
+    except StopIteration as end:
+        return end.value
+    raise PluginError("A wrapper must yield once.")
+
+
+def _located(plugin: Plugin) -> Plugin:
+    """The plugin with the file of its module, if that was imported."""
+    module = sys.modules.get(plugin.target.partition(":")[0])
+    return replace(plugin, file=getattr(module, "__file__", None) or plugin.file)
 
 
 _discovery = threading.RLock()
@@ -234,7 +415,8 @@ def registry() -> Registry:
     Raises:
         PluginError: A plugin failed and `DEEPOBS_STRICT_PLUGINS` is set.
     """
-    with _discovery:  # two threads that both made one would hold different classes of one name
+    # Two threads that both made a registry would hold different classes of the same name.
+    with _discovery:
         return _discovered()
 
 
@@ -260,5 +442,5 @@ def _discovered() -> Registry:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong on one line, whatever a stranger's exception is like."""
+    """What went wrong, on one line."""
     return " ".join(message_of(error).split()).rstrip(":. ")

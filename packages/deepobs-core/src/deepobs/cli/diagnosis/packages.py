@@ -103,8 +103,8 @@ def import_name() -> Iterator[Trouble]:
     """Whether another distribution claims the import name `deepobs`."""
     conflict = import_name_conflict()
     if conflict:
-        what, _, remedy = conflict.partition(" Mend it with ")
-        yield Trouble(what, f"Mend it with {remedy}")
+        what, _, remedy = conflict.partition(" Fix it with ")
+        yield Trouble(what, f"Fix it with {remedy}")
 
 
 def copies() -> Iterator[Trouble]:

@@ -61,4 +61,4 @@ def _remedy(plugin: Plugin) -> str:
 
 
 def _went_wrong(state: str) -> str:
-    return "is told no more of runs" if state == "silenced" else "could not be loaded"
+    return "is disabled for this process" if state == "disabled" else "could not be loaded"
