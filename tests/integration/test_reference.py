@@ -67,9 +67,9 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
 def test_every_environment_variable_is_in_the_reference(tools: None) -> None:
     from reference.command_line import VARIABLES
 
-    from deepobs.cli.diagnosis.variables import KNOWN
+    from deepobs.cli import doctor
 
-    assert VARIABLES.keys() == KNOWN.keys()
+    assert VARIABLES.keys() == doctor.VARIABLES.keys()
 
 
 def test_examples_of_commands_fit_into_a_terminal(tools: None) -> None:

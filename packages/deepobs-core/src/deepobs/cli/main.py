@@ -137,7 +137,7 @@ class _Commands(Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of our packages by use, then those of other packages."""
         del ctx
-        ours, others = dict(BUILT_IN), {}
+        ours, others = dict(BUILT_IN), dict[str, CommandSpec]()
         for name, spec in _from_plugins().items():
             (ours if name in DISTRIBUTION_OF_COMMAND else others)[name] = spec
         by_use = {name: ours.pop(name) for name in _BY_USE if name in ours}
