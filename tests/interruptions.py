@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deepobs.runs import RunObserver, RunRecord, run
+from deepobs.runs import RunObserver, run
 from deepobs.runs.checkpoints import CheckpointPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 AT_EVERY_REPORT = CheckpointPlan(every_seconds=0)
 _TIMES = {"train_seconds", "eval_seconds", "started_at"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepobs.runs.record import SCHEMA_VERSION
-from deepobs.runs.specification import RunSpecification
+from deepobs.records import SCHEMA_VERSION, RunSpecification
+from deepobs.runs import reproduction_command
 from deepobs_bench.outcomes import Failure
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def write_failure(
         kind=kind,  # type: ignore[arg-type]  # pydantic checks it
         message=message,
         specification=specification,
-        command=specification.command,
+        command=reproduction_command(specification),
         started_at="2026-01-02T03:04:05+00:00",
         seconds=1.0,
     )

@@ -73,7 +73,7 @@ def test_a_run_that_was_really_carried_out_is_read(results_dir: Path) -> None:
 
 
 def test_the_newest_layout_of_ours_is_understood() -> None:
-    from deepobs.runs.record import SCHEMA_VERSION
+    from deepobs.records import SCHEMA_VERSION
     from deepobs_analysis.formats import NEWEST_SCHEMA
 
     assert NEWEST_SCHEMA == SCHEMA_VERSION

@@ -16,7 +16,8 @@ from plugin_sources import offering
 distributed = pytest.importorskip("distributed")
 
 from deepobs.errors import ArgumentError, ExecutorError, OutputError  # noqa: E402
-from deepobs.runs import RunRecord, specify  # noqa: E402
+from deepobs.records import RunRecord  # noqa: E402
+from deepobs.runs import specify  # noqa: E402
 from deepobs_bench.dask import DaskExecutor  # noqa: E402
 from deepobs_bench.executors import ExecutorOptions, SerialExecutor, open_executor  # noqa: E402
 from deepobs_bench.sweep import Sweep  # noqa: E402

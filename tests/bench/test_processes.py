@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from deepobs.errors import ArgumentError, ExecutorError
-from deepobs.runs import RunRecord, specify
+from deepobs.records import RunRecord
+from deepobs.runs import specify
 from deepobs_bench.executors import ExecutorOptions, open_executor
 from deepobs_bench.outcomes import RunCrashedError
 from deepobs_bench.processes import WorkerProcesses

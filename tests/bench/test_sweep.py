@@ -9,7 +9,8 @@ import pytest
 
 from deepobs import config
 from deepobs.errors import ArgumentError, ExecutorError, OutputError
-from deepobs.runs import RunObserver, RunRecord, run, specify
+from deepobs.records import RunRecord
+from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs_bench.claims import claimed
 from deepobs_bench.executors import SerialExecutor

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from deepobs.errors import ArgumentError
-from deepobs.runs import RunObserver, RunRecord
+from deepobs.records import RunRecord
+from deepobs.runs import RunObserver
 from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.sweep import Sweep
 from deepobs_bench.tuning import TuningSettings, tune
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.tuning import TuningResult
 
 LR = {"lr": "log:1e-4:1e-1"}

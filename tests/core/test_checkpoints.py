@@ -20,14 +20,14 @@ from interruptions import (
 
 from deepobs import config
 from deepobs.errors import ArgumentError, CheckpointWarning
-from deepobs.runs import RunObserver, RunRecord, run, specify, training
+from deepobs.runs import RunObserver, run, specify, training
 from deepobs.runs.checkpoints import CheckpointPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 AFTER_EVERY_EPOCH = CheckpointPlan(every_epochs=1)
 

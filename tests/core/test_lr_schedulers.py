@@ -7,7 +7,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from deepobs.errors import ArgumentError, UnknownNameError
-from deepobs.runs import run, specify
+from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.lr_schedulers import checked_scheduler
 from deepobs.runs.schedules import build_schedule
@@ -127,7 +127,7 @@ def test_a_scheduler_is_recorded_and_part_of_the_identity_and_of_the_command():
     expected = (
         "--lr-scheduler StepLR --lr-scheduler-option step_size=2 --lr-scheduler-interval step"
     )
-    assert expected in scheduled.command
+    assert expected in reproduction_command(scheduled)
 
 
 @pytest.mark.parametrize(

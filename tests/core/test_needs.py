@@ -8,7 +8,7 @@ import torch
 from deepobs.errors import ArgumentError, SpecError
 from deepobs.plugins.specs import OptimizerSpec
 from deepobs.problems import Problem
-from deepobs.runs import run, specify
+from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.needs import checked_needs
 
 
@@ -193,7 +193,7 @@ def test_needs_are_declared_in_place_of_being_found_out():
 def test_needs_are_part_of_the_command_and_of_the_identity():
     found = specify("quadratic_deep", "LBFGS")
     declared = specify("quadratic_deep", "LBFGS", needs=["closure", "create_graph"])
-    assert "--needs closure --needs create_graph" in declared.command
+    assert "--needs closure --needs create_graph" in reproduction_command(declared)
     assert found.run_id != declared.run_id
 
 

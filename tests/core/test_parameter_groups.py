@@ -8,7 +8,7 @@ from torch import nn
 
 from deepobs.errors import ArgumentError
 from deepobs.problems.roles import parameter_roles, parameters_by_role
-from deepobs.runs import run, specify
+from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.construction import construct
 from deepobs.runs.parameter_groups import checked_groups, grouped
 
@@ -97,7 +97,7 @@ def test_groups_change_the_numbers_the_identity_and_the_command():
     groups = {"vector": {"lr": 0.001}, "hidden": {"momentum": 1.0}}
     grouped = specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=1, parameter_groups=groups)
     assert grouped.run_id != plain.run_id
-    assert "--group hidden:momentum=1.0 --group vector:lr=0.001" in grouped.command
+    assert "--group hidden:momentum=1.0 --group vector:lr=0.001" in reproduction_command(grouped)
     assert run(grouped).parameter_groups == {"hidden": {"momentum": 1.0}, "vector": {"lr": 0.001}}
     slow = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1))
     assert run(grouped).train_losses == slow.train_losses

@@ -10,7 +10,8 @@ import torch
 from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.runs import RunObserver, RunRecord, run, specify
+from deepobs.records import RunRecord
+from deepobs.runs import RunObserver, run, specify
 
 METRICS = ("train_losses", "test_losses", "minibatch_train_losses")
 

@@ -7,7 +7,8 @@ import torch
 from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.pytorch import testproblems
-from deepobs.runs import RunSpecification, specify
+from deepobs.records import RunSpecification
+from deepobs.runs import reproduction_command, specify
 
 
 def test_what_is_left_out_takes_the_default_of_the_problem():
@@ -122,7 +123,7 @@ def test_the_command_reproduces_the_specification(tmp_path, schedule):
     from deepobs.cli.run import command
     from deepobs.runs import store
 
-    words = shlex.split(specification.command)
+    words = shlex.split(reproduction_command(specification))
     assert words[:2] == ["deepobs", "run"]
     command.main([*words[2:], "--out", str(tmp_path)], standalone_mode=False)
     assert store.find(tmp_path, specification) is not None
@@ -139,20 +140,22 @@ def test_the_command_names_the_class_where_the_name_is_that_of_another():
     class Adam(torch.optim.Adam):
         pass
 
-    assert "Adam" in shlex.split(specify("quadratic_deep", "Adam").command)
-    words = shlex.split(specify("quadratic_deep", Adam).command)
+    assert "Adam" in shlex.split(reproduction_command(specify("quadratic_deep", "Adam")))
+    words = shlex.split(reproduction_command(specify("quadratic_deep", Adam)))
     assert "Adam" not in words
     assert any(word.startswith(f"{__name__}:") for word in words)
 
 
 def test_the_command_tells_how_often_losses_are_recorded():
-    assert "--log-interval" not in specify("quadratic_deep", "SGD").command
-    assert "--log-interval 3" in specify("quadratic_deep", "SGD", train_log_interval=3).command
+    assert "--log-interval" not in reproduction_command(specify("quadratic_deep", "SGD"))
+    assert "--log-interval 3" in reproduction_command(
+        specify("quadratic_deep", "SGD", train_log_interval=3)
+    )
 
 
 def test_the_command_tells_the_precision():
     config.set_dtype(torch.float64)
-    assert "--dtype float64" in specify("quadratic_deep", "SGD").command
+    assert "--dtype float64" in reproduction_command(specify("quadratic_deep", "SGD"))
 
 
 def test_a_class_in_place_of_a_problems_name_is_refused():

@@ -13,7 +13,7 @@ from interruptions import AT_EVERY_REPORT, Interrupts, interrupt, numbers, resum
 from tensorboard_logs import events_of, hparams, scalars
 
 from deepobs.errors import MissingPackageError
-from deepobs.runs import run, specify
+from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs.runs.store import setting_directory
 from deepobs.runs.tensorboard import TensorBoardObserver
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
 
 pytest.importorskip("tensorboard")
 
@@ -61,7 +61,7 @@ def test_the_command_and_the_hyperparameters_are_there(tmp_path: Path) -> None:
     )
     run(specification, observers=[TensorBoardObserver(tmp_path)])
     (text,) = events_of(tmp_path).Tensors("reproduce/text_summary")
-    assert text.tensor_proto.string_val == [f"    {specification.command}".encode()]
+    assert text.tensor_proto.string_val == [f"    {reproduction_command(specification)}".encode()]
     start = hparams(tmp_path, "start")
     assert start.hparams["testproblem"].string_value == "quadratic_deep"
     assert start.hparams["optimizer"].string_value == "Adam"

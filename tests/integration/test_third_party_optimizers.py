@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytorch_optimizer
@@ -11,7 +11,10 @@ import schedulefree
 import torch
 
 from deepobs.pytorch import testproblems
-from deepobs.runs import RunRecord, run, specify
+from deepobs.runs import run, specify
+
+if TYPE_CHECKING:
+    from deepobs.records import RunRecord
 
 # What strangers warn of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")

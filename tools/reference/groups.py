@@ -77,6 +77,7 @@ GROUPS = (
             "deepobs.runs",
             "deepobs.runs.checkpoints",
             "deepobs.runs.progress",
+            "deepobs.records",
             "deepobs.runs.lr_schedulers",
             "deepobs.runs.tensorboard",
             "deepobs.runs.estimate",

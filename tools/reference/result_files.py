@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from deepobs.runs.record import _OPTIONAL_LISTS, DataSetRecord, RunRecord
+from deepobs.records import OPTIONAL_LISTS, DataSetRecord, RunRecord
 from reference.hooks import attributes_of
 from reference.markdown import code, page, paragraphs, plain, sections, table
 
@@ -104,7 +104,7 @@ def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
 
 def _kind(key: str, described: Mapping[str, Any]) -> str:
     """The type of a value; lists without content are no part of a file."""
-    is_left_out = key in _OPTIONAL_LISTS
+    is_left_out = key in OPTIONAL_LISTS
     return kind_of(described["anyOf"][0]) if is_left_out else kind_of(described)
 
 

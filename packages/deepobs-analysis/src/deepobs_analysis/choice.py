@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepobs.records import series_name
 from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.wording import listed
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.standings import Standing
 
-_CURVES = {"losses": "loss", "accuracies": "accuracy"}
+_METRIC_OF = {series_name(metric): metric for metric in ("loss", "accuracy")}
 _SPLITS = {
     "train": "the training set",
     "valid": "validation data",
@@ -45,7 +46,7 @@ def choice_in_words(rows: Sequence[Standing]) -> list[str]:
 def _on(curve: str, problems: Sequence[str]) -> str:
     split, _, kind = curve.partition("_")
     of_curve = listed(dict.fromkeys(problems))
-    return f"On {of_curve}, it was chosen by the {_CURVES[kind]} on {_SPLITS[split]}."
+    return f"On {of_curve}, it was chosen by the {_METRIC_OF[kind]} on {_SPLITS[split]}."
 
 
 def _with_seeds_of_the_choice(chosen: Sequence[Standing]) -> list[str]:

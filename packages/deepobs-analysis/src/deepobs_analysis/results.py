@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import pandas as pd
 
 from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs.records import METRICS, series_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,13 +18,7 @@ Split: TypeAlias = Literal["train", "valid", "test"]
 REFERENCE_SUFFIX = " (reference)"
 """How the names of optimizers of a reference set end, beside one's own."""
 
-_PLURALS = {"accuracy": "accuracies", "loss": "losses"}
-
-CURVES = tuple(
-    f"{split}_{plural}"
-    for split in ("train", "valid", "test")
-    for plural in ("losses", "accuracies")
-)
+CURVES = tuple(map(series_name, METRICS))
 """The columns that hold a curve: a value before the first and after every epoch."""
 
 
@@ -44,7 +39,7 @@ class Metric:
 
     def curve(self, split: Split) -> str:
         """The column that holds its curve on a split, such as `test_accuracies`."""
-        return f"{split}_{_PLURALS[self.name]}"
+        return series_name(f"{split}_{self.name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from deepobs.data.base import DataStatus
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
 
 
 def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:

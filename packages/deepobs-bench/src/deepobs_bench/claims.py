@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 
 @contextlib.contextmanager

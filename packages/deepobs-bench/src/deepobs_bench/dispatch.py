@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 _CAPACITY_OF_STRANGERS = 500
 _SHORTEST_PAUSE = 0.2

@@ -24,7 +24,7 @@ from deepobs_bench.values import MOST_POINTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.mistakes import Location
     from deepobs_bench.schema import Choices, Experiment
     from deepobs_bench.tuning import TuningSettings

@@ -13,9 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins.provenance import provenance_of
-from deepobs.runs import store
-from deepobs.runs.record import RunRecord
-from deepobs.runs.specification import RunSpecification
+from deepobs.records import RunRecord, RunSpecification
+from deepobs.runs import reproduction_command, store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +128,7 @@ def failure_from(
         message=_message_of(error),
         log=(printed + trace)[-_LONGEST_LOG:],
         specification=specification,
-        command=specification.command,
+        command=reproduction_command(specification),
         started_at=started_at.isoformat(timespec="seconds"),
         seconds=round((now() - started_at).total_seconds(), 3),
         worker=worker_name() if worker is None else worker,

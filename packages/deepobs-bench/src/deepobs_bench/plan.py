@@ -15,7 +15,7 @@ from deepobs_bench.mistakes import refusal
 from deepobs_bench.references import problems_of
 
 if TYPE_CHECKING:
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.schema import Experiment
 
     Training = dict[str, Any]

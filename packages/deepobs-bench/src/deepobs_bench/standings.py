@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepobs.plugins import registry
+from deepobs.records import series_name
 from deepobs_bench.outcomes import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from deepobs.runs import RunRecord, RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
     from deepobs_bench.expansion import PlannedRun, PlannedTuning
     from deepobs_bench.outcomes import Outcome
     from deepobs_bench.tuning.result import TuningResult
@@ -81,7 +82,7 @@ def end_of(outcome: Outcome) -> End:
     """What to keep of an outcome."""
     if isinstance(outcome, Failure):
         return End("failed")
-    name = "accuracies" if _metric_of(outcome.testproblem) == "accuracy" else "losses"
+    name = series_name(_metric_of(outcome.testproblem))
     return End(outcome.status, _final(outcome, f"test_{name}"), _final(outcome, f"valid_{name}"))
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
     from deepobs.runs.observers import RunObserver
-    from deepobs.runs.specification import RunSpecification
 
 
 class Sweep:

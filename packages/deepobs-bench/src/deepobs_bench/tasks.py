@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from deepobs.records import RunRecord, RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
 
 _one_run_at_a_time = threading.Lock()
 """Seeds and default types belong to the whole process: threads would disturb each other's runs."""

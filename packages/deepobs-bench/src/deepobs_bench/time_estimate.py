@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from deepobs.runs import RunRecord, RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 _SECONDS_FOR_ALL = 10.0
 _MOST_SECONDS_FOR_ONE = 0.5

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from deepobs.runs import RunObserver, RunSpecification
+    from deepobs.records import RunSpecification
+    from deepobs.runs import RunObserver
     from deepobs_bench.outcomes import Outcome
 
 

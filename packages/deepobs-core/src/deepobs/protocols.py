@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from deepobs.runs.record import RunRecord
+    from deepobs.records import RunRecord
 
 Batch: TypeAlias = "tuple[Tensor, ...]"
 

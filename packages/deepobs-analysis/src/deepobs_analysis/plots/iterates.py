@@ -17,9 +17,8 @@ from deepobs.errors import DataError
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
+    from deepobs.records import RunRecord, RunSpecification
     from deepobs.runs.course import Course
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
     from deepobs_analysis.measures.checking import Floats
 
 _TARGET = "deepobs.problems.two_d:TwoD"
@@ -82,7 +81,7 @@ def _record(file: Path) -> RunRecord:
 
 
 def _specification(record: RunRecord) -> RunSpecification:
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
     same = RunSpecification.model_fields.keys() & type(record).model_fields.keys()
     return RunSpecification.model_validate(

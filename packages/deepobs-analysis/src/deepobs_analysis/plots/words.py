@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 from deepobs.console.text import clean
-from deepobs_analysis.results import CURVES, REFERENCE_SUFFIX
+from deepobs.records import METRICS, series_name
+from deepobs_analysis.results import REFERENCE_SUFFIX
 
 _ELLIPSIS = "…"
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
-_SINGULARS = {"losses": "loss", "accuracies": "accuracy"}
 
 TITLES = {
-    curve: f"{_SPLITS[curve.partition('_')[0]]} {_SINGULARS[curve.partition('_')[2]]}"
-    for curve in CURVES
+    series_name(metric): f"{_SPLITS[metric.partition('_')[0]]} {metric.partition('_')[2]}"
+    for metric in METRICS
 }
 """What the axis of each curve is called, such as "test accuracy"."""
 

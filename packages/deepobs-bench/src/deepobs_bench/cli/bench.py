@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deepobs.console.run_options import ResultOptions
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.carrying_out import Results
     from deepobs_bench.cli.execution import Execution
     from deepobs_bench.inventory import Inventory

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.inventory import Inventory
     from deepobs_bench.plan import Plan
 

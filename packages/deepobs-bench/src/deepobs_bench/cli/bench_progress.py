@@ -24,7 +24,7 @@ from deepobs_bench.outcomes import Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.outcomes import Outcome
     from deepobs_bench.watched import Watcher
 

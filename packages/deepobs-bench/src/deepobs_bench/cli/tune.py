@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.console.run_options import ResultOptions, RunOptions
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.cli.execution import Execution
     from deepobs_bench.outcomes import Outcome
     from deepobs_bench.tuning import TuningResult, TuningSettings
@@ -179,7 +179,7 @@ def _seeds(text: str | None) -> str | list[int] | None:
 
 def _say(run: RunSpecification, outcome: Outcome) -> None:
     """Tell somebody who watches how a run ended."""
-    from deepobs.runs import RunRecord
+    from deepobs.records import RunRecord
     from deepobs.runs.summary import summary_of
 
     if sys.stderr.isatty():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
 
 PROBLEM_OPTIONS = {"batch_size": "batch_size", "problem_weight_decay": "weight_decay"}
 """What a space may hold besides hyperparameters of the optimizer, and what `specify` calls it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from deepobs.records import METRICS, series_name
+from deepobs.runs import reproduction_command
 from deepobs_bench.outcomes import Failure
 from deepobs_bench.tuning import selection
 from deepobs_bench.tuning.result import Trial, TunedRun
@@ -12,17 +14,11 @@ from deepobs_bench.tuning.result import Trial, TunedRun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deepobs.runs import RunRecord, RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
     from deepobs_bench.outcomes import Outcome
     from deepobs_bench.tuning.candidates import Candidate
     from deepobs_bench.tuning.protocol import TuningProtocol
     from deepobs_bench.tuning.pruning import StopRule
-
-_METRICS = {
-    f"{split}_{metric}": f"{split}_{name}"
-    for split in ("train", "valid", "test")
-    for metric, name in (("loss", "losses"), ("accuracy", "accuracies"))
-}
 
 
 def trial_of(
@@ -72,7 +68,7 @@ def judged_run(
             carried it out before, counts as stopped where it would have been.
     """
     judged = functools.partial(
-        TunedRun, seed=run.random_seed, run_id=run.run_id, command=run.command
+        TunedRun, seed=run.random_seed, run_id=run.run_id, command=reproduction_command(run)
     )
     if isinstance(outcome, Failure):
         if outcome.kind == "pruned":
@@ -88,5 +84,5 @@ def judged_run(
 
 
 def _final_metrics(record: RunRecord) -> dict[str, float | None]:
-    lists = {metric: getattr(record, name) for metric, name in _METRICS.items()}
+    lists = {metric: getattr(record, series_name(metric)) for metric in METRICS}
     return {metric: values[-1] for metric, values in lists.items() if values is not None}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from deepobs.runs import RunRecord, RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
     from deepobs_bench.tuning.protocol import TuningProtocol
 
 _RUNS_BEFORE = 5

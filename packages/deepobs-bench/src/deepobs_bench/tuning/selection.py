@@ -7,15 +7,14 @@ import statistics
 from typing import TYPE_CHECKING
 
 from deepobs.errors import ArgumentError
+from deepobs.records import series_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deepobs.runs import RunRecord
+    from deepobs.records import RunRecord
     from deepobs_bench.tuning.protocol import TuningProtocol
     from deepobs_bench.tuning.result import Trial
-
-_LISTS = {"accuracy": "accuracies", "loss": "losses"}
 
 
 def measured(record: RunRecord, protocol: TuningProtocol) -> float | None:
@@ -50,12 +49,12 @@ def values_of(record: RunRecord, protocol: TuningProtocol) -> list[float | None]
     Raises:
         ArgumentError: The problem has no such metric.
     """
-    name = f"{protocol.select_on}_{_LISTS[protocol.metric]}"
+    name = series_name(f"{protocol.select_on}_{protocol.metric}")
     values: list[float | None] | None = getattr(record, name)
     if values is None:
         raise ArgumentError(
             f"{record.testproblem} has no {name}. Choose by another metric: "
-            f"{' or '.join(set(_LISTS) - {protocol.metric})}."
+            f"{'loss' if protocol.metric == 'accuracy' else 'accuracy'}."
         )
     return values
 

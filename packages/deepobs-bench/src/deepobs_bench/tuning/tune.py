@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.runs import RunRecord
+from deepobs.records import DEFAULT_SEED, RunRecord
 from deepobs.runs.environment import versions
-from deepobs.runs.json_types import in_json_types
 from deepobs.runs.optimizers import find_optimizer
-from deepobs.runs.specification import DEFAULT_SEED
 from deepobs_bench.tuning import result, selection
 from deepobs_bench.tuning.candidates import (
     PROBLEM_OPTIONS,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.outcomes import Outcome
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.protocol import TuningProtocol

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.console.run_options import ResultOptions, RunOptions
-    from deepobs.runs import RunSpecification
+    from deepobs.records import RunSpecification
 
 
 @click.command("run")
@@ -104,7 +104,7 @@ def command(
       deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs.runs.specification import DEFAULT_SEED
+    from deepobs.records import DEFAULT_SEED
 
     sched_epochs, sched_factors = _parsed_schedule(schedule)
     scheduler = _parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_interval)

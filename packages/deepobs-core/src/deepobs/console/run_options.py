@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from deepobs.runs import RunObserver, RunSpecification
+    from deepobs.records import RunSpecification
+    from deepobs.runs import RunObserver
     from deepobs.runs.checkpoints import CheckpointPlan
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)

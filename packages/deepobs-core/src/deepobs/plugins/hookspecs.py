@@ -32,8 +32,7 @@ if TYPE_CHECKING:
         RunnerSpec,
         SuiteSpec,
     )
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 PROJECT = "deepobs"
 API_VERSION = 1

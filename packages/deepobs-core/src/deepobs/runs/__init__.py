@@ -1,8 +1,7 @@
-"""One run: what it is, how it is carried out, what is recorded, and where that is kept."""
+"""Runs: how they are described, executed, measured and stored."""
 
 from deepobs.runs.execution import run
 from deepobs.runs.observers import RunObserver
-from deepobs.runs.record import RunRecord
-from deepobs.runs.specification import RunSpecification, specify
+from deepobs.runs.specification import reproduction_command, specify
 
-__all__ = ["RunObserver", "RunRecord", "RunSpecification", "run", "specify"]
+__all__ = ["RunObserver", "reproduction_command", "run", "specify"]

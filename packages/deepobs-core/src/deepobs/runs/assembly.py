@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.protocols import TestProblem
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 _GROUPS_HINT = (
     "Where it trains matrices only, leave the other parameters to another optimizer: "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 _VERSION = 1
 

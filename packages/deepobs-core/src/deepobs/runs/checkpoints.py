@@ -15,8 +15,8 @@ from deepobs.runs.termination import DeferredTermination
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deepobs.records import RunSpecification
     from deepobs.runs.course import Course
-    from deepobs.runs.specification import RunSpecification
 
 __all__ = ["CheckpointPlan"]
 

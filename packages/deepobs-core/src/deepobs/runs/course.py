@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from deepobs.protocols import Loader, TestProblem
+    from deepobs.records import RunSpecification
     from deepobs.runs.passes import Pass
-    from deepobs.runs.specification import RunSpecification
 
 
 @dataclass

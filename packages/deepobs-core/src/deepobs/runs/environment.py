@@ -16,7 +16,7 @@ from deepobs.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from deepobs.protocols import Batch, Loader, TestProblem
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs.runs.timing import Work
 
 DEFAULT_SECONDS = 10.0

@@ -11,19 +11,20 @@ import torch
 from deepobs import rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
+from deepobs.records import DataSetRecord, RunRecord
 from deepobs.runs import environment, store
 from deepobs.runs.checkpoints import Checkpoints
 from deepobs.runs.course import begin
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
-from deepobs.runs.record import DataSetRecord, RunRecord
+from deepobs.runs.specification import reproduction_command
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
     from deepobs.runs.course import Course
-    from deepobs.runs.specification import RunSpecification
 
 
 def run(
@@ -176,7 +177,7 @@ def _record(course: Course) -> RunRecord:
         device=specification.device,
         hardware=environment.hardware(torch.device(specification.device)),
         versions=environment.versions(_distributions(specification, dataset.name)),
-        command=specification.command,
+        command=reproduction_command(specification),
         started_at=course.started_at,
         resumed_at_steps=course.resumed_at_steps or None,
         **course.history.for_record(),

@@ -5,14 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from deepobs.records import METRICS, series_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_LIST_OF_METRIC = {
-    f"{split}_{metric}": f"{split}_{plural}"
-    for split in ("train", "valid", "test")
-    for metric, plural in (("loss", "losses"), ("accuracy", "accuracies"))
-}
 
 
 class History:
@@ -45,8 +41,8 @@ class History:
     @property
     def evaluations(self) -> list[dict[str, float]]:
         """What was measured before the first and after every epoch, as `evaluate` returned it."""
-        names = [name for name, plural in _LIST_OF_METRIC.items() if plural in self._metrics]
-        curves = (self._metrics[_LIST_OF_METRIC[name]] for name in names)
+        names = [name for name in METRICS if series_name(name) in self._metrics]
+        curves = (self._metrics[series_name(name)] for name in names)
         return [dict(zip(names, values, strict=True)) for values in zip(*curves, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -84,7 +80,7 @@ class History:
         if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
             self._diverge()
         for name, value in metrics.items():
-            values = self._metrics.setdefault(_LIST_OF_METRIC[name], [])
+            values = self._metrics.setdefault(series_name(name), [])
             if not (self.has_diverged and values):
                 values.append(value)
 

@@ -12,8 +12,7 @@ from deepobs.runs.schedules import build_schedule
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deepobs.runs.lr_schedulers import LrScheduler
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import LrScheduler, RunSpecification
 
 
 class LearningRate:

@@ -8,7 +8,7 @@ from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from deepobs.protocols import DataSet, Loader
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 
 def loaders_of(dataset: DataSet) -> dict[str, Loader]:

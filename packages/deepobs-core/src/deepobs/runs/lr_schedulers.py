@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins.catalog import import_target
-from deepobs.runs.json_types import in_json_types
+from deepobs.records import LrScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,30 +22,6 @@ if TYPE_CHECKING:
 _TAKE_FUNCTIONS = {"LambdaLR", "MultiplicativeLR"}
 _KEYS = ("name", "arguments", "every")
 _REFUSALS = (ArithmeticError, LookupError, TypeError, ValueError)
-
-
-class LrScheduler(BaseModel):
-    """A scheduler of the learning rate.
-
-    Made by `checked_scheduler`.
-
-    Attributes:
-        name: A class of `torch.optim.lr_scheduler`, or `package.module:Class`.
-        arguments: What its constructor takes besides the optimizer. The texts "num_epochs" and
-            "num_steps" stand for the length of the run; `schedulers` is a list of descriptions.
-        every: When it goes on: after each epoch or after each step.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    arguments: dict[str, Any] = {}
-    every: Literal["epoch", "step"] = "epoch"
-
-    @property
-    def takes_a_metric(self) -> bool:
-        """Whether it goes by how training succeeds."""
-        return issubclass(scheduler_class(self.name), ReduceLROnPlateau)
 
 
 def checked_scheduler(given: str | Mapping[str, object] | LrScheduler) -> LrScheduler:
@@ -74,7 +50,7 @@ def checked_scheduler(given: str | Mapping[str, object] | LrScheduler) -> LrSche
         )
     arguments = in_json_types("Arguments of a scheduler", described.pop("arguments", None) or {})
     scheduler = LrScheduler(arguments=arguments, **described)
-    if scheduler.every == "step" and scheduler.takes_a_metric:
+    if scheduler.every == "step" and takes_a_metric(scheduler):
         raise ArgumentError(
             f"{scheduler.name} goes by the training loss, which is evaluated after each epoch: "
             "let it go on every 'epoch'."
@@ -103,6 +79,11 @@ def build_scheduler(
         )
     with _refusals_explained(description, optimizer):
         return _built(description.name, description.arguments, optimizer, lengths)
+
+
+def takes_a_metric(description: LrScheduler) -> bool:
+    """Whether the scheduler follows the training loss."""
+    return issubclass(scheduler_class(description.name), ReduceLROnPlateau)
 
 
 def scheduler_class(name: str) -> type[LRScheduler]:
@@ -142,7 +123,7 @@ def _tried(description: str) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(()))], lr=0.1, momentum=0.9)
     built = build_scheduler(scheduler, optimizer, {"num_epochs": 10, "num_steps": 1000})
     go_on: Callable[[], None] = built.step
-    if scheduler.takes_a_metric:
+    if takes_a_metric(scheduler):
         go_on = functools.partial(built.step, 1.0)  # type: ignore[arg-type]
     with _refusals_explained(scheduler, optimizer):
         for _ in range(2):

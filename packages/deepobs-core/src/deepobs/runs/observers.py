@@ -10,8 +10,7 @@ from deepobs.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 
 class RunObserver:

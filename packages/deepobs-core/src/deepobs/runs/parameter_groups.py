@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.problems.roles import ROLES
-from deepobs.runs.json_types import in_json_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,8 +20,7 @@ from deepobs.runs.observers import RunObserver
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 
 @contextlib.contextmanager

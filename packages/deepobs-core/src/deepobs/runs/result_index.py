@@ -11,7 +11,7 @@ from deepobs.runs import store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 _RUN_ID = re.compile(rb'"run_id":\s*"([0-9a-f]+)"')
 _HEAD_BYTES = 256  # the identity stands in the second line

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepobs.runs.record import RunRecord
+    from deepobs.records import RunRecord
 
 _Path = str | os.PathLike[str]
 _SPECIFIED = (

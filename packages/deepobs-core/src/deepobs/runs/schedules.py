@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError
-from deepobs.runs.lr_schedulers import LrScheduler, build_scheduler
+from deepobs.runs.lr_schedulers import build_scheduler, takes_a_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import torch
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import LrScheduler, RunSpecification
 
 
 class Schedule:
@@ -98,7 +98,7 @@ class SchedulerSchedule(Schedule):
     ) -> None:
         lengths = {"num_epochs": max(num_epochs, 1), "num_steps": max(num_steps, 1)}
         self._scheduler: Any = build_scheduler(description, optimizer, lengths)
-        self._takes_a_metric = description.takes_a_metric
+        self._takes_a_metric = takes_a_metric(description)
         self._goes_on_after_epochs = description.every == "epoch"
         if not self._goes_on_after_epochs:
             self.after_step = self._scheduler.step

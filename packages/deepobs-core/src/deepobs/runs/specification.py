@@ -1,109 +1,28 @@
-"""What a run is, completely: the same specification gives the same numbers."""
+"""Describing a run: checking every value, and the command that reproduces it."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import shlex
 from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict
 
 from deepobs import checks, config
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.runs.json_types import in_json_types
-from deepobs.runs.lr_schedulers import LrScheduler, checked_scheduler
+from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
+from deepobs.runs.lr_schedulers import checked_scheduler
 from deepobs.runs.needs import check_together, checked_needs, needs_of
 from deepobs.runs.optimizer_arguments import checked_arguments
-from deepobs.runs.optimizers import find_optimizer
+from deepobs.runs.optimizers import find_optimizer, target_of_name
 from deepobs.runs.parameter_groups import checked_groups
-from deepobs.runs.reproduction import DEFAULT_LOG_INTERVAL, command_words
 from deepobs.runs.sizes import check_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import torch
 
-DEFAULT_SEED = 42
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
-_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval"}
-
-
-class RunSpecification(BaseModel):
-    """One (problem, optimizer, hyperparameters, batch size, epochs, seed), and how to measure it.
-
-    Made by `specify`, which checks all of it and fills in the defaults.
-
-    Attributes:
-        testproblem: Name of the test problem, `distribution:name` where that is needed.
-        optimizer: Name of the optimizer in result files.
-        optimizer_target: Its class, as `package.module:Class`.
-        optimizer_source: A hash of its code where it is the user's own, else empty: after a change
-            of the code it is another run.
-        hyperparameters: Arguments of the optimizer by name.
-        optimizer_needs: What the optimizer needs of the training loop, words of `NEEDS`, sorted.
-        parameter_groups: Further hyperparameters, by the role of the parameters they are for.
-        batch_size: Examples a step.
-        num_epochs: Passes over the training set.
-        random_seed: Seed of the initial weights, of the order of the data and of every other draw.
-        weight_decay: Factor of the problem's regulariser, `None` where it is the problem's own.
-        lr_sched_epochs: Epochs after which the learning rate changes.
-        lr_sched_factors: What the initial learning rate is multiplied by from then on.
-        lr_scheduler: A scheduler of torch that sets the learning rate.
-        validation_size: Number of training examples held out for validation.
-        full_evaluation: Whether evaluation includes the last, smaller batch of a split.
-        bare_losses: Whether reported losses leave out the regulariser.
-        reshuffle: Whether every epoch has a new order of the training data.
-        fake_data_fraction: Size of synthetic data sets, 0 for real data.
-        dtype: Floating-point type of data and model.
-        device: Where the run takes place; not part of its identity.
-        train_log_interval: Steps from one recorded minibatch loss to the next; not part of the
-            identity either, so that a run that is there is not done again for other steps.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    testproblem: str
-    optimizer: str
-    optimizer_target: str
-    optimizer_source: str = ""
-    hyperparameters: dict[str, Any]
-    optimizer_needs: tuple[str, ...] = ()
-    parameter_groups: dict[str, dict[str, Any]] = {}
-    batch_size: int
-    num_epochs: int
-    random_seed: int = DEFAULT_SEED
-    weight_decay: float | None = None
-    lr_sched_epochs: tuple[int, ...] | None = None
-    lr_sched_factors: tuple[float, ...] | None = None
-    lr_scheduler: LrScheduler | None = None
-    validation_size: int = 0
-    full_evaluation: bool = False
-    bare_losses: bool = False
-    reshuffle: bool = True
-    fake_data_fraction: float = 0.0
-    dtype: str = "float32"
-    device: str = "cpu"
-    train_log_interval: int = DEFAULT_LOG_INTERVAL
-
-    @property
-    def run_id(self) -> str:
-        """A hash of everything that the numbers depend on, whatever the order of its parts."""
-        # What is left at its default does not count: an option that is added later leaves alone
-        # the identity of runs without it.
-        identity = self.model_dump(
-            mode="json", exclude=_NOT_PART_OF_THE_IDENTITY, exclude_defaults=True
-        )
-        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-    @property
-    def command(self) -> str:
-        """The command that reproduces the run."""
-        return shlex.join(command_words(self))
 
 
 def specify(
@@ -159,7 +78,7 @@ def specify(
     problem = problems.spec(testproblem)
     choice = find_optimizer(optimizer)
     groups = None if parameter_groups is None else checked_groups(parameter_groups)
-    given = in_json_types("Hyperparameters", hyperparameters or {})
+    given = checks.in_json_types("Hyperparameters", hyperparameters or {})
     chosen, groups = checked_arguments(choice, given, groups)
     schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, chosen)
     if schedule and lr_scheduler is not None:
@@ -180,7 +99,7 @@ def specify(
         optimizer=choice.name,
         optimizer_target=choice.target,
         optimizer_source=choice.source,
-        hyperparameters=in_json_types("Hyperparameters", chosen),
+        hyperparameters=checks.in_json_types("Hyperparameters", chosen),
         optimizer_needs=needed,
         parameter_groups=groups,
         batch_size=batch_size,
@@ -226,3 +145,67 @@ def _checked_schedule(
     if any(later <= earlier for earlier, later in itertools.pairwise(checked)):
         raise ArgumentError(f"lr_sched_epochs must increase, got {list(checked)}.")
     return checked, tuple(checks.non_negative("lr_sched_factors", factor) for factor in factors)
+
+
+def reproduction_command(specification: RunSpecification) -> str:
+    """The command that reproduces a run."""
+    optimizer = specification.optimizer
+    if target_of_name(optimizer) != specification.optimizer_target:
+        optimizer = specification.optimizer_target
+    words = [
+        *("deepobs", "run", specification.testproblem, optimizer),
+        *_of_the_optimizer(specification),
+        *("--epochs", str(specification.num_epochs)),
+        *("--batch-size", str(specification.batch_size)),
+        *("--seed", str(specification.random_seed)),
+        *_of_the_schedule(specification),
+        *_of_the_measurement(specification),
+    ]
+    return shlex.join(words)
+
+
+def _of_the_optimizer(specification: RunSpecification) -> Iterator[str]:
+    for name, value in specification.hyperparameters.items():
+        yield from ("--lr", repr(value)) if name == "lr" else ("-o", _assigned(name, value))
+    for word in specification.optimizer_needs:
+        yield from ("--needs", word)
+    for role, settings in specification.parameter_groups.items():
+        named = [f"{role}:{_assigned(*setting)}" for setting in settings.items()]
+        for group in named or [role]:
+            yield from ("--group", group)
+
+
+def _of_the_schedule(specification: RunSpecification) -> Iterator[str]:
+    epochs, factors = specification.lr_sched_epochs, specification.lr_sched_factors
+    for epoch, factor in zip(epochs or (), factors or (), strict=True):
+        yield from ("--lr-schedule", f"{epoch}:{factor}")
+    scheduler = specification.lr_scheduler
+    if scheduler is not None:
+        yield from ("--lr-scheduler", scheduler.name)
+        for name, value in scheduler.arguments.items():
+            yield from ("--lr-scheduler-option", _assigned(name, value))
+        if scheduler.every != "epoch":
+            yield from ("--lr-scheduler-interval", scheduler.every)
+
+
+def _of_the_measurement(specification: RunSpecification) -> Iterator[str]:
+    if specification.weight_decay is not None:
+        yield from ("--weight-decay", repr(specification.weight_decay))
+    if specification.validation_size:
+        yield from ("--validation-size", str(specification.validation_size))
+    if specification.train_log_interval != DEFAULT_LOG_INTERVAL:
+        yield from ("--log-interval", str(specification.train_log_interval))
+    if specification.full_evaluation:
+        yield "--full-evaluation"
+    if specification.bare_losses:
+        yield "--exclude-regularizer"
+    if not specification.reshuffle:
+        yield "--no-reshuffle"
+    if specification.dtype != "float32":
+        yield from ("--dtype", specification.dtype)
+    if specification.fake_data_fraction:
+        yield from ("--fake-data", str(specification.fake_data_fraction))
+
+
+def _assigned(name: str, value: Any) -> str:
+    return f"{name}={value}"

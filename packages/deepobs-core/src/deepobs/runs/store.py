@@ -14,14 +14,14 @@ from pydantic import ValidationError
 
 from deepobs.errors import OutputError
 from deepobs.files import UNFINISHED, write_atomic
+from deepobs.records import RunRecord
 from deepobs.runs.optimizers import target_of_name
-from deepobs.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunSpecification
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 _LONGEST_NAME = 200  # bytes; file systems take 255

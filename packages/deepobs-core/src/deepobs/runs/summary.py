@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 
 def summary_of(record: RunRecord) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deepobs.errors import MissingPackageError, OutputError
 from deepobs.runs.learning_rate import learning_rate_of
 from deepobs.runs.observers import RunObserver
+from deepobs.runs.specification import reproduction_command
 from deepobs.runs.store import setting_directory
 from deepobs.runs.summary import schedule_of
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-    from deepobs.runs.record import RunRecord
-    from deepobs.runs.specification import RunSpecification
+    from deepobs.records import RunRecord, RunSpecification
 
 OBJECTIVE = "objective/train"
 """The tag of the objective at steps; other tags are by epochs."""
@@ -144,7 +144,7 @@ class _RunLog:
         # all hyperparameters: TensorBoard takes that of one run for all, and hides those of others.
         summary = hparams_pb(_hyperparameters(specification), trial_id=setting)
         self._writer.file_writer.add_summary(summary)
-        self._writer.add_text("reproduce", f"    {specification.command}")
+        self._writer.add_text("reproduce", f"    {reproduction_command(specification)}")
 
     def write_objective(self, steps: int, value: float) -> None:
         self._write_earlier_objectives(before=steps)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from deepobs import config
+from deepobs.records import RunSpecification
 from deepobs.runs import store
 from deepobs.runs.course import Course
 from deepobs.runs.execution import carry_out
 from deepobs.runs.history import History
 from deepobs.runs.observers import Observers
 from deepobs.runs.schedules import build_schedule
-from deepobs.runs.specification import RunSpecification
 from deepobs.runs.training import Trainer
 from deepobs_testing.loaders import loaders_by_name
 from deepobs_testing.problems.losses import need_losses

@@ -1,0 +1,266 @@
+"""What describes a run and what is kept of it: specifications and result files, without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+SCHEMA_VERSION = 1
+DEFAULT_SEED = 42
+DEFAULT_LOG_INTERVAL = 10
+
+_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval"}
+_SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
+
+
+def series_name(metric: str) -> str:
+    """The field of a `RunRecord` that holds a metric over the epochs.
+
+    Args:
+        metric: "loss" or "accuracy", with or without its split: "train_loss".
+
+    Returns:
+        Its plural: "losses", "train_losses".
+    """
+    split, separator, kind = metric.rpartition("_")
+    return f"{split}{separator}{_SERIES_OF[kind]}"
+
+
+METRICS = tuple(f"{split}_{kind}" for split in ("train", "valid", "test") for kind in _SERIES_OF)
+"""All that an evaluation can measure: `train_loss`, `train_accuracy`, `valid_loss`, ..."""
+
+
+class LrScheduler(BaseModel):
+    """A PyTorch learning-rate scheduler and its arguments.
+
+    Attributes:
+        name: A class of `torch.optim.lr_scheduler`, or `package.module:Class`.
+        arguments: What its constructor takes besides the optimizer. The texts "num_epochs" and
+            "num_steps" stand for the length of the run; `schedulers` is a list of descriptions.
+        every: When it advances: after each epoch or after each step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: dict[str, Any] = {}
+    every: Literal["epoch", "step"] = "epoch"
+
+
+class RunSpecification(BaseModel):
+    """One (problem, optimizer, hyperparameters, batch size, epochs, seed), and how to measure it.
+
+    The same specification gives the same numbers. Made by `deepobs.runs.specify`, which checks all
+    of it and fills in the defaults.
+
+    Attributes:
+        testproblem: Name of the test problem, `distribution:name` where that is needed.
+        optimizer: Name of the optimizer in result files.
+        optimizer_target: Its class, as `package.module:Class`.
+        optimizer_source: A hash of the optimizer's code if no release vouches for it, else empty:
+            changed code makes a different run.
+        hyperparameters: Arguments of the optimizer by name.
+        optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted.
+        parameter_groups: Further hyperparameters by parameter role.
+        batch_size: Examples per step.
+        num_epochs: Passes over the training set.
+        random_seed: Seed of the initial weights, the data order and every other draw.
+        weight_decay: Factor of the problem's regularizer, `None` for the problem's default.
+        lr_sched_epochs: Epochs after which the learning rate changes.
+        lr_sched_factors: Factors of the initial learning rate from these epochs on.
+        lr_scheduler: A PyTorch scheduler that sets the learning rate.
+        validation_size: Number of training examples held out for validation.
+        full_evaluation: Whether evaluation includes the last, smaller batch of a split.
+        bare_losses: Whether reported losses exclude the regularizer.
+        reshuffle: Whether every epoch has a new order of the training data.
+        fake_data_fraction: Size of synthetic data sets, 0 for real data.
+        dtype: Floating-point type of data and model.
+        device: Where the run takes place; not part of its identity.
+        train_log_interval: Steps between recorded minibatch losses; not part of the identity, so
+            that a finished run is not repeated just to log other steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    testproblem: str
+    optimizer: str
+    optimizer_target: str
+    optimizer_source: str = ""
+    hyperparameters: dict[str, Any]
+    optimizer_needs: tuple[str, ...] = ()
+    parameter_groups: dict[str, dict[str, Any]] = {}
+    batch_size: int
+    num_epochs: int
+    random_seed: int = DEFAULT_SEED
+    weight_decay: float | None = None
+    lr_sched_epochs: tuple[int, ...] | None = None
+    lr_sched_factors: tuple[float, ...] | None = None
+    lr_scheduler: LrScheduler | None = None
+    validation_size: int = 0
+    full_evaluation: bool = False
+    bare_losses: bool = False
+    reshuffle: bool = True
+    fake_data_fraction: float = 0.0
+    dtype: str = "float32"
+    device: str = "cpu"
+    train_log_interval: int = DEFAULT_LOG_INTERVAL
+
+    @property
+    def run_id(self) -> str:
+        """A hash of everything the numbers depend on, whatever the order of its parts."""
+        # Fields at their defaults are excluded: a field added in a later release then leaves the
+        # identity of every run without it, and so all finished results, as they are.
+        identity = self.model_dump(
+            mode="json", exclude=_NOT_PART_OF_THE_IDENTITY, exclude_defaults=True
+        )
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _none_unless_finite(value: object) -> object:
+    is_lost = isinstance(value, float) and not math.isfinite(value)
+    return None if is_lost else value
+
+
+Loss = Annotated[float | None, BeforeValidator(_none_unless_finite)]
+"""A measured value; `None`, in the file `null`, where it was not finite."""
+
+
+class DataSetRecord(BaseModel):
+    """Which data a run used.
+
+    Attributes:
+        name: Name of the data set.
+        fingerprint: SHA-256 of the examples, `None` if the data set states none.
+        split_sizes: Number of examples in each split.
+    """
+
+    name: str
+    fingerprint: str | None = None
+    split_sizes: dict[str, int] = {}
+
+
+class RunRecord(BaseModel):
+    """The result of one run: a superset of the keys of DeepOBS 1.2.
+
+    Lists of losses and accuracies have `num_epochs + 1` entries: before the first and after every
+    epoch. Those of splits or metrics that the problem does not have are `None` and absent from the
+    file. After divergence they are filled with their first entry, as in the original; `status` and
+    `diverged_at_epoch` record it. A loss that was not finite is `None`, in the file `null`.
+
+    Attributes:
+        schema_version: Version of this layout.
+        run_id: Hash of the specification.
+        status: How the run ended.
+        testproblem: Name of the test problem.
+        optimizer_name: Name of the optimizer.
+        optimizer_target: Its class, as `package.module:Class`.
+        optimizer_source: A hash of the optimizer's code if no release vouches for it, else empty.
+        optimizer_hyperparams: Hyperparameters of the optimizer, by name.
+        optimizer_needs: Step protocol of the optimizer.
+        parameter_groups: Further hyperparameters by parameter role.
+        batch_size: Examples per step.
+        num_epochs: Passes over the training set that were requested.
+        random_seed: Seed of everything random.
+        weight_decay: Factor of the problem's regularizer, 0 without one; `None` if the problem does
+            not state it.
+        training_params: The schedule and the other arguments of training.
+        train_losses: Mean losses on a fixed part of the training set.
+        valid_losses: Mean losses on the examples held out of the training set.
+        test_losses: Mean losses on the test set.
+        train_accuracies: Accuracies on the same part of the training set, from 0 to 1.
+        valid_accuracies: Accuracies on the held-out examples.
+        test_accuracies: Accuracies on the test set.
+        minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
+        diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 if it was not
+            finite before training.
+        diverged_at_step: The step in which the objective was not finite, counted from 1; `None` if
+            only an evaluation noticed.
+        iterates: Parameters at every evaluation, up to divergence, of problems that record them
+            (functions of two variables); `None` for others.
+        train_seconds: Training time of each epoch, without evaluation.
+        eval_seconds: Time of each evaluation.
+        steps: Optimization steps taken.
+        gradient_evaluations: Gradients of the objective computed, more than `steps` for some
+            optimizers; products with its Hessian are not counted.
+        resumed_at_steps: Steps taken when the run resumed from a checkpoint, once per resumption;
+            `None` if it was not interrupted.
+        fake_data: Whether synthetic data replaced the real ones.
+        full_evaluation: Whether the last, smaller batch of a split was evaluated, too.
+        bare_losses: Whether the losses exclude the regularizer.
+        dataset: Which data were used.
+        dtype: Floating-point type of data and model, such as "float32".
+        device: Device of the run, such as "cpu" or "cuda:0".
+        hardware: Processor, cores and threads, and the accelerator if one was used.
+        versions: Versions of Python, torch and the plugins involved.
+        command: The command that reproduces the run.
+        started_at: When the run began, in UTC, in ISO 8601 format.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    status: Literal["completed", "diverged"]
+    testproblem: str
+    optimizer_name: str
+    optimizer_target: str
+    optimizer_source: str = ""
+    optimizer_hyperparams: dict[str, Any]
+    optimizer_needs: tuple[str, ...] = ()
+    parameter_groups: dict[str, dict[str, Any]] = {}
+    batch_size: int
+    num_epochs: int
+    random_seed: int
+    weight_decay: float | None
+    training_params: dict[str, Any]
+
+    train_losses: list[Loss]
+    valid_losses: list[Loss] | None = None
+    test_losses: list[Loss]
+    train_accuracies: list[Loss] | None = None
+    valid_accuracies: list[Loss] | None = None
+    test_accuracies: list[Loss] | None = None
+    minibatch_train_losses: list[Loss]
+    diverged_at_epoch: int | None = None
+    diverged_at_step: int | None = None
+    iterates: list[list[float]] | None = None
+
+    train_seconds: list[float]
+    eval_seconds: list[float]
+    steps: int
+    gradient_evaluations: int
+
+    resumed_at_steps: list[int] | None = None
+
+    fake_data: bool
+    full_evaluation: bool
+    bare_losses: bool
+    dataset: DataSetRecord
+    dtype: str
+    device: str
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    command: str
+    started_at: str
+
+    def to_json(self) -> str:
+        """The text of the result file: strict JSON, without bare NaN or Infinity."""
+        # Older analyzers take a metric that is present, even as null, for one that was measured.
+        absent = {name for name in OPTIONAL_LISTS if getattr(self, name) is None}
+        return self.model_dump_json(exclude=absent, indent=1)
+
+
+OPTIONAL_LISTS = (
+    "valid_losses",
+    "train_accuracies",
+    "valid_accuracies",
+    "test_accuracies",
+    "iterates",
+    "resumed_at_steps",
+)
+"""Fields of `RunRecord` that are absent from result files where they are `None`."""
