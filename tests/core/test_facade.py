@@ -213,6 +213,18 @@ def test_listing_names_imports_no_torch() -> None:
     assert {"config", "tf_weights", "quadratic_deep", "two_d", "StandardRunner"} <= set(names)
 
 
+def test_one_run_needs_no_more_than_the_package_itself() -> None:
+    source = (
+        "import sys, deepobs\n"
+        "assert {'run', 'specify'} <= set(dir(deepobs)) and 'torch' not in sys.modules\n"
+        "assert not hasattr(deepobs, 'walk')\n"
+        "arguments = dict(batch_size=500, num_epochs=1, device='cpu')\n"
+        "done = deepobs.run(deepobs.specify('quadratic_deep', 'SGD', {'lr': 0.01}, **arguments))\n"
+        "print(len(getattr(done, 'record', done).test_losses))"
+    )
+    assert answer(source) == "2"
+
+
 def test_private_names_load_no_plugin() -> None:
     source = (
         "from deepobs.pytorch import testproblems\n"

@@ -52,7 +52,7 @@ def source(package: str) -> Path:
 
 
 def version_of(package: str) -> str:
-    text = (source(package) / "__about__.py").read_text(encoding="utf-8")
+    text = (source(package) / "__init__.py").read_text(encoding="utf-8")
     (version,) = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     return version
 
@@ -79,7 +79,7 @@ def test_the_version_is_written_in_one_place(package: str) -> None:
     version = version_of(package)
     assert "version" in project(package)["dynamic"]
     holders = [path for path in source(package).rglob("*.py") if version in path.read_text("utf-8")]
-    assert [path.name for path in holders] == ["__about__.py"]
+    assert [path.name for path in holders] == ["__init__.py"]
 
 
 @pytest.mark.parametrize("package", OURS)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from deepobs_analysis.__about__ import __version__
-
 if TYPE_CHECKING:
     from deepobs_analysis.loading import load
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import select
+
+__version__ = "1.2.0"
 
 _HOMES = {
     "Results": "deepobs_analysis.results",

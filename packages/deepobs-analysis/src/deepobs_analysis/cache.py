@@ -17,7 +17,7 @@ import numpy as np
 
 from deepobs import config
 from deepobs.files import open_atomic
-from deepobs_analysis.__about__ import __version__
+from deepobs_analysis import __version__
 from deepobs_analysis.files import Excluded, Found
 from deepobs_analysis.run import Run
 

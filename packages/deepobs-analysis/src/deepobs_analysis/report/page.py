@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from deepobs_analysis.__about__ import __version__
+from deepobs_analysis import __version__
 from deepobs_analysis.report.content import content_of
 from deepobs_analysis.wording import counted
 

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 from importlib_metadata import PackageNotFoundError, version
 
-from deepobs.__about__ import __version__
+from deepobs import __version__
 from deepobs.cli.completion import PROGRAM, VARIABLE
 from deepobs.console import screen
 from deepobs.console.commands import Group, show_help_without_command

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 
-from deepobs.__about__ import __version__
+from deepobs import __version__
 from deepobs.errors import ArgumentError, DataError, DownloadError
 from deepobs.files import open_atomic
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from deepobs.__about__ import __version__
+from deepobs import __version__
 from deepobs.errors import OutputError
 from deepobs.plugins import API_VERSION
 
