@@ -55,6 +55,6 @@ def test_it_passes_its_own_tests_and_every_check(skeletons: Path, tmp_path: Path
     assert passed > 10  # its own, and the checks
     assert "failed" not in output
     report = called("deepobs", "check", "--all-of", name, cwd=tmp_path, env=env)
-    assert "Nothing is wrong." in report
+    assert "No failures." in report
     trained = ("run", "wavelet_wavelet_problems_mlp", "Adam", "--lr", "0.01")
     assert "test accuracy 0.9" in called("deepobs", *trained, cwd=tmp_path, env=env)

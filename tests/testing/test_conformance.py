@@ -15,8 +15,8 @@ from plugin_sources import PREAMBLE
 
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs_testing import check_dataset, check_optimizer, check_testproblem
-from deepobs_testing.tables import CHECKS
-from deepobs_testing.things import things_of
+from deepobs_testing._checks import CHECKS
+from deepobs_testing._targets import targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,7 +181,7 @@ def test_names_that_are_not_there_are_refused() -> None:
     with pytest.raises(ArgumentError, match="batch_size must be 2 or more, got 1"):
         check_testproblem("quadratic_deep", batch_size=1)
     with pytest.raises(UnknownNameError, match=r"'deepobs-cor'.*Did you mean 'deepobs-core'"):
-        things_of("deepobs-cor")
+        targets_of("deepobs-cor")
 
 
 def test_the_command_shows_one_line_a_check_and_a_summary(command_line) -> None:
@@ -190,7 +190,7 @@ def test_the_command_shows_one_line_a_check_and_a_summary(command_line) -> None:
     assert re.match(
         r"two_d_beale \(test problem, deepobs-core \S+\)\n"
         r"  passed   losses_sum_to_the_mean\n\n"
-        r"1 check: 1 passed, 0 failed, 0 skipped. Nothing is wrong.\n",
+        r"1 check: 1 passed, 0 failed, 0 skipped. No failures.\n",
         output,
     )
 
@@ -221,13 +221,13 @@ def test_the_command_writes_json(command_line) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "Give what to check, or --all-of"),
-        (("SGD", "--all-of", "deepobs-core"), "Give what to check, or --all-of"),
+        ((), "Give names to check, or --all-of"),
+        (("SGD", "--all-of", "deepobs-core"), "Give names to check, or --all-of"),
         (("quadratc",), "Did you mean 'quadratic'"),
         (("--all-of", "deepobs-cor"), "Did you mean 'deepobs-core'"),
         (("SGD", "--only", "it_can_be_bilt"), "Did you mean 'it_can_be_built'"),
         (("nowhere_of_a_test:Class",), "nowhere_of_a_test"),
-        (("math:sqrt",), "known by its methods"),
+        (("math:sqrt",), "recognized as a class"),
     ],
 )
 def test_mistakes_of_the_command_are_explained(command_line, args, message) -> None:
@@ -251,9 +251,9 @@ def test_pytest_has_a_test_for_each_check(tmp_path: Path) -> None:
 MISTAKES = {
     'distribution="deepobs-cor"': "Did you mean 'deepobs-core'",
     'problems=["two_d_bale"]': "Did you mean 'two_d_beale'",
-    'problem=["two_d_beale"]': "It has no argument 'problem'. Did you mean 'problems'",
+    'problem=["two_d_beale"]': "There is no argument 'problem'. Did you mean 'problems'",
     'problems=["two_d_beale"], only=["losses_sum"]': "There is no check 'losses_sum'",
-    "": "needs to know what to check, by keyword",
+    "": "needs keyword arguments that say what to check",
     "problems=[]": "names nothing to check",
     'problems="two_d_beale", batch_size=1': "batch_size must be 2 or more, got 1",
 }

@@ -8,7 +8,7 @@ import broken_datasets as datasets
 import pytest
 
 from deepobs_testing import check_dataset
-from deepobs_testing.tables import CHECKS
+from deepobs_testing._checks import CHECKS
 
 CAUGHT = {
     "it_can_be_built": [

@@ -70,4 +70,4 @@ def test_a_hyperparameter_that_it_does_not_know_needs_no_default() -> None:
 def test_a_class_named_with_a_dot_is_explained(command_line) -> None:
     code, _, errors = command_line("check", "torch.optim.SGD")
     assert code == 2
-    assert "is named package.module:Class" in " ".join(errors.split())
+    assert "as package.module:Class" in " ".join(errors.split())

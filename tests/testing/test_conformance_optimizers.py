@@ -8,7 +8,7 @@ import broken_optimizers as optimizers
 import pytest
 
 from deepobs_testing import check_optimizer
-from deepobs_testing.tables import CHECKS
+from deepobs_testing._checks import CHECKS
 
 CAUGHT = {
     "its_target_can_be_imported": [
@@ -58,7 +58,7 @@ CAUGHT = {
         (optimizers.OneRate, "moves alike whether lr in its groups is 0.05", r'group\["lr"\]'),
         (optimizers.RateElsewhere, "takes lr, but .* has only momentum", "schedulers"),
     ],
-    "its_state_dict_goes_on_to_the_bit": [
+    "its_state_dict_resumes_bit_for_bit": [
         (
             optimizers.StateInAnAttribute,
             r"4 further steps end elsewhere than without",
@@ -66,7 +66,7 @@ CAUGHT = {
         ),
         (optimizers.HalvesItsState, r"\d+ of \d+ parameters differ, the first is", "self.state"),
     ],
-    "an_interrupted_run_goes_on_to_the_bit": [
+    "an_interrupted_run_resumes_bit_for_bit": [
         (optimizers.StateInAnAttribute, "After a checkpoint, 4 further steps", "attributes")
     ],
     "its_state_can_be_saved": [

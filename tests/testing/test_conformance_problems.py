@@ -14,7 +14,7 @@ import torch
 
 from deepobs import config
 from deepobs_testing import ConformanceError, check_testproblem
-from deepobs_testing.tables import CHECKS
+from deepobs_testing._checks import CHECKS
 
 CAUGHT = {
     "it_can_be_built": [
@@ -152,10 +152,10 @@ CAUGHT = {
         (problems.SeedsTorch, r"torch.rand gives 0\.\d+ whether", "Do not call torch.manual_seed"),
         (problems.SeedsNumPy, r"numpy.random.random gives 0\.\d+ whether", "numpy.random.seed"),
     ],
-    "the_regulariser_is_a_scalar": [
+    "the_regularizer_is_a_scalar": [
         (problems.RegularizerOfEach, "without dimensions", r"torch.zeros\(\(\)\)")
     ],
-    "weight_decay_sets_the_regulariser": [
+    "weight_decay_sets_the_regularizer": [
         (
             problems.IgnoresWeightDecay,
             r"weight_decay=0.25, the regulariser is 0, but",
@@ -164,7 +164,7 @@ CAUGHT = {
         (problems.WithoutTheHalf, r"the regulariser is .*0.5 \* weight_decay", "same tensors"),
         (problems.DetachedRegularizer, "the regulariser has no gradient", r"without detach\(\)"),
     ],
-    "losses_leave_the_regulariser_out": [
+    "losses_exclude_the_regularizer": [
         (problems.RegularizedLosses, r"losses \[.* with the same weights and the def", "Leave the")
     ],
     "parameter_groups_cover_every_parameter_once": [
@@ -262,7 +262,7 @@ def test_a_check_that_hangs_is_interrupted():
         raise_on_failure=False,
     )
     (failure,) = report.failures
-    assert failure.reason == "It was not done after 1 s and was interrupted."
+    assert failure.reason == "The check was interrupted after 1 s."
     assert report["losses_sum_to_the_mean"].reason == (
         "It takes too long (see losses_are_finite_tensors)"
     )

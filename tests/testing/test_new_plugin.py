@@ -17,8 +17,7 @@ from plugin_sources import offering
 import deepobs
 from deepobs.errors import ArgumentError, OutputError
 from deepobs.plugins import Plugin, Registry
-from deepobs_testing.skeleton.names import Names, names_of
-from deepobs_testing.skeleton.writing import FILES, write_package
+from deepobs_testing._new_plugin import FILES, Names, names_of, write_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,28 +104,31 @@ def test_all_names_follow_from_that_of_the_distribution(
 ) -> None:
     names = names_of(typed)
     assert (names.distribution, names.package) == (distribution, package)
-    assert (names.dataset, names.problem, names.stem) == (dataset, f"{dataset}_mlp", stem)
+    assert (names.name, names.problem, names.stem) == (dataset, f"{dataset}_mlp", stem)
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("", "A distribution cannot be called ''"),
+        ("", "'' is not a valid name"),
         ("-acme", "begins and ends with a letter or a digit"),
         ("deepobs acme", "A name has letters, digits, '-', '_' and '.'"),
-        ("../acme", "A distribution cannot be called '../acme'"),
-        ("äcme", "A distribution cannot be called"),
-        ("2d", "'2d', which names in the package are made of, is no Python identifier"),
-        ("deepobs-2d", "'2d', which names in the package are made of"),
-        ("deepobs-class", "'class', which names in the package are made of"),
+        ("../acme", "'../acme' is not a valid name"),
+        ("äcme", "is not a valid name of a distribution"),
+        ("2d", "'2d', from which names in the package are made, is not a Python identifier"),
+        ("deepobs-2d", "'2d', from which names in the package are made"),
+        ("deepobs-class", "'class', from which names in the package are made"),
         ("deepobs-" + "a" * 25, "has 25 characters"),
         ("deepobs", "'deepobs' is a package of DeepOBS itself"),
         ("DeepOBS_Vision", "'deepobs-vision' is a package of DeepOBS itself"),
         ("torch", "'torch' is taken: torch 2"),
         ("json", "'json' is a module of Python's standard library"),
-        ("yaml", "the module 'yaml' is there already"),
-        ("deepobs-two-d", "The data set would be called 'two_d', as one of deepobs-core"),
-        ("deepobs-mnist", "The test problem would be called 'mnist_mlp', as one of deepobs-vision"),
+        ("yaml", "the module 'yaml' already exists"),
+        ("deepobs-two-d", "The data set would be called 'two_d', like one of deepobs-core"),
+        (
+            "deepobs-mnist",
+            "would be called 'mnist_mlp', like one of deepobs-vision",
+        ),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused_and_nothing_is_written(
@@ -145,7 +147,7 @@ def test_names_of_installed_plugins_are_refused(
 ) -> None:
     install("stranger-problems", offering("acme_mlp"))
     fresh_registry()
-    with pytest.raises(ArgumentError, match=r"'acme_mlp', as one of stranger-problems 1\.0 is"):
+    with pytest.raises(ArgumentError, match=r"'acme_mlp', like one of stranger-problems 1\.0,"):
         names_of("deepobs-acme")
 
 
@@ -157,7 +159,7 @@ def test_the_directory_of_an_earlier_call_is_left_alone(
     (mine / "notes.txt").write_text("mine", encoding="utf-8")
     code, _, errors = command_line("new-plugin", "deepobs-acme")
     assert code == 2
-    assert "deepobs-acme is there already, and nothing of it is overwritten" in errors
+    assert "deepobs-acme already exists and is not overwritten" in errors
     assert files_below(mine) == {"notes.txt"}
 
 

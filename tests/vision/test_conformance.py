@@ -33,7 +33,7 @@ OF_MANY_EVALUATIONS = [
     "the_mode_is_left_to_the_caller",
     "computing_losses_has_no_other_effect",
     "a_batch_can_be_evaluated_again",
-    "losses_leave_the_regulariser_out",
+    "losses_exclude_the_regularizer",
     "gradients_agree_with_finite_differences",
     "noise_in_training_follows_torchs_seed",
     "evaluation_does_not_depend_on_the_batch_split",
@@ -56,7 +56,7 @@ def test_problems_conform(deepobs_check: Callable[[], None]) -> None:
     deepobs_check()
 
 
-@pytest.mark.deepobs_checks(problems=SOME_LARGE, batch_size=2, leave_out=OF_MANY_EVALUATIONS)
+@pytest.mark.deepobs_checks(problems=SOME_LARGE, batch_size=2, skip=OF_MANY_EVALUATIONS)
 def test_some_large_problems_conform(deepobs_check: Callable[[], None]) -> None:
     deepobs_check()
 

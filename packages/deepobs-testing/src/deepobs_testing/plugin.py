@@ -1,4 +1,4 @@
-"""What deepobs-testing offers: the commands `check` and `new-plugin`."""
+"""The plugin of deepobs-testing: the commands `check` and `new-plugin`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def deepobs_commands() -> list[CommandSpec]:
     return [
         CommandSpec(
             name="check",
-            target="deepobs_testing.cli.check:command",
+            target="deepobs_testing._check_command:command",
             summary="Check that problems, data sets and optimizers conform to the protocols",
         ),
         CommandSpec(
             name="new-plugin",
-            target="deepobs_testing.cli.new_plugin:command",
+            target="deepobs_testing._new_plugin:command",
             summary="Create a plugin package with a test problem of your own",
         ),
     ]

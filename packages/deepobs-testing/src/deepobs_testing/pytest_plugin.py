@@ -1,7 +1,7 @@
-"""What pytest is offered: the marker `deepobs_checks` and the fixture `deepobs_check`.
+"""The pytest plugin: the marker `deepobs_checks` and the fixture `deepobs_check`.
 
-pytest loads this in every project of an environment that deepobs-core is installed in: it imports
-neither torch nor any plugin before a test asks for the fixture.
+pytest loads this module in every project of an environment with deepobs-testing. So it imports
+neither torch nor any plugin before a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
-    from deepobs_testing.examination import Examination
-    from deepobs_testing.tables import Check
-    from deepobs_testing.things import Thing
+    from deepobs_testing._checks import Check
+    from deepobs_testing._examination import Examination
+    from deepobs_testing._targets import Target
 
 MARKER = "deepobs_checks"
 
-_KIND_OF = {"problems": "test problem", "datasets": "data set", "optimizers": "optimizer"}
-_CHOICES = {"only", "leave_out"}
-_SETTINGS = {"batch_size", "fake_data", "set_up_seconds", "check_seconds", "hyperparameters"}
-_KNOWN = ("distribution", *_KIND_OF, *sorted(_CHOICES | _SETTINGS))
+_KINDS = {"problems": "test problem", "datasets": "data set", "optimizers": "optimizer"}
+_OPTIONS = {"batch_size", "fake_data", "set_up_seconds", "check_seconds", "hyperparameters"}
+_KNOWN = ("distribution", *_KINDS, *sorted({"only", "skip"} | _OPTIONS))
+_USAGE = f'Write @pytest.mark.{MARKER}(problems=["my_problem"]) or (distribution="my-package").'
 
 
 class _Case(NamedTuple):
-    thing: Thing
+    target: Target
     check: Check
-    settings: dict[str, Any]
+    options: dict[str, Any]
 
 
 class _Latest(NamedTuple):
-    """The examination of the latest test: those of a thing follow each other, and share it."""
+    """The examination of the latest test; tests of one target are consecutive and share it."""
 
-    thing: Thing
-    settings: dict[str, Any]
+    target: Target
+    options: dict[str, Any]
     examination: Examination
 
 
@@ -44,17 +44,17 @@ _was_called = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         f"{MARKER}(distribution=None, problems=(), datasets=(), optimizers=(), ...): turn a test "
-        "that takes the fixture deepobs_check into one for each conformance check of these things; "
-        "further arguments are those of deepobs_testing.check_testproblem",
+        "that takes the fixture deepobs_check into one for each conformance check of these "
+        "targets; further arguments are those of deepobs_testing.check_testproblem",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test for each check of each thing that the marker names."""
+    """Make a test for each check of each target that the marker names."""
     if "deepobs_check" not in metafunc.fixturenames:
         return
     from deepobs.errors import DeepOBSError
@@ -64,22 +64,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = _cases(metafunc.definition.get_closest_marker(MARKER))
     except DeepOBSError as error:
         mistake = str(error)
-    if mistake:  # outside of the handler, whose error pytest would show a second time
+    # Failing inside the handler would make pytest show the error a second time, as the context.
+    if mistake:
         pytest.fail(f"{metafunc.definition.nodeid}, marker {MARKER}: {mistake}", pytrace=False)
-    ids = [f"{case.thing.name}-{case.check.name}" for case in cases]
+    ids = [f"{case.target.name}-{case.check.name}" for case in cases]
     metafunc.parametrize("deepobs_check", cases, ids=ids, indirect=True)
 
 
 @pytest.fixture
 def deepobs_check(request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Makes the check of this test when it is called: fails or skips, and says why."""
+    """A function that executes the check of this test, and fails or skips it with the reason."""
     case: _Case = request.param
-
-    node = request.node
-    node.stash[_was_called] = False
+    stash = request.node.stash
+    stash[_was_called] = False
 
     def check() -> None:
-        node.stash[_was_called] = True
+        stash[_was_called] = True
         result = _examination(request.config, case).result_of(case.check)
         if result.outcome == "failed":
             pytest.fail(f"{result.reason}\n{result.remedy}".rstrip(), pytrace=False)
@@ -99,51 +99,52 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def _examination(config: pytest.Config, case: _Case) -> Examination:
-    from deepobs_testing.examination import Examination
+    from deepobs_testing._examination import Examination
 
     latest: _Latest | None = config.stash.get(_latest, None)
-    if latest is None or (latest.thing, latest.settings) != (case.thing, case.settings):
+    if latest is None or (latest.target, latest.options) != (case.target, case.options):
         latest = None
         if _latest in config.stash:
-            del config.stash[_latest]  # lets go of its memory before the next is set up
-        examination = Examination(case.thing, case.settings)
-        latest = _Latest(case.thing, case.settings, examination)
+            # Two large networks at once may not fit into memory.
+            del config.stash[_latest]
+        examination = Examination(case.target, case.options)
+        latest = _Latest(case.target, case.options, examination)
         config.stash[_latest] = latest
     return latest.examination
 
 
 def _cases(marker: pytest.Mark | None) -> list[_Case]:
     from deepobs.errors import ArgumentError, closest, sentences
-    from deepobs_testing.examination import Examination, checks_of, names_for
-    from deepobs_testing.things import thing, things_of
+    from deepobs_testing._checks import applicable, checks_of
+    from deepobs_testing._examination import Examination
 
-    usage = f'Write @pytest.mark.{MARKER}(problems=["my_problem"]) or (distribution="my-package").'
     if marker is None or not marker.kwargs or marker.args:
-        raise ArgumentError(
-            f"The fixture deepobs_check needs to know what to check, by keyword. {usage}"
-        )
-    for name in marker.kwargs.keys() - set(_KNOWN):
-        raise ArgumentError(
-            sentences(
-                f"It has no argument {name!r}.",
-                closest(name, _KNOWN),
-                f"It has: {', '.join(_KNOWN)}.",
-            )
-        )
-    distribution = marker.kwargs.get("distribution")
-    things = [] if distribution is None else things_of(distribution)
-    for argument, kind in _KIND_OF.items():
-        given = marker.kwargs.get(argument, ())
-        names = (given,) if isinstance(given, str) else given
-        things += [thing(kind, name) for name in names]
-    if not things:
-        raise ArgumentError(f"It names nothing to check. {usage}")
-    choices = {name: marker.kwargs[name] for name in _CHOICES & marker.kwargs.keys()}
-    settings = {name: marker.kwargs[name] for name in _SETTINGS & marker.kwargs.keys()}
-    for one in things:
-        Examination(one, settings)  # refuses settings that make no sense
-    return [
-        _Case(one, check, settings)
-        for one in things
-        for check in checks_of(one, **{c: names_for(one, choices[c]) for c in choices})
-    ]
+        raise ArgumentError(f"The marker needs keyword arguments that say what to check. {_USAGE}")
+    given = marker.kwargs
+    for name in given.keys() - set(_KNOWN):
+        unknown = f"There is no argument {name!r}."
+        known = f"Available arguments: {', '.join(_KNOWN)}."
+        raise ArgumentError(sentences(unknown, closest(name, _KNOWN), known))
+    targets = _targets(given)
+    if not targets:
+        raise ArgumentError(f"The marker names nothing to check. {_USAGE}")
+    options = {name: given[name] for name in _OPTIONS & given.keys()}
+    cases = []
+    for target in targets:
+        Examination(target, options)  # refuses invalid options while tests are collected
+        only = applicable(target.kind, given["only"]) if "only" in given else None
+        checks = checks_of(target, only, applicable(target.kind, given.get("skip", ())))
+        cases += [_Case(target, check, options) for check in checks]
+    return cases
+
+
+def _targets(given: Mapping[str, Any]) -> list[Target]:
+    from deepobs_testing._targets import find_target, targets_of
+
+    distribution = given.get("distribution")
+    targets = [] if distribution is None else targets_of(distribution)
+    for argument, kind in _KINDS.items():
+        names = given.get(argument, ())
+        names = (names,) if isinstance(names, str) else names
+        targets += [find_target(kind, name) for name in names]
+    return targets

@@ -1,0 +1,390 @@
+"""Building an optimizer, and what its groups of parameters hold."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import math
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from deepobs.errors import ArgumentError
+from deepobs.runs import run, specify
+from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
+from deepobs.runs.optimizers import arguments_of, checked_class, first_argument_of
+from deepobs.runs.tiny_problem import TinyProblem
+from deepobs_testing._execution import summary_of
+from deepobs_testing._optimizer_subject import Training
+from deepobs_testing._process import SEED, UNUSUAL_SEED, changed_settings, process_settings
+from deepobs_testing._report import CheckFailedError, require, skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepobs_testing._optimizer_subject import Subject
+
+
+_FEW_STEPS = 3
+_STEPS = 4
+
+
+def its_target_can_be_imported(subject: Subject) -> None:
+    """It is a class with the methods of an optimizer."""
+    checked_class(subject.choice.optimizer_class)
+
+
+def it_can_be_built(subject: Subject) -> None:
+    """Its constructor has defaults for all that it needs, or is given it."""
+    try:
+        hyperparameters, _ = subject.arguments
+    except ArgumentError as error:
+        remedy = (
+            'Give it a default, or say what to check it with: hyperparameters={"lr": 0.01}, on the '
+            "command line -o lr=0.01."
+        )
+        raise CheckFailedError(str(error), "" if subject.given else remedy) from error
+    optimizer: Any = subject.optimizer_of(TinyProblem().model)
+    require(
+        isinstance(optimizer.param_groups, list) and bool(optimizer.param_groups),
+        f"Its param_groups is {getattr(optimizer, 'param_groups', None)!r:.100} after it was built "
+        f"with {hyperparameters}; expected is a list of dictionaries.",
+        "Call the constructor of torch.optim.Optimizer with the parameters and the defaults.",
+    )
+
+
+def what_it_needs_is_found_out(subject: Subject) -> None:
+    """The way to step that it declares, or that trying finds, works."""
+    needs = subject.needs
+    training = subject.training()
+    try:
+        training.take(1)
+    except Exception as error:
+        raise CheckFailedError(
+            f"A step in the way {' + '.join(needs) or 'plain'} raises {type(error).__name__}: "
+            f"{error}.",
+            "Mend the step; if it needs something else of the training loop, declare it in the "
+            "description (needs=...): deepobs.plugins.specs.NEEDS lists the words.",
+        ) from error
+
+
+def its_groups_have_settings_of_their_own(subject: Subject) -> None:
+    """A learning rate that is given to a group of parameters is used for it."""
+    rate = _learning_rate(subject)
+    outcomes = []
+    for factor in (1.0, 0.1):
+        torch.manual_seed(SEED)
+        problem = TinyProblem()
+        first, *others = problem.model.parameters()
+        groups: list[dict[str, Any]] = [
+            {"params": [first], "lr": factor * rate},
+            {"params": others},
+        ]
+        optimizer = _of_groups(subject, groups)
+        found = optimizer.param_groups[0].get("lr")
+        require(
+            len(optimizer.param_groups) >= 2 and found == factor * rate,
+            f"Built with a group of learning rate {factor * rate:g}, its param_groups hold "
+            f"{found!r} there.",
+            "Pass the groups on to the constructor of torch.optim.Optimizer.",
+        )
+        training = Training(problem, optimizer, subject.needs)
+        training.take(_FEW_STEPS)
+        outcomes.append(first.detach().clone())
+    require(
+        not torch.equal(*outcomes),
+        f"A group of parameters moves alike with the learning rates {rate:g} and {0.1 * rate:g} of "
+        "its own.",
+        'Read the settings from each group in step: group["lr"].',
+    )
+
+
+def a_schedule_can_change_its_learning_rate(subject: Subject) -> None:
+    """What is put into `param_groups` before a step is used in it."""
+    rate = _learning_rate(subject)
+    outcomes = []
+    for factor in (1.0, 0.1):
+        training = subject.training()
+        for group in training.optimizer.param_groups:
+            require(
+                "lr" in group,
+                f"Its constructor takes lr, but a group of param_groups has only "
+                f"{', '.join(name for name in group if name != 'params')}.",
+                "Put lr among the defaults: schedulers of torch look for it in the groups.",
+            )
+            group["lr"] = factor * group["lr"]
+        training.take(_FEW_STEPS)
+        outcomes.append(training.numbers())
+    require(
+        outcomes[0] != outcomes[1],
+        f"It moves alike whether lr in its groups is {rate:g} or {0.1 * rate:g}.",
+        'Read the learning rate in step, group["lr"], and not in the constructor.',
+    )
+
+
+def _learning_rate(subject: Subject) -> float:
+    hyperparameters, _ = subject.arguments
+    if "lr" not in arguments_of(subject.optimizer_class):
+        skip("Its constructor takes no learning rate lr")
+    rate = hyperparameters["lr"]
+    if not isinstance(rate, (int, float)) or not rate:
+        skip(f"Its learning rate is {rate!r}, no number to change")
+    return float(rate)
+
+
+def _of_groups(subject: Subject, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    hyperparameters, roles = subject.arguments
+    make: Any = subject.optimizer_class
+    if roles or first_argument_of(subject.optimizer_class) != "params":
+        skip("It is built from the model, of another optimizer, or of parameters of certain roles")
+    try:
+        optimizer: torch.optim.Optimizer = make(groups, **hyperparameters)
+    except (ValueError, TypeError) as error:
+        skip(f"It takes no groups of parameters: {error}")
+    return optimizer
+
+
+_FEW = 3
+_MANY = 30
+"""Some warm up before they move."""
+
+
+def steps_change_the_parameters(subject: Subject) -> None:
+    """After some steps, the parameters are elsewhere."""
+    training = subject.training()
+    before = training.numbers()
+    training.take(_MANY)
+    require(
+        training.numbers() != before,
+        f"After {_MANY} steps with {subject.arguments[0]}, all parameters are where they were.",
+        "Change the parameters in place, under torch.no_grad(): parameter.add_(...).",
+    )
+
+
+def it_stays_finite_on_a_small_problem(subject: Subject) -> None:
+    """With its defaults, some steps on a network of a few weights give finite losses."""
+    training = subject.training()
+    losses = training.take(_MANY)
+    is_finite = all(map(math.isfinite, [*losses, *training.numbers()]))
+    require(
+        is_finite,
+        f"With {subject.arguments[0]}, losses or parameters are not finite within {_MANY} steps: "
+        f"{losses[:1]} at first, {losses[-1:]} at last.",
+        "Look for quotients of 0, such as where a gradient is 0, or choose a smaller learning rate "
+        "as the default.",
+    )
+
+
+def the_same_seed_gives_the_same_steps(subject: Subject) -> None:
+    """Built twice in one process, it takes the same steps."""
+    ends = []
+    for _ in range(2):
+        training = subject.training()
+        training.take(_FEW)
+        ends.append(training.numbers())
+    require(
+        ends[0] == ends[1],
+        f"Built twice from one seed, {_FEW} steps end at {ends[0][:2]}... and {ends[1][:2]}...",
+        "Keep what it remembers in self.state, not in the class or the module, and draw random "
+        "numbers from torch's global generator.",
+    )
+
+
+def settings_of_the_process_are_left_alone(subject: Subject) -> None:
+    """Constructor and steps leave torch's seed and what others in the process go by as it is."""
+    before = process_settings()
+    training = subject.training()
+    torch.manual_seed(UNUSUAL_SEED)
+    training.take(_FEW)
+    seed = torch.initial_seed()
+    changed = changed_settings(before)
+    require(
+        not changed,
+        f"Constructor or steps change {', '.join(changed)}.",
+        "Give new tensors the type and device of the parameters instead: torch.zeros_like(...).",
+    )
+    require(
+        seed == UNUSUAL_SEED,
+        f"A step sets torch's seed to {seed}.",
+        "Do not call torch.manual_seed in an optimizer: noise and the order of the data would be "
+        "the same in every step and for every seed. Give it a torch.Generator of its own.",
+    )
+
+
+def zero_grad_clears_the_gradients(subject: Subject) -> None:
+    """After `zero_grad`, no parameter has a gradient other than 0."""
+    problem = TinyProblem()
+    optimizer = subject.optimizer_of(problem.model)
+    _backward(problem)
+    optimizer.zero_grad()
+    left = [n for n, p in problem.model.named_parameters() if p.grad is not None and p.grad.any()]
+    require(
+        not left,
+        f"After zero_grad, {', '.join(left)} still has a gradient.",
+        "Inherit zero_grad from torch.optim.Optimizer, and put all parameters into param_groups.",
+    )
+
+
+def parameters_without_a_gradient_are_survived(subject: Subject) -> None:
+    """A parameter that the loss does not depend on is no reason to fail, and stays finite."""
+    torch.manual_seed(0)
+    problem = TinyProblem()
+    first = problem.model[0]
+    first.register_parameter("unused", nn.Parameter(torch.ones(2, 2, device="cpu")))
+    training = subject.training(problem)
+    training.take(_FEW)
+    require(
+        all(map(math.isfinite, training.numbers())),
+        "With a parameter that has no gradient, parameters are not finite after some steps.",
+        "Leave parameters whose grad is None alone.",
+    )
+
+
+def a_closure_is_called(subject: Subject) -> None:
+    """Where `step` takes a closure, it is called, and its loss is what `step` returns."""
+    if {"loss", "per_example_losses"} & set(subject.needs):
+        skip("Its step takes a loss in place of a closure")
+    if "closure" not in inspect.signature(subject.optimizer_class.step).parameters:
+        skip("Its step takes no closure")
+    problem = TinyProblem()
+    optimizer: Any = subject.optimizer_of(problem.model)
+    if subject.arguments[1]:
+        skip("It trains some of the parameters only, beside another optimizer")
+    if "mode" in subject.needs:
+        optimizer.train()
+    losses: list[Tensor] = []
+
+    def closure() -> Tensor:
+        with torch.enable_grad():
+            optimizer.zero_grad()
+            losses.append(_backward(problem, with_graph="create_graph" in subject.needs))
+        return losses[-1]
+
+    if {"gradients", "create_graph"} & set(subject.needs):
+        closure()
+        losses.clear()
+    returned = optimizer.step(closure)
+    require(
+        bool(losses),
+        "step(closure) does not call the closure.",
+        "Call it at the beginning of step, under torch.enable_grad().",
+    )
+    require(
+        returned is not None,
+        "step(closure) returns None; expected is the loss that the closure returned.",
+        "End step with return loss, as the optimizers of torch do.",
+    )
+
+
+def _backward(problem: TinyProblem, *, with_graph: bool = False) -> Tensor:
+    loss, _ = problem.get_batch_loss_and_accuracy(problem.batch, reduction="mean")
+    if not with_graph:
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+    parameters = list(problem.model.parameters())
+    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    return loss
+
+
+def its_state_dict_resumes_bit_for_bit(subject: Subject) -> None:
+    """Another one that loads its `state_dict` takes the steps that it would have taken."""
+
+    def carry(source: Any, target: Any) -> None:
+        target.load_state_dict(copy.deepcopy(source.state_dict()))
+
+    _require_same_steps(
+        subject,
+        carry,
+        "load_state_dict(state_dict())",
+        "Keep all that it remembers in self.state[parameter] or in the groups, as tensors of the "
+        "parameter's type: counters, averages and previous iterates.",
+    )
+
+
+def an_interrupted_run_resumes_bit_for_bit(subject: Subject) -> None:
+    """One that is put back from a checkpoint takes the steps that it would have taken."""
+
+    def carry(source: Any, target: Any) -> None:
+        set_optimizer_state(target, _through_a_file(optimizer_state(source)))
+
+    _require_same_steps(
+        subject,
+        carry,
+        "a checkpoint",
+        "Keep what it remembers in self.state, in the groups, or in attributes that are numbers, "
+        "texts or tensors.",
+    )
+
+
+def its_state_can_be_saved(subject: Subject) -> None:
+    """Its `state_dict` goes through a file, without unpickling anything."""
+    training = subject.training()
+    training.take(_STEPS)
+    _through_a_file(training.optimizer.state_dict())
+
+
+def _require_same_steps(
+    subject: Subject, carry: Callable[[Any, Any], None], way: str, remedy: str
+) -> None:
+    training = subject.training()
+    training.take(_STEPS)
+    following = training.going_on(subject, carry)
+    torch.manual_seed(0)
+    training.take(_STEPS)
+    torch.manual_seed(0)
+    following.take(_STEPS)
+    found, expected = following.numbers(), training.numbers()
+    different = [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]
+    require(
+        not different,
+        f"After {way}, {_STEPS} further steps end elsewhere than without: {len(different)} of "
+        f"{len(found)} parameters differ, the first is {different[0] if different else ''}.",
+        remedy,
+    )
+
+
+def _through_a_file(state: Any) -> Any:
+    file = io.BytesIO()
+    try:
+        torch.save(state, file)
+        file.seek(0)
+        return torch.load(file, weights_only=True)
+    except Exception as error:
+        raise CheckFailedError(
+            f"Its state cannot be saved and loaded with weights_only=True: {summary_of(error)}.",
+            "Let the state hold only tensors, numbers, texts, and lists and dictionaries of these.",
+        ) from error
+
+
+_PROBLEM = "quadratic_deep"
+_BATCH_SIZE = 500
+_STEPS_OF_A_RUN = 2
+
+
+def the_run_loop_trains_with_it(subject: Subject) -> None:
+    """A run on a small problem takes its steps and writes a result file."""
+    hyperparameters, groups = subject.arguments
+    offer = subject.target.offer
+    specification = specify(
+        _PROBLEM,
+        subject.optimizer_class if offer is None else offer.qualified_name,
+        hyperparameters,
+        parameter_groups=groups or None,
+        batch_size=_BATCH_SIZE,
+        num_epochs=1,
+        device="cpu",
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        optimizer_class = subject.optimizer_class if offer is None else None
+        record = run(specification, optimizer_class=optimizer_class, output_dir=directory)
+    require(
+        record.steps == _STEPS_OF_A_RUN and record.gradient_evaluations >= _STEPS_OF_A_RUN,
+        f"A run of {_STEPS_OF_A_RUN} steps on {_PROBLEM} took {record.steps} steps with "
+        f"{record.gradient_evaluations} gradients; it is {record.status}.",
+        "Look for steps that return early, and for defaults that make the first losses infinite.",
+    )

@@ -1,0 +1,148 @@
+"""Targets of checks: registered test problems, data sets and optimizers, or classes."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs.plugins import registry
+from deepobs.plugins.catalog import import_target
+from deepobs.plugins.installed import normalized
+
+if TYPE_CHECKING:
+    from deepobs.plugins.catalog import Catalog, Offer
+
+CATALOGS = {"test problem": "problems", "data set": "datasets", "optimizer": "optimizers"}
+"""The kinds of targets, and the catalog of the registry that lists each."""
+
+_METHODS = {
+    "optimizer": ("step", "zero_grad"),
+    "test problem": ("get_batch_loss_and_accuracy", "set_up"),
+}
+"""Methods by which the kind of a class is recognized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A test problem, a data set or an optimizer to check.
+
+    Attributes:
+        kind: A key of `CATALOGS`.
+        name: The name in reports.
+        factory: Called as the protocol of the kind says; `None` if it is registered, to be
+            imported by the first check.
+        offer: Its description and origin; `None` if it is not registered.
+    """
+
+    kind: str
+    name: str
+    factory: Any = None
+    offer: Offer[Any] | None = None
+
+    @property
+    def spec(self) -> Any:
+        """Its description; if it is not registered, that of its class, or `None`."""
+        return getattr(self.factory, "spec", None) if self.offer is None else self.offer.spec
+
+    def load(self) -> Any:
+        """Import what to call.
+
+        Raises:
+            ComponentLoadError: It cannot be imported.
+        """
+        if self.offer is None:
+            return self.factory
+        return catalog_of(self.kind).load(self.offer.qualified_name)
+
+
+def catalog_of(kind: str) -> Catalog[Any]:
+    """The catalog of the registry that lists a kind of targets."""
+    catalog: Catalog[Any] = getattr(registry(), CATALOGS[kind])
+    return catalog
+
+
+def find_target(kind: str, factory: Any) -> Target:
+    """Find what to check.
+
+    Args:
+        kind: A key of `CATALOGS`.
+        factory: A registered name, `distribution:name`, or something callable.
+
+    Raises:
+        UnknownNameError: No plugin offers the name.
+        AmbiguousNameError: Several plugins offer it.
+        ArgumentError: It is neither a name nor callable.
+    """
+    if isinstance(factory, str):
+        return offered_target(kind, catalog_of(kind).offer(factory))
+    if not callable(factory):
+        raise ArgumentError(
+            f"A {kind} to check is a registered name or a class, got {factory!r}. "
+            "`deepobs list` shows all names."
+        )
+    return Target(kind, getattr(factory, "__name__", type(factory).__name__), factory)
+
+
+def offered_target(kind: str, offer: Offer[Any]) -> Target:
+    """The target that a plugin offers."""
+    return Target(kind, catalog_of(kind).usable_name(offer.qualified_name), offer=offer)
+
+
+def targets_of(distribution: str) -> list[Target]:
+    """All targets that one installed distribution offers.
+
+    Args:
+        distribution: Its name; case and `-_.` do not matter.
+
+    Raises:
+        UnknownNameError: It offers none.
+    """
+    offers = [(kind, offer) for kind in CATALOGS for offer in catalog_of(kind).offers()]
+    wanted = normalized(distribution)
+    found = [
+        offered_target(kind, offer)
+        for kind, offer in offers
+        if normalized(offer.distribution) == wanted
+    ]
+    if found:
+        return found
+    failed = [
+        f"{plugin} failed to load: {plugin.error}."
+        for plugin in registry().failures()
+        if normalized(plugin.distribution) == wanted
+    ]
+    names = list(dict.fromkeys(offer.distribution for _, offer in offers))
+    raise UnknownNameError(
+        sentences(
+            f"No installed plugin of the distribution {distribution!r} offers a test problem, a "
+            "data set or an optimizer.",
+            *failed,
+            closest(distribution, names),
+            f"Distributions that do: {', '.join(names)}. Reinstall an editable package after its "
+            "entry points changed.",
+        )
+    )
+
+
+def imported_target(name: str) -> Target:
+    """Import a class that no plugin offers, and recognize its kind.
+
+    Args:
+        name: `package.module:Class`.
+
+    Raises:
+        ComponentLoadError: Its module cannot be imported.
+        ArgumentError: It is no test problem, data set or optimizer.
+    """
+    factory = import_target(name, "The class to check")
+    for kind, methods in _METHODS.items():
+        if all(callable(getattr(factory, method, None)) for method in methods):
+            return Target(kind, name, factory)
+    if isinstance(factory, type) and "drop_remainder" in inspect.signature(factory).parameters:
+        return Target("data set", name, factory)
+    raise ArgumentError(
+        f"{name} is {factory!r}, which is not recognized as a class of test problems, data sets or "
+        "optimizers by its methods. Call deepobs_testing.check_testproblem or check_dataset on it."
+    )

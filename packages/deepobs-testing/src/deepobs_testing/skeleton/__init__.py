@@ -1,1 +1,0 @@
-"""The package that `deepobs new-plugin` writes: names, templates, and the files made of them."""
