@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deepobs.problems import Problem
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/MIGRATION_GUIDE.md").read_text(encoding="utf-8")
-TABLE = PAGE[PAGE.index("## What is called what") : PAGE.index("## Troubleshooting")]
+TABLE = PAGE[PAGE.index("## Names") : PAGE.index("## Troubleshooting")]
 
 
 def _names(text: str) -> list[str]:
