@@ -334,7 +334,7 @@ def test_info_shows_the_hyperparameters_of_an_optimizer_as_it_would_be_used(
         """,
     )
     answer = deepobs("info", "Acme")
-    assert "lr              none: must be given\n" in answer.out
+    assert "lr              none: required\n" in answer.out
     assert "beta            inf\n" in answer.out
     (facts,) = json.loads(deepobs("info", "Acme", "--json").out, parse_constant=pytest.fail)
     assert facts["hyperparameters"] == [
@@ -386,7 +386,7 @@ def test_a_broken_plugin_is_one_line_of_warning(
     assert answer.code == 0
     assert "quadratic_deep" in answer.out
     (line,) = answer.err.splitlines()
-    assert line.startswith("Warning: The plugin acme-obs:acme 0.1")
+    assert line.startswith("Warning: Plugin acme-obs:acme 0.1")
     assert "first line second \\x1b[31mline" in line
 
 
@@ -439,7 +439,7 @@ def test_a_strict_registry_makes_a_broken_plugin_an_error(
     plugin("acme-obs", "import acme_gone")
     answer = deepobs("list")
     assert answer.code == 2
-    assert answer.err.startswith("Error: The plugin acme-obs:acme 0.1")
+    assert answer.err.startswith("Error: Plugin acme-obs:acme 0.1")
 
 
 @pytest.fixture
@@ -503,7 +503,7 @@ def test_an_unknown_command_may_come_from_the_plugin_that_failed(
     plugin: Callable[..., Path], deepobs: Callable[..., Answer]
 ) -> None:
     plugin("acme-obs", "import acme_gone")
-    assert "A plugin that failed to load may have it: acme-obs:acme." in deepobs("greet").err
+    assert "It may be in a plugin that failed to load: acme-obs:acme." in deepobs("greet").err
 
 
 def test_what_a_plugin_writes_about_itself_is_shown_literally_and_cannot_control_a_terminal(

@@ -15,8 +15,8 @@ import pytest
 from plugin_sources import offering
 
 import deepobs
-from deepobs.cli import doctor as examination
-from deepobs.cli.doctor import Fact, Problem
+from deepobs.cli import _doctor_command as examination
+from deepobs.cli._doctor_command import Fact, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -44,7 +44,7 @@ COMMAND_LINE = [
     Mistake(f"{RUN} -o momentun=0.9", "'momentun'", "Did you mean 'momentum'"),
     Mistake(f"{RUN} -o momentum", "'momentum'", "NAME=VALUE"),
     Mistake(f"{RUN} -o momentum=-1", "-1", "momentum"),
-    Mistake(f"{RUN} -o lr=1", "'lr'", "give it once"),
+    Mistake(f"{RUN} -o lr=1", "'lr'", "Give it once"),
     Mistake(f"{RUN} --needs closur", "'closur'", "Did you mean 'closure'"),
     Mistake(f"{RUN} --group had:lr=1", "'had'", "Did you mean 'head'"),
     Mistake(f"{RUN} --lr-schedule 3", "'3'", "EPOCH:FACTOR"),

@@ -120,7 +120,7 @@ def test_the_command_reproduces_the_specification(tmp_path, schedule):
         bare_losses=True,
         reshuffle=False,
     )
-    from deepobs.cli.run import command
+    from deepobs.cli._run_command import command
     from deepobs.runs import store
 
     words = shlex.split(reproduction_command(specification))

@@ -67,7 +67,7 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
 def test_every_environment_variable_is_in_the_reference(tools: None) -> None:
     from reference.command_line import VARIABLES
 
-    from deepobs.cli import doctor
+    from deepobs.cli import _doctor_command as doctor
 
     assert VARIABLES.keys() == doctor.VARIABLES.keys()
 

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 from importlib_metadata import PackageNotFoundError, version
 
 from deepobs import __version__
-from deepobs.cli.completion import PROGRAM, VARIABLE
+from deepobs.cli._completion_command import PROGRAM, VARIABLE
 from deepobs.console import screen
 from deepobs.console.commands import Group, show_help_without_command
 from deepobs.console.offers import by_usable_name
@@ -43,16 +43,16 @@ _INTERRUPTED = 130
 _OUR_WARNINGS = (CheckpointWarning, PluginWarning)
 
 BUILT_IN = {
-    name: CommandSpec(name=name, target=f"deepobs.cli.{module}:command", summary=summary)
-    for name, module, summary in (
-        ("list", "listing", "List what is installed: problems, optimizers, data sets and more"),
-        ("info", "info", "Show details of a problem, optimizer, data set or suite"),
-        ("run", "run", "Train an optimizer on a test problem"),
-        ("estimate", "estimate", "Measure how long a run will take and how much memory it needs"),
-        ("data", "data", "Check, download and verify data sets"),
-        ("plugins", "plugins", "List the installed plugins, and why one could not be loaded"),
-        ("doctor", "doctor", "Check the installation and suggest fixes"),
-        ("completion", "completion", "Print a script that enables shell completion"),
+    name: CommandSpec(name=name, target=f"deepobs.cli._{name}_command:command", summary=summary)
+    for name, summary in (
+        ("list", "List what is installed: problems, optimizers, data sets and more"),
+        ("info", "Show details of a problem, optimizer, data set or suite"),
+        ("run", "Train an optimizer on a test problem"),
+        ("estimate", "Measure how long a run will take and how much memory it needs"),
+        ("data", "Check, download and verify data sets"),
+        ("plugins", "List the installed plugins, and why one could not be loaded"),
+        ("doctor", "Check the installation and suggest fixes"),
+        ("completion", "Print a script that enables shell completion"),
     )
 }
 _BY_USE = (

@@ -1,4 +1,4 @@
-"""`deepobs list`: what there is to choose from."""
+"""`deepobs list`: what is installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli import plugins
+from deepobs.cli._plugins_command import show_plugins
 from deepobs.console import screen
 from deepobs.console.commands import as_json, completing, require_known
 from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PLUGINS = "plugins"
 _TAGGED = "problems"
-_NAMES = [*KINDS, _PLUGINS]
+_NAMES = (*KINDS, _PLUGINS)
 
 
 def _known_tags() -> list[str]:
@@ -27,19 +27,19 @@ def _known_tags() -> list[str]:
 
 
 @click.command("list")
-@click.argument("kind", required=False, shell_complete=completing(lambda: _NAMES))
+@click.argument("kind", required=False, shell_complete=completing(_NAMES))
 @click.option(
     "--tag",
     "tags",
     multiple=True,
     metavar="TAG",
     shell_complete=completing(_known_tags),
-    help="Only test problems with this tag; repeatable.",
+    help="Only test problems with this tag. May be repeated.",
 )
 @as_json
 @click.pass_context
 def command(context: click.Context, kind: str | None, tags: tuple[str, ...], as_json: bool) -> None:
-    """Show what is installed: problems, optimizers, data sets and more.
+    """List what is installed: problems, optimizers, data sets and more.
 
     KIND is one of problems, datasets, optimizers, suites, runners, executors, plots, commands
     and plugins. Without it, everything is listed in brief.
@@ -47,25 +47,19 @@ def command(context: click.Context, kind: str | None, tags: tuple[str, ...], as_
     if kind is not None:
         require_known(kind, _NAMES, "kind", context)
     if tags:
-        kind = _checked_tags(context, kind, tags)
+        if kind not in (None, _TAGGED):
+            raise click.UsageError(f"Only test problems have tags, not {kind}.", context)
+        kind = _TAGGED
+        for tag in tags:
+            require_known(tag, _known_tags(), "tag", context)
     if as_json:
-        screen.show_json(_as_json(kind, tags))
+        screen.show_json(_for_json(kind, tags))
     elif kind is None:
         _show_everything()
     elif kind == _PLUGINS:
-        plugins.show(registry().plugins)
+        show_plugins(registry().plugins)
     else:
         _show_kind(KINDS[kind], tags)
-
-
-def _checked_tags(context: click.Context, kind: str | None, tags: tuple[str, ...]) -> str:
-    """Refuse tags that nothing has; answer with the only kind that has tags."""
-    if kind not in (None, _TAGGED):
-        raise click.UsageError(f"Only test problems have tags, but {kind} were asked for.", context)
-    known = _known_tags()
-    for tag in tags:
-        require_known(tag, known, "tag", context)
-    return _TAGGED
 
 
 def _offers(kind: Kind, tags: tuple[str, ...] = ()) -> dict[str, Offer[Any]]:
@@ -77,9 +71,9 @@ def _offers(kind: Kind, tags: tuple[str, ...] = ()) -> dict[str, Offer[Any]]:
     }
 
 
-def _as_json(kind: str | None, tags: tuple[str, ...]) -> object:
+def _for_json(kind: str | None, tags: tuple[str, ...]) -> object:
     if kind is None:
-        return {name: _as_json(name, tags) for name in _NAMES}
+        return {name: _for_json(name, tags) for name in _NAMES}
     if kind == _PLUGINS:
         return [asdict(plugin) for plugin in registry().plugins]
     ambiguous = ambiguous_names(KINDS[kind].catalog)
@@ -106,20 +100,19 @@ def _show_everything() -> None:
 def _show_kind(kind: Kind, tags: tuple[str, ...]) -> None:
     offers = _offers(kind, tags)
     if not offers:
-        having = f" having the tags {' and '.join(tags)}" if tags else ""
+        having = f" with the tags {' and '.join(tags)}" if tags else ""
         screen.show(f"No installed plugin offers {kind.name}{having}.")
         return
-    screen.show_table(
-        [Column("NAME"), *(column for _, column in kind.columns), Column("SUMMARY")],
+    columns = [Column("NAME"), *(column for _, column in kind.columns), Column("SUMMARY")]
+    rows = [
         [
-            [
-                name,
-                *(getattr(offer.spec, attribute) for attribute, _ in kind.columns),
-                offer.spec.summary,
-            ]
-            for name, offer in offers.items()
-        ],
-    )
+            name,
+            *(getattr(offer.spec, attribute) for attribute, _ in kind.columns),
+            offer.spec.summary,
+        ]
+        for name, offer in offers.items()
+    ]
+    screen.show_table(columns, rows)
     _show_ambiguities(kind)
 
 
@@ -129,5 +122,5 @@ def _show_ambiguities(kind: Kind) -> None:
         owners = " and ".join(offer.origin for offer in rivals)
         screen.show()
         screen.show_text(
-            f"{name} is offered by {owners}: use a full name, such as {rivals[0].qualified_name}."
+            f"{name} is offered by {owners}. Use a full name, such as {rivals[0].qualified_name}."
         )

@@ -1,4 +1,4 @@
-"""`deepobs completion`: what makes a shell complete commands, options and names."""
+"""`deepobs completion`: a script that enables shell completion."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from deepobs.console import screen
 
 PROGRAM = "deepobs"
 VARIABLE = "_DEEPOBS_COMPLETE"
-"""The environment variable by which the shell asks for completions; click's choice of name."""
-
-SHELLS = ("bash", "zsh", "fish")
+"""Environment variable by which a shell asks for completions; click derives it from the name."""
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Print a script that lets SHELL complete commands, options and names of problems.
+    """Print a script that lets SHELL complete commands, options and names.
 
-    Names are those of what is installed: problems, optimizers, data sets, plots and so on. Save
-    the script where the shell reads it at its start, and start a new shell:
+    It completes the names of what is installed: problems, optimizers, data sets, plots and so on.
+    Save the script where the shell reads it at startup, and start a new shell:
 
     \b
       bash   deepobs completion bash > ~/.deepobs-completion.bash
@@ -36,7 +34,7 @@ def command(context: click.Context, shell: str) -> None:
     completion_class = get_completion_class(shell)
     assert completion_class is not None  # noqa: S101 # click has all three
     complete = completion_class(context.find_root().command, {}, PROGRAM, VARIABLE)
-    # That of bash looks for a bash of this machine, whose absence is no matter to the script.
+    # click looks for bash on this machine and warns if it is missing; the script needs none.
     with contextlib.redirect_stderr(io.StringIO()):
         script = complete.source()
     screen.show(script.rstrip())

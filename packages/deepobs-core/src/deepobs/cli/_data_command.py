@@ -1,16 +1,14 @@
-"""`deepobs data`: check for, download and verify data sets."""
+"""`deepobs data`: check, download and verify data sets."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepobs import config
-from deepobs.console import screen
+from deepobs.console import run_options, screen
 from deepobs.console.commands import (
     Group,
     as_json,
@@ -25,24 +23,21 @@ from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from deepobs.data.base import DataStatus
-
-    Command = Callable[..., Any]
+    from pathlib import Path
 
 FAILED = "failed"
-_TAKES_TIME = {"prepare": "Preparing", "verify": "Verifying"}
+_IS_SLOW = {"prepare": "Preparing", "verify": "Verifying"}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one data set.
+    """The result of an action on one data set.
 
     Attributes:
         name: The data set.
         state: That of its `DataStatus`, or `failed`.
-        detail: Where it is, what is missing or why it failed.
-        path: The directory it is or would be in, `None` where it has none.
+        detail: Where it is, what is missing, or why the action failed.
+        path: The directory of its files, `None` without any.
     """
 
     name: str
@@ -51,17 +46,17 @@ class Outcome:
     path: Path | None = None
 
 
-def carry_out(action: str, name: str, data_dir: Path) -> Outcome:
+def outcome_of(action: str, name: str, data_dir: Path) -> Outcome:
     """Call a class method of a data set, whatever it raises.
 
     Args:
         action: "status", "prepare" or "verify".
         name: A name of the registry.
-        data_dir: Where data sets are kept.
+        data_dir: Directory of data sets.
     """
     try:
-        status: DataStatus = getattr(registry().datasets.load(name), action)(data_dir)
-    except Exception as error:  # a full disk, or whatever a stranger's data set raises
+        status = getattr(registry().datasets.load(name), action)(data_dir)
+    except Exception as error:  # a full disk, or anything that another package's data set raises
         return Outcome(name, FAILED, message_of(error))
     return Outcome(name, status.state, status.detail, status.path)
 
@@ -69,9 +64,9 @@ def carry_out(action: str, name: str, data_dir: Path) -> Outcome:
 @click.group("data", cls=Group, invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Check for, download and verify data sets.
+    """Check, download and verify data sets.
 
-    They are kept in the user's cache, or where DEEPOBS_DATA_DIR says.
+    They are kept in the user's cache, or in the directory that DEEPOBS_DATA_DIR names.
     """
     show_help_without_command(context)
 
@@ -80,25 +75,19 @@ def _known() -> Iterable[str]:
     return by_usable_name(registry().datasets)
 
 
-def _checked(context: click.Context, parameter: click.Parameter, names: Any) -> tuple[str, ...]:
-    """Refuse the names of data sets that are not there."""
-    del parameter
+def _checked(context: click.Context, _parameter: click.Parameter, names: Any) -> tuple[str, ...]:
+    """Refuse unknown names before any work is done."""
     for name in names:
         if not registry().datasets.called(name):
             require_known(name, _known(), "data set", context)
     return tuple(dict.fromkeys(names))
 
 
-def _takes_names(function: Command) -> Command:
+def _takes_names(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the arguments that all of this group take."""
     for parameter in (
         as_json,
-        click.option(
-            "--data-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            metavar="DIR",
-            help="Where data sets are kept; by default in the user's cache.",
-        ),
+        run_options.data_dir,
         click.argument(
             "names", nargs=-1, callback=_checked, shell_complete=completing_offers("datasets")
         ),
@@ -113,16 +102,16 @@ def _takes_names(function: Command) -> Command:
 def status(
     context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:
-    """Show which data sets are there.
+    """Show which data sets are available.
 
-    NAMES are data sets as in `deepobs list datasets`; without any, all are shown.
+    NAMES are data sets from `deepobs list datasets`; without any, all are shown.
     """
-    _carry_out_all(context, "status", names or tuple(_known()), data_dir, as_json=as_json)
+    _perform(context, "status", names or tuple(_known()), data_dir, as_json=as_json)
 
 
 @command.command("prepare")
 @_takes_names
-@click.option("--all", "is_for_all", is_flag=True, help="Prepare every data set there is.")
+@click.option("--all", "is_for_all", is_flag=True, help="Prepare every data set.")
 def prepare(
     context: click.Context,
     names: tuple[str, ...],
@@ -130,16 +119,16 @@ def prepare(
     as_json: bool,
     is_for_all: bool,
 ) -> None:
-    """Download data sets that are missing, and check them.
+    """Download missing data sets, and check them.
 
-    NAMES are data sets as in `deepobs list datasets`.
+    NAMES are data sets from `deepobs list datasets`.
     """
     if bool(names) == is_for_all:
         given = f"both {', '.join(names)} and --all" if names else "none of them"
         raise click.UsageError(
             f"Give the names of data sets, or --all for every one; got {given}.", context
         )
-    _carry_out_all(context, "prepare", names or tuple(_known()), data_dir, as_json=as_json)
+    _perform(context, "prepare", names or tuple(_known()), data_dir, as_json=as_json)
 
 
 @command.command("verify")
@@ -147,19 +136,19 @@ def prepare(
 def verify(
     context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:
-    """Read data sets whole and check that they hold what they should.
+    """Read data sets in full and check their content.
 
-    NAMES are data sets as in `deepobs list datasets`; without any, all that are there are
+    NAMES are data sets from `deepobs list datasets`; without any, all that are available are
     verified.
     """
     directory = data_dir or config.get_data_dir()
     chosen = names or tuple(
-        name for name in _known() if carry_out("status", name, directory).state != "missing"
+        name for name in _known() if outcome_of("status", name, directory).state != "missing"
     )
-    _carry_out_all(context, "verify", chosen, directory, as_json=as_json)
+    _perform(context, "verify", chosen, directory, as_json=as_json)
 
 
-def _carry_out_all(
+def _perform(
     context: click.Context,
     action: str,
     names: tuple[str, ...],
@@ -167,13 +156,13 @@ def _carry_out_all(
     *,
     as_json: bool,
 ) -> None:
-    """Do it for each data set, show what became of all, and exit with 1 if one failed."""
+    """Do it for each data set, show all outcomes, and exit with 1 if one failed."""
     directory = data_dir or config.get_data_dir()
     outcomes = []
     for name in names:
-        if action in _TAKES_TIME and sys.stderr.isatty():
-            click.echo(f"{_TAKES_TIME[action]} {name} ...", err=True)
-        outcomes.append(carry_out(action, name, directory))
+        if action in _IS_SLOW:
+            screen.show_progress(f"{_IS_SLOW[action]} {name} ...")
+        outcomes.append(outcome_of(action, name, directory))
     if as_json:
         screen.show_json([asdict(outcome) for outcome in outcomes])
     else:

@@ -1,4 +1,4 @@
-"""`deepobs plugins`: which plugins are installed, and why one could not be loaded."""
+"""`deepobs plugins`: the installed plugins, and why one could not be loaded."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from deepobs.plugins.installed import import_name_conflict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepobs.plugins.registry import Plugin, Registry
-
-_COLUMNS = [Column("NAME"), Column("VERSION"), Column("STATE"), Column("FILE OR ERROR")]
+    from deepobs.plugins import Plugin
 
 
 @click.command("plugins")
 @as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Show the installed plugins, and why one could not be loaded.
+    """List the installed plugins, and why one could not be loaded.
 
     Warns of other installed packages that claim the import name deepobs. The exit code is 1 if
     a plugin could not be loaded.
     """
-    found = discovered_quietly()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)  # the table shows what the warnings say
+        found = registry()
     if as_json:
         screen.show_json([asdict(plugin) for plugin in found.plugins])
     else:
-        show(found.plugins)
+        show_plugins(found.plugins)
     conflict = import_name_conflict()
     if conflict:
         screen.show_message("Warning", conflict)
@@ -44,23 +44,9 @@ def command(context: click.Context, as_json: bool) -> None:
         context.exit(1)
 
 
-def discovered_quietly() -> Registry:
-    """The registry, without warnings of plugins that failed: those are shown anyway.
-
-    Raises:
-        PluginError: A plugin failed and `DEEPOBS_STRICT_PLUGINS` is set.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)
-        return registry()
-
-
-def show(plugins: Iterable[Plugin]) -> None:
-    """Write a table of plugins."""
+def show_plugins(plugins: Iterable[Plugin]) -> None:
+    """Write a table of plugins to standard output."""
     screen.show_table(
-        _COLUMNS,
-        [
-            [plugin.name, plugin.version, plugin.state, plugin.error or plugin.file]
-            for plugin in plugins
-        ],
+        [Column("NAME"), Column("VERSION"), Column("STATE"), Column("FILE OR ERROR")],
+        [[one.name, one.version, one.state, one.error or one.file] for one in plugins],
     )

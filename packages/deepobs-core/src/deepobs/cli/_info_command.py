@@ -1,0 +1,155 @@
+"""`deepobs info`: details of everything that has a name."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs import config
+from deepobs.cli._data_command import FAILED, outcome_of
+from deepobs.console import screen
+from deepobs.console.commands import as_json, completing_offers
+from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
+from deepobs.console.screen import Column
+from deepobs.console.text import clean
+from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
+from deepobs.plugins import registry
+from deepobs.plugins.specs import NEEDS
+
+if TYPE_CHECKING:
+    from deepobs.plugins.catalog import Offer
+
+    Facts = dict[str, Any]
+
+_TITLES = {"dataset": "Data set", "metric": "Compared by", "target": "Implementation"}
+_SHOWN_APART = {
+    *("name", "kind", "summary", "distribution", "version", "qualified_name", "is_ambiguous"),
+    "hyperparameters",
+}
+_SHOWN_IF_KNOWN = {"target_performance"}
+
+
+@click.command("info")
+@click.argument("name", shell_complete=completing_offers(*KINDS))
+@as_json
+@click.pass_context
+def command(context: click.Context, name: str, as_json: bool) -> None:
+    """Show details of a problem, optimizer, data set or suite.
+
+    NAME is a name from `deepobs list`. If several plugins offer it, all are shown;
+    distribution:name selects one.
+    """
+    found = [
+        _facts_about(kind, offer) for kind in KINDS.values() for offer in kind.catalog.called(name)
+    ]
+    if not found:
+        names = {name for kind in KINDS.values() for name in by_usable_name(kind.catalog)}
+        nothing = f"Nothing installed is called {name!r}."
+        hint = registry().hint(name.rpartition(":")[2])
+        raise UnknownNameError(sentences(nothing, closest(name, names), hint))
+    if as_json:
+        screen.show_json(found)
+    else:
+        for number, facts in enumerate(found):
+            if number:
+                screen.show()
+            _show(facts)
+    if any("error" in facts for facts in found):
+        context.exit(1)
+
+
+def _facts_about(kind: Kind, offer: Offer[Any]) -> Facts:
+    """The description of an offer and what follows from it; `error` if something failed."""
+    is_ambiguous = offer.spec.name in ambiguous_names(kind.catalog)
+    facts = {"kind": kind.catalog.kind, **described(offer, is_ambiguous=is_ambiguous)}
+    if kind.name == "problems":
+        suites = registry().suites.offers()
+        names = [suite.spec.name for suite in suites if offer.spec.name in suite.spec.problems]
+        return facts | {"suites": names}
+    if kind.name == "suites":
+        installed = registry().problems.names()
+        missing = [name for name in offer.spec.problems if name not in installed]
+        return facts | {"not_installed": missing}
+    if kind.name == "datasets":
+        return facts | _data_set(offer)
+    return facts | (_optimizer(offer) if kind.name == "optimizers" else {})
+
+
+def _data_set(offer: Offer[Any]) -> Facts:
+    problems = registry().problems.offers()
+    users = [one.spec.name for one in problems if one.spec.dataset == offer.spec.name]
+    outcome = outcome_of("status", offer.qualified_name, config.get_data_dir())
+    if outcome.state == FAILED:
+        return {"used_by": users, "error": outcome.detail}
+    facts = {"used_by": users, "state": outcome.state, "detail": outcome.detail}
+    return facts | ({"path": outcome.path} if outcome.path else {})
+
+
+def _optimizer(offer: Offer[Any]) -> Facts:
+    try:
+        optimizer_class = registry().optimizers.load(offer.qualified_name)
+        # The first parameter receives the tensors to optimize: it is no hyperparameter.
+        _, *parameters = inspect.signature(optimizer_class).parameters.values()
+    except (DeepOBSError, TypeError, ValueError) as error:
+        return {"error": str(error)}
+    rows = []
+    for parameter in parameters:
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            default = offer.spec.defaults.get(parameter.name, parameter.default)
+            is_required = default is parameter.empty
+            row = {"name": parameter.name, "default": None if is_required else default}
+            rows.append({**row, "is_required": is_required})
+    return {"needs": _needs(offer), "hyperparameters": rows}
+
+
+def _needs(offer: Offer[Any]) -> list[str]:
+    """What an optimizer needs: declared, or inferred if its defaults suffice to try it."""
+    from deepobs.runs.needs import needs_of
+    from deepobs.runs.optimizer_arguments import checked_arguments
+    from deepobs.runs.optimizers import find_optimizer
+
+    found = offer.spec.needs
+    with contextlib.suppress(ArgumentError):  # such as a hyperparameter without a default
+        choice = find_optimizer(offer.qualified_name)
+        found = needs_of(choice, *checked_arguments(choice, {})) or ("plain",)
+    return [f"{word}: {NEEDS[word]}" for word in found or ()]
+
+
+def _show(facts: Facts) -> None:
+    screen.show_heading(clean(f"{facts['name']} ({facts['kind']})"))
+    screen.show_text(facts["summary"])
+    screen.show()
+    fields = {"From": f"{facts['distribution']} {facts['version']}"}
+    if facts["is_ambiguous"]:
+        fields["Full name"] = f"{facts['qualified_name']} (other plugins use the short one, too)"
+    for name, value in facts.items():
+        if name not in _SHOWN_APART and not (value is None and name in _SHOWN_IF_KNOWN):
+            title = _TITLES.get(name) or name.replace("_", " ").capitalize()
+            fields[title] = _in_words(value)
+    screen.show_fields({title: text for title, text in fields.items() if text})
+    if "hyperparameters" in facts:
+        rows = [
+            [row["name"], "none: required" if row["is_required"] else repr(row["default"])]
+            for row in facts["hyperparameters"]
+        ]
+        screen.show()
+        screen.show_table([Column("HYPERPARAMETER"), Column("DEFAULT")], rows)
+
+
+def _in_words(value: object) -> str:
+    """A value as people write it, empty if there is nothing to say."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {item}" for key, item in value.items())
+    if isinstance(value, Set):
+        return ", ".join(sorted(map(str, value)))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return str(value)
