@@ -113,7 +113,7 @@ LEFT_OUT = {
             "datasets",
             "return [DatasetSpec(name='a b', target='a:b', summary='', train_size=1, test_size=1)]",
         ),
-        says="DatasetSpec has name 'a b'. A name must be",
+        says="DatasetSpec 'a b' has name 'a b'. It must be",
     ),
     "a description lacks a part": BadPlugin(
         source=_hook("suites", "return [SuiteSpec(name='acme', summary='')]"), says="'problems'"

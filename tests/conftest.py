@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import subprocess
@@ -195,8 +194,7 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Registry]:
     from deepobs.plugins import registry
 
     module = sys.modules[registry.__module__]
-    undiscovered = functools.cache(module._discovered.__wrapped__)
-    monkeypatch.setattr(module, "_discovered", undiscovered)
+    monkeypatch.setattr(module, "_registry", None)
     return registry
 
 

@@ -9,6 +9,7 @@ It reads the descriptions of the installed packages and imports none of the thin
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,27 +109,31 @@ def _path(offer: Offer[Any]) -> str:
 
 
 def _tables_of_distributions(registry: Registry) -> str:
-    components = _table("DISTRIBUTION_OF", registry.problems, registry.datasets)
-    commands = _table("DISTRIBUTION_OF_COMMAND", registry.commands)
-    return f'''"""Which of our packages brings which name, so that an error can say what to install.
+    return f'''"""Which of our packages offers which name, so that an error can say what to install.
 
 {_GENERATED}
 """
 
-{components}
-{commands}'''
+{_table("_COMPONENTS", registry.problems, registry.datasets)}
+{_table("_COMMANDS", registry.commands)}
+DISTRIBUTION_OF = {{name: owner for owner, names in _COMPONENTS.items() for name in names.split()}}
+DISTRIBUTION_OF_COMMAND = {{
+    name: owner for owner, names in _COMMANDS.items() for name in names.split()
+}}
+'''
 
 
 def _table(name: str, *catalogs: Catalog[Any]) -> str:
-    """A dictionary from the names that come with a package other than the core to that package."""
-    distribution_of = {
-        offer.spec.name: offer.distribution
-        for catalog in catalogs
-        for offer in catalog.offers()
-        if offer.distribution != CORE_DISTRIBUTION
-    }
-    rows = _lines(f'    "{key}": "{owner}",' for key, owner in sorted(distribution_of.items()))
-    return f"{name}: dict[str, str] = {{\n{rows}}}\n"
+    """A dictionary from our packages other than the core to the names that they offer."""
+    names_of: dict[str, list[str]] = {}
+    for offer in (offer for catalog in catalogs for offer in catalog.offers()):
+        if offer.distribution != CORE_DISTRIBUTION:
+            names_of.setdefault(offer.distribution, []).append(offer.spec.name)
+    rows = ""
+    for distribution, names in sorted(names_of.items()):
+        text = textwrap.fill(" ".join(sorted(names)), 88, break_on_hyphens=False)
+        rows += f'    "{distribution}": """\n{textwrap.indent(text, " " * 8)}\n    """,\n'
+    return f"{name} = {{\n{rows}}}\n"
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -159,7 +159,7 @@ def test_the_command_tells_the_precision():
 
 
 def test_a_class_in_place_of_a_problems_name_is_refused():
-    with pytest.raises(ArgumentError, match="A test problem is asked for by its name"):
+    with pytest.raises(ArgumentError, match="The name of a test problem must be a string"):
         specify(testproblems.quadratic_deep, "SGD")
 
 

@@ -1,54 +1,34 @@
-"""Which of our packages brings which name, so that an error can say what to install.
+"""Which of our packages offers which name, so that an error can say what to install.
 
 Written by `tools/generate_facade.py`: do not edit.
 """
 
-DISTRIBUTION_OF: dict[str, str] = {
-    "cifar10": "deepobs-vision",
-    "cifar100": "deepobs-vision",
-    "cifar100_3c3d": "deepobs-vision",
-    "cifar100_allcnnc": "deepobs-vision",
-    "cifar100_vgg16": "deepobs-vision",
-    "cifar100_vgg19": "deepobs-vision",
-    "cifar100_wrn164": "deepobs-vision",
-    "cifar100_wrn404": "deepobs-vision",
-    "cifar10_3c3d": "deepobs-vision",
-    "cifar10_vgg16": "deepobs-vision",
-    "cifar10_vgg19": "deepobs-vision",
-    "digits": "deepobs-vision",
-    "digits_2c2d": "deepobs-vision",
-    "digits_logreg": "deepobs-vision",
-    "digits_mlp": "deepobs-vision",
-    "fmnist": "deepobs-vision",
-    "fmnist_2c2d": "deepobs-vision",
-    "fmnist_logreg": "deepobs-vision",
-    "fmnist_mlp": "deepobs-vision",
-    "fmnist_vae": "deepobs-vision",
-    "imagenet": "deepobs-vision",
-    "imagenet_inception_v3": "deepobs-vision",
-    "imagenet_vgg16": "deepobs-vision",
-    "imagenet_vgg19": "deepobs-vision",
-    "mnist": "deepobs-vision",
-    "mnist_2c2d": "deepobs-vision",
-    "mnist_logreg": "deepobs-vision",
-    "mnist_mlp": "deepobs-vision",
-    "mnist_vae": "deepobs-vision",
-    "svhn": "deepobs-vision",
-    "svhn_3c3d": "deepobs-vision",
-    "svhn_wrn164": "deepobs-vision",
-    "tolstoi": "deepobs-text",
-    "tolstoi_char_rnn": "deepobs-text",
-    "tolstoi_transformer": "deepobs-text",
+_COMPONENTS = {
+    "deepobs-text": """
+        tolstoi tolstoi_char_rnn tolstoi_transformer
+    """,
+    "deepobs-vision": """
+        cifar10 cifar100 cifar100_3c3d cifar100_allcnnc cifar100_vgg16 cifar100_vgg19
+        cifar100_wrn164 cifar100_wrn404 cifar10_3c3d cifar10_vgg16 cifar10_vgg19 digits
+        digits_2c2d digits_logreg digits_mlp fmnist fmnist_2c2d fmnist_logreg fmnist_mlp
+        fmnist_vae imagenet imagenet_inception_v3 imagenet_vgg16 imagenet_vgg19 mnist mnist_2c2d
+        mnist_logreg mnist_mlp mnist_vae svhn svhn_3c3d svhn_wrn164
+    """,
 }
 
-DISTRIBUTION_OF_COMMAND: dict[str, str] = {
-    "baselines": "deepobs-analysis",
-    "bench": "deepobs-bench",
-    "check": "deepobs-testing",
-    "new-plugin": "deepobs-testing",
-    "plot": "deepobs-analysis",
-    "report": "deepobs-analysis",
-    "score": "deepobs-analysis",
-    "table": "deepobs-analysis",
-    "tune": "deepobs-bench",
+_COMMANDS = {
+    "deepobs-analysis": """
+        baselines plot report score table
+    """,
+    "deepobs-bench": """
+        bench tune
+    """,
+    "deepobs-testing": """
+        check new-plugin
+    """,
+}
+
+DISTRIBUTION_OF = {name: owner for owner, names in _COMPONENTS.items() for name in names.split()}
+DISTRIBUTION_OF_COMMAND = {
+    name: owner for owner, names in _COMMANDS.items() for name in names.split()
 }

@@ -3,51 +3,45 @@
 from __future__ import annotations
 
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
-from deepobs.plugins.specs import (
-    DatasetSpec,
-    OptimizerSpec,
-    ProblemSpec,
-    RunnerSpec,
-    SuiteSpec,
-)
+from deepobs.plugins.specs import DatasetSpec, OptimizerSpec, ProblemSpec, RunnerSpec, SuiteSpec
 
 DEEPOBS_API_VERSION = API_VERSION
 
 _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499"
 
 
-def _two_d(name: str, start: tuple[float, float], title: str) -> ProblemSpec:
-    return ProblemSpec(
-        name=f"two_d_{name}",
-        target="deepobs.problems.two_d:TwoD",
-        summary=f"{title} of two variables, with noise on its gradient",
-        dataset="two_d",
-        batch_size=128,
-        epochs=100,
-        reference=_PAPER,
-        tags=frozenset({"synthetic", "small", "non-convex"}),
-        options={"start": start, "function": f"deepobs.problems.two_d:{name}"},
-    )
-
-
 @hookimpl
 def deepobs_problems() -> list[ProblemSpec]:
     """The synthetic problems."""
-    return [
+    quadratic = ProblemSpec(
+        name="quadratic_deep",
+        target="deepobs.problems.quadratic:QuadraticDeep",
+        summary="Stochastic quadratic of 100 dimensions with a deep-learning-like spectrum",
+        dataset="quadratic",
+        batch_size=128,
+        epochs=100,
+        reference=_PAPER,
+        tags=frozenset({"synthetic", "small", "convex"}),
+        target_performance=87.70315464772136,
+    )
+    two_d = [
+        ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5)),
+        ("beale", "Beale's function", (-4.5, 4.5)),
+        ("branin", "Branin's function", (2.5, 12.5)),
+    ]
+    return [quadratic] + [
         ProblemSpec(
-            name="quadratic_deep",
-            target="deepobs.problems.quadratic:QuadraticDeep",
-            summary="Stochastic quadratic of 100 dimensions with a deep-learning-like spectrum",
-            dataset="quadratic",
+            name=f"two_d_{name}",
+            target="deepobs.problems.two_d:TwoD",
+            summary=f"{title} of two variables, with noise on its gradient",
+            dataset="two_d",
             batch_size=128,
             epochs=100,
             reference=_PAPER,
-            tags=frozenset({"synthetic", "small", "convex"}),
-            target_performance=87.70315464772136,
-        ),
-        _two_d("rosenbrock", start=(-0.5, 1.5), title="Rosenbrock's function"),
-        _two_d("beale", start=(-4.5, 4.5), title="Beale's function"),
-        _two_d("branin", start=(2.5, 12.5), title="Branin's function"),
+            tags=frozenset({"synthetic", "small", "non-convex"}),
+            options={"start": start, "function": f"deepobs.problems.two_d:{name}"},
+        )
+        for name, title, start in two_d
     ]
 
 
@@ -97,7 +91,7 @@ def deepobs_runners() -> list[RunnerSpec]:
 
 @hookimpl
 def deepobs_optimizers() -> list[OptimizerSpec]:
-    """The optimizers of `torch.optim`, and the two that the original calls by a name of its own."""
+    """The optimizers of `torch.optim`, and the two that the original calls by names of its own."""
     momentum = OptimizerSpec(
         name="Momentum",
         target="torch.optim:SGD",
@@ -115,33 +109,28 @@ def deepobs_optimizers() -> list[OptimizerSpec]:
     lbfgs = OptimizerSpec(
         name="LBFGS",
         target="torch.optim:LBFGS",
-        summary="Limited-memory quasi-Newton method; evaluates a batch several times a step",
+        summary="Limited-memory quasi-Newton method; evaluates a batch several times per step",
         needs=("closure",),
         reference="Liu, Nocedal 1989",
     )
-    plain = {
-        "Adadelta": ("Per-parameter rates from running averages", "arXiv:1212.5701"),
-        "Adafactor": ("Adam with factored second moments", "arXiv:1804.04235"),
-        "Adagrad": ("Per-parameter rates from summed squares", "Duchi et al. 2011"),
-        "Adam": ("Adaptive moment estimation", "arXiv:1412.6980"),
-        "AdamW": ("Adam with decoupled weight decay", "arXiv:1711.05101"),
-        "Adamax": ("Adam with the infinity norm", "arXiv:1412.6980"),
-        "ASGD": ("Averaged stochastic gradient descent", "Polyak, Juditsky 1992"),
-        "Muon": ("Momentum made orthogonal; trains matrices only", "Jordan et al. 2024"),
-        "NAdam": ("Adam with Nesterov's momentum", "Dozat 2016"),
-        "RAdam": ("Adam with a rectified warm-up", "arXiv:1908.03265"),
-        "RMSprop": ("Gradients divided by their running norm", "Hinton 2012"),
-        "Rprop": ("Resilient back-propagation, from signs alone", "Riedmiller, Braun 1993"),
-        "SGD": ("Stochastic gradient descent", "Robbins, Monro 1951"),
-    }
-    return [
-        momentum,
-        nesterov,
-        lbfgs,
-        *(
-            OptimizerSpec(name=name, target=f"torch.optim:{name}", summary=summary, reference=ref)
-            for name, (summary, ref) in plain.items()
-        ),
+    plain = [
+        ("Adadelta", "Per-parameter rates from running averages", "arXiv:1212.5701"),
+        ("Adafactor", "Adam with factored second moments", "arXiv:1804.04235"),
+        ("Adagrad", "Per-parameter rates from summed squares", "Duchi et al. 2011"),
+        ("Adam", "Adaptive moment estimation", "arXiv:1412.6980"),
+        ("AdamW", "Adam with decoupled weight decay", "arXiv:1711.05101"),
+        ("Adamax", "Adam with the infinity norm", "arXiv:1412.6980"),
+        ("ASGD", "Averaged stochastic gradient descent", "Polyak, Juditsky 1992"),
+        ("Muon", "Orthogonalized momentum; trains matrices only", "Jordan et al. 2024"),
+        ("NAdam", "Adam with Nesterov's momentum", "Dozat 2016"),
+        ("RAdam", "Adam with a rectified warm-up", "arXiv:1908.03265"),
+        ("RMSprop", "Gradients divided by their running norm", "Hinton 2012"),
+        ("Rprop", "Resilient back-propagation, from signs alone", "Riedmiller, Braun 1993"),
+        ("SGD", "Stochastic gradient descent", "Robbins, Monro 1951"),
+    ]
+    return [momentum, nesterov, lbfgs] + [
+        OptimizerSpec(name=name, target=f"torch.optim:{name}", summary=summary, reference=reference)
+        for name, summary, reference in plain
     ]
 
 

@@ -1,4 +1,4 @@
-"""The things of one kind that the installed plugins offer, by name."""
+"""What the installed plugins offer of one kind, by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ClassT = TypeVar("ClassT")
 
 @dataclass(frozen=True, slots=True)
 class Offer(Generic[SpecT]):
-    """A description and the installed distribution it comes from."""
+    """A specification and the installed distribution it comes from."""
 
     spec: SpecT
     distribution: str
@@ -47,10 +47,12 @@ class Offer(Generic[SpecT]):
 class Catalog(Generic[SpecT]):
     """Finds and imports the offers of one kind.
 
+    A name may be written `distribution:name`, which it must be if two plugins offer it.
+
     Args:
         kind: What is offered, in the singular: "test problem".
-        spec_type: The class of its descriptions.
-        hint: Called with a name nobody offers; returns what else the user should know.
+        spec_type: The class of its specifications.
+        hint: Called with an unknown name; returns what to do about it.
     """
 
     def __init__(self, kind: str, spec_type: type[SpecT], hint: Callable[[str], str]) -> None:
@@ -61,59 +63,23 @@ class Catalog(Generic[SpecT]):
         self._loaded: dict[str, Any] = {}
 
     def add(self, offer: Offer[SpecT]) -> None:
-        """Take in an offer; a second one of the same name makes the bare name ambiguous."""
+        """Add an offer; a second one of the same name makes the bare name ambiguous."""
         self._offers.setdefault(offer.spec.name, []).append(offer)
 
     def has(self, offer: Offer[SpecT]) -> bool:
         """Whether the same distribution offers something of the same name already."""
-        known = self._offers.get(offer.spec.name, [])
-        return offer.qualified_name in [each.qualified_name for each in known]
+        return any(one.qualified_name == offer.qualified_name for one in self.offers())
 
     def names(self) -> list[str]:
         """The names on offer, sorted."""
         return sorted(self._offers)
 
     def offers(self) -> list[Offer[SpecT]]:
-        """All offers, sorted by name; those of an ambiguous name follow each other."""
+        """All offers, sorted by name."""
         return [offer for name in self.names() for offer in self._offers[name]]
 
-    def offer(self, name: str) -> Offer[SpecT]:
-        """Find one offer.
-
-        Args:
-            name: A name, or `distribution:name` where two plugins offer it.
-
-        Raises:
-            ArgumentError: It is no name at all.
-            UnknownNameError: Nobody offers it.
-            AmbiguousNameError: More than one plugin does.
-        """
-        offer = self.find(name)
-        if offer is None:
-            raise UnknownNameError(self._unknown(name))
-        return offer
-
-    def find(self, name: str) -> Offer[SpecT] | None:
-        """Find one offer, `None` where nobody offers it; see `offer`."""
-        if not isinstance(name, str):  # a class is easily given in place of its name
-            raise ArgumentError(f"A {self.kind} is asked for by its name, a text; got {name!r}.")
-        matches = self.called(name)
-        if len(matches) > 1:
-            bare_name = matches[0].spec.name
-            owners = " and ".join(offer.origin for offer in matches)
-            choices = " or ".join(repr(offer.qualified_name) for offer in matches)
-            raise AmbiguousNameError(
-                f"The {self.kind} {bare_name!r} is offered by {owners}. "
-                f"Say which one you mean: {choices}."
-            )
-        return matches[0] if matches else None
-
     def called(self, name: str) -> list[Offer[SpecT]]:
-        """The offers that a name means, which may be several or none.
-
-        Args:
-            name: A name, or `distribution:name`.
-        """
+        """The offers that a name stands for, which may be several or none."""
         distribution, _, bare_name = name.rpartition(":")
         return [
             offer
@@ -121,12 +87,50 @@ class Catalog(Generic[SpecT]):
             if not distribution or normalized(distribution) == normalized(offer.distribution)
         ]
 
+    def find(self, name: str) -> Offer[SpecT] | None:
+        """Find one offer.
+
+        Returns:
+            `None` if no plugin offers the name.
+
+        Raises:
+            ArgumentError: It is not a string.
+            AmbiguousNameError: More than one plugin offers it.
+        """
+        if not isinstance(name, str):  # a class is easily given in place of its name
+            raise ArgumentError(f"The name of a {self.kind} must be a string, got {name!r}.")
+        matches = self.called(name)
+        if len(matches) > 1:
+            owners = " and ".join(offer.origin for offer in matches)
+            choices = " or ".join(repr(offer.qualified_name) for offer in matches)
+            raise AmbiguousNameError(
+                f"The {self.kind} {matches[0].spec.name!r} is offered by {owners}. "
+                f"Say which one you mean: {choices}."
+            )
+        return matches[0] if matches else None
+
+    def offer(self, name: str) -> Offer[SpecT]:
+        """Find one offer.
+
+        Raises:
+            ArgumentError: The name is not a string.
+            UnknownNameError: No plugin offers it.
+            AmbiguousNameError: More than one plugin offers it.
+        """
+        offer = self.find(name)
+        if offer is None:
+            problem = f"There is no {self.kind} {name!r}."
+            raise UnknownNameError(
+                sentences(problem, closest(name, self.names()), self._hint(name))
+            )
+        return offer
+
     def spec(self, name: str) -> SpecT:
-        """The description of one offer; see `offer`."""
+        """The specification of one offer; see `offer`."""
         return self.offer(name).spec
 
     def usable_name(self, name: str) -> str:
-        """The shortest name that means the same offer; see `offer`."""
+        """The shortest name of the same offer; see `offer`."""
         offer = self.offer(name)
         is_alone = len(self._offers[offer.spec.name]) == 1
         return offer.spec.name if is_alone else offer.qualified_name
@@ -137,51 +141,39 @@ class Catalog(Generic[SpecT]):
         return f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
 
     def load(self, name: str) -> Any:
-        """Import what an offer describes.
+        """Import what an offer names.
 
-        A target with a class method `bind` is given its description and answers with what to use:
-        this is how one class serves many test problems.
-
-        Args:
-            name: A name, or `distribution:name`.
+        A target with a class method `bind` is called with its specification and returns the class
+        to use: this is how one class serves many test problems.
 
         Raises:
-            UnknownNameError: Nobody offers it.
-            AmbiguousNameError: More than one plugin does.
+            UnknownNameError: No plugin offers the name.
+            AmbiguousNameError: More than one plugin offers it.
             ComponentLoadError: Importing it failed.
         """
         offer = self.offer(name)
         key = offer.qualified_name
         if key not in self._loaded:
-            # Of two threads that come this far the first decides, so that both get one class.
-            self._loaded.setdefault(key, self._import(offer))
+            owner = self.described(key)
+            if not isinstance(offer.spec, TargetSpec):
+                raise ComponentLoadError(f"{owner} has nothing to import.")
+            target = import_target(offer.spec.target, owner)
+            try:
+                component = target.bind(offer.spec) if hasattr(target, "bind") else target
+            except Exception as error:  # an AttributeError must not look like a missing name
+                raise ComponentLoadError(
+                    f"{owner} cannot be made from {offer.spec.target!r}: {message_of(error)}"
+                ) from error
+            # Of two threads that reach this line the first decides, so that both get one class.
+            self._loaded.setdefault(key, component)
         return self._loaded[key]
 
     def offer_of(self, component: object) -> Offer[SpecT] | None:
-        """The offer that led to a class or to the class of an object, `None` where none did."""
+        """The offer from which a class, or the class of an object, was loaded."""
         for key, loaded in self._loaded.items():
             if loaded is component or loaded is type(component):
                 return self.offer(key)
         return None
-
-    def _import(self, offer: Offer[SpecT]) -> Any:
-        owner = self.described(offer.qualified_name)
-        if not isinstance(offer.spec, TargetSpec):
-            raise ComponentLoadError(f"{owner} has nothing to import.")
-        target = import_target(offer.spec.target, owner)
-        if not hasattr(target, "bind"):
-            return target
-        try:
-            return target.bind(offer.spec)
-        except Exception as error:  # an AttributeError must not look like a missing name
-            raise ComponentLoadError(
-                f"{owner} cannot be made from {offer.spec.target!r}: {message_of(error)}"
-            ) from error
-
-    def _unknown(self, name: str) -> str:
-        return sentences(
-            f"There is no {self.kind} {name!r}.", closest(name, self.names()), self._hint(name)
-        )
 
 
 def import_target(target: str, owner: str) -> Any:
@@ -189,7 +181,7 @@ def import_target(target: str, owner: str) -> Any:
 
     Args:
         target: The import string.
-        owner: Whose it is, for the message.
+        owner: What messages call it.
 
     Raises:
         ComponentLoadError: The module raises while it is imported, or has no such attribute.
@@ -199,8 +191,7 @@ def import_target(target: str, owner: str) -> Any:
         value = importlib.import_module(module_name)
         for attribute in attributes.split("."):
             value = getattr(value, attribute)
-    # A stranger's module may raise anything, or call sys.exit, when it is imported.
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a module may call sys.exit when it is imported
         raise ComponentLoadError(
             f"{owner} cannot be imported from {target!r}: {message_of(error)}"
         ) from error
@@ -208,19 +199,17 @@ def import_target(target: str, owner: str) -> Any:
 
 
 def bound(target: type[ClassT], spec: Spec, module: str) -> type[ClassT]:
-    """Make the subclass that stands for one description.
-
-    It calls itself by the name under which a module of the facade has it, so that its instances can
-    be pickled.
+    """Make the subclass that stands for one specification, its attribute `spec`.
 
     Args:
-        target: The class that the description names.
-        spec: The description, which becomes the attribute `spec`.
-        module: The module of the facade.
+        target: The class that the specification names.
+        spec: The specification.
+        module: The module of the facade that has it as an attribute.
     """
     namespace = {
         "spec": spec,
         "__doc__": f"{spec.summary}\n\n{target.__doc__}",
+        # Under these names pickle finds the class of an instance.
         "__module__": module,
         "__qualname__": spec.name,
     }

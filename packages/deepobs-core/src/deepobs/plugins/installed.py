@@ -28,7 +28,7 @@ OUR_DISTRIBUTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plugin:
     """One entry point of the group `deepobs`, and what became of it.
 

@@ -15,9 +15,9 @@ import os
 import random
 import sys
 import threading
+import types
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -87,10 +87,13 @@ class Registry:
         registered = []
         for plugin, load in installed:
             if not (wanted is None or plugin.is_core or normalized(plugin.distribution) in wanted):
-                self._plugins[plugin.name] = replace(plugin, state="excluded")
+                plugin.state = "excluded"
+                self._plugins[plugin.name] = plugin
                 continue
             with self._skipping(plugin):
-                self._register(load(), plugin)
+                implementation = load()
+                plugin.file = getattr(implementation, "__file__", None) or ""
+                self._register(implementation, plugin)
                 registered.append(plugin)
         # Offers are collected once all plugins are registered, so that a wrapper sees those of
         # plugins that were loaded before it, too, and kept once no wrapper can fail any more.
@@ -195,10 +198,9 @@ class Registry:
         return "`deepobs list` shows what is installed."
 
     def _register(self, implementation: object, plugin: Plugin) -> None:
-        if plugin.name in self._plugins:
+        if self.manager.has_plugin(plugin.name):
             raise PluginError(f"A plugin {plugin.name} exists already. Add each plugin once.")
-        _check_api_version(implementation)
-        guarded = _Guarded()
+        guarded = types.ModuleType(plugin.name)
         for name, options in _hooks_of(implementation, self.manager).items():
             guard = self._guarded_wrapper if options["wrapper"] else self._guarded
             hook = options["specname"] or name
@@ -209,7 +211,7 @@ class Registry:
         except BaseException:
             self.manager.unregister(name=plugin.name)  # some of its hooks may be registered
             raise
-        self._plugins[plugin.name] = _located(plugin)
+        self._plugins[plugin.name] = plugin
 
     def _guarded(self, plugin: str, hook: str, function: Hook) -> Hook:
         """Check what an implementation offers; disable the plugin of an observer that raises."""
@@ -287,10 +289,10 @@ class Registry:
             with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
                 yield
         except _FAILURES as error:
-            reason = _reason(error)
-            self._plugins[plugin.name] = replace(_located(plugin), state="failed", error=reason)
+            plugin.state, plugin.error = "failed", _reason(error)
+            self._plugins[plugin.name] = plugin
             self.manager.unregister(name=plugin.name)
-            self._complain(f"Plugin {plugin} failed to load and is skipped: {reason}.", error)
+            self._complain(f"Plugin {plugin} failed to load and is skipped: {plugin.error}.", error)
         finally:
             random.setstate(random_state)
 
@@ -304,11 +306,11 @@ class Registry:
             return  # another of its hooks failed in the same call
         self.manager.unregister(name=name)
         plugin = self._plugins[name]
-        reason = f"{hook}: {_reason(error)}"
-        self._plugins[name] = replace(plugin, state="disabled", error=reason)
+        plugin.state, plugin.error = "disabled", f"{hook}: {_reason(error)}"
         place = "a wrapper" if hook in self._catalog_of else "an observer hook"
         self._complain(
-            f"Plugin {plugin} raised in {place} and is disabled for this process: {reason}.", error
+            f"Plugin {plugin} raised in {place} and is disabled for this process: {plugin.error}.",
+            error,
         )
 
     def _complain(self, message: str, error: BaseException) -> None:
@@ -317,56 +319,46 @@ class Registry:
         warnings.warn(f"{message} `deepobs plugins` shows more.", PluginWarning, stacklevel=4)
 
 
-class _Guarded:
-    """The guarded hook implementations of one plugin, as its attributes."""
-
-
 def _hooks_of(
     implementation: object, manager: pluggy.PluginManager
 ) -> dict[str, pluggy.HookimplOpts]:
-    """The options of each hook implementation, by its name.
-
-    pluggy ignores a function whose hook is misspelled or that lacks the mark. Here it is an error.
-    """
+    """The options of each hook implementation of a plugin, by its name."""
+    version = getattr(implementation, "DEEPOBS_API_VERSION", None)
+    if version is None:
+        raise PluginError(
+            "It does not state the plugin interface it was written for. "
+            f"Add the line DEEPOBS_API_VERSION = {hookspecs.API_VERSION}."
+        )
+    if version != hookspecs.API_VERSION:
+        raise PluginError(
+            f"It was written for version {version!r} of the plugin interface, but the installed "
+            f"deepobs-core has version {hookspecs.API_VERSION}. Install compatible releases."
+        )
     found = {}
     for name in dir(implementation):
         options = manager.parse_hookimpl_opts(implementation, name)
-        if options is None:
-            if name.startswith(_PREFIX) and inspect.isroutine(getattr(implementation, name)):
-                _check_is_hook(name)
-                raise PluginError(
-                    f"{name} is not marked with deepobs.plugins.hookimpl. Write @hookimpl above it."
-                )
+        is_unmarked = options is None and name.startswith(_PREFIX)
+        # pluggy ignores functions without the mark and hooks that nobody calls: they are slips.
+        if is_unmarked and not inspect.isroutine(getattr(implementation, name)):
             continue
-        _check_is_hook(options["specname"] or name)
-        if options["hookwrapper"]:
+        hook = (options and options["specname"]) or name
+        if (options or is_unmarked) and hook not in _HOOKS:
+            known = f"There are: {', '.join(_HOOKS)}."
+            raise PluginError(
+                sentences(f"There is no hook {hook!r}.", closest(hook, _HOOKS), known)
+            )
+        if is_unmarked:
+            raise PluginError(
+                f"{name} is not marked with deepobs.plugins.hookimpl. Write @hookimpl above it."
+            )
+        if options and options["hookwrapper"]:
             raise PluginError(
                 f"{name} is marked with hookwrapper=True, pluggy's old form of wrappers. "
                 "Write @hookimpl(wrapper=True) above it, and let it return the results."
             )
-        found[name] = options
+        if options:
+            found[name] = options
     return found
-
-
-def _check_is_hook(name: str) -> None:
-    if name not in _HOOKS:
-        known = f"There are: {', '.join(_HOOKS)}."
-        raise PluginError(sentences(f"There is no hook {name!r}.", closest(name, _HOOKS), known))
-
-
-def _check_api_version(implementation: object) -> None:
-    version = getattr(implementation, "DEEPOBS_API_VERSION", None)
-    current = hookspecs.API_VERSION
-    if version is None:
-        raise PluginError(
-            "It does not state the plugin interface it was written for. "
-            f"Add the line DEEPOBS_API_VERSION = {current}."
-        )
-    if version != current:
-        raise PluginError(
-            f"It was written for version {version!r} of the plugin interface, but the installed "
-            f"deepobs-core has version {current}. Install compatible releases."
-        )
 
 
 def _checked(answer: object, hook: str, spec_type: type[specs.Spec]) -> list[specs.Spec]:
@@ -397,13 +389,9 @@ def _returned(steps: Generator[None, object, Any], results: object) -> Any:
     raise PluginError("A wrapper must yield once.")
 
 
-def _located(plugin: Plugin) -> Plugin:
-    """The plugin with the file of its module, if that was imported."""
-    module = sys.modules.get(plugin.target.partition(":")[0])
-    return replace(plugin, file=getattr(module, "__file__", None) or plugin.file)
-
-
-_discovery = threading.RLock()
+_lock = threading.RLock()
+_registry: Registry | None = None
+_is_discovering = False
 
 
 def registry() -> Registry:
@@ -415,30 +403,25 @@ def registry() -> Registry:
     Raises:
         PluginError: A plugin failed and `DEEPOBS_STRICT_PLUGINS` is set.
     """
+    global _registry, _is_discovering
     # Two threads that both made a registry would hold different classes of the same name.
-    with _discovery:
-        return _discovered()
-
-
-_is_discovering = False
-
-
-@functools.cache
-def _discovered() -> Registry:
-    global _is_discovering
-    if _is_discovering:  # in this thread, as others wait: a plugin asks in its own import
-        raise PluginError(
-            "It asked for the registry while plugins are loaded. Describe what the plugin offers "
-            "in its hooks, and ask for the registry in the code that they name."
-        )
-    found = Registry(strict=os.environ.get("DEEPOBS_STRICT_PLUGINS", "") not in ("", "0"))
-    allowed = os.environ.get("DEEPOBS_PLUGINS")
-    _is_discovering = True
-    try:
-        found.discover(None if allowed is None else [n for n in allowed.split(",") if n.strip()])
-    finally:
-        _is_discovering = False
-    return found
+    with _lock:
+        if _is_discovering:  # by this thread, as others wait for the lock
+            raise PluginError(
+                "It asked for the registry while plugins are loaded. Describe what the plugin "
+                "offers in its hooks, and ask for the registry in the code that they name."
+            )
+        if _registry is None:
+            found = Registry(strict=os.environ.get("DEEPOBS_STRICT_PLUGINS", "") not in ("", "0"))
+            allowed = os.environ.get("DEEPOBS_PLUGINS")
+            names = None if allowed is None else [n for n in allowed.split(",") if n.strip()]
+            _is_discovering = True
+            try:
+                found.discover(names)
+            finally:
+                _is_discovering = False
+            _registry = found
+        return _registry
 
 
 def _reason(error: BaseException) -> str:
