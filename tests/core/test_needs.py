@@ -9,7 +9,7 @@ from deepobs.errors import ArgumentError, SpecError
 from deepobs.plugins.specs import OptimizerSpec
 from deepobs.problems import Problem
 from deepobs.runs import reproduction_command, run, specify
-from deepobs.runs.needs import checked_needs
+from deepobs.runs.optimizer_checks import check_needs
 
 
 class ClosureWithDefault(torch.optim.SGD):
@@ -201,14 +201,14 @@ def test_needs_are_part_of_the_command_and_of_the_identity():
     ("needs", "message"),
     [
         (["closur"], "no need 'closur'.*Did you mean 'closure'.*They can need: plain, closure"),
-        (["closure", "loss"], r"No step of an optimizer needs closure \+ loss together"),
-        (["gradients"], "No step of an optimizer needs gradients"),
+        (["closure", "loss"], r"No step protocol needs closure \+ loss together"),
+        (["gradients"], "No step protocol needs gradients"),
         (["plain", "create_graph"], "No step"),
     ],
 )
 def test_needs_that_make_no_sense_are_refused(needs, message):
     with pytest.raises(ArgumentError, match=message):
-        checked_needs(needs)
+        check_needs(needs)
 
 
 def test_a_plugin_declares_needs():

@@ -3,18 +3,16 @@ import torch
 
 from deepobs.errors import ArgumentError, ComponentLoadError, UnknownNameError
 from deepobs.plugins import registry
-from deepobs.runs.needs import needs_of
-from deepobs.runs.optimizer_arguments import checked_arguments
+from deepobs.runs.optimizer_checks import complete_hyperparameters, resolve_optimizer
 from deepobs.runs.optimizers import find_optimizer
 
 
 def checked_hyperparameters(choice, given):
-    return checked_arguments(choice, given)[0]
+    return complete_hyperparameters(choice, given)[0]
 
 
 def needs(optimizer, **hyperparameters):
-    choice = find_optimizer(optimizer)
-    return needs_of(choice, *checked_arguments(choice, hyperparameters))
+    return resolve_optimizer(optimizer, hyperparameters).needs
 
 
 class HalvingRate(torch.optim.SGD):
@@ -137,7 +135,7 @@ def test_an_optimizer_whose_step_requires_a_closure_is_recognised():
 
 def test_integers_in_a_list_of_floats_are_the_same_setting():
     adam = find_optimizer("Adam")
-    whole, _ = checked_arguments(adam, {"betas": [0, 0.99]})
+    whole, _ = complete_hyperparameters(adam, {"betas": [0, 0.99]})
     assert whole["betas"] == [0.0, 0.99]
     assert type(whole["betas"][0]) is float
 

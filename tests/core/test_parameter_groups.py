@@ -9,8 +9,7 @@ from torch import nn
 from deepobs.errors import ArgumentError
 from deepobs.problems.roles import parameter_roles, parameters_by_role
 from deepobs.runs import reproduction_command, run, specify
-from deepobs.runs.construction import construct
-from deepobs.runs.parameter_groups import checked_groups, grouped
+from deepobs.runs.optimizers import check_groups, construct, grouped
 
 
 class Grouped(torch.optim.SGD):
@@ -115,7 +114,7 @@ def test_groups_that_an_optimizer_cannot_do_without_are_given_to_it():
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"hiden": {}}, "no role 'hiden'.*Did you mean 'hidden'.*Roles are: embedding"),
+        ({"hiden": {}}, "no parameter role 'hiden'.*Did you mean 'hidden'.*Roles are: embedding"),
         ({"hidden": 3}, "needs hyperparameters by name, got 3"),
         ({"hidden": {"lr": float("nan")}}, "finite numbers"),
         ({"others": {"optimizer": "AdamW"}}, "All parameters are given to other optimizers"),
@@ -123,13 +122,17 @@ def test_groups_that_an_optimizer_cannot_do_without_are_given_to_it():
 )
 def test_groups_that_make_no_sense_are_refused(groups, message):
     with pytest.raises(ArgumentError, match=message):
-        checked_groups(groups)
+        check_groups(groups)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "groups", "message"),
     [
-        ("SGD", {"head": {"lrr": 1}}, "no setting 'lrr' of parameter groups.*Did you mean 'lr'"),
+        (
+            "SGD",
+            {"head": {"lrr": 1}},
+            "no hyperparameter 'lrr' for parameter groups.*Did you mean 'lr'",
+        ),
         ("SGD", {"head": {"lr": -1}}, "SGD does not accept.*for head parameters.*-1"),
         ("Muon", {"hidden": {}, "others": {"optimizer": "AdamW", "lr": -1}}, "AdamW does not"),
         ("LBFGS", {"hidden": {}, "others": {"optimizer": "SGD"}}, "both must take plain steps"),
@@ -219,7 +222,7 @@ def test_an_optimizer_of_the_whole_model_is_given_the_model():
     assert specification.optimizer_needs == ("model",)
     plain = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1))
     assert run(specification, optimizer_class=OfModel).train_losses == plain.train_losses
-    with pytest.raises(ArgumentError, match="takes no groups"):
+    with pytest.raises(ArgumentError, match="takes no parameter groups"):
         specify("quadratic_deep", OfModel, parameter_groups={"head": {"lr": 1}})
 
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from deepobs.errors import ArgumentError
 from deepobs.runs import run, specify
+from deepobs.runs.optimizer_checks import TinyProblem
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
-from deepobs.runs.optimizers import arguments_of, checked_class, first_argument_of
-from deepobs.runs.tiny_problem import TinyProblem
+from deepobs.runs.optimizers import arguments_of, check_class, first_argument_of
 from deepobs_testing._execution import summary_of
 from deepobs_testing._optimizer_subject import Training
 from deepobs_testing._process import SEED, UNUSUAL_SEED, changed_settings, process_settings
@@ -34,7 +34,7 @@ _STEPS = 4
 
 def its_target_can_be_imported(subject: Subject) -> None:
     """It is a class with the methods of an optimizer."""
-    checked_class(subject.choice.optimizer_class)
+    check_class(subject.choice.optimizer_class)
 
 
 def it_can_be_built(subject: Subject) -> None:

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.runs.construction import construct
-from deepobs.runs.needs import check_together, needs_of
-from deepobs.runs.optimizer_arguments import checked_arguments
-from deepobs.runs.optimizers import OptimizerChoice, find_optimizer, first_argument_of
-from deepobs.runs.parameter_groups import OPTIMIZER, OTHERS, Groups
-from deepobs.runs.tiny_problem import TinyProblem, network
+from deepobs.runs.optimizer_checks import (
+    TinyProblem,
+    check_joint,
+    complete_hyperparameters,
+    infer_needs,
+)
+from deepobs.runs.optimizers import (
+    OPTIMIZER,
+    OTHERS,
+    Groups,
+    OptimizerChoice,
+    construct,
+    find_optimizer,
+    first_argument_of,
+)
 from deepobs.runs.training import Trainer
 from deepobs_testing._execution import Memo, summary_of
 from deepobs_testing._process import SEED
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from deepobs.runs.needs import Needs
+    from deepobs.runs.optimizer_checks import Needs
     from deepobs_testing._targets import Target
 
 
@@ -76,8 +85,8 @@ class Subject:
         hyperparameters, groups = self.arguments
 
         def find() -> Needs:
-            needs = needs_of(self.choice, hyperparameters, groups)
-            check_together(needs, groups)
+            needs = infer_needs(self.choice, hyperparameters, groups)
+            check_joint(needs, groups)
             return needs
 
         return self.memo("what_it_needs_is_found_out", find)
@@ -85,22 +94,26 @@ class Subject:
     def _checked_arguments(self) -> tuple[dict[str, Any], Groups]:
         choice = self.choice
         self._refuse_what_reads_its_parameters_twice()
-        hyperparameters, groups = checked_arguments(choice, self.given)
+        hyperparameters, groups = complete_hyperparameters(choice, self.given)
         needs = {"model"} & {first_argument_of(choice.optimizer_class)}
         try:
             construct(
-                choice.optimizer_class, network(), hyperparameters, groups=groups, needs=needs
+                choice.optimizer_class,
+                TinyProblem().model,
+                hyperparameters,
+                groups=groups,
+                needs=needs,
             )
         except ValueError:  # some train matrices only
             if groups:
                 raise
-            _, groups = checked_arguments(choice, self.given, _MATRICES_ONLY)
+            _, groups = complete_hyperparameters(choice, self.given, _MATRICES_ONLY)
         return hyperparameters, groups
 
     def _refuse_what_reads_its_parameters_twice(self) -> None:
         make: Any = self.optimizer_class
         arguments = {**self.choice.defaults, **self.given}
-        parameters = list(network().parameters())
+        parameters = list(TinyProblem().model.parameters())
         try:
             make(parameters, **arguments)
         except Exception:  # it takes something else, or is refused below

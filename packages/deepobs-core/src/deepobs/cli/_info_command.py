@@ -108,14 +108,11 @@ def _optimizer(offer: Offer[Any]) -> Facts:
 
 def _needs(offer: Offer[Any]) -> list[str]:
     """What an optimizer needs: declared, or inferred if its defaults suffice to try it."""
-    from deepobs.runs.needs import needs_of
-    from deepobs.runs.optimizer_arguments import checked_arguments
-    from deepobs.runs.optimizers import find_optimizer
+    from deepobs.runs.optimizer_checks import resolve_optimizer
 
     found = offer.spec.needs
     with contextlib.suppress(ArgumentError):  # such as a hyperparameter without a default
-        choice = find_optimizer(offer.qualified_name)
-        found = needs_of(choice, *checked_arguments(choice, {})) or ("plain",)
+        found = resolve_optimizer(offer.qualified_name).needs or ("plain",)
     return [f"{word}: {NEEDS[word]}" for word in found or ()]
 
 

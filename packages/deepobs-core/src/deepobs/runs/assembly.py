@@ -9,8 +9,7 @@ from deepobs.checks import check_call
 from deepobs.errors import ArgumentError, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
-from deepobs.runs.construction import construct
-from deepobs.runs.optimizer_arguments import REFUSALS, explanation
+from deepobs.runs.optimizers import REFUSALS, construct, reason_of
 from deepobs.runs.protocol_checks import check_can_be_set_up, check_set_up
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def build_optimizer(
         raise ArgumentError(
             sentences(
                 f"{specification.optimizer} cannot train the model of "
-                f"{specification.testproblem}: {explanation(error)}.",
+                f"{specification.testproblem}: {reason_of(error)}.",
                 # It took a matrix of one number when it was tried.
                 "" if specification.parameter_groups else _GROUPS_HINT,
             )

@@ -1,4 +1,4 @@
-"""Finding an optimizer by its name."""
+"""Optimizers: found by name, and built on a model."""
 
 from __future__ import annotations
 
@@ -8,23 +8,48 @@ import hashlib
 import inspect
 import textwrap
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from deepobs.checks import check_length
+from deepobs.checks import check_length, in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
+from deepobs.problems.roles import ROLES, parameters_by_role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from torch import nn
+
+Groups: TypeAlias = dict[str, dict[str, Any]]
+"""Hyperparameters by the role of the parameters that they are for."""
+
+OTHERS = "others"
+"""The role of all parameters whose own role has no group."""
+
+OPTIMIZER = "optimizer"
+"""The key of a group that is trained by another optimizer."""
 
 BASE = "base_optimizer"
-"""What optimizers that build another one call the argument that takes its class."""
+"""The argument for a class by which optimizers that build another one call it."""
+
+REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    IndexError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What constructors of optimizers raise for arguments that they do not accept."""
 
 _NEEDS_SPARSE_GRADIENTS = {"SparseAdam"}
+
+# mypy does not take classes of optimizers for hashable, which functools.cache asks for.
+_cached: Callable[[Any], Any] = functools.cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +57,11 @@ class OptimizerChoice:
     """An optimizer class and what a run has to know about it.
 
     Attributes:
-        name: What result files call it.
+        name: Its name in result files.
         optimizer_class: The class itself.
-        defaults: Hyperparameters that differ from those of the class.
-        needs: What its plugin says that it needs, words of `NEEDS`; `None` where that is not said.
-        distribution: The plugin that offers the name; empty for a class named by its module.
+        defaults: Hyperparameters that differ from the defaults of the class.
+        needs: The step protocol that its plugin declares, words of `NEEDS`; `None` if undeclared.
+        distribution: The plugin that offers the name; empty for a class outside the registry.
     """
 
     name: str
@@ -47,25 +72,27 @@ class OptimizerChoice:
 
     @property
     def target(self) -> str:
-        """Where the class is, as `package.module:Class`."""
-        if self.is_torchs:  # whose modules may be renamed; the names in torch.optim stay
+        """The class, as `package.module:Class`."""
+        if self.is_from_torch:  # torch may rename its modules; the names in torch.optim stay
             return f"torch.optim:{self.optimizer_class.__name__}"
         return f"{self.optimizer_class.__module__}:{self.optimizer_class.__qualname__}"
 
     @property
-    def is_torchs(self) -> bool:
-        """Whether torch brings the class."""
+    def is_from_torch(self) -> bool:
+        """Whether the class is part of torch."""
         return getattr(torch.optim, self.optimizer_class.__name__, None) is self.optimizer_class
 
     @property
     def source(self) -> str:
-        """A hash of the code of a class that no plugin and no release of torch vouches for.
+        """A hash of the code of a class that neither a plugin nor torch releases.
 
-        An optimizer that is still being written is another one after every change. Comments and
-        formatting do not count. Empty for released classes, and where the code cannot be found.
+        A change of an optimizer under development makes a different run; comments and formatting do
+        not count. Empty for released classes and for code that cannot be found.
         """
-        of_class: Any = self.optimizer_class
-        return "" if self.distribution or self.is_torchs else _hash_of_code(of_class)
+        if self.distribution or self.is_from_torch:
+            return ""
+        digest: str = _hash_of_code(self.optimizer_class)
+        return digest
 
 
 def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerChoice:
@@ -76,105 +103,53 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
             or a class.
 
     Raises:
-        UnknownNameError: There is none of this name.
+        UnknownNameError: No optimizer has this name.
         AmbiguousNameError: Two plugins offer the name.
         ComponentLoadError: Its module cannot be imported.
-        ArgumentError: It is no optimizer.
+        ArgumentError: It is not an optimizer, or none that can be used here.
     """
     if not isinstance(optimizer, str):
         return _from_class(optimizer)
-    return _registered(optimizer) or _from_class(_class_outside_the_registry(optimizer))
+    found = _by_short_name(optimizer)
+    if found is not None:
+        return found
+    if ":" in optimizer:
+        return _from_class(import_target(optimizer, "The optimizer"))
+    known = {*registry().optimizers.names(), *filter(_is_in_torch, dir(torch.optim))}
+    raise UnknownNameError(
+        sentences(
+            f"There is no optimizer {optimizer!r}.",
+            closest(optimizer, known),
+            "`deepobs list optimizers` lists all; "
+            "a class of your own is named as package.module:Class.",
+        )
+    )
 
 
 def target_of_name(name: str) -> str | None:
-    """The class that a short name stands for.
+    """The class that an optimizer's short name stands for.
 
     Args:
-        name: A name of an optimizer, as result files have it.
+        name: The name of an optimizer in result files.
 
     Returns:
-        The class as `package.module:Class`; `None` where nobody uses the name, and the empty string
-        where it does not lead to one class, as when two plugins offer it.
+        The class as `package.module:Class`; `None` if no optimizer has the name, and the empty
+        string if it does not lead to one class, such as when two plugins offer it.
     """
     try:
-        registered = _registered(name)
-        if registered is not None:
-            return registered.target
-        return _from_class(getattr(torch.optim, name)).target if _is_torchs(name) else None
+        found = _by_short_name(name)
     except DeepOBSError:
         return ""
+    return None if found is None else found.target
 
 
-def signature_of(function: Any) -> inspect.Signature:
-    """The signature, remembered: to find it out takes longer than all else about a setting."""
-    return _signature_of(function)
-
-
-def arguments_of(
-    optimizer_class: type[torch.optim.Optimizer],
-) -> Mapping[str, inspect.Parameter]:
-    """The arguments of a constructor besides the first, which takes the parameters."""
-    of_class: Any = optimizer_class
-    return _arguments_of(of_class)
-
-
-def first_argument_of(optimizer_class: type[torch.optim.Optimizer]) -> str | None:
-    """What a constructor calls its first argument.
-
-    That is "model" where it takes the model in place of its parameters; one that wraps another
-    optimizer calls it "optimizer" or the like.
-    """
-    return next(iter(signature_of(optimizer_class).parameters), None)
-
-
-def requires_a_closure(optimizer_class: type[torch.optim.Optimizer]) -> bool:
-    """Whether `step` cannot be called without one."""
-    closure = signature_of(optimizer_class.step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
-
-
-def flags_of(value: Any) -> Any:
-    """Hyperparameters without their numbers: what decides how an optimizer works."""
-    if isinstance(value, dict):
-        return {name: flags_of(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [flags_of(item) for item in value]
-    return value if isinstance(value, (str, bool)) else None
-
-
-def takes(optimizer_class: type[torch.optim.Optimizer], name: str) -> bool:
-    """Whether the constructor of an optimizer has a hyperparameter of this name, or takes any."""
-    arguments = arguments_of(optimizer_class)
-    if name in arguments:
-        return True
-    return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments.values())
-
-
-def unknown_hyperparameters(
-    optimizer_class: type[torch.optim.Optimizer], names: Iterable[str]
-) -> list[str]:
-    """Find the names that a constructor does not take.
+def check_class(value: object, context: str = "") -> type[torch.optim.Optimizer]:
+    """Refuse what is not a class of optimizers.
 
     Args:
-        optimizer_class: The class.
-        names: All hyperparameters that are given to it. Where the other optimizer is among them
-            that the class wraps, that one gets whatever the class itself does not know.
-    """
-    given = list(names)
-    first = first_argument_of(optimizer_class)
-    if first in given and first not in ("params", "model"):
-        return []
-    return [name for name in given if not takes(optimizer_class, name)]
-
-
-def checked_class(value: object, what: str = "") -> type[torch.optim.Optimizer]:
-    """Refuse what is no class of optimizers.
-
-    Some that wrap another optimizer are no subclasses of torch's, but have its methods.
-
-    Args:
-        value: What may be one.
-        what: What the message begins with.
+        value: What may be one. Some that wrap another optimizer do not derive from torch's, but
+            have its methods.
+        context: How the message begins.
 
     Raises:
         ArgumentError: It is not.
@@ -182,19 +157,20 @@ def checked_class(value: object, what: str = "") -> type[torch.optim.Optimizer]:
     can_step = all(callable(getattr(value, name, None)) for name in ("step", "zero_grad"))
     if not (isinstance(value, type) and can_step):
         raise ArgumentError(
-            f"{what}An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
+            f"{context}An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
         )
     return value
 
 
-def _registered(name: str) -> OptimizerChoice | None:
+def _by_short_name(name: str) -> OptimizerChoice | None:
+    """The registered optimizer, else that of torch."""
     catalog = registry().optimizers
     offer = catalog.find(name)
     if offer is None:
-        return None
+        return _from_class(getattr(torch.optim, name)) if _is_in_torch(name) else None
     return OptimizerChoice(
         name=offer.spec.name,
-        optimizer_class=checked_class(catalog.load(name), f"{catalog.described(name)} is none: "),
+        optimizer_class=check_class(catalog.load(name), f"{catalog.described(name)} is none: "),
         defaults=offer.spec.defaults,
         needs=offer.spec.needs,
         distribution=offer.distribution,
@@ -202,8 +178,7 @@ def _registered(name: str) -> OptimizerChoice | None:
 
 
 def _from_class(value: object) -> OptimizerChoice:
-    """A choice made by class instead of by registered name."""
-    optimizer_class = checked_class(value)
+    optimizer_class = check_class(value)
     check_length("The name of an optimizer", optimizer_class.__name__)
     if optimizer_class.__name__ in _NEEDS_SPARSE_GRADIENTS:
         raise ArgumentError(
@@ -213,42 +188,16 @@ def _from_class(value: object) -> OptimizerChoice:
     return OptimizerChoice(name=optimizer_class.__name__, optimizer_class=optimizer_class)
 
 
-def _class_outside_the_registry(name: str) -> Any:
-    if ":" in name:
-        return import_target(name, "The optimizer")
-    if _is_torchs(name):
-        return getattr(torch.optim, name)
-    known = {*registry().optimizers.names(), *filter(_is_torchs, dir(torch.optim))}
-    raise UnknownNameError(
-        sentences(
-            f"There is no optimizer {name!r}.",
-            closest(name, known),
-            "`deepobs list optimizers` lists all; "
-            "a class of your own is named as package.module:Class.",
-        )
-    )
-
-
-def _is_torchs(name: str) -> bool:
-    """Whether `torch.optim` has an optimizer of this name."""
+def _is_in_torch(name: str) -> bool:
     value = getattr(torch.optim, name, None)
     is_class = isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
     return is_class and value is not torch.optim.Optimizer
 
 
-_signature_of = functools.cache(inspect.signature)
-
-
-@functools.cache
-def _arguments_of(optimizer_class: Any) -> Mapping[str, inspect.Parameter]:
-    arguments = list(signature_of(optimizer_class).parameters.items())
-    return MappingProxyType(dict(arguments[1:]))
-
-
-@functools.cache
+@_cached
 def _hash_of_code(optimizer_class: Any) -> str:
     package = optimizer_class.__module__.partition(".")[0]
-    # What it inherits from the same package may be changed as well.
+    # Base classes of the same package are part of the code under development, too.
     ours = [c for c in inspect.getmro(optimizer_class) if c.__module__.partition(".")[0] == package]
     try:
         trees = [ast.parse(textwrap.dedent(inspect.getsource(each))) for each in ours]
@@ -256,3 +205,233 @@ def _hash_of_code(optimizer_class: Any) -> str:
         return ""
     code = "\n".join(map(ast.unparse, trees))
     return hashlib.sha256(code.encode()).hexdigest()[:8]
+
+
+# Sweeps check thousands of configurations of few classes, and inspecting a signature takes longer
+# than everything else about a configuration.
+signature_of: Callable[[Any], inspect.Signature] = _cached(inspect.signature)
+
+
+def arguments_of(
+    optimizer_class: type[torch.optim.Optimizer],
+) -> Mapping[str, inspect.Parameter]:
+    """The arguments of a constructor besides the first, which takes the parameters."""
+    return dict(list(signature_of(optimizer_class).parameters.items())[1:])
+
+
+def first_argument_of(optimizer_class: type[torch.optim.Optimizer]) -> str | None:
+    """The name of a constructor's first argument.
+
+    It is "model" if the optimizer takes the model in place of its parameters; one that wraps
+    another optimizer calls it "optimizer" or the like.
+    """
+    return next(iter(signature_of(optimizer_class).parameters), None)
+
+
+def unknown_hyperparameters(
+    optimizer_class: type[torch.optim.Optimizer], names: Iterable[str]
+) -> list[str]:
+    """Find the names that a constructor does not take.
+
+    Args:
+        optimizer_class: The class.
+        names: All hyperparameters that are given to it. If the wrapped optimizer is among them, it
+            gets whatever the class itself does not know.
+    """
+    given, arguments = list(names), arguments_of(optimizer_class)
+    first = first_argument_of(optimizer_class)
+    if first in given and first not in ("params", "model"):
+        return []
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments.values()):
+        return []
+    return [name for name in given if name not in arguments]
+
+
+def check_groups(given: Mapping[str, Mapping[str, object]]) -> Groups:
+    """Check hyperparameters for parameter groups.
+
+    Args:
+        given: Hyperparameters by name, by role.
+
+    Returns:
+        The groups in the order of `ROLES`, with values as result files hold them.
+
+    Raises:
+        ArgumentError: A role does not exist, or a value cannot be stored in a file.
+    """
+    allowed = [*ROLES, OTHERS]
+    for role, values in given.items():
+        if role not in allowed:
+            raise ArgumentError(
+                sentences(
+                    f"There is no parameter role {role!r}.",
+                    closest(str(role), allowed),
+                    f"Roles are: {', '.join(allowed)}.",
+                )
+            )
+        if not hasattr(values, "items"):
+            raise ArgumentError(
+                f"The parameter group {role!r} needs hyperparameters by name, got {values!r}."
+            )
+    groups = {
+        role: in_json_types("Hyperparameters", given[role]) for role in allowed if role in given
+    }
+    if OTHERS in groups and all(OPTIMIZER in values for values in groups.values()):
+        raise ArgumentError(
+            "All parameters are given to other optimizers. Name the roles that this optimizer "
+            "trains, such as 'hidden', with or without hyperparameters."
+        )
+    return groups
+
+
+def grouped(
+    parameters: Mapping[str, list[nn.Parameter]], groups: Groups
+) -> list[tuple[dict[str, Any], list[nn.Parameter]]]:
+    """Sort parameters into groups, without those that would be empty.
+
+    Args:
+        parameters: Parameters by role.
+        groups: Hyperparameters by role.
+
+    Returns:
+        The hyperparameters of each group with its parameters.
+    """
+    if "convolution" not in groups:
+        hidden = [*parameters.get("hidden", []), *parameters.get("convolution", [])]
+        parameters = {**parameters, "hidden": hidden, "convolution": []}
+    rest = [one for role, ones in parameters.items() if role not in groups for one in ones]
+    found = [
+        (values, rest if role == OTHERS else parameters.get(role, []))
+        for role, values in {**groups, OTHERS: groups.get(OTHERS, {})}.items()
+    ]
+    return [(values, ones) for values, ones in found if ones]
+
+
+def construct(
+    optimizer_class: type[torch.optim.Optimizer],
+    model: nn.Module,
+    hyperparameters: Mapping[str, Any],
+    *,
+    groups: Groups,
+    needs: Collection[str],
+    roles: Mapping[str, str] | None = None,
+) -> torch.optim.Optimizer:
+    """Build an optimizer; exceptions of its constructor pass unchanged.
+
+    Args:
+        optimizer_class: Its class.
+        model: The model that it trains.
+        hyperparameters: Arguments of its constructor. One that wraps another optimizer is given the
+            name of that one, and its hyperparameters among its own.
+        groups: Further hyperparameters by parameter role. A group with the key `optimizer` is
+            trained by that one.
+        needs: Its step protocol, words of `NEEDS`.
+        roles: The role of each parameter by its name; `None` to derive it from the model.
+
+    Raises:
+        ArgumentError: It takes no groups.
+    """
+    make: Callable[..., torch.optim.Optimizer] = optimizer_class
+    if "model" in needs:
+        if groups:
+            raise ArgumentError(
+                f"{optimizer_class.__name__} is built from the model and takes no parameter "
+                f"groups, got those of {', '.join(groups)}. Leave the groups out."
+            )
+        takes_both = "params" in arguments_of(optimizer_class)
+        further = {"params": model.parameters()} if takes_both else {}
+        return make(model, **further, **_with_base_class(hyperparameters))
+    if not groups:
+        return _build(optimizer_class, model.parameters(), hyperparameters)
+    own, parts = [], []
+    for values, parameters in grouped(parameters_by_role(model, roles), groups):
+        if OPTIMIZER in values:
+            others = {name: value for name, value in values.items() if name != OPTIMIZER}
+            parts.append(_build_named(values[OPTIMIZER], parameters, others))
+        else:
+            own.append({"params": parameters, **values})
+    if own:
+        parts.insert(0, _build(optimizer_class, own, hyperparameters))
+    return parts[0] if len(parts) == 1 else JointOptimizer(parts)
+
+
+def reason_of(error: Exception) -> str:
+    """The reason that an optimizer states when it refuses arguments."""
+    text = str(error).rstrip(".")
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+
+
+def _build(
+    optimizer_class: type[torch.optim.Optimizer],
+    parameters: Any,
+    hyperparameters: Mapping[str, Any],
+) -> torch.optim.Optimizer:
+    make: Callable[..., torch.optim.Optimizer] = optimizer_class
+    wrapped = first_argument_of(optimizer_class)
+    if wrapped is None or wrapped not in hyperparameters:
+        return make(parameters, **_with_base_class(hyperparameters))
+    arguments = arguments_of(optimizer_class)
+    own = {name: value for name, value in hyperparameters.items() if name in arguments}
+    others = {name: hyperparameters[name] for name in hyperparameters.keys() - own - {wrapped}}
+    return make(_build_named(hyperparameters[wrapped], parameters, others), **own)
+
+
+def _build_named(name: str, parameters: Any, further: Mapping[str, Any]) -> torch.optim.Optimizer:
+    choice = find_optimizer(name)
+    return _build(choice.optimizer_class, parameters, {**choice.defaults, **further})
+
+
+def _with_base_class(hyperparameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Replace the name of a base optimizer by its class, for those that build it themselves."""
+    base = hyperparameters.get(BASE)
+    if not isinstance(base, str):
+        return hyperparameters
+    choice = find_optimizer(base)
+    return {**choice.defaults, **hyperparameters, BASE: choice.optimizer_class}
+
+
+class JointOptimizer(torch.optim.Optimizer):
+    """Several optimizers, each of some of a model's parameters, as one.
+
+    Args:
+        parts: The optimizers.
+    """
+
+    def __init__(self, parts: list[torch.optim.Optimizer]) -> None:
+        self.parts = parts
+        groups = [group for part in parts for group in part.param_groups]
+        super().__init__([one for group in groups for one in group["params"]], {})
+        self._share_groups()
+
+    def step(self) -> None:  # type: ignore[override] # a closure cannot serve all of them
+        """Take a step of each."""
+        for part in self.parts:
+            part.step()
+
+    def train(self) -> None:
+        """Switch those that have modes to the training mode."""
+        self._switch("train")
+
+    def eval(self) -> None:
+        """Switch those that have modes to the evaluation mode."""
+        self._switch("eval")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the states that `state_dict` returned."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
+
+    def _switch(self, mode: str) -> None:
+        for part in self.parts:
+            if hasattr(part, mode):
+                getattr(part, mode)()
+
+    def _share_groups(self) -> None:
+        # The same dictionaries, not copies: a schedule that sets a learning rate in the groups here
+        # must set it in the parts. Loading a state makes new ones.
+        self.param_groups = [group for part in self.parts for group in part.param_groups]

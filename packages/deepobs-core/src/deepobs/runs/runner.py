@@ -11,7 +11,7 @@ from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.runs.execution import run
 from deepobs.runs.hyperparameters import completed, declared
-from deepobs.runs.optimizers import checked_class, takes
+from deepobs.runs.optimizers import check_class, unknown_hyperparameters
 from deepobs.runs.progress import live_progress
 from deepobs.runs.script import arguments_from_command_line, exit_on_mistake
 from deepobs.runs.specification import specify
@@ -63,8 +63,10 @@ class StandardRunner:
         optimizer_class: type[torch.optim.Optimizer],
         hyperparams: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self.optimizer_class = checked_class(optimizer_class)
-        self.hyperparameters = declared(hyperparams, takes_lr=takes(optimizer_class, "lr"))
+        self.optimizer_class = check_class(optimizer_class)
+        self.hyperparameters = declared(
+            hyperparams, takes_lr=not unknown_hyperparameters(optimizer_class, ["lr"])
+        )
         reserved = sorted(self.hyperparameters.keys() & {*_RESERVED, *self._schedule})
         if reserved:
             raise ArgumentError(

@@ -11,10 +11,8 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
 from deepobs.runs.lr_schedulers import checked_scheduler
-from deepobs.runs.needs import check_together, checked_needs, needs_of
-from deepobs.runs.optimizer_arguments import checked_arguments
-from deepobs.runs.optimizers import find_optimizer, target_of_name
-from deepobs.runs.parameter_groups import checked_groups
+from deepobs.runs.optimizer_checks import resolve_optimizer
+from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.sizes import check_sizes
 
 if TYPE_CHECKING:
@@ -76,19 +74,14 @@ def specify(
     """
     problems = registry().problems
     problem = problems.spec(testproblem)
-    choice = find_optimizer(optimizer)
-    groups = None if parameter_groups is None else checked_groups(parameter_groups)
-    given = checks.in_json_types("Hyperparameters", hyperparameters or {})
-    chosen, groups = checked_arguments(choice, given, groups)
-    schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, chosen)
+    resolved = resolve_optimizer(optimizer, hyperparameters, groups=parameter_groups, needs=needs)
+    schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, resolved.hyperparameters)
     if schedule and lr_scheduler is not None:
         raise ArgumentError(
             "A learning rate follows a step schedule or a scheduler, not both; got "
             f"lr_sched_epochs={list(schedule[0])} and lr_scheduler={lr_scheduler!r}. Leave one out."
         )
     scheduler = None if lr_scheduler is None else checked_scheduler(lr_scheduler)
-    needed = needs_of(choice, chosen, groups) if needs is None else checked_needs(needs)
-    check_together(needed, groups)
     batch_size = checks.integer(
         "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
     )
@@ -96,12 +89,12 @@ def specify(
     check_sizes(problem, batch_size, validation_size)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
-        optimizer=choice.name,
-        optimizer_target=choice.target,
-        optimizer_source=choice.source,
-        hyperparameters=checks.in_json_types("Hyperparameters", chosen),
-        optimizer_needs=needed,
-        parameter_groups=groups,
+        optimizer=resolved.choice.name,
+        optimizer_target=resolved.choice.target,
+        optimizer_source=resolved.choice.source,
+        hyperparameters=resolved.hyperparameters,
+        optimizer_needs=resolved.needs,
+        parameter_groups=resolved.groups,
         batch_size=batch_size,
         num_epochs=checks.integer(
             "num_epochs", problem.epochs if num_epochs is None else num_epochs, least=0
