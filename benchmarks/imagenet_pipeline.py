@@ -132,7 +132,7 @@ def write_images(root: Path, num_images: int) -> float:
 
 
 def jpeg(random: np.random.Generator, height: int, width: int) -> bytes:
-    """A picture with structure of all sizes, so that it compresses as photographs do."""
+    """An image with structure of all sizes, so that it compresses as photographs do."""
     brightness = 128 + sum(
         deviation * smooth_noise(random, height, width, pixels)
         for pixels, deviation in DETAIL.items()

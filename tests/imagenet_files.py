@@ -20,7 +20,7 @@ WNIDS = ("n01440764", "n01443537", "n01484850", "n01491361")
 
 
 def noise(seed: int, height: int = 40, width: int = 50) -> NDArray[np.uint8]:
-    """A picture of random bytes."""
+    """An image of random bytes."""
     return np.random.RandomState(seed).randint(0, 256, (height, width, 3)).astype(np.uint8)
 
 

@@ -167,25 +167,25 @@ def _individual_gradients(model: torch.nn.Module, image_shape: tuple[int, ...]) 
     ("model", "image_shape"),
     [
         ("logreg:logreg", (1, 8, 8)),
-        ("conv:conv_2c2d", (1, 28, 28)),
-        ("conv:conv_3c3d", (3, 32, 32)),
-        ("conv:all_cnn_c", (3, 32, 32)),
-        ("wide_resnet:wide_resnet_16_4", (3, 32, 32)),
+        ("models:conv_2c2d", (1, 28, 28)),
+        ("models:conv_3c3d", (3, 32, 32)),
+        ("models:all_cnn_c", (3, 32, 32)),
+        ("models:wide_resnet_16_4", (3, 32, 32)),
     ],
 )
 def test_backpack_knows_the_layers_of_image_classifiers(
     model: str, image_shape: tuple[int, int, int]
 ) -> None:
-    built = import_target(f"deepobs_vision.models.{model}", "The model")(image_shape, 2)
+    built = import_target(f"deepobs_vision.{model}", "The model")(image_shape, 2)
     _individual_gradients(built.eval() if "resnet" in model else built, image_shape)
 
 
 @pytest.mark.parametrize(
     "model",
-    ["vgg:vgg16", "vgg:vgg19", "wide_resnet:wide_resnet_40_4", "inception:InceptionV3"],
+    ["models:vgg16", "models:vgg19", "models:wide_resnet_40_4", "inception:InceptionV3"],
 )
 def test_large_image_classifiers_have_parameters_in_the_same_layers(model: str) -> None:
     with torch.device("meta"):
-        built = import_target(f"deepobs_vision.models.{model}", "The model")((3, 224, 224), 10)
+        built = import_target(f"deepobs_vision.{model}", "The model")((3, 224, 224), 10)
     kinds = {type(m) for m in built.modules() if any(True for _ in m.parameters(recurse=False))}
     assert kinds <= {torch.nn.Linear, torch.nn.Conv2d, torch.nn.BatchNorm2d}

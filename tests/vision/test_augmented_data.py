@@ -12,7 +12,7 @@ from deepobs.plugins import registry
 from deepobs.runs import run, specify
 
 if TYPE_CHECKING:
-    from deepobs_vision.images import AugmentedImages
+    from deepobs_vision.augmentation import AugmentedImages
 
 NAMES = ["cifar10", "cifar100", "svhn"]
 

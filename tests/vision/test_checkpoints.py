@@ -1,4 +1,4 @@
-"""Interrupted runs of image problems: augmentation, noise and pictures of all sizes go on."""
+"""Interrupted runs of image problems: augmentation, noise and streaming images continue."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_augmentation_and_noise_go_on_to_the_bit(problem: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("reshuffle", [True, False])
-def test_pictures_go_on_where_they_left_off_in_the_middle_of_a_pass(
+def test_streaming_images_continue_where_they_left_off_in_the_middle_of_a_pass(
     reshuffle: bool, tree: Path
 ) -> None:
     def seeded(seed: int) -> object:
@@ -62,8 +62,8 @@ def test_pictures_go_on_where_they_left_off_in_the_middle_of_a_pass(
         assert all(map(torch.equal, batch, like))
 
 
-def test_pictures_that_are_left_out_are_not_decoded(tree: Path) -> None:
+def test_skipped_images_are_not_decoded(tree: Path) -> None:
     for path in (tree / "train").rglob("*.JPEG"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     loader = imagenet(batch_size=3).train_loader
     assert list(loader.batches_from(len(loader))) == []

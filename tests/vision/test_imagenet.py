@@ -182,7 +182,7 @@ def test_fewer_classes_are_allowed_but_mentioned(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         imagenet()
-    assert "(published were 1281167 and 50000): results on it do not compare" in caplog.text
+    assert "(published were 1281167 and 50000): results on it are not comparable" in caplog.text
     dataset = registry().datasets.load("imagenet")
     data_dir = config.get_data_dir()
     assert "4 classes instead of 1000" in dataset.status(data_dir).detail
@@ -283,7 +283,7 @@ def test_what_is_held_out_is_not_trained_or_evaluated_on(tree: Path) -> None:
     dataset = imagenet(1, validation_size=6)
     assert dataset.split_sizes == {"train": 14, "train_eval": 14, "valid": 6, "test": 8}
     rows = {
-        name: set(getattr(dataset, f"{name}_loader").pictures.rows.tolist())
+        name: set(getattr(dataset, f"{name}_loader").images.rows.tolist())
         for name in ("train", "valid", "train_eval")
     }
     assert rows["train"] | rows["valid"] == set(range(20))
@@ -312,7 +312,7 @@ def test_the_twin_has_the_real_sizes_and_labels_and_is_there_at_once() -> None:
     assert time.process_time() - start < 2
     assert dataset.is_fake is True
     assert dataset.split_sizes == {"train": 1281167, "train_eval": 50000, "test": 50000}
-    counts = np.bincount(dataset.train_loader.pictures.store.labels)
+    counts = np.bincount(dataset.train_loader.images.store.labels)
     assert len(counts) == 1001
     assert counts[0] == 0
     assert counts[1:].max() - counts[1:].min() <= 1
@@ -325,15 +325,15 @@ def test_a_fraction_of_the_twin_is_not_too_small_for_a_batch() -> None:
 
 
 def test_the_twin_is_always_the_same_and_its_splits_differ() -> None:
-    def pictures(seed: int) -> list[np.ndarray]:
+    def images(seed: int) -> list[np.ndarray]:
         torch.manual_seed(seed)
         np.random.seed(seed)
         splits = registry().datasets.load("imagenet").make_fake(0.0001)
         return [part.store[row].decode() for part in (splits.train, splits.test) for row in (0, 1)]
 
-    first, second = pictures(1), pictures(2)
+    first, second = images(1), images(2)
     assert all(map(np.array_equal, first, second))
-    assert len({picture.tobytes() for picture in first}) == 4
+    assert len({image.tobytes() for image in first}) == 4
 
 
 def test_what_the_training_part_teaches_about_the_twin_holds_for_the_test_part() -> None:
@@ -341,8 +341,8 @@ def test_what_the_training_part_teaches_about_the_twin_holds_for_the_test_part()
 
     def coarse(part: object, label: int) -> np.ndarray:
         row = int(np.flatnonzero(part.store.labels == label)[0])  # type: ignore[attr-defined]
-        picture = part.store[row].decode()[:, 4:].astype(float)  # type: ignore[attr-defined]
-        return picture[::7, ::7].ravel()
+        image = part.store[row].decode()[:, 4:].astype(float)  # type: ignore[attr-defined]
+        return image[::7, ::7].ravel()
 
     labels = sorted(set(splits.train.store.labels) & set(splits.test.store.labels))[:20]
     assert len(labels) == 20

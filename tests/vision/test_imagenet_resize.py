@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _picture(height: int, width: int) -> NDArray[np.uint8]:
+def _image(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
 
 
 def _by_definition(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float64]:
-    """The whole picture, a pixel at a time and in double precision."""
+    """The whole image, one pixel at a time and in double precision."""
     values = pixels / 255
     old_height, old_width, _ = pixels.shape
     out = np.empty((3, height, width))
@@ -40,10 +40,10 @@ def _by_definition(pixels: NDArray[np.uint8], height: int, width: int) -> NDArra
     ("old", "new"),
     [((30, 40), (64, 85)), ((90, 70), (40, 31)), ((50, 50), (50, 50)), ((1, 3), (40, 120))],
 )
-def test_every_pixel_of_a_window_is_that_of_the_whole_picture(
+def test_every_pixel_of_a_window_is_that_of_the_whole_image(
     old: tuple[int, int], new: tuple[int, int]
 ) -> None:
-    pixels = _picture(*old)
+    pixels = _image(*old)
     expected = _by_definition(pixels, *new)
     for top, left in ((0, 0), (3, 1), (new[0] - 30, new[1] - 30)):
         crop = resized(pixels, new, Window(top, left, 30))
@@ -54,7 +54,7 @@ def test_every_pixel_of_a_window_is_that_of_the_whole_picture(
 
 
 def test_a_flipped_window_is_the_mirror_image_of_the_window() -> None:
-    pixels = _picture(60, 80)
+    pixels = _image(60, 80)
     straight = resized(pixels, (50, 67), Window(5, 10, 40))
     flipped = resized(pixels, (50, 67), Window(5, 10, 40, is_flipped=True))
     assert np.array_equal(flipped, straight[:, :, ::-1])

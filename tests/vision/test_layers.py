@@ -81,7 +81,7 @@ def test_maxima_are_padded_with_minus_infinity(
 
 
 def test_an_even_window_without_stride_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="must be odd where stride is 1, got 2"):
+    with pytest.raises(ArgumentError, match="must be odd if stride is 1, got 2"):
         SameMaxPool2d(2, 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from deepobs.errors import CorruptDataError
-from deepobs_vision.matlab import read_mat
+from deepobs_vision.svhn import read_mat
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,7 @@ from deepobs.plugins import ProblemSpec
 from deepobs.problems.tf_variables import tf_variables
 from deepobs_vision import plugin
 from deepobs_vision.classification import ImageClassification
-from deepobs_vision.models.conv import conv_2c2d
-from deepobs_vision.models.logreg import logreg
-from deepobs_vision.models.mlp import mlp
+from deepobs_vision.models import conv_2c2d, logreg, mlp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,7 +176,7 @@ def spec_with(**options: Any) -> ProblemSpec:
 
 
 def test_a_model_that_cannot_be_imported_is_named() -> None:
-    problem = ImageClassification.bind(spec_with(model="deepobs_vision.models.mlp:none"))(4)
+    problem = ImageClassification.bind(spec_with(model="deepobs_vision.models:none"))(4)
     with pytest.raises(
         ComponentLoadError, match=r"The model of digits_other .*'deepobs_vision\.mo"
     ):

@@ -11,7 +11,7 @@ import pytest
 from cifar_files import batch, dangerous_pickle, md5, python2_pickle
 
 from deepobs.errors import CorruptDataError
-from deepobs_vision.pickled_batches import read_pickled_batch
+from deepobs_vision.cifar import read_pickled_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,8 +109,8 @@ def test_nothing_but_what_the_published_files_need_is_admitted(path: Path, name:
         (_dictionary(labels=[0, 1, 2, 3, 10]), "labels from 0 to 10"),
         (_dictionary(labels=[0, 1, 2, 3, -1]), "labels from -1 to 3"),
         (_dictionary(labels=[0, 1, 2, 3]), "come with 4 labels"),
-        (_dictionary(labels=[b"0"] * 5), "no list of whole numbers"),
-        (_dictionary(labels=[[0], [1]]), "no list of whole numbers"),
+        (_dictionary(labels=[b"0"] * 5), "no list of integers"),
+        (_dictionary(labels=[[0], [1]]), "no list of integers"),
         (_dictionary(data=b"0" * 3072), "no array of bytes"),
         (_dictionary(data=np.zeros((5, 3071), np.uint8)), r"shape \(5, 3071\)"),
         (_dictionary()[:-1], "Ran out of input"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepobs.errors import CorruptDataError
-from deepobs_vision.records import RecordFormat, read_records
+from deepobs_vision.image_files import RecordFormat, read_records
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -65,6 +65,7 @@ GROUPS = (
         (
             "deepobs.data",
             "deepobs_vision.images",
+            "deepobs_vision.augmentation",
             "deepobs_text.text_dataset",
             "deepobs_text.text_file",
         ),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import keyword
 import re
-import zlib
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from deepobs.data import Layout
-from deepobs.data.layout import corrupt
+from deepobs.data.layout import corrupt, unpacked
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
 from deepobs_text.text_dataset import TextDataSet, divide
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from deepobs.data import RemoteFile
     from deepobs_text.text_dataset import TextSplits
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _MOST_BYTES = 2**30
 """Three hundred times War and Peace; the ids of a text take eight times its size in memory."""
 
@@ -42,7 +39,11 @@ class TextFile(TextDataSet):
     def read(cls, paths: Mapping[str, Path]) -> TextSplits:
         """Read, encode and divide the file."""
         (path,) = paths.values()
-        return divide(path, cls.text(path, _unpacked(path)))
+        with unpacked(path) as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise corrupt(path, f"it holds more than {_MOST_BYTES} bytes")
+        return divide(path, cls.text(path, content))
 
     @classmethod
     def text(cls, path: Path, content: bytes) -> str:
@@ -138,22 +139,6 @@ def decoded(path: Path, content: bytes) -> str:
             f"decoded ({error.reason})",
         ) from error
     return text.removeprefix("\ufeff")
-
-
-def _unpacked(path: Path) -> bytes:
-    """Read a file, decompressing it if needed: its first bytes tell, not its name."""
-    with path.open("rb") as stream:
-        is_packed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        stream.seek(0)
-        try:
-            content = (gzip.GzipFile(fileobj=stream) if is_packed else stream).read(_MOST_BYTES + 1)
-        except EOFError as error:
-            raise corrupt(path, "it is truncated: its compressed content breaks off") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise corrupt(path, f"its compressed content is damaged ({error})") from error
-    if len(content) > _MOST_BYTES:
-        raise corrupt(path, f"it holds more than {_MOST_BYTES} bytes")
-    return content
 
 
 def _name_of(file: Path) -> str:

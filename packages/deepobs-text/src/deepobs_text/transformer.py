@@ -48,7 +48,7 @@ class Transformer(LanguageModel):
 
 
 class TransformerNetwork(nn.Module):
-    """Five blocks of attention and perceptron, normalised before each, with a tied head.
+    """Five blocks of attention and perceptron, normalized before each, with a tied head.
 
     Each position attends to itself and its predecessors. The logits are scalar products with the
     embedding of the ids. There is no dropout: a step is deterministic.

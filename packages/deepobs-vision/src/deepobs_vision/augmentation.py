@@ -1,19 +1,23 @@
-"""What happens to colour images of 32x32 pixels before training: whole batches, on any device.
+"""Color images of 32x32 pixels and their augmentation: whole batches, on any device.
 
 The operations are TensorFlow's, which differ from torchvision's of the same names: saturation is
-that of HSV, contrast is taken around the mean of every channel, and no result is cut off at 0 or
-255. Each image has one draw of everything. Axes in the names of tensors: B batch, C channels,
-H height, W width.
+that of HSV, contrast is relative to the mean of each channel, and no result is clipped to 0 to 255.
+Axes in the names of tensors: B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from deepobs_vision.images import ImageDataSet
+
+if TYPE_CHECKING:
+    from deepobs.protocols import Batch
 
 PADDING = 2
 """Black pixels on each side before cropping."""
@@ -28,11 +32,48 @@ _NUM_OFFSETS = 2 * PADDING + 1
 _DRAWS_PER_IMAGE = 6
 
 
-class Augmentation(NamedTuple):
-    """What is done to each image of a batch.
+class AugmentedImages(ImageDataSet):
+    """Color images, standardized one by one, and cropped, flipped and recolored for training.
+
+    Augmentation is random, new in each pass, and the same on every device. All other splits are not
+    augmented, nor is `train_eval_loader`.
 
     Attributes:
-        offsets: Row and column where the crop begins in the padded image, int64 (B, 2).
+        flips: Whether left and right may be exchanged.
+    """
+
+    flips: ClassVar[bool] = True
+
+    def transform(self, batch: Batch) -> Batch:
+        """Standardize images.
+
+        Args:
+            batch: Images, uint8 of shape (B, C, H, W), and labels, int64 of shape (B,).
+
+        Returns:
+            Images of type `dtype` with mean 0 and standard deviation 1, and the labels.
+        """
+        images, labels = batch
+        return standardized(images.to(self._computed_in)).to(self.dtype), labels
+
+    def transform_training(self, batch: Batch) -> Batch:
+        """Augment and standardize images; arguments and result are those of `transform`."""
+        images, labels = batch
+        augmentation = draw_augmentation(len(images), self.generator, flips=self.flips)
+        images = augmented(images, augmentation, self._computed_in)
+        return standardized(images).to(self.dtype), labels
+
+    @property
+    def _computed_in(self) -> torch.dtype:
+        # Half precision would lose the brightness, and is too narrow for sums of squares.
+        return torch.promote_types(self.dtype, torch.float32)
+
+
+class Augmentation(NamedTuple):
+    """Parameters of the augmentation of each image of a batch.
+
+    Attributes:
+        offsets: Row and column of the crop in the padded image, int64 (B, 2).
         is_flipped: Whether left and right are exchanged, bool (B,).
         brightness: Added to every pixel, (B, 1, 1, 1).
         saturation: Factor of the saturation, (B, 1, 1, 1).
@@ -47,45 +88,48 @@ class Augmentation(NamedTuple):
 
 
 def draw_augmentation(num_images: int, generator: torch.Generator, *, flips: bool) -> Augmentation:
-    """Draw what is done to the images of a batch.
-
-    An image takes the same six random numbers however many images are drawn for at once.
+    """Draw the augmentation of a batch.
 
     Args:
         num_images: Size of the batch.
-        generator: A generator on the CPU.
+        generator: A CPU generator.
         flips: Whether half of the images are flipped, or none.
     """
+
+    def between(low: float, high: float, uniform: Tensor) -> Tensor:
+        return low + (high - low) * uniform
+
+    # Row by row: an image gets the same numbers however many batches are drawn at once.
     draws = torch.rand(
         (num_images, _DRAWS_PER_IMAGE), generator=generator, dtype=torch.float32, device="cpu"
     )
-    colours = draws[:, 3:, None, None, None]
+    colors = draws[:, 3:, None, None, None]
     return Augmentation(
         offsets=(draws[:, :2] * _NUM_OFFSETS).long(),
         is_flipped=draws[:, 2] < (0.5 if flips else 0.0),
-        brightness=_between(-BRIGHTNESS, BRIGHTNESS, colours[:, 0]),
-        saturation=_between(*SATURATION, colours[:, 1]),
-        contrast=_between(*CONTRAST, colours[:, 2]),
+        brightness=between(-BRIGHTNESS, BRIGHTNESS, colors[:, 0]),
+        saturation=between(*SATURATION, colors[:, 1]),
+        contrast=between(*CONTRAST, colors[:, 2]),
     )
 
 
 def augmented(images_BCHW: Tensor, augmentation: Augmentation, dtype: torch.dtype) -> Tensor:
-    """Crop, flip and colour images, in the order of the original.
+    """Crop, flip and recolor images, in the order of the original.
 
     Args:
         images_BCHW: Bytes of shape (B, C, H, W).
-        augmentation: What to do to each image.
-        dtype: The floating-point type to compute in.
+        augmentation: Parameters for each image.
+        dtype: Floating-point type of the computation.
 
     Returns:
-        Images of the same shape, about 0 to 255, that are the caller's own.
+        New images of the same shape, about 0 to 255.
     """
-    offsets, is_flipped, *colours = (
+    offsets, is_flipped, *colors = (
         draw.to(images_BCHW.device, non_blocking=True) for draw in augmentation
     )
-    brightness, saturation, contrast = (colour.to(dtype) for colour in colours)
+    brightness, saturation, contrast = (color.to(dtype) for color in colors)
     images_BCHW = cropped(images_BCHW, offsets, is_flipped).to(dtype)
-    brighten_(images_BCHW, brightness)
+    images_BCHW.add_(brightness)
     saturate_(images_BCHW, saturation)
     return contrast_(images_BCHW, contrast)
 
@@ -95,15 +139,15 @@ def cropped(images_BCHW: Tensor, offsets: Tensor, is_flipped: Tensor) -> Tensor:
 
     Args:
         images_BCHW: Images of any type.
-        offsets: Row and column where the crop begins in the image padded with black, (B, 2).
+        offsets: Row and column of the crop in the image padded with black, (B, 2).
         is_flipped: Which crops are flipped, (B,).
     """
     shape = images_BCHW.shape
     width = shape[3]
     padded_BCHW = F.pad(images_BCHW, (PADDING,) * 4)
     pixels = torch.stack([padded_BCHW, padded_BCHW.flip(3)]).flatten()
-    # Every row of a crop is a row of this view, which costs no memory; a whole row is copied at
-    # once, where to gather pixels would take four times as long.
+    # Every row of a crop is a row of this view, which takes no memory. Whole rows are copied at
+    # once, while gathering pixels would take four times as long.
     windows = pixels.as_strided((len(pixels) - width + 1, width), (1, 1))
     starts_BCH = _row_starts(padded_BCHW.shape, shape[2], offsets, is_flipped)
     return windows.index_select(0, starts_BCH.flatten()).view(shape)
@@ -112,7 +156,7 @@ def cropped(images_BCHW: Tensor, offsets: Tensor, is_flipped: Tensor) -> Tensor:
 def _row_starts(
     padded_shape: torch.Size, height: int, offsets: Tensor, is_flipped: Tensor
 ) -> Tensor:
-    """Where the rows of each crop begin in all pixels: padded images, then the same flipped."""
+    """Start of each row of each crop in all pixels: padded images, then the same flipped."""
     batch, channels, padded_height, padded_width = padded_shape
     columns_B = torch.where(is_flipped, _NUM_OFFSETS - 1 - offsets[:, 1], offsets[:, 1])
     first_B = columns_B + offsets[:, 0] * padded_width + is_flipped * padded_shape.numel()
@@ -122,42 +166,32 @@ def _row_starts(
     return channels_BC1 + first_B[:, None, None] + rows_H
 
 
-def brighten_(images_BCHW: Tensor, delta: Tensor) -> Tensor:
-    """Add a number to all pixels, in place.
-
-    Args:
-        images_BCHW: Images of floating-point numbers.
-        delta: A number for each image, (B, 1, 1, 1).
-    """
-    return images_BCHW.add_(delta)
-
-
 def saturate_(images_BCHW: Tensor, factor: Tensor) -> Tensor:
-    """Multiply the saturation in HSV, cut off at 1, in place; hue and value stay.
+    """Multiply the saturation in HSV, clipped to 1, in place; hue and value stay.
 
     Value V is the largest of a pixel's channels, saturation (V - smallest) / V, and 0 for V <= 0.
-    With hue and value fixed, the distance of every channel from V is proportional to the
-    saturation, so that there is no need to compute the hue.
 
     Args:
-        images_BCHW: Images of floating-point numbers with three channels, of any scale.
-        factor: A number for each image, (B, 1, 1, 1).
+        images_BCHW: Floating-point images with three channels, of any scale.
+        factor: One per image, (B, 1, 1, 1).
     """
+    # With hue and value fixed, the distance of each channel from V is proportional to the
+    # saturation: there is no need to compute the hue.
     value_B1HW = images_BCHW.amax(dim=1, keepdim=True)
     distance_B1HW = value_B1HW - images_BCHW.amin(dim=1, keepdim=True)
-    # How far the saturation can grow until it is 1. In a grey pixel this says nothing, and does not
-    # matter: it multiplies a distance of 0.
+    # The factor at which the saturation becomes 1. For a gray pixel it is arbitrary, and multiplies
+    # a distance of 0.
     smallest = torch.finfo(images_BCHW.dtype).tiny
     most_B1HW = value_B1HW.clamp(min=0) / distance_B1HW.clamp_(min=smallest)
     return _scale_distances_(images_BCHW, value_B1HW, most_B1HW.minimum(factor))
 
 
 def contrast_(images_BCHW: Tensor, factor: Tensor) -> Tensor:
-    """Multiply the distance from the mean of every channel of every image, in place.
+    """Multiply the distance from the mean of each channel of each image, in place.
 
     Args:
-        images_BCHW: Images of floating-point numbers.
-        factor: A number for each image, (B, 1, 1, 1).
+        images_BCHW: Floating-point images.
+        factor: One per image, (B, 1, 1, 1).
     """
     mean_BC11 = images_BCHW.mean(dim=(2, 3), keepdim=True)
     return _scale_distances_(images_BCHW, mean_BC11, factor)
@@ -168,21 +202,17 @@ def _scale_distances_(images_BCHW: Tensor, origin: Tensor, factor: Tensor) -> Te
 
 
 def standardized(images_BCHW: Tensor) -> Tensor:
-    """Give every image mean 0 and standard deviation 1 over all its N values.
+    """Give each image mean 0 and standard deviation 1 over all its N values.
 
-    The deviation is that of the population, and counts as 1 / sqrt(N) where it is smaller: a
-    constant image becomes zeros.
+    The deviation is that of the population, and at least 1 / sqrt(N): a constant image becomes
+    zeros.
 
     Args:
-        images_BCHW: Images of floating-point numbers.
+        images_BCHW: Floating-point images.
     """
     dimensions = (1, 2, 3)
-    centred_BCHW = images_BCHW - images_BCHW.mean(dim=dimensions, keepdim=True)
+    centered_BCHW = images_BCHW - images_BCHW.mean(dim=dimensions, keepdim=True)
     # sqrt(N) times the deviation; on a CPU the norm is eight times faster than std.
-    norm_B111 = torch.linalg.vector_norm(centred_BCHW, dim=dimensions, keepdim=True)
+    norm_B111 = torch.linalg.vector_norm(centered_BCHW, dim=dimensions, keepdim=True)
     num_values = math.prod(images_BCHW.shape[1:])
-    return centred_BCHW.mul_(math.sqrt(num_values) / norm_B111.clamp(min=1))
-
-
-def _between(low: float, high: float, uniform: Tensor) -> Tensor:
-    return low + (high - low) * uniform
+    return centered_BCHW.mul_(math.sqrt(num_values) / norm_B111.clamp(min=1))

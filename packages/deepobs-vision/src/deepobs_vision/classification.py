@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from deepobs.problems import Reduction
     from deepobs.protocols import Batch
 
+_SMOOTHING = 0.1
+_AUXILIARY_WEIGHT = 0.4
 
-class LabelledImages(DataSet, Protocol):
-    """What is asked of the data set."""
+
+class LabeledImages(DataSet, Protocol):
+    """What classification requires of its data set."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -35,14 +38,14 @@ class LabelledImages(DataSet, Protocol):
 
 
 class ImageClassification(Problem):
-    """Cross-entropy of the model that `options["model"]` of the description names.
+    """Cross-entropy of the model that `options["model"]` of the specification names.
 
-    The model is named as `package.module:function`. It is called with the `image_shape` and the
-    `num_classes` of the data set. With `options["regularizes_dense"]` `False`, the regulariser
-    leaves the kernels of dense layers alone, as the original's does for VGG and Inception.
+    The model, `package.module:function`, is called with the `image_shape` and the `num_classes` of
+    the data set. If `options["regularizes_dense"]` is `False`, the kernels of dense layers are not
+    regularized, as for VGG and Inception in the original.
     """
 
-    dataset: LabelledImages
+    dataset: LabeledImages
 
     def build_model(self) -> nn.Module:
         """Build the model for the images and classes of the data set."""
@@ -51,24 +54,24 @@ class ImageClassification(Problem):
         return model
 
     def regularized_parameters(self) -> list[Tensor]:
-        """The tensors that the regulariser covers: kernels, those of dense layers as it is set."""
+        """The regularized tensors: kernels, with or without those of dense layers."""
         if self.spec.options.get("regularizes_dense", True):
             return super().regularized_parameters()
         return [module.weight for module in self.model.modules() if isinstance(module, nn.Conv2d)]
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
-        """The cross-entropy in nats, and the logits.
+        """Compute the cross-entropy in nats, and the logits.
 
         Args:
             batch: Images (B,C,H,W) and labels (B,).
-            reduction: "none" for one loss an image, "mean" or "sum".
+            reduction: "none" for one loss per image, "mean" or "sum".
         """
         images_BCHW, labels_B = batch
         logits_BK = self.model(images_BCHW)
         return F.cross_entropy(logits_BK, labels_B, reduction=reduction), logits_BK
 
     def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The fraction of the images that are classified correctly.
+        """Compute the fraction of correctly classified images.
 
         Args:
             outputs: Logits (B,K).
@@ -79,31 +82,25 @@ class ImageClassification(Problem):
 
 
 class InceptionClassification(ImageClassification):
-    """Cross-entropy of labels smoothed by 0.1, and in training 0.4 times that of a second head.
+    """Cross-entropy with labels smoothed by 0.1, plus 0.4 times that of a second head in training.
 
-    The model gives the logits and, in training mode, those of the second head. As in the original,
-    labels are smoothed in evaluation, too.
+    In training mode, the model also returns the logits of the second head.
     """
 
-    _SMOOTHING: ClassVar[float] = 0.1
-    _AUXILIARY_WEIGHT: ClassVar[float] = 0.4
-
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
-        """The cross-entropy in nats, and the logits of the first head.
+        """Compute the cross-entropy in nats, and the logits of the first head.
 
         Args:
             batch: Images (B,C,H,W) and labels (B,).
-            reduction: "none" for one loss an image, "mean" or "sum".
+            reduction: "none" for one loss per image, "mean" or "sum".
         """
         images_BCHW, labels_B = batch
+        # Smoothed in evaluation, too, as in the original: its published losses include it.
         cross_entropy = functools.partial(
-            F.cross_entropy,
-            target=labels_B,
-            reduction=reduction,
-            label_smoothing=self._SMOOTHING,
+            F.cross_entropy, target=labels_B, reduction=reduction, label_smoothing=_SMOOTHING
         )
         logits_BK, auxiliary_BK = self.model(images_BCHW)
         losses = cross_entropy(logits_BK)
         if auxiliary_BK is not None:
-            losses = losses + self._AUXILIARY_WEIGHT * cross_entropy(auxiliary_BK)
+            losses = losses + _AUXILIARY_WEIGHT * cross_entropy(auxiliary_BK)
         return losses, logits_BK

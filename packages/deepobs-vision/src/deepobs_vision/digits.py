@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn."""
+"""The handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data.embedded import EmbeddedDataSet
-from deepobs.data.tensor_dataset import Examples, Splits
+from deepobs.data import EmbeddedDataSet, Splits
 from deepobs.errors import CorruptDataError
 from deepobs_vision.images import ImageDataSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepobs.data.base import DataStatus
+    from numpy.typing import NDArray
+
+    from deepobs.data import DataStatus, Examples
 
 _TEST_EVERY = 5
 _FINGERPRINT = "99550e78354237ca8f46035afb7e344804d0f902f7a81504e3d220b648f01378"
 
 
 class Digits(ImageDataSet, EmbeddedDataSet):
-    """Grey images of 8x8 pixels in ten classes, values 0..16 divided by 16: 1437 and 360 of them.
+    """Gray images of 8x8 pixels in ten classes, values 0..16 divided by 16: 1437 and 360 of them.
 
-    The split is ours and always the same: of the 1797 images sorted by digit, else in the order in
-    which scikit-learn has them, every fifth one is for testing, beginning with the first. So every
-    digit has its fifth in the test set. Both parts keep the order of scikit-learn.
+    The split is ours and fixed: of the 1797 images sorted by digit, otherwise in the order of
+    scikit-learn, every fifth one is for testing, beginning with the first. So a fifth of each digit
+    is in the test set. Both splits keep the order of scikit-learn.
     """
 
     image_shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
@@ -37,7 +38,7 @@ class Digits(ImageDataSet, EmbeddedDataSet):
 
     @classmethod
     def load(cls, data_dir: Path) -> Splits:
-        """Read the images from scikit-learn; `data_dir` is not used."""
+        """Read the images from scikit-learn."""
         del data_dir
         from sklearn.datasets import load_digits  # takes seconds
 
@@ -47,7 +48,7 @@ class Digits(ImageDataSet, EmbeddedDataSet):
         is_test = np.zeros(len(labels), dtype=bool)
         is_test[np.argsort(bunch.target, kind="stable")[::_TEST_EVERY]] = True
 
-        def part(chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Examples:
+        def part(chosen: NDArray[np.bool_]) -> Examples:
             rows = torch.from_numpy(np.flatnonzero(chosen))
             return images.index_select(0, rows), labels.index_select(0, rows)
 
@@ -55,7 +56,7 @@ class Digits(ImageDataSet, EmbeddedDataSet):
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Compare the images with those that results were published for.
+        """Compare the images with those of the published results.
 
         Raises:
             CorruptDataError: scikit-learn has other images.
@@ -64,7 +65,7 @@ class Digits(ImageDataSet, EmbeddedDataSet):
         if found != _FINGERPRINT:
             raise CorruptDataError(
                 f"The images of scikit-learn have the fingerprint {found} instead of "
-                f"{_FINGERPRINT}: results on them do not compare with others. "
+                f"{_FINGERPRINT}: results on them are not comparable to others. "
                 "Install another version of scikit-learn."
             )
         return cls.status(data_dir)

@@ -1,4 +1,4 @@
-"""Image files in a folder for each class, as torchvision's `ImageFolder` wants them, too."""
+"""JPEG and PNG files in one folder per class, as for torchvision's `ImageFolder`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import functools
 import hashlib
 import itertools
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from deepobs.errors import CorruptDataError, MissingDataError
-from deepobs_vision.decoding import decoded
 from deepobs_vision.workers import in_workers
 
 if TYPE_CHECKING:
@@ -21,27 +22,44 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
-"""What the name of an image ends in, in small or capital letters."""
+"""Suffixes of image files, in lower or upper case."""
+
+_FORMATS = ("JPEG", "PNG")
+_MODES = ("RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr")
+"""Pillow's pixel formats that convert to RGB bytes without loss of range."""
 
 _NAMED = 3
-"""So many classes that only one directory has are named."""
+"""Number of classes without a counterpart that a message names."""
 
 _CHECKED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file that has yet to be decoded."""
+    """An image file that is yet to be decoded."""
 
     path: str
 
     def decode(self) -> NDArray[np.uint8]:
-        """The pixels, shape (height, width, 3).
+        """Decode a JPEG or PNG file, whatever its suffix; other pixel formats are converted to RGB.
+
+        Returns:
+            Bytes of shape (height, width, 3).
 
         Raises:
-            CorruptDataError: It cannot be decoded.
+            CorruptDataError: It cannot be read, is damaged, or larger than Pillow deems safe.
         """
-        return decoded(self.path)
+        try:
+            with warnings.catch_warnings():
+                # Photographs have all kinds of broken metadata, which are not used.
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                return _decoded(self.path)
+        except Exception as error:  # decoders raise anything for a broken file
+            raise CorruptDataError(
+                f"The image {self.path} cannot be used: {_reason(error)}. "
+                "Replace it with a good copy."
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +67,7 @@ class ImageFolder:
     """The image files of the training or the test set, sorted by class and name.
 
     Attributes:
-        directory: Where the folders of the classes are.
+        directory: Parent of the class folders.
         classes: The names of these folders.
         names: The name of each file.
         labels: The class of each file, counted from 1.
@@ -64,13 +82,13 @@ class ImageFolder:
         return len(self.names)
 
     def __getitem__(self, row: int) -> ImageFile:
-        """One of the files."""
         folder = self.classes[self.labels[row] - 1]
         return ImageFile(os.path.join(self.directory, folder, self.names[row]))  # noqa: PTH118 # fast
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the paths from the parent directory on, of which no file is opened."""
+        """SHA-256 of the paths relative to the grandparent directory."""
+        # Not of the contents: to read the images of ImageNet takes longer than some runs.
         digest = hashlib.sha256()
         for label, name in zip(self.labels.tolist(), self.names, strict=True):
             path = f"{self.directory.name}/{self.classes[label - 1]}/{name}\n"
@@ -78,53 +96,12 @@ class ImageFolder:
         return digest.hexdigest()
 
 
-def class_folders(directory: Path) -> list[str]:
-    """The sorted names of the folders in a directory; hidden ones and files are ignored.
-
-    Args:
-        directory: Where to look.
-
-    Raises:
-        MissingDataError: There is no such directory, or no folder in it.
-        OSError: It cannot be read.
-    """
-    if not directory.is_dir():
-        raise MissingDataError(f"there is no directory {directory}")
-    with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if _is_visible(entry.name) and entry.is_dir()]
-    if not names:
-        raise MissingDataError(f"{directory} holds no folders, of which each class needs one")
-    return sorted(names)
-
-
-def require_same_classes(first: Path, second: Path) -> list[str]:
-    """The names of the class folders that two directories have in common, which must be all.
-
-    Args:
-        first: A directory of class folders.
-        second: Another one.
-
-    Raises:
-        MissingDataError: One of them lacks folders.
-        OSError: One of them cannot be read.
-    """
-    names, others = class_folders(first), class_folders(second)
-    differences = [
-        f"only {directory} has {_some(sorted(set(has) - set(lacks)))}"
-        for directory, has, lacks in ((first, names, others), (second, others, names))
-        if set(has) - set(lacks)
-    ]
-    if differences:
-        raise MissingDataError(f"the folders of the classes differ: {'; '.join(differences)}")
-    return names
-
-
 def read_folder(directory: Path, classes: list[str]) -> ImageFolder:
     """List the image files of all classes, without opening any.
 
     Args:
-        directory: Where the folders of the classes are.
-        classes: The names of these folders, sorted.
+        directory: Parent of the class folders.
+        classes: The sorted names of these folders.
 
     Raises:
         MissingDataError: A folder holds no image.
@@ -144,11 +121,26 @@ def read_folder(directory: Path, classes: list[str]) -> ImageFolder:
     return ImageFolder(directory, classes, names, labels)
 
 
-def broken_images(folder: ImageFolder) -> list[str]:
-    """Decode all images, in worker processes.
+def require_same_classes(first: Path, second: Path) -> list[str]:
+    """Return the sorted names of the class folders of two directories, which must be the same.
 
-    Args:
-        folder: The files to check.
+    Raises:
+        MissingDataError: A directory is missing or lacks folders.
+        OSError: One of them cannot be read.
+    """
+    names, others = _class_folders(first), _class_folders(second)
+    differences = [
+        f"only {directory} has {_some(sorted(set(has) - set(lacks)))}"
+        for directory, has, lacks in ((first, names, others), (second, others, names))
+        if set(has) - set(lacks)
+    ]
+    if differences:
+        raise MissingDataError(f"the class folders differ: {'; '.join(differences)}")
+    return names
+
+
+def broken_images(folder: ImageFolder) -> list[str]:
+    """Decode all images in worker processes.
 
     Returns:
         A sentence about each one that cannot be decoded.
@@ -172,12 +164,35 @@ def _complaints(files: list[ImageFile]) -> list[str]:
     return complaints
 
 
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".")
+def _decoded(path: str) -> NDArray[np.uint8]:
+    with Image.open(path, formats=_FORMATS) as image:
+        if image.mode not in _MODES:
+            raise ValueError(f"its pixel format is {image.mode}, not 8 bits per channel")
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is neither a JPEG nor a PNG image"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return reason.rstrip(".") or type(error).__name__
+
+
+def _class_folders(directory: Path) -> list[str]:
+    """The sorted names of the folders in a directory, ignoring hidden ones and files."""
+    if not directory.is_dir():
+        raise MissingDataError(f"there is no directory {directory}")
+    with os.scandir(directory) as entries:
+        names = [
+            entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+        ]
+    if not names:
+        raise MissingDataError(f"{directory} holds no folders, and each class needs one")
+    return sorted(names)
 
 
 def _is_image(name: str) -> bool:
-    return _is_visible(name) and name.lower().endswith(SUFFIXES)
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _some(names: list[str]) -> str:

@@ -1,26 +1,30 @@
-"""ImageNet (ILSVRC 2012), read from image files while it is used."""
+"""ImageNet (ILSVRC 2012), streamed from image files, and its synthetic twin."""
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from deepobs.data.base import BaseDataSet, DataStatus
+from deepobs.data import BaseDataSet, DataStatus
 from deepobs.data.layout import OTHERWISE
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, sentences
-from deepobs_vision.crops import CROP_SIDE
 from deepobs_vision.image_folders import (
     ImageFolder,
     broken_images,
     read_folder,
     require_same_classes,
 )
-from deepobs_vision.pictures import PictureLoader, Pictures, PictureStore
-from deepobs_vision.synthetic import split_size
-from deepobs_vision.synthetic_pictures import SyntheticPictures
+from deepobs_vision.images import synthetic_size
+from deepobs_vision.streaming_images import (
+    CROP_SIDE,
+    ImageStore,
+    StreamedImages,
+    StreamingImageLoader,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,32 +35,41 @@ _NUM_WNIDS = 1000
 _TRAIN, _TEST = "train", "val"
 
 _NAMED = 3
-"""So many broken images are named."""
+"""Number of broken images that a message names."""
+
+_HEIGHT, _WIDTH, _CHANNELS = 375, 500, 3
+"""The most common size of an image of ImageNet."""
+
+_FIELDS = 8
+"""Rows and columns of the pattern of a synthetic class: coarse, so that it is learned soon."""
+
+_NOISE_LIMIT = 128
+"""Pattern and noise are each below this power of two, so that their sum is a byte."""
 
 
 @dataclass(frozen=True)
-class PictureSplits:
-    """Where the pictures are: the training and the test set.
+class StreamedSplits:
+    """Training and test set.
 
     Attributes:
         train: The training set.
-        test: The test set; here, the images published for validation.
-        fingerprint: SHA-256 of what identifies them, in hexadecimal digits.
+        test: The test set; for ImageNet, the images published for validation.
+        fingerprint: SHA-256 of what identifies them, as hexadecimal digits.
     """
 
-    train: Pictures
-    test: Pictures
+    train: StreamedImages
+    test: StreamedImages
     fingerprint: str
 
 
-class ImageNet(BaseDataSet[Pictures]):
-    """Colour photographs in 1000 classes, cropped to 224x224 pixels and standardised one by one.
+class ImageNet(BaseDataSet[StreamedImages]):
+    """Color photographs in 1000 classes, cropped to 224x224 pixels and standardized one by one.
 
     They are read from `imagenet/train/<wnid>/*.JPEG` and `imagenet/val/<wnid>/*.JPEG` below the
-    data directory, where the user has put them. Labels 1 to 1000 are the sorted wnids, 0 is the
-    background class, which no image belongs to. The smaller side is resized to 256; for training, a
-    random crop of the central square is taken, and half of the images are flipped. Decoding is done
-    by `config.get_num_workers()` processes.
+    data directory, where the user puts them. Labels 1 to 1000 are the sorted wnids; 0 is the
+    background class, to which no image belongs. The smaller side is resized to 256; for training, a
+    random crop of the central square is taken, and half of the images are flipped. Images are
+    decoded by `config.get_num_workers()` processes.
 
     Attributes:
         image_shape: Channels, height and width.
@@ -68,11 +81,8 @@ class ImageNet(BaseDataSet[Pictures]):
     train_eval_size: ClassVar[int] = 50000
 
     @classmethod
-    def load(cls, data_dir: Path) -> PictureSplits:
-        """List the image files; none is opened.
-
-        Args:
-            data_dir: Where data sets are kept.
+    def load(cls, data_dir: Path) -> StreamedSplits:
+        """List the image files, without opening any.
 
         Raises:
             MissingDataError: Folders are missing or empty, or those of train and val differ.
@@ -80,48 +90,38 @@ class ImageNet(BaseDataSet[Pictures]):
             DataError: A folder cannot be read.
         """
         train, test = cls._folders(data_dir)
-        return PictureSplits(_all_of(train), _all_of(test), _fingerprint(train, test))
+        return StreamedSplits(_all_of(train), _all_of(test), _fingerprint(train, test))
 
     @classmethod
-    def make_fake(cls, fraction: float) -> PictureSplits:
-        """Describe pictures that can be learnt, with the real labels and split sizes.
+    def make_fake(cls, fraction: float) -> StreamedSplits:
+        """Describe learnable images with the real labels.
 
         Args:
-            fraction: The size of each split as a fraction of the real one, in (0, 1]; a few hundred
-                pictures are made in any case.
+            fraction: Size of each split as a fraction of the real one, in (0, 1]; at least a few
+                hundred images are made.
         """
         name = cls.spec.name
         train, test = (
-            SyntheticPictures(name, split, split_size(real_size, fraction), _NUM_WNIDS)
+            SyntheticImages(name, split, synthetic_size(real_size, fraction), _NUM_WNIDS)
             for split, real_size in (("train", cls.spec.train_size), ("test", cls.spec.test_size))
         )
         identity = f"synthetic {name} {len(train)} {len(test)}"
         fingerprint = hashlib.sha256(identity.encode()).hexdigest()
-        return PictureSplits(_all_of(train), _all_of(test), fingerprint)
+        return StreamedSplits(_all_of(train), _all_of(test), fingerprint)
 
     @staticmethod
-    def count(examples: Pictures) -> int:
-        """How many pictures there are."""
+    def count(examples: StreamedImages) -> int:
+        """Number of images."""
         return len(examples)
 
     @staticmethod
-    def choose(examples: Pictures, rows: NDArray[np.int64]) -> Pictures:
-        """Some of the pictures.
+    def choose(examples: StreamedImages, rows: NDArray[np.int64]) -> StreamedImages:
+        """Select images by increasing row numbers."""
+        return StreamedImages(examples.store, examples.rows[rows])
 
-        Args:
-            examples: Where to choose from.
-            rows: Which ones, increasing.
-        """
-        return Pictures(examples.store, examples.rows[rows])
-
-    def training_loader(self, examples: Pictures, *, reshuffle: bool) -> PictureLoader:
-        """What yields full batches of random crops in random order.
-
-        Args:
-            examples: Those to train on.
-            reshuffle: Whether every pass has a new order, or all have that of the first.
-        """
-        return PictureLoader(
+    def training_loader(self, examples: StreamedImages, *, reshuffle: bool) -> StreamingImageLoader:
+        """Build the loader of full batches of random crops in random order."""
+        return StreamingImageLoader(
             examples,
             self.batch_size,
             device=self.device,
@@ -130,14 +130,11 @@ class ImageNet(BaseDataSet[Pictures]):
             reshuffle=reshuffle,
         )
 
-    def evaluation_loader(self, examples: Pictures, *, drop_remainder: bool) -> PictureLoader:
-        """What yields batches of central crops, in the order of the files.
-
-        Args:
-            examples: Those to evaluate on.
-            drop_remainder: Whether to leave out the last, smaller batch.
-        """
-        return PictureLoader(
+    def evaluation_loader(
+        self, examples: StreamedImages, *, drop_remainder: bool
+    ) -> StreamingImageLoader:
+        """Build a loader of batches of central crops, in the order of the files."""
+        return StreamingImageLoader(
             examples,
             self.batch_size,
             device=self.device,
@@ -147,7 +144,7 @@ class ImageNet(BaseDataSet[Pictures]):
 
     @classmethod
     def status(cls, data_dir: Path) -> DataStatus:
-        """Say whether all folders are there, looking only into that of the first class."""
+        """Check whether all folders are present, opening only that of the first class."""
         root = _root(data_dir)
         try:
             classes = _classes(root)
@@ -159,10 +156,10 @@ class ImageNet(BaseDataSet[Pictures]):
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Check the images, which only the user can put there.
+        """Verify the images, which only the user can provide.
 
         Raises:
-            DataError: They are missing or broken.
+            DataError: They are missing or corrupt.
         """
         return cls.verify(data_dir)
 
@@ -171,7 +168,7 @@ class ImageNet(BaseDataSet[Pictures]):
         """Decode every image.
 
         Raises:
-            DataError: Folders are missing, or images are broken.
+            DataError: Folders are missing, or images are corrupt.
         """
         train, test = cls._folders(data_dir)
         total = len(train) + len(test)
@@ -183,8 +180,7 @@ class ImageNet(BaseDataSet[Pictures]):
                     "images are broken.",
                     *broken[:_NAMED],
                     f"And {len(broken) - _NAMED} more." if len(broken) > _NAMED else "",
-                    "Put good copies in their place and run "
-                    f"`deepobs data verify {cls.spec.name}`.",
+                    f"Replace them with good copies and run `deepobs data verify {cls.spec.name}`.",
                 )
             )
         sizes = cls.described_sizes(len(train), len(test))
@@ -202,16 +198,70 @@ class ImageNet(BaseDataSet[Pictures]):
             return read_folder(root / _TRAIN, classes), read_folder(root / _TEST, classes)
         except MissingDataError as error:
             raise MissingDataError(
-                f"The data set {name!r} is missing: {error}. It cannot be downloaded for you. Get "
-                "the images of ILSVRC 2012 from https://image-net.org and put them into "
-                f"{root / _TRAIN}/<wnid>/ and {root / _TEST}/<wnid>/, one folder a class such as "
-                f"n01440764, {OTHERWISE}"
+                f"The data set {name!r} is missing: {error}. It cannot be downloaded "
+                "automatically. Get the images of ILSVRC 2012 from https://image-net.org and put "
+                f"them into {root / _TRAIN}/<wnid>/ and {root / _TEST}/<wnid>/, one folder per "
+                f"class such as n01440764, {OTHERWISE}"
             ) from error
         except OSError as error:
             raise DataError(
                 f"The data set {name!r} cannot be read from {error.filename or root}: "
-                f"{error.strerror or error}. Give this user the right to read it."
+                f"{error.strerror or error}. Give this user permission to read it."
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticImage:
+    """An image that is generated when it is decoded: many large ones would not fit into memory.
+
+    Attributes:
+        pattern: Brightness below 128 of the fields, uint8 of shape (8, 8, 3).
+        seed: Seed of the noise.
+    """
+
+    pattern: NDArray[np.uint8]
+    seed: tuple[int, ...]
+
+    def decode(self) -> NDArray[np.uint8]:
+        """The pixels, shape (375, 500, 3)."""
+        num_bytes = _HEIGHT * _WIDTH * _CHANNELS
+        # NumPy guarantees the raw stream of SFC64, and global generators stay as they are.
+        words = np.random.SFC64(self.seed).random_raw(num_bytes // 8 + 1)
+        noise = words.view(np.uint8)[:num_bytes] & (_NOISE_LIMIT - 1)
+        rows, columns = (
+            np.bincount(np.arange(side) * _FIELDS // side) for side in (_HEIGHT, _WIDTH)
+        )
+        pattern = self.pattern.repeat(columns, axis=1).repeat(rows, axis=0)
+        pattern += noise.reshape(pattern.shape)
+        return pattern
+
+
+class SyntheticImages:
+    """A synthetic training or test set, with a coarse pattern for each class.
+
+    Args:
+        name: Determines the patterns.
+        split: Distinguishes the noise of the training set from that of the test set.
+        size: Number of images.
+        num_classes: Labels run from 1 to this, and all are about equally frequent.
+
+    Attributes:
+        labels: The label of each image.
+    """
+
+    def __init__(self, name: str, split: str, size: int, num_classes: int) -> None:
+        random = np.random.RandomState(zlib.crc32(name.encode()))
+        shape = (num_classes, _FIELDS, _FIELDS, _CHANNELS)
+        self._patterns = random.randint(0, _NOISE_LIMIT, shape, dtype=np.uint8)
+        self._seed = zlib.crc32(f"{name} {split}".encode())
+        random = np.random.RandomState(self._seed)
+        self.labels: NDArray[np.int64] = random.permutation(np.arange(size) % num_classes) + 1
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> SyntheticImage:
+        return SyntheticImage(self._patterns[self.labels[row] - 1], (self._seed, int(row)))
 
 
 def _root(data_dir: Path) -> Path:
@@ -219,12 +269,12 @@ def _root(data_dir: Path) -> Path:
 
 
 def _classes(root: Path) -> list[str]:
-    """The sorted wnids, for each of which both parts have a folder."""
+    """The sorted wnids, for each of which both splits have a folder."""
     classes = require_same_classes(root / _TRAIN, root / _TEST)
     if len(classes) > _NUM_WNIDS:
         raise CorruptDataError(
             f"{root / _TRAIN} holds {len(classes)} folders, one for each class, but there are "
-            f"{_NUM_WNIDS} classes: remove what does not belong to ILSVRC 2012."
+            f"{_NUM_WNIDS} classes: remove those that do not belong to ILSVRC 2012."
         )
     return classes
 
@@ -239,5 +289,5 @@ def _number_of(classes: list[str]) -> str:
     return f"{len(classes)} {'class' if len(classes) == 1 else 'classes'} instead of {_NUM_WNIDS}"
 
 
-def _all_of(store: PictureStore) -> Pictures:
-    return Pictures(store, np.arange(len(store.labels)))
+def _all_of(store: ImageStore) -> StreamedImages:
+    return StreamedImages(store, np.arange(len(store.labels)))

@@ -1,25 +1,31 @@
-"""What the image data sets have in common."""
+"""Base class of image data sets in memory, and their synthetic twins."""
 
 from __future__ import annotations
 
 import functools
+import zlib
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 
+from deepobs.data import Splits, TensorDataSet
 from deepobs.data.loader import ToFloat
-from deepobs.data.tensor_dataset import Splits, TensorDataSet
-from deepobs_vision.augmentation import augmented, draw_augmentation, standardized
-from deepobs_vision.synthetic import synthetic_images
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from deepobs.data import Examples
+    from deepobs.plugins import DatasetSpec
     from deepobs.protocols import Batch
+
+_FEWEST_EXAMPLES = 512
+"""Smallest synthetic split, unless the real one is smaller, so that usual batches fit."""
+
+_FIELDS = 8
+"""Rows and columns of the pattern of a class: coarse, so that it is learned soon."""
 
 
 class ImageDataSet(TensorDataSet):
-    """Images with labels: bytes (N, C, H, W) in memory, batches of numbers from 0 to 1.
+    """Images with labels: bytes (N, C, H, W) in memory, batches of floats in [0, 1].
 
     Attributes:
         image_shape: Channels, height and width.
@@ -32,13 +38,13 @@ class ImageDataSet(TensorDataSet):
     largest_value: ClassVar[int] = 255
 
     def transform(self, batch: Batch) -> Batch:
-        """Scale the images of a batch.
+        """Scale images.
 
         Args:
             batch: Images, uint8 of shape (B, C, H, W), and labels, int64 of shape (B,).
 
         Returns:
-            Images of the chosen floating-point type in [0, 1], and the labels.
+            Images of type `dtype` in [0, 1], and the labels.
         """
         images, labels = batch
         return self._to_float(images), labels
@@ -49,11 +55,11 @@ class ImageDataSet(TensorDataSet):
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:
-        """Make images that can be learnt, with the real shape, labels and split sizes.
+        """Make learnable images with the real shape and labels.
 
         Args:
-            fraction: The size of each split as a fraction of the real one, in (0, 1]; a few hundred
-                examples are made in any case.
+            fraction: Size of each split as a fraction of the real one, in (0, 1]; at least a few
+                hundred examples are made.
         """
         return synthetic_images(
             cls.spec,
@@ -64,48 +70,51 @@ class ImageDataSet(TensorDataSet):
         )
 
 
-class AugmentedImages(ImageDataSet):
-    """Colour images, standardised one by one, and cropped, flipped and coloured for training.
+@functools.lru_cache(maxsize=1)
+def synthetic_images(
+    spec: DatasetSpec,
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    largest_value: int,
+    fraction: float,
+) -> Splits:
+    """Make the synthetic twin of a data set: a pattern for each class, and noise.
 
-    Augmentation is random, a new one in every pass, and the same on every device. All other splits
-    are without it, `train_eval_loader` too.
+    Args:
+        spec: The data set; its name and its split sizes determine the images.
+        image_shape: Channels, height and width.
+        num_classes: Number of about equally frequent classes.
+        largest_value: Largest value of a pixel, at most 255.
+        fraction: Size of each split as a fraction of the real one.
 
-    Attributes:
-        flips: Whether left and right may be exchanged.
+    Returns:
+        Images, uint8 of shape (N, C, H, W), and labels, int64 of shape (N,).
     """
+    # NumPy guarantees the stream of RandomState, and global generators stay as they are.
+    random = np.random.RandomState(zlib.crc32(spec.name.encode()))
+    noise_limit = (largest_value + 1) // 2
+    channels, height, width = image_shape
+    coarse = random.randint(
+        0,
+        largest_value - noise_limit + 2,
+        (num_classes, channels, _FIELDS, _FIELDS),
+        dtype=np.uint8,
+    )
+    rows = np.arange(height) * _FIELDS // height
+    columns = np.arange(width) * _FIELDS // width
+    patterns = coarse[:, :, rows[:, None], columns]
 
-    flips: ClassVar[bool] = True
+    def split(real_size: int) -> Examples:
+        size = synthetic_size(real_size, fraction)
+        labels = random.permutation(np.arange(size) % num_classes)
+        images = random.randint(0, noise_limit, (size, *image_shape), dtype=np.uint8)
+        images += patterns[labels]
+        return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
 
-    def transform(self, batch: Batch) -> Batch:
-        """Standardise the images of a batch.
+    return Splits(train=split(spec.train_size), test=split(spec.test_size))
 
-        Args:
-            batch: Images, uint8 of shape (B, C, H, W), and labels, int64 of shape (B,).
 
-        Returns:
-            Images of the chosen floating-point type with mean 0 and standard deviation 1, and the
-            labels.
-        """
-        images, labels = batch
-        return self._standardized(images.to(self._computed_in)), labels
-
-    def transform_training(self, batch: Batch) -> Batch:
-        """Augment and standardise the images of a batch.
-
-        Args:
-            batch: Images, uint8 of shape (B, C, H, W), and labels, int64 of shape (B,).
-
-        Returns:
-            As `transform`.
-        """
-        images, labels = batch
-        augmentation = draw_augmentation(len(images), self.generator, flips=self.flips)
-        return self._standardized(augmented(images, augmentation, self._computed_in)), labels
-
-    @property
-    def _computed_in(self) -> torch.dtype:
-        """Half precision would lose the brightness, and is too narrow for sums of squares."""
-        return torch.promote_types(self.dtype, torch.float32)
-
-    def _standardized(self, images: Tensor) -> Tensor:
-        return standardized(images).to(self.dtype)
+def synthetic_size(real_size: int, fraction: float) -> int:
+    """Number of synthetic examples: a fraction of the real ones, but at least a few hundred."""
+    return max(round(real_size * fraction), min(real_size, _FEWEST_EXAMPLES))

@@ -1,7 +1,6 @@
-"""TensorFlow's layers, for where torch's of the same name pad, crop, flatten or start differently.
+"""TensorFlow's layers, where torch's of the same name pad, crop, flatten or start differently.
 
-Each is torch's own class wherever torch's own padding can express it. Axes in the names of tensors:
-B batch, C channels, H height, W width, D features.
+Axes in the names of tensors: B batch, C channels, H height, W width, D features.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ Pair = tuple[int, int]
 def dense(
     in_features: int, out_features: int, *, kernel_initializer: Initializer, bias: float = 0.0
 ) -> nn.Linear:
-    """A fully connected layer.
+    """Make a fully connected layer.
 
     Args:
         in_features: Number of inputs.
         out_features: Number of outputs.
-        kernel_initializer: Fills the kernel.
-        bias: What all biases start at.
+        kernel_initializer: Initializes the kernel.
+        bias: Initial value of all biases.
     """
     layer = nn.Linear(in_features, out_features)
     _initialize(layer, kernel_initializer, bias)
@@ -46,17 +45,19 @@ def conv2d(
     kernel_initializer: Initializer,
     bias: float | None = 0.0,
 ) -> nn.Conv2d:
-    """A convolution of images (B,C,H,W).
+    """Make a convolution of images (B,C,H,W).
 
     Args:
         in_channels: Channels of the images.
         out_channels: Number of filters.
-        kernel_size: Height and width of the filters, one number for squares.
-        stride: Step of the filters in both directions.
-        padding: "same" keeps ceil(size / stride) pixels, "valid" pads nothing.
-        kernel_initializer: Fills the kernel.
-        bias: What all biases start at, `None` for a layer without biases.
+        kernel_size: Height and width of the filters, one number if equal.
+        stride: Stride in both directions.
+        padding: "same" keeps ceil(size / stride) pixels, "valid" does not pad.
+        kernel_initializer: Initializes the kernel.
+        bias: Initial value of all biases, `None` for a layer without biases.
     """
+    # torch's own class wherever its symmetric padding suffices: tools that extend layers by class,
+    # such as BackPACK, know no others.
     height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     kind, pixels = nn.Conv2d, (0, 0)
     is_symmetric = height % 2 and width % 2 and (stride == 1 or height == width == 1)
@@ -71,14 +72,13 @@ def conv2d(
 
 
 class SamePadding(nn.Module):
-    """Zeros around images, of which a convolution makes ceil(size / stride) pixels.
+    """Zero padding for a convolution with `padding="valid"`, as `padding="same"` would add it.
 
-    With it, `padding="valid"` and torch's own convolution do what `padding="same"` does. Tools
-    that know layers by their class, such as BackPACK, then know them all.
+    So the convolution itself is of torch's own class.
 
     Args:
         kernel_size: Height and width of the filters.
-        stride: Step of the filters in both directions.
+        stride: Stride in both directions.
     """
 
     def __init__(self, kernel_size: int, stride: int) -> None:
@@ -86,12 +86,12 @@ class SamePadding(nn.Module):
         self._sizes = ((kernel_size, kernel_size), (stride, stride))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Pad, the odd pixel at the far end."""
+        """Pad images, with the odd pixel at the bottom right."""
         return F.pad(images_BCHW, _margins(images_BCHW, *self._sizes))
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded to ceil(size / stride) pixels, with the odd pixel at the far end."""
+    """A convolution padded to ceil(size / stride) pixels, the odd pixel at the bottom right."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # torch's name
         """Convolve images (B,C,H,W), padded with zeros."""
@@ -111,15 +111,15 @@ def conv2d_transpose(
     kernel_initializer: Initializer,
     bias: float = 0.0,
 ) -> nn.ConvTranspose2d:
-    """A transposed convolution of images (B,C,H,W) to `stride` times their size.
+    """Make a transposed convolution of images (B,C,H,W) to `stride` times their size.
 
     Args:
         in_channels: Channels of the images.
         out_channels: Number of filters.
         kernel_size: Height and width of the filters, at least `stride`.
-        stride: How much the images grow.
-        kernel_initializer: Fills the kernel.
-        bias: What all biases start at.
+        stride: Factor by which the images grow.
+        kernel_initializer: Initializes the kernel.
+        bias: Initial value of all biases.
     """
     surplus = kernel_size - stride
     if surplus < 0:
@@ -131,7 +131,7 @@ def conv2d_transpose(
 
 
 class SameConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution that crops one pixel more at the far end than at the near one."""
+    """A transposed convolution that crops an odd pixel at the bottom right."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002 # torch's name
         """Transform images (B,C,H,W)."""
@@ -142,13 +142,13 @@ class SameMaxPool2d(nn.MaxPool2d):
     """Maxima of windows, padded with minus infinity to ceil(size / stride) pixels.
 
     Args:
-        kernel_size: Height and width of the windows; odd where the stride is 1.
-        stride: Step of the windows in both directions.
+        kernel_size: Height and width of the windows; odd if the stride is 1.
+        stride: Stride in both directions.
     """
 
     def __init__(self, kernel_size: int, stride: int) -> None:
         if stride == 1 and kernel_size % 2 == 0:
-            raise ArgumentError(f"kernel_size must be odd where stride is 1, got {kernel_size}.")
+            raise ArgumentError(f"kernel_size must be odd if stride is 1, got {kernel_size}.")
         super().__init__(kernel_size, stride, ceil_mode=True)
         self._sizes = (kernel_size, stride)
 
@@ -156,29 +156,30 @@ class SameMaxPool2d(nn.MaxPool2d):
         """Pool images (B,C,H,W)."""
         top, _ = same_padding(input.shape[-2], *self._sizes)
         left, _ = same_padding(input.shape[-1], *self._sizes)
-        # Rounding the size up lets the last window reach one pixel beyond the padding: the odd one.
+        # Rounding the size up lets the last window extend by one pixel beyond the padding: the odd
+        # one, which torch's symmetric padding cannot express.
         return F.max_pool2d(input, *self._sizes, padding=(top, left), ceil_mode=True)
 
 
 class Flatten(nn.Module):
-    """Turns images (B,C,H,W) into vectors (B,H*W*C), in the order in which TensorFlow holds them.
+    """Flattens images (B,C,H,W) to vectors (B,H*W*C), in TensorFlow's order.
 
-    A dense kernel that follows is then the transpose of TensorFlow's.
+    So the kernel of a dense layer that follows is the transpose of TensorFlow's.
     """
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Flatten; a view where there is only one channel."""
+        """Flatten images; the result is a view if there is only one channel."""
         return images_BCHW.permute(0, 2, 3, 1).flatten(1)
 
 
 class ResizeBilinear(nn.Module):
     """Resizes images (B,C,H,W) as `tf.image.resize_bilinear` did by default.
 
-    Output pixel i lies at i * in / out of the input: centres are not aligned, and neither are
-    corners, and the last pixels repeat the edge. `torch.nn.functional.interpolate` cannot do this.
+    Output pixel i comes from position i * in / out of the input: neither centers nor corners are
+    aligned, and the last pixels repeat the edge. `torch.nn.functional.interpolate` cannot do this.
 
     Args:
-        size: Height and width to get.
+        size: Height and width of the result.
     """
 
     def __init__(self, size: int) -> None:
@@ -186,14 +187,14 @@ class ResizeBilinear(nn.Module):
         self.size = size
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Resize; what has the right size already is returned as it is."""
+        """Resize images; those of the right size are returned unchanged."""
         return self._resized(self._resized(images_BCHW, dim=3), dim=2)
 
     def _resized(self, images_BCHW: Tensor, dim: int) -> Tensor:
         pixels = images_BCHW.shape[dim]
         if pixels == self.size:
             return images_BCHW
-        # Positions in single precision, as the original has them, whatever the images are in.
+        # In single precision, whatever the type of the images: the original rounds positions so.
         positions = torch.arange(self.size, dtype=torch.float32, device=images_BCHW.device)
         positions *= pixels / self.size
         before = positions.floor()
@@ -207,7 +208,7 @@ class ResizeBilinear(nn.Module):
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> Pair:
-    """The pixels that TensorFlow's padding "same" adds before and after `size` pixels."""
+    """Pixels that TensorFlow's padding "same" adds before and after `size` pixels."""
     total = max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
     return total // 2, total - total // 2
 
@@ -215,7 +216,7 @@ def same_padding(size: int, kernel_size: int, stride: int) -> Pair:
 def _margins(
     images_BCHW: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...]
 ) -> tuple[int, int, int, int]:
-    """Pixels to add at the left, at the right, above and below, as `same_padding` has them."""
+    """Pixels to add at the left, right, top and bottom."""
     top, bottom = same_padding(images_BCHW.shape[-2], kernel_size[0], stride[0])
     left, right = same_padding(images_BCHW.shape[-1], kernel_size[1], stride[1])
     return left, right, top, bottom

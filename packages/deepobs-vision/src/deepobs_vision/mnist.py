@@ -1,25 +1,40 @@
-"""MNIST and Fashion-MNIST, which share one file format."""
+"""MNIST and Fashion-MNIST, in IDX files, plain or compressed by gzip.
+
+An IDX file consists of a header (two zero bytes, element type, number of dimensions, and each
+dimension as a big-endian 32-bit integer) and the elements in C order.
+
+References:
+    The end of http://yann.lecun.com/exdb/mnist/.
+"""
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 
-from deepobs.data.download import RemoteFile
-from deepobs.data.file_dataset import FileDataSet
-from deepobs.data.layout import Layout
-from deepobs.data.tensor_dataset import Examples, Splits
+from deepobs.data import FileDataSet, Layout, RemoteFile, Splits
+from deepobs.data.layout import corrupt, unpacked
 from deepobs.errors import CorruptDataError
-from deepobs_vision.idx import read_idx
 from deepobs_vision.images import ImageDataSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from deepobs.data import Examples
+
 _TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 _TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+_UNSIGNED_BYTE = 0x08
+_MOST_BYTES = 2**30
+"""Twenty times the images of MNIST."""
 
 
 def _layouts(*directories: str) -> tuple[Layout, ...]:
@@ -28,10 +43,10 @@ def _layouts(*directories: str) -> tuple[Layout, ...]:
 
 
 class MNIST(ImageDataSet, FileDataSet):
-    """Grey images of 28x28 pixels in ten classes, bytes divided by 255.
+    """Gray images of 28x28 pixels in ten classes, bytes divided by 255.
 
-    The files are looked for where torchvision has them (`MNIST/raw`; a download puts them there,
-    too) and where the original DeepOBS had them (`mnist`).
+    The files are looked for in the directories of torchvision (`MNIST/raw`, also the target of a
+    download) and of the original DeepOBS (`mnist`).
     """
 
     image_shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
@@ -42,14 +57,14 @@ class MNIST(ImageDataSet, FileDataSet):
 
     @classmethod
     def read(cls, paths: Mapping[str, Path]) -> Splits:
-        """Read four IDX files, however many images they hold."""
+        """Read four IDX files with any number of images."""
         train, test = ([paths[name] for name in names] for names in (_TRAIN, _TEST))
         return Splits(train=cls._examples(*train), test=cls._examples(*test))
 
     @classmethod
     def remote_files(cls) -> list[RemoteFile]:
-        """The files, mirrors and checksums that torchvision knows."""
-        import torchvision  # takes seconds, and most of the time nothing is downloaded
+        """The files, mirrors and checksums known to torchvision."""
+        import torchvision  # takes seconds, and usually nothing is downloaded
 
         source = getattr(torchvision.datasets, cls.torchvision_name)
         return [
@@ -71,20 +86,69 @@ class MNIST(ImageDataSet, FileDataSet):
                 f"but {labels_path} holds {len(labels)} labels."
             )
         if labels.max() >= cls.num_classes:
-            raise CorruptDataError(
-                f"The file {labels_path} is corrupt: it holds the label {int(labels.max())}, "
-                f"but labels run from 0 to {cls.num_classes - 1}."
+            raise corrupt(
+                labels_path,
+                f"it holds the label {int(labels.max())}, "
+                f"but labels run from 0 to {cls.num_classes - 1}",
             )
         return images, labels
 
 
 class FashionMNIST(MNIST):
-    """Grey images of clothes, 28x28 pixels in ten classes, bytes divided by 255.
+    """Gray images of clothes, 28x28 pixels in ten classes, bytes divided by 255.
 
-    The files are looked for where torchvision has them (`FashionMNIST/raw`; a download puts them
-    there, too), where the original DeepOBS had them (`fmnist`), and where the Debian package
-    dataset-fashion-mnist has them (`fashion-mnist`, below /usr/share/datasets).
+    The files are looked for in the directories of torchvision (`FashionMNIST/raw`, also the target
+    of a download), of the original DeepOBS (`fmnist`), and of the Debian package
+    dataset-fashion-mnist (`fashion-mnist`, below /usr/share/datasets).
     """
 
     layouts: ClassVar[tuple[Layout, ...]] = _layouts("FashionMNIST/raw", "fmnist", "fashion-mnist")
     torchvision_name: ClassVar[str] = "FashionMNIST"
+
+
+def read_idx(path: Path, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes.
+
+    Args:
+        path: The file.
+        item_shape: The dimensions after the first one: `(28, 28)` for images, `()` for labels.
+
+    Returns:
+        Shape `(items, *item_shape)`.
+
+    Raises:
+        CorruptDataError: It has unexpected content.
+        OSError: It cannot be read.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise corrupt(path, f"it is larger than {_MOST_BYTES} bytes")
+    # Never more is read than the checked header announces: a decompression bomb costs no memory.
+    # torchvision's reader takes no compressed files, and reads all of one before it looks at it.
+    with unpacked(path) as stream:
+        items = _item_count(path, stream.read(4 + 4 * (1 + len(item_shape))), item_shape)
+        size = items * math.prod(item_shape)
+        if size > _MOST_BYTES:
+            raise corrupt(path, f"it claims to hold {size} bytes, more than {_MOST_BYTES}")
+        elements = stream.read(size + 1)
+    if len(elements) < size:
+        raise corrupt(path, f"it is truncated: {len(elements)} bytes of {size} follow its header")
+    if len(elements) > size:
+        raise corrupt(path, f"it continues after the {size} bytes that its header announces")
+    # A copy, since the memory of a bytes object is read-only and torch requires it to be writable.
+    return np.frombuffer(elements, dtype=np.uint8).reshape(items, *item_shape).copy()
+
+
+def _item_count(path: Path, header: bytes, item_shape: tuple[int, ...]) -> int:
+    dimensions = 1 + len(item_shape)
+    magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
+    if header[:4] != magic:
+        expected = f"{magic.hex(' ')} (unsigned bytes in {dimensions} dimensions)"
+        raise corrupt(path, f"it begins with {header[:4].hex(' ')} instead of {expected}")
+    if len(header) < 4 + 4 * dimensions:
+        raise corrupt(path, f"it is truncated: its header has {len(header)} bytes")
+    items, *shape = struct.unpack(f">{dimensions}I", header[4:])
+    if tuple(shape) != item_shape:
+        raise corrupt(path, f"its items have the shape {tuple(shape)} instead of {item_shape}")
+    if items == 0:
+        raise corrupt(path, "it holds no items")
+    return int(items)

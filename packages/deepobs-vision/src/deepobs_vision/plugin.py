@@ -1,4 +1,4 @@
-"""What deepobs-vision offers: a row for every data set and every test problem."""
+"""Data sets and test problems of deepobs-vision."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
 _INCEPTION = "deepobs_vision.classification:InceptionClassification"
 
 _MODELS = {
-    "logreg": ("deepobs_vision.models.logreg:logreg", "Logistic regression"),
-    "mlp": ("deepobs_vision.models.mlp:mlp", "Perceptron with four layers (1000, 500, 100, 10)"),
-    "2c2d": ("deepobs_vision.models.conv:conv_2c2d", "Two convolutional and two dense layers"),
-    "3c3d": ("deepobs_vision.models.conv:conv_3c3d", "Three convolutional and three dense layers"),
-    "allcnnc": ("deepobs_vision.models.conv:all_cnn_c", "All-CNN-C, nine convolutional layers"),
-    "vgg16": ("deepobs_vision.models.vgg:vgg16", "VGG 16"),
-    "vgg19": ("deepobs_vision.models.vgg:vgg19", "VGG 19"),
-    "wrn164": ("deepobs_vision.models.wide_resnet:wide_resnet_16_4", "Wide ResNet 16-4"),
-    "wrn404": ("deepobs_vision.models.wide_resnet:wide_resnet_40_4", "Wide ResNet 40-4"),
-    "inception_v3": ("deepobs_vision.models.inception:InceptionV3", "Inception v3"),
+    "logreg": ("deepobs_vision.models:logreg", "Logistic regression"),
+    "mlp": ("deepobs_vision.models:mlp", "Perceptron with four layers (1000, 500, 100, 10)"),
+    "2c2d": ("deepobs_vision.models:conv_2c2d", "Two convolutional and two dense layers"),
+    "3c3d": ("deepobs_vision.models:conv_3c3d", "Three convolutional and three dense layers"),
+    "allcnnc": ("deepobs_vision.models:all_cnn_c", "All-CNN-C, nine convolutional layers"),
+    "vgg16": ("deepobs_vision.models:vgg16", "VGG 16"),
+    "vgg19": ("deepobs_vision.models:vgg19", "VGG 19"),
+    "wrn164": ("deepobs_vision.models:wide_resnet_16_4", "Wide ResNet 16-4"),
+    "wrn404": ("deepobs_vision.models:wide_resnet_40_4", "Wide ResNet 40-4"),
+    "inception_v3": ("deepobs_vision.inception:InceptionV3", "Inception v3"),
 }
 _DATA = {
     "mnist": "MNIST",
@@ -151,7 +151,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
             summary="CIFAR-10: photographs in ten classes",
             train_size=50000,
             test_size=10000,
-            example="image (3, 32, 32) standardised, label 0..9",
+            example="image (3, 32, 32) standardized, label 0..9",
             reference="Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
         DatasetSpec(
@@ -160,7 +160,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
             summary="CIFAR-100: photographs in a hundred classes",
             train_size=50000,
             test_size=10000,
-            example="image (3, 32, 32) standardised, label 0..99",
+            example="image (3, 32, 32) standardized, label 0..99",
             reference="Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
         DatasetSpec(
@@ -169,7 +169,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
             summary="SVHN: photographs of house numbers",
             train_size=73257,
             test_size=26032,
-            example="image (3, 32, 32) standardised, label 0..9",
+            example="image (3, 32, 32) standardized, label 0..9",
             reference="Netzer et al. 2011, http://ufldl.stanford.edu/housenumbers",
         ),
         DatasetSpec(
@@ -178,7 +178,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
             summary="ImageNet: photographs in a thousand classes, put into folders by the user",
             train_size=1281167,
             test_size=50000,
-            example="image (3, 224, 224) standardised, label 1..1000 (0 is background)",
+            example="image (3, 224, 224) standardized, label 1..1000 (0 is background)",
             reference="Russakovsky et al. 2015, https://arxiv.org/abs/1409.0575",
         ),
         DatasetSpec(
@@ -196,7 +196,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
 
 @hookimpl
 def deepobs_suites() -> list[SuiteSpec]:
-    """Sets of problems that need no download."""
+    """Suites of problems that need no download."""
     return [
         SuiteSpec(
             name="digits",

@@ -1,9 +1,9 @@
-"""TensorFlow's old bilinear resize of a picture, of nothing but the pixels that a crop keeps.
+"""TensorFlow's old bilinear resize, restricted to the pixels that a crop keeps.
 
-Pixel i of n comes from i * (old side / new side): neither are pixels taken to have centres, nor do
-the corners coincide, nor is anything smoothed when a picture shrinks. It is computed as TensorFlow
-does, in float32 and columns before rows. Axes in the names of arrays: C channels, H height,
-W width of the picture; h and w those of the crop.
+Pixel i comes from position i * (old side / new side): neither centers nor corners are aligned, and
+nothing is smoothed when an image shrinks. As in TensorFlow, it is computed in float32 and columns
+before rows. Axes in the names of arrays: C channels, H height, W width of the image; h and w those
+of the crop.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _CHANNELS = 3
 _TO_UNIT = np.float32(1 / 255)
 
+# So few that all intermediate results stay in the cache: twice as fast as the whole crop at once.
 _ROWS_AT_ONCE = 32
-"""So few that all intermediate results stay in the cache: twice as fast as the crop at once."""
 
 
 class Window(NamedTuple):
-    """What of a resized picture to keep.
+    """The part of a resized image that is kept.
 
     Attributes:
         top: The first row.
@@ -38,31 +38,27 @@ class Window(NamedTuple):
     is_flipped: bool = False
 
 
-class _Neighbours(NamedTuple):
-    """Where the pixels along one side of a crop come from.
+class _Neighbors(NamedTuple):
+    """Origin of the pixels along one side of a crop.
 
     Attributes:
-        before: Index of the old pixel at or before each one.
-        after: Index of the one behind it; the last one is its own neighbour.
-        weight: How far it is from the first to the second, in [0, 1).
+        before: Index of the old pixel at or before each position.
+        after: Index of the next old pixel; the last one is its own neighbor.
+        weight: Fraction of the way from the first to the second, in [0, 1).
     """
 
     before: NDArray[np.intp]
     after: NDArray[np.intp]
     weight: NDArray[np.float32]
 
-    def part(self, chosen: slice) -> _Neighbours:
-        """The same for some of the pixels."""
-        return _Neighbours(self.before[chosen], self.after[chosen], self.weight[chosen])
+    def part(self, chosen: slice) -> _Neighbors:
+        """Select some of the pixels."""
+        return _Neighbors(self.before[chosen], self.after[chosen], self.weight[chosen])
 
 
 def scaled_sides(sides: tuple[int, int], smaller: int) -> tuple[int, int]:
-    """The sides of a picture whose smaller side is made this long, rounded to the nearest integer.
-
-    Args:
-        sides: Height and width.
-        smaller: What the smaller of the two becomes; halves become even, as in TensorFlow.
-    """
+    """Scale height and width so that the smaller becomes `smaller`, rounded half to even."""
+    # In float32, as in TensorFlow: with doubles, some images would be a pixel larger or smaller.
     factor = np.float32(smaller) / np.float32(min(sides))
     height, width = (int(np.rint(factor * np.float32(side))) for side in sides)
     return height, width
@@ -71,19 +67,19 @@ def scaled_sides(sides: tuple[int, int], smaller: int) -> tuple[int, int]:
 def resized(
     pixels_HWC: NDArray[np.uint8], sides: tuple[int, int], window: Window
 ) -> NDArray[np.float32]:
-    """A window of the resized picture.
+    """Compute a window of the resized image.
 
     Args:
         pixels_HWC: Red, green and blue bytes.
-        sides: Height and width that the whole picture would get.
-        window: What to keep.
+        sides: Height and width of the whole resized image.
+        window: The part to compute.
 
     Returns:
         Numbers in [0, 1], shape (channels, rows, columns).
     """
     height, width, _ = pixels_HWC.shape
-    rows = _neighbours(height, sides[0], window.top, window.side)
-    columns = _neighbours(width, sides[1], window.left, window.side)
+    rows = _neighbors(height, sides[0], window.top, window.side)
+    columns = _neighbors(width, sides[1], window.left, window.side)
     if window.is_flipped:
         columns = columns.part(slice(None, None, -1))
     crop_Chw = np.empty((_CHANNELS, window.side, window.side), np.float32)
@@ -96,11 +92,10 @@ def resized(
 
 def _resize_rows(
     pixels_HWC: NDArray[np.uint8],
-    rows: _Neighbours,
-    columns: _Neighbours,
+    rows: _Neighbors,
+    columns: _Neighbors,
     crop_hCw: NDArray[np.float32],
 ) -> None:
-    """Fill some rows of the crop."""
     first = rows.before[0]
     blended_HCw = _blend_columns(pixels_HWC[first : rows.after[-1] + 1], columns)
     above_hCw, below_hCw = blended_HCw[rows.before - first], blended_HCw[rows.after - first]
@@ -109,9 +104,9 @@ def _resize_rows(
     np.add(above_hCw, below_hCw, out=crop_hCw)
 
 
-def _blend_columns(pixels_HWC: NDArray[np.uint8], columns: _Neighbours) -> NDArray[np.float32]:
+def _blend_columns(pixels_HWC: NDArray[np.uint8], columns: _Neighbors) -> NDArray[np.float32]:
     """Mix the two columns that each column of the crop comes from, shape (H, C, w), in [0, 1]."""
-    # From flat rows: one gather, which also brings the channels to the front.
+    # One gather from flat rows, which also moves the channels to the front.
     flat_HP = pixels_HWC.reshape(len(pixels_HWC), -1)
     channels_C1 = np.arange(_CHANNELS)[:, None]
     left_HP, right_HP = (
@@ -125,9 +120,9 @@ def _blend_columns(pixels_HWC: NDArray[np.uint8], columns: _Neighbours) -> NDArr
     return mixed_HP.reshape(len(pixels_HWC), _CHANNELS, -1)
 
 
-def _neighbours(old_side: int, new_side: int, start: int, length: int) -> _Neighbours:
+def _neighbors(old_side: int, new_side: int, start: int, length: int) -> _Neighbors:
     scale = np.float32(old_side) / np.float32(new_side)
     position = np.arange(start, start + length, dtype=np.float32) * scale
     before = np.minimum(position.astype(np.intp), old_side - 1)
     after = np.minimum(before + 1, old_side - 1)
-    return _Neighbours(before, after, position - before.astype(np.float32))
+    return _Neighbors(before, after, position - before.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Work on portions of a data set in worker processes, in order and with nothing left to chance."""
+"""Deterministic work on portions of a data set in worker processes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 PortionT = TypeVar("PortionT")
 ResultT = TypeVar("ResultT")
 
+# Up to so many workers prefetch two portions, so that none ever waits for the next. With more, each
+# has one: others bridge the wait, and the memory that processes share stays bounded.
 _FEW_WORKERS = 4
-"""Up to so many have two portions in hand, so that none ever waits for the next one. Of more, each
-has one: others bridge the wait, and the memory that processes share stays bounded."""
 
 
 def in_workers(
@@ -36,22 +36,21 @@ def in_workers(
 ) -> Iterator[ResultT]:
     """Apply a function to portions, in `config.get_num_workers()` processes; 0 means in this one.
 
-    The processes end when the iterator is exhausted or let go of. Neither the number of processes
-    nor this pass itself has any influence on the random numbers of this process.
+    The processes end with the iterator. The random numbers of this process are not affected.
 
     Args:
-        function: What to do with a portion; importable by name, or an object that pickles.
-        portions: The arguments. They are asked for in this process, ahead of their results.
-        num_portions: How many there are at most; no more processes than that are started.
-        ahead: How many portions to work on ahead of the result that is asked for.
-        pin_memory: Whether resulting tensors are to be in memory that a CUDA device reads fast.
+        function: Applied to each portion; must be picklable.
+        portions: The arguments, iterated in this process ahead of their results.
+        num_portions: Their maximum number; no more processes than that are started.
+        ahead: Number of portions to process ahead of the requested result.
+        pin_memory: Whether to put resulting tensors into page-locked memory for CUDA.
 
     Yields:
         The results in the order of the portions.
 
     Raises:
-        DataError: The function raised it, or the system ended a worker. All other errors come with
-            the worker's traceback.
+        DataError: The function raised it, or the system killed a worker. Other errors are raised
+            with the worker's traceback.
     """
     num_workers = min(config.get_num_workers(), num_portions)
     options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
@@ -67,14 +66,14 @@ def in_workers(
 
 @contextlib.contextmanager
 def _lost_workers_explained() -> Iterator[None]:
-    """Say what helps where the system ended a worker process."""
+    """Explain the error if the system killed a worker process."""
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise DataError(
-            "A worker process that loads data was ended by the system, most often for lack of "
+            "The system killed a worker process that loads data, usually for lack of "
             "(shared) memory. Use fewer of them by --workers, DEEPOBS_NUM_WORKERS or "
             "config.set_num_workers, a smaller batch, or give a container more shared memory "
             "(for Docker, --shm-size)."
@@ -84,11 +83,11 @@ def _lost_workers_explained() -> Iterator[None]:
 def _started(
     results: _Results[PortionT, ResultT], portions: Iterable[PortionT], options: dict[str, Any]
 ) -> Iterator[ResultT | _Failure]:
-    # On the CPU, even where torch.set_default_device chose another for new tensors.
+    # On the CPU, even if torch.set_default_device chose another device: workers cannot share that.
     with warnings.catch_warnings(), torch.device("cpu"):
-        # The user chose how many processes there are, whatever torch thinks of the number.
+        # The user chose the number of processes, even if torch considers it too large.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
-        # Newer Pythons deprecate to fork where there are threads, which torch always has.
+        # Newer versions of Python deprecate forking with threads, which torch always has.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
         loader: DataLoader[ResultT | _Failure] = DataLoader(
             results,
@@ -96,7 +95,7 @@ def _started(
             batch_size=None,
             collate_fn=_unchanged,
             worker_init_fn=_leave_interrupts_to_the_parent,
-            # Without one of its own, it would draw from the global generator.
+            # Without its own, it would draw from the global generator, and runs would differ.
             generator=torch.Generator(),
             **options,
         )
@@ -105,13 +104,13 @@ def _started(
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error on its way to the process that asked for the result."""
+    """An error to raise in the main process."""
 
     error: DataError
 
 
 class _Results(Dataset["ResultT | _Failure"], Generic[PortionT, ResultT]):
-    """The function, in the form in which torch's loader calls it."""
+    """The function as a data set of torch's loader."""
 
     def __init__(self, function: Callable[[PortionT], ResultT]) -> None:
         self._function = function
@@ -128,6 +127,6 @@ def _unchanged(result: ResultT) -> ResultT:
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the parent ends the workers without a word."""
+    # Ctrl-C reaches every process of a terminal: workers would print a traceback each.
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,13 +1,17 @@
-"""Where the files of a data set may be, and whether they are present."""
+"""The files of a data set: where they may be, how to open them, and the error if corrupt."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from deepobs.errors import CorruptDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OTHERWISE = (
@@ -15,6 +19,8 @@ OTHERWISE = (
     "Synthetic data stand in with `--fake-data` or DEEPOBS_FAKE_DATA=1."
 )
 """Alternatives to providing missing data: the end of a sentence that says where to put them."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 _MOST_NAMES = 4
 """More file names than this are abbreviated."""
@@ -96,6 +102,28 @@ def corrupt(path: Path, what: str) -> CorruptDataError:
         what: A sentence without capital and period in which "it" is the file.
     """
     return CorruptDataError(f"The file {path} is corrupt: {what}.")
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a plain file or one compressed by gzip for reading.
+
+    Args:
+        path: The file; its first bytes tell whether it is compressed, not its name.
+
+    Raises:
+        CorruptDataError: Its compressed content is damaged or incomplete.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as stream:
+        is_compressed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        stream.seek(0)
+        try:
+            yield gzip.GzipFile(fileobj=stream) if is_compressed else stream
+        except EOFError as error:
+            raise corrupt(path, "it is truncated: its compressed content breaks off") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise corrupt(path, f"its compressed content is damaged ({error})") from error
 
 
 def _is_file(path: Path) -> bool:

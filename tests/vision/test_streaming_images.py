@@ -1,4 +1,4 @@
-"""Loading pictures: crops, order, and independence of the number of worker processes."""
+"""Streaming images: crops, order, and independence of the number of worker processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imagenet_files import WNIDS, imagenet, write_image
 
 from deepobs import config
 from deepobs.errors import DataError
-from deepobs_vision.crops import draw_crops
+from deepobs_vision.streaming_images import draw_crops
 from deepobs_vision.workers import in_workers
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def test_batches_are_as_they_are_where_torch_has_another_default_device(
 
 def test_a_worker_that_the_system_ends_is_one_clear_error() -> None:
     config.set_num_workers(1)
-    with pytest.raises(DataError, match="ended by the system, most often for lack of"):
+    with pytest.raises(DataError, match=r"killed a worker process .* usually for lack of"):
         list(in_workers(_end_this_process, [signal.SIGKILL], 1))
 
 

@@ -1,4 +1,7 @@
-"""Inception v3, as the original DeepOBS has it: with an auxiliary head, without dropout."""
+"""Inception v3 as in the original DeepOBS: with an auxiliary head, without dropout.
+
+Axes in the names of tensors: B batch, C channels, H height, W width, K classes.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,7 @@ _dense = partial(dense, kernel_initializer=glorot_uniform_)
 
 
 class InceptionV3(nn.Module):
-    """Blocks of parallel branches, and two heads: the second one for training alone.
-
-    The original means to drop 80 % of the last features, but never does; nor does this.
+    """Blocks of parallel branches, and two heads: the second only for training.
 
     Args:
         image_shape: Channels, height and width of an image; it is resized to 299x299.
@@ -52,30 +53,19 @@ class InceptionV3(nn.Module):
             _block7("inception_block7_1", 2048),
             nn.AvgPool2d(8, 1),
             Flatten(),
+            # No dropout: the original intends to drop 80 % of these features, but never does.
             in_scope("output", nn.Sequential(_dense(2048, num_classes))),
         )
 
     def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Classify images.
-
-        Args:
-            images_BCHW: Images.
-
-        Returns:
-            The logits (batch, classes); and in training mode those of the auxiliary head, else
-            `None`.
-        """
+        """Compute the logits and, in training mode, those of the auxiliary head."""
         features_BCHW = self.trunk(images_BCHW)
         auxiliary_BK = self.auxiliary_head(features_BCHW) if self.training else None
         return self.main_head(features_BCHW), auxiliary_BK
 
 
 class Concatenation(nn.Module):
-    """Branches that take the same images, and whose channels are put one after the other.
-
-    Args:
-        branches: In the order of their channels.
-    """
+    """Parallel branches, whose channels are concatenated in order."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -89,7 +79,7 @@ class Concatenation(nn.Module):
 def _convolution(
     in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], **options: Any
 ) -> nn.Sequential:
-    """A convolution without biases, normalised, and a ReLU."""
+    """A convolution without biases, batch normalization and a ReLU."""
     return nn.Sequential(
         conv2d(
             in_channels,
@@ -114,7 +104,7 @@ def _block(name: str, *branches: nn.Sequential) -> Concatenation:
 
 
 def _average_pool() -> nn.AvgPool2d:
-    """Means of 3x3 pixels, of fewer at the edges."""
+    """Means of 3x3 pixels, or of fewer at the edges."""
     return nn.AvgPool2d(3, 1, padding=1, count_include_pad=False)
 
 

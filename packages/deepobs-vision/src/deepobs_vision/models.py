@@ -1,0 +1,281 @@
+"""Networks for classification, as functions of the shape of an image and the number of classes.
+
+All take `image_shape` (channels, height and width of an image) and `num_classes` (the number of
+logits). Weights start as in the original. Axes in the names of tensors: B batch, C channels,
+H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from deepobs.problems.initializers import glorot_normal_, glorot_uniform_, truncated_normal_
+from deepobs.problems.tf_variables import in_scope
+from deepobs_vision.layers import (
+    Flatten,
+    ResizeBilinear,
+    SameMaxPool2d,
+    SamePadding,
+    conv2d,
+    dense,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Shape = tuple[int, int, int]
+
+_VGG_CHANNELS = (64, 128, 256, 512, 512)
+_VGG_SIZE = 224
+_VGG_POOLED = (512, 7, 7)
+
+_WIDTH = 4
+_WIDE_CHANNELS = (16 * _WIDTH, 32 * _WIDTH, 64 * _WIDTH)
+
+_conv2d = partial(conv2d, kernel_initializer=glorot_uniform_, bias=None)
+_batch_norm2d = partial(nn.BatchNorm2d, eps=1e-5, momentum=0.1)
+
+
+def logreg(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """One dense layer that starts at 0."""
+    pixels = math.prod(image_shape)
+    return nn.Sequential(Flatten(), dense(pixels, num_classes, kernel_initializer=nn.init.zeros_))
+
+
+def mlp(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Three hidden layers of 1000, 500 and 100 ReLUs; kernels of scale 0.03, biases 0."""
+    layer = partial(dense, kernel_initializer=partial(truncated_normal_, standard_deviation=0.03))
+    return nn.Sequential(
+        Flatten(),
+        layer(math.prod(image_shape), 1000),
+        nn.ReLU(),
+        layer(1000, 500),
+        nn.ReLU(),
+        layer(500, 100),
+        nn.ReLU(),
+        layer(100, num_classes),
+    )
+
+
+def conv_2c2d(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Two convolutions (32 and 64 filters of 5x5), each pooled to half the size, two dense layers.
+
+    Kernels have scale 0.05, and biases start at 0.05, including those of the logits.
+    """
+    channels, height, width = image_shape
+    kernel_initializer = partial(truncated_normal_, standard_deviation=0.05)
+    convolution = partial(conv2d, kernel_initializer=kernel_initializer, bias=0.05)
+    fully_connected = partial(dense, kernel_initializer=kernel_initializer, bias=0.05)
+    features = 64 * _quarter(height) * _quarter(width)
+    return nn.Sequential(
+        convolution(channels, 32, 5),
+        nn.ReLU(),
+        SameMaxPool2d(2, 2),
+        convolution(32, 64, 5),
+        nn.ReLU(),
+        SameMaxPool2d(2, 2),
+        Flatten(),
+        fully_connected(features, 1024),
+        nn.ReLU(),
+        fully_connected(1024, num_classes),
+    )
+
+
+def conv_3c3d(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Three convolutions (64, 96 and 128 filters), each pooled 3/2, and three dense layers.
+
+    Kernels of convolutions start from Glorot's truncated normal distribution, those of dense layers
+    from his uniform one; biases from 0.
+    """
+    channels, height, width = image_shape
+    convolution = partial(conv2d, kernel_initializer=glorot_normal_)
+    fully_connected = partial(dense, kernel_initializer=glorot_uniform_)
+    features = 128 * _after_3c3d(height) * _after_3c3d(width)
+    return nn.Sequential(
+        convolution(channels, 64, 5, padding="valid"),
+        nn.ReLU(),
+        SameMaxPool2d(3, 2),
+        convolution(64, 96, 3, padding="valid"),
+        nn.ReLU(),
+        SameMaxPool2d(3, 2),
+        convolution(96, 128, 3),
+        nn.ReLU(),
+        SameMaxPool2d(3, 2),
+        Flatten(),
+        fully_connected(features, 512),
+        nn.ReLU(),
+        fully_connected(512, 256),
+        nn.ReLU(),
+        fully_connected(256, num_classes),
+    )
+
+
+def all_cnn_c(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Nine convolutions with dropout; the logits are means of the last one.
+
+    Kernels start from Glorot's truncated normal distribution, biases from 0.1.
+
+    References:
+        Springenberg et al.: Striving for Simplicity, ICLR 2015 workshop, arXiv:1412.6806.
+    """
+    layer = partial(conv2d, kernel_initializer=glorot_normal_, bias=0.1)
+
+    def convolution(*arguments: int, **options: Any) -> list[nn.Module]:
+        return [layer(*arguments, **options), nn.ReLU()]
+
+    def halving(channels: int) -> list[nn.Module]:
+        """Two convolutions, the second with stride 2."""
+        padded = nn.Sequential(nn.ReLU(), SamePadding(3, stride=2))
+        first = layer(channels, channels, 3)
+        return [first, padded, *convolution(channels, channels, 3, stride=2, padding="valid")]
+
+    return nn.Sequential(
+        nn.Dropout(0.2),
+        *convolution(image_shape[0], 96, 3),
+        *halving(96),
+        nn.Dropout(0.5),
+        *convolution(96, 192, 3),
+        *halving(192),
+        nn.Dropout(0.5),
+        *convolution(192, 192, 3, padding="valid"),
+        *convolution(192, 192, 1),
+        # The ReLU is as in the original, although no logit can then be negative.
+        *convolution(192, num_classes, 1),
+        nn.AdaptiveAvgPool2d(1),
+        Flatten(),
+    )
+
+
+def vgg16(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Thirteen convolutions and three dense layers, on images resized to 224x224."""
+    return _vgg(image_shape, num_classes, convolutions=(2, 2, 3, 3, 3))
+
+
+def vgg19(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Sixteen convolutions and three dense layers, on images resized to 224x224."""
+    return _vgg(image_shape, num_classes, convolutions=(2, 2, 4, 4, 4))
+
+
+def wide_resnet_16_4(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Depth 16, four times as wide as the usual residual network."""
+    return _wide_resnet(image_shape, num_classes, units=2)
+
+
+def wide_resnet_40_4(image_shape: Shape, num_classes: int) -> nn.Sequential:
+    """Depth 40, four times as wide as the usual residual network."""
+    return _wide_resnet(image_shape, num_classes, units=6)
+
+
+class ResidualUnit(nn.Module):
+    """Normalization, ReLU and convolution, twice, with a shortcut around them.
+
+    Args:
+        in_channels: Channels of the images.
+        out_channels: Filters of both convolutions.
+        stride: Stride of the first convolution and of the shortcut.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.activation = nn.Sequential(_batch_norm2d(in_channels), nn.ReLU())
+        self.shortcut = (
+            _conv2d(in_channels, out_channels, 1, stride=stride)
+            if in_channels != out_channels
+            else None
+        )
+        is_strided = stride > 1
+        self.padding = SamePadding(3, stride) if is_strided else nn.Identity()
+        self.residual = nn.Sequential(
+            _conv2d(
+                in_channels,
+                out_channels,
+                3,
+                stride=stride,
+                padding="valid" if is_strided else "same",
+            ),
+            _batch_norm2d(out_channels),
+            nn.ReLU(),
+            _conv2d(out_channels, out_channels, 3),
+        )
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Transform images."""
+        activated_BCHW: Tensor = self.activation(images_BCHW)
+        # A convolutional shortcut takes the activated input, but an identity the raw one.
+        shortcut = images_BCHW if self.shortcut is None else self.shortcut(activated_BCHW)
+        residual: Tensor = self.residual(self.padding(activated_BCHW))
+        return residual + shortcut
+
+
+def _vgg(image_shape: Shape, num_classes: int, *, convolutions: Sequence[int]) -> nn.Sequential:
+    """Blocks of `convolutions` each, pooled 2/2, and dense layers with dropout.
+
+    Kernels of convolutions start from Glorot's truncated normal distribution, those of dense layers
+    from his uniform one; biases from 0. There is no batch normalization.
+
+    References:
+        Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition,
+        ICLR 2015, arXiv:1409.1556, configurations D and E.
+    """
+    layers: list[nn.Module] = [ResizeBilinear(_VGG_SIZE)]
+    in_channels = image_shape[0]
+    for out_channels, count in zip(_VGG_CHANNELS, convolutions, strict=True):
+        for _ in range(count):
+            layers.append(conv2d(in_channels, out_channels, 3, kernel_initializer=glorot_normal_))
+            layers.append(nn.ReLU())
+            in_channels = out_channels
+        layers.append(nn.MaxPool2d(2, 2))
+    fully_connected = partial(dense, kernel_initializer=glorot_uniform_)
+    return nn.Sequential(
+        *layers,
+        Flatten(),
+        fully_connected(math.prod(_VGG_POOLED), 4096),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        fully_connected(4096, 4096),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        fully_connected(4096, num_classes),
+    )
+
+
+def _wide_resnet(image_shape: Shape, num_classes: int, *, units: int) -> nn.Sequential:
+    """A convolution, three blocks of residual units, and a dense layer on the mean pixel.
+
+    Convolutions have no biases. Kernels start from Glorot's uniform distribution.
+
+    References:
+        Zagoruyko, Komodakis: Wide Residual Networks, BMVC 2016, arXiv:1605.07146.
+    """
+    in_channels = 16
+    layers: list[nn.Module] = [_conv2d(image_shape[0], in_channels, 3)]
+    for block, out_channels in enumerate(_WIDE_CHANNELS, start=1):
+        for number in range(units):
+            stride = 2 if block > 1 and number == 0 else 1
+            unit = ResidualUnit(in_channels, out_channels, stride)
+            layers.append(in_scope(f"unit_{block}_{number}", unit))
+            in_channels = out_channels
+    return nn.Sequential(
+        *layers,
+        in_scope("unit_last", nn.Sequential(_batch_norm2d(in_channels), nn.ReLU())),
+        nn.AdaptiveAvgPool2d(1),
+        Flatten(),
+        in_scope(
+            "fully-connected",
+            nn.Sequential(dense(in_channels, num_classes, kernel_initializer=glorot_uniform_)),
+        ),
+    )
+
+
+def _quarter(size: int) -> int:
+    """A side of an image after halving it twice, rounded up each time."""
+    return -(-size // 4)
+
+
+def _after_3c3d(size: int) -> int:
+    """A side of an image after the convolutions of `conv_3c3d`; 3 for 32."""
+    return _quarter(-(-(size - 4) // 2) - 2)

@@ -1,1 +1,0 @@
-"""Models as functions of the shape of an image and the number of classes."""
