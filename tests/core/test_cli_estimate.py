@@ -108,7 +108,7 @@ def test_an_optimizer_that_fails_is_shown_where_it_fails(
         (["SGD", "--lr", "nan"], "must be finite"),
         (["SGD", "--epochs", "-1"], "must be 0 or more, got -1"),
         (["SGD", "--batch-size", "5000"], "from 1 to 1000"),
-        (["SGD", "--weight-decay", "0.1"], "has no regulariser"),
+        (["SGD", "--weight-decay", "0.1"], "has no regularizer"),
         (["SGD", "--device", "banana"], "'banana'"),
         (["SGD", "--seconds", "-1"], "seconds must be a finite number, 0 or more; got -1.0"),
         (["SGD", "--seconds", "inf"], "seconds must be a finite number"),

@@ -188,7 +188,7 @@ def test_a_batch_size_beyond_the_data_is_refused_before_training():
 
 
 def test_a_weight_decay_that_the_problem_cannot_honour_is_refused():
-    with pytest.raises(ArgumentError, match="quadratic_deep has no regulariser"):
+    with pytest.raises(ArgumentError, match="quadratic_deep has no regularizer"):
         run(quick(weight_decay=0.1))
 
 

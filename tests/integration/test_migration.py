@@ -185,7 +185,7 @@ def test_a_factor_is_used_where_the_original_ignores_it_or_refused(
 ) -> None:
     assert set_up("mnist_mlp").get_regularization_loss().item() == 0
     assert set_up("mnist_mlp", weight_decay=0.5).get_regularization_loss().item() > 1
-    with pytest.raises(ValueError, match="has no regulariser"):
+    with pytest.raises(ValueError, match="has no regularizer"):
         set_up("quadratic_deep", weight_decay=0.5)
 
 

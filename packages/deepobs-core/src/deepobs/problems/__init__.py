@@ -1,4 +1,4 @@
-"""Test problems: the base class, initialisers, and the synthetic problems that need no data."""
+"""Test problems: the base class, initializers, and the synthetic problems that need no data."""
 
 from deepobs.problems.problem import Problem, Reduction, reduced
 

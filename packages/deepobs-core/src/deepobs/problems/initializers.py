@@ -1,4 +1,4 @@
-"""Initialisers with TensorFlow 1's distributions, which differ from torch's of the same names."""
+"""Initializers with TensorFlow 1's distributions, which differ from torch's of the same names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 Initializer: TypeAlias = Callable[[Tensor], Tensor]
-"""Fills a tensor in place, with random numbers from torch's global generator."""
+"""Fills a tensor in place with random numbers from torch's global RNG."""
 
 _CUT = 2.0
-"""Where a truncated normal distribution ends, in standard deviations before it is cut."""
+"""Where a truncated normal distribution is cut, in standard deviations before the cut."""
 
 TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
 """Standard deviation of a standard normal variable after cutting it at -2 and 2."""
@@ -23,14 +23,14 @@ TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
 def truncated_normal_(tensor: Tensor, standard_deviation: float) -> Tensor:
     """Fill with a normal distribution cut at two standard deviations.
 
-    torch's own function cuts at the absolute values -2 and 2 unless told otherwise, and draws a
-    number of random numbers that depends on the release and on chance; this one draws one each.
-
     Args:
-        tensor: What to fill, in place.
-        standard_deviation: That of the distribution before it is cut; afterwards it is smaller by
-            the factor 0.8796.
+        tensor: The tensor to fill, in place.
+        standard_deviation: That of the distribution before the cut, which reduces it by the factor
+            0.8796.
     """
+    # The inverse distribution function takes one random number per element. torch's own
+    # trunc_normal_ has drawn a number of them that depends on the release, and with it all
+    # weights that are initialized later.
     probability = math.erf(_CUT / math.sqrt(2))
     bound = _CUT * standard_deviation
     tensor.uniform_(-probability, probability).erfinv_().mul_(math.sqrt(2) * standard_deviation)
@@ -40,11 +40,11 @@ def truncated_normal_(tensor: Tensor, standard_deviation: float) -> Tensor:
 def glorot_normal_(tensor: Tensor, fan_sum: int | None = None) -> Tensor:
     """Fill with a truncated normal distribution whose variance is 2 / (fan in + fan out).
 
-    Unlike with `xavier_normal_` no value is farther from 0 than 2.27 standard deviations.
+    Unlike with `xavier_normal_`, no value exceeds 2.27 standard deviations.
 
     Args:
-        tensor: What to fill, in place.
-        fan_sum: Fan in plus fan out; `None` for those of the tensor's own shape.
+        tensor: The tensor to fill, in place.
+        fan_sum: Fan in plus fan out; `None` to compute it from the shape.
     """
     wanted = math.sqrt(2 / (fan_sum or glorot_fan_sum(tensor)))
     return truncated_normal_(tensor, wanted / TRUNCATED_STANDARD_DEVIATION)
@@ -55,8 +55,8 @@ def glorot_uniform_(tensor: Tensor, fan_sum: int | None = None) -> Tensor:
     """Fill with the uniform distribution on +-sqrt(6 / (fan in + fan out)).
 
     Args:
-        tensor: What to fill, in place.
-        fan_sum: Fan in plus fan out; `None` for those of the tensor's own shape.
+        tensor: The tensor to fill, in place.
+        fan_sum: Fan in plus fan out; `None` to compute it from the shape.
     """
     bound = math.sqrt(6 / (fan_sum or glorot_fan_sum(tensor)))
     return tensor.uniform_(-bound, bound)

@@ -1,4 +1,4 @@
-"""The base class of our test problems."""
+"""The base classes of our test problems."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepobs import checks, config
 from deepobs.checks import check_call
 from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.plugins import registry
 from deepobs.plugins.catalog import bound
 from deepobs.problems.roles import parameter_roles
 
@@ -27,23 +28,23 @@ _KERNEL_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
 class Problem(ABC):
     """A test problem: a data set, a model and a loss.
 
-    A subclass says how to build the model and how to compute the losses of a batch. One class can
-    serve many registered problems: `bind` gives each its own subclass with its description.
+    A subclass builds the model and computes the losses of a batch. One class can serve many
+    registered problems: `bind` makes a subclass for each specification.
 
     Args:
-        batch_size: Examples a batch, in training and in evaluation.
-        weight_decay: Factor of the regulariser `0.5 * weight_decay * sum(w^2)` over the kernels;
+        batch_size: Examples per batch, in training and in evaluation.
+        weight_decay: Factor of the regularizer `0.5 * weight_decay * sum(w^2)` over the kernels;
             `None` for the problem's default.
-        device: Where data and model live; `None` for `config.get_default_device()`.
+        device: Device of data and model; `None` for `config.get_default_device()`.
         validation_size: Number of training examples held out as `dataset.valid_loader`.
-        drop_remainder: Whether evaluation leaves out the last, smaller batch, as the original does.
+        drop_remainder: Whether evaluation skips the last, smaller batch, as the original does.
         reshuffle: Whether every epoch has a new order of the training data. With `False`, all have
-            that of the first: this is how the published curves came about.
+            that of the first, as in the runs of the paper.
 
     Attributes:
-        spec: The description it is registered with.
-        model: The model, once `set_up` was called.
-        dataset: The data set, once `set_up` was called.
+        spec: The specification it is registered with.
+        model: The model, after `set_up`.
+        dataset: The data set, after `set_up`.
 
     Raises:
         ArgumentError: An argument is out of range.
@@ -72,11 +73,7 @@ class Problem(ABC):
 
     @classmethod
     def bind(cls, spec: ProblemSpec) -> type[Self]:
-        """Make the subclass that stands for one registered problem.
-
-        Args:
-            spec: The description of the problem.
-        """
+        """Make the subclass that stands for one registered problem."""
         return bound(cls, spec, "deepobs.pytorch.testproblems")
 
     if not TYPE_CHECKING:  # type checkers would take it to allow any attribute
@@ -97,27 +94,26 @@ class Problem(ABC):
     def set_up(self) -> None:
         """Load the data and build the model.
 
-        The initial weights and the order of the training examples are drawn from torch's global
-        generator on the CPU, so that `torch.manual_seed` fixes them on every device.
+        Initial weights and the order of training examples are drawn from torch's global RNG of the
+        CPU, so that `torch.manual_seed` fixes them on every device.
 
         Raises:
-            DataError: The data are missing or broken.
+            DataError: The data are missing or corrupt.
             ArgumentError: The batch size or the validation size does not fit the data.
         """
         self.dataset = self.build_dataset()
-        with torch.device("cpu"):  # even where torch.set_default_device chose another
+        with torch.device("cpu"):  # even if torch.set_default_device chose another
             model = self.build_model()
         self.model = model.to(device=self.device, dtype=config.get_dtype()).train()
 
     def build_dataset(self) -> DataSet:
-        """Load the data set that the description names."""
-        from deepobs.plugins import registry
-        from deepobs.plugins.provenance import described
-
+        """Load the data set that the specification names."""
         datasets = registry().datasets
         try:
             dataset_class = datasets.load(self.spec.dataset)
         except DeepOBSError as error:
+            from deepobs.plugins.provenance import described
+
             raise type(error)(f"{described(self)} needs a data set. {error}") from error
         options = {
             "device": self.device,
@@ -130,36 +126,33 @@ class Problem(ABC):
         return dataset
 
     def dataset_options(self) -> dict[str, Any]:
-        """What the data set is to do besides what every problem asks for."""
-        # Data sets of others need not know how to keep the order of the first epoch.
+        """Further arguments for the data set."""
+        # Only if asked for: data sets of other packages need not support it.
         return {} if self.reshuffle else {"reshuffle": False}
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """Build the freshly initialised model, on the CPU."""
+        """Build the freshly initialized model, on the CPU."""
 
     @abstractmethod
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Any]:
-        """Evaluate the model on one batch; `reduced` serves those that have a loss an example.
+        """Evaluate the model on one batch; see `reduced` for models with a loss per example.
 
         Args:
             batch: What a loader yields.
-            reduction: "none" for one loss an example, "mean" or "sum".
+            reduction: "none" for one loss per example, "mean" or "sum".
 
         Returns:
-            The losses without the regulariser, of shape `(batch_size,)` or a scalar; and what
-            `accuracy` needs to know of the model's outputs.
+            The losses without the regularizer, of shape `(batch_size,)` or a scalar; and those
+            outputs of the model that `accuracy` needs.
         """
 
     def accuracy(self, outputs: Any, batch: Batch) -> Tensor | None:
-        """The accuracy on one batch; `None`, unless a subclass says otherwise.
+        """The accuracy on one batch, a 0-dim tensor in [0, 1]; `None` if the problem has none.
 
         Args:
-            outputs: What `batch_losses` returned beside the losses.
+            outputs: What `batch_losses` returned besides the losses.
             batch: What a loader yields.
-
-        Returns:
-            A 0-dim tensor in [0, 1], or `None` where the problem has none.
         """
         del outputs, batch
         return None
@@ -171,11 +164,11 @@ class Problem(ABC):
 
         Args:
             batch: What a loader yields.
-            reduction: "none" for one loss an example, "mean" or "sum".
+            reduction: "none" for one loss per example, "mean" or "sum".
 
         Returns:
-            The losses without the regulariser, of shape `(batch_size,)` or a scalar; and the
-            accuracy, a 0-dim tensor in [0, 1], or `None` where the problem has none.
+            The losses without the regularizer, of shape `(batch_size,)` or a scalar; and the
+            accuracy, a 0-dim tensor in [0, 1], or `None` if the problem has none.
 
         Raises:
             ArgumentError: `reduction` is none of these.
@@ -184,28 +177,28 @@ class Problem(ABC):
         return losses, self.accuracy(outputs, batch)
 
     def get_batch_loss(self, batch: Batch, reduction: str = "none") -> Tensor:
-        """The same losses, for training, which has no use for the accuracy."""
+        """The same losses without the accuracy, which training does not need."""
         return self.batch_losses(batch, _checked(reduction))[0]
 
     def regularized_parameters(self) -> list[Tensor]:
-        """The tensors that the regulariser covers: every kernel, but no bias or normalisation."""
+        """The tensors that the regularizer covers: every kernel, but no bias or normalization."""
         return [
             module.weight for module in self.model.modules() if isinstance(module, _KERNEL_LAYERS)
         ]
 
     def get_regularization_loss(self) -> Tensor:
-        """The regulariser `0.5 * weight_decay * sum(w^2)`, a scalar: 0 without weight decay."""
+        """The regularizer `0.5 * weight_decay * sum(w^2)`, a scalar: 0 without weight decay."""
         kernels = self.regularized_parameters() if self.weight_decay else []
         if not kernels:
             return torch.zeros((), device=self.device, dtype=config.get_dtype())
         return 0.5 * self.weight_decay * torch.stack([w.square().sum() for w in kernels]).sum()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters split in two groups, for optimizers that take their own `weight_decay`.
+        """Parameters in groups for optimizers with a `weight_decay` of their own.
 
         Returns:
-            The parameters that the regulariser covers, then the others with `weight_decay` 0; a
-            group that would be empty is left out.
+            The parameters that the regularizer covers, and the others with `weight_decay` 0. There
+            is no empty group.
         """
         regularized = self.regularized_parameters()
         covered = {id(parameter) for parameter in regularized}
@@ -218,11 +211,7 @@ class Problem(ABC):
         return groups
 
     def parameter_roles(self) -> dict[str, str]:
-        """What each trained parameter does in the model, for optimizers that tell them apart.
-
-        Returns:
-            A word of `deepobs.problems.roles.ROLES` by the parameter's name in the model.
-        """
+        """The role of each trained parameter, a key of `ROLES`, by its name in the model."""
         return parameter_roles(self.model)
 
     def _checked_weight_decay(self, weight_decay: float | None) -> float:
@@ -238,12 +227,27 @@ def _checked(reduction: str) -> Reduction:
 
 
 def reduced(losses_B: Tensor, reduction: Reduction) -> Tensor:
-    """Reduce one loss an example to what is asked for.
-
-    Args:
-        losses_B: Shape (batch,).
-        reduction: "none" to leave them as they are, "mean" or "sum" for a scalar.
-    """
+    """Reduce losses of shape `(batch,)`: "none" to return them unchanged, "mean" or "sum"."""
     if reduction == "mean":
         return losses_B.mean()
     return losses_B.sum() if reduction == "sum" else losses_B
+
+
+class SyntheticProblem(Problem):
+    """A problem without a network: its parameters are a point, and there is no regularizer."""
+
+    def regularized_parameters(self) -> list[Tensor]:
+        """None: the position of the minimum must not move."""
+        return []
+
+    def parameter_roles(self) -> dict[str, str]:
+        """All are vectors, whatever their shape."""
+        return {name: "vector" for name, _ in self.model.named_parameters()}
+
+    def _checked_weight_decay(self, weight_decay: float | None) -> float:
+        checked = super()._checked_weight_decay(weight_decay)
+        if checked:
+            raise ArgumentError(
+                f"{self.name} has no regularizer: weight_decay must be None or 0, got {checked}."
+            )
+        return checked

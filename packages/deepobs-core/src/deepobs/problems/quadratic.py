@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepobs.problems.problem import reduced
-from deepobs.problems.synthetic import SyntheticProblem
+from deepobs.problems.problem import SyntheticProblem, reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,19 +27,12 @@ class QuadraticModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.theta = nn.Parameter(torch.ones(1, _DIMENSIONS))
-        # A copy in torch's memory: products may depend, in their last bit, on the alignment.
+        # A copy in torch's own memory: matrix products may depend on the alignment in the last bit.
         hessian = torch.from_numpy(deep_hessian().astype(np.float32)).clone()
         self.register_buffer("hessian", hessian, persistent=False)
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        """The losses `0.5 (theta - x)^T Q (theta - x)`.
-
-        Args:
-            x_BD: Noise, shape (batch, 100).
-
-        Returns:
-            Shape (batch,).
-        """
+        """The losses `0.5 (theta - x)^T Q (theta - x)` of noise (batch, 100), shape (batch,)."""
         difference_BD = self.theta - x_BD
         return 0.5 * (difference_BD * (difference_BD @ self.hessian)).sum(dim=1)
 
@@ -53,16 +45,14 @@ class QuadraticDeep(SyntheticProblem):
         return QuadraticModel()
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
-        """The losses of one batch `(x (B, 100),)`; there is no accuracy."""
+        """The losses of a batch `(x (B, 100),)`; there is no accuracy."""
         return reduced(self.model(batch[0]), reduction), None
 
 
 def deep_hessian() -> NDArray[np.float64]:
-    """The Hessian of `quadratic_deep`, shape (100, 100): `R^T diag(e) R`.
-
-    The original draws it from a generator that all instances in a process share, so that only the
-    first has this Hessian. Here every instance has it.
-    """
+    """The Hessian of `quadratic_deep`, shape (100, 100): `R^T diag(e) R`."""
+    # The original seeds its RNG once per process, so that only its first instance has this
+    # Hessian. With an RNG of its own, every instance has it.
     random = np.random.RandomState(42)
     eigenvalues = np.concatenate(
         (random.uniform(0.0, 1.0, 90), random.uniform(30.0, 60.0, _DIMENSIONS - 90))
@@ -73,7 +63,7 @@ def deep_hessian() -> NDArray[np.float64]:
 
 
 def _random_rotation(dimensions: int, random: np.random.RandomState) -> NDArray[np.float64]:
-    """A uniformly distributed rotation, one dimension after the other.
+    """A uniformly distributed rotation, built one dimension after the other.
 
     References:
         Diaconis, Shahshahani: The subgroup algorithm for generating uniform random variables, 1987.

@@ -1,4 +1,4 @@
-"""What the parameters of a model do in it, for optimizers that treat them differently."""
+"""The roles of parameters in a model, for optimizers that treat them differently."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROLES = {
-    "embedding": "tables of vectors to look up, also where they serve as the head, too",
+    "embedding": "lookup tables of vectors, even if they are also the head",
     "head": "the last matrix or convolution kernel, which computes the outputs",
     "hidden": "the other matrices; convolution kernels, too, unless they are named themselves",
     "convolution": "the other convolution kernels",
     "vector": "biases, scales of normalisations and single numbers",
 }
-"""What a parameter can do in a model."""
+"""The roles and what they mean."""
 
 _TABLES = (nn.Embedding, nn.EmbeddingBag)
 
 
 def parameter_roles(model: nn.Module) -> dict[str, str]:
-    """Tell the role of every trained parameter from its layer and its shape.
+    """Infer the role of every trained parameter from its layer and its shape.
 
     Args:
-        model: Lists its layers in the order in which they are used.
+        model: Its modules must be in the order in which they are used.
 
     Returns:
-        A word of `ROLES` for each parameter, by the name that `model.named_parameters()` gives it.
+        A key of `ROLES` for each parameter, by its name in `model.named_parameters()`.
     """
     tables = {id(layer.weight) for layer in model.modules() if isinstance(layer, _TABLES)}
-    # With duplicates: where a table serves as the head, it is listed a second time, last.
+    # With duplicates, because a table that is also the head is listed a second time, last.
     kernels = [
         parameter
         for _, parameter in model.named_parameters(remove_duplicate=False)
@@ -48,14 +48,11 @@ def parameter_roles(model: nn.Module) -> dict[str, str]:
 def parameters_by_role(
     model: nn.Module, roles: Mapping[str, str] | None = None
 ) -> dict[str, list[nn.Parameter]]:
-    """Sort the trained parameters of a model.
+    """The trained parameters of each role that occurs, in the order of `ROLES`.
 
     Args:
         model: The model.
-        roles: The role of each parameter by its name; `None` to tell it by `parameter_roles`.
-
-    Returns:
-        The parameters of each role that occurs, in the order of `ROLES`, as the model lists them.
+        roles: The role of each parameter by its name; `None` for those of `parameter_roles`.
     """
     named = dict(model.named_parameters())
     found: dict[str, list[nn.Parameter]] = {role: [] for role in ROLES}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkab
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -21,8 +21,8 @@ class TFVariable:
     Attributes:
         name: Its name there, such as "encoder/conv2d_1/kernel:0".
         tensors: The parameters or buffers of the model that hold its values.
-        join: Makes TensorFlow's layout of these tensors. It only moves values about, so that it
-            serves for their gradients too.
+        join: Converts these tensors to TensorFlow's layout. It only moves values, so that it works
+            for gradients, too.
         split: The inverse of `join`.
     """
 
@@ -44,10 +44,7 @@ class TFVariable:
 
 @runtime_checkable
 class HasTFVariables(Protocol):
-    """A test problem or a model that knows its variables better than the rules of `tf_variables`.
-
-    It is needed where a model is not built of the layers that these rules know.
-    """
+    """A test problem or a model with layers that the rules of `tf_variables` do not cover."""
 
     def tf_variables(self) -> Sequence[TFVariable]:
         """All variables, in the order in which the original creates them."""
@@ -57,30 +54,40 @@ class HasTFVariables(Protocol):
 def tf_variables(model: nn.Module) -> list[TFVariable]:
     """Name the variables of a model as `tf.layers` does.
 
-    Layers count from 0 for each kind and each scope, in the order in which they are defined:
-    "conv2d", "conv2d_1", ... A module with an attribute `tf_scope` opens a scope for what it holds;
-    `in_scope` sets it. Parameters of other modules keep their name.
-
-    Args:
-        model: The model.
+    Layers are numbered for each kind and each scope in the order of their definition: "conv2d",
+    "conv2d_1", ... A module with an attribute `tf_scope`, set by `in_scope`, opens a scope for its
+    content. Parameters of other modules keep their name.
 
     Returns:
         The variables in the order in which the original creates them, except that it creates the
-        statistics of all normalisations last.
+        statistics of all normalizations last.
     """
-    return list(_variables(model))
+    found: list[TFVariable] = []
+    scopes: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for path, module in model.named_modules():
+        outer = scopes.get(path.rpartition(".")[0], "")
+        scope = scopes[path] = _join(outer, getattr(module, "tf_scope", ""))
+        layer = next((layer for layer in _LAYERS if isinstance(module, layer.kind)), None)
+        if layer is None:
+            found += [
+                transposed(f"{_join(scope, name)}:0", parameter, range(parameter.ndim))
+                for name, parameter in module.named_parameters(recurse=False)
+            ]
+            continue
+        name = _join(scope, layer.tf_name)
+        counts[name] += 1
+        numbered = f"{name}_{counts[name] - 1}" if counts[name] > 1 else name
+        found += [
+            transposed(f"{numbered}/{part.tf_name}:0", getattr(module, part.attribute), part.axes)
+            for part in layer.parts
+            if getattr(module, part.attribute) is not None
+        ]
+    return found
 
 
 def in_scope(name: str, module: ModuleT) -> ModuleT:
-    """Let a module open a variable scope for what it holds.
-
-    Args:
-        name: The name of the scope within the scope around it, such as "unit_1_0".
-        module: The module.
-
-    Returns:
-        The same module.
-    """
+    """Let a module open a variable scope such as "unit_1_0", and return the module."""
     module.tf_scope = name  # type: ignore[assignment] # torch types it for tensors and modules
     return module
 
@@ -133,35 +140,6 @@ _LAYERS = (
         ),
     ),
 )
-
-
-def _variables(model: nn.Module) -> Iterator[TFVariable]:
-    scopes: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for path, module in model.named_modules():
-        outer = scopes.get(path.rpartition(".")[0], "")
-        scope = _join(outer, getattr(module, "tf_scope", ""))
-        scopes[path] = scope
-        layer = next((layer for layer in _LAYERS if isinstance(module, layer.kind)), None)
-        if layer is None:
-            yield from _own_parameters(module, scope)
-            continue
-        first_name = _join(scope, layer.tf_name)
-        number = counts[first_name]
-        counts[first_name] += 1
-        yield from _parts(module, layer, f"{first_name}_{number}" if number else first_name)
-
-
-def _parts(module: nn.Module, layer: _Layer, name: str) -> Iterator[TFVariable]:
-    for part in layer.parts:
-        tensor = getattr(module, part.attribute)
-        if tensor is not None:
-            yield transposed(f"{name}/{part.tf_name}:0", tensor, part.axes)
-
-
-def _own_parameters(module: nn.Module, scope: str) -> Iterator[TFVariable]:
-    for name, parameter in module.named_parameters(recurse=False):
-        yield transposed(f"{_join(scope, name)}:0", parameter, range(parameter.ndim))
 
 
 def _join(scope: str, name: str) -> str:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobs.plugins.catalog import import_target
-from deepobs.problems.problem import reduced
-from deepobs.problems.synthetic import SyntheticProblem
+from deepobs.problems.problem import SyntheticProblem, reduced
 
 if TYPE_CHECKING:
     from deepobs.problems.problem import Reduction
@@ -49,7 +48,7 @@ class TwoD(SyntheticProblem):
         self._function = import_target(str(self.spec.options["function"]), self.name)
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
-        """The losses of one batch `(x (B,), y (B,))`; there is no accuracy."""
+        """The losses of a batch `(x (B,), y (B,))`; there is no accuracy."""
         x_B, y_B = batch
         u, v = self.model.weight, self.model.bias
         return reduced(self._function(u, v) + u * x_B + v * y_B, reduction), None
