@@ -270,7 +270,7 @@ def test_info_shows_both_plugins_of_a_name_and_one_of_a_full_name(
 def test_info_shows_what_an_optimizer_needs(deepobs: Callable[..., Answer]) -> None:
     assert "closure: step(closure)" in deepobs("info", "LBFGS").out
     (facts,) = json.loads(deepobs("info", "SGD", "--json").out)
-    assert facts["needs"] == ["plain: step() after the gradients were computed, and nothing else"]
+    assert facts["needs"] == ["plain: step() after the gradients were computed, nothing else"]
 
 
 def test_info_shows_all_of_a_problem(deepobs: Callable[..., Answer]) -> None:

@@ -129,11 +129,6 @@ class _Commands(Group):
             raise ComponentLoadError(f"{described} is {command!r}. It must be a click.Command.")
         return command
 
-    def invoke(self, ctx: click.Context) -> None:
-        """Execute a command."""
-        # The value that a plugin's function returns is dropped: main would exit with it.
-        super().invoke(ctx)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of our packages by use, then those of other packages."""
         del ctx
@@ -226,6 +221,11 @@ def _group(context: click.Context) -> None:
             "The current directory no longer exists. Change to another directory."
         ) from error
     show_help_without_command(context)
+
+
+@_group.result_callback()
+def _no_exit_code(*_results: object, **_options: object) -> None:
+    """Drop what the function of a command returns, which would become the exit code."""
 
 
 def _show_mistake(error: click.ClickException) -> None:

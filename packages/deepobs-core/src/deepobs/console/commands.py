@@ -125,11 +125,21 @@ def taking(
     wanted = set(inspect.signature(make).parameters)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def command(*arguments: Any, **values: Any) -> Any:
-            taken = {key: values.pop(key) for key in wanted}
-            return function(*arguments, **values, **{name: make(**taken)})
+        makers = getattr(function, "makers", None)
+        command = function
+        # Several of these decorators share one wrapper, so that tracebacks show it once.
+        if makers is None:
+            makers = {}
 
+            @functools.wraps(function)
+            def command(*arguments: Any, **values: Any) -> Any:
+                for name, (wanted, make) in makers.items():
+                    values[name] = make(**{key: values.pop(key) for key in wanted})
+                return function(*arguments, **values)
+
+            vars(command)["makers"] = makers
+        makers[name] = (wanted, make)
+        # click shows parameters in the reverse order of their decorators' application.
         for parameter in reversed(tuple(parameters)):
             command = parameter(command)
         return command

@@ -115,16 +115,6 @@ _RUN_PARAMETERS = (
 )
 
 
-def _tensorboard_observers(
-    context: click.Context, _parameter: click.Parameter, directory: Path | None
-) -> tuple[RunObserver, ...]:
-    if directory is None or context.resilient_parsing:
-        return ()
-    from deepobs.runs.tensorboard import TensorBoardObserver
-
-    return (TensorBoardObserver(directory),)
-
-
 _RESULT_PARAMETERS = (
     click.option(
         "--out",
@@ -146,9 +136,7 @@ _RESULT_PARAMETERS = (
     ),
     click.option(
         "--tensorboard",
-        "observers",
         type=_DIRECTORY,
-        callback=_tensorboard_observers,
         metavar="DIR",
         help="Write logs for TensorBoard, which needs deepobs-core[tensorboard].",
     ),
@@ -251,14 +239,20 @@ def _result_options(
     output_dir: Path,
     checkpoint_every: dict[str, Any],
     resume: bool,
-    observers: tuple[RunObserver, ...],
+    tensorboard: Path | None,
 ) -> ResultOptions:
-    plan = None
+    # These import torch: only when they are used, never for --help or completion.
+    checkpoints: CheckpointPlan | None = None
+    observers: tuple[RunObserver, ...] = ()
     if checkpoint_every or resume:
         from deepobs.runs.checkpoints import CheckpointPlan
 
-        plan = CheckpointPlan(**checkpoint_every, resume=resume)
-    return ResultOptions(output_dir, plan, observers)
+        checkpoints = CheckpointPlan(**checkpoint_every, resume=resume)
+    if tensorboard is not None:
+        from deepobs.runs.tensorboard import TensorBoardObserver
+
+        observers = (TensorBoardObserver(tensorboard),)
+    return ResultOptions(output_dir, checkpoints, observers)
 
 
 takes_run = taking("options", _RUN_PARAMETERS, _run_options)
@@ -286,12 +280,22 @@ def configured(doing: str, *, dtype: str | None = None, **settings: Any) -> Iter
 
     if dtype is not None:
         settings["dtype"] = getattr(torch, dtype)
-    with (
-        current_directory_importable(),
-        _foreign_errors_shown(doing),
-        config.temporary(**{name: value for name, value in settings.items() if value is not None}),
-    ):
-        yield
+    changed = {name: value for name, value in settings.items() if value is not None}
+    try:
+        with current_directory_importable(), config.temporary(**changed):
+            yield
+    except (DeepOBSError, click.ClickException, click.Abort):
+        raise
+    except Exception as error:
+        foreign = _first_foreign(error.__traceback__)
+        # Without a frame of others it is a bug of ours, whose whole traceback is needed.
+        if foreign is None:
+            raise
+        click.echo("".join(traceback.format_exception(error.with_traceback(foreign))), err=True)
+        owner = provenance_of(error)
+        place = f" in code of {owner}" if owner else ""
+        message = f"{doing} failed{place}: {message_of(error)}. No result was written."
+        raise click.ClickException(message) from error
 
 
 @contextlib.contextmanager
@@ -309,25 +313,8 @@ def current_directory_importable() -> Iterator[None]:
         sys.path.remove(here)
 
 
-@contextlib.contextmanager
-def _foreign_errors_shown(doing: str) -> Iterator[None]:
-    """Show the traceback of an error in code of others, from the first of their frames on."""
-    try:
-        yield
-    except (DeepOBSError, click.ClickException, click.Abort):
-        raise
-    except Exception as error:
-        foreign = _first_foreign(error.__traceback__)
-        if foreign is None:
-            raise
-        click.echo("".join(traceback.format_exception(error.with_traceback(foreign))), err=True)
-        owner = provenance_of(error)
-        place = f" in code of {owner}" if owner else ""
-        message = f"{doing} failed{place}: {message_of(error)}. No result was written."
-        raise click.ClickException(message) from error
-
-
 def _first_foreign(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the first frame outside DeepOBS, torch and click on, if any."""
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__") or ""
         if module.partition(".")[0] not in _LEADS_THERE:
