@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import traceback
 
 from deepobs.plugins.registry import registry
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _OURS = {"deepobs", "deepobs_bench", "deepobs_testing", "torch"}
 
@@ -18,17 +15,14 @@ def provenance_of(error: BaseException) -> str:
     Returns:
         Name and version such as "acme-obs 1.0"; empty if no plugin's code was involved.
     """
-    packages = [one for one in _packages(error.__traceback__) if one not in _OURS]
-    owners = (owner_of_module(package) for package in reversed(packages))
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [frame.f_globals.get("__name__") or "" for frame in reversed(frames)]
+    owners = (owner_of_module(one) for one in modules if _package_of(one) not in _OURS)
     return next(filter(None, owners), "")
 
 
 def described(component: object) -> str:
-    """Say what something is and which distribution brought it, for a message.
-
-    Args:
-        component: A problem, a data set or another object whose class is on offer.
-    """
+    """What messages call an object whose class a plugin offers, such as a problem."""
     for catalog in registry().catalogs():
         offer = catalog.offer_of(component)
         if offer is not None:
@@ -38,11 +32,7 @@ def described(component: object) -> str:
 
 
 def owner_of_module(module: str) -> str:
-    """Name and version of the distribution whose plugin brings a module, empty for none.
-
-    Args:
-        module: Its name, such as that of a line of a traceback.
-    """
+    """Name and version of the distribution whose plugin contains a module, empty for none."""
     wanted = _package_of(module)
     for plugin in registry().plugins:
         if _package_of(plugin.target) == wanted:
@@ -57,13 +47,3 @@ def owner_of_module(module: str) -> str:
 def _package_of(target: str) -> str:
     """The outermost package of a module or an import string."""
     return target.partition(":")[0].partition(".")[0]
-
-
-def _packages(trace: TracebackType | None) -> list[str]:
-    """The packages of a traceback, from the outermost line on."""
-    found = []
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__") or ""
-        found.append(_package_of(module))
-        trace = trace.tb_next
-    return found

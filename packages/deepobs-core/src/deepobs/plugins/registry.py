@@ -116,12 +116,11 @@ class Registry:
         """Register one plugin and keep what it offers.
 
         Args:
-            implementation: The module or object that holds the hook implementations.
+            implementation: The module or object with its hook implementations.
             plugin: Where it comes from.
 
         Raises:
-            PluginError: It was written for another interface, implements an unknown hook, or
-                offers something that is not a specification.
+            PluginError: It does not fit the plugin interface.
         """
         self._register(implementation, plugin)
         try:
@@ -138,10 +137,6 @@ class Registry:
     def notify(self, hook: str, **arguments: object) -> None:
         """Call an observer hook; a plugin that raises in it is disabled with a warning.
 
-        Args:
-            hook: Name of the hook.
-            **arguments: Its arguments.
-
         Raises:
             PluginError: An observer failed and the registry is strict.
         """
@@ -156,30 +151,20 @@ class Registry:
         return DISTRIBUTION_OF.get(name.rpartition(":")[2], "")
 
     def hint(self, name: str) -> str:
-        """What to do about an unknown test problem or data set.
-
-        Args:
-            name: The unknown name.
-        """
+        """What to do about the unknown name of a test problem or data set."""
         return self._hint_at(self.first_party_owner(name)) or self._hint_at_plugins(name)
 
     def hint_about_command(self, name: str) -> str:
-        """What to do about an unknown command; empty if nothing is known.
-
-        Args:
-            name: The unknown name.
-        """
+        """What to do about an unknown command; empty if nothing is known."""
         failed = ", ".join(plugin.name for plugin in self.failures())
         return self._hint_at(DISTRIBUTION_OF_COMMAND.get(name, "")) or (
             failed and f"It may be in a plugin that failed to load: {failed}."
         )
 
     def _hint_at(self, distribution: str) -> str:
-        """Why a package of ours offers nothing; empty if it should."""
-        if not distribution:
-            return ""
+        """Why what a package of ours offers is unknown; empty if it should be known."""
         plugins = [one for one in self.plugins if normalized(one.distribution) == distribution]
-        if not plugins:
+        if distribution and not plugins:
             return f"It comes with {distribution}: pip install {distribution}."
         for plugin in plugins:
             if plugin.state == "failed":
@@ -297,11 +282,7 @@ class Registry:
             random.setstate(random_state)
 
     def _disable(self, name: str, hook: str, error: BaseException) -> None:
-        """Unregister a plugin that raised in a hook; what it offers stays usable.
-
-        Raises:
-            PluginError: The registry is strict.
-        """
+        """Unregister a plugin that raised in a hook; what it offers stays usable."""
         if not self.manager.has_plugin(name):
             return  # another of its hooks failed in the same call
         self.manager.unregister(name=name)

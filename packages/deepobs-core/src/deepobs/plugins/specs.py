@@ -51,10 +51,6 @@ def _is_number(value: object, least: float = -math.inf) -> bool:
     return math.isfinite(value) and value >= least
 
 
-def _is_integer(value: object, least: int) -> bool:
-    return isinstance(value, int) and _is_number(value, least)
-
-
 def _are_words(value: object) -> bool:
     # A string is an iterable of strings, too, but is a slip where several are meant.
     return isinstance(value, (tuple, frozenset)) and all(isinstance(word, str) for word in value)
@@ -69,7 +65,21 @@ _IDENTIFIER = _must_be(
         and not keyword.iskeyword(name)
     ),
 )
-_POSITIVE = _must_be("an integer of 1 or more", lambda value: _is_integer(value, 1))
+_LINE = _must_be("a line of text", lambda value: _is_text(value) and len(value.splitlines()) <= 1)
+_TARGET_STRING = _must_be(
+    "an import string such as 'package.module:Class'",
+    lambda value: _is_text(value) and _TARGET.match(value) is not None,
+)
+_POSITIVE = _must_be(
+    "an integer of 1 or more", lambda value: isinstance(value, int) and _is_number(value, 1)
+)
+_COUNT = _must_be(
+    "an integer of 0 or more", lambda value: isinstance(value, int) and _is_number(value, 0)
+)
+_FACTOR = _must_be("None or >= 0", lambda value: value is None or _is_number(value, 0))
+_VALUE = _must_be("None or a finite number", lambda value: value is None or _is_number(value))
+_METRIC = _must_be("'accuracy' or 'loss'", lambda value: value in ("accuracy", "loss"))
+_WORDS = _must_be("several strings", _are_words, make=frozenset)
 _MAPPING = _must_be("a mapping", lambda value: isinstance(value, Mapping))
 
 
@@ -83,9 +93,7 @@ class Spec:
     """
 
     name: str = field(metadata=_IDENTIFIER)
-    summary: str = field(
-        metadata=_must_be("a line of text", lambda v: _is_text(v) and len(v.splitlines()) <= 1)
-    )
+    summary: str = field(metadata=_LINE)
 
     def __post_init__(self) -> None:
         """Refuse values that could not be used later."""
@@ -110,12 +118,7 @@ class TargetSpec(Spec):
         target: Where the implementation is, as `package.module:attribute`.
     """
 
-    target: str = field(
-        metadata=_must_be(
-            "an import string such as 'package.module:Class'",
-            lambda value: _is_text(value) and _TARGET.match(value) is not None,
-        )
-    )
+    target: str = field(metadata=_TARGET_STRING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,27 +140,12 @@ class ProblemSpec(TargetSpec):
 
     dataset: str = field(metadata=_must_be("a name", lambda value: _is_text(value) and value != ""))
     batch_size: int = field(metadata=_POSITIVE)
-    epochs: int = field(
-        metadata=_must_be("an integer of 0 or more", lambda value: _is_integer(value, 0))
-    )
-    weight_decay: float | None = field(
-        default=None,
-        metadata=_must_be("None or >= 0", lambda value: value is None or _is_number(value, 0)),
-    )
-    metric: Literal["accuracy", "loss"] = field(
-        default="loss",
-        metadata=_must_be("'accuracy' or 'loss'", lambda value: value in ("accuracy", "loss")),
-    )
+    epochs: int = field(metadata=_COUNT)
+    weight_decay: float | None = field(default=None, metadata=_FACTOR)
+    metric: Literal["accuracy", "loss"] = field(default="loss", metadata=_METRIC)
     reference: str = ""
-    tags: frozenset[str] = field(
-        default=frozenset(), metadata=_must_be("several strings", _are_words, make=frozenset)
-    )
-    target_performance: float | None = field(
-        default=None,
-        metadata=_must_be(
-            "None or a finite number", lambda value: value is None or _is_number(value)
-        ),
-    )
+    tags: frozenset[str] = field(default=frozenset(), metadata=_WORDS)
+    target_performance: float | None = field(default=None, metadata=_VALUE)
     options: Mapping[str, object] = field(default_factory=dict, hash=False, metadata=_MAPPING)
 
 
