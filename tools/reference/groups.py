@@ -105,6 +105,19 @@ GROUPS = (
         ("deepobs.plugins",),
     ),
     Group(
+        "console",
+        "Console kit",
+        "What commands are built with: output, completion, and the options of commands that train.",
+        (
+            "deepobs.console.screen",
+            "deepobs.console.text",
+            "deepobs.console.commands",
+            "deepobs.console.offers",
+            "deepobs.console.parsing",
+            "deepobs.console.run_options",
+        ),
+    ),
+    Group(
         "testing",
         "Checks of problems, data sets and optimizers",
         "What [`deepobs check`](reference/command_line.md#deepobs-check) makes, for tests.",
