@@ -139,10 +139,13 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
-    session.install(*CONSTRAINTS, "ruff")
+    """Check style, formatting, and which modules import which (the contracts in pyproject.toml)."""
+    session.install(*CONSTRAINTS, "ruff", "import-linter")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    # The source is enough: nothing is imported, so nothing has to be installed.
+    sources = os.pathsep.join(f"packages/{package}/src" for package in SIBLINGS)
+    session.run("lint-imports", env={"PYTHONPATH": sources})
 
 
 @nox.session

@@ -33,8 +33,8 @@ from deepobs.errors import (
     sentences,
 )
 from deepobs.plugins import CommandSpec, registry
-from deepobs.plugins._first_party import DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.catalog import import_target
+from deepobs.plugins.installed import OUR_DISTRIBUTIONS
 from deepobs.plugins.provenance import provenance_of
 
 _FOUND_WRONG = 1
@@ -134,7 +134,8 @@ class _Commands(Group):
         del ctx
         ours, others = dict(BUILT_IN), dict[str, CommandSpec]()
         for name, spec in _from_plugins().items():
-            (ours if name in DISTRIBUTION_OF_COMMAND else others)[name] = spec
+            owner = registry().commands.called(name)[0].distribution
+            (ours if owner in OUR_DISTRIBUTIONS else others)[name] = spec
         by_use = {name: ours.pop(name) for name in _BY_USE if name in ours}
         for title, specs in (
             ("Commands", by_use | ours),
