@@ -141,6 +141,7 @@ def verify(
     NAMES are data sets from `deepobs list datasets`; without any, all that are available are
     verified.
     """
+    # Missing data sets are skipped unless they are named: few users have all of them.
     directory = data_dir or config.get_data_dir()
     chosen = names or tuple(
         name for name in _known() if outcome_of("status", name, directory).state != "missing"
@@ -157,6 +158,7 @@ def _perform(
     as_json: bool,
 ) -> None:
     """Do it for each data set, show all outcomes, and exit with 1 if one failed."""
+    # A download that fails does not stop the others: they may take hours, unattended.
     directory = data_dir or config.get_data_dir()
     outcomes = []
     for name in names:

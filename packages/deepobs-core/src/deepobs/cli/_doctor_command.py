@@ -205,6 +205,7 @@ def directories() -> Iterator[Fact | Problem]:
         ("data", config.get_data_dir(), "choose another directory by DEEPOBS_DATA_DIR"),
         ("results", Path("results").absolute(), "choose another directory by --out"),
     ):
+        # The directory is made by the first run: what counts is whether it can be.
         existing = next(one for one in (directory, *directory.absolute().parents) if one.exists())
         obstacle = _obstacle(existing)
         free = shutil.disk_usage(existing).free
@@ -245,11 +246,11 @@ CHECKS: dict[str, Check] = {
     "Directories": directories,
     "Environment": environment,
 }
-"""What is checked, by the title of its section."""
 
 
 def _survived(check: Check) -> tuple[list[Fact], list[Problem]]:
     """What a check finds; what breaks the check itself is a problem, too."""
+    # On a broken machine a check may fail itself: what it found until then is kept.
     found: list[Fact | Problem] = []
     try:
         found.extend(check())
@@ -276,6 +277,7 @@ def _obstacle(place: Path) -> str | None:
     """Why no file can be written to a directory, `None` if one can."""
     if not place.is_dir():
         return f"{place} is not a directory"
+    # Permission bits do not tell of read-only mounts, quotas and the rights of root.
     try:
         with tempfile.TemporaryFile(dir=place):
             return None

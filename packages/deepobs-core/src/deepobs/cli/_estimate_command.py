@@ -58,7 +58,7 @@ def command(options: RunOptions, validation_size: int, seconds: float, as_json: 
 def _show(estimated: Estimate) -> None:
     specification = estimated.specification
     screen.show_heading(clean(f"{specification.optimizer} on {specification.testproblem}"))
-    for line in _circumstances(estimated):
+    for line in _conditions(estimated):
         screen.show_text(line)
     screen.show()
     chosen = specification.hyperparameters.items()
@@ -70,32 +70,31 @@ def _show(estimated: Estimate) -> None:
             "Batch size": specification.batch_size,
             "Step": _in_words(estimated.step_seconds),
             "Overhead": _overhead(estimated),
-            "Gradients": f"{estimated.gradient_evaluations_per_step:.3g} a step",
+            "Gradients": f"{estimated.gradient_evaluations_per_step:.3g} per step",
             "Evaluation": duration(estimated.evaluation_seconds),
             "Epoch": f"{duration(estimated.epoch_seconds)}: {steps} and an evaluation",
-            "Full run": f"{duration(estimated.run_seconds)}: {epochs}, an evaluation before them "
-            f"and {duration(estimated.set_up_seconds)} of set-up",
+            "Full run": f"{duration(estimated.run_seconds)}: {epochs}, an initial evaluation and "
+            f"{duration(estimated.set_up_seconds)} of setup",
             "Peak memory": _peaks(estimated.peak_memory, specification.device),
         }
     )
 
 
-def _circumstances(estimated: Estimate) -> Iterator[str]:
+def _conditions(estimated: Estimate) -> Iterator[str]:
     """What the numbers hold for, a sentence a line."""
     hardware, device = estimated.hardware, estimated.specification.device
-    threads = counted(hardware["torch_threads"], "thread")
+    threads = counted(hardware["torch_threads"], "CPU thread")
     name = hardware.get("accelerator") or hardware["processor"]
-    steps = counted(estimated.timed_steps, "step")
-    yield f"Measured in {steps} on {device} ({name}) with {threads} of the CPU."
+    yield f"Measured over {counted(estimated.timed_steps, 'step')} on {device} ({name}), {threads}."
     if estimated.fake_data and estimated.specification.fake_data_fraction < 1:
         yield (
-            "The data were fake and fewer than the real ones: "
-            "epochs are scaled to the real size, set-up and memory are not."
+            "The data are synthetic and reduced: epochs are scaled to the real size, setup and "
+            "memory are not."
         )
     elif estimated.fake_data:
-        yield "The data were fake, but as many as the real ones."
+        yield "The data are synthetic, in the real size."
     if estimated.has_diverged:
-        yield "Training diverged meanwhile: a run with these hyperparameters would end early."
+        yield "Training diverged: a run with these hyperparameters would end early."
 
 
 def _overhead(estimated: Estimate) -> str:
@@ -103,23 +102,23 @@ def _overhead(estimated: Estimate) -> str:
         return "none, this is SGD"
     ratio = estimated.sgd_ratio
     return (
-        f"{ratio.median:.2f} times a step of SGD (middle half {ratio.low:.2f} to {ratio.high:.2f}),"
-        f" which takes {duration(estimated.sgd_step_seconds.median)}"
+        f"{ratio.median:.2f} times a step of SGD (quartiles {ratio.low:.2f} to {ratio.high:.2f}), "
+        f"which takes {duration(estimated.sgd_step_seconds.median)}"
     )
 
 
 def _peaks(peak: PeakMemory, device: str) -> str:
-    """The memory of the device, where it has its own, and that of the process."""
-    if peak.process is None:
-        process = "not known"
-    else:
-        process = f"{memory(peak.process)} for the whole process, Python and torch included"
+    """The memory of the device, if it has its own, and that of the process."""
+    # Optimizers are compared by what they add: the process has Python and torch in it as well.
+    process = "unknown"
+    if peak.process is not None:
+        process = f"{memory(peak.process)} for the whole process, including Python and torch"
     if device == "cpu":
         return process
-    on_device = "not known" if peak.device is None else memory(peak.device)
+    on_device = "unknown" if peak.device is None else memory(peak.device)
     return f"{on_device} on {device}, in main memory {process}"
 
 
 def _in_words(seconds: Spread) -> str:
-    middle = f"middle half {duration(seconds.low)} to {duration(seconds.high)}"
-    return f"{duration(seconds.median)} ({middle})"
+    low, high = duration(seconds.low), duration(seconds.high)
+    return f"{duration(seconds.median)} (quartiles {low} to {high})"

@@ -99,6 +99,7 @@ def _optimizer(offer: Offer[Any]) -> Facts:
     rows = []
     for parameter in parameters:
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            # The defaults of the registered name win over those of the class: Momentum is SGD.
             default = offer.spec.defaults.get(parameter.name, parameter.default)
             is_required = default is parameter.empty
             row = {"name": parameter.name, "default": None if is_required else default}

@@ -52,6 +52,7 @@ def command(context: click.Context, kind: str | None, tags: tuple[str, ...], as_
         kind = _TAGGED
         for tag in tags:
             require_known(tag, _known_tags(), "tag", context)
+    # JSON has every kind, even those that nothing is offered of, so that programs need no checks.
     if as_json:
         screen.show_json(_for_json(kind, tags))
     elif kind is None:

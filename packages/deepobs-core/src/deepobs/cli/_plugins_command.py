@@ -37,6 +37,7 @@ def command(context: click.Context, as_json: bool) -> None:
         screen.show_json([asdict(plugin) for plugin in found.plugins])
     else:
         show_plugins(found.plugins)
+    # The old deepobs 1.1.2 shares our import name and overwrites files of this package.
     conflict = import_name_conflict()
     if conflict:
         screen.show_message("Warning", conflict)

@@ -55,6 +55,7 @@ BUILT_IN = {
         ("completion", "Print a script that enables shell completion"),
     )
 }
+# Help lists commands in the order in which an experiment needs them, whatever package has them.
 _BY_USE = (
     *("list", "info", "run", "estimate", "bench", "tune"),
     *("table", "plot", "report", "score", "baselines"),
@@ -116,6 +117,7 @@ class _Commands(Group):
             ComponentLoadError: It cannot be imported.
         """
         del ctx
+        # Built-in commands come first: no plugin can replace `run` and what its results mean.
         if name in BUILT_IN:
             command = import_target(BUILT_IN[name].target, f"The command {name!r}")
             assert isinstance(command, click.Command)  # noqa: S101 # it is ours
@@ -183,6 +185,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, is_wanted:
     del parameter
     if is_wanted and not context.resilient_parsing:
         try:
+            # From the metadata: importing torch would take seconds.
             torch = f"torch {version('torch')}"
         except PackageNotFoundError:
             torch = "no torch"
@@ -258,6 +261,7 @@ def _show_our_warnings_as_messages() -> None:
         else:
             show_others(message, category, filename, lineno, file, line)
 
+    # Even if PYTHONWARNINGS ignores warnings: a skipped plugin must not go unnoticed.
     for ours in _OUR_WARNINGS:
         warnings.simplefilter("always", ours)
     warnings.showwarning = show

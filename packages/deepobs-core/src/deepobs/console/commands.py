@@ -68,6 +68,7 @@ def completing_offers(*kinds: str) -> Complete:
     Args:
         kinds: Kinds of offers as `deepobs list` names them, such as "problems".
     """
+    # Plugins are discovered when the shell asks, not when a command is imported for another reason.
     return completing(
         lambda: {
             name: offer.spec.summary
@@ -90,6 +91,7 @@ class Group(click.Group):
         """
         name = args[0]
         command = self.get_command(ctx, name)
+        # While a shell asks for completions, an error would be printed over its prompt.
         if command is None and not ctx.resilient_parsing:
             ctx.fail(
                 sentences(

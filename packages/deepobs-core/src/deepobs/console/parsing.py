@@ -76,9 +76,11 @@ def parsed_options(
             raise click.BadParameter(
                 f"{option!r} is not NAME=VALUE, such as momentum=0.9.", param_hint=f"'{hint}'"
             )
+        # Literals only, never eval: commands are copied from result files and reports of others.
         try:
             value = ast.literal_eval(text)
         except (SyntaxError, ValueError):
+            # Spelled as in TOML and JSON, too: as text, "false" would count as true.
             value = {"true": True, "false": False}.get(text.lower(), text)
         if name in parsed:
             raise click.UsageError(

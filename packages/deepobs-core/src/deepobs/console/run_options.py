@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deepobs.runs.checkpoints import CheckpointPlan
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+# Frames of these packages lead to the code that raised, but are of no use to its author.
 _LEADS_THERE = {"click", "contextlib", "deepobs", "torch"}
 
 hyperparameters = click.option(
@@ -278,6 +279,7 @@ def configured(doing: str, *, dtype: str | None = None, **settings: Any) -> Iter
 
     from deepobs import config
 
+    # Options that were not given must not hide what the environment variables set.
     if dtype is not None:
         settings["dtype"] = getattr(torch, dtype)
     changed = {name: value for name, value in settings.items() if value is not None}

@@ -47,6 +47,8 @@ def terminal_width(stream: TextIO | None = None) -> int | None:
     Args:
         stream: Output stream; `None` for standard output.
     """
+    # Asked anew for each output: one stream may be piped while the other is a terminal, which may
+    # be resized meanwhile.
     is_terminal = (stream or sys.stdout).isatty()
     return shutil.get_terminal_size().columns if is_terminal else None
 
@@ -95,6 +97,7 @@ def show_json(value: object) -> None:
     Args:
         value: Anything; what JSON cannot represent (paths, NaN) becomes its text in Python.
     """
+    # Python would write NaN and Infinity, which are not JSON and which other parsers refuse.
     show(json.dumps(_jsonable(value), indent=2, allow_nan=False))
 
 
@@ -132,6 +135,7 @@ def render(
         The line of headings, and the lines below it. The last column is wrapped; where it would
         be too narrow, it is placed below the others instead.
     """
+    # len() would misalign a table: wide characters take two columns, combining ones none.
     cells = [[clean(value) for value in row] for row in rows]
     widths = [
         max(columns_of(text) for text in (column.heading, *(row[index] for row in cells)))
@@ -159,6 +163,7 @@ def _needed(cells: list[list[str]]) -> int:
 def _left(texts: Sequence[str], columns: Sequence[Column], widths: list[int]) -> str:
     """All but the last column of a line, aligned."""
     padded = ""
+    # Not strict: the last column has no width, it is wrapped apart.
     for text, column, width in zip(texts, columns, widths, strict=False):
         filling = " " * (width - columns_of(text))
         padded += (filling + text if column.is_number else text + filling) + _GAP
@@ -188,6 +193,7 @@ def _jsonable(value: object) -> object:
 
 def _write(line: str, stream: TextIO) -> None:
     """Write a line, escaping what the encoding of the stream lacks."""
+    # In the C locale a name with an umlaut would end the command in a UnicodeEncodeError.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         click.echo(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)

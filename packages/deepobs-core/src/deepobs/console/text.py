@@ -46,6 +46,7 @@ def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
         max(width, len(indent) + 1),
         initial_indent=indent,
         subsequent_indent=indent,
+        # Paths, commands and names such as deepobs-core must stay whole to be copied.
         break_long_words=False,
         break_on_hyphens=False,
     )
