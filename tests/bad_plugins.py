@@ -185,7 +185,7 @@ LEFT_OUT = {
 _PARTS = """
 import torch
 from torch import nn
-from deepobs.data.embedded import Quadratic
+from deepobs.data.generated import Quadratic
 from deepobs.problems.quadratic import QuadraticDeep
 """
 

@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 SCALED_PLUGIN = f"""
 import torch
 from deepobs.data import Splits
-from deepobs.data.embedded import EmbeddedDataSet
+from deepobs.data import EmbeddedDataSet
 {PREAMBLE}
 
 @hookimpl

@@ -38,7 +38,7 @@ def test_what_deepobs_core_offers_conforms(deepobs_check: Callable[[], None]) ->
 
 
 DESCRIBED_BADLY = f"""{PREAMBLE}
-from deepobs.data.embedded import Quadratic
+from deepobs.data.generated import Quadratic
 from deepobs.plugins import OptimizerSpec
 
 class Real(Quadratic):
@@ -62,7 +62,7 @@ def problem(name, **further):
     return ProblemSpec(name=name, **base | further)
 
 def dataset(name, **further):
-    base = dict(target="deepobs.data.embedded:Quadratic", summary="Ours", train_size=1000,
+    base = dict(target="deepobs.data.generated:Quadratic", summary="Ours", train_size=1000,
                 test_size=1000, embedded=True)
     return DatasetSpec(name=name, **base | further)
 

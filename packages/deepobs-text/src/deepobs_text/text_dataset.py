@@ -12,7 +12,7 @@ import torch
 
 from deepobs import checks
 from deepobs.data import FileDataSet, Splits
-from deepobs.data.layout import corrupt
+from deepobs.data.file_dataset import corrupt
 from deepobs.errors import ArgumentError
 from deepobs_text.sequences import StreamLoader, window_loader
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from deepobs.plugins import DatasetSpec
     from deepobs.protocols import Loader
 
+# With fewer, none would be left for testing.
 _FEWEST_CHARACTERS = 5
-"""With fewer, none would be left for testing."""
 
+# Smallest synthetic split, unless the real one is smaller: some batches of 50 times 50.
 _FEWEST_SYNTHETIC = 20000
-"""Smallest synthetic split, unless the real one is smaller: some batches of 50 times 50."""
 
+# Number of pieces of a synthetic text that are generated at once and then joined.
 _CHAINS = 1000
-"""Number of pieces of a synthetic text that are generated at once and then joined."""
 
+# Probabilities of the successors of a synthetic character: a cross-entropy of 1.21 nats.
 _PROBABILITIES = (0.5, 0.25, 0.125, 0.125)
-"""Probabilities of the successors of a synthetic character: a cross-entropy of 1.21 nats."""
 
 
 class Encoded(NamedTuple):
@@ -154,12 +154,10 @@ class TextDataSet(FileDataSet):
             return StreamLoader(ids, *sizes, drop_remainder=drop_remainder)
         return window_loader(ids, *sizes, generator=None, drop_remainder=drop_remainder)
 
-    def _remember(self, splits: StoredSplits[Examples]) -> None:
+    def _parts(self, splits: StoredSplits[Examples], validation_size: int) -> dict[str, Examples]:
         text = cast("TextSplits", splits)  # returned by `make_fake` and `read` of every text
         self.num_symbols = text.num_symbols
         self.vocabulary = text.vocabulary
-
-    def _parts(self, splits: StoredSplits[Examples], validation_size: int) -> dict[str, Examples]:
         # Contiguous stretches: characters chosen at random, as the base class does, are no text.
         (ids,) = splits.train
         checks.integer("validation_size", validation_size, least=0, most=len(ids) - 1)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from deepobs.data import Layout
-from deepobs.data.layout import corrupt, unpacked
+from deepobs.data.file_dataset import corrupt, unpacked
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
 from deepobs_text.text_dataset import TextDataSet, divide
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from deepobs.data import RemoteFile
     from deepobs_text.text_dataset import TextSplits
 
+# Three hundred times War and Peace; the ids of a text take eight times its size in memory.
 _MOST_BYTES = 2**30
-"""Three hundred times War and Peace; the ids of a text take eight times its size in memory."""
 
 
 class TextFile(TextDataSet):

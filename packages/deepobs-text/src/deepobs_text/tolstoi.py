@@ -11,7 +11,7 @@ import torch
 
 from deepobs.data import Layout, RemoteFile
 from deepobs.data.download import download_into, locked, mismatch
-from deepobs.data.layout import corrupt
+from deepobs.data.file_dataset import corrupt
 from deepobs.files import open_atomic
 from deepobs_text.text_dataset import TextSplits, divide
 from deepobs_text.text_file import TextFile, decoded
@@ -39,17 +39,17 @@ SOURCE = RemoteFile(
 )
 """The edition with 2612948 training and 653237 test characters, last updated on March 15, 2013."""
 
+# First and last lines of the preface of Project Gutenberg, the table of contents and the license,
+# each counted from 1 in what the previous cut has left.
 _SKIPPED_LINES = ((1, 29), (5, 775), (63850, 64207))
-"""First and last lines of the preface of Project Gutenberg, the table of contents and the license,
-each counted from 1 in what the previous cut has left."""
 
 _TRAIN = "train.npy"
 _TEST = "test.npy"
 _VOCABULARY = "vocabulary.json"
 
 _NUM_SYMBOLS = 83
+# That of the splits of the published text.
 _FINGERPRINT = "f51742cd49f293b5f7de1ba422d201d6fc013bafbff05f9b2869f5f43613e620"
-"""That of the splits of the published text."""
 
 
 class Tolstoi(TextFile):

@@ -11,7 +11,7 @@ import numpy as np
 from deepobs.data import Layout, RemoteFile
 from deepobs.data.archive import Archive, fetch_unpacked, unpack
 from deepobs.data.download import mismatch
-from deepobs.data.layout import corrupt
+from deepobs.data.file_dataset import corrupt
 from deepobs_vision.augmentation import AugmentedImages
 from deepobs_vision.image_files import ImageFiles, RecordFormat, read_records
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from deepobs_vision.image_files import ImagesAndLabels
 
 _IMAGE_SHAPE = (3, 32, 32)
+# Somewhat more than the training set of CIFAR-100, the largest of these files.
 _MOST_BYTES = 2**28
-"""Somewhat more than the training set of CIFAR-100, the largest of these files."""
 
+# All globals that the published pickles refer to.
 _ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
 }
-"""All globals that the published pickles refer to."""
 
 
 def _layouts(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from deepobs.data import FileDataSet, Splits
-from deepobs.data.layout import corrupt
+from deepobs.data.file_dataset import corrupt
 from deepobs.errors import CorruptDataError
 
 if TYPE_CHECKING:

@@ -1,30 +1,30 @@
-"""ImageNet (ILSVRC 2012), streamed from image files, and its synthetic twin."""
+"""ImageNet (ILSVRC 2012), streamed from image files in one folder per class."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import zlib
+import itertools
+import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from deepobs.data import BaseDataSet, DataStatus
-from deepobs.data.layout import OTHERWISE
+from deepobs.data.file_dataset import OTHERWISE
 from deepobs.errors import CorruptDataError, DataError, MissingDataError, sentences
-from deepobs_vision.image_folders import (
-    ImageFolder,
-    broken_images,
-    read_folder,
-    require_same_classes,
-)
 from deepobs_vision.images import synthetic_size
 from deepobs_vision.streaming_images import (
     CROP_SIDE,
     ImageStore,
     StreamedImages,
     StreamingImageLoader,
+    SyntheticImages,
 )
+from deepobs_vision.workers import in_workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 _NUM_WNIDS = 1000
 _TRAIN, _TEST = "train", "val"
 
+# Number of broken images, or of folders without a counterpart, that a message names.
 _NAMED = 3
-"""Number of broken images that a message names."""
 
-_HEIGHT, _WIDTH, _CHANNELS = 375, 500, 3
-"""The most common size of an image of ImageNet."""
+SUFFIXES = (".jpeg", ".jpg", ".png")
+"""Suffixes of image files, in lower or upper case."""
 
-_FIELDS = 8
-"""Rows and columns of the pattern of a synthetic class: coarse, so that it is learned soon."""
+_FORMATS = ("JPEG", "PNG")
+# Pillow's pixel formats that convert to RGB bytes without loss of range.
+_MODES = ("RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr")
 
-_NOISE_LIMIT = 128
-"""Pattern and noise are each below this power of two, so that their sum is a byte."""
+_CHECKED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -210,60 +210,6 @@ class ImageNet(BaseDataSet[StreamedImages]):
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class SyntheticImage:
-    """An image that is generated when it is decoded: many large ones would not fit into memory.
-
-    Attributes:
-        pattern: Brightness below 128 of the fields, uint8 of shape (8, 8, 3).
-        seed: Seed of the noise.
-    """
-
-    pattern: NDArray[np.uint8]
-    seed: tuple[int, ...]
-
-    def decode(self) -> NDArray[np.uint8]:
-        """The pixels, shape (375, 500, 3)."""
-        num_bytes = _HEIGHT * _WIDTH * _CHANNELS
-        # NumPy guarantees the raw stream of SFC64, and global generators stay as they are.
-        words = np.random.SFC64(self.seed).random_raw(num_bytes // 8 + 1)
-        noise = words.view(np.uint8)[:num_bytes] & (_NOISE_LIMIT - 1)
-        rows, columns = (
-            np.bincount(np.arange(side) * _FIELDS // side) for side in (_HEIGHT, _WIDTH)
-        )
-        pattern = self.pattern.repeat(columns, axis=1).repeat(rows, axis=0)
-        pattern += noise.reshape(pattern.shape)
-        return pattern
-
-
-class SyntheticImages:
-    """A synthetic training or test set, with a coarse pattern for each class.
-
-    Args:
-        name: Determines the patterns.
-        split: Distinguishes the noise of the training set from that of the test set.
-        size: Number of images.
-        num_classes: Labels run from 1 to this, and all are about equally frequent.
-
-    Attributes:
-        labels: The label of each image.
-    """
-
-    def __init__(self, name: str, split: str, size: int, num_classes: int) -> None:
-        random = np.random.RandomState(zlib.crc32(name.encode()))
-        shape = (num_classes, _FIELDS, _FIELDS, _CHANNELS)
-        self._patterns = random.randint(0, _NOISE_LIMIT, shape, dtype=np.uint8)
-        self._seed = zlib.crc32(f"{name} {split}".encode())
-        random = np.random.RandomState(self._seed)
-        self.labels: NDArray[np.int64] = random.permutation(np.arange(size) % num_classes) + 1
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, row: int) -> SyntheticImage:
-        return SyntheticImage(self._patterns[self.labels[row] - 1], (self._seed, int(row)))
-
-
 def _root(data_dir: Path) -> Path:
     return data_dir / "imagenet"
 
@@ -291,3 +237,169 @@ def _number_of(classes: list[str]) -> str:
 
 def _all_of(store: ImageStore) -> StreamedImages:
     return StreamedImages(store, np.arange(len(store.labels)))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image file that is yet to be decoded."""
+
+    path: str
+
+    def decode(self) -> NDArray[np.uint8]:
+        """Decode a JPEG or PNG file, whatever its suffix; other pixel formats are converted to RGB.
+
+        Returns:
+            Bytes of shape (height, width, 3).
+
+        Raises:
+            CorruptDataError: It cannot be read, is damaged, or larger than Pillow deems safe.
+        """
+        try:
+            with warnings.catch_warnings():
+                # Photographs have all kinds of broken metadata, which are not used.
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                return _decoded(self.path)
+        except Exception as error:  # decoders raise anything for a broken file
+            raise CorruptDataError(
+                f"The image {self.path} cannot be used: {_reason(error)}. "
+                "Replace it with a good copy."
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """The image files of the training or the test set, sorted by class and name.
+
+    Attributes:
+        directory: Parent of the class folders.
+        classes: The names of these folders.
+        names: The name of each file.
+        labels: The class of each file, counted from 1.
+    """
+
+    directory: Path
+    classes: list[str]
+    names: list[str]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, row: int) -> ImageFile:
+        folder = self.classes[self.labels[row] - 1]
+        return ImageFile(os.path.join(self.directory, folder, self.names[row]))  # noqa: PTH118 # fast
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the paths relative to the grandparent directory."""
+        # Not of the contents: to read the images of ImageNet takes longer than some runs.
+        digest = hashlib.sha256()
+        for label, name in zip(self.labels.tolist(), self.names, strict=True):
+            path = f"{self.directory.name}/{self.classes[label - 1]}/{name}\n"
+            digest.update(os.fsencode(path))
+        return digest.hexdigest()
+
+
+def read_folder(directory: Path, classes: list[str]) -> ImageFolder:
+    """List the image files of all classes, without opening any.
+
+    Args:
+        directory: Parent of the class folders.
+        classes: The sorted names of these folders.
+
+    Raises:
+        MissingDataError: A folder holds no image.
+        OSError: A folder cannot be read.
+    """
+    names: list[str] = []
+    sizes = []
+    for folder in classes:
+        found = [name for name in os.listdir(directory / folder) if _is_image(name)]  # noqa: PTH208 # names
+        if not found:
+            raise MissingDataError(
+                f"{directory / folder} holds no image, a file ending in {', '.join(SUFFIXES)}"
+            )
+        names += sorted(found)
+        sizes.append(len(found))
+    labels = np.repeat(np.arange(1, len(classes) + 1), sizes)
+    return ImageFolder(directory, classes, names, labels)
+
+
+def require_same_classes(first: Path, second: Path) -> list[str]:
+    """Return the sorted names of the class folders of two directories, which must be the same.
+
+    Raises:
+        MissingDataError: A directory is missing or lacks folders.
+        OSError: One of them cannot be read.
+    """
+    names, others = _class_folders(first), _class_folders(second)
+    differences = [
+        f"only {directory} has {_some(sorted(set(has) - set(lacks)))}"
+        for directory, has, lacks in ((first, names, others), (second, others, names))
+        if set(has) - set(lacks)
+    ]
+    if differences:
+        raise MissingDataError(f"the class folders differ: {'; '.join(differences)}")
+    return names
+
+
+def broken_images(folder: ImageFolder) -> list[str]:
+    """Decode all images in worker processes.
+
+    Returns:
+        A sentence about each one that cannot be decoded.
+    """
+    portions = range(0, len(folder), _CHECKED_AT_ONCE)
+    requests = (
+        [folder[row] for row in range(start, min(start + _CHECKED_AT_ONCE, len(folder)))]
+        for start in portions
+    )
+    found = in_workers(_complaints, requests, num_portions=len(portions))
+    return list(itertools.chain.from_iterable(found))
+
+
+def _complaints(files: list[ImageFile]) -> list[str]:
+    complaints = []
+    for file in files:
+        try:
+            file.decode()
+        except CorruptDataError as error:
+            complaints.append(str(error))
+    return complaints
+
+
+def _decoded(path: str) -> NDArray[np.uint8]:
+    with Image.open(path, formats=_FORMATS) as image:
+        if image.mode not in _MODES:
+            raise ValueError(f"its pixel format is {image.mode}, not 8 bits per channel")
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is neither a JPEG nor a PNG image"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return reason.rstrip(".") or type(error).__name__
+
+
+def _class_folders(directory: Path) -> list[str]:
+    """The sorted names of the folders in a directory, ignoring hidden ones and files."""
+    if not directory.is_dir():
+        raise MissingDataError(f"there is no directory {directory}")
+    with os.scandir(directory) as entries:
+        names = [
+            entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+        ]
+    if not names:
+        raise MissingDataError(f"{directory} holds no folders, and each class needs one")
+    return sorted(names)
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from deepobs.plugins import DatasetSpec
     from deepobs.protocols import Batch
 
+# Smallest synthetic split, unless the real one is smaller, so that usual batches fit.
 _FEWEST_EXAMPLES = 512
-"""Smallest synthetic split, unless the real one is smaller, so that usual batches fit."""
 
+# Rows and columns of the pattern of a class: coarse, so that it is learned soon.
 _FIELDS = 8
-"""Rows and columns of the pattern of a class: coarse, so that it is learned soon."""
 
 
 class ImageDataSet(TensorDataSet):

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from deepobs.data import FileDataSet, Layout, RemoteFile, Splits
-from deepobs.data.layout import corrupt, unpacked
+from deepobs.data.file_dataset import corrupt, unpacked
 from deepobs.errors import CorruptDataError
 from deepobs_vision.images import ImageDataSet
 
@@ -33,8 +33,8 @@ _TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 _TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 _UNSIGNED_BYTE = 0x08
+# Twenty times the images of MNIST.
 _MOST_BYTES = 2**30
-"""Twenty times the images of MNIST."""
 
 
 def _layouts(*directories: str) -> tuple[Layout, ...]:

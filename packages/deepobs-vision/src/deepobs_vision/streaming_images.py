@@ -1,12 +1,17 @@
 """Loading of images that do not fit into memory: batches of crops, decoded in worker processes.
 
-Axes in the names of tensors: B batch, C channels, H height, W width.
+An image is resized as by TensorFlow's old bilinear resize, restricted to the pixels that a crop
+keeps. Pixel i comes from position i * (old side / new side): neither centers nor corners are
+aligned, and nothing is smoothed when an image shrinks. As in TensorFlow, it is computed in float32
+and columns before rows. Axes in the names of tensors: B batch, C channels, H height, W width of
+an image; h and w those of a crop.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,7 +21,6 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from deepobs.data.loader import ShuffledLoader
-from deepobs_vision.resize import Window, resized, scaled_sides
 from deepobs_vision.workers import in_workers
 
 if TYPE_CHECKING:
@@ -35,11 +39,26 @@ CROP_SIDE = 224
 NUM_OFFSETS = SMALLER_SIDE - CROP_SIDE + 1
 """Rows, and columns, at which a crop of the central square of a resized image can begin."""
 
+# Images per result of a worker for an accelerator: whole batches would take too much of the memory
+# that processes share. For a CPU it is a whole batch, so that nothing is copied again.
 _PORTION = 32
-"""Images per result of a worker for an accelerator: whole batches would take too much of the memory
-that processes share. For a CPU it is a whole batch, so that nothing is copied again."""
 
 _BATCHES_AHEAD = 2
+
+
+_TO_UNIT = np.float32(1 / 255)
+
+# So few that all intermediate results stay in the cache: twice as fast as the whole crop at once.
+_ROWS_AT_ONCE = 32
+
+# The most common size of an image of ImageNet.
+_HEIGHT, _WIDTH, _CHANNELS = 375, 500, 3
+
+# Rows and columns of the pattern of a synthetic class: coarse, so that it is learned soon.
+_FIELDS = 8
+
+# Pattern and noise are each below this power of two, so that their sum is a byte.
+_NOISE_LIMIT = 128
 
 
 class EncodedImage(Protocol):
@@ -232,3 +251,163 @@ def _pieces(places: range, size: int) -> Iterator[range]:
     """Cut a range into pieces, the last of which may be smaller."""
     for start in range(0, len(places), size):
         yield places[start : start + size]
+
+
+class Window(NamedTuple):
+    """The part of a resized image that is kept.
+
+    Attributes:
+        top: The first row.
+        left: The first column.
+        side: Number of rows and of columns.
+        is_flipped: Whether left and right are exchanged afterwards.
+    """
+
+    top: int
+    left: int
+    side: int
+    is_flipped: bool = False
+
+
+class _Neighbors(NamedTuple):
+    """Origin of the pixels along one side of a crop.
+
+    Attributes:
+        before: Index of the old pixel at or before each position.
+        after: Index of the next old pixel; the last one is its own neighbor.
+        weight: Fraction of the way from the first to the second, in [0, 1).
+    """
+
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+    weight: NDArray[np.float32]
+
+    def part(self, chosen: slice) -> _Neighbors:
+        """Select some of the pixels."""
+        return _Neighbors(self.before[chosen], self.after[chosen], self.weight[chosen])
+
+
+def scaled_sides(sides: tuple[int, int], smaller: int) -> tuple[int, int]:
+    """Scale height and width so that the smaller becomes `smaller`, rounded half to even."""
+    # In float32, as in TensorFlow: with doubles, some images would be a pixel larger or smaller.
+    factor = np.float32(smaller) / np.float32(min(sides))
+    height, width = (int(np.rint(factor * np.float32(side))) for side in sides)
+    return height, width
+
+
+def resized(
+    pixels_HWC: NDArray[np.uint8], sides: tuple[int, int], window: Window
+) -> NDArray[np.float32]:
+    """Compute a window of the resized image.
+
+    Args:
+        pixels_HWC: Red, green and blue bytes.
+        sides: Height and width of the whole resized image.
+        window: The part to compute.
+
+    Returns:
+        Numbers in [0, 1], shape (channels, rows, columns).
+    """
+    height, width, _ = pixels_HWC.shape
+    rows = _neighbors(height, sides[0], window.top, window.side)
+    columns = _neighbors(width, sides[1], window.left, window.side)
+    if window.is_flipped:
+        columns = columns.part(slice(None, None, -1))
+    crop_Chw = np.empty((_CHANNELS, window.side, window.side), np.float32)
+    crop_hCw = crop_Chw.transpose(1, 0, 2)
+    for start in range(0, window.side, _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        _resize_rows(pixels_HWC, rows.part(some), columns, crop_hCw[some])
+    return crop_Chw
+
+
+def _resize_rows(
+    pixels_HWC: NDArray[np.uint8],
+    rows: _Neighbors,
+    columns: _Neighbors,
+    crop_hCw: NDArray[np.float32],
+) -> None:
+    first = rows.before[0]
+    blended_HCw = _blend_columns(pixels_HWC[first : rows.after[-1] + 1], columns)
+    above_hCw, below_hCw = blended_HCw[rows.before - first], blended_HCw[rows.after - first]
+    below_hCw -= above_hCw
+    below_hCw *= rows.weight[:, None, None]
+    np.add(above_hCw, below_hCw, out=crop_hCw)
+
+
+def _blend_columns(pixels_HWC: NDArray[np.uint8], columns: _Neighbors) -> NDArray[np.float32]:
+    """Mix the two columns that each column of the crop comes from, shape (H, C, w), in [0, 1]."""
+    # One gather from flat rows, which also moves the channels to the front.
+    flat_HP = pixels_HWC.reshape(len(pixels_HWC), -1)
+    channels_C1 = np.arange(_CHANNELS)[:, None]
+    left_HP, right_HP = (
+        flat_HP.take((index * _CHANNELS + channels_C1).ravel(), axis=1)
+        for index in (columns.before, columns.after)
+    )
+    mixed_HP, change_HP = np.multiply(left_HP, _TO_UNIT), np.multiply(right_HP, _TO_UNIT)
+    change_HP -= mixed_HP
+    change_HP *= np.tile(columns.weight, _CHANNELS)
+    mixed_HP += change_HP
+    return mixed_HP.reshape(len(pixels_HWC), _CHANNELS, -1)
+
+
+def _neighbors(old_side: int, new_side: int, start: int, length: int) -> _Neighbors:
+    scale = np.float32(old_side) / np.float32(new_side)
+    position = np.arange(start, start + length, dtype=np.float32) * scale
+    before = np.minimum(position.astype(np.intp), old_side - 1)
+    after = np.minimum(before + 1, old_side - 1)
+    return _Neighbors(before, after, position - before.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticImage:
+    """An image that is generated when it is decoded: many large ones would not fit into memory.
+
+    Attributes:
+        pattern: Brightness below 128 of the fields, uint8 of shape (8, 8, 3).
+        seed: Seed of the noise.
+    """
+
+    pattern: NDArray[np.uint8]
+    seed: tuple[int, ...]
+
+    def decode(self) -> NDArray[np.uint8]:
+        """The pixels, shape (375, 500, 3)."""
+        num_bytes = _HEIGHT * _WIDTH * _CHANNELS
+        # NumPy guarantees the raw stream of SFC64, and global generators stay as they are.
+        words = np.random.SFC64(self.seed).random_raw(num_bytes // 8 + 1)
+        noise = words.view(np.uint8)[:num_bytes] & (_NOISE_LIMIT - 1)
+        rows, columns = (
+            np.bincount(np.arange(side) * _FIELDS // side) for side in (_HEIGHT, _WIDTH)
+        )
+        pattern = self.pattern.repeat(columns, axis=1).repeat(rows, axis=0)
+        pattern += noise.reshape(pattern.shape)
+        return pattern
+
+
+class SyntheticImages:
+    """A synthetic training or test set, with a coarse pattern for each class.
+
+    Args:
+        name: Determines the patterns.
+        split: Distinguishes the noise of the training set from that of the test set.
+        size: Number of images.
+        num_classes: Labels run from 1 to this, and all are about equally frequent.
+
+    Attributes:
+        labels: The label of each image.
+    """
+
+    def __init__(self, name: str, split: str, size: int, num_classes: int) -> None:
+        random = np.random.RandomState(zlib.crc32(name.encode()))
+        shape = (num_classes, _FIELDS, _FIELDS, _CHANNELS)
+        self._patterns = random.randint(0, _NOISE_LIMIT, shape, dtype=np.uint8)
+        self._seed = zlib.crc32(f"{name} {split}".encode())
+        random = np.random.RandomState(self._seed)
+        self.labels: NDArray[np.int64] = random.permutation(np.arange(size) % num_classes) + 1
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> SyntheticImage:
+        return SyntheticImage(self._patterns[self.labels[row] - 1], (self._seed, int(row)))

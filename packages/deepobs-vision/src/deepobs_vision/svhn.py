@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from deepobs.data import Layout, RemoteFile
-from deepobs.data.layout import corrupt
+from deepobs.data.file_dataset import corrupt
 from deepobs_vision.augmentation import AugmentedImages
 from deepobs_vision.image_files import ImageFiles, RecordFormat, read_records
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _RECORD = RecordFormat(label_counts=(10,), channels_last=True)
 _TEN = 10
 
+# Variables of images and labels, and their MATLAB classes: never objects, functions or cells.
 _CLASSES = {
     "X": {"uint8"},
     "y": {"uint8", "int8", "uint16", "int16", "uint32", "int32", "single", "double"},
 }
-"""Variables of images and labels, and their MATLAB classes: never objects, functions or cells."""
 
 
 class SVHN(AugmentedImages, ImageFiles):

@@ -2,11 +2,15 @@
 
 from deepobs.data.base import BaseDataSet, DataStatus
 from deepobs.data.download import RemoteFile, fetch
-from deepobs.data.embedded import EmbeddedDataSet, GeneratedDataSet
-from deepobs.data.file_dataset import FileDataSet
-from deepobs.data.layout import Layout
+from deepobs.data.file_dataset import FileDataSet, Layout
 from deepobs.data.loader import TensorLoader
-from deepobs.data.tensor_dataset import Examples, Splits, TensorDataSet
+from deepobs.data.tensor_dataset import (
+    EmbeddedDataSet,
+    Examples,
+    GeneratedDataSet,
+    Splits,
+    TensorDataSet,
+)
 
 __all__ = [
     "BaseDataSet",

@@ -16,15 +16,15 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from deepobs.data.download import RemoteFile, download_into, locked, mismatch
-from deepobs.data.layout import corrupt
+from deepobs.data.file_dataset import corrupt
 from deepobs.files import open_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+# Five times the unpacked size of the CIFAR archives.
 _MOST_BYTES = 2**30
-"""Five times the unpacked size of the CIFAR archives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

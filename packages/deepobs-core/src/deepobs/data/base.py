@@ -118,7 +118,6 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         fraction = config.get_fake_data_fraction()
         self.is_fake = fraction > 0 and self.has_fake_twin
         splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
-        self._remember(splits)
         self.fingerprint = splits.fingerprint
         sizes = self.count(splits.train), self.count(splits.test)
         if not self.is_fake and sizes != (self.spec.train_size, self.spec.test_size):
@@ -235,9 +234,6 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
             return sizes
         return f"{sizes} (published were {cls.spec.train_size} and {cls.spec.test_size})"
 
-    def _remember(self, splits: StoredSplits[ExamplesT]) -> None:
-        """Keep what a subclass knows about the data besides the examples."""
-
     def _parts(self, splits: StoredSplits[ExamplesT], validation_size: int) -> dict[str, ExamplesT]:
         """Divide the training examples: held out, evaluated on, and the rest."""
         total = self.count(splits.train)
@@ -249,13 +245,12 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         rows = {"train": kept, "train_eval": kept[max(len(kept) - self.train_eval_size, 0) :]}
         if validation_size:
             rows["valid"] = held_out
-        parts = {name: self._chosen(splits.train, chosen) for name, chosen in rows.items()}
+        # In stored order, and all of the examples without a copy.
+        parts = {
+            name: self.choose(splits.train, np.sort(part)) if len(part) < total else splits.train
+            for name, part in rows.items()
+        }
         return parts | {"test": splits.test}
-
-    def _chosen(self, examples: ExamplesT, rows: NDArray[np.int64]) -> ExamplesT:
-        """Select examples in stored order; all of them without a copy."""
-        everything = len(rows) == self.count(examples)
-        return examples if everything else self.choose(examples, np.sort(rows))
 
     def _check_batch_size(self) -> None:
         checks.check_batch_size(self.batch_size, self.split_sizes, self.name)

@@ -6,12 +6,12 @@ import functools
 import hashlib
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from deepobs.data.base import BaseDataSet
+from deepobs.data.base import BaseDataSet, DataStatus
 from deepobs.data.loader import TensorLoader
 
 if TYPE_CHECKING:
@@ -121,3 +121,50 @@ class TensorDataSet(BaseDataSet[Examples]):
 
     def _on_device(self, examples: Examples) -> Examples:
         return tuple(tensor.to(self.device) for tensor in examples)
+
+
+class EmbeddedDataSet(TensorDataSet):
+    """A data set with nothing to download.
+
+    Attributes:
+        origin: Origin of the examples, as shown by `deepobs data status`.
+    """
+
+    origin: ClassVar[str]
+
+    @classmethod
+    def status(cls, data_dir: Path) -> DataStatus:
+        """Report the origin; the data are always available."""
+        del data_dir
+        return DataStatus("embedded", f"{cls.origin}, nothing to download")
+
+    @classmethod
+    def prepare(cls, data_dir: Path) -> DataStatus:
+        """Verify the examples; there is nothing to download.
+
+        Raises:
+            DataError: They are not as expected.
+        """
+        return cls.verify(data_dir)
+
+    @classmethod
+    def verify(cls, data_dir: Path) -> DataStatus:
+        """Check nothing, unless a subclass has something to check."""
+        return cls.status(data_dir)
+
+
+class GeneratedDataSet(EmbeddedDataSet):
+    """A data set computed by `load`, identically on every machine.
+
+    `load` must draw from a generator with a fixed seed, so that the seed of a run has no effect,
+    and from `numpy.random.RandomState`, whose stream NumPy guarantees. Besides `load`, a subclass
+    only defines `train_eval_size`.
+    """
+
+    origin: ClassVar[str] = "generated"
+    has_fake_twin: ClassVar[bool] = False
+
+    @classmethod
+    def make_fake(cls, fraction: float) -> Splits:
+        """Never called: the data are their own twin."""
+        raise NotImplementedError("Generated data need no synthetic twin.")

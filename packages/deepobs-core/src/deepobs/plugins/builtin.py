@@ -51,7 +51,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="quadratic",
-            target="deepobs.data.embedded:Quadratic",
+            target="deepobs.data.generated:Quadratic",
             summary="Normally distributed vectors, the noise of quadratic_deep",
             train_size=1000,
             test_size=1000,
@@ -61,7 +61,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="two_d",
-            target="deepobs.data.embedded:TwoD",
+            target="deepobs.data.generated:TwoD",
             summary="Pairs of standard normal numbers, zeros for testing",
             train_size=10000,
             test_size=10000,

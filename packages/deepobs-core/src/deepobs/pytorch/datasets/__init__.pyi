@@ -1,6 +1,6 @@
 """Written by `tools/generate_facade.py`: do not edit."""
 
-import deepobs.data.embedded
+import deepobs.data.generated
 import deepobs.protocols
 import deepobs_text.tolstoi
 import deepobs_vision.cifar
@@ -27,7 +27,7 @@ class imagenet(deepobs_vision.imagenet.ImageNet):
 class mnist(deepobs_vision.mnist.MNIST):
     """Handwritten digits."""
 
-class quadratic(deepobs.data.embedded.Quadratic):
+class quadratic(deepobs.data.generated.Quadratic):
     """Normally distributed vectors, the noise of quadratic_deep."""
 
 class svhn(deepobs_vision.svhn.SVHN):
@@ -36,7 +36,7 @@ class svhn(deepobs_vision.svhn.SVHN):
 class tolstoi(deepobs_text.tolstoi.Tolstoi):
     """War and Peace, one character at a time."""
 
-class two_d(deepobs.data.embedded.TwoD):
+class two_d(deepobs.data.generated.TwoD):
     """Pairs of standard normal numbers, zeros for testing."""
 
 def __getattr__(name: str) -> type[deepobs.protocols.DataSet]: ...

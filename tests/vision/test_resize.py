@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from deepobs_vision.resize import Window, resized, scaled_sides
+from deepobs_vision.streaming_images import Window, resized, scaled_sides
 
 if TYPE_CHECKING:
     from pathlib import Path

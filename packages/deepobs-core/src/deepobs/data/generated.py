@@ -1,0 +1,53 @@
+"""The data of the quadratic and the two-dimensional problems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from deepobs.data.tensor_dataset import GeneratedDataSet, Splits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class Quadratic(GeneratedDataSet):
+    """Normally distributed vectors of 100 numbers with mean 0 and standard deviation 0.6.
+
+    Drawn as in the original: 1000 for training with seed 42, 1000 for testing with seed 43.
+    """
+
+    train_eval_size: ClassVar[int] = 1000
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Compute the examples."""
+        del data_dir
+        samples = (np.random.RandomState(seed).normal(0.0, 0.6, (1000, 100)) for seed in (42, 43))
+        train, test = map(_float32, samples)
+        return Splits(train=(train,), test=(test,))
+
+
+class TwoD(GeneratedDataSet):
+    """Standard normal noise for two coordinates in training, zeros in testing.
+
+    Drawn as in the original: with seed 42, first 10000 numbers x and then 10000 numbers y.
+    """
+
+    train_eval_size: ClassVar[int] = 10000
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Splits:
+        """Compute the examples."""
+        del data_dir
+        random = np.random.RandomState(42)
+        x, y = (_float32(random.normal(0.0, 1.0, 10000)) for _ in range(2))
+        return Splits(train=(x, y), test=(_float32(np.zeros(10000)), _float32(np.zeros(10000))))
+
+
+def _float32(numbers: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(numbers.astype(np.float32))
