@@ -1,7 +1,7 @@
-"""Settings of this process: where data lie, and what tensors are made.
+"""Settings of this process: directories, device and type of tensors, synthetic data.
 
-Each setting is asked for when it is used, so that a change takes effect at once. What was set by
-`set_...` wins over the environment, which wins over the default. Importing this imports no torch.
+A setting is read when it is used, so that a change takes effect at once. A call of `set_...` wins
+over the environment, which wins over the default. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Settings:
-    """What was set in this process; `None` where nothing was."""
+    """What was set in this process; `None` if nothing was."""
 
     data_dir: Path | None = None
     baseline_dir: Path | None = None
@@ -40,9 +40,9 @@ _PART_OF_SPECIFICATIONS = ("dtype", "default_device", "fake_data_fraction")
 
 
 def get_cache_dir() -> Path:
-    """The directory of what can be made again (`DEEPOBS_CACHE_DIR`, else the user's cache).
+    """The directory of caches (`DEEPOBS_CACHE_DIR`, else the user's cache).
 
-    Data sets and published results lie in it, too, where no directory was chosen for them.
+    Data sets and published results are kept in it, too, unless a directory was chosen for them.
     """
     from_environment = os.environ.get("DEEPOBS_CACHE_DIR")
     if from_environment:
@@ -103,7 +103,7 @@ def set_dtype(dtype: torch.dtype | None) -> None:
 
 
 def get_default_device() -> torch.device:
-    """The device of problems that name none: what was set, else CUDA if there is one, else CPU."""
+    """The device of problems that name none: what was set, else CUDA if available, else the CPU."""
     import torch
 
     if _settings.default_device is not None:
@@ -115,19 +115,19 @@ def set_default_device(device: str | torch.device | None) -> None:
     """Choose the device of problems that name none; `None` for the default.
 
     Raises:
-        ArgumentError: There is no such device here.
+        ArgumentError: There is no such device.
     """
     _settings.default_device = None if device is None else resolve_device(device)
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
-    """Turn a device's name into a device of this machine.
+    """Convert the name of a device to a device of this machine.
 
     Args:
         device: A name such as "cpu" or "cuda:0", a device, or `None` for the default.
 
     Raises:
-        ArgumentError: There is no such device here.
+        ArgumentError: There is no such device.
     """
     import torch
 
@@ -135,7 +135,8 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
         return get_default_device()
     try:
         resolved = torch.device(device)
-        # A device without memory, "meta", fails when its content is asked for.
+        # A name can be valid without such a device, and "meta" tensors hold no values: only
+        # reading a value back shows that the device can be used.
         torch.zeros(1, dtype=torch.uint8, device=resolved).tolist()
     except Exception as error:  # torch raises RuntimeError, AssertionError or NotImplementedError
         available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
@@ -148,9 +149,9 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 def get_num_workers() -> int:
-    """How many worker processes decode data that do not fit into memory.
+    """The number of worker processes that decode data which do not fit into memory.
 
-    That is what was set, else `DEEPOBS_NUM_WORKERS`, else the cores that this process may use.
+    The default is `DEEPOBS_NUM_WORKERS`, else the number of cores this process may use.
 
     Raises:
         ArgumentError: The environment variable is no integer of 0 or more.
@@ -185,17 +186,17 @@ def set_is_deterministic(is_deterministic: bool) -> None:
 
 
 def get_fake_data() -> bool:
-    """Whether synthetic data stand in for the real ones (`DEEPOBS_FAKE_DATA=1`)."""
+    """Whether synthetic data replace the real ones (`DEEPOBS_FAKE_DATA=1`)."""
     return get_fake_data_fraction() > 0
 
 
 def get_fake_data_fraction() -> float:
-    """The size of synthetic splits as a fraction of the real ones, 0 where real data are used.
+    """The size of synthetic splits as a fraction of the real ones, 0 for real data.
 
-    The environment variable `DEEPOBS_FAKE_DATA` takes the same numbers.
+    The environment variable `DEEPOBS_FAKE_DATA` takes the same values.
 
     Raises:
-        ArgumentError: The environment variable is no number from 0 to 1.
+        ArgumentError: The environment variable is not a number from 0 to 1.
     """
     if _settings.fake_data_fraction is not None:
         return _settings.fake_data_fraction
@@ -209,18 +210,18 @@ def get_fake_data_fraction() -> float:
 
 
 def set_fake_data(fake_data: bool | float | None) -> None:
-    """Let synthetic data of the same shapes stand in for the real ones.
+    """Replace real data by synthetic data of the same shapes.
 
     Args:
         fake_data: `True` for splits of full size, a fraction such as 0.01 for smaller ones,
-            `False` for real data, `None` to ask the environment.
+            `False` for real data, `None` for the value of the environment variable.
     """
     _settings.fake_data_fraction = None if fake_data is None else _fraction(float(fake_data))
 
 
 @contextlib.contextmanager
 def temporary(**settings: Any) -> Iterator[None]:
-    """Change settings for a while, whatever they were before.
+    """Change settings within a block.
 
     Args:
         settings: New values by name: `data_dir`, `dtype`, `fake_data`, ...
@@ -236,9 +237,9 @@ def temporary(**settings: Any) -> Iterator[None]:
 
 
 def chosen() -> dict[str, Any]:
-    """What was set in this process for runs in others, by the names that `temporary` takes.
+    """The settings to pass to worker processes, by the names that `temporary` takes.
 
-    What is part of every run's specification is not among it.
+    Those that are part of every specification are excluded.
     """
     differing = {
         setting.name: getattr(_settings, setting.name)

@@ -1,4 +1,4 @@
-"""What can go wrong, one class for each thing a caller might want to catch.
+"""Errors and warnings, one class for each case that a caller might want to handle.
 
 Every message says what happened and with which value, what is allowed, and what to do next.
 """
@@ -29,7 +29,7 @@ class AmbiguousNameError(DeepOBSError, LookupError):
 
 
 class SpecError(DeepOBSError, ValueError):
-    """A plugin describes something in a way that cannot be used."""
+    """A specification of a plugin has a value that is not allowed."""
 
 
 class PluginError(DeepOBSError):
@@ -37,19 +37,19 @@ class PluginError(DeepOBSError):
 
 
 class PluginWarning(UserWarning):
-    """A plugin was left out because it is broken, or one of its observers failed."""
+    """A plugin failed to load and is skipped, or raised in a hook and is disabled."""
 
 
 class CheckpointWarning(UserWarning):
-    """What there is to know about a checkpoint, such as that it cannot be used."""
+    """A checkpoint cannot be written or used."""
 
 
 class ComponentLoadError(DeepOBSError):
-    """A plugin names a problem, data set or other component that cannot be imported."""
+    """A problem, data set or other component of a plugin cannot be imported."""
 
 
 class ProtocolError(DeepOBSError):
-    """Something that a plugin brought does not do what its protocol asks for."""
+    """A component of a plugin does not conform to its protocol."""
 
 
 class MissingPackageError(DeepOBSError, ImportError):
@@ -61,15 +61,15 @@ class DataError(DeepOBSError):
 
 
 class MissingDataError(DataError, FileNotFoundError):
-    """Files of a data set are not where they are looked for."""
+    """Files of a data set are missing."""
 
 
 class CorruptDataError(DataError, ValueError):
-    """A file of a data set does not hold what it should."""
+    """A file of a data set has unexpected content."""
 
 
 class DownloadError(DataError):
-    """No mirror delivered a file as it should be."""
+    """No mirror delivered a file with the expected content."""
 
 
 class ExperimentError(DeepOBSError, ValueError):
@@ -81,19 +81,11 @@ class OutputError(DeepOBSError, OSError):
 
 
 class ExecutorError(DeepOBSError):
-    """Runs cannot be handed out, or not be carried out where they were handed to."""
+    """An executor cannot start or execute runs."""
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Ask whether a similar name was meant.
-
-    Args:
-        name: What the user wrote.
-        known: The names that exist.
-
-    Returns:
-        "Did you mean 'a' or 'b'?", or the empty string where nothing is similar.
-    """
+    """Ask "Did you mean 'a' or 'b'?", or return "" if no known name is similar to the given one."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
     if not matches:
@@ -102,19 +94,19 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 def sentences(*parts: str) -> str:
-    """Join the sentences of a message, leaving out the empty ones."""
+    """Join the sentences of a message, without the empty ones."""
     return " ".join(part for part in parts if part)
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says, whatever its class is like."""
+    """The message of an error."""
     try:
         return str(error)
-    except Exception:  # a stranger's exception may be broken, too
+    except Exception:  # `__str__` of an error class of another package may itself raise
         return "(its message cannot be shown)"
 
 
 def message_of(error: BaseException) -> str:
-    """What an error says, with its kind where it is not ours."""
+    """The message of an error, with its class unless it is one of ours."""
     text = text_of(error)
     return text if isinstance(error, DeepOBSError) else f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""The settings of this process, under the name by which DeepOBS has always had them."""
+"""The settings of this process, where DeepOBS has always had them."""
 
 from deepobs.config import (
     chosen,

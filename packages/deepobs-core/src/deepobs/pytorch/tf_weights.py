@@ -55,18 +55,18 @@ def load_tf_weights(tproblem: TestProblem, weights: Weights) -> None:
 def export_tf_weights(
     tproblem: TestProblem, gradients: bool = False
 ) -> dict[str, NDArray[np.floating]]:
-    """The weights of a test problem as the original has them.
+    """The weights of a test problem in the layout of the original.
 
     Args:
         tproblem: A test problem, set up.
         gradients: Whether to return the gradients that the last `backward` left, of the trainable
-            variables alone, instead of the values.
+            variables only, instead of the values.
 
     Returns:
         The variables' names, which end in ":0", to arrays of their own in TensorFlow's layout.
 
     Raises:
-        ArgumentError: A gradient is asked for that is not there.
+        ArgumentError: A variable has no gradient.
     """
     variables = _variables_of(tproblem)
     if not gradients:
@@ -87,7 +87,7 @@ def _variables_of(tproblem: TestProblem) -> Sequence[TFVariable]:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        # np.load leaves a file open that it cannot read, so the file is opened here.
+        # Opened here, since np.load does not close a file that it fails to read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 def _matched(
     variables: Sequence[TFVariable], weights: Mapping[str, ArrayLike], owner: str
 ) -> list[NDArray[Any]]:
-    """The arrays in the order of the variables, once every one of them is known to fit."""
+    """The arrays in the order of the variables, after a check of all of them."""
     given = {_bare(name): np.asarray(array) for name, array in weights.items()}
     wanted = {_bare(variable.name): variable.shape for variable in variables}
     counts = Counter(map(_bare, weights))
@@ -144,7 +144,7 @@ def _fits(array: NDArray[Any], shape: tuple[int, ...]) -> bool:
 
 
 def _tensor(array: NDArray[Any], like: Tensor) -> Tensor:
-    """A copy that torch can hold, whatever the byte order and precision of the array."""
+    """A copy in the precision of a tensor, from an array of any byte order."""
     precision = np.float64 if like.dtype == torch.float64 else np.float32
     return torch.from_numpy(np.array(array, dtype=precision))
 
