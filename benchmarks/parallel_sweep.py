@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepobs import config
-from deepobs.cores import usable_cores
+from deepobs.resources import usable_cores
 from deepobs.runs import specify
 from deepobs_bench.outcomes import Failure
 from deepobs_bench.processes import WorkerProcesses

@@ -61,7 +61,7 @@ def main() -> None:
 def write_results(file: Path, directory: Path) -> None:
     """Leave a result of every run, all with the numbers of the first."""
     specifications = plan(load(file), str(file), device="cpu").specifications
-    record = run(specifications[0].model_copy(update={"num_epochs": 2}))
+    record = run(specifications[0].model_copy(update={"num_epochs": 2})).record
     for each in specifications:
         described = {"run_id": each.run_id, "optimizer_hyperparams": each.hyperparameters}
         path = store.setting_directory(directory, each) / f"random_seed__{each.random_seed}__.json"

@@ -18,12 +18,12 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.runs.timing import time_in_turn
+from deepobs.runs.estimate import time_in_turn
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
-    from deepobs.runs.timing import Timings, Work
+    from deepobs.runs.estimate import Timings, Work
 
 BATCH_SIZE = 50
 LEARNING_RATE = 0.1

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.runs.timing import seconds_of
+from deepobs.runs.estimate import seconds_of
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def run_loop(problem: TestProblem, num_steps: int) -> Callable[[int], None]:
     trainer = Trainer(problem, optimizer)
 
     def steps(num_steps: int) -> None:
-        objectives = trainer.train_epoch(lambda _steps, _loss: None)
+        objectives = trainer.train_epoch(problem.dataset.train_loader)
         assert len(objectives) == num_steps  # noqa: S101 # else the figure would be wrong
 
     return steps

@@ -36,7 +36,7 @@ def described() -> float:
     specification = specify(
         "digits_logreg", "SGD", {"lr": 1.0}, lr_scheduler=cosine, num_epochs=NUM_EPOCHS
     )
-    return run(specification, output_dir=OUTPUT_DIR).test_accuracies[-1]
+    return run(specification, output_dir=OUTPUT_DIR).record.test_accuracies[-1]
 
 
 def in_a_loop() -> float:

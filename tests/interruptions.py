@@ -69,12 +69,12 @@ def interrupt(
 def resume(specification: RunSpecification, output_dir: Path, **arguments: Any) -> RunRecord:
     """Go on with a run."""
     plan = CheckpointPlan(every_seconds=0, resume=True)
-    return run(specification, output_dir=output_dir, checkpoints=plan, **arguments)
+    return run(specification, output_dir=output_dir, checkpoints=plan, **arguments).record
 
 
 def assert_resumes_exactly(specification: RunSpecification, output_dir: Path, step: int) -> None:
     """Interrupt a run after a step, resume it, and compare it with an undisturbed one."""
-    undisturbed = run(specification)
+    undisturbed = run(specification).record
     interrupt(specification, output_dir, Interrupts(step=step))
     resumed = resume(specification, output_dir)
     assert resumed.resumed_at_steps is not None

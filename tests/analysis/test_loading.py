@@ -64,7 +64,7 @@ def test_a_run_that_was_really_carried_out_is_read(results_dir: Path) -> None:
     from deepobs.runs import run, specify
 
     specification = specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=1, device="cpu")
-    record = run(specification, output_dir=results_dir)
+    record = run(specification, output_dir=results_dir).record
     read = only_run(load(results_dir))
     assert read.test_losses.tolist() == record.test_losses
     assert (read.steps, read.steps_per_epoch) == (7, 7.0)

@@ -433,7 +433,7 @@ def test_a_terminal_shows_a_bar_and_only_failures_as_lines(
     specification = specify("quadratic_deep", "SGD", num_epochs=1)
     console = Console(file=StringIO(), force_terminal=True, width=100)
     with bench_progress(3, 2, console=console) as watcher:
-        record = run(specification)
+        record = run(specification).record
         watcher.run_ended(specification, record, was_there=True)
         watcher.run_ended(specification, record, was_there=False)
     shown = console.file.getvalue()

@@ -5,8 +5,7 @@ from interruptions import numbers
 
 from deepobs.errors import ArgumentError
 from deepobs.runs import RunObserver, run, specify
-from deepobs.runs.checkpoint_file import checkpoint_path
-from deepobs.runs.checkpoints import CheckpointPlan
+from deepobs.runs.checkpoints import CheckpointPlan, checkpoint_path
 from deepobs_bench.executors import ExecutorOptions, open_executor
 from deepobs_bench.sweep import Sweep
 
@@ -37,7 +36,7 @@ def test_a_sweep_goes_on_with_runs_that_were_interrupted(tmp_path):
                 assert checkpoint_path(tmp_path, specification).exists()
     record = kept[specification.run_id]
     assert record.resumed_at_steps
-    assert numbers(record) == numbers(run(specification))
+    assert numbers(record) == numbers(run(specification).record)
 
 
 def test_checkpoints_are_refused_where_only_whole_results_come_back(tmp_path):

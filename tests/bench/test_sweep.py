@@ -231,7 +231,7 @@ def test_a_run_of_a_sweep_goes_on_from_its_checkpoint(tmp_path):
     watcher = AfterEpoch(99)
     resumed = Sweep(SerialExecutor(), output_dir=tmp_path, checkpoints=plan, observers=[watcher])
     ((_, record),) = resumed.carry_out([specification])
-    assert record.test_losses == run(specification).test_losses
+    assert record.test_losses == run(specification).record.test_losses
     assert watcher.steps < record.steps
 
 

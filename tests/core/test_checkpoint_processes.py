@@ -84,7 +84,7 @@ def test_a_run_that_is_asked_to_end_writes_a_checkpoint_first(
 ) -> None:
     code, err = ended_by(signal.SIGTERM, tmp_path, "--checkpoint-every", "1epoch")
     assert code == -signal.SIGTERM
-    assert "The run was asked to end. It can be resumed from" in err
+    assert "The run was asked to terminate. It can be resumed from" in err
 
     assert finished(tmp_path, "--resume").returncode == 0
     resumed = result(tmp_path)
@@ -94,4 +94,4 @@ def test_a_run_that_is_asked_to_end_writes_a_checkpoint_first(
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     code, err = ended_by(signal.SIGINT, tmp_path, "--checkpoint-every", "1epoch")
     assert code == 130
-    assert "the same command with --resume goes on with this run" in err
+    assert "repeat the command with --resume to continue this run" in err

@@ -86,7 +86,7 @@ def test_a_run_can_be_interrupted_and_resumed_again_and_again(tmp_path: Path) ->
             resume(specification, tmp_path, observers=[Interrupts(step=step)])
     resumed = resume(specification, tmp_path)
     assert resumed.resumed_at_steps == [4, 8, 18]
-    assert numbers(resumed) == numbers(run(specification))
+    assert numbers(resumed) == numbers(run(specification).record)
 
 
 def test_a_run_goes_on_from_the_end_of_an_epoch(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_run_goes_on_from_the_end_of_an_epoch(tmp_path: Path) -> None:
     interrupt(specification, tmp_path, Interrupts(epoch=2), AFTER_EVERY_EPOCH)
     resumed = resume(specification, tmp_path)
     assert resumed.resumed_at_steps == [20]
-    assert numbers(resumed) == numbers(run(specification))
+    assert numbers(resumed) == numbers(run(specification).record)
 
 
 def test_a_checkpoint_is_written_every_so_many_epochs(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_states_in_another_precision_than_the_weights_come_back_exactly(
     config.set_dtype(dtype)
     specification = short_run(KeepsSinglePrecision)
     arguments = {"optimizer_class": KeepsSinglePrecision}
-    undisturbed = run(specification, **arguments)
+    undisturbed = run(specification, **arguments).record
     interrupt(specification, tmp_path, Interrupts(step=4), **arguments)
     assert numbers(resume(specification, tmp_path, **arguments)) == numbers(undisturbed)
 
@@ -140,7 +140,7 @@ def test_states_in_another_precision_than_the_weights_come_back_exactly(
 def test_several_optimizers_of_one_model_go_on_together(tmp_path: Path) -> None:
     groups = {"vector": {"optimizer": "Adam", "lr": 0.1}}
     specification = short_run(parameter_groups=groups)
-    undisturbed = run(specification)
+    undisturbed = run(specification).record
     interrupt(specification, tmp_path, Interrupts(step=14))
     assert numbers(resume(specification, tmp_path)) == numbers(undisturbed)
 
@@ -151,7 +151,7 @@ def test_an_optimizer_with_modes_goes_on_in_the_one_it_was_in(
 ) -> None:
     pytest.importorskip("schedulefree")
     specification = short_run("schedulefree:AdamWScheduleFree")
-    undisturbed = run(specification)
+    undisturbed = run(specification).record
     interrupt(specification, tmp_path, Interrupts(step=14), plan)
     assert numbers(resume(specification, tmp_path)) == numbers(undisturbed)
 
@@ -168,7 +168,7 @@ def test_what_is_random_goes_on(tmp_path: Path) -> None:
 
     specification = short_run(DrawsEverywhere)
     arguments = {"optimizer_class": DrawsEverywhere}
-    undisturbed = run(specification, **arguments)
+    undisturbed = run(specification, **arguments).record
     interrupt(specification, tmp_path, Interrupts(step=4), **arguments)
     assert numbers(resume(specification, tmp_path, **arguments)) == numbers(undisturbed)
 
@@ -177,7 +177,7 @@ def test_a_run_that_diverges_after_it_was_resumed_is_recorded_as_if_it_had_not_b
     tmp_path: Path,
 ) -> None:
     specification = specify("quadratic_deep", "SGD", {"lr": 1.0}, num_epochs=3, batch_size=100)
-    undisturbed = run(specification)
+    undisturbed = run(specification).record
     assert undisturbed.status == "diverged"
     interrupt(specification, tmp_path, Interrupts(step=4))
     assert numbers(resume(specification, tmp_path)) == numbers(undisturbed)
@@ -186,7 +186,7 @@ def test_a_run_that_diverges_after_it_was_resumed_is_recorded_as_if_it_had_not_b
 def test_resuming_without_a_checkpoint_begins(tmp_path: Path) -> None:
     specification = short_run()
     record = resume(specification, tmp_path)
-    assert numbers(record) == numbers(run(specification))
+    assert numbers(record) == numbers(run(specification).record)
     assert "resumed_at_steps" not in record.to_json()
 
 
@@ -209,8 +209,8 @@ def test_observers_are_told_the_epochs_before_the_interruption_too(tmp_path: Pat
 def test_without_resuming_the_run_begins_anew_and_says_so(tmp_path: Path) -> None:
     specification = short_run()
     interrupt(specification, tmp_path, Interrupts(step=4))
-    with pytest.warns(CheckpointWarning, match="begins anew. It was interrupted before"):
-        record = run(specification, output_dir=tmp_path, checkpoints=AT_EVERY_REPORT)
+    with pytest.warns(CheckpointWarning, match="from the beginning. It was interrupted before"):
+        record = run(specification, output_dir=tmp_path, checkpoints=AT_EVERY_REPORT).record
     assert record.resumed_at_steps is None
 
 
@@ -234,7 +234,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_run_begins_anew(
     with pytest.warns(CheckpointWarning, match="cannot be used"):
         record = resume(specification, tmp_path)
     assert record.resumed_at_steps is None
-    assert numbers(record) == numbers(run(specification))
+    assert numbers(record) == numbers(run(specification).record)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_checkpoint_of_something_else_is_reported_and_the_run_begins_anew(
     torch.save(torch.load(path, weights_only=True) | changed, path)
     with pytest.warns(CheckpointWarning, match=reason):
         record = resume(specification, tmp_path)
-    assert numbers(record) == numbers(run(specification))
+    assert numbers(record) == numbers(run(specification).record)
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_weights_of_other_shapes_are_reported_and_the_run_begins_anew(tmp_path: 
     torch.save(content, path)
     with pytest.warns(CheckpointWarning, match="cannot be used"):
         record = resume(specification, tmp_path)
-    assert numbers(record) == numbers(run(specification))
+    assert numbers(record) == numbers(run(specification).record)
 
 
 def test_another_number_of_threads_is_warned_about(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_what_no_checkpoint_can_hold_is_reported_while_the_run_goes_on(tmp_path:
             output_dir=tmp_path,
             checkpoints=AT_EVERY_REPORT,
             optimizer_class=KeepsAnything,
-        )
+        ).record
     assert len(warned) == 1
     assert record.status == "completed"
 
@@ -330,13 +330,13 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path: Path
         def run_ended(self, record: RunRecord) -> None:
             (tmp_path / "quadratic_deep").unlink()
 
-    with pytest.warns(CheckpointWarning, match="cannot be written.*goes on"):
+    with pytest.warns(CheckpointWarning, match="cannot be written.*continues"):
         record = run(
             short_run(num_epochs=1),
             output_dir=tmp_path,
             checkpoints=AFTER_EVERY_EPOCH,
             observers=[TakesTheDirectoryAway()],
-        )
+        ).record
     assert record.status == "completed"
 
 
@@ -354,11 +354,11 @@ def test_a_plan_with_numbers_out_of_range_is_refused(arguments: dict[str, Any]) 
 def test_time_for_checkpoints_is_no_training_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepobs.runs import stopwatch
+    from deepobs.runs import run_state
 
     now = iter(range(100))
-    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: float(next(now)))
-    watch = stopwatch.Stopwatch(seconds=5.0)  # made at 0
+    monkeypatch.setattr(run_state.time, "perf_counter", lambda: float(next(now)))
+    watch = run_state.Stopwatch(seconds=5.0)  # made at 0
     with watch.paused():  # from 1 to 2
         pass
     assert watch.seconds == 5.0 + 3 - 1

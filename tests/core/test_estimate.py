@@ -17,9 +17,16 @@ from plugin_sources import PREAMBLE
 from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.runs import specify
-from deepobs.runs.estimate import Estimate, estimate
-from deepobs.runs.memory import PeakMemory, forget_peaks, peaks
-from deepobs.runs.timing import Spread, Timings, time_in_turn
+from deepobs.runs.estimate import (
+    Estimate,
+    PeakMemory,
+    Spread,
+    Timings,
+    estimate,
+    peak_memory,
+    reset_peak_memory,
+    time_in_turn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -320,15 +327,15 @@ def test_slow_work_is_timed_one_unit_at_a_time() -> None:
 def test_the_peak_starts_from_what_is_in_use() -> None:
     earlier = torch.ones(400 * MEBIBYTE, dtype=torch.uint8)
     del earlier
-    forget_peaks(CPU)
-    before = peaks(CPU).process
+    reset_peak_memory(CPU)
+    before = peak_memory(CPU).process
     needed = torch.ones(200 * MEBIBYTE, dtype=torch.uint8)
-    after = peaks(CPU).process
+    after = peak_memory(CPU).process
     assert len(needed) == 200 * MEBIBYTE
     assert before is not None
     assert after is not None
     assert after - before == pytest.approx(200 * MEBIBYTE, rel=0.1)
-    assert peaks(CPU).device is None
+    assert peak_memory(CPU).device is None
 
 
 def test_the_comparison_with_sgd_adds_no_memory() -> None:

@@ -123,7 +123,7 @@ def test_a_scheduler_is_recorded_and_part_of_the_identity_and_of_the_command():
     scheduler = {"name": "StepLR", "arguments": {"step_size": 2}, "every": "step"}
     scheduled = specify("quadratic_deep", "SGD", num_epochs=1, lr_scheduler=scheduler)
     assert plain.run_id != scheduled.run_id
-    assert run(scheduled).training_params["lr_scheduler"] == scheduler
+    assert run(scheduled).record.training_params["lr_scheduler"] == scheduler
     expected = (
         "--lr-scheduler StepLR --lr-scheduler-option step_size=2 --lr-scheduler-interval step"
     )

@@ -174,7 +174,7 @@ def test_needs_are_found_out(optimizer):
     ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_every_kind_of_optimizer_trains_and_its_gradients_are_counted(optimizer, a_step):
-    record = run(specify("quadratic_deep", optimizer, {"lr": 0.01}, num_epochs=2))
+    record = run(specify("quadratic_deep", optimizer, {"lr": 0.01}, num_epochs=2)).record
     assert record.steps == 14
     assert record.gradient_evaluations == 14 * a_step
     assert record.train_losses[-1] < record.train_losses[0]
@@ -246,8 +246,8 @@ def test_an_optimizer_with_modes_trains_in_one_and_is_evaluated_in_the_other(mon
 
 
 def test_weights_are_averaged_in_evaluation_and_those_of_the_last_step_in_training():
-    averaged = run(specify("quadratic_deep", Averaging, {"lr": 0.01}, num_epochs=2))
-    last = run(specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=2))
+    averaged = run(specify("quadratic_deep", Averaging, {"lr": 0.01}, num_epochs=2)).record
+    last = run(specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=2)).record
     assert averaged.minibatch_train_losses == last.minibatch_train_losses
     assert averaged.train_losses[0] == last.train_losses[0]
     assert averaged.train_losses[1] > last.train_losses[1]
@@ -267,7 +267,7 @@ def test_an_optimizer_that_cannot_be_evaluated_before_its_first_step_is_left_alo
                 assert not self.state
             super().step()
 
-    record = run(specify("quadratic_deep", Late, num_epochs=1), optimizer_class=Late)
+    record = run(specify("quadratic_deep", Late, num_epochs=1), optimizer_class=Late).record
     assert record.optimizer_needs == ("mode",)
     assert record.train_losses[1] < record.train_losses[0]
 
@@ -294,7 +294,7 @@ def test_second_order_steps_keep_no_graph_of_the_batch_before():
     specification = specify("quadratic_deep", Newton)
     problem = set_up_problem(specification)
     optimizer = build_optimizer(specification, problem)
-    Trainer(problem, optimizer, needs=("create_graph",)).train_epoch(lambda *_: None)
+    Trainer(problem, optimizer, needs=("create_graph",)).train_epoch(problem.dataset.train_loader)
     assert all(parameter.grad is None for parameter in problem.model.parameters())
 
 

@@ -97,9 +97,12 @@ def test_groups_change_the_numbers_the_identity_and_the_command():
     grouped = specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=1, parameter_groups=groups)
     assert grouped.run_id != plain.run_id
     assert "--group hidden:momentum=1.0 --group vector:lr=0.001" in reproduction_command(grouped)
-    assert run(grouped).parameter_groups == {"hidden": {"momentum": 1.0}, "vector": {"lr": 0.001}}
-    slow = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1))
-    assert run(grouped).train_losses == slow.train_losses
+    assert run(grouped).record.parameter_groups == {
+        "hidden": {"momentum": 1.0},
+        "vector": {"lr": 0.001},
+    }
+    slow = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1)).record
+    assert run(grouped).record.train_losses == slow.train_losses
 
 
 def test_groups_that_an_optimizer_cannot_do_without_are_given_to_it():
@@ -108,7 +111,7 @@ def test_groups_that_an_optimizer_cannot_do_without_are_given_to_it():
         "hidden": {"use_muon": True},
         "others": {"use_muon": False},
     }
-    assert run(specification).steps == 7
+    assert run(specification).record.steps == 7
 
 
 @pytest.mark.parametrize(
@@ -203,11 +206,11 @@ def test_an_optimizer_that_wraps_another_is_given_its_name():
 
         zero_grad = step
 
-    plain = run(specify("quadratic_deep", "Momentum", {"lr": 0.001}, num_epochs=1))
+    plain = run(specify("quadratic_deep", "Momentum", {"lr": 0.001}, num_epochs=1)).record
     for wrapper, argument in ((Wrapper, "base_optimizer"), (Around, "optimizer")):
         hyperparameters = {argument: "Momentum", "lr": 0.001, "rho": 1.0}
         specification = specify("quadratic_deep", wrapper, hyperparameters, num_epochs=1)
-        wrapped = run(specification, optimizer_class=wrapper)
+        wrapped = run(specification, optimizer_class=wrapper).record
         assert wrapped.train_losses == plain.train_losses
         with pytest.raises(ArgumentError, match=f"name that, such as {argument}=SGD"):
             specify("quadratic_deep", wrapper)
@@ -220,8 +223,8 @@ def test_an_optimizer_of_the_whole_model_is_given_the_model():
 
     specification = specify("quadratic_deep", OfModel, num_epochs=1)
     assert specification.optimizer_needs == ("model",)
-    plain = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1))
-    assert run(specification, optimizer_class=OfModel).train_losses == plain.train_losses
+    plain = run(specify("quadratic_deep", "SGD", {"lr": 0.001}, num_epochs=1)).record
+    assert run(specification, optimizer_class=OfModel).record.train_losses == plain.train_losses
     with pytest.raises(ArgumentError, match="takes no parameter groups"):
         specify("quadratic_deep", OfModel, parameter_groups={"head": {"lr": 1}})
 
@@ -230,5 +233,5 @@ def test_who_trains_matrices_only_is_told_how_to_train_the_rest():
     with pytest.raises(ArgumentError, match=r"2D parameters.*--group others:optimizer=AdamW"):
         run(specify("two_d_beale", "Muon", num_epochs=1))
     groups = {"hidden": {}, "others": {"optimizer": "AdamW"}}
-    record = run(specify("two_d_beale", "Muon", num_epochs=1, parameter_groups=groups))
+    record = run(specify("two_d_beale", "Muon", num_epochs=1, parameter_groups=groups)).record
     assert record.parameter_groups["others"] == {"optimizer": "AdamW", "lr": 0.001}

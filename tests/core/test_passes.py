@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from deepobs import rng
-from deepobs.runs import passes
+from deepobs.runs.run_state import Pass
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ def problem() -> Any:
     return SimpleNamespace(dataset=SimpleNamespace(train_loader=loader))
 
 
-def rest_of(training_pass: passes.Pass) -> list[list[int]]:
+def rest_of(training_pass: Pass) -> list[list[int]]:
     """The batches that are left, where training draws random numbers, too."""
     rest = []
     for (numbers,) in training_pass.batches:
@@ -33,7 +33,7 @@ def rest_of(training_pass: passes.Pass) -> list[list[int]]:
 
 def test_a_pass_over_a_loader_of_torch_is_resumed_where_it_was() -> None:
     torch.manual_seed(0)
-    training_pass = passes.begin_resumable(problem(), CPU)
+    training_pass = Pass.begin(problem(), CPU, is_resumable=True)
     for _ in itertools.islice(training_pass.batches, 4):
         torch.rand(3)
         training_pass.objectives.append(0.0)
@@ -42,6 +42,6 @@ def test_a_pass_over_a_loader_of_torch_is_resumed_where_it_was() -> None:
     assert len(expected) == 6 + 1
 
     torch.manual_seed(1)
-    resumed = passes.resume(problem(), CPU, state)
+    resumed = Pass.resume(problem(), CPU, state)
     rng.set_state(random, CPU)
     assert rest_of(resumed) == expected

@@ -78,7 +78,7 @@ def test_pytest_does_not_take_the_protocol_for_a_test_class():
 
 
 def test_a_problem_that_derives_from_nothing_of_ours_can_be_run(stranger):
-    record = run(specify("stranger", "SGD", {"lr": 0.01}, num_epochs=2))
+    record = run(specify("stranger", "SGD", {"lr": 0.01}, num_epochs=2)).record
     assert record.test_losses[2] < record.test_losses[0]
     assert record.dataset.name == "zeros"
 
@@ -98,11 +98,11 @@ def test_an_option_that_a_problem_does_not_know_is_refused(stranger, option, mes
 
 def test_the_settings_of_torch_do_not_change_a_run(stranger):
     specification = specify("stranger", "SGD", {"lr": 0.01}, num_epochs=1)
-    expected = run(specification).test_losses
+    expected = run(specification).record.test_losses
     torch.set_default_dtype(torch.float64)
     try:
         with torch.no_grad():
-            assert run(specification).test_losses == expected
+            assert run(specification).record.test_losses == expected
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)

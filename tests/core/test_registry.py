@@ -367,7 +367,7 @@ def test_an_observer_that_raises_ends_neither_the_run_nor_the_other_observers(
             specify(
                 "quadratic_deep", "SGD", {"lr": 0.01}, batch_size=500, num_epochs=2, device="cpu"
             )
-        )
+        ).record
     assert len(record.test_losses) == 3
     assert sys.modules["acme_obs"].told == ["started", 0]
     assert sys.modules["zeta_obs"].told == ["started", 0, 1, 2, "ended"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepobs.runs import run, specify, store
-from deepobs.runs.result_index import ResultIndex
+from deepobs.runs.store import ResultIndex
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_result_is_found_by_the_run_it_is_of(specification, result, tmp_path):
 
 
 def test_of_a_run_that_was_done_again_the_latest_is_found(specification, result, tmp_path):
-    run(specification, output_dir=tmp_path, rerun=True)
+    run(specification, output_dir=tmp_path, overwrite=True)
     assert ResultIndex(tmp_path).find(specification) == max(result.parent.glob("*.json")) != result
 
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from deepobs.runs import RunObserver, run, specify
-from deepobs.runs.checkpoint_file import checkpoint_path
-from deepobs.runs.checkpoints import CheckpointPlan
+from deepobs.runs.checkpoints import CheckpointPlan, checkpoint_path
 
 ALWAYS = CheckpointPlan(every_seconds=0.0)
 GO_ON = CheckpointPlan(every_seconds=0.0, resume=True)
@@ -52,7 +51,7 @@ def interrupted_and_resumed(specification, output_dir, at_step):
             observers=[Interruption(at_step)],
         )
     assert checkpoint_path(output_dir, specification).exists()
-    return run(specification, output_dir=output_dir, checkpoints=GO_ON)
+    return run(specification, output_dir=output_dir, checkpoints=GO_ON).record
 
 
 def numbers(record):
@@ -98,7 +97,7 @@ def test_a_resumed_run_gives_the_numbers_of_an_undisturbed_one(
 ):
     specification = described(optimizer, **options)
     resumed = interrupted_and_resumed(specification, tmp_path / "interrupted", at_step)
-    undisturbed = run(specification)
+    undisturbed = run(specification).record
     assert numbers(resumed) == numbers(undisturbed)
     assert len(resumed.resumed_at_steps) == 1
     assert undisturbed.resumed_at_steps is None
@@ -111,7 +110,7 @@ def test_a_state_of_another_type_than_the_parameters_comes_back_exactly(tmp_path
     with config.temporary(dtype=torch.bfloat16):
         specification = described("Adagrad")
     resumed = interrupted_and_resumed(specification, tmp_path, 225)
-    assert numbers(resumed) == numbers(run(specification))
+    assert numbers(resumed) == numbers(run(specification).record)
 
 
 def test_a_run_can_be_interrupted_again_and_again(tmp_path):
@@ -120,15 +119,15 @@ def test_a_run_can_be_interrupted_again_and_again(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             observers = [Interruption(at_step)]
             run(specification, output_dir=tmp_path, checkpoints=GO_ON, observers=observers)
-    record = run(specification, output_dir=tmp_path, checkpoints=GO_ON)
-    assert numbers(record) == numbers(run(specification))
+    record = run(specification, output_dir=tmp_path, checkpoints=GO_ON).record
+    assert numbers(record) == numbers(run(specification).record)
     assert record.resumed_at_steps == sorted(record.resumed_at_steps)
     assert len(record.resumed_at_steps) == 4
 
 
 def test_a_diverging_run_is_resumed_to_the_same_end(tmp_path):
     specification = described("SGD", {"lr": 0.04})
-    undisturbed = run(specification)
+    undisturbed = run(specification).record
     assert undisturbed.status == "diverged"
     assert undisturbed.diverged_at_step > 225
     resumed = interrupted_and_resumed(specification, tmp_path, 125)

@@ -26,12 +26,12 @@ def quick(optimizer="SGD", hyperparameters=None, **arguments):
 
 
 def test_the_loss_before_training_is_the_published_one():
-    record = run(specify("quadratic_deep", "SGD", num_epochs=0))
+    record = run(specify("quadratic_deep", "SGD", num_epochs=0)).record
     assert record.test_losses == pytest.approx([353.44676426478793], rel=1e-6)
 
 
 def test_there_is_an_entry_before_the_first_and_after_every_epoch():
-    record = run(quick())
+    record = run(quick()).record
     assert len(record.train_losses) == len(record.test_losses) == len(record.eval_seconds) == 4
     assert len(record.train_seconds) == 3
     assert record.status == "completed"
@@ -40,7 +40,7 @@ def test_there_is_an_entry_before_the_first_and_after_every_epoch():
 
 
 def test_metrics_that_the_problem_has_not_are_left_out_of_the_record():
-    record = run(quick())
+    record = run(quick()).record
     assert record.valid_losses is None
     assert record.test_accuracies is None
     assert "accuracies" not in record.to_json()
@@ -48,40 +48,40 @@ def test_metrics_that_the_problem_has_not_are_left_out_of_the_record():
 
 
 def test_a_validation_part_is_measured_and_recorded():
-    record = run(quick(validation_size=200))
+    record = run(quick(validation_size=200)).record
     assert len(record.valid_losses) == 4
     assert record.dataset.split_sizes["valid"] == 200
     assert record.dataset.split_sizes["train"] == 800
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_ran_before():
-    first = metrics_of(run(quick("Adam", {"lr": 0.1})))
+    first = metrics_of(run(quick("Adam", {"lr": 0.1})).record)
     run(quick("LBFGS", {"lr": 1.0}))
     torch.manual_seed(0)
     torch.rand(17)
     random.random()  # noqa: S311
     np.random.rand(3)
-    assert metrics_of(run(quick("Adam", {"lr": 0.1}))) == first
+    assert metrics_of(run(quick("Adam", {"lr": 0.1})).record) == first
 
 
 def test_another_process_gives_the_same_bits():
     program = (
         "from deepobs.runs import run, specify\n"
-        "record = run(specify('quadratic_deep', 'SGD', {'lr': 0.01}, num_epochs=3))\n"
+        "record = run(specify('quadratic_deep', 'SGD', {'lr': 0.01}, num_epochs=3)).record\n"
         "print(record.test_losses)"
     )
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
-    assert output.strip() == str(run(quick()).test_losses)
+    assert output.strip() == str(run(quick()).record.test_losses)
 
 
 def test_another_seed_gives_another_order_of_the_data():
-    assert run(quick()).train_losses[1:] != run(quick(random_seed=1)).train_losses[1:]
+    assert run(quick()).record.train_losses[1:] != run(quick(random_seed=1)).record.train_losses[1:]
 
 
 def test_optimizers_see_the_same_data_in_the_same_order():
-    one, other = run(quick("SGD")), run(quick("Adam", {"lr": 0.01}))
+    one, other = run(quick("SGD")).record, run(quick("Adam", {"lr": 0.01})).record
     assert one.minibatch_train_losses[0] == other.minibatch_train_losses[0]
 
 
@@ -96,7 +96,7 @@ def test_a_run_leaves_no_trace_in_the_process():
 
 
 def test_a_diverged_run_stops_and_is_filled_with_its_initial_values():
-    record = run(specify("quadratic_deep", "Momentum", {"lr": 100.0}, num_epochs=30))
+    record = run(specify("quadratic_deep", "Momentum", {"lr": 100.0}, num_epochs=30)).record
     assert record.status == "diverged"
     assert record.diverged_at_epoch is not None
     assert record.steps < 30 * 7
@@ -108,7 +108,7 @@ def test_a_diverged_run_stops_and_is_filled_with_its_initial_values():
 def test_the_file_of_a_diverged_run_is_strict_json():
     import json
 
-    record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5))
+    record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5)).record
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -119,7 +119,9 @@ def test_the_file_of_a_diverged_run_is_strict_json():
 
 def test_divergence_that_only_the_evaluation_notices_is_recorded():
     # One step an epoch: the objective before it is finite, the loss after it is not.
-    record = run(specify("quadratic_deep", "SGD", {"lr": 1e30}, num_epochs=4, batch_size=1000))
+    record = run(
+        specify("quadratic_deep", "SGD", {"lr": 1e30}, num_epochs=4, batch_size=1000)
+    ).record
     assert record.status == "diverged"
     assert record.diverged_at_epoch == 1
     assert record.diverged_at_step is None
@@ -149,14 +151,14 @@ def test_a_schedule_multiplies_the_initial_rate():
 
 
 def test_an_optimizer_that_evaluates_the_objective_itself_is_counted():
-    record = run(quick("LBFGS", {"lr": 1.0, "max_iter": 5}))
+    record = run(quick("LBFGS", {"lr": 1.0, "max_iter": 5})).record
     assert record.steps == 21
     assert record.gradient_evaluations > record.steps
     assert record.test_losses[-1] < 90
 
 
 def test_full_evaluation_measures_every_example():
-    dropped, full = run(quick()), run(quick(full_evaluation=True))
+    dropped, full = run(quick()).record, run(quick(full_evaluation=True)).record
     problem = registry().problems.load("quadratic_deep")(1000)
     problem.set_up()
     (batch,) = problem.dataset.test_loader
@@ -168,7 +170,7 @@ def test_full_evaluation_measures_every_example():
 
 def test_double_precision_is_recorded_and_used():
     config.set_dtype(torch.float64)
-    record = run(quick())
+    record = run(quick()).record
     assert record.dtype == "float64"
     assert record.test_losses[0] == pytest.approx(353.44676426478793, rel=1e-6)
     minibatch = record.minibatch_train_losses[0]
@@ -231,8 +233,8 @@ def test_an_optimizer_without_a_learning_rate_can_be_run():
 
     record = run(
         specify("quadratic_deep", Parameterless, num_epochs=1), optimizer_class=Parameterless
-    )
-    assert record.test_losses == pytest.approx(run(quick()).test_losses[:2], rel=1e-5)
+    ).record
+    assert record.test_losses == pytest.approx(run(quick()).record.test_losses[:2], rel=1e-5)
 
 
 def test_what_observers_draw_at_random_does_not_change_the_run():
@@ -243,23 +245,23 @@ def test_what_observers_draw_at_random_does_not_change_the_run():
         def epoch_ended(self, epoch, metrics):
             torch.rand(1)
 
-    assert metrics_of(run(quick(), observers=[Gambler()])) == metrics_of(run(quick()))
+    assert metrics_of(run(quick(), observers=[Gambler()]).record) == metrics_of(run(quick()).record)
 
 
 def test_a_record_is_the_same_in_memory_and_in_the_file():
-    record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5))
+    record = run(specify("quadratic_deep", "Momentum", {"lr": 1e10}, num_epochs=5)).record
     assert RunRecord.model_validate_json(record.to_json()) == record
 
 
 def test_iterates_are_recorded_for_functions_of_two_variables_only():
-    record = run(specify("two_d_branin", "SGD", {"lr": 0.001}, num_epochs=2))
+    record = run(specify("two_d_branin", "SGD", {"lr": 0.001}, num_epochs=2)).record
     assert record.iterates is not None
     assert record.iterates[0] == [2.5, 12.5]
     assert len(record.iterates) == 3
     assert RunRecord.model_validate_json(record.to_json()).iterates == record.iterates
-    diverged = run(specify("two_d_branin", "SGD", {"lr": 10.0}, num_epochs=2))
+    diverged = run(specify("two_d_branin", "SGD", {"lr": 10.0}, num_epochs=2)).record
     assert diverged.iterates == [[2.5, 12.5]]
-    assert "iterates" not in run(quick()).to_json()
+    assert "iterates" not in run(quick()).record.to_json()
 
 
 def test_what_is_missing_before_set_up_is_explained():

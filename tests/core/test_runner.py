@@ -165,7 +165,7 @@ def test_a_schedule_in_the_call_is_not_offered_on_the_command_line(monkeypatch, 
     assert "No such option" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["batch_size", "device", "rerun"])
+@pytest.mark.parametrize("name", ["batch_size", "device", "overwrite"])
 def test_a_hyperparameter_called_like_an_argument_of_run_is_refused(name):
     with pytest.raises(ArgumentError, match=f"cannot be called '{name}'"):
         StandardRunner(torch.optim.SGD, {name: {"type": float}})

@@ -51,21 +51,21 @@ def test_a_result_has_the_keys_of_the_original_and_ours(tmp_path):
 
 
 def test_a_result_reads_back_as_it_was_written(tmp_path):
-    record = run(specification(), output_dir=tmp_path)
+    record = run(specification(), output_dir=tmp_path).record
     _, found = store.find(tmp_path, specification())
     assert found == record
 
 
 def test_a_run_that_is_there_is_skipped(tmp_path):
-    first = run(specification(), output_dir=tmp_path)
-    second = run(specification(), output_dir=tmp_path)
+    first = run(specification(), output_dir=tmp_path).record
+    second = run(specification(), output_dir=tmp_path).record
     assert second == first
     assert len(list(tmp_path.rglob("*.json"))) == 1
 
 
 def test_a_run_can_be_done_again_and_the_latest_is_found(tmp_path):
     run(specification(), output_dir=tmp_path)
-    again = run(specification(), output_dir=tmp_path, rerun=True)
+    again = run(specification(), output_dir=tmp_path, overwrite=True).record
     assert len(list(tmp_path.rglob("*.json"))) == 2
     assert store.find(tmp_path, specification())[1] == again
 
@@ -186,7 +186,7 @@ def test_concurrent_writers_leave_whole_files(tmp_path):
         "from deepobs.runs import run, specify\n"
         "for seed in range(3):\n"
         "    run(specify('quadratic_deep', 'SGD', {'lr': 0.01}, num_epochs=1, random_seed=seed),"
-        f" output_dir={str(tmp_path)!r}, rerun=True)"
+        f" output_dir={str(tmp_path)!r}, overwrite=True)"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -206,6 +206,6 @@ def test_what_a_killed_writer_left_long_ago_is_removed_by_the_next(tmp_path):
     old.write_text("{")
     new.write_text("{")
     os.utime(old, (0, 0))
-    run(specification(), output_dir=tmp_path, rerun=True)
+    run(specification(), output_dir=tmp_path, overwrite=True)
     assert not old.exists()
     assert new.exists()  # somebody may be writing it

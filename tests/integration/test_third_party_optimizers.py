@@ -100,7 +100,7 @@ def _trained(name: str, problem: str, **further: Any) -> RunRecord:
     specification = specify(
         problem, optimizer_class, hyperparameters, num_epochs=3, batch_size=batch_size
     )
-    return run(specification)
+    return run(specification).record
 
 
 def _check(record: RunRecord) -> None:
@@ -148,7 +148,9 @@ def test_needs_are_found_out(name: str) -> None:
 
 def test_a_sharpness_aware_run_is_that_of_a_loop_by_hand() -> None:
     hyperparameters = {"base_optimizer": "SGD", "lr": 0.001, "rho": 0.5}
-    record = run(specify("quadratic_deep", pytorch_optimizer.SAM, hyperparameters, num_epochs=1))
+    record = run(
+        specify("quadratic_deep", pytorch_optimizer.SAM, hyperparameters, num_epochs=1)
+    ).record
     torch.manual_seed(42)
     problem = testproblems.quadratic_deep(128)
     problem.set_up()
@@ -178,7 +180,7 @@ class TestScheduleFree:
         optimizer_class = getattr(schedulefree, name)
         base = {"base": "SGD"} if "Wrapper" in name else {}
         specification = specify("digits_mlp", optimizer_class, {"lr": 0.01, **base}, num_epochs=2)
-        record = run(specification)
+        record = run(specification).record
         assert record.status == "completed"
         assert record.train_losses[2] < record.train_losses[0]
 
@@ -191,7 +193,7 @@ class TestScheduleFree:
         ],
     )
     def test_what_is_evaluated_are_the_averaged_weights(self, optimizer_class: Any) -> None:
-        record = run(specify("digits_mlp", optimizer_class, {"lr": 0.01}, num_epochs=2))
+        record = run(specify("digits_mlp", optimizer_class, {"lr": 0.01}, num_epochs=2)).record
         torch.manual_seed(42)
         problem = testproblems.digits_mlp(64)
         problem.set_up()

@@ -69,7 +69,7 @@ def test_fmnist_vae_reaches_the_published_loss_after_one_epoch(published):
     results = published["fmnist_vae/AdamOptimizer"]
     config.set_data_dir(DEBIAN_DATA)
     hyperparameters = {"lr": results[0]["learning_rate"]}
-    losses = run(specify("fmnist_vae", "Adam", hyperparameters, num_epochs=1)).test_losses
+    losses = run(specify("fmnist_vae", "Adam", hyperparameters, num_epochs=1)).record.test_losses
     losses_then = [result["test_losses"][1] for result in results]
     print("published", sorted(losses_then), "reproduced", losses[1])
     low, high = widened(losses_then)
@@ -85,7 +85,9 @@ def test_tolstoi_char_rnn_follows_the_published_curves(
     results = published[f"tolstoi_char_rnn/{published_name}Optimizer"]
     config.set_data_dir(shared_dir / "data")
     hyperparameters = {"lr": results[0]["learning_rate"]}
-    losses = run(specify("tolstoi_char_rnn", optimizer, hyperparameters, num_epochs=2)).test_losses
+    losses = run(
+        specify("tolstoi_char_rnn", optimizer, hyperparameters, num_epochs=2)
+    ).record.test_losses
     for epoch in (1, 2):
         losses_then = [result["test_losses"][epoch] for result in results]
         print("published", sorted(losses_then), "reproduced", losses[epoch])
@@ -113,7 +115,7 @@ def test_quadratic_deep_follows_the_published_curves(published, optimizer, publi
                 random_seed=seed,
                 reshuffle=False,
             )
-        ).test_losses
+        ).record.test_losses
         for seed in (42, 43, 44)
     ]
     assert curves[0][0] == pytest.approx(results[0]["test_losses"][0], rel=1e-6)

@@ -47,7 +47,7 @@ def test_a_text_can_be_read_again_and_again(name: str, set_up: SetUp) -> None:
 def test_runs_learn_and_repeat_to_the_bit(name: str, set_up: SetUp) -> None:
     del set_up  # for the synthetic text
     specification = specify(name, "Adam", {"lr": 3e-3}, num_epochs=1, batch_size=4)
-    first, again = run(specification), run(specification)
+    first, again = run(specification).record, run(specification).record
     assert first.test_losses == again.test_losses
     assert first.minibatch_train_losses == again.minibatch_train_losses
     assert first.test_losses[1] < first.test_losses[0]

@@ -24,8 +24,8 @@ def test_the_recurrent_state_is_put_back(tmp_path, optimizer, monkeypatch):
     plan = CheckpointPlan(every_seconds=0.0, resume=True)
     with pytest.raises(KeyboardInterrupt):
         run(specification, output_dir=tmp_path, checkpoints=plan, observers=[AtStep()])
-    resumed = run(specification, output_dir=tmp_path, checkpoints=plan)
-    undisturbed = run(specification)
+    resumed = run(specification, output_dir=tmp_path, checkpoints=plan).record
+    undisturbed = run(specification).record
     assert resumed.resumed_at_steps == [4]
     assert resumed.steps == undisturbed.steps
     assert resumed.minibatch_train_losses == undisturbed.minibatch_train_losses

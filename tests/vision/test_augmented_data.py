@@ -106,6 +106,6 @@ def test_float64_and_bfloat16_are_given_where_they_are_chosen() -> None:
 
 def test_runs_on_augmented_data_repeat_to_the_bit() -> None:
     specification = specify("cifar10_3c3d", "SGD", {"lr": 0.01}, num_epochs=1, batch_size=64)
-    first, again = run(specification), run(specification)
+    first, again = run(specification).record, run(specification).record
     assert first.minibatch_train_losses == again.minibatch_train_losses
     assert first.test_losses == again.test_losses

@@ -28,8 +28,8 @@ def test_a_resumed_run_gives_the_numbers_of_an_undisturbed_one(
         )
     with pytest.raises(KeyboardInterrupt):
         run(specification, output_dir=tmp_path, checkpoints=GO_ON, observers=[Interruption()])
-    resumed = run(specification, output_dir=tmp_path, checkpoints=GO_ON)
-    undisturbed = run(specification)
+    resumed = run(specification, output_dir=tmp_path, checkpoints=GO_ON).record
+    undisturbed = run(specification).record
     assert resumed.resumed_at_steps == [4]
     assert resumed.minibatch_train_losses == undisturbed.minibatch_train_losses
     assert resumed.test_losses == undisturbed.test_losses

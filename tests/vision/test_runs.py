@@ -15,7 +15,7 @@ def digits(problem="digits_logreg", **arguments):
 
 
 def test_accuracies_are_recorded_beside_losses():
-    record = run(digits(validation_size=100))
+    record = run(digits(validation_size=100)).record
     for accuracies in (
         record.train_accuracies,
         record.valid_accuracies,
@@ -42,15 +42,15 @@ def test_accuracies_of_zero_are_kept():
                     parameter.data.neg_()
 
     specification = specify("digits_logreg", TurnsAround, {"lr": 0.1}, num_epochs=1)
-    record = run(specification, optimizer_class=TurnsAround)
+    record = run(specification, optimizer_class=TurnsAround).record
     assert record.test_accuracies[1] == 0.0
     assert '"test_accuracies"' in record.to_json()
 
 
 def test_the_regulariser_is_part_of_the_objective_and_of_the_reported_losses():
-    plain = run(digits("digits_mlp", num_epochs=1))
-    regularized = run(digits("digits_mlp", num_epochs=1, weight_decay=0.1))
-    bare = run(digits("digits_mlp", num_epochs=1, weight_decay=0.1, bare_losses=True))
+    plain = run(digits("digits_mlp", num_epochs=1)).record
+    regularized = run(digits("digits_mlp", num_epochs=1, weight_decay=0.1)).record
+    bare = run(digits("digits_mlp", num_epochs=1, weight_decay=0.1, bare_losses=True)).record
     assert regularized.weight_decay == 0.1
     assert regularized.test_losses[0] > plain.test_losses[0]
     assert bare.test_losses[0] == plain.test_losses[0]
@@ -60,7 +60,7 @@ def test_the_regulariser_is_part_of_the_objective_and_of_the_reported_losses():
 
 def test_fake_data_are_recorded():
     config.set_fake_data(0.01)
-    record = run(specify("mnist_logreg", "SGD", {"lr": 0.1}, num_epochs=1))
+    record = run(specify("mnist_logreg", "SGD", {"lr": 0.1}, num_epochs=1)).record
     assert record.fake_data
     assert record.dataset.split_sizes["train"] == 600
 
@@ -68,7 +68,7 @@ def test_fake_data_are_recorded():
 def test_stochastic_problems_repeat_to_the_bit():
     config.set_fake_data(0.01)
     specification = specify("mnist_vae", "Adam", {"lr": 1e-3}, num_epochs=1)
-    assert run(specification).test_losses == run(specification).test_losses
+    assert run(specification).record.test_losses == run(specification).record.test_losses
 
 
 def test_evaluation_leaves_training_as_it_was():
@@ -101,4 +101,4 @@ def test_any_optimizer_of_torch_trains_or_says_why_not(optimizer):
         with pytest.raises(ValueError, match="Muon cannot train the model of digits_logreg"):
             run(specification)
     else:
-        assert run(specification).status == "completed"
+        assert run(specification).record.status == "completed"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepobs.errors import MissingDataError
-from deepobs.garbage import without_looking_for_garbage
+from deepobs.resources import gc_paused
 from deepobs_analysis import cache as kept
 from deepobs_analysis import files
 from deepobs_analysis.assembly import assemble
@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
         MissingDataError: There is no such file or directory.
     """
     root = Path(path)
-    with without_looking_for_garbage():  # else it takes twice as long
+    with gc_paused():  # else it takes twice as long
         if root.is_dir():
             return _load_directory(root, cache=cache)
         if root.is_file():

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepobs.runs.result_index import ResultIndex
+from deepobs.runs.store import ResultIndex
 from deepobs_bench.time_estimate import kind_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deepobs import config
-from deepobs.garbage import without_looking_for_garbage
+from deepobs.resources import gc_paused
 from deepobs_bench.choices import mistaken_choices
 from deepobs_bench.expansion import Expansion, PlannedRun, PlannedTuning
 from deepobs_bench.mistakes import refusal
@@ -65,7 +65,7 @@ def plan(
         raise refusal(file, mistakes)
     planned = Plan()
     here = config.resolve_device(device)
-    with config.temporary(default_device=here), without_looking_for_garbage():
+    with config.temporary(default_device=here), gc_paused():
         for problem in problems_of(experiment):
             training = _training(experiment, problem)
             if fake_data is not None:

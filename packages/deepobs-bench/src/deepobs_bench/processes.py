@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepobs import checks, config
-from deepobs.cores import usable_cores
+from deepobs.resources import usable_cores
 from deepobs_bench.slots import WorkerSlot
 from deepobs_bench.worker import WorkerSetup
 

@@ -7,8 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from deepobs.cores import usable_cores
 from deepobs.errors import ExecutorError
+from deepobs.resources import usable_cores
 from deepobs_bench.supervision import KilledAtStartError, Limit, WorkerProcess
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.runs import store
-from deepobs.runs.result_index import ResultIndex
+from deepobs.runs.store import ResultIndex
 from deepobs_bench.dispatch import Dispatch
 from deepobs_bench.outcomes import Failure, Outcome, find_failure, now
 from deepobs_bench.tasks import RunTask

@@ -157,7 +157,7 @@ def _run(task: RunTask) -> RunRecord:
         output_dir=task.output_dir,
         observers=[*limits, *task.observers],
         checkpoints=task.checkpoints,
-    )
+    ).record
 
 
 def _require_same_code(specification: RunSpecification) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from deepobs.cores import usable_cores
+from deepobs.resources import usable_cores
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import set_up_problem
 from deepobs.runs.estimate import estimate

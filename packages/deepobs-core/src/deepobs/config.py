@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepobs import checks
-from deepobs.cores import usable_cores
 from deepobs.errors import ArgumentError
+from deepobs.resources import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

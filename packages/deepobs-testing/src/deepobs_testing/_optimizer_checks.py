@@ -381,7 +381,7 @@ def the_run_loop_trains_with_it(subject: Subject) -> None:
     )
     with tempfile.TemporaryDirectory() as directory:
         optimizer_class = subject.optimizer_class if offer is None else None
-        record = run(specification, optimizer_class=optimizer_class, output_dir=directory)
+        record = run(specification, optimizer_class=optimizer_class, output_dir=directory).record
     require(
         record.steps == _STEPS_OF_A_RUN and record.gradient_evaluations >= _STEPS_OF_A_RUN,
         f"A run of {_STEPS_OF_A_RUN} steps on {_PROBLEM} took {record.steps} steps with "

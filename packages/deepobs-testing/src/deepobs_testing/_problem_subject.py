@@ -15,8 +15,8 @@ from deepobs import rng
 from deepobs.plugins import registry
 from deepobs.protocols import DataSet
 from deepobs.runs.lengths import loaders_of
-from deepobs.runs.passes import loader_state, set_loader_state
 from deepobs.runs.protocol_checks import METHODS
+from deepobs.runs.run_state import loader_state, set_loader_state
 from deepobs_testing._dataset_subject import fake_data_for, in_force
 from deepobs_testing._execution import Memo, TimeLimitReached, time_limit
 from deepobs_testing._loaders import require_loaders

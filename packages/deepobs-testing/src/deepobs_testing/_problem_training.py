@@ -13,13 +13,10 @@ import torch
 from deepobs import config
 from deepobs.records import RunSpecification
 from deepobs.runs import store
-from deepobs.runs.course import Course
 from deepobs.runs.evaluation import evaluating
-from deepobs.runs.execution import carry_out
-from deepobs.runs.history import History
+from deepobs.runs.execution import execute
 from deepobs.runs.observers import Observers
-from deepobs.runs.schedules import build_schedule
-from deepobs.runs.training import Trainer
+from deepobs.runs.run_state import RunState
 from deepobs_testing._loaders import loaders_by_name
 from deepobs_testing._problem_losses import evaluated, losses_of, need_losses
 from deepobs_testing._problem_subject import (
@@ -202,7 +199,8 @@ def the_run_loop_trains_it(subject: Subject) -> None:
         fake_data_fraction=config.get_fake_data_fraction(),
     )
     problem = _shortened(subject.at_start())
-    record = carry_out(_course(specification, problem), Observers([]), None)
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=_LEARNING_RATE)
+    record = execute(RunState(specification, problem, optimizer), Observers([]))
     require(
         record.status == "completed",
         f"Two steps of SGD with learning rate {_LEARNING_RATE:g} diverge: training losses "
@@ -218,13 +216,6 @@ def the_run_loop_trains_it(subject: Subject) -> None:
         "The result file of a run cannot be found or read back.",
         "Let dataset.name, fingerprint and split_sizes be plain texts and numbers.",
     )
-
-
-def _course(specification: RunSpecification, problem: TestProblem) -> Course:
-    optimizer = torch.optim.SGD(problem.model.parameters(), lr=_LEARNING_RATE)
-    schedule = build_schedule(specification, optimizer, len(problem.dataset.train_loader))
-    trainer = Trainer(problem, optimizer, after_step=schedule.after_step)
-    return Course(specification, problem, optimizer, schedule, trainer, History(1))
 
 
 def _shortened(problem: TestProblem) -> TestProblem:

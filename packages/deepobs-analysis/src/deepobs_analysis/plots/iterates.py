@@ -18,7 +18,7 @@ from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from deepobs.records import RunRecord, RunSpecification
-    from deepobs.runs.course import Course
+    from deepobs.runs.run_state import RunState
     from deepobs_analysis.measures.checking import Floats
 
 _TARGET = "deepobs.problems.two_d:TwoD"
@@ -56,12 +56,12 @@ def iterates(file: str) -> Trajectory:
             optimizer cannot be imported.
     """
     from deepobs.runs import environment
-    from deepobs.runs.course import begin
+    from deepobs.runs.run_state import begin_run
 
     record = _record(Path(file))
     specification = _specification(record)
     with environment.reproducible(specification):
-        course = begin(specification)
+        course = begin_run(specification)
         points = _carried_out(course)
     reached, recorded = course.history.evaluations[-1]["test_loss"], record.test_losses[-1]
     is_faithful = recorded is not None and math.isclose(reached, recorded, rel_tol=_TOLERANCE)
@@ -95,7 +95,7 @@ def _specification(record: RunRecord) -> RunSpecification:
     )
 
 
-def _carried_out(course: Course) -> Floats:
+def _carried_out(course: RunState) -> Floats:
     model = course.problem.model
     points: list[tuple[float, float]] = []
 
@@ -107,6 +107,7 @@ def _carried_out(course: Course) -> Floats:
     course.evaluate()
     epochs = course.specification.num_epochs
     while course.history.epochs < epochs and not course.history.has_diverged:
+        course.start_epoch()
         course.train_epoch(lambda _steps, _loss: None, is_resumable=False)
         if not course.history.has_diverged:
             course.evaluate()

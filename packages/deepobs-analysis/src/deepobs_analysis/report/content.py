@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepobs.garbage import without_looking_for_garbage
+from deepobs.resources import gc_paused
 from deepobs_analysis.cautions import cautions, concerning
 from deepobs_analysis.choice import choice_in_words
 from deepobs_analysis.leads import leads
@@ -130,7 +130,7 @@ def content_of(results: Results, *, mode: Mode, title: str) -> Content:
     """
     rows = standings(results, mode=mode)
     found, who_leads = cautions(rows), leads(rows)
-    with same_looks(results.optimizers), without_looking_for_garbage():
+    with same_looks(results.optimizers), gc_paused():
         return Content(
             title=title,
             summary=summary(results, rows, who_leads),

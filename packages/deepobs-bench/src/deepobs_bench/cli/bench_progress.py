@@ -18,7 +18,7 @@ from rich.progress import (
 
 from deepobs.console import screen
 from deepobs.console.text import clean
-from deepobs.runs.summary import schedule_of, summary_of
+from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.outcomes import Failure
 
 if TYPE_CHECKING:

@@ -180,7 +180,7 @@ def _seeds(text: str | None) -> str | list[int] | None:
 def _say(run: RunSpecification, outcome: Outcome) -> None:
     """Tell somebody who watches how a run ended."""
     from deepobs.records import RunRecord
-    from deepobs.runs.summary import summary_of
+    from deepobs.runs.progress import summary_of
 
     if sys.stderr.isatty():
         if isinstance(outcome, RunRecord):

@@ -23,10 +23,10 @@ from deepobs.console.commands import as_json
 from deepobs.console.offers import KINDS, ambiguous_names
 from deepobs.console.run_options import data_dir
 from deepobs.console.text import memory
-from deepobs.cores import usable_cores
 from deepobs.errors import ArgumentError, PluginError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS, identity, import_name_conflict, normalized
+from deepobs.resources import usable_cores
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet

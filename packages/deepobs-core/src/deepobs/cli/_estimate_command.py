@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deepobs.console.run_options import RunOptions
-    from deepobs.runs.estimate import Estimate
-    from deepobs.runs.memory import PeakMemory
-    from deepobs.runs.timing import Spread
+    from deepobs.runs.estimate import Estimate, PeakMemory, Spread
 
 
 @click.command("estimate")

@@ -128,34 +128,27 @@ def command(
 
 
 def _run(specification: RunSpecification, results: ResultOptions, *, overwrite: bool) -> None:
-    from deepobs.runs import run, store
-    from deepobs.runs.progress import live_progress
-    from deepobs.runs.summary import summary_of
+    from deepobs.runs import run
+    from deepobs.runs.progress import live_progress, summary_of
 
     output_dir = results.output_dir
-    store.prepare(output_dir)
-    found = None if overwrite else store.find(output_dir, specification)
-    if found is None:
-        with _interruption_explained(output_dir, specification), live_progress() as progress:
-            run(
-                specification,
-                output_dir=output_dir,
-                rerun=True,
-                observers=[*progress, *results.observers],
-                checkpoints=results.checkpoints,
-            )
-        found = store.find(output_dir, specification)
-    else:
+    with _interruption_explained(output_dir, specification), live_progress() as progress:
+        result = run(
+            specification,
+            output_dir=output_dir,
+            overwrite=overwrite,
+            observers=[*progress, *results.observers],
+            checkpoints=results.checkpoints,
+        )
+    if not result.is_new:
         show("Result already exists; use --overwrite to rerun.")
-    if found is not None:
-        path, record = found
-        show(summary_of(record))
-        show(f"  {path}")
+    show(summary_of(result.record))
+    show(f"  {result.path}")
 
 
 @contextlib.contextmanager
 def _interruption_explained(output_dir: Path, specification: RunSpecification) -> Iterator[None]:
-    from deepobs.runs.checkpoint_file import checkpoint_path
+    from deepobs.runs.checkpoints import checkpoint_path
 
     try:
         yield

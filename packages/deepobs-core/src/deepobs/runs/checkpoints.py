@@ -1,35 +1,45 @@
-"""Checkpoints of a run: when they are written, and when they are of use."""
+"""Checkpoints of a run: when they are written, and how they are written and read."""
 
 from __future__ import annotations
 
 import re
+import signal
+import threading
 import time
 import warnings
+import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import torch
+from torch.serialization import default_restore_location
 
 from deepobs.errors import ArgumentError, CheckpointWarning
-from deepobs.runs import checkpoint_file
-from deepobs.runs.termination import DeferredTermination
+from deepobs.files import open_atomic
+from deepobs.runs import environment, store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
     from deepobs.records import RunSpecification
-    from deepobs.runs.course import Course
+    from deepobs.runs.run_state import RunState
 
 __all__ = ["CheckpointPlan"]
+
+_VERSION = 2
 
 
 @dataclass(frozen=True)
 class CheckpointPlan:
-    """When a run keeps what it needs to go on after an interruption.
+    """When a run saves what it needs to continue after an interruption.
 
     Attributes:
         every_seconds: Seconds from one checkpoint to the next, at least; `None` for no such rule.
             Training looks at the clock every 100 steps and after every epoch.
         every_epochs: Epochs from one checkpoint to the next; `None` for no such rule.
-        resume: Whether to go on from a checkpoint, if there is one.
+        resume: Whether to continue from a checkpoint, if there is one.
 
     Raises:
         ArgumentError: A number is out of range.
@@ -46,31 +56,39 @@ class CheckpointPlan:
             raise ArgumentError(f"every_epochs must be 1 or more, got {self.every_epochs!r}.")
 
 
-class Checkpoints:
-    """The checkpoint of a run: one file, which a later one replaces.
-
-    A context manager: while a run lasts, a process that is asked to end by SIGTERM writes it first,
-    at the next opportunity. Whatever goes wrong with it is warned about and never ends the run.
+def checkpoint_path(output_dir: Path, specification: RunSpecification) -> Path:
+    """The checkpoint of a run: a hidden file beside its result.
 
     Args:
-        plan: When to write it.
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         specification: The run.
+    """
+    name = f".random_seed__{specification.random_seed}__{specification.run_id}.checkpoint"
+    return store.setting_directory(output_dir, specification) / name
 
-    Attributes:
-        path: The file.
+
+class Checkpointer:
+    """Writes and reads the checkpoint of a run: one file, which a later one replaces.
+
+    A context manager: inside, SIGTERM makes the run write a checkpoint at the next opportunity
+    before the process ends. Failures are warned about and never end the run.
+
+    Args:
+        plan: When to write.
+        output_dir: The directory of results.
+        specification: The run.
     """
 
     def __init__(
         self, plan: CheckpointPlan, output_dir: Path, specification: RunSpecification
     ) -> None:
-        self.path = checkpoint_file.checkpoint_path(output_dir, specification)
+        self._path = checkpoint_path(output_dir, specification)
         self._plan = plan
         self._specification = specification
         self._is_possible = True
-        self._was_tried = False
+        self._was_read_back = False
         self._latest = time.monotonic()
-        self._termination = DeferredTermination()
+        self._termination = _DeferredTermination()
 
     def __enter__(self) -> None:
         self._termination.__enter__()
@@ -79,89 +97,180 @@ class Checkpoints:
         self._termination.__exit__(*error)
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from, `None` to begin anew."""
-        if not self.path.exists():
+        """Read the state to continue from; `None` to start from the beginning."""
+        if not self._path.exists():
             return None
         if not self._plan.resume:
             _warn(
-                "The run begins anew. It was interrupted before, and could be resumed from "
-                f"{self.path}, which the next checkpoint replaces."
+                "The run starts from the beginning. It was interrupted before, and could be "
+                f"resumed from {self._path}, which the next checkpoint replaces."
             )
             return None
         try:
-            state, environment = checkpoint_file.read(self.path, self._specification)
-        except checkpoint_file.UnusableCheckpointError as error:
-            self.refuse(error)
+            state, before = self._read()
+        except _UnusableCheckpointError as error:
+            self.reject(error)
             return None
-        _warn_of_another_environment(environment, self._specification)
+        changes = [
+            f"{name} {now} instead of {before.get(name)}"
+            for name, now in self._environment().items()
+            if before.get(name) != now
+        ]
+        if changes:
+            _warn(
+                f"The run continues with {', '.join(changes)}: its metrics may differ in the last "
+                "bits from those of a run that was not interrupted."
+            )
         return state
 
-    def refuse(self, error: Exception) -> None:
-        """Say why the run begins anew, although it should not."""
-        _warn(f"The run begins anew: the checkpoint {self.path} cannot be used. {error}")
+    def reject(self, error: Exception) -> None:
+        """Warn that the checkpoint cannot be used."""
+        _warn(
+            f"The run starts from the beginning: the checkpoint {self._path} cannot be used. "
+            f"{error}"
+        )
 
-    def after_epoch(self, course: Course) -> None:
-        """Write it if it is due after an evaluation."""
+    def after_epoch(self, state: RunState) -> None:
+        """Write a checkpoint if one is due after an evaluation."""
         every = self._plan.every_epochs
-        if every is not None and course.history.epochs % every == 0:
-            self._write(course)
+        if every is not None and state.history.epochs % every == 0:
+            self._save(state)
         else:
-            self.after_steps(course)
+            self.after_steps(state)
 
-    def after_steps(self, course: Course) -> None:
-        """Write it if it is due."""
+    def after_steps(self, state: RunState) -> None:
+        """Write a checkpoint if one is due."""
         every = self._plan.every_seconds
         is_due = every is not None and time.monotonic() - self._latest >= every
-        if is_due or self._termination.is_asked_for:
-            self._write(course)
+        if is_due or self._termination.is_requested:
+            self._save(state)
 
     def remove(self) -> None:
-        """Remove it once the result is there."""
-        self.path.unlink(missing_ok=True)
+        """Remove the checkpoint once the result exists."""
+        self._path.unlink(missing_ok=True)
 
-    def _write(self, course: Course) -> None:
+    def _save(self, state: RunState) -> None:
         if self._is_possible:
-            with course.pausing():
-                self._attempt(course)
+            with state.paused():
+                self._try_to_write(state)
         self._latest = time.monotonic()
-        if self._termination.is_asked_for:
-            _warn(f"The run was asked to end. It can be resumed from {self.path}.")
-            self._termination.carry_out()
+        if self._termination.is_requested:
+            _warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
+            self._termination.terminate()
 
-    def _attempt(self, course: Course) -> None:
-        state = course.state_dict()
+    def _try_to_write(self, state: RunState) -> None:
         try:
-            checkpoint_file.write(
-                self.path, self._specification, state, is_tried=not self._was_tried
-            )
-            self._was_tried = True
-        except OSError as error:  # a full disk may have room the next time
-            _warn(f"The checkpoint {self.path} cannot be written: {error}. The run goes on.")
-        except Exception as error:  # optimizers may keep anything
+            self._write(state.state_dict())
+        except OSError as error:  # a full disk may have space the next time
+            _warn(f"The checkpoint {self._path} cannot be written: {error}. The run continues.")
+        except Exception as error:  # optimizers may hold anything
             self._is_possible = False
+            named = re.search(r"GLOBAL (\S+)", str(error))  # in a message of many lines
+            what = f"a {named[1]}" if named else str(error).strip().partition("\n")[0]
             _warn(
                 "The run cannot be resumed if it is interrupted: its optimizer or its problem "
-                f"keeps what no checkpoint can hold, {_culprit(error)}."
+                f"holds what no checkpoint can hold, {what}."
             )
 
+    def _write(self, state: dict[str, Any]) -> None:
+        content = {
+            "version": _VERSION,
+            "run_id": self._specification.run_id,
+            "environment": self._environment(),
+            "state": state,
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open_atomic(self._path) as stream:
+            torch.save(content, stream)
+            # Objects of other classes can be saved, but are refused when they are loaded. The first
+            # checkpoint shows that, while the run can still be repeated at little cost.
+            if not self._was_read_back:
+                stream.seek(0)
+                torch.load(stream, weights_only=True)
+        self._was_read_back = True
 
-def _culprit(error: Exception) -> str:
-    """What torch did not save or load, out of a message of many lines."""
-    named = re.search(r"GLOBAL (\S+)", str(error))
-    return f"a {named[1]}" if named else str(error).strip().partition("\n")[0]
+    def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read the state, its tensors on the device of the run, and the environment it is from."""
+        try:
+            with self._path.open("rb") as stream:
+                damaged = zipfile.ZipFile(stream).testzip()
+                content = None if damaged else self._load(stream)
+        except Exception as error:  # damaged data lead to errors of all kinds
+            raise _UnusableCheckpointError(f"It cannot be read: {error}.") from error
+        if content is None:
+            raise _UnusableCheckpointError(f"Its part {damaged} is damaged.")
+        if not isinstance(content, dict) or content.get("version") != _VERSION:
+            raise _UnusableCheckpointError("It is of another version of DeepOBS.")
+        if content.get("run_id") != self._specification.run_id:
+            raise _UnusableCheckpointError("It is of another run.")
+        state, before = content.get("state"), content.get("environment")
+        if not (isinstance(state, dict) and isinstance(before, dict)):
+            raise _UnusableCheckpointError("It does not hold what a checkpoint holds.")
+        return state, before
+
+    def _load(self, stream: IO[bytes]) -> Any:
+        device = self._specification.device
+        move: Callable[[Any, str], Any] = default_restore_location
+
+        def location(storage: Any, saved_on: str) -> Any:
+            # What was on the CPU stays there: RNG states must, whatever the device of the run.
+            return storage if saved_on == "cpu" else move(storage, device)
+
+        stream.seek(0)
+        return torch.load(stream, map_location=location, weights_only=True)
+
+    def _environment(self) -> dict[str, Any]:
+        """What the last bits of the run's numbers depend on."""
+        device = torch.device(self._specification.device)
+        hardware = environment.hardware(device)
+        return {
+            "torch": str(torch.__version__),
+            "threads": hardware["torch_threads"],
+            "processor": hardware["processor"],
+            "device": hardware.get("accelerator", device.type),
+        }
 
 
-def _warn_of_another_environment(before: dict[str, Any], specification: RunSpecification) -> None:
-    changed = [
-        f"{name} {now} instead of {before.get(name)}"
-        for name, now in checkpoint_file.environment_of(specification).items()
-        if before.get(name) != now
-    ]
-    if changed:
-        _warn(
-            f"The run goes on with {', '.join(changed)}: its metrics may differ in the last bits "
-            "from those of a run that was not interrupted."
-        )
+class _UnusableCheckpointError(Exception):
+    """Why a checkpoint cannot be used."""
+
+
+class _DeferredTermination:
+    """Defers SIGTERM, which schedulers of clusters send before they kill, until `terminate`.
+
+    A context manager; the earlier handler is restored at the end. Outside the main thread, where
+    Python handles no signals, nothing is deferred.
+
+    Attributes:
+        is_requested: Whether the signal arrived.
+    """
+
+    def __init__(self) -> None:
+        self.is_requested = False
+        self._is_active = False
+
+    def __enter__(self) -> Self:
+        self._is_active = threading.current_thread() is threading.main_thread()
+        if self._is_active:
+            self._before = signal.signal(signal.SIGTERM, self._notice)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._is_active:
+            # The earlier handler is `None` where it was not installed from Python.
+            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
+            self._is_active = False
+            # Raised again rather than ended by `sys.exit`: the process then ends by the signal, as
+            # the scheduler that sent it expects, and a handler of the caller's gets its turn.
+            if self.is_requested:
+                signal.raise_signal(signal.SIGTERM)
+
+    def terminate(self) -> None:
+        """Do what the signal would have done."""
+        self.__exit__()
+
+    def _notice(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_requested = True
 
 
 def _warn(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a run takes place: seeds and settings while it lasts, and what was installed."""
+"""The environment of a run: seeds and global options inside it, versions and hardware."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def reproducible(specification: RunSpecification) -> Iterator[None]:
-    """Make everything random start from the run's seed, and put back afterwards what was before.
+    """Seed all RNGs and set the options of a run, and restore the former ones at the end.
 
     Args:
-        specification: The run; its `dtype` and `fake_data_fraction` hold inside, too.
+        specification: The run; its `dtype` and `fake_data_fraction` apply inside, too.
 
     Raises:
-        ArgumentError: The run's device is not one of this machine.
+        ArgumentError: This machine does not have the run's device.
     """
-    config.resolve_device(specification.device)  # starts it: its generators are kept from now on
+    # Initializes the device: the RNG of one that is not initialized cannot be preserved below.
+    config.resolve_device(specification.device)
     default_dtype = torch.get_default_dtype()
     cudnn = torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
@@ -38,7 +39,9 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
     )
     with rng.preserved(), torch.enable_grad(), settings:
         try:
-            torch.set_default_dtype(torch.float32)  # initial weights are drawn in it
+            # Initial weights are drawn in single precision whatever the run's dtype: in another
+            # one, the same seed would give other weights.
+            torch.set_default_dtype(torch.float32)
             cudnn.deterministic = config.get_is_deterministic()
             cudnn.benchmark = not config.get_is_deterministic()
             rng.seed(specification.random_seed)
@@ -52,7 +55,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     """Versions of Python, torch, NumPy, deepobs-core and the plugins involved.
 
     Args:
-        distributions: The distributions that problem, data set and optimizer come from.
+        distributions: The distributions of problem, data set and optimizer.
     """
     of_plugins = {plugin.distribution: plugin.version for plugin in registry().plugins}
     return {
@@ -65,7 +68,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The machine as far as it bears on timings."""
+    """What timings depend on."""
     described: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.system(),

@@ -1,13 +1,18 @@
-"""How long a run will take and how much memory it needs, from a few steps of it."""
+"""Estimates of the time and memory that a run takes, from a few steps of it."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import math
+import re
+import statistics
+import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -17,41 +22,86 @@ from deepobs.runs import environment
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
 from deepobs.runs.lengths import full_lengths, loaders_of
-from deepobs.runs.memory import PeakMemory, forget_peaks, peaks
-from deepobs.runs.timing import Spread, synchronize, time_in_turn
-from deepobs.runs.training import Trainer
+from deepobs.runs.training import STEPS_BETWEEN_REPORTS, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from deepobs.protocols import Batch, Loader, TestProblem
     from deepobs.records import RunSpecification
-    from deepobs.runs.timing import Work
+
+    Work = Callable[[int], object]
+    """Does so many units of something, such as steps or batches."""
+
+__all__ = ["Estimate", "PeakMemory", "Spread", "estimate"]
 
 DEFAULT_SECONDS = 10.0
 
 _SHARE_OF_EVALUATION = 0.2
+_BLOCK_SECONDS = 0.1  # so short that a machine that drifts drifts for all rivals
+_WARM_UP_UNITS = 3
+_MIN_ROUNDS = 2
+_THIS_PROCESS = Path("/proc/self")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The mean of measured values, which adds up, and quartiles, which outliers do not move.
+
+    Attributes:
+        mean: The mean.
+        median: Half of the values are below.
+        low: A quarter of the values is below.
+        high: A quarter of the values is above.
+    """
+
+    mean: float
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self:
+        """Summarize two or more values."""
+        measured = list(values)
+        low, median, high = statistics.quantiles(measured, n=4, method="inclusive")
+        return cls(mean=statistics.fmean(measured), median=median, low=low, high=high)
+
+
+@dataclass(frozen=True, slots=True)
+class PeakMemory:
+    """Peaks in bytes.
+
+    Attributes:
+        process: The largest resident set of this process, Python and torch included; `None` if the
+            system does not report it.
+        device: The most memory of tensors on an accelerator; `None` on a CPU, and if the
+            accelerator does not report it.
+    """
+
+    process: int | None
+    device: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a run will take, on the device and with the number of threads that it was measured with.
+    """What a run will take, on the device and with the number of threads of the measurement.
 
     Attributes:
         specification: The run.
-        step_seconds: A training step, with the loading and augmentation of its batch.
-        sgd_step_seconds: A step of SGD on the same problem; that of the optimizer where it is SGD.
-        sgd_ratio: How many times as long as SGD the optimizer takes; 1 where it is SGD.
-        is_sgd: Whether the optimizer is SGD itself, without anything added.
-        timed_steps: How many steps of the optimizer were timed.
+        step_seconds: A training step, with loading and augmentation of its batch.
+        sgd_step_seconds: A step of SGD on the same problem.
+        sgd_ratio: Time of a step of the optimizer over that of SGD; 1 for SGD itself.
+        is_sgd: Whether the optimizer is plain SGD.
+        timed_steps: The number of steps of the optimizer that were timed.
         gradient_evaluations_per_step: Gradients that the optimizer computed in a step, on average.
         steps_per_epoch: Steps of a pass over the training set of full size.
-        evaluation_seconds: A pass over all splits of full size that are evaluated.
-        set_up_seconds: What it took to load the data and to build the model and the optimizer.
-        peak_memory: The most memory that was in use during the measurement.
-        has_diverged: Whether an objective was not finite; where a run would have ended.
+        evaluation_seconds: An evaluation of all splits of full size.
+        set_up_seconds: Loading the data and building the model and the optimizer.
+        peak_memory: The peak during the measurement.
+        has_diverged: Whether an objective was not finite, which would have ended a run.
         fake_data: Whether the data were synthetic.
-        hardware: The machine, as result files describe it.
+        hardware: The machine, as in result files.
     """
 
     specification: RunSpecification
@@ -72,17 +122,18 @@ class Estimate:
     @property
     def epoch_seconds(self) -> float:
         """An epoch: its steps and the evaluation after it."""
-        # Means, as some steps wait for what others found ready: data from worker processes.
+        # The mean, not the median: with worker processes some steps wait for data and others find
+        # them ready, and only the mean adds up to an epoch.
         return self.steps_per_epoch * self.step_seconds.mean + self.evaluation_seconds
 
     @property
     def run_seconds(self) -> float:
-        """The run: set-up, the evaluation before the first epoch, and all epochs."""
+        """The run: setup, the evaluation before the first epoch, and all epochs."""
         epochs = self.specification.num_epochs * self.epoch_seconds
         return self.set_up_seconds + self.evaluation_seconds + epochs
 
     def for_json(self) -> dict[str, Any]:
-        """All of it, in types that JSON has."""
+        """All of it, in types of JSON."""
         measured = {name: getattr(self, name) for name in self.__slots__ if name != "specification"}
         return {
             **self.specification.model_dump(mode="json"),
@@ -101,16 +152,16 @@ def estimate(
     optimizer_class: type[torch.optim.Optimizer] | None = None,
     seconds: float = DEFAULT_SECONDS,
 ) -> Estimate:
-    """Measure a part of a run and project what all of it will take.
+    """Measure a part of a run and extrapolate.
 
-    Steps and evaluations are timed in this process as `run` carries them out, and steps of SGD in
-    turn with those of the optimizer. Memory is that of the whole process: to learn what a run
-    needs, call it in one that holds nothing else.
+    Steps and evaluations are timed in this process as `run` executes them, and steps of SGD in turn
+    with those of the optimizer. Memory is that of the whole process: to learn what a run needs,
+    call it in one that holds nothing else.
 
     Args:
         specification: The run, from `specify`.
         optimizer_class: The optimizer's class, where its import string does not lead to it.
-        seconds: How long to measure; a few steps and batches are measured however long they take.
+        seconds: Duration of the measurement; a few steps and batches are measured in any case.
 
     Raises:
         DataError: The data are missing or broken.
@@ -119,11 +170,11 @@ def estimate(
     seconds = checks.non_negative("seconds", seconds)
     device = torch.device(specification.device)
     with environment.reproducible(specification):
-        forget_peaks(device)
+        reset_peak_memory(device)
         start = time.perf_counter()
         problem = set_up_problem(specification)
         optimizer = build_optimizer(specification, problem, optimizer_class)
-        synchronize(device)
+        _synchronize(device)
         set_up_seconds = time.perf_counter() - start
         lengths = full_lengths(problem.dataset, specification)
         for_evaluation = _SHARE_OF_EVALUATION * seconds
@@ -134,7 +185,7 @@ def estimate(
             set_up_seconds=set_up_seconds,
             evaluation_seconds=evaluation_seconds,
             steps_per_epoch=lengths["train"],
-            peak_memory=peaks(device),
+            peak_memory=peak_memory(device),
             fake_data=bool(getattr(problem.dataset, "is_fake", False)),
             hardware=environment.hardware(device),
             **training,
@@ -166,20 +217,18 @@ def _training(
     optimizer: torch.optim.Optimizer,
     seconds: float,
 ) -> dict[str, Any]:
-    """The fields of an estimate that come from steps of the optimizer and of SGD in turn.
-
-    Both train one model, so that no second one takes memory, and SGD has no state of its own. Its
-    learning rate is 0: its kernels do not know and take as long as ever, but the weights stay where
-    the optimizer left them, which sees no foreign steps and cannot be made to diverge by them.
-    """
+    """The fields of an estimate that come from steps of the optimizer and of SGD in turn."""
     batches = _endless(problem.dataset.train_loader, "train")
     trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
-    steps = _Steps(trainer, batches)
-    rivals = [steps]
+    objectives: list[float] = []
+    rivals = [_steps(trainer, batches, objectives)]
     is_sgd = _is_plain_sgd(specification)
     if not is_sgd:
+        # On the same model, so that no second one takes memory. At a learning rate of 0 its kernels
+        # take as long as ever, but the weights stay where the optimizer left them, so that steps of
+        # SGD cannot make it diverge.
         sgd = torch.optim.SGD(problem.model.parameters(), lr=0.0)
-        rivals.append(_Steps(Trainer(problem, sgd), batches))
+        rivals.append(_steps(Trainer(problem, sgd), batches, []))
     device = torch.device(specification.device)
     with trainer.training():
         timings = time_in_turn(rivals, seconds=seconds, device=device)
@@ -190,29 +239,15 @@ def _training(
         "is_sgd": is_sgd,
         "timed_steps": timings.units,
         "gradient_evaluations_per_step": trainer.gradient_evaluations / trainer.steps,
-        "has_diverged": steps.has_diverged,
+        "has_diverged": not all(map(math.isfinite, objectives)),
     }
 
 
-class _Steps:
-    """Takes steps of a trainer, as many as it is asked for.
+def _steps(trainer: Trainer, batches: Iterator[Batch], objectives: list[float]) -> Work:
+    def take(units: int) -> None:
+        objectives.extend(trainer.take_steps(itertools.islice(batches, units)))
 
-    Args:
-        trainer: What takes the steps.
-        batches: Where their batches come from.
-
-    Attributes:
-        has_diverged: Whether an objective was not finite. Steps go on nevertheless.
-    """
-
-    def __init__(self, trainer: Trainer, batches: Iterator[Batch]) -> None:
-        self.has_diverged = False
-        self._trainer = trainer
-        self._batches = batches
-
-    def __call__(self, units: int) -> None:
-        objectives = self._trainer.take_steps(itertools.islice(self._batches, units))
-        self.has_diverged |= not all(map(math.isfinite, objectives))
+    return take
 
 
 def _endless(loader: Loader, split: str) -> Iterator[Batch]:
@@ -231,3 +266,121 @@ def _is_plain_sgd(specification: RunSpecification) -> bool:
         name == "lr" or value == defaults[name].default
         for name, value in specification.hyperparameters.items()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """The times of rivals that worked in turn.
+
+    Attributes:
+        units_per_block: Units of work of each rival before the next one's turn.
+        rounds: Seconds per unit, of every round and rival.
+    """
+
+    units_per_block: int
+    rounds: tuple[tuple[float, ...], ...]
+
+    @property
+    def units(self) -> int:
+        """Units of work of each rival."""
+        return self.units_per_block * len(self.rounds)
+
+    def seconds(self, rival: int = 0) -> Spread:
+        """Seconds per unit of the rival at a position."""
+        return Spread.of(taken[rival] for taken in self.rounds)
+
+    def ratio(self, rival: int, reference: int) -> Spread:
+        """Time of one rival over that of another one, round by round."""
+        return Spread.of(taken[rival] / taken[reference] for taken in self.rounds)
+
+
+def time_in_turn(rivals: Sequence[Work], *, seconds: float, device: torch.device) -> Timings:
+    """Time rivals block by block, in the order A B, B A, A B, ... so that none is favored.
+
+    Args:
+        rivals: The work to time; each is called a few times before, so that allocators and kernels
+            settle.
+        seconds: No further round starts after so much time; a few units are always timed.
+        device: Where the work is done.
+    """
+    deadline = time.perf_counter() + seconds
+    slowest = max(_warm_up(rival, deadline, device) for rival in rivals)
+    # A block waits for the device once, at its end, as runs do: no more often, and no less.
+    units = min(max(1, round(_BLOCK_SECONDS / slowest)), STEPS_BETWEEN_REPORTS)
+    rounds: list[tuple[float, ...]] = []
+    while len(rounds) < _MIN_ROUNDS or time.perf_counter() < deadline:
+        taken = [0.0] * len(rivals)
+        positions = range(len(rivals))
+        for position in reversed(positions) if len(rounds) % 2 else positions:
+            taken[position] = seconds_of(rivals[position], units, device) / units
+        rounds.append(tuple(taken))
+    return Timings(units, tuple(rounds))
+
+
+def seconds_of(work: Work, units: int, device: torch.device) -> float:
+    """Time so many units, until the device has completed them."""
+    _synchronize(device)
+    start = time.perf_counter()
+    work(units)
+    _synchronize(device)
+    return time.perf_counter() - start
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _warm_up(work: Work, deadline: float, device: torch.device) -> float:
+    """The shortest time of a few units, in seconds."""
+    taken = []
+    for number in itertools.count(1):
+        taken.append(seconds_of(work, 1, device))
+        # What is slow has settled after the first unit, and more would not fit into the time.
+        if number == _WARM_UP_UNITS or time.perf_counter() > deadline:
+            break
+    return min(taken)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Let peaks start from the present memory.
+
+    Only Linux resets that of a process. Elsewhere it stays that since the process started.
+
+    Args:
+        device: Its peak is reset besides that of the process.
+    """
+    with contextlib.suppress(OSError):
+        (_THIS_PROCESS / "clear_refs").write_text("5", encoding="ascii")
+    if device.type != "cpu":
+        reset = getattr(torch.get_device_module(device), "reset_peak_memory_stats", None)
+        if reset is not None:
+            reset(device)
+
+
+def peak_memory(device: torch.device) -> PeakMemory:
+    """The peaks since `reset_peak_memory`.
+
+    Args:
+        device: Where the work was done.
+    """
+    ask = None
+    if device.type != "cpu":
+        ask = getattr(torch.get_device_module(device), "max_memory_allocated", None)
+    return PeakMemory(process=_peak_of_process(), device=None if ask is None else int(ask(device)))
+
+
+def _peak_of_process() -> int | None:
+    # The kernel's own number first: that of `resource` cannot be reset, and a child that is started
+    # by a larger process inherits it.
+    with contextlib.suppress(OSError):
+        status = (_THIS_PROCESS / "status").read_text(encoding="utf-8")
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

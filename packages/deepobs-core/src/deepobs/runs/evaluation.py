@@ -1,4 +1,4 @@
-"""Measuring loss and accuracy of a model on a split."""
+"""Evaluation of loss and accuracy."""
 
 from __future__ import annotations
 
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, float]:
     """Measure loss and accuracy on the training, the validation and the test set.
 
-    The model is in evaluation mode meanwhile, and training goes on afterwards as if nothing had
-    happened: random numbers drawn here are not missing there.
-
     Args:
-        problem: A problem that was set up.
-        bare_losses: Leave the regulariser out of the losses.
+        problem: A problem after `set_up`.
+        bare_losses: Exclude the regularizer from the losses.
 
     Returns:
-        `train_loss`, `train_accuracy`, `valid_loss`, ..., leaving out what the problem has not.
+        `train_loss`, `train_accuracy`, `valid_loss`, ..., as far as the problem has them.
     """
     loaders = {
         "train": problem.dataset.train_eval_loader,
@@ -56,14 +53,17 @@ def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, fl
 
 @contextlib.contextmanager
 def evaluating(problem: TestProblem) -> Iterator[None]:
-    """Put the model in evaluation mode, after which training goes on as if nothing had happened.
+    """Put the model in evaluation mode, without any effect on the training that follows.
 
     Args:
-        problem: A problem that was set up.
+        problem: A problem after `set_up`.
     """
     was_training = problem.model.training
     problem.model.eval()
     try:
+        # Without preserving the RNGs, an evaluation that draws numbers (a variational autoencoder
+        # does) would change the dropout and data order of the next epoch, and so a run's curve
+        # would depend on how often it is evaluated.
         with torch.no_grad(), rng.preserved():
             yield
     finally:
@@ -73,17 +73,18 @@ def evaluating(problem: TestProblem) -> Iterator[None]:
 def mean_loss_and_accuracy(
     problem: TestProblem, batches: Iterable[Batch]
 ) -> tuple[float, float | None]:
-    """Means over the examples, of texts over the characters: one transfer from the device.
+    """Average over the examples, of texts over the characters.
 
     Args:
         problem: A problem that is being evaluated.
         batches: At least one.
 
     Returns:
-        The loss without the regulariser; the accuracy, `None` where the problem has none.
+        The loss without the regularizer; the accuracy, `None` if the problem has none.
 
     Raises:
-        ProtocolError: What the loader yields is no batch, or the problem returns no scalars.
+        ProtocolError: The loader yields something else than batches, or the problem does not return
+            scalars.
     """
     losses, accuracies, sizes = [], [], []
     for batch in batches:
@@ -100,14 +101,10 @@ def mean_loss_and_accuracy(
 
 
 def _weighted_mean(values: list[torch.Tensor], weights: list[int]) -> float:
-    on_host = torch.stack(values).tolist()
-    products = (value * weight for value, weight in zip(on_host, weights, strict=True))
-    return _sum(products) / sum(weights)
-
-
-def _sum(values: Iterator[float]) -> float:
-    """A precise sum; NaN where the terms have none, such as infinities of both signs."""
+    on_host = torch.stack(values).tolist()  # one transfer from the device
     try:
-        return math.fsum(values)
-    except (OverflowError, ValueError):
+        # A plain sum of thousands of batches would lose digits.
+        total = math.fsum(value * weight for value, weight in zip(on_host, weights, strict=True))
+    except (OverflowError, ValueError):  # such as infinities of both signs
         return math.nan
+    return total / sum(weights)

@@ -1,8 +1,9 @@
-"""Carrying out one run."""
+"""Executing one run: the loop over its epochs, and its result."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,9 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.records import DataSetRecord, RunRecord
 from deepobs.runs import environment, store
-from deepobs.runs.checkpoints import Checkpoints
-from deepobs.runs.course import begin
+from deepobs.runs.checkpoints import Checkpointer
 from deepobs.runs.observers import Observers, PluginObservers, RunObserver
+from deepobs.runs.run_state import begin_run
 from deepobs.runs.specification import reproduction_command
 
 if TYPE_CHECKING:
@@ -24,7 +25,22 @@ if TYPE_CHECKING:
 
     from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
-    from deepobs.runs.course import Course
+    from deepobs.runs.run_state import RunState
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of `run`.
+
+    Attributes:
+        record: The record of the run.
+        path: Its result file; `None` where none was asked for.
+        is_new: Whether the run was executed now; `False` where its result already existed.
+    """
+
+    record: RunRecord
+    path: Path | None
+    is_new: bool = True
 
 
 def run(
@@ -32,125 +48,127 @@ def run(
     *,
     optimizer_class: type[torch.optim.Optimizer] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
-    rerun: bool = False,
+    overwrite: bool = False,
     observers: Sequence[RunObserver] = (),
     checkpoints: CheckpointPlan | None = None,
-) -> RunRecord:
-    """Train one optimizer on one test problem, and measure it before and after every epoch.
+) -> RunResult:
+    """Train one optimizer on one test problem, and evaluate it before and after every epoch.
 
     The same specification gives the same metrics, to the bit on a CPU, whatever the process did
-    before. So does a run that is interrupted and goes on from a checkpoint. Non-finite losses end
-    the run early, which is recorded as diverged.
+    before. So does a run that is interrupted and continues from a checkpoint. A loss that is not
+    finite ends the run early, and it is recorded as diverged.
 
     Args:
         specification: The run, from `specify`.
         optimizer_class: The optimizer's class, where its import string does not lead to it.
-        output_dir: Where to keep the result file; `None` for nowhere.
-        rerun: Do it again even where its result is there.
-        observers: Whom to tell what happens. Of a run that goes on from a checkpoint, they are told
-            the epochs before it, too.
-        checkpoints: When to keep what the run needs to go on after an interruption, and whether to
-            go on; `None` for never. The file lies where the result will, and makes way for it.
-
-    Returns:
-        The record; that of the file, where the run was there already.
+        output_dir: The directory of results; `None` to write no file.
+        overwrite: Execute the run even if its result exists. Both files are kept, and the latest
+            one counts.
+        observers: Are told the events of the run. When it continues from a checkpoint, they are
+            told the earlier epochs, too.
+        checkpoints: When to save the state of the run, and whether to continue from one; `None`
+            for never. The file is beside the result, and removed once that is written.
 
     Raises:
-        OutputError: The result could not be written; noticed before training, where possible.
+        OutputError: The result cannot be written; noticed before training, where possible.
         DataError: The data are missing or broken.
         ArgumentError: A value does not fit the data set or the model.
     """
     directory = None if output_dir is None else Path(output_dir)
+    checkpointer = None
+    if checkpoints is not None:
+        if directory is None:
+            raise ArgumentError(
+                "Checkpoints are written beside the result: give an output_dir, or no checkpoints."
+            )
+        checkpointer = Checkpointer(checkpoints, directory, specification)
     if directory is not None:
         store.prepare(directory)
-        found = None if rerun else store.find(directory, specification)
+        found = None if overwrite else store.find(directory, specification)
         if found is not None:
-            return found[1]
-    keeper = _keeper(checkpoints, directory, specification)
+            path, record = found
+            return RunResult(record, path, is_new=False)
     observer = Observers([*observers, PluginObservers()])
-    with environment.reproducible(specification), keeper or contextlib.nullcontext():
-        record = carry_out(_begun(specification, optimizer_class, keeper), observer, keeper)
-    if directory is not None:
-        store.write(directory, specification, record)
-    if keeper is not None:
-        keeper.remove()
-    return record
+    with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
+        state = _begin_or_resume(specification, optimizer_class, checkpointer)
+        record = execute(state, observer, checkpointer)
+    written = None if directory is None else store.write(directory, specification, record)
+    if checkpointer is not None:
+        checkpointer.remove()
+    return RunResult(record, written)
 
 
-def _keeper(
-    plan: CheckpointPlan | None, directory: Path | None, specification: RunSpecification
-) -> Checkpoints | None:
-    if plan is None:
-        return None
-    if directory is None:
-        raise ArgumentError(
-            "Checkpoints lie where the result will: give an output_dir, or do without checkpoints."
-        )
-    return Checkpoints(plan, directory, specification)
-
-
-def _begun(
-    specification: RunSpecification,
-    optimizer_class: type[torch.optim.Optimizer] | None,
-    keeper: Checkpoints | None,
-) -> Course:
-    """A run at its beginning, or where its checkpoint left off."""
-    course = begin(specification, optimizer_class)
-    state = None if keeper is None else keeper.load()
-    if keeper is None or state is None:
-        return course
-    try:
-        course.load_state_dict(state)
-    except Exception as error:  # it was written by other code of problem or optimizer
-        keeper.refuse(error)
-        rng.seed(specification.random_seed)
-        return begin(specification, optimizer_class)
-    return course
-
-
-def carry_out(course: Course, observer: RunObserver, keeper: Checkpoints | None) -> RunRecord:
-    """Train and measure to the end of a run, in whatever environment there is.
+def execute(
+    state: RunState, observer: RunObserver, checkpointer: Checkpointer | None = None
+) -> RunRecord:
+    """Train and evaluate to the end of a run.
 
     Args:
-        course: The run, at its beginning or where a checkpoint left off.
-        observer: Whom to tell what happens.
-        keeper: Keeps checkpoints; `None` for none.
+        state: The run, at its beginning or where a checkpoint left off.
+        observer: Is told what happens.
+        checkpointer: Writes checkpoints; `None` for none.
     """
-    history, num_epochs = course.history, course.specification.num_epochs
-    observer.run_started(course.specification, len(course.train_loader))
-    for epoch, metrics in enumerate(history.evaluations):
+    history, num_epochs = state.history, state.specification.num_epochs
+
+    def report(steps: int, loss: float) -> None:
+        if checkpointer is not None:
+            checkpointer.after_steps(state)
+        observer.steps_taken(steps, loss)
+
+    observer.run_started(state.specification, len(state.train_loader))
+    for epoch, metrics in enumerate(history.evaluations):  # of a run that is resumed
         observer.epoch_ended(epoch, metrics)
+        for rate in history.learning_rates[epoch : epoch + 1]:
+            observer.epoch_started(epoch, rate)
     if not history.evaluations:
-        observer.epoch_ended(0, course.evaluate())
+        observer.epoch_ended(0, state.evaluate())
     while history.epochs < num_epochs and not history.has_diverged:
-        _carry_out_epoch(course, observer, keeper)
+        if state.training_pass is None:
+            observer.epoch_started(history.epochs, state.start_epoch())
+        is_finite = state.train_epoch(report, is_resumable=checkpointer is not None)
+        if not is_finite:
+            break
+        metrics = state.evaluate()
+        # Before observers are told: one that ends the run then leaves a checkpoint behind.
+        if checkpointer is not None:
+            checkpointer.after_epoch(state)
+        observer.epoch_ended(history.epochs, metrics)
     if history.has_diverged:
         history.fill(num_epochs + 1)
-    record = _record(course)
+    record = _record(state)
     observer.run_ended(record)
     return record
 
 
-def _carry_out_epoch(course: Course, observer: RunObserver, keeper: Checkpoints | None) -> None:
-    def report(steps: int, loss: float) -> None:
-        if keeper is not None:
-            keeper.after_steps(course)
-        observer.steps_taken(steps, loss)
+def _begin_or_resume(
+    specification: RunSpecification,
+    optimizer_class: type[torch.optim.Optimizer] | None,
+    checkpointer: Checkpointer | None,
+) -> RunState:
+    state = begin_run(specification, optimizer_class)
+    saved = None if checkpointer is None else checkpointer.load()
+    if checkpointer is None or saved is None:
+        return state
+    try:
+        state.load_state_dict(saved)
+    except Exception as error:  # it was written by other code of problem or optimizer
+        checkpointer.reject(error)
+        # A part of the state may have been loaded: initial weights have to be drawn again.
+        rng.seed(specification.random_seed)
+        return begin_run(specification, optimizer_class)
+    return state
 
-    course.train_epoch(report, is_resumable=keeper is not None)
-    if course.history.has_diverged:
-        return
-    metrics = course.evaluate()
-    if keeper is not None:
-        keeper.after_epoch(course)
-    observer.epoch_ended(course.history.epochs, metrics)
 
-
-def _record(course: Course) -> RunRecord:
-    specification, problem, trainer = course.specification, course.problem, course.trainer
-    dataset = problem.dataset
+def _record(state: RunState) -> RunRecord:
+    specification, history, trainer = state.specification, state.history, state.trainer
+    dataset = state.problem.dataset
+    curves: dict[str, Any] = {
+        **history.metrics,
+        "minibatch_train_losses": history.minibatch_train_losses,
+    }
     return RunRecord(
         run_id=specification.run_id,
+        status="diverged" if history.has_diverged else "completed",
         testproblem=specification.testproblem,
         optimizer_name=specification.optimizer,
         optimizer_target=specification.optimizer_target,
@@ -161,10 +179,17 @@ def _record(course: Course) -> RunRecord:
         batch_size=specification.batch_size,
         num_epochs=specification.num_epochs,
         random_seed=specification.random_seed,
-        weight_decay=getattr(problem, "weight_decay", specification.weight_decay),
-        training_params=_training_params(specification),
+        weight_decay=getattr(state.problem, "weight_decay", specification.weight_decay),
+        training_params=specification.model_dump(mode="json", include=_TRAINING_PARAMS),
+        **curves,
+        diverged_at_epoch=history.diverged_at_epoch,
+        diverged_at_step=history.diverged_at_step,
+        iterates=history.iterates or None,
+        train_seconds=history.train_seconds,
+        eval_seconds=history.eval_seconds,
         steps=trainer.steps,
         gradient_evaluations=trainer.gradient_evaluations,
+        resumed_at_steps=state.resumed_at_steps or None,
         fake_data=bool(getattr(dataset, "is_fake", False)),
         full_evaluation=specification.full_evaluation,
         bare_losses=specification.bare_losses,
@@ -178,29 +203,25 @@ def _record(course: Course) -> RunRecord:
         hardware=environment.hardware(torch.device(specification.device)),
         versions=environment.versions(_distributions(specification, dataset.name)),
         command=reproduction_command(specification),
-        started_at=course.started_at,
-        resumed_at_steps=course.resumed_at_steps or None,
-        **course.history.for_record(),
+        started_at=state.started_at,
     )
 
 
+_TRAINING_PARAMS = {
+    "lr_sched_epochs",
+    "lr_sched_factors",
+    "lr_scheduler",
+    "validation_size",
+    "reshuffle",
+    "train_log_interval",
+}
+
+
 def _distributions(specification: RunSpecification, dataset: str) -> set[str]:
-    """The distributions that bring the problem, the data set and the optimizer."""
+    """The distributions of the problem, the data set and the optimizer."""
     offered = registry()
     problem = offered.problems.find(specification.testproblem)
     found = set() if problem is None else {problem.distribution}
     found |= {o.distribution for o in offered.datasets.offers() if o.spec.name == dataset}
     name = specification.optimizer
     return found | {o.distribution for o in offered.optimizers.offers() if o.spec.name == name}
-
-
-def _training_params(specification: RunSpecification) -> dict[str, Any]:
-    names = {
-        "lr_sched_epochs",
-        "lr_sched_factors",
-        "lr_scheduler",
-        "validation_size",
-        "reshuffle",
-        "train_log_interval",
-    }
-    return specification.model_dump(mode="json", include=names)

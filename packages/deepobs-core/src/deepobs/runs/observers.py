@@ -1,8 +1,8 @@
-"""Who wants to know what happens in a run while it happens."""
+"""Observers of runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs import rng
 from deepobs.plugins import registry
@@ -14,13 +14,21 @@ if TYPE_CHECKING:
 
 
 class RunObserver:
-    """Is told of the events of a run; override what is of interest."""
+    """Is told the events of a run; override those of interest."""
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Everything was checked and set up; nothing was trained yet."""
+        """Everything was checked and set up; no step was taken yet."""
+
+    def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
+        """An epoch of training begins.
+
+        Args:
+            epoch: Epochs trained so far.
+            learning_rate: The learning rate of its first step; `None` where the optimizer has none.
+        """
 
     def steps_taken(self, steps: int, loss: float) -> None:
-        """Training went on.
+        """Steps were taken.
 
         Args:
             steps: Steps since the beginning of the run.
@@ -43,10 +51,10 @@ class Observers(RunObserver):
     """Passes the events on to several observers.
 
     A run gives the same numbers whether it is observed or not: random numbers that an observer
-    draws from torch's generators are not missing afterwards.
+    draws are not missing afterwards.
 
     Args:
-        observers: Whom to tell, in this order.
+        observers: The observers, in the order in which they are told.
     """
 
     def __init__(self, observers: Sequence[RunObserver]) -> None:
@@ -54,31 +62,32 @@ class Observers(RunObserver):
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Tell all."""
-        with rng.preserved():
-            for observer in self._observers:
-                observer.run_started(specification, steps_per_epoch)
+        self._tell("run_started", specification, steps_per_epoch)
+
+    def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
+        """Tell all."""
+        self._tell("epoch_started", epoch, learning_rate)
 
     def steps_taken(self, steps: int, loss: float) -> None:
         """Tell all."""
-        with rng.preserved():
-            for observer in self._observers:
-                observer.steps_taken(steps, loss)
+        self._tell("steps_taken", steps, loss)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Tell all."""
-        with rng.preserved():
-            for observer in self._observers:
-                observer.epoch_ended(epoch, metrics)
+        self._tell("epoch_ended", epoch, metrics)
 
     def run_ended(self, record: RunRecord) -> None:
         """Tell all."""
+        self._tell("run_ended", record)
+
+    def _tell(self, event: str, *arguments: Any) -> None:
         with rng.preserved():
             for observer in self._observers:
-                observer.run_ended(record)
+                getattr(observer, event)(*arguments)
 
 
 class PluginObservers(RunObserver):
-    """Passes the events on to the observers that plugins offer."""
+    """Passes the events on to the observer hooks of plugins."""
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Call `deepobs_run_started`."""
@@ -97,5 +106,5 @@ class PluginObservers(RunObserver):
 
     def run_ended(self, record: RunRecord) -> None:
         """Call `deepobs_run_ended`."""
-        # A stranger's: what it does to the record does not get into the result.
+        # A copy: a plugin that changes the record must not change the result file.
         registry().notify("deepobs_run_ended", record=record.model_copy(deep=True))

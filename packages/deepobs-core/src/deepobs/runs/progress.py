@@ -1,24 +1,17 @@
-"""Live progress on a terminal; silence elsewhere."""
+"""Runs on the screen: live progress, and how they ended."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from deepobs.runs.observers import RunObserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from rich.console import Console
+    from rich.progress import Progress
 
     from deepobs.records import RunRecord, RunSpecification
 
@@ -27,15 +20,17 @@ if TYPE_CHECKING:
 def live_progress(
     num_runs: int = 1, *, console: Console | None = None
 ) -> Iterator[list[RunObserver]]:
-    """Show the progress of runs while they last.
+    """Show the progress of runs inside the block.
 
     Args:
-        num_runs: How many runs will be carried out.
+        num_runs: The number of runs.
         console: Where to show it; `None` for standard error.
 
     Yields:
-        The observers to give to `run`: none where nobody is watching a terminal.
+        The observers to pass to `run`: none if the console is no terminal.
     """
+    from rich.console import Console
+
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield []
@@ -48,6 +43,15 @@ def live_progress(
 
 
 def _progress(console: Console) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
@@ -61,7 +65,7 @@ def _progress(console: Console) -> Progress:
 
 
 class _ProgressObserver(RunObserver):
-    """A bar for the epochs of the current run, and one for all runs where there are several."""
+    """A bar for the epochs of the current run, and one for all runs if there are several."""
 
     def __init__(self, progress: Progress, num_runs: int) -> None:
         self._progress = progress
@@ -70,7 +74,7 @@ class _ProgressObserver(RunObserver):
         )
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Start a bar; the first shows all, so that a run that is refused shows none."""
+        """Start a bar. The display starts here, so that a run that is refused shows none."""
         self._progress.start()
         self._steps_per_epoch = max(steps_per_epoch, 1)
         self._current = self._progress.add_task(
@@ -81,7 +85,7 @@ class _ProgressObserver(RunObserver):
         )
 
     def steps_taken(self, steps: int, loss: float) -> None:
-        """Move the bar between epochs."""
+        """Move the bar between evaluations."""
         del loss
         self._progress.update(self._current, completed=steps // self._steps_per_epoch)
 
@@ -92,8 +96,55 @@ class _ProgressObserver(RunObserver):
         self._progress.update(self._current, completed=epoch, metrics=shown)
 
     def run_ended(self, record: RunRecord) -> None:
-        """Take the bar away: what remains is for the caller to print."""
+        """Remove the bar: the caller prints what remains."""
         del record
         self._progress.remove_task(self._current)
         if self._all_runs is not None:
             self._progress.advance(self._all_runs)
+
+
+def summary_of(record: RunRecord) -> str:
+    """Describe a run in a line: what it was, how it ended and how long it took.
+
+    Args:
+        record: The run.
+    """
+    fake = ", on fake data" if record.fake_data else ""
+    return (
+        f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
+        f"{_outcome(record)} ({sum(record.train_seconds):.1f} s training, "
+        f"{sum(record.eval_seconds):.1f} s evaluation)"
+    )
+
+
+def schedule_of(specification: RunSpecification) -> str:
+    """Describe the schedule of a run, such as `StepLR(step_size=10)`.
+
+    Args:
+        specification: The run.
+
+    Returns:
+        The empty string for a constant learning rate.
+    """
+    scheduler = specification.lr_scheduler
+    if scheduler is not None:
+        arguments = ", ".join(f"{name}={value}" for name, value in scheduler.arguments.items())
+        return f"{scheduler.name}({arguments}){' every step' if scheduler.every == 'step' else ''}"
+    epochs, factors = specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
+    changes = (
+        f"{factor:g} from epoch {epoch}" for epoch, factor in zip(epochs, factors, strict=True)
+    )
+    return ", ".join(f"lr x {change}" for change in changes)
+
+
+def _outcome(record: RunRecord) -> str:
+    if record.status == "diverged":
+        return f"diverged in epoch {record.diverged_at_epoch}"
+    final = {
+        "test accuracy": record.test_accuracies and record.test_accuracies[-1],
+        "test loss": record.test_losses[-1],
+        "train loss": record.train_losses[-1],
+    }
+    measured = (f"{name} {value:.6g}" for name, value in final.items() if value is not None)
+    plural = "s" if record.num_epochs != 1 else ""
+    return f"after {record.num_epochs} epoch{plural} {', '.join(measured)}"

@@ -1,44 +1,75 @@
-"""The runners of the original: the same calls, on top of `run`."""
+"""The runners of the original: the same calls, on top of `run`, and its command line of scripts."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from deepobs import config
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.runs.execution import run
-from deepobs.runs.hyperparameters import completed, declared
+from deepobs.runs.hyperparameters import REQUIRED, Hyperparameter, completed, declared
 from deepobs.runs.optimizers import check_class, unknown_hyperparameters
-from deepobs.runs.progress import live_progress
-from deepobs.runs.script import arguments_from_command_line, exit_on_mistake
+from deepobs.runs.progress import live_progress, summary_of
 from deepobs.runs.specification import specify
-from deepobs.runs.summary import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
     from deepobs.records import RunRecord
 
 _Path = str | os.PathLike[str]
-_SPECIFIED = (
-    "batch_size",
-    "num_epochs",
-    "random_seed",
-    "weight_decay",
-    "device",
-    "validation_size",
-    "train_log_interval",
-)
-_FLAGS = ("full_evaluation", "bare_losses", "reshuffle", "no_logs", "rerun")
-_RESERVED = {"testproblem", "data_dir", "output_dir", *_SPECIFIED, *_FLAGS} - {"weight_decay"}
-"""What no hyperparameter can be called, because `run` has an argument of this name."""
 
-_DEFAULT_OUTPUT_DIR = "./results"
+
+class _NumberList(click.ParamType[list[Any]]):
+    """Numbers separated by commas.
+
+    Args:
+        number: `int` or `float`.
+    """
+
+    name = "numbers"
+
+    def __init__(self, number: type[int] | type[float]) -> None:
+        self._number = number
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[Any]:
+        """Turn `10,20` into `[10, 20]`."""
+        try:
+            return [self._number(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 10,20.", param, ctx)
+
+
+_OPTIONS: dict[str, tuple[Any, str]] = {
+    "batch_size": (int, "Examples per step."),
+    "num_epochs": (int, "Passes over the training set."),
+    "random_seed": (int, "Seed of all random numbers."),
+    "weight_decay": (float, "Factor of the problem's regularizer."),
+    "data_dir": (str, "Directory of data sets."),
+    "output_dir": (str, "Directory of results."),
+    "device": (str, "Device, such as cpu or cuda:0."),
+    "validation_size": (int, "Training examples held out for validation."),
+    "train_log_interval": (int, "Steps from one recorded minibatch loss to the next."),
+}
+"""Arguments of `run` that scripts take from the command line: their types and help."""
+
+_SCHEDULE_OPTIONS: dict[str, tuple[Any, str]] = {
+    "lr_sched_epochs": (_NumberList(int), "Epochs after which the learning rate changes: 5,8"),
+    "lr_sched_factors": (_NumberList(float), "Factors of the initial rate from then on: 0.1,0.01"),
+}
+_FLAGS = ("full_evaluation", "bare_losses", "reshuffle", "no_logs", "overwrite")
+_RESERVED = {"testproblem", *_OPTIONS, *_FLAGS} - {"weight_decay"}
+"""Names that hyperparameters cannot have, because `run` has an argument of this name."""
 
 
 class StandardRunner:
@@ -48,15 +79,15 @@ class StandardRunner:
         optimizer_class: The optimizer to benchmark.
         hyperparams: Its hyperparameters, `[{"name": "momentum", "type": float, "default": 0.9}]`
             or `{"momentum": {"type": float, "default": 0.9}}`. One without a default must be given
-            to every run. The learning rate `lr` need not be declared. Where a `weight_decay` is
-            declared, the argument of `run` sets that instead of the problem's regulariser.
+            to every run. The learning rate `lr` need not be declared. If a `weight_decay` is
+            declared, the argument of `run` sets that instead of the problem's regularizer.
 
     Raises:
         ArgumentError: The hyperparameters are declared in another form, one is called like
             another argument of `run`, or the class is no optimizer.
     """
 
-    _schedule: ClassVar[tuple[str, ...]] = ()
+    _schedule: ClassVar[dict[str, tuple[Any, str]]] = {}
 
     def __init__(
         self,
@@ -91,33 +122,33 @@ class StandardRunner:
         bare_losses: bool = False,
         reshuffle: bool = True,
         no_logs: bool = False,
-        rerun: bool = False,
+        overwrite: bool = False,
         **hyperparameters: Any,
     ) -> RunRecord:
-        """Train on a test problem and measure before and after every epoch.
+        """Train on a test problem and evaluate before and after every epoch.
 
-        Without a test problem it is the main function of a script: what the call leaves out is
-        taken from the command line, and a line says how it ended. With one, the command line is not
-        looked at, and what is left out takes its default.
+        Without a test problem it is the main function of a script: arguments that are not given
+        are read from the command line, and a line says how the run ended. With one, the command
+        line is not read, and arguments that are not given take their defaults.
 
         Args:
             testproblem: Name of a test problem.
-            batch_size: Examples a step; the problem's default if left out.
-            num_epochs: Passes over the training set; the problem's default if left out.
-            random_seed: Seed of everything random, 42 if left out.
-            weight_decay: Factor of the problem's regulariser; the problem's default if left out.
-                Where the runner declares a hyperparameter of this name, that of the optimizer.
-            data_dir: Where data sets are kept; `config.get_data_dir()` if left out.
-            output_dir: Where to keep the result file, `./results` if left out.
-            device: Where to run; `config.get_default_device()` if left out.
-            validation_size: Number of training examples held out for validation, 0 if left out.
-            train_log_interval: Steps from one recorded minibatch loss to the next, 10 if left out.
+            batch_size: Examples per step; the problem's default if not given.
+            num_epochs: Passes over the training set; the problem's default if not given.
+            random_seed: Seed of all random numbers, 42 if not given.
+            weight_decay: Factor of the problem's regularizer; the problem's default if not given.
+                If the runner declares a hyperparameter of this name, that of the optimizer.
+            data_dir: Directory of data sets; `config.get_data_dir()` if not given.
+            output_dir: Directory of results, `./results` if not given.
+            device: Where to run; `config.get_default_device()` if not given.
+            validation_size: Number of training examples held out for validation, 0 if not given.
+            train_log_interval: Steps from one recorded minibatch loss to the next, 10 if not given.
             full_evaluation: Include the last, smaller batch of a split in evaluation.
-            bare_losses: Leave the regulariser out of reported losses.
+            bare_losses: Exclude the regularizer from reported losses.
             reshuffle: Draw a new order of the training data for every epoch.
             no_logs: Write no result file.
-            rerun: Do it again even where its result is there.
-            hyperparameters: Values by name; those with a default may be left out.
+            overwrite: Execute the run even if its result exists.
+            hyperparameters: Values by name; those with a default may be omitted.
 
         Returns:
             The record of the run.
@@ -137,8 +168,8 @@ class StandardRunner:
             "validation_size": validation_size,
             "train_log_interval": train_log_interval,
         }
-        # None stands for what is left out, but may well be the value of a hyperparameter.
-        may_be_none = hyperparameters.keys() - set(self._schedule)
+        # None means "not given" for arguments of run, but can be the value of a hyperparameter.
+        may_be_none = hyperparameters.keys() - self._schedule.keys()
         given = {
             name: value
             for name, value in (arguments | hyperparameters).items()
@@ -150,22 +181,20 @@ class StandardRunner:
             "reshuffle": reshuffle,
         }
         if testproblem is not None:
-            return self._run(given, flags, no_logs=no_logs, rerun=rerun)
-        given |= arguments_from_command_line(
-            self.hyperparameters, given, has_schedule=bool(self._schedule)
-        )
-        with exit_on_mistake():
-            record = self._run(given, flags, no_logs=no_logs, rerun=rerun)
+            return self._run(given, flags, no_logs=no_logs, overwrite=overwrite)
+        with _exit_on_mistake():
+            given |= self._from_command_line(given)
+            record = self._run(given, flags, no_logs=no_logs, overwrite=overwrite)
         click.echo(summary_of(record))
         return record
 
     def _run(
-        self, given: dict[str, Any], flags: dict[str, Any], *, no_logs: bool, rerun: bool
+        self, given: dict[str, Any], flags: dict[str, Any], *, no_logs: bool, overwrite: bool
     ) -> RunRecord:
         testproblem = given.pop("testproblem")
         data_dir = given.pop("data_dir", None)
-        output_dir = given.pop("output_dir", _DEFAULT_OUTPUT_DIR)
-        names = (given.keys() & {*_SPECIFIED, *self._schedule}) - self.hyperparameters.keys()
+        output_dir = given.pop("output_dir", "./results")
+        names = (given.keys() & {*_OPTIONS, *self._schedule}) - self.hyperparameters.keys()
         specified = {name: given.pop(name) for name in names}
         values = completed(self.hyperparameters, given)
         settings = {} if data_dir is None else {"data_dir": data_dir}
@@ -175,9 +204,29 @@ class StandardRunner:
                 specification,
                 optimizer_class=self.optimizer_class,
                 output_dir=None if no_logs else output_dir,
-                rerun=rerun,
+                overwrite=overwrite,
                 observers=observers,
-            )
+            ).record
+
+    def _from_command_line(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the arguments that were not given from `sys.argv`."""
+        offered = {
+            name: _option(name, kind, text)
+            for name, (kind, text) in (_OPTIONS | self._schedule).items()
+        }
+        for name, hyperparameter in self.hyperparameters.items():
+            offered[name] = _hyperparameter_option(name, hyperparameter)
+        command = click.Command(
+            None,
+            params=[
+                click.Argument(["testproblem"]),
+                *(option for name, option in offered.items() if name not in given),
+            ],
+            help="Train on TESTPROBLEM and write a result file.",
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+        context = command.make_context(Path(sys.argv[0]).name, sys.argv[1:])
+        return {name: value for name, value in context.params.items() if value is not None}
 
 
 class LearningRateScheduleRunner(StandardRunner):
@@ -186,7 +235,7 @@ class LearningRateScheduleRunner(StandardRunner):
     See `StandardRunner` for its arguments.
     """
 
-    _schedule = ("lr_sched_epochs", "lr_sched_factors")
+    _schedule = _SCHEDULE_OPTIONS
 
     def run(
         self,
@@ -199,10 +248,9 @@ class LearningRateScheduleRunner(StandardRunner):
         """Train on a test problem with a step schedule.
 
         Args:
-            testproblem: Name of a test problem; see `StandardRunner.run` for what it means to
-                leave it out.
+            testproblem: Name of a test problem; see `StandardRunner.run` for calls without one.
             lr_sched_epochs: Epochs after which the learning rate changes, increasing.
-            lr_sched_factors: What the initial learning rate is multiplied by from then on.
+            lr_sched_factors: Factors of the initial learning rate from then on.
             arguments: Those of `StandardRunner.run`.
 
         Returns:
@@ -217,3 +265,33 @@ class LearningRateScheduleRunner(StandardRunner):
             lr_sched_factors=lr_sched_factors,
             **arguments,
         )
+
+
+@contextlib.contextmanager
+def _exit_on_mistake() -> Iterator[None]:
+    """End the program with a message, not with a traceback, for mistakes and interruptions."""
+    try:
+        yield
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except click.ClickException as mistake:
+        mistake.show()
+        sys.exit(mistake.exit_code)
+    except DeepOBSError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("Interrupted: no result was written.", err=True)
+        sys.exit(130)
+
+
+def _hyperparameter_option(name: str, hyperparameter: Hyperparameter) -> click.Option:
+    is_required = hyperparameter.default is REQUIRED
+    default = "" if is_required else f" [default: {hyperparameter.default}]"
+    text = f"Hyperparameter of the optimizer.{default}"
+    return _option(name, hyperparameter.type, text, required=is_required)
+
+
+def _option(name: str, kind: Any, text: str, *, required: bool = False) -> click.Option:
+    spellings = [f"--{name}"] + ([f"--{name.replace('_', '-')}"] if "_" in name else [])
+    return click.Option([*spellings, name], type=kind, help=text, required=required)

@@ -1,8 +1,9 @@
-"""Result files: where they lie, and how they appear whole or not at all."""
+"""Result files: their names, and how they are written, found and read."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 import time
@@ -27,27 +28,32 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 RESULT = "json"
-"""How the names of result files end."""
+"""Suffix of result files."""
 
 _ABANDONED_SECONDS = 3600  # writing takes milliseconds
 
+_RUN_ID = re.compile(rb'"run_id":\s*"([0-9a-f]+)"')
+_HEAD_BYTES = 256  # the identity is in the second line
+_TAIL_BYTES = 8
+_END = b"\n}"  # only the outermost brace is at the beginning of a line
+
 
 def setting_directory(output_dir: Path, specification: RunSpecification) -> Path:
-    """Where the runs of a setting lie: `<output_dir>/<testproblem>/<optimizer>/<setting>`.
+    """The directory of a configuration: `<output_dir>/<testproblem>/<optimizer>/<configuration>`.
 
     Args:
-        output_dir: Where results are kept.
-        specification: A run of the setting.
+        output_dir: The directory of results.
+        specification: A run of the configuration.
     """
     problem = specification.testproblem.rpartition(":")[2]
     return output_dir / problem / specification.optimizer / setting_name(specification)
 
 
 def setting_name(specification: RunSpecification) -> str:
-    """A readable name for a setting, as the original makes it: `num_epochs__10__batch_size__...`.
+    """A readable name of a configuration, as in the original: `num_epochs__10__batch_size__...`.
 
-    What deviates from the default is added at the end. A name that would be too long, or that
-    cannot be written in a file's name as it is, ends in a hash of the setting.
+    What deviates from the defaults is added at the end. A name that would be too long, or that
+    contains characters unsafe in file names, ends in a hash of the configuration.
     """
     parts = "__".join(f"{name}__{_written(value)}" for name, value in _parts(specification))
     safe = _UNSAFE.sub("-", parts)
@@ -58,7 +64,7 @@ def setting_name(specification: RunSpecification) -> str:
 
 
 def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
-    """Names and values that make up the name of a setting.
+    """Names and values in the name of a configuration.
 
     A name may come twice: the problem and the optimizer may each have a weight decay.
     """
@@ -88,7 +94,8 @@ def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
         yield "dtype", specification.dtype
     if specification.optimizer_source:
         yield "source", specification.optimizer_source
-    # What only shares its name with another problem or optimizer does not share its directory.
+    # A problem or optimizer that only shares its name with another one must not share its
+    # directory: analysis takes the files in a directory for seeds of one configuration.
     if ":" in specification.testproblem:
         yield "testproblem", specification.testproblem
     if target_of_name(specification.optimizer) not in (None, specification.optimizer_target):
@@ -96,7 +103,7 @@ def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
 
 
 def prepare(output_dir: Path) -> None:
-    """Make sure that results can be written, before there are any.
+    """Create the directory of results, and check that files can be written to it.
 
     Raises:
         OutputError: They cannot.
@@ -113,15 +120,15 @@ def prepare(output_dir: Path) -> None:
 
 
 def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRecord] | None:
-    """Look for the result of a run.
+    """Find the result of a run.
 
     Args:
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         specification: The run.
 
     Returns:
-        Its file and its record, the latest if it was done again, or `None`. Files that are broken
-        or of another run do not count.
+        Its latest file and the record in it, or `None`. Files that are damaged or of another run
+        are skipped.
     """
     for path in kept(output_dir, specification):
         with contextlib.suppress(ValidationError, OSError):
@@ -134,32 +141,32 @@ def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRe
 def kept(
     output_dir: Path, specification: RunSpecification, *, suffix: str = RESULT
 ) -> Iterator[Path]:
-    """The files of a run's setting and seed, the latest first; some may be of another run.
+    """The files of a run's configuration and seed, the latest first; some may be of another run.
 
     Args:
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         specification: The run.
-        suffix: How the names of the files end.
+        suffix: Suffix of the files.
     """
     directory = setting_directory(output_dir, specification)
     yield from sorted(directory.glob(f"{_stem(specification)}*.{suffix}"), reverse=True)
 
 
 def read(path: Path) -> RunRecord:
-    """Read a result file of ours.
+    """Read a result file.
 
     Raises:
         OSError: It cannot be opened.
-        ValidationError: It is not a result file of ours.
+        ValidationError: It is not a result file of this version of DeepOBS.
     """
     return RunRecord.model_validate_json(path.read_bytes())
 
 
 def write(output_dir: Path, specification: RunSpecification, record: RunRecord) -> Path:
-    """Write a result file, which appears whole or not at all.
+    """Write a result file atomically.
 
     Args:
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         specification: The run.
         record: Its result.
 
@@ -175,13 +182,13 @@ def write(output_dir: Path, specification: RunSpecification, record: RunRecord) 
 def keep(
     output_dir: Path, specification: RunSpecification, text: str, *, suffix: str = RESULT
 ) -> Path:
-    """Write a file about a run into the directory of its setting, whole or not at all.
+    """Write a file about a run into the directory of its configuration, atomically.
 
     Args:
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         specification: The run.
-        text: What to write.
-        suffix: How the file's name ends, after the moment.
+        text: The content.
+        suffix: Suffix of the file, whose name holds the time.
 
     Returns:
         The file.
@@ -208,7 +215,7 @@ def _stem(specification: RunSpecification) -> str:
 
 
 def _remove_leftovers(directory: Path) -> None:
-    """Remove what killed writers left unfinished, so long ago that nobody can still be writing."""
+    """Remove unfinished files of killed writers, so old that nobody can still be writing them."""
     for path in directory.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(FileNotFoundError):  # another process may do the same
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
@@ -216,9 +223,62 @@ def _remove_leftovers(directory: Path) -> None:
 
 
 def _written(value: object) -> str:
-    """A value as the original writes it in a directory's name: 1.e-02, True, 0.9_0.999."""
+    """Format a value as the original does in directory names: 1.e-02, True, 0.9_0.999."""
     if isinstance(value, float):
         return np.format_float_scientific(value)
     if isinstance(value, (list, tuple)):
         return "_".join(_written(item) for item in value)
     return str(value)
+
+
+class ResultIndex:
+    """The results in a directory, each configuration's as of when it was first asked for.
+
+    Only both ends of each file are read: the beginning holds the identity of the run, and the end
+    shows that the file is complete. Parsing thousands of results would take minutes.
+
+    Args:
+        output_dir: The directory of results.
+    """
+
+    def __init__(self, output_dir: Path) -> None:
+        self._output_dir = output_dir
+        self._results_in: dict[Path, dict[str, Path]] = {}
+
+    def find(self, specification: RunSpecification) -> Path | None:
+        """The latest result of a run; `None` if there is none."""
+        directory = setting_directory(self._output_dir, specification)
+        results = self._results_in.get(directory)
+        if results is None:
+            results = self._results_in[directory] = _results_in(directory)
+        return results.get(specification.run_id)
+
+
+def _results_in(directory: Path) -> dict[str, Path]:
+    """The latest result of every run in a directory, by identity."""
+    try:
+        names = os.listdir(directory)  # noqa: PTH208 # paths of 10000 files take a second
+    except OSError:  # most often because it does not exist
+        return {}
+    results = {}
+    for name in sorted(names):  # the time is part of the name: a later result replaces an earlier
+        if name.endswith(f".{RESULT}"):
+            path = directory / name
+            run_id = _run_id(path)
+            if run_id is not None:
+                results[run_id] = path
+    return results
+
+
+def _run_id(path: Path) -> str | None:
+    """The run of a result file; `None` for files that are damaged, or no results."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            head = file.read(_HEAD_BYTES)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            is_complete = file.read().rstrip().endswith(_END)
+    except OSError:
+        return None
+    found = _RUN_ID.search(head)
+    return found[1].decode() if found and is_complete else None

@@ -1,4 +1,4 @@
-"""Runs as TensorBoard shows them."""
+"""Logs of runs for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import MissingPackageError, OutputError
-from deepobs.runs.learning_rate import learning_rate_of
 from deepobs.runs.observers import RunObserver
+from deepobs.runs.progress import schedule_of
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.store import setting_directory
-from deepobs.runs.summary import schedule_of
 
 if TYPE_CHECKING:
     import os
@@ -22,26 +21,26 @@ if TYPE_CHECKING:
     from deepobs.records import RunRecord, RunSpecification
 
 OBJECTIVE = "objective/train"
-"""The tag of the objective at steps; other tags are by epochs."""
+"""Tag of the objective, by step; other tags are by epoch."""
 
 _EVENT_FILES = "events.out.tfevents.*"
 _SECONDS_BETWEEN_FLUSHES = 5
 
 
 class TensorBoardObserver(RunObserver):
-    """Writes what happens in runs to event files, for TensorBoard.
+    """Writes the events of runs to event files for TensorBoard.
 
     There are scalars of every metric by epoch (`loss/test`, `accuracy/test`, ...), of the objective
     by step (`objective/train`) and of the learning rate at the beginning of epochs
-    (`learning_rate`, where it follows from the specification); the command that reproduces the run;
-    and hyperparameters, by which TensorBoard compares runs. Runs of a setting that differ in the
-    seed are one group there.
+    (`learning_rate`); the command that reproduces the run; and hyperparameters, by which
+    TensorBoard compares runs. Seeds of a configuration are one group there.
 
-    A run has a directory of its own, `<testproblem>/<optimizer>/<setting>/random_seed__<seed>`, in
-    which a run that is done again or goes on replaces what was there.
+    A run has a directory of its own,
+    `<testproblem>/<optimizer>/<configuration>/random_seed__<seed>`, in which a run that is repeated
+    or resumed replaces the earlier files.
 
     Args:
-        directory: Where to write; shared by the workers, where they are on several machines.
+        directory: Where to write; shared by workers on several machines.
 
     Raises:
         MissingPackageError: TensorBoard is not installed.
@@ -54,21 +53,26 @@ class TensorBoardObserver(RunObserver):
         self._directory = Path(directory).resolve()  # workers may run elsewhere
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Begin new event files.
+        """Start new event files.
 
         Raises:
-            MissingPackageError: TensorBoard is not installed where the run takes place.
+            MissingPackageError: TensorBoard is not installed on the worker.
             OutputError: The files cannot be written.
         """
         require_tensorboard()
-        if hasattr(self, "_log"):  # of a run that failed, which nobody was told
+        del steps_per_epoch
+        if hasattr(self, "_log"):  # of a run that failed, of which observers are not told
             self._log.close()
-        self._num_epochs = specification.num_epochs
-        self._learning_rate = learning_rate_of(specification, steps_per_epoch)
         setting = setting_directory(self._directory, specification)
         with self._failures_explained():
             self._log = _RunLog(setting / f"random_seed__{specification.random_seed}")
             self._log.start(str(setting.relative_to(self._directory)), specification)
+
+    def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
+        """Write the learning rate."""
+        if learning_rate is not None:
+            with self._failures_explained():
+                self._log.write_scalars(epoch, {"learning_rate": learning_rate})
 
     def steps_taken(self, steps: int, loss: float) -> None:
         """Write the objective."""
@@ -76,13 +80,11 @@ class TensorBoardObserver(RunObserver):
             self._log.write_objective(steps, loss)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Write the metrics, and the learning rate that comes next."""
+        """Write the metrics."""
         scalars = {}
         for name, value in metrics.items():
             split, _, metric = name.partition("_")
             scalars[f"{metric}/{split}"] = value
-        if self._learning_rate is not None and epoch < self._num_epochs:
-            scalars["learning_rate"] = self._learning_rate.next_rate(epoch, metrics)
         with self._failures_explained():
             self._log.write_scalars(epoch, scalars)
 
@@ -118,7 +120,7 @@ def require_tensorboard() -> None:
 
 
 class _RunLog:
-    """The event files of one run; what is not there any more is closed.
+    """The event files of one run, closed at the latest when it is garbage-collected.
 
     Args:
         directory: The directory of the run, whose event files are replaced.
@@ -127,11 +129,11 @@ class _RunLog:
     def __init__(self, directory: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # A run that goes on is told its epochs again, but not its steps.
+        # Observers of a resumed run are told its earlier epochs again, but not its earlier steps.
         self._earlier_objectives = _objectives_in(directory)
         for path in directory.glob(_EVENT_FILES):
             path.unlink()
-        # A TensorBoard that has read the old files drops what it knows, from step 0 on.
+        # `purge_step` makes a running TensorBoard drop what it read from the old files.
         self._writer: Any = SummaryWriter(
             str(directory), purge_step=0, flush_secs=_SECONDS_BETWEEN_FLUSHES
         )
@@ -167,7 +169,7 @@ class _RunLog:
         self._finalizer()
 
     def _write_earlier_objectives(self, before: float = float("inf")) -> None:
-        """Write those of the part that is not repeated."""
+        """Write the objectives of the part that is not repeated."""
         for step, (value, wall_time) in sorted(self._earlier_objectives.items()):
             if step < before:
                 self._writer.add_scalar(OBJECTIVE, value, step, wall_time)
@@ -188,7 +190,7 @@ def _objectives_in(directory: Path) -> dict[int, tuple[float, float]]:
 
 
 def _session_end(status: int) -> Any:
-    """What tells TensorBoard how a run ended; its own function for it needs TensorFlow."""
+    """The end of a run for TensorBoard, whose own function for it needs TensorFlow."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
@@ -203,7 +205,7 @@ def _session_end(status: int) -> Any:
 
 
 def _hyperparameters(specification: RunSpecification) -> dict[str, bool | int | float | str]:
-    """What TensorBoard compares runs by; values of other types as text."""
+    """The hyperparameters that TensorBoard compares; values of other types as text."""
     in_groups = {
         f"{role}.{name}": value
         for role, settings in specification.parameter_groups.items()

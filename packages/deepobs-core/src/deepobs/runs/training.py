@@ -1,38 +1,50 @@
-"""The training loop: one pass over the training set."""
+"""Training: optimization steps, each taken the way that the optimizer needs it."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.runs.passes import Pass
-from deepobs.runs.steps import Stepper, followed_by
+from deepobs.errors import ArgumentError
+from deepobs.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from torch import Tensor
 
     from deepobs.protocols import Batch, TestProblem
 
+    Step = Callable[[Batch], Tensor]
+    """Takes a step on a batch; returns the objective before it, detached, of shape ()."""
+
 STEPS_BETWEEN_REPORTS = 100
-"""Only this often does training wait for the device: to report, and to notice divergence."""
+"""Steps from one synchronization with the device to the next."""
 
 
 class Trainer:
-    """Takes optimization steps on a problem and counts them.
+    """Takes steps on the objective, the mean loss of a batch plus the regularizer.
+
+    The kind of step is chosen once, before training: a decision inside a step would cost time in
+    every one of them.
 
     Args:
-        problem: A problem that was set up.
-        optimizer: An optimizer of its model's parameters. One that has modes is in that for
-            evaluation from now on, except while `training`.
+        problem: A problem after `set_up`.
+        optimizer: An optimizer of its model's parameters. One that has modes stays in evaluation
+            mode from now on, except while `training`.
         needs: What the optimizer needs, words of `NEEDS`.
         after_step: Called after each step; `None` for nothing.
 
     Attributes:
         steps: Steps taken so far.
+        gradient_evaluations: Gradients of the objective computed so far. Products with its Hessian
+            are not counted.
     """
 
     def __init__(
@@ -44,38 +56,52 @@ class Trainer:
         after_step: Callable[[], object] | None = None,
     ) -> None:
         self.steps = 0
+        self.gradient_evaluations = 0
         self._problem = problem
-        self._stepper = Stepper(problem, optimizer, needs)
-        take = self._stepper.take
-        self._step = take if after_step is None else followed_by(after_step, take)
-        self._optimizer: Any = optimizer
+        self._optimizer: Any = optimizer  # the arguments of its step depend on the needs
+        self._argument = _argument_of_step(optimizer)
+        self._starts_with_gradients = "gradients" in needs
+        self._loss = _loss_function(problem, "none" if "per_example_losses" in needs else "mean")
+        # A regularizer without a gradient is constant: adding it would only cost time.
+        self._is_regularized = problem.get_regularization_loss().requires_grad
+        self._differentiate = self._differentiation(needs)
+        actions: list[Callable[[], object]] = []
+        if "create_graph" in needs:
+            # Gradients that hold their graph would keep all activations alive until the next step.
+            actions.append(self._optimizer.zero_grad)
+        if after_step is not None:
+            actions.append(after_step)
+        self._step = _followed_by(self._kind_of_step(needs), actions)
         self._has_modes = "mode" in needs
         if self._has_modes:
-            _evaluate_from_the_start(optimizer)
-
-    @property
-    def gradient_evaluations(self) -> int:
-        """Gradients of the objective computed so far."""
-        return self._stepper.gradient_evaluations
+            _start_in_evaluation_mode(optimizer)
 
     def train_epoch(
-        self, report: Callable[[int, float], None], training_pass: Pass | None = None
+        self,
+        batches: Iterable[Batch],
+        report: Callable[[int, float], object] = lambda _steps, _loss: None,
+        objectives: list[float] | None = None,
     ) -> list[float]:
-        """Take one pass over the training set.
+        """Take a step on each batch of a pass, or of the rest of one.
 
         Args:
-            report: Called now and then with the number of steps so far and the latest objective.
-            training_pass: The pass, which may have come some way already; `None` for a new one.
+            batches: The batches.
+            report: Called at every synchronization with the number of steps so far and the latest
+                objective.
+            objectives: Objectives of earlier steps of the pass, to which those of further steps
+                are added while it lasts.
 
         Returns:
             The objective before each step. It ends early, at or soon after the first value that is
             not finite: the rest of the pass would be wasted.
         """
+        objectives = [] if objectives is None else objectives
+        rest = iter(batches)
         with self.training():
-            current = training_pass or Pass(iter(self._problem.dataset.train_loader))
-            objectives = current.objectives
-            while _all_finite(objectives[-STEPS_BETWEEN_REPORTS:]) and (
-                block := self.take_steps(itertools.islice(current.batches, STEPS_BETWEEN_REPORTS))
+            # Reading an objective waits for the device. Done after every step, it would keep an
+            # accelerator from working ahead; never done, nobody would notice divergence.
+            while all(map(math.isfinite, objectives[-STEPS_BETWEEN_REPORTS:])) and (
+                block := self.take_steps(itertools.islice(rest, STEPS_BETWEEN_REPORTS))
             ):
                 objectives += block
                 report(self.steps, block[-1])
@@ -83,18 +109,20 @@ class Trainer:
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Put the model, and an optimizer that has modes, in the mode for training.
+        """Put the model, and an optimizer that has modes, in training mode.
 
-        Afterwards such an optimizer is in that for evaluation again: the model holds the weights
-        to evaluate, as averages of those that were trained.
+        Afterwards such an optimizer is back in evaluation mode: the model then holds the weights to
+        evaluate, such as averages of those that were trained.
         """
         self._problem.model.train()
-        self._set_mode("train")
+        if self._has_modes:
+            self._optimizer.train()
         yield
-        self._set_mode("eval")
+        if self._has_modes:
+            self._optimizer.eval()
 
     def take_steps(self, batches: Iterable[Batch]) -> list[float]:
-        """Take a step on each batch, in the mode that model and optimizer are in.
+        """Take a step on each batch, in the present mode of model and optimizer.
 
         Args:
             batches: Any number of batches.
@@ -102,27 +130,128 @@ class Trainer:
         Returns:
             The objective before each step, for which it waits until the device is done.
         """
-        # `map` lets go of a batch before it asks for the next, whose memory is then still in cache.
+        # `map` releases a batch before it asks for the next one, which then reuses memory that is
+        # still in cache; the variable of a loop would keep the batch alive.
         objectives = list(map(self._step, batches))
         self.steps += len(objectives)
         return torch.stack(objectives).tolist() if objectives else []
 
     def state_dict(self) -> dict[str, int]:
-        """What was counted."""
+        """Return the counts."""
         return {"steps": self.steps, "gradient_evaluations": self.gradient_evaluations}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on counting from what `state_dict` returned."""
+        """Continue counting from what `state_dict` returned."""
         self.steps = state["steps"]
-        self._stepper.gradient_evaluations = state["gradient_evaluations"]
+        self.gradient_evaluations = state["gradient_evaluations"]
 
-    def _set_mode(self, mode: str) -> None:
-        if self._has_modes:
-            getattr(self._optimizer, mode)()
+    def _kind_of_step(self, needs: Collection[str]) -> Step:
+        if "closure" in needs:
+            return self._closure_step
+        if {"loss", "per_example_losses"} & set(needs):
+            return self._loss_step
+        return self._plain_step
+
+    def _plain_step(self, batch: Batch) -> Tensor:
+        # Before the forward pass, so that old gradients are freed when activations need the memory.
+        self._optimizer.zero_grad()
+        objective = self._objective(batch)
+        self._differentiate(objective)
+        self._optimizer.step()
+        return objective.detach()
+
+    def _loss_step(self, batch: Batch) -> Tensor:
+        self._optimizer.zero_grad()
+        objective = self._objective(batch)  # of shape (batch size,) for losses of each example
+        self._differentiate(objective)
+        if self._argument is None:
+            self._optimizer.step(objective)
+        else:
+            self._optimizer.step(**{self._argument: objective})
+        return objective.detach().mean()
+
+    def _closure_step(self, batch: Batch) -> Tensor:
+        objectives: list[Tensor] = []
+
+        @torch.enable_grad()  # some optimizers call it without gradients
+        def closure() -> Tensor:
+            self._optimizer.zero_grad()
+            objective = self._objective(batch)
+            self._differentiate(objective)
+            objectives.append(objective.detach())
+            return objective
+
+        if self._starts_with_gradients:
+            closure()
+        self._optimizer.step(closure)
+        if not objectives:
+            raise ArgumentError(
+                f"{type(self._optimizer).__name__} asks for a closure, but its step does not call "
+                "it, so it cannot train. Call the closure in step, or declare other needs."
+            )
+        return objectives[0]
+
+    def _objective(self, batch: Batch) -> Tensor:
+        loss = self._loss(batch)
+        return loss + self._problem.get_regularization_loss() if self._is_regularized else loss
+
+    def _differentiation(self, needs: Collection[str]) -> Callable[[Tensor], None]:
+        """Who computes the gradients of an objective, and how."""
+        if {"backward", "per_example_losses"} & set(needs):
+            return self._leave_to_optimizer
+        return self._backward_with_graph if "create_graph" in needs else self._backward
+
+    def _backward(self, objective: Tensor) -> None:
+        objective.backward()  # type: ignore[no-untyped-call]
+        self.gradient_evaluations += 1
+
+    def _backward_with_graph(self, objective: Tensor) -> None:
+        """Compute gradients that can be differentiated again."""
+        # `backward(create_graph=True)` would warn of the reference cycles that it makes.
+        model = self._problem.model
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        gradients = torch.autograd.grad(objective, parameters, create_graph=True, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.gradient_evaluations += 1
+
+    def _leave_to_optimizer(self, objective: Tensor) -> None:
+        """Count the gradients that the optimizer computes from the objective itself."""
+        if objective.requires_grad:
+            objective.register_hook(self._count)  # type: ignore[no-untyped-call]
+
+    def _count(self, _gradient: Tensor) -> None:
+        self.gradient_evaluations += 1
 
 
-def _evaluate_from_the_start(optimizer: Any) -> None:
-    """Put an optimizer in the mode for evaluation before its first step.
+def _followed_by(step: Step, actions: Sequence[Callable[[], object]]) -> Step:
+    if not actions:
+        return step
+
+    def step_and_actions(batch: Batch) -> Tensor:
+        objective = step(batch)
+        for action in actions:
+            action()
+        return objective
+
+    return step_and_actions
+
+
+def _loss_function(problem: TestProblem, reduction: str) -> Step:
+    """The losses of a batch, without the accuracy where the problem can omit it."""
+    if isinstance(problem, Problem):
+        return functools.partial(problem.get_batch_loss, reduction=reduction)
+    return lambda batch: problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
+
+
+def _argument_of_step(optimizer: torch.optim.Optimizer) -> str | None:
+    """The name of the loss among the arguments of `step`; `None` for its first argument."""
+    parameters = inspect.signature(optimizer.step).parameters
+    return next((name for name in ("loss", "losses") if name in parameters), None)
+
+
+def _start_in_evaluation_mode(optimizer: Any) -> None:
+    """Put an optimizer in evaluation mode before its first step.
 
     Some have nothing to evaluate by then, and fail: they are left as they were.
     """
@@ -132,7 +261,3 @@ def _evaluate_from_the_start(optimizer: Any) -> None:
     except LookupError:
         optimizer.state.clear()
         optimizer.state.update(before)
-
-
-def _all_finite(values: Iterable[float]) -> bool:
-    return all(map(math.isfinite, values))

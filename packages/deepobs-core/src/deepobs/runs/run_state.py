@@ -1,0 +1,388 @@
+"""The state of a run: everything that changes during it, and how to restore that."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from deepobs import rng
+from deepobs.protocols import CarriesState, ResumableLoader
+from deepobs.records import METRICS, series_name
+from deepobs.runs.assembly import build_optimizer, set_up_problem
+from deepobs.runs.evaluation import evaluate
+from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
+from deepobs.runs.schedules import build_schedule
+from deepobs.runs.training import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from deepobs.protocols import Batch, Loader, TestProblem
+    from deepobs.records import RunSpecification
+
+
+class RunState:
+    """A run in progress.
+
+    Args:
+        specification: The run.
+        problem: Its problem, after `set_up`.
+        optimizer: Its optimizer.
+
+    Attributes:
+        specification: The run.
+        problem: Its problem.
+        optimizer: Its optimizer.
+        schedule: What changes the learning rate.
+        trainer: Takes the steps.
+        history: What was measured.
+        training_pass: The pass over the training set in progress; `None` between passes.
+        started_at: When the run began, as ISO 8601 has it.
+        resumed_at_steps: The number of steps at every resumption.
+    """
+
+    def __init__(
+        self,
+        specification: RunSpecification,
+        problem: TestProblem,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        self.specification = specification
+        self.problem = problem
+        self.optimizer = optimizer
+        self.schedule = build_schedule(specification, optimizer, len(self.train_loader))
+        self.trainer = Trainer(
+            problem,
+            optimizer,
+            needs=specification.optimizer_needs,
+            after_step=self.schedule.after_step,
+        )
+        self.history = History()
+        self.training_pass: Pass | None = None
+        self.started_at = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.resumed_at_steps: list[int] = []
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the run."""
+        return torch.device(self.specification.device)
+
+    @property
+    def train_loader(self) -> Loader:
+        """The batches of training."""
+        return self.problem.dataset.train_loader
+
+    def start_epoch(self) -> float | None:
+        """Set the learning rate of the next epoch.
+
+        Returns:
+            The rate, that of the first parameter group; `None` where the optimizer has none.
+        """
+        self.schedule.start_epoch(self.history.epochs)
+        rate = self.optimizer.param_groups[0].get("lr")
+        rate = float(rate) if isinstance(rate, (int, float, torch.Tensor)) else None
+        self.history.learning_rates.append(rate)
+        return rate
+
+    def train_epoch(self, report: Callable[[int, float], object], *, is_resumable: bool) -> bool:
+        """Complete the present epoch of training.
+
+        Args:
+            report: Called now and then with the number of steps so far and the latest objective.
+            is_resumable: Whether `state_dict` may be called in a report.
+
+        Returns:
+            Whether all objectives were finite.
+        """
+        if self.training_pass is None:
+            self.training_pass = Pass.begin(self.problem, self.device, is_resumable=is_resumable)
+        current = self.training_pass
+        self.trainer.train_epoch(current.batches, report, current.objectives)
+        self.history.add_training(
+            current.objectives,
+            seconds=current.stopwatch.seconds,
+            log_interval=self.specification.train_log_interval,
+        )
+        self.training_pass = None
+        return not self.history.has_diverged
+
+    def evaluate(self) -> dict[str, float]:
+        """Measure the model, and pass the result to the schedule."""
+        stopwatch = Stopwatch()
+        metrics = evaluate(self.problem, bare_losses=self.specification.bare_losses)
+        self.history.add_evaluation(metrics, seconds=stopwatch.seconds)
+        if getattr(self.problem, "records_iterates", False) and not self.history.has_diverged:
+            parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
+            self.history.iterates.append(parameters.detach().tolist())
+        if self.history.epochs > 0:
+            self.schedule.epoch_ended(metrics)
+        return metrics
+
+    def paused(self) -> AbstractContextManager[None]:
+        """A context whose time does not count as training."""
+        current = self.training_pass
+        return contextlib.nullcontext() if current is None else current.stopwatch.paused()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the rest of the run depends on."""
+        current = self.training_pass
+        return {
+            "model": self.problem.model.state_dict(),
+            "optimizer": optimizer_state(self.optimizer),
+            "schedule": self.schedule.state_dict(),
+            "trainer": self.trainer.state_dict(),
+            "history": vars(self.history).copy(),
+            "random": rng.get_state(self.device),
+            "loader": loader_state(self.train_loader),
+            "pass": None if current is None else current.state_dict(self.problem),
+            "started_at": self.started_at,
+            "resumed_at_steps": self.resumed_at_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from where `state_dict` was called.
+
+        Args:
+            state: What it returned for a run of the same specification.
+        """
+        self.problem.model.load_state_dict(state["model"])
+        # Before the optimizer: a scheduler may set learning rates while it is loaded, and those in
+        # the optimizer's state are the ones to continue with.
+        self.schedule.load_state_dict(state["schedule"])
+        set_optimizer_state(self.optimizer, state["optimizer"])
+        self.trainer.load_state_dict(state["trainer"])
+        vars(self.history).update(state["history"])
+        if state["pass"] is None:
+            set_loader_state(self.train_loader, state["loader"])
+        else:
+            self.training_pass = Pass.resume(self.problem, self.device, state["pass"])
+        self.started_at = state["started_at"]
+        self.resumed_at_steps = [*state["resumed_at_steps"], self.trainer.steps]
+        # Last: everything above may draw random numbers, and repeating the part of the pass that
+        # was trained on sets the RNGs itself. Restored earlier, dropout and data augmentation of
+        # the next step would differ from those of a run that was not interrupted.
+        rng.set_state(state["random"], self.device)
+
+
+def begin_run(
+    specification: RunSpecification, optimizer_class: type[torch.optim.Optimizer] | None = None
+) -> RunState:
+    """Build everything for a run, without any training.
+
+    Args:
+        specification: The run.
+        optimizer_class: The optimizer's class, where its import string does not lead to it.
+
+    Raises:
+        DataError: The data are missing or broken.
+        ArgumentError: A value does not fit the data set or the model.
+    """
+    problem = set_up_problem(specification)
+    return RunState(
+        specification, problem, build_optimizer(specification, problem, optimizer_class)
+    )
+
+
+@dataclass
+class History:
+    """The numbers of a run so far, in types that a checkpoint can hold.
+
+    Attributes:
+        metrics: By name as in result files, such as `train_losses`: before the first and after
+            every epoch.
+        minibatch_train_losses: The objective at every `train_log_interval`-th step of an epoch.
+        iterates: The parameters at every evaluation, where the problem asks for it.
+        learning_rates: The learning rate at the beginning of every epoch.
+        train_seconds: Seconds of training, for every epoch.
+        eval_seconds: Seconds of every evaluation.
+        steps: Steps of the completed epochs.
+        diverged_at_epoch: The epoch in which a loss was not finite, counted from 1.
+        diverged_at_step: The step in which the objective was not finite, counted from 1.
+    """
+
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    minibatch_train_losses: list[float] = field(default_factory=list)
+    iterates: list[list[float]] = field(default_factory=list)
+    learning_rates: list[float | None] = field(default_factory=list)
+    train_seconds: list[float] = field(default_factory=list)
+    eval_seconds: list[float] = field(default_factory=list)
+    steps: int = 0
+    diverged_at_epoch: int | None = None
+    diverged_at_step: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs of training."""
+        return len(self.train_seconds)
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a loss was not finite."""
+        return self.diverged_at_epoch is not None
+
+    @property
+    def evaluations(self) -> list[dict[str, float]]:
+        """What was measured before the first and after every epoch, as `evaluate` returned it."""
+        names = [name for name in METRICS if series_name(name) in self.metrics]
+        curves = (self.metrics[series_name(name)] for name in names)
+        return [dict(zip(names, values, strict=True)) for values in zip(*curves, strict=True)]
+
+    def add_training(self, objectives: list[float], *, seconds: float, log_interval: int) -> None:
+        """Add an epoch of training.
+
+        Args:
+            objectives: The objective before each step.
+            seconds: Its duration.
+            log_interval: Steps from one recorded objective to the next.
+        """
+        self.train_seconds.append(seconds)
+        self.minibatch_train_losses += objectives[::log_interval]
+        for step, objective in enumerate(objectives, start=self.steps + 1):
+            if not math.isfinite(objective):
+                self.diverged_at_epoch, self.diverged_at_step = self.epochs, step
+                break
+        self.steps += len(objectives)
+
+    def add_evaluation(self, metrics: Mapping[str, float], *, seconds: float) -> None:
+        """Add an evaluation. The first one with a loss that is not finite ends the curves.
+
+        Args:
+            metrics: Means by name, as `evaluate` returns them.
+            seconds: Its duration.
+        """
+        self.eval_seconds.append(seconds)
+        if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
+            self.diverged_at_epoch = self.epochs
+        for name, value in metrics.items():
+            values = self.metrics.setdefault(series_name(name), [])
+            if not (self.has_diverged and values):
+                values.append(value)
+
+    def fill(self, length: int) -> None:
+        """Repeat the first entry of every curve up to a length.
+
+        The original treats diverged runs like this, so that they are never better than untrained.
+        """
+        for values in self.metrics.values():
+            values += values[:1] * (length - len(values))
+
+
+class Stopwatch:
+    """Seconds since it was made.
+
+    Args:
+        seconds: What it starts from.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._zero = time.perf_counter() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """The time until now, without pauses."""
+        return time.perf_counter() - self._zero
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time of the block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._zero += time.perf_counter() - start
+
+
+@dataclass
+class Pass:
+    """A pass over the training set in progress.
+
+    Attributes:
+        batches: The batches that are left.
+        start: The states of loader and RNGs before it; empty if it cannot be resumed.
+        objectives: The objective before each step so far.
+        stopwatch: Its duration.
+    """
+
+    batches: Iterator[Batch]
+    start: dict[str, Any]
+    objectives: list[float] = field(default_factory=list)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    @classmethod
+    def begin(cls, problem: TestProblem, device: torch.device, *, is_resumable: bool) -> Self:
+        """Begin a pass.
+
+        Args:
+            problem: The problem.
+            device: Where it is trained.
+            is_resumable: Whether `state_dict` may be called.
+        """
+        loader, start = problem.dataset.train_loader, {}
+        if is_resumable:
+            start = {"loader": loader_state(loader), "random": rng.get_state(device)}
+        return cls(iter(loader), start)
+
+    @classmethod
+    def resume(cls, problem: TestProblem, device: torch.device, state: dict[str, Any]) -> Self:
+        """Repeat a pass without training, up to where `state_dict` was called.
+
+        The iterator of a loader cannot be saved. But its order and its augmentations follow from
+        the states at the start of the pass, so the batches are drawn once more and skipped. It
+        leaves the global RNGs in some state.
+
+        Args:
+            problem: The problem, with the weights of then.
+            device: Where it is trained.
+            state: What `state_dict` returned.
+        """
+        start, objectives, carried = state["start"], state["objectives"], state["carried_state"]
+        loader = problem.dataset.train_loader
+        set_loader_state(loader, start["loader"])
+        rng.set_state(start["random"], device)
+        batches = _batches_from(len(objectives), loader)
+        if carried is not None and isinstance(problem, CarriesState):
+            batches = _restoring(problem, carried, batches)
+        return cls(batches, start, objectives, Stopwatch(state["seconds"]))
+
+    def state_dict(self, problem: TestProblem) -> dict[str, Any]:
+        """Return what `resume` needs."""
+        return {
+            "start": self.start,
+            "objectives": self.objectives,
+            "seconds": self.stopwatch.seconds,
+            "carried_state": problem.carried_state() if isinstance(problem, CarriesState) else None,
+        }
+
+
+def loader_state(loader: Loader) -> dict[str, Any]:
+    """Return the state of a loader, empty for loaders that have none."""
+    return loader.state_dict() if isinstance(loader, ResumableLoader) else {}
+
+
+def set_loader_state(loader: Loader, state: dict[str, Any]) -> None:
+    """Restore the state that `loader_state` returned."""
+    if isinstance(loader, ResumableLoader):
+        loader.load_state_dict(state)
+
+
+def _batches_from(number: int, loader: Loader) -> Iterator[Batch]:
+    if isinstance(loader, ResumableLoader):
+        return loader.batches_from(number)
+    batches = iter(loader)
+    next(itertools.islice(batches, number, number), None)  # now, so that it draws its numbers now
+    return batches
+
+
+def _restoring(problem: CarriesState, state: Any, batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in itertools.islice(batches, 1):
+        problem.restore_carried_state(state, batch)
+        yield batch
+    yield from batches
