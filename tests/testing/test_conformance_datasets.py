@@ -28,7 +28,7 @@ CAUGHT = {
         (datasets.Lists, "train_loader yields a list", "Yield")
     ],
     "its_batches_have_the_size_that_is_asked_for": [
-        (datasets.HalfBatches, "batch_size=4, a training batch has 2 examples", "refuse it")
+        (datasets.HalfBatches, "batch_size=4, the first training batch has 2 examples", "too large")
     ],
     "its_loaders_are_sized_and_can_be_read_again": [
         (datasets.UsedUp, r"len\(test_loader|len\(train_eval_loader", "used up")
@@ -37,25 +37,29 @@ CAUGHT = {
         (datasets.IntegersInEvaluation, "Batch 1 of train_eval_loader .*int32", "one shape")
     ],
     "its_evaluation_batches_are_the_same_in_every_pass": [
-        (datasets.ShuffledEvaluation, "is another one in the second pass", "shuffle")
+        (datasets.ShuffledEvaluation, "is different in the second pass", "shuffle")
     ],
     "a_remainder_is_dropped_or_kept_as_asked": [
         (
             datasets.AlwaysDrops,
-            "drop_remainder=False, the last, smaller batch .* left out",
+            "drop_remainder=False, test_loader drops the last, smaller batch",
             "Yield",
         ),
-        (datasets.NeverDrops, "drop_remainder=True, test_loader yields a batch of 1", "Leave"),
+        (datasets.NeverDrops, "drop_remainder=True, test_loader yields a batch of 1", "Drop"),
     ],
     "what_is_evaluated_is_the_same_for_every_seed": [
         (datasets.TestsBySeed, "seeds 1 and 2, 20 of 20 examples of test_loader differ", "fixed")
     ],
     "test_examples_are_never_trained_on": [
-        (datasets.TestsOnTraining, "of 20 examples that test_loader yields", "leave this check")
+        (datasets.TestsOnTraining, "of 20 examples that test_loader yields", "skip this check")
     ],
     "held_out_examples_are_never_trained_on": [
         (datasets.TrainsOnHeldOut, "8 of 8 examples", "Take the held-out"),
-        (datasets.HoldsOutTwice, "size=8, valid_loader yields 16 examples", "as are asked for"),
+        (
+            datasets.HoldsOutTwice,
+            "size=8, valid_loader yields 16 examples",
+            "at most validation_size",
+        ),
         (datasets.HoldsOutTests, "20 of 20 examples that valid_loader yields are test", "Hold out"),
     ],
     "held_out_examples_are_the_same_for_every_seed": [
@@ -72,8 +76,8 @@ CAUGHT = {
         (datasets.AlwaysReshuffles, "reshuffle=False, the second pass .* another order", "Keep")
     ],
     "building_it_leaves_the_generators_of_others_alone": [
-        (datasets.SeedsNumPy, "global generator of random", "generator of its own"),
-        (datasets.SeedsTorch, r"torch.rand gives 0\.\d+ whether", "Do not call torch.manual_seed"),
+        (datasets.SeedsNumPy, "global RNG of random", "generator of its own"),
+        (datasets.SeedsTorch, r"torch.rand gives 0\.\d+ for both", "Do not call torch.manual_seed"),
     ],
     "its_batches_follow_the_chosen_floating_point_type": [
         (datasets.OnlyFloat32, "batches hold torch.float32", r"config.get_dtype\(\)"),

@@ -21,10 +21,10 @@ CAUGHT = {
         (optimizers.Exits, r"sys.exit\(3\)", "broken_optimizers.py, line"),
     ],
     "what_it_needs_is_found_out": [
-        (optimizers.Mistaken, r"way plain raises KeyError: 'momentum_bufer'", "Mend the step")
+        (optimizers.Mistaken, r"protocol plain raises KeyError: 'momentum_bufer'", "Fix the step")
     ],
     "steps_change_the_parameters": [
-        (optimizers.StandsStill, "After 30 steps .* all parameters are where they were", "add_")
+        (optimizers.StandsStill, "After 30 steps .* all parameters are unchanged", "add_")
     ],
     "it_stays_finite_on_a_small_problem": [
         (optimizers.DividesByZero, "not finite within 30 steps", "quotients of 0")

@@ -41,7 +41,7 @@ CAUGHT = {
         (problems.Lists, "train_loader yields a list.*expected is a tuple", "Yield")
     ],
     "its_batches_have_the_size_that_is_asked_for": [
-        (problems.HalfBatches, "batch_size=4, the first training batch has 2", "Hand batch_size on")
+        (problems.HalfBatches, "batch_size=4, the first training batch has 2", "Use the batch_size")
     ],
     "its_loaders_are_sized_and_can_be_read_again": [
         (problems.UsedUp, r"len\(train_eval_loader\) is 5, but the \w+ pass has", "generator")
@@ -50,13 +50,17 @@ CAUGHT = {
         (problems.IntegersInEvaluation, r"Batch 1 of train_eval_loader .*int32.*int64", "Give all")
     ],
     "its_evaluation_batches_are_the_same_in_every_pass": [
-        (problems.ShuffledEvaluation, "of train_eval_loader is another one in the", "shuffle")
+        (problems.ShuffledEvaluation, "of train_eval_loader is different in the", "shuffle")
     ],
     "what_is_evaluated_is_the_same_for_every_seed": [
         (problems.TestsBySeed, "seeds 1 and 2, 20 of 20 examples of test_loader differ", "fixed")
     ],
     "test_examples_are_never_trained_on": [
-        (problems.TestsOnTraining, "of 20 examples that test_loader yields come from", "Take the")
+        (
+            problems.TestsOnTraining,
+            "of 20 examples that test_loader yields also come from",
+            "Take the",
+        )
     ],
     "held_out_examples_are_never_trained_on": [
         (problems.TrainsOnHeldOut, "validation_size=8, 8 of 8 examples", "Take the held-out")
@@ -76,7 +80,7 @@ CAUGHT = {
         )
     ],
     "losses_sum_to_the_mean": [
-        (problems.RegularizedMean, r'"mean" gives .*the mean of the 4 losses', "regulariser"),
+        (problems.RegularizedMean, r'"mean" gives .*the mean of the 4 losses', "regularizer"),
         (problems.WrongSums, r'"mean" gives .*the mean of the 2 losses', "have fewer"),
     ],
     "accuracy_is_a_fraction_or_none": [
@@ -134,7 +138,7 @@ CAUGHT = {
         (problems.Centred, "its halves, evaluated alone, have", "running statistics")
     ],
     "a_new_pass_starts_afresh": [
-        (problems.Remembers, "in a second pass with the same weights", "Reset what is carried")
+        (problems.Remembers, "in a second pass with the same weights", "Reset the state")
     ],
     "the_same_seed_gives_the_same_weights_and_batches": [
         (problems.UnseededWeights, "seed 1, the models differ in 0.weight", "global generator")
@@ -149,8 +153,8 @@ CAUGHT = {
         (problems.FixedWeights, "seeds 1 and 2 give the same weights", "torch.manual_seed yourself")
     ],
     "set_up_leaves_the_seed_to_the_caller": [
-        (problems.SeedsTorch, r"torch.rand gives 0\.\d+ whether", "Do not call torch.manual_seed"),
-        (problems.SeedsNumPy, r"numpy.random.random gives 0\.\d+ whether", "numpy.random.seed"),
+        (problems.SeedsTorch, r"torch.rand gives 0\.\d+ for both", "Do not call torch.manual_seed"),
+        (problems.SeedsNumPy, r"numpy.random.random gives 0\.\d+ for both", "numpy.random.seed"),
     ],
     "the_regularizer_is_a_scalar": [
         (problems.RegularizerOfEach, "without dimensions", r"torch.zeros\(\(\)\)")
@@ -158,11 +162,11 @@ CAUGHT = {
     "weight_decay_sets_the_regularizer": [
         (
             problems.IgnoresWeightDecay,
-            r"weight_decay=0.25, the regulariser is 0, but",
+            r"weight_decay=0.25, the regularizer is 0, but",
             "refuse one",
         ),
-        (problems.WithoutTheHalf, r"the regulariser is .*0.5 \* weight_decay", "same tensors"),
-        (problems.DetachedRegularizer, "the regulariser has no gradient", r"without detach\(\)"),
+        (problems.WithoutTheHalf, r"the regularizer is .*0.5 \* weight_decay", "same tensors"),
+        (problems.DetachedRegularizer, "the regularizer has no gradient", r"without detach\(\)"),
     ],
     "losses_exclude_the_regularizer": [
         (problems.RegularizedLosses, r"losses \[.* with the same weights and the def", "Leave the")
@@ -173,7 +177,7 @@ CAUGHT = {
         (problems.BareGroups, r"returns \[Parameter .*list of dictionaries", "params"),
     ],
     "its_weights_can_be_saved_and_loaded": [
-        (problems.HiddenParameters, "4.weight, 4.bias is not as before", "Register")
+        (problems.HiddenParameters, "does not restore 4.weight, 4.bias", "Register")
     ],
     "it_can_be_pickled": [(problems.HoldsAFunction, "pickle refuses it", "top of a module")],
     "it_can_be_copied": [(problems.HoldsAFile, "copy.deepcopy refuses it", "plain data")],
@@ -249,7 +253,7 @@ def test_a_problem_that_hangs_is_interrupted_and_the_other_checks_are_skipped(pr
         raise_on_failure=False,
     )
     (failure,) = report.failures
-    assert "was not done after 0.3 s and was interrupted" in failure.reason
+    assert "was interrupted after 0.3 s" in failure.reason
     assert "(see it_can_be_" in report["losses_sum_to_the_mean"].reason
 
 
@@ -281,7 +285,7 @@ def test_a_slow_set_up_is_noticed_where_it_cannot_be_interrupted():
     thread = threading.Thread(target=check)
     thread.start()
     thread.join()
-    assert_matches(r"set_up took \d.* s; allowed are 0.1 s", found[0].reason)
+    assert_matches(r"set_up took \d.* s; the limit is 0.1 s", found[0].reason)
 
 
 def test_all_failures_are_raised_together():

@@ -20,7 +20,7 @@ class SpiralsMLP(Problem):
     """Cross-entropy of a perceptron with two hidden layers of 64 ReLUs.
 
     The base class loads the data set that the description names, moves the model to the device,
-    and adds the regulariser `0.5 * weight_decay * sum(w^2)` over the kernels of dense layers.
+    and adds the regularizer `0.5 * weight_decay * sum(w^2)` over the kernels of dense layers.
     Override `regularized_parameters` for other tensors.
 
     In the names of tensors: B batch, D coordinates, K classes.
@@ -37,7 +37,7 @@ class SpiralsMLP(Problem):
         )
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
-        """The cross-entropy in nats, without the regulariser, and the logits.
+        """The cross-entropy in nats, without the regularizer, and the logits.
 
         Args:
             batch: Points (B,D) and labels (B,).

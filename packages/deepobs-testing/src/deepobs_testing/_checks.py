@@ -65,7 +65,7 @@ _PROBLEM_CHECKS = (
         "its_default_batch_size_fits_its_data",
     ),
     *_checks(
-        "_problem_structure",
+        "_data_checks",
         "its_batches_are_tuples_of_tensors_on_the_device",
         "its_batches_have_the_size_that_is_asked_for",
         "its_loaders_are_sized_and_can_be_read_again",
@@ -158,16 +158,28 @@ _DATASET_CHECKS = (
         "_dataset_checks",
         "its_state_can_be_told",
         "embedded_data_need_no_network",
+    ),
+    *_checks(
+        "_data_checks",
         "its_batches_are_tuples_of_tensors_on_the_device",
         "its_batches_have_the_size_that_is_asked_for",
         "its_loaders_are_sized_and_can_be_read_again",
         "its_batches_have_one_shape_and_type",
         "its_evaluation_batches_are_the_same_in_every_pass",
         "what_is_evaluated_is_the_same_for_every_seed",
+    ),
+    *_checks(
+        "_dataset_checks",
         "a_remainder_is_dropped_or_kept_as_asked",
+    ),
+    *_checks(
+        "_data_checks",
         "test_examples_are_never_trained_on",
         "held_out_examples_are_never_trained_on",
         "held_out_examples_are_the_same_for_every_seed",
+    ),
+    *_checks(
+        "_dataset_checks",
         "the_order_of_training_follows_the_seed",
         "every_pass_has_a_new_order",
         "reshuffle_false_keeps_the_order",

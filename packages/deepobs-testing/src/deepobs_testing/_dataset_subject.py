@@ -1,4 +1,4 @@
-"""A data set under examination, built once for all checks."""
+"""The data set under examination, which its checks share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from deepobs import config, rng
 from deepobs.protocols import DataSet
 from deepobs_testing._execution import Memo
-from deepobs_testing._loaders import require_loaders
-from deepobs_testing._process import SEED, next_numbers
+from deepobs_testing._loaders import MOST_BATCHES, require_loaders
+from deepobs_testing._process import OTHER_SEED, SEED, next_numbers
 from deepobs_testing._report import require
 
 if TYPE_CHECKING:
@@ -17,36 +17,33 @@ if TYPE_CHECKING:
 
     from deepobs_testing._targets import Target
 
+FRACTION = 1e-4
+"""The size of synthetic splits; those of DeepOBS have a few hundred examples at least."""
+
 
 class Subject:
     """A data set under examination.
 
     Args:
         target: What to check.
-        batch_size: Examples a batch.
-        fake_data: Size of synthetic data; `None` for synthetic data where the real are missing.
+        batch_size: Examples per batch.
+        fake_data: See `fraction_for`.
 
     Attributes:
-        name: What reports call it.
-        spec: Its description, `None` where it has none.
-        memo: Work that several checks share.
-        numbers_after_building: The first random number that follows the constructor, by its seed.
+        spec: Its description, `None` if it has none.
+        memo: Results that several checks share.
+        numbers_after_building: The next number of torch's RNG after the constructor, by seed.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        batch_size: int,
-        fake_data: bool | float | None,
-    ) -> None:
+    most_batches = MOST_BATCHES
+
+    def __init__(self, target: Target, *, batch_size: int, fake_data: bool | float | None) -> None:
         self.target = target
-        self.name = target.name
         self.spec = target.spec
         self.batch_size = batch_size
         self.numbers_after_building: dict[int, float] = {}
         self.memo = Memo()
-        self._chosen_fake_data = fake_data
+        self._fake_data = fake_data
 
     @property
     def factory(self) -> Any:
@@ -55,35 +52,44 @@ class Subject:
 
     @property
     def fraction(self) -> float | None:
-        """The size of synthetic data, `None` to leave the setting as it is."""
+        """The size of synthetic data, `None` to keep the configuration."""
         return self.memo(
-            "it_can_be_built",
-            lambda: fake_data_for(self.factory, self._chosen_fake_data),
-            "fraction",
+            "it_can_be_built", lambda: fraction_for(self.factory, self._fake_data), "fraction"
         )
 
     def build(self, batch_size: Any = None, *, seed: int = SEED, **further: Any) -> Any:
-        """Build the data set from a seed, on the CPU unless another device is named.
+        """Build the data set from a seed, on the CPU unless another device is given.
 
         Args:
-            batch_size: Examples a batch; `None` for as many as in all checks.
-            seed: Seed of all generators.
-            further: Further arguments, by name.
+            batch_size: Examples per batch; `None` for the usual number.
+            seed: Seed of the global RNGs.
+            further: Further arguments of the constructor.
         """
         factory = self.factory
         size = self.batch_size if batch_size is None else batch_size
         rng.seed(seed)
-        with in_force(self.fraction):
+        with sized(self.fraction):
             data = factory(size, **{"device": "cpu"} | further)
         self.numbers_after_building[seed] = next_numbers()["torch.rand"]
         return data
 
     @property
     def data(self) -> DataSet:
-        """The data set that all checks share."""
-        return self.memo("it_can_be_built", self._first)
+        """The shared data set."""
+        return self.memo("it_can_be_built", self._build_shared)
 
-    def _first(self) -> DataSet:
+    @property
+    def other_data(self) -> DataSet:
+        """The data set of another seed."""
+        other: DataSet = self.build(seed=OTHER_SEED)
+        return other
+
+    def holding_out(self, size: int, seed: int = SEED) -> DataSet:
+        """The data set without some examples, which are held out for validation."""
+        divided: DataSet = self.build(validation_size=size, seed=seed)
+        return divided
+
+    def _build_shared(self) -> DataSet:
         data = self.build()
         require(
             isinstance(data, DataSet),
@@ -96,35 +102,24 @@ class Subject:
         return found
 
 
-FRACTION = 1e-4
-"""The size of synthetic splits: ours make a few hundred examples in any case."""
-
-
-def fake_data_for(dataset_class: Any, chosen: bool | float | None) -> float | None:
-    """How large synthetic data have to be, `None` to leave the setting as it is.
+def fraction_for(dataset_class: Any, fake_data: bool | float | None) -> float | None:
+    """The size of synthetic data as a fraction of the real data, `None` to keep the configuration.
 
     Args:
-        dataset_class: The data set; `None` where it is not known.
-        chosen: What the caller wants; `None` for synthetic data where the real are missing.
+        dataset_class: The class of the data set; `None` if it is unknown.
+        fake_data: The requested size; `None` for synthetic data only if the real are missing.
     """
-    if chosen is not None:
-        return float(chosen)
+    if fake_data is not None:
+        return float(fake_data)
     if config.get_fake_data() or dataset_class is None:
         return None
-    return FRACTION if _is_missing(dataset_class) else None
-
-
-def in_force(fraction: float | None) -> AbstractContextManager[None]:
-    """Let data sets be of this size for a while.
-
-    Args:
-        fraction: What `fake_data_for` answered.
-    """
-    return contextlib.nullcontext() if fraction is None else config.temporary(fake_data=fraction)
-
-
-def _is_missing(dataset_class: Any) -> bool:
     try:
-        return bool(dataset_class.status(config.get_data_dir()).state == "missing")
-    except Exception:  # a stranger's class need not know how it is: a check says so
-        return False
+        is_missing = dataset_class.status(config.get_data_dir()).state == "missing"
+    except Exception:  # status is optional, and has a check of its own
+        return None
+    return FRACTION if is_missing else None
+
+
+def sized(fraction: float | None) -> AbstractContextManager[None]:
+    """A context in which data sets have the size that `fraction_for` returned."""
+    return contextlib.nullcontext() if fraction is None else config.temporary(fake_data=fraction)

@@ -1,4 +1,4 @@
-"""Building an optimizer, and what its groups of parameters hold."""
+"""Checks of optimizers: construction, groups, steps, state and runs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,15 @@ if TYPE_CHECKING:
 
     from deepobs_testing._optimizer_subject import Subject
 
-
-_FEW_STEPS = 3
+_FEW = 3
+_MANY = 30
+"""Some optimizers warm up before they move."""
 _STEPS = 4
+"""Before and after the state is transferred."""
+
+_PROBLEM = "quadratic_deep"
+_BATCH_SIZE = 500
+_STEPS_OF_A_RUN = 2
 
 
 def its_target_can_be_imported(subject: Subject) -> None:
@@ -38,12 +44,12 @@ def its_target_can_be_imported(subject: Subject) -> None:
 
 
 def it_can_be_built(subject: Subject) -> None:
-    """Its constructor has defaults for all that it needs, or is given it."""
+    """Its constructor has defaults for all arguments, or is given them."""
     try:
         hyperparameters, _ = subject.arguments
     except ArgumentError as error:
         remedy = (
-            'Give it a default, or say what to check it with: hyperparameters={"lr": 0.01}, on the '
+            'Add a default, or give a value to check it with: hyperparameters={"lr": 0.01}, on the '
             "command line -o lr=0.01."
         )
         raise CheckFailedError(str(error), "" if subject.given else remedy) from error
@@ -57,33 +63,30 @@ def it_can_be_built(subject: Subject) -> None:
 
 
 def what_it_needs_is_found_out(subject: Subject) -> None:
-    """The way to step that it declares, or that trying finds, works."""
+    """The step protocol, declared or inferred, works."""
     needs = subject.needs
     training = subject.training()
     try:
         training.take(1)
     except Exception as error:
         raise CheckFailedError(
-            f"A step in the way {' + '.join(needs) or 'plain'} raises {type(error).__name__}: "
-            f"{error}.",
-            "Mend the step; if it needs something else of the training loop, declare it in the "
+            f"A step with the protocol {' + '.join(needs) or 'plain'} raises "
+            f"{type(error).__name__}: {error}.",
+            "Fix the step; if it needs something else of the training loop, declare it in the "
             "description (needs=...): deepobs.plugins.specs.NEEDS lists the words.",
         ) from error
 
 
 def its_groups_have_settings_of_their_own(subject: Subject) -> None:
-    """A learning rate that is given to a group of parameters is used for it."""
+    """The learning rate of a parameter group is used for it."""
     rate = _learning_rate(subject)
     outcomes = []
     for factor in (1.0, 0.1):
         torch.manual_seed(SEED)
         problem = TinyProblem()
         first, *others = problem.model.parameters()
-        groups: list[dict[str, Any]] = [
-            {"params": [first], "lr": factor * rate},
-            {"params": others},
-        ]
-        optimizer = _of_groups(subject, groups)
+        own_rate: dict[str, Any] = {"params": [first], "lr": factor * rate}
+        optimizer = _of_groups(subject, [own_rate, {"params": others}])
         found = optimizer.param_groups[0].get("lr")
         require(
             len(optimizer.param_groups) >= 2 and found == factor * rate,
@@ -92,18 +95,30 @@ def its_groups_have_settings_of_their_own(subject: Subject) -> None:
             "Pass the groups on to the constructor of torch.optim.Optimizer.",
         )
         training = Training(problem, optimizer, subject.needs)
-        training.take(_FEW_STEPS)
+        training.take(_FEW)
         outcomes.append(first.detach().clone())
     require(
         not torch.equal(*outcomes),
-        f"A group of parameters moves alike with the learning rates {rate:g} and {0.1 * rate:g} of "
+        f"A parameter group moves alike with the learning rates {rate:g} and {0.1 * rate:g} of "
         "its own.",
-        'Read the settings from each group in step: group["lr"].',
+        'Read hyperparameters from each group in step: group["lr"].',
     )
 
 
+def _of_groups(subject: Subject, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    hyperparameters, roles = subject.arguments
+    make: Any = subject.optimizer_class
+    if roles or first_argument_of(subject.optimizer_class) != "params":
+        skip("It is built from the model, another optimizer, or parameters of certain roles")
+    try:
+        optimizer: torch.optim.Optimizer = make(groups, **hyperparameters)
+    except (ValueError, TypeError) as error:
+        skip(f"It takes no parameter groups: {error}")
+    return optimizer
+
+
 def a_schedule_can_change_its_learning_rate(subject: Subject) -> None:
-    """What is put into `param_groups` before a step is used in it."""
+    """A learning rate that is written to `param_groups` before a step is used in it."""
     rate = _learning_rate(subject)
     outcomes = []
     for factor in (1.0, 0.1):
@@ -113,10 +128,10 @@ def a_schedule_can_change_its_learning_rate(subject: Subject) -> None:
                 "lr" in group,
                 f"Its constructor takes lr, but a group of param_groups has only "
                 f"{', '.join(name for name in group if name != 'params')}.",
-                "Put lr among the defaults: schedulers of torch look for it in the groups.",
+                "Add lr to the defaults: torch's schedulers look for it in the groups.",
             )
             group["lr"] = factor * group["lr"]
-        training.take(_FEW_STEPS)
+        training.take(_FEW)
         outcomes.append(training.numbers())
     require(
         outcomes[0] != outcomes[1],
@@ -131,35 +146,18 @@ def _learning_rate(subject: Subject) -> float:
         skip("Its constructor takes no learning rate lr")
     rate = hyperparameters["lr"]
     if not isinstance(rate, (int, float)) or not rate:
-        skip(f"Its learning rate is {rate!r}, no number to change")
+        skip(f"Its learning rate is {rate!r}, not a number that can be changed")
     return float(rate)
 
 
-def _of_groups(subject: Subject, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    hyperparameters, roles = subject.arguments
-    make: Any = subject.optimizer_class
-    if roles or first_argument_of(subject.optimizer_class) != "params":
-        skip("It is built from the model, of another optimizer, or of parameters of certain roles")
-    try:
-        optimizer: torch.optim.Optimizer = make(groups, **hyperparameters)
-    except (ValueError, TypeError) as error:
-        skip(f"It takes no groups of parameters: {error}")
-    return optimizer
-
-
-_FEW = 3
-_MANY = 30
-"""Some warm up before they move."""
-
-
 def steps_change_the_parameters(subject: Subject) -> None:
-    """After some steps, the parameters are elsewhere."""
+    """After some steps, the parameters are different."""
     training = subject.training()
     before = training.numbers()
     training.take(_MANY)
     require(
         training.numbers() != before,
-        f"After {_MANY} steps with {subject.arguments[0]}, all parameters are where they were.",
+        f"After {_MANY} steps with {subject.arguments[0]}, all parameters are unchanged.",
         "Change the parameters in place, under torch.no_grad(): parameter.add_(...).",
     )
 
@@ -168,13 +166,12 @@ def it_stays_finite_on_a_small_problem(subject: Subject) -> None:
     """With its defaults, some steps on a network of a few weights give finite losses."""
     training = subject.training()
     losses = training.take(_MANY)
-    is_finite = all(map(math.isfinite, [*losses, *training.numbers()]))
     require(
-        is_finite,
+        all(map(math.isfinite, [*losses, *training.numbers()])),
         f"With {subject.arguments[0]}, losses or parameters are not finite within {_MANY} steps: "
         f"{losses[:1]} at first, {losses[-1:]} at last.",
-        "Look for quotients of 0, such as where a gradient is 0, or choose a smaller learning rate "
-        "as the default.",
+        "Look for quotients of 0, such as where a gradient is 0, or choose a smaller default "
+        "learning rate.",
     )
 
 
@@ -188,13 +185,13 @@ def the_same_seed_gives_the_same_steps(subject: Subject) -> None:
     require(
         ends[0] == ends[1],
         f"Built twice from one seed, {_FEW} steps end at {ends[0][:2]}... and {ends[1][:2]}...",
-        "Keep what it remembers in self.state, not in the class or the module, and draw random "
-        "numbers from torch's global generator.",
+        "Keep its state in self.state, not in the class or the module, and draw random numbers "
+        "from torch's global generator.",
     )
 
 
 def settings_of_the_process_are_left_alone(subject: Subject) -> None:
-    """Constructor and steps leave torch's seed and what others in the process go by as it is."""
+    """The constructor and steps change neither torch's seed nor settings of the process."""
     before = process_settings()
     training = subject.training()
     torch.manual_seed(UNUSUAL_SEED)
@@ -210,7 +207,7 @@ def settings_of_the_process_are_left_alone(subject: Subject) -> None:
         seed == UNUSUAL_SEED,
         f"A step sets torch's seed to {seed}.",
         "Do not call torch.manual_seed in an optimizer: noise and the order of the data would be "
-        "the same in every step and for every seed. Give it a torch.Generator of its own.",
+        "the same in every step and for every seed. Use a torch.Generator of its own.",
     )
 
 
@@ -229,22 +226,22 @@ def zero_grad_clears_the_gradients(subject: Subject) -> None:
 
 
 def parameters_without_a_gradient_are_survived(subject: Subject) -> None:
-    """A parameter that the loss does not depend on is no reason to fail, and stays finite."""
+    """A parameter on which the loss does not depend is ignored."""
     torch.manual_seed(0)
     problem = TinyProblem()
-    first = problem.model[0]
-    first.register_parameter("unused", nn.Parameter(torch.ones(2, 2, device="cpu")))
+    unused = nn.Parameter(torch.ones(2, 2, device="cpu"))
+    problem.model[0].register_parameter("unused", unused)
     training = subject.training(problem)
     training.take(_FEW)
     require(
         all(map(math.isfinite, training.numbers())),
         "With a parameter that has no gradient, parameters are not finite after some steps.",
-        "Leave parameters whose grad is None alone.",
+        "Skip parameters whose grad is None.",
     )
 
 
 def a_closure_is_called(subject: Subject) -> None:
-    """Where `step` takes a closure, it is called, and its loss is what `step` returns."""
+    """If `step` takes a closure, it calls it and returns its loss."""
     if {"loss", "per_example_losses"} & set(subject.needs):
         skip("Its step takes a loss in place of a closure")
     if "closure" not in inspect.signature(subject.optimizer_class.step).parameters:
@@ -252,7 +249,7 @@ def a_closure_is_called(subject: Subject) -> None:
     problem = TinyProblem()
     optimizer: Any = subject.optimizer_of(problem.model)
     if subject.arguments[1]:
-        skip("It trains some of the parameters only, beside another optimizer")
+        skip("It trains only some of the parameters, beside another optimizer")
     if "mode" in subject.needs:
         optimizer.train()
     losses: list[Tensor] = []
@@ -275,7 +272,7 @@ def a_closure_is_called(subject: Subject) -> None:
     require(
         returned is not None,
         "step(closure) returns None; expected is the loss that the closure returned.",
-        "End step with return loss, as the optimizers of torch do.",
+        "End step with return loss, like the optimizers of torch.",
     )
 
 
@@ -284,6 +281,8 @@ def _backward(problem: TinyProblem, *, with_graph: bool = False) -> Tensor:
     if not with_graph:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
+    # loss.backward(create_graph=True) would make gradients and parameters refer to each other, so
+    # that neither is ever freed.
     parameters = list(problem.model.parameters())
     gradients = torch.autograd.grad(loss, parameters, create_graph=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -292,7 +291,7 @@ def _backward(problem: TinyProblem, *, with_graph: bool = False) -> Tensor:
 
 
 def its_state_dict_resumes_bit_for_bit(subject: Subject) -> None:
-    """Another one that loads its `state_dict` takes the steps that it would have taken."""
+    """A new optimizer that loads its `state_dict` takes the same further steps."""
 
     def carry(source: Any, target: Any) -> None:
         target.load_state_dict(copy.deepcopy(source.state_dict()))
@@ -301,31 +300,24 @@ def its_state_dict_resumes_bit_for_bit(subject: Subject) -> None:
         subject,
         carry,
         "load_state_dict(state_dict())",
-        "Keep all that it remembers in self.state[parameter] or in the groups, as tensors of the "
-        "parameter's type: counters, averages and previous iterates.",
+        "Keep the state in self.state[parameter] or in the groups, as tensors of the parameter's "
+        "type: counters, averages and previous iterates.",
     )
 
 
 def an_interrupted_run_resumes_bit_for_bit(subject: Subject) -> None:
-    """One that is put back from a checkpoint takes the steps that it would have taken."""
+    """A new optimizer that is restored from a checkpoint takes the same further steps."""
 
     def carry(source: Any, target: Any) -> None:
-        set_optimizer_state(target, _through_a_file(optimizer_state(source)))
+        set_optimizer_state(target, _saved_and_loaded(optimizer_state(source)))
 
     _require_same_steps(
         subject,
         carry,
         "a checkpoint",
-        "Keep what it remembers in self.state, in the groups, or in attributes that are numbers, "
-        "texts or tensors.",
+        "Keep the state in self.state, in the groups, or in attributes that are numbers, texts or "
+        "tensors.",
     )
-
-
-def its_state_can_be_saved(subject: Subject) -> None:
-    """Its `state_dict` goes through a file, without unpickling anything."""
-    training = subject.training()
-    training.take(_STEPS)
-    _through_a_file(training.optimizer.state_dict())
 
 
 def _require_same_steps(
@@ -333,12 +325,13 @@ def _require_same_steps(
 ) -> None:
     training = subject.training()
     training.take(_STEPS)
-    following = training.going_on(subject, carry)
+    resumed = training.resumed(subject, carry)
+    # The state of torch's RNG is no state of the optimizer.
     torch.manual_seed(0)
     training.take(_STEPS)
     torch.manual_seed(0)
-    following.take(_STEPS)
-    found, expected = following.numbers(), training.numbers()
+    resumed.take(_STEPS)
+    found, expected = resumed.numbers(), training.numbers()
     different = [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]
     require(
         not different,
@@ -348,7 +341,14 @@ def _require_same_steps(
     )
 
 
-def _through_a_file(state: Any) -> Any:
+def its_state_can_be_saved(subject: Subject) -> None:
+    """Its `state_dict` survives a file that is loaded with `weights_only`."""
+    training = subject.training()
+    training.take(_STEPS)
+    _saved_and_loaded(training.optimizer.state_dict())
+
+
+def _saved_and_loaded(state: Any) -> Any:
     file = io.BytesIO()
     try:
         torch.save(state, file)
@@ -361,15 +361,11 @@ def _through_a_file(state: Any) -> Any:
         ) from error
 
 
-_PROBLEM = "quadratic_deep"
-_BATCH_SIZE = 500
-_STEPS_OF_A_RUN = 2
-
-
 def the_run_loop_trains_with_it(subject: Subject) -> None:
     """A run on a small problem takes its steps and writes a result file."""
     hyperparameters, groups = subject.arguments
     offer = subject.target.offer
+    optimizer_class = subject.optimizer_class if offer is None else None
     specification = specify(
         _PROBLEM,
         subject.optimizer_class if offer is None else offer.qualified_name,
@@ -380,11 +376,10 @@ def the_run_loop_trains_with_it(subject: Subject) -> None:
         device="cpu",
     )
     with tempfile.TemporaryDirectory() as directory:
-        optimizer_class = subject.optimizer_class if offer is None else None
         record = run(specification, optimizer_class=optimizer_class, output_dir=directory).record
     require(
         record.steps == _STEPS_OF_A_RUN and record.gradient_evaluations >= _STEPS_OF_A_RUN,
         f"A run of {_STEPS_OF_A_RUN} steps on {_PROBLEM} took {record.steps} steps with "
-        f"{record.gradient_evaluations} gradients; it is {record.status}.",
+        f"{record.gradient_evaluations} gradients; its status is {record.status}.",
         "Look for steps that return early, and for defaults that make the first losses infinite.",
     )

@@ -1,4 +1,4 @@
-"""An optimizer under examination."""
+"""The optimizer under examination, and steps of it on a tiny problem."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from deepobs.runs.optimizer_checks import Needs
     from deepobs_testing._targets import Target
 
-
 _MATRICES_ONLY: Groups = {"hidden": {}, OTHERS: {OPTIMIZER: "AdamW"}}
-"""How a user trains with an optimizer that takes nothing but hidden matrices."""
+"""How users train with an optimizer that takes hidden matrices only."""
 
 
 class Subject:
@@ -45,29 +44,26 @@ class Subject:
 
     Args:
         target: What to check.
-        hyperparameters: Arguments of its constructor by name, where it has no defaults for them.
+        hyperparameters: Arguments of its constructor by name, where it has no defaults.
 
     Attributes:
-        name: What reports call it.
-        spec: Its description, `None` where it has none.
-        memo: Work that several checks share.
-        given: The hyperparameters to check it with.
+        spec: Its description, `None` if it has none.
+        memo: Results that several checks share.
+        given: The hyperparameters that are given.
     """
 
     def __init__(self, target: Target, *, hyperparameters: dict[str, Any]) -> None:
         self.target = target
-        self.name = target.name
         self.spec = target.spec
         self.memo = Memo()
         self.given = hyperparameters
 
     @property
     def choice(self) -> OptimizerChoice:
-        """Its class, and what a run has to know about it."""
-        by_name = self.target.offer and self.target.offer.qualified_name
-        return self.memo(
-            "its_target_can_be_imported", lambda: find_optimizer(by_name or self.target.factory)
-        )
+        """Its class, and what a run needs to know about it."""
+        offer = self.target.offer
+        name = self.target.factory if offer is None else offer.qualified_name
+        return self.memo("its_target_can_be_imported", lambda: find_optimizer(name))
 
     @property
     def optimizer_class(self) -> type[torch.optim.Optimizer]:
@@ -76,12 +72,12 @@ class Subject:
 
     @property
     def arguments(self) -> tuple[dict[str, Any], Groups]:
-        """Its hyperparameters, and the groups of parameters that it cannot do without."""
+        """Its hyperparameters, and the parameter groups that it requires."""
         return self.memo("it_can_be_built", self._checked_arguments)
 
     @property
     def needs(self) -> Needs:
-        """What it needs of the training loop."""
+        """The step protocol."""
         hyperparameters, groups = self.arguments
 
         def find() -> Needs:
@@ -93,7 +89,7 @@ class Subject:
 
     def _checked_arguments(self) -> tuple[dict[str, Any], Groups]:
         choice = self.choice
-        self._refuse_what_reads_its_parameters_twice()
+        self._require_one_pass_over_parameters()
         hyperparameters, groups = complete_hyperparameters(choice, self.given)
         needs = {"model"} & {first_argument_of(choice.optimizer_class)}
         try:
@@ -104,19 +100,19 @@ class Subject:
                 groups=groups,
                 needs=needs,
             )
-        except ValueError:  # some train matrices only
+        except ValueError:  # some, such as Muon, train matrices only
             if groups:
                 raise
             _, groups = complete_hyperparameters(choice, self.given, _MATRICES_ONLY)
         return hyperparameters, groups
 
-    def _refuse_what_reads_its_parameters_twice(self) -> None:
+    def _require_one_pass_over_parameters(self) -> None:
         make: Any = self.optimizer_class
         arguments = {**self.choice.defaults, **self.given}
         parameters = list(TinyProblem().model.parameters())
         try:
             make(parameters, **arguments)
-        except Exception:  # it takes something else, or is refused below
+        except Exception:  # it takes something else, or fails in a check of its own
             return
         try:
             make(iter(parameters), **arguments)
@@ -124,30 +120,21 @@ class Subject:
             raise CheckFailedError(
                 f"Built from model.parameters() it raises {summary_of(error)}, but not from a list "
                 "of the parameters.",
-                "model.parameters() can be read only once: begin with params = list(params).",
+                "model.parameters() can be read only once: start with params = list(params).",
             ) from error
 
-    def optimizer_of(self, model: nn.Module, **further: Any) -> torch.optim.Optimizer:
-        """Build it for a model.
-
-        Args:
-            model: The model.
-            further: Hyperparameters that differ.
-        """
+    def optimizer_of(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Build it for a model."""
         hyperparameters, groups = self.arguments
         return construct(
-            self.optimizer_class,
-            model,
-            {**hyperparameters, **further},
-            groups=groups,
-            needs=self.needs,
+            self.optimizer_class, model, hyperparameters, groups=groups, needs=self.needs
         )
 
     def training(self, problem: TinyProblem | None = None) -> Training:
-        """Begin to train a tiny problem from a seed.
+        """Start to train a tiny problem from a seed.
 
         Args:
-            problem: The problem; `None` for a new one, always the same.
+            problem: The problem; `None` for a new one, which is always the same.
         """
         torch.manual_seed(SEED)
         if problem is None:
@@ -160,12 +147,8 @@ class Training:
 
     Args:
         problem: The problem.
-        optimizer: An optimizer of its model's parameters.
-        needs: What it needs of the training loop.
-
-    Attributes:
-        problem: The problem.
-        optimizer: The optimizer.
+        optimizer: An optimizer of the parameters of its model.
+        needs: The step protocol.
     """
 
     def __init__(
@@ -176,24 +159,24 @@ class Training:
         self._trainer = Trainer(problem, optimizer, needs=needs)  # type: ignore[arg-type] # no data
 
     def take(self, steps: int) -> list[float]:
-        """Take steps; the objective before each."""
+        """Take steps, and return the objective before each."""
         with self._trainer.training():
             return self._trainer.take_steps([self.problem.batch] * steps)
 
     def numbers(self) -> list[float]:
-        """Where the parameters are."""
+        """The values of all parameters."""
         return self.problem.numbers()
 
-    def going_on(self, subject: Subject, carry: Callable[[Any, Any], None]) -> Training:
-        """Another optimizer, built anew, that goes on from here on a copy of the model.
+    def resumed(self, subject: Subject, carry: Callable[[Any, Any], None]) -> Training:
+        """A training with a new optimizer that resumes this one on a copy of the model.
 
         Args:
-            subject: What is under examination.
-            carry: Called with this optimizer and the new one, to carry the state over.
+            subject: The optimizer under examination.
+            carry: Called with this optimizer and the new one, to transfer the state.
         """
         problem = copy.deepcopy(self.problem)
         for parameter in problem.model.parameters():
             parameter.grad = None
-        following = Training(problem, subject.optimizer_of(problem.model), subject.needs)
-        carry(self.optimizer, following.optimizer)
-        return following
+        resumed = Training(problem, subject.optimizer_of(problem.model), subject.needs)
+        carry(self.optimizer, resumed.optimizer)
+        return resumed

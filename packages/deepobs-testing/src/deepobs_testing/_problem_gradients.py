@@ -1,8 +1,7 @@
-"""Gradients of the objective: the mean loss of a batch plus the regulariser."""
+"""Checks of gradients, the regularizer and parameter groups of test problems."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,28 +9,27 @@ import torch
 from torch import Tensor
 
 from deepobs import config
-from deepobs_testing._problem_losses import losses_of, need_losses
+from deepobs_testing._problem_losses import evaluation_losses, need_losses
 from deepobs_testing._problem_subject import WEIGHT_DECAY, tensors_of
 from deepobs_testing._report import CheckSkippedError, require, skip
 from deepobs_testing._tensors import close, listed, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deepobs.protocols import Batch, TestProblem
     from deepobs_testing._problem_subject import Subject
 
-
+# Relative to the parameters. A step across a kink of ReLU or max-pooling is followed by shorter
+# ones, which cross fewer; float64 rounds by less than 1e-7 even at the shortest.
 _STEPS = (1e-6, 1e-7, 1e-8)
-"""In parts of the parameters. A step that crosses the kinks of ReLU or max-pooling is followed by
-shorter ones, which cross fewer; rounding in float64 costs less than 1e-7 even at the shortest."""
 
+# Relative to the typical derivative. Of a hundred tensors that contribute alike, one that lacks its
+# gradient makes a difference of 0.1.
 _AGREEMENT = 5e-3
-"""In parts of the derivative's typical size. Of a hundred tensors that contribute alike, one that
-lacks its gradient misses by 0.1."""
 
+# Relative to the parameters. At their start, biases of 0 may lie on a kink of ReLU exactly.
 _AWAY = 0.01
-"""In parts of the parameters. Where they start, biases of 0 may lie on a kink of ReLU exactly."""
+
+_FORMULA = "0.5 * weight_decay * sum(w ** 2)"
 
 
 def every_parameter_has_a_finite_gradient(subject: Subject) -> None:
@@ -42,31 +40,32 @@ def every_parameter_has_a_finite_gradient(subject: Subject) -> None:
     batch = next(iter(problem.dataset.train_loader))
     torch.manual_seed(0)
     _backward(problem.get_batch_loss_and_accuracy(batch, reduction="mean")[0])
-    trained = [(n, p) for n, p in problem.model.named_parameters() if p.requires_grad]
+    trained = {n: p for n, p in problem.model.named_parameters() if p.requires_grad}
     require(
         bool(trained),
-        "No parameter of the model requires a gradient; there is nothing to train.",
+        "No parameter of the model requires a gradient, so there is nothing to train.",
         "Register the parameters of the model as torch.nn.Parameter.",
     )
-    without = [name for name, parameter in trained if parameter.grad is None]
+    without = [name for name, parameter in trained.items() if parameter.grad is None]
     require(
         not without,
         f"{_some(without)} has no gradient after a backward pass of the loss; every trained "
         "parameter must have one.",
-        "Use it in the forward pass, remove it, or set requires_grad to False. A detach() or a "
+        "Use it in the forward pass, remove it, or set requires_grad to False. detach() or "
         "no_grad() on the way cuts it off.",
     )
     regularizer = problem.get_regularization_loss()
     if regularizer.requires_grad:
         _backward(regularizer)
-    strange = [name for name, p in trained if p.grad is not None and not p.grad.isfinite().all()]
+    gradients = {name: p.grad for name, p in trained.items() if p.grad is not None}
+    strange = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
     require(
         not strange,
         f"The gradient of {_some(strange)} is not finite before any training.",
         "Look for square roots, logarithms and norms at 0.",
     )
     require(
-        any(bool(p.grad.any()) for _, p in trained if p.grad is not None),
+        any(bool(gradient.any()) for gradient in gradients.values()),
         "All gradients are 0 before any training: no optimizer could start.",
         "Start from weights that are not all 0, or look for outputs that saturate.",
     )
@@ -78,7 +77,8 @@ def gradients_agree_with_finite_differences(subject: Subject) -> None:
     problem = subject.at_start()
     if any(parameter.is_complex() for parameter in problem.model.parameters()):
         skip("Its model has complex parameters")
-    # Of this type is what it makes while it computes, too; the settings are put back by and by.
+    # Tensors that the problem creates must be float64, too. Both settings are restored when the
+    # check ends, and the parameters when the next one needs the problem.
     torch.set_default_dtype(torch.float64)
     config.set_dtype(torch.float64)
     problem.model.double().train()
@@ -90,13 +90,13 @@ def gradients_agree_with_finite_differences(subject: Subject) -> None:
     require(
         not contradiction,
         contradiction,
-        "Look for detach(), .data, .item() or no_grad() in loss, regulariser or model, and check "
+        "Look for detach(), .data, .item() or no_grad() in loss, regularizer or model, and check "
         "backward passes of your own with torch.autograd.gradcheck.",
     )
 
 
 def _contradiction(subject: Subject, problem: TestProblem) -> str:
-    """In what gradient and finite differences differ, empty where they agree."""
+    """How gradient and finite differences differ; empty if they agree."""
     try:
         batch = _in_double(subject.first_batch(problem))
         derivative, typical, direction = _derivative(problem, batch)
@@ -113,7 +113,7 @@ def _contradiction(subject: Subject, problem: TestProblem) -> str:
             return ""
     best = min(differences, key=lambda difference: abs(difference - derivative))
     return (
-        f"Along a random direction the gradient of loss plus regulariser predicts a slope of "
+        f"Along a random direction the gradient of loss plus regularizer predicts a slope of "
         f"{derivative:.6g}, but finite differences give {best:.6g}; they must agree to "
         f"{_AGREEMENT:g} of {max(typical, abs(derivative)):.3g}."
     )
@@ -121,9 +121,9 @@ def _contradiction(subject: Subject, problem: TestProblem) -> str:
 
 @torch.no_grad()
 def _is_steady(subject: Subject, problem: TestProblem) -> bool:
-    """Whether what training mode updates leaves the objective alone.
+    """Whether the objective stays the same in spite of what training mode updates.
 
-    Spectral normalisation, for one, computes with what it updates: finite differences would be
+    Spectral normalization, for one, computes with what it updates: finite differences would be
     those of several functions.
     """
     first, second = (
@@ -139,7 +139,7 @@ class _Slope(NamedTuple):
 
 
 def _derivative(problem: TestProblem, batch: Batch) -> _Slope:
-    """The derivative along a random direction, and its typical size over such directions."""
+    """The derivative along a random direction, and its typical size for such directions."""
     parameters = _trained(problem)
     gradients = torch.autograd.grad(_objective(problem, batch), parameters, allow_unused=True)
     direction = _random_direction(parameters, seed=0)
@@ -153,7 +153,7 @@ def _derivative(problem: TestProblem, batch: Batch) -> _Slope:
 
 
 def _random_direction(parameters: list[Tensor], seed: int) -> list[Tensor]:
-    """As long as the parameters themselves, tensor by tensor, so that none drowns."""
+    """A direction with the norm of the parameters, tensor by tensor, so that all contribute."""
     generator = torch.Generator().manual_seed(seed)
     direction = []
     for parameter in parameters:
@@ -169,17 +169,17 @@ def _move(parameters: list[Tensor], direction: list[Tensor], step: float) -> Non
         parameter.add_(along, alpha=step)
 
 
-def _trained(problem: TestProblem) -> list[Tensor]:
-    return [parameter for parameter in problem.model.parameters() if parameter.requires_grad]
-
-
 @torch.no_grad()
 def _moved(subject: Subject, problem: TestProblem, direction: list[Tensor], step: float) -> Tensor:
-    """The objective at some distance from where the parameters are."""
+    """The objective at some distance from the parameters."""
     _move(_trained(problem), direction, step)
     objective = _objective(problem, _in_double(subject.first_batch(problem)))
     _move(_trained(problem), direction, -step)
     return objective
+
+
+def _trained(problem: TestProblem) -> list[Tensor]:
+    return [parameter for parameter in problem.model.parameters() if parameter.requires_grad]
 
 
 def _objective(problem: TestProblem, batch: Batch) -> Tensor:
@@ -189,8 +189,9 @@ def _objective(problem: TestProblem, batch: Batch) -> Tensor:
 
 
 def _in_double(batch: Batch) -> Batch:
+    # Not a copy without need: a recurrent problem recognizes the first batch of a pass.
     if not any(tensor.is_floating_point() for tensor in batch):
-        return batch  # it may know the pass it belongs to, which a copy would not
+        return batch
     return tuple(t.double() if t.is_floating_point() else t for t in batch)
 
 
@@ -203,17 +204,14 @@ def _some(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-_FORMULA = "0.5 * weight_decay * sum(w ** 2)"
-
-
 def the_regularizer_is_a_scalar(subject: Subject) -> None:
-    """It is a finite number of 0 or more, and 0 where the description has no weight decay."""
+    """It is finite and not negative, and 0 if the description has no weight decay."""
     regularizer = subject.at_start().get_regularization_loss()
     require(
         isinstance(regularizer, Tensor) and regularizer.ndim == 0,
         f"get_regularization_loss returns {regularizer!r:.100}; expected is a tensor without "
         "dimensions.",
-        "Return torch.zeros(()) on the device of the problem where there is no regulariser.",
+        "Without a regularizer, return torch.zeros(()) on the device of the problem.",
     )
     regularizer = regularizer.detach()
     require(
@@ -222,22 +220,20 @@ def the_regularizer_is_a_scalar(subject: Subject) -> None:
         and float(regularizer) >= 0,
         f"get_regularization_loss returns {regularizer}; expected is a finite floating-point "
         "number, 0 or more.",
-        f"Compute {_FORMULA} over the regularised parameters.",
+        f"Compute {_FORMULA} over the regularized parameters.",
     )
     has_none = subject.spec is not None and not subject.spec.weight_decay
     require(
         not (has_none and float(regularizer)),
-        f"The description has no weight_decay, but the regulariser is {listed(regularizer)} "
+        f"The description has no weight_decay, but the regularizer is {listed(regularizer)} "
         "instead of 0.",
         "State the default weight_decay in the description, or use it in the constructor.",
     )
 
 
 def weight_decay_sets_the_regularizer(subject: Subject) -> None:
-    """With a weight decay, the regulariser is half of it times the squared regularised weights."""
-    problem = subject.other
-    if subject.refusal_of_weight_decay:
-        skip(f"It refuses weight_decay={WEIGHT_DECAY}: {subject.refusal_of_weight_decay}")
+    """With a weight decay, the regularizer is half of it times the squared regularized weights."""
+    problem = _decaying(subject)
     weights = [
         parameter
         for group in _groups(problem)
@@ -248,21 +244,29 @@ def weight_decay_sets_the_regularizer(subject: Subject) -> None:
     found, expected = problem.get_regularization_loss(), 0.5 * WEIGHT_DECAY * squares
     require(
         close(found, expected, *weights),
-        f"With weight_decay={WEIGHT_DECAY}, the regulariser is {listed(found)}, but {_FORMULA} "
+        f"With weight_decay={WEIGHT_DECAY}, the regularizer is {listed(found)}, but {_FORMULA} "
         f"over the {len(weights)} tensors that parameter_groups() does not give weight_decay 0 is "
         f"{listed(expected)}.",
         "Let both cover the same tensors, and use the weight_decay that the constructor is given; "
-        "refuse one with deepobs.errors.ArgumentError if there is nothing to regularise.",
+        "refuse one with deepobs.errors.ArgumentError if there is nothing to regularize.",
     )
     _require_gradient(found, [weight for weight in weights if weight.requires_grad])
 
 
+def _decaying(subject: Subject) -> TestProblem:
+    """The problem with a weight decay; skips the check if it refuses any."""
+    problem = subject.other
+    if subject.refusal_of_weight_decay:
+        skip(f"It refuses weight_decay={WEIGHT_DECAY}: {subject.refusal_of_weight_decay}")
+    return problem
+
+
 def _require_gradient(regularizer: Tensor, weights: list[Tensor]) -> None:
-    """Let the check fail unless its gradient is the weight decay times the weights."""
-    remedy = "Compute it anew in every call, without detach(), .data or no_grad()."
+    """Fail the check unless the gradient is the weight decay times the weights."""
+    remedy = "Compute it in every call, without detach(), .data or no_grad()."
     require(
         regularizer.requires_grad or not weights,
-        f"With weight_decay={WEIGHT_DECAY}, the regulariser has no gradient: no step would shrink "
+        f"With weight_decay={WEIGHT_DECAY}, the regularizer has no gradient: no step would shrink "
         "a weight.",
         remedy,
     )
@@ -270,7 +274,7 @@ def _require_gradient(regularizer: Tensor, weights: list[Tensor]) -> None:
     for weight, gradient in zip(weights, gradients, strict=True):
         require(
             gradient is not None and close(gradient, WEIGHT_DECAY * weight.detach()),
-            f"With weight_decay={WEIGHT_DECAY}, the gradient of the regulariser for a tensor of "
+            f"With weight_decay={WEIGHT_DECAY}, the gradient of the regularizer for a tensor of "
             f"shape {tuple(weight.shape)} is not weight_decay * w.",
             remedy,
         )
@@ -279,41 +283,22 @@ def _require_gradient(regularizer: Tensor, weights: list[Tensor]) -> None:
 def losses_exclude_the_regularizer(subject: Subject) -> None:
     """With the same weights, a batch has the same losses whatever the weight decay is."""
     need_losses(subject)
-    decaying = subject.other
-    if subject.refusal_of_weight_decay:
-        skip(f"It refuses weight_decay={WEIGHT_DECAY}: {subject.refusal_of_weight_decay}")
-    problem = subject.at_start()
-    with _weights_of(problem, decaying):
-        found, expected = (_losses(subject, one) for one in (decaying, problem))
+    decaying, problem = _decaying(subject), subject.at_start()
+    theirs, ours = tensors_of(decaying.model), tensors_of(problem.model)
+    for name in ours.keys() & theirs.keys():
+        ours[name].data.copy_(theirs[name].data)
+    batch = subject.first_batch(problem)
+    was_training = decaying.model.training
+    found = evaluation_losses(decaying, batch)
+    decaying.model.train(was_training)
+    expected = evaluation_losses(problem, subject.first_batch(problem))
     require(
         close(found, expected),
         f"With weight_decay={WEIGHT_DECAY}, a batch has the losses {listed(found)}, but "
         f"{listed(expected)} with the same weights and the default weight decay.",
-        "Leave the regulariser out of the losses: get_regularization_loss returns it, and training "
-        "adds both up.",
+        "Leave the regularizer out of the losses: get_regularization_loss returns it, and training "
+        "adds both.",
     )
-
-
-@contextlib.contextmanager
-def _weights_of(source: TestProblem, target: TestProblem) -> Iterator[None]:
-    """Give one problem the parameters and buffers of another for a while."""
-    theirs, own = tensors_of(source.model), tensors_of(target.model)
-    before = {name: tensor.detach().clone() for name, tensor in own.items()}
-    try:
-        for name in own.keys() & theirs.keys():
-            own[name].data.copy_(theirs[name].data)
-        yield
-    finally:
-        for name, tensor in before.items():
-            own[name].data.copy_(tensor)
-
-
-def _losses(subject: Subject, problem: TestProblem) -> Tensor:
-    was_training = problem.model.training
-    problem.model.eval()
-    losses = losses_of(problem, subject.first_batch(subject.problem))
-    problem.model.train(was_training)
-    return losses
 
 
 def parameter_groups_cover_every_parameter_once(subject: Subject) -> None:
@@ -321,28 +306,27 @@ def parameter_groups_cover_every_parameter_once(subject: Subject) -> None:
     problem = subject.at_start()
     groups = _groups(problem)
     names = {id(parameter): name for name, parameter in problem.model.named_parameters()}
-    listed_ids = [id(parameter) for group in groups for parameter in group["params"]]
-    foreign = sum(1 for number in listed_ids if number not in names)
+    in_groups = [id(parameter) for group in groups for parameter in group["params"]]
+    foreign = sum(1 for number in in_groups if number not in names)
     require(
         not foreign,
         f"parameter_groups() lists {foreign} tensors that are no parameters of the model.",
         "List the parameters themselves, not copies of them.",
     )
     trained = {name for name, p in problem.model.named_parameters() if p.requires_grad}
-    missing = [name for number, name in names.items() if number not in listed_ids]
-    missing = [name for name in missing if name in trained]
-    twice = [name for number, name in names.items() if listed_ids.count(number) > 1]
+    missing = [n for number, n in names.items() if number not in in_groups and n in trained]
+    twice = [name for number, name in names.items() if in_groups.count(number) > 1]
     require(
         not (missing or twice),
-        f"parameter_groups() leaves out {', '.join(missing) or 'nothing'} and lists "
+        f"parameter_groups() lacks {', '.join(missing) or 'nothing'} and lists "
         f"{', '.join(twice) or 'nothing'} more than once; expected is each parameter once.",
-        "Divide model.parameters() by identity: those that the regulariser covers, and the others.",
+        "Divide model.parameters() by identity: regularized parameters, and the others.",
     )
     torch.optim.SGD(groups, lr=0.1)
 
 
 def _groups(problem: TestProblem) -> list[dict[str, Any]]:
-    """The groups of parameters, each with a list of them."""
+    """The parameter groups, each with a list of parameters."""
     groups = problem.parameter_groups()
     require(
         isinstance(groups, list)

@@ -1,4 +1,4 @@
-"""What a test problem has to have, whatever it derives from."""
+"""The test problem under examination, which its checks share and return to its start."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from deepobs import rng
 from deepobs.plugins import registry
 from deepobs.protocols import DataSet
-from deepobs.runs.lengths import loaders_of
+from deepobs.runs.assembly import unknown_options
 from deepobs.runs.protocol_checks import METHODS
 from deepobs.runs.run_state import loader_state, set_loader_state
-from deepobs_testing._dataset_subject import fake_data_for, in_force
+from deepobs_testing._dataset_subject import fraction_for, sized
 from deepobs_testing._execution import Memo, TimeLimitReached, time_limit
-from deepobs_testing._loaders import require_loaders
+from deepobs_testing._loaders import FEW_BATCHES, MOST_BATCHES, loaders_of, require_loaders
 from deepobs_testing._process import (
     OTHER_SEED,
     SEED,
@@ -32,146 +32,19 @@ from deepobs_testing._report import CheckFailedError, CheckSkippedError, require
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor
-
     from deepobs.protocols import Batch, TestProblem
     from deepobs_testing._targets import Target
 
-
-def require_methods(problem: Any) -> Any:
-    """Let the check fail unless something has the methods of a test problem; return it."""
-    missing = [name for name in METHODS if not callable(getattr(problem, name, None))]
-    require(
-        not missing,
-        f"What the constructor returns, of type {type(problem).__name__}, lacks "
-        f"{' and '.join(missing)}; a test problem has the methods {', '.join(METHODS)}.",
-        "Add them, or derive from deepobs.problems.Problem, which has them.",
-    )
-    return problem
-
-
-def require_parts(problem: TestProblem) -> TestProblem:
-    """Let the check fail unless a problem that was set up has a model and a data set; return it."""
-    model, data = getattr(problem, "model", None), getattr(problem, "dataset", None)
-    require(
-        isinstance(model, nn.Module),
-        f"After set_up, model is {model!r:.100} instead of a torch.nn.Module.",
-        "Let set_up assign the model to self.model.",
-    )
-    require(
-        isinstance(data, DataSet),
-        f"After set_up, dataset is {data!r:.100}, which lacks some of name, batch_size, "
-        "train_loader, train_eval_loader, valid_loader and test_loader.",
-        "Let set_up assign the data set to self.dataset; valid_loader may be None.",
-    )
-    require_loaders(problem.dataset)
-    return problem
-
-
-_CPU = torch.device("cpu")
-
-
-class PassStart:
-    """From where a training pass begins: the states of the loaders and of all generators.
-
-    Args:
-        problem: A problem that was just set up.
-    """
-
-    def __init__(self, problem: TestProblem) -> None:
-        loaders = loaders_of(problem.dataset)
-        self._loaders = {split: loader_state(loader) for split, loader in loaders.items()}
-        self._random = rng.get_state(_CPU)
-
-    def restore(self, problem: TestProblem) -> None:
-        """Put them back.
-
-        Args:
-            problem: The same problem.
-        """
-        for split, loader in loaders_of(problem.dataset).items():
-            set_loader_state(loader, self._loaders[split])
-        rng.set_state(self._random, _CPU)
-
-
-class Start:
-    """Everything about a problem that checks change, as it was when it was set up.
-
-    Args:
-        problem: A problem that was just set up.
-    """
-
-    def __init__(self, problem: TestProblem) -> None:
-        self._tensors = {name: t.detach().clone() for name, t in tensors_of(problem.model).items()}
-        self._modes = {name: module.training for name, module in problem.model.named_modules()}
-        self._pass = PassStart(problem)
-
-    def restore(self, problem: TestProblem) -> None:
-        """Put all of it back.
-
-        Args:
-            problem: The same problem.
-        """
-        for name, tensor in tensors_of(problem.model).items():
-            start = self._tensors[name]
-            if tensor.dtype != start.dtype:
-                tensor.data = tensor.data.to(start.dtype)
-            tensor.data.copy_(start)
-            tensor.grad = None
-        for name, module in problem.model.named_modules():
-            module.training = self._modes[name]
-        self._pass.restore(problem)
-
-
-def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, those that are not saved, too."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def same_batches(first: Batch, second: Batch) -> bool:
-    """Whether two batches hold the same numbers."""
-    return len(first) == len(second) and all(map(torch.equal, first, second))
-
+WEIGHT_DECAY = 0.25
+"""The weight decay of the problem of the other seed, large enough to see the regularizer."""
 
 BATCHES = 3
-_LEARNING_RATE = 1e-4
+"""Training batches that are compared, and steps of `trajectory`."""
 
+LEARNING_RATE = 1e-4
 
-def first_batches(problem: TestProblem) -> list[Batch]:
-    """The first training batches of a new pass."""
-    return list(itertools.islice(iter(problem.dataset.train_loader), BATCHES))
-
-
-def trajectory(
-    problem: TestProblem,
-    steps: int = BATCHES,
-    after_first: Callable[[], object] | None = None,
-) -> list[float]:
-    """The objective before each of a few steps.
-
-    Args:
-        problem: A problem that was just set up.
-        steps: How many to take.
-        after_first: What to do after the first step; `None` for nothing.
-    """
-    optimizer = torch.optim.SGD(problem.model.parameters(), lr=_LEARNING_RATE)
-    problem.model.train()
-    losses: list[Tensor] = []
-    for batch in itertools.islice(iter(problem.dataset.train_loader), steps):
-        optimizer.zero_grad()
-        loss, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
-        objective = loss + problem.get_regularization_loss()
-        objective.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(objective.detach())
-        if after_first is not None and len(losses) == 1:
-            after_first()
-    optimizer.zero_grad()
-    return [float(loss) for loss in losses]
-
-
-WEIGHT_DECAY = 0.25
-"""That of the problem for the other seed: large enough for its regulariser to be seen."""
+_NO_VALIDATION_SIZE = "Its constructor does not take validation_size, which is optional"
+_CPU = torch.device("cpu")
 
 
 class Subject:
@@ -179,18 +52,17 @@ class Subject:
 
     Args:
         target: What to check.
-        batch_size: Examples a batch.
-        fake_data: Size of synthetic data; `None` for synthetic data where the real are missing.
-        set_up_seconds: How long `set_up` may take.
+        batch_size: Examples per batch.
+        fake_data: See `fraction_for`.
+        set_up_seconds: Time limit of the constructor and of `set_up`.
 
     Attributes:
-        name: What reports call it.
-        spec: Its description, `None` where it has none.
-        memo: Work that several checks share.
-        set_up_took: How long the first `set_up` took, in seconds.
-        refusal_of_weight_decay: Why the constructor refuses one, empty where it does not.
-        numbers_after_set_up: What global generators give after a `set_up`, by its seed.
-        changed_settings: Settings of the process that constructor or `set_up` changed.
+        spec: Its description, `None` if it has none.
+        memo: Results that several checks share.
+        set_up_took: Duration of the first `set_up` in seconds.
+        refusal_of_weight_decay: Why the constructor refuses a weight decay; empty if it does not.
+        numbers_after_set_up: The next numbers of the global RNGs after `set_up`, by seed.
+        changed_settings: Settings of the process that the constructor or `set_up` changed.
     """
 
     def __init__(
@@ -202,7 +74,6 @@ class Subject:
         set_up_seconds: float,
     ) -> None:
         self.target = target
-        self.name = target.name
         self.spec = target.spec
         self.batch_size = batch_size
         self.set_up_seconds = set_up_seconds
@@ -210,9 +81,9 @@ class Subject:
         self.refusal_of_weight_decay = ""
         self.numbers_after_set_up: dict[int, dict[str, float]] = {}
         self.changed_settings: set[str] = set()
-        self._settings_before: dict[str, Any] = {}
         self.memo = Memo()
-        self._chosen_fake_data = fake_data
+        self._settings_before: dict[str, Any] = {}
+        self._fake_data = fake_data
 
     @property
     def factory(self) -> Any:
@@ -223,19 +94,19 @@ class Subject:
         """Build a problem from a seed, without setting it up.
 
         Args:
-            arguments: Those of its constructor; `(batch_size, None, "cpu")` where none are given.
-            seed: Seed of all generators.
-            further: Further arguments, by name.
+            arguments: Those of its constructor; by default `(batch_size, None, "cpu")`.
+            seed: Seed of the global RNGs.
+            further: Further arguments by keyword.
 
         Raises:
-            CheckSkippedError: Arguments are given, but it is a function that takes none.
+            CheckSkippedError: Arguments are given, but a function without arguments builds it.
         """
         factory = self.factory
         if arguments or further:
             self.need_arguments()
         rng.seed(seed)
         self._settings_before = process_settings()
-        with in_force(self._fake_data):
+        with sized(self._fraction):
             if arguments or "batch_size" in further or self._takes_no_arguments:
                 return factory(*arguments, **further)
             return factory(self.batch_size, None, "cpu", **further)
@@ -243,20 +114,20 @@ class Subject:
     def set_up(self, *arguments: Any, seed: int = SEED, **further: Any) -> TestProblem:
         """Build a problem from a seed and set it up; see `build`."""
         problem: TestProblem = self.build(*arguments, seed=seed, **further)
-        with in_force(self._fake_data):
+        with sized(self._fraction):
             problem.set_up()
         self.changed_settings |= set(changed_settings(self._settings_before))
         self.numbers_after_set_up[seed] = next_numbers()
         return problem
 
     def need_arguments(self) -> None:
-        """Leave the rest of a check out if problems are built by a function without arguments."""
+        """Skip the check if a function without arguments builds the problem."""
         if self._takes_no_arguments:
             skip("It is built by a function that takes no arguments")
 
     @property
     def built(self) -> Any:
-        """A problem that was not set up."""
+        """A problem that is not set up."""
 
         def build() -> Any:
             with self._in_time("The constructor"):
@@ -266,15 +137,12 @@ class Subject:
 
     @property
     def problem(self) -> TestProblem:
-        """The problem that all checks share, in whatever state the last one left it."""
-        self.built  # noqa: B018 # what cannot be built need not be set up
+        """The shared problem, in the state in which the last check left it."""
+        self.built  # noqa: B018 # skips the check if it cannot be built
         return self.memo("it_can_be_set_up", self._first_set_up)
 
     def at_start(self) -> TestProblem:
-        """The shared problem with everything as `set_up` left it, the generators, too.
-
-        Where its data cannot be put back, another one is set up.
-        """
+        """The shared problem in the state after `set_up`, that of the global RNGs included."""
         problem = self.problem
         if not self._is_repeatable:
             return self.set_up()
@@ -282,36 +150,35 @@ class Subject:
         return problem
 
     def again_at_start(self) -> TestProblem:
-        """Another problem from the same seed, as `set_up` left it until somebody trains it."""
+        """A second problem from the same seed, as `set_up` left it unless it was trained."""
         if not self._is_repeatable:
             return self.set_up()
         problem, start = self.memo(
             "the_same_seed_gives_the_same_weights_and_batches",
-            lambda: (again := self.set_up(), PassStart(again)),
+            lambda: (again := self.set_up(), _PassStart(again)),
         )
         start.restore(problem)
         return problem
 
     def again_was_trained(self) -> None:
-        """Let the other problem from the same seed be set up again when it is asked for."""
+        """Set up the second problem again when it is needed."""
         self.memo.forget("the_same_seed_gives_the_same_weights_and_batches")
 
     @property
     def trajectory(self) -> list[float]:
-        """The losses of a few steps from the start."""
+        """The objective before each of a few training steps from the start."""
         return self.memo(
             "the_same_seed_gives_the_same_training", lambda: trajectory(self.at_start())
         )
 
     @property
     def other(self) -> TestProblem:
-        """The problem set up from another seed, with a weight decay unless it refuses any."""
+        """A problem from another seed, with a weight decay unless it refuses any."""
 
         def make() -> TestProblem:
-            self.problem  # noqa: B018 # what cannot be set up without one cannot be with one, too
+            self.problem  # noqa: B018 # skips the check if it cannot be set up without one
             try:
                 return self.set_up(self.batch_size, WEIGHT_DECAY, "cpu", seed=OTHER_SEED)
-            # ArgumentError is a ValueError.
             except (ValueError, NotImplementedError, CheckSkippedError) as error:
                 self.refusal_of_weight_decay = str(error).rstrip(".")
             return self.set_up(seed=OTHER_SEED)
@@ -322,13 +189,33 @@ class Subject:
         """The first batch of a new pass over fixed training examples."""
         return next(iter(problem.dataset.train_eval_loader))
 
-    def dataset_holding_out(self, validation_size: int, seed: int) -> DataSet:
-        """The data set of the problem, with some examples held out for validation."""
-        problem = self.build(
-            self.batch_size, None, "cpu", validation_size=validation_size, seed=seed
-        )
-        with in_force(self._fake_data):
-            if hasattr(problem, "build_dataset"):  # which spares building the model
+    @property
+    def most_batches(self) -> int:
+        """How many batches of a pass to read: few if the data set is checked by itself."""
+        return MOST_BATCHES if self._dataset_class is None else FEW_BATCHES
+
+    @property
+    def data(self) -> DataSet:
+        """The data set of the shared problem, at the start of a training pass."""
+        return self.at_start().dataset
+
+    @property
+    def other_data(self) -> DataSet:
+        """The data set of another seed."""
+        return self.other.dataset
+
+    def holding_out(self, size: int, seed: int = SEED) -> DataSet:
+        """A data set without some examples, which are held out for validation."""
+        if unknown_options(self.factory, ["validation_size"]):
+            skip(_NO_VALIDATION_SIZE)
+        try:
+            problem = self.build(self.batch_size, None, "cpu", validation_size=size, seed=seed)
+        except TypeError as error:  # **arguments that are passed on to a constructor without it
+            if "validation_size" not in str(error):
+                raise
+            skip(_NO_VALIDATION_SIZE)
+        with sized(self._fraction):
+            if hasattr(problem, "build_dataset"):  # large models take long to build
                 problem.dataset = problem.build_dataset()
             else:
                 problem.set_up()
@@ -336,14 +223,11 @@ class Subject:
         return data
 
     @property
-    def dataset_class(self) -> Any:
-        """The class of the data set that the description names, `None` where that is not known."""
-        name = getattr(self.spec, "dataset", None)
-        if name is None:
-            return None
+    def _dataset_class(self) -> Any:
+        """The class of the data set that the description names, `None` if it is unknown."""
         try:
-            return registry().datasets.load(name)
-        except Exception:  # a check of its own says so
+            return registry().datasets.load(self.spec.dataset)
+        except Exception:  # its_data_set_is_registered reports it
             return None
 
     @property
@@ -353,7 +237,7 @@ class Subject:
 
     @property
     def _is_repeatable(self) -> bool:
-        """Whether a training pass can be begun again, so that nothing has to be set up anew."""
+        """Whether a training pass can be restarted, so that no new problem has to be set up."""
 
         def try_twice() -> bool:
             batches = []
@@ -366,10 +250,10 @@ class Subject:
         return self.memo(check, try_twice, "repeatable")
 
     @property
-    def _fake_data(self) -> float | None:
+    def _fraction(self) -> float | None:
         return self.memo(
             "its_data_set_is_registered",
-            lambda: fake_data_for(self.dataset_class, self._chosen_fake_data),
+            lambda: fraction_for(self._dataset_class, self._fake_data),
         )
 
     def _first_set_up(self) -> TestProblem:
@@ -379,7 +263,7 @@ class Subject:
         self.set_up_took = time.perf_counter() - started
         if self._takes_no_arguments:
             self.batch_size = problem.dataset.batch_size
-        self._start = Start(problem)
+        self._start = _Start(problem)
         return problem
 
     @contextlib.contextmanager
@@ -389,6 +273,113 @@ class Subject:
                 yield
         except TimeLimitReached:
             raise CheckFailedError(
-                f"{what} was not done after {self.set_up_seconds:g} s and was interrupted.",
-                "Do slow work once and keep its result, or allow more time (set_up_seconds).",
+                f"{what} was interrupted after {self.set_up_seconds:g} s.",
+                "Do slow work once and cache its result, or raise the limit (set_up_seconds).",
             ) from None
+
+
+class _PassStart:
+    """The start of a training pass: the states of the loaders and of the global RNGs."""
+
+    def __init__(self, problem: TestProblem) -> None:
+        loaders = loaders_of(problem.dataset)
+        self._loaders = {name: loader_state(loader) for name, loader in loaders.items()}
+        self._rng = rng.get_state(_CPU)
+
+    def restore(self, problem: TestProblem) -> None:
+        """Restore the state of the same problem."""
+        for name, loader in loaders_of(problem.dataset).items():
+            set_loader_state(loader, self._loaders[name])
+        rng.set_state(self._rng, _CPU)
+
+
+class _Start:
+    """The state of a problem after `set_up`, as far as checks change it."""
+
+    def __init__(self, problem: TestProblem) -> None:
+        self._tensors = {name: t.detach().clone() for name, t in tensors_of(problem.model).items()}
+        self._modes = {name: module.training for name, module in problem.model.named_modules()}
+        self._pass = _PassStart(problem)
+
+    def restore(self, problem: TestProblem) -> None:
+        """Restore the state of the same problem."""
+        for name, tensor in tensors_of(problem.model).items():
+            start = self._tensors[name]
+            # In place, since optimizers and tied weights refer to the tensors themselves. Only the
+            # check of gradients changes the type, to float64.
+            if tensor.dtype != start.dtype:
+                tensor.data = tensor.data.to(start.dtype)
+            tensor.data.copy_(start)
+            tensor.grad = None
+        for name, module in problem.model.named_modules():
+            module.training = self._modes[name]
+        self._pass.restore(problem)
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, those that are not saved included."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def same_batches(first: Batch, second: Batch) -> bool:
+    """Whether two batches hold the same numbers."""
+    return len(first) == len(second) and all(map(torch.equal, first, second))
+
+
+def require_methods(problem: Any) -> Any:
+    """Fail the check unless an object has the methods of a test problem; return it."""
+    missing = [name for name in METHODS if not callable(getattr(problem, name, None))]
+    require(
+        not missing,
+        f"What the constructor returns, of type {type(problem).__name__}, lacks "
+        f"{' and '.join(missing)}; a test problem has the methods {', '.join(METHODS)}.",
+        "Add them, or derive from deepobs.problems.Problem, which has them.",
+    )
+    return problem
+
+
+def require_parts(problem: TestProblem) -> TestProblem:
+    """Fail the check unless a problem after `set_up` has a model and a data set; return it."""
+    model, data = getattr(problem, "model", None), getattr(problem, "dataset", None)
+    require(
+        isinstance(model, nn.Module),
+        f"After set_up, model is {model!r:.100} instead of a torch.nn.Module.",
+        "Assign the model to self.model in set_up.",
+    )
+    require(
+        isinstance(data, DataSet),
+        f"After set_up, dataset is {data!r:.100}, which lacks some of name, batch_size, "
+        "train_loader, train_eval_loader, valid_loader and test_loader.",
+        "Assign the data set to self.dataset in set_up; valid_loader may be None.",
+    )
+    require_loaders(problem.dataset)
+    return problem
+
+
+def trajectory(
+    problem: TestProblem, steps: int = BATCHES, after_first: Callable[[], object] = lambda: None
+) -> list[float]:
+    """Take a few plain training steps, as in a user's own loop.
+
+    Args:
+        problem: A problem that was just set up.
+        steps: Number of steps.
+        after_first: Called after the first step.
+
+    Returns:
+        The objective before each step.
+    """
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
+    problem.model.train()
+    losses: list[Tensor] = []
+    for batch in itertools.islice(iter(problem.dataset.train_loader), steps):
+        optimizer.zero_grad()
+        loss, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
+        objective = loss + problem.get_regularization_loss()
+        objective.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(objective.detach())
+        if len(losses) == 1:
+            after_first()
+    optimizer.zero_grad()
+    return [float(loss) for loss in losses]

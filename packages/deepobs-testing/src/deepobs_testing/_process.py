@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from deepobs import config, rng
+from deepobs_testing._report import skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,3 +99,11 @@ def next_numbers() -> dict[str, float]:
             "numpy.random.random": float(np.random.random()),
             "random.random": random.random(),  # noqa: S311
         }
+
+
+def accelerator() -> torch.device:
+    """The accelerator of this machine; skips the check if there is none."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None:
+        skip("This machine has no accelerator that torch can use")
+    return found

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from deepobs.errors import DeepOBSError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -103,3 +106,8 @@ def require(fulfilled: bool, reason: str, remedy: str) -> None:
 def skip(reason: str) -> NoReturn:
     """Skip the rest of the check."""
     raise CheckSkippedError(reason)
+
+
+def keywords(arguments: Mapping[str, object]) -> str:
+    """Keyword arguments in messages: `batch_size=4, device='cpu'`."""
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())

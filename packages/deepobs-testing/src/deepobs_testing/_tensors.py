@@ -1,4 +1,4 @@
-"""Numbers that computers may get a little different, and how messages write them."""
+"""Comparing tensors, up to rounding or bit for bit, and writing them in messages."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ TOLERANCE = 1e-4
 """Relative; sums of a million float32 in another order differ by less."""
 
 _ROUNDINGS = 4
-"""So many may come together where numbers are coarser than the tolerance, such as bfloat16."""
+"""So many may add up for types that are coarser than the tolerance, such as bfloat16."""
 
 
-def close(first: Tensor, second: Tensor, *further: Tensor, tolerance: float = TOLERANCE) -> bool:
-    """Whether two tensors are equal but for rounding; entries may differ by a part of the largest.
+def close(first: Tensor, second: Tensor, *sources: Tensor, tolerance: float = TOLERANCE) -> bool:
+    """Whether two tensors are equal up to rounding, relative to the largest entry.
 
     Args:
-        first: Any floating-point tensor.
+        first: A floating-point tensor.
         second: One of the same shape; its type may be another.
-        further: What they were computed from, which may be coarser.
-        tolerance: How much of the largest entry they may differ by, if numbers are not coarser.
+        sources: Tensors from which they were computed, whose type may be coarser.
+        tolerance: The relative tolerance, unless a type is coarser.
     """
     if first.shape != second.shape:
         return False
-    coarseness = max(torch.finfo(tensor.dtype).eps for tensor in (first, second, *further))
+    coarseness = max(torch.finfo(tensor.dtype).eps for tensor in (first, second, *sources))
     tolerance = max(tolerance, _ROUNDINGS * coarseness)
     first, second = first.detach().double(), second.detach().double()
     scale = max(float(second.abs().max()), 1e-6) if second.numel() else 0.0
@@ -31,12 +31,7 @@ def close(first: Tensor, second: Tensor, *further: Tensor, tolerance: float = TO
 
 
 def same(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors hold the same numbers, to the bit; NaN is the same as NaN.
-
-    Args:
-        first: Any tensor.
-        second: Another one.
-    """
+    """Whether two tensors hold the same numbers bit for bit; NaN equals NaN."""
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
     first, second = first.detach(), second.detach()
@@ -44,17 +39,12 @@ def same(first: Tensor, second: Tensor) -> bool:
 
 
 def same_numbers(first: list[float], second: list[float]) -> bool:
-    """Whether two lists hold the same numbers; NaN is the same as NaN.
-
-    Args:
-        first: Any numbers.
-        second: Others.
-    """
+    """Whether two lists hold the same numbers; NaN equals NaN."""
     return same(torch.tensor(first), torch.tensor(second))
 
 
 def listed(values: Tensor, most: int = 4) -> str:
-    """The first values of a tensor, as a message writes them."""
+    """The first values of a tensor in messages."""
     numbers = [f"{value:.6g}" for value in values.detach().flatten()[:most].double().tolist()]
     if values.ndim == 0:
         return numbers[0]
