@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from deepobs import config
 from deepobs.resources import usable_cores
 from deepobs.runs import specify
-from deepobs_bench.outcomes import Failure
+from deepobs_bench.failures import Failure
 from deepobs_bench.processes import WorkerProcesses
 from deepobs_bench.sweep import Sweep
 
@@ -77,7 +77,7 @@ def sweep_seconds(
         for _ in range(RUNS)
     ]
     began = time.perf_counter()
-    for _, outcome in Sweep(executor, output_dir=directory).carry_out(runs):
+    for _, outcome in Sweep(executor, output_dir=directory).execute(runs):
         if isinstance(outcome, Failure):
             raise SystemExit(outcome.message)
     return time.perf_counter() - began

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from deepobs.runs import run, store
-from deepobs_bench.loading import load
+from deepobs_bench.experiment import load
 from deepobs_bench.plan import plan
 
 LIMIT = 2.0  # seconds, for 10000 settings
@@ -27,15 +27,15 @@ grid = {{ lr = "log:1e-5:1:{rates}", momentum = "uniform:0:0.99:100" }}
 TIMED = """
 import sys, time
 from pathlib import Path
-from deepobs_bench.inventory import take_inventory
-from deepobs_bench.loading import load
+from deepobs_bench.workload import take_inventory
+from deepobs_bench.experiment import load
 from deepobs_bench.plan import plan
 import torch
 torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of torch
 began = time.perf_counter()
 specifications = plan(load(Path(sys.argv[1])), sys.argv[1], device="cpu").specifications
 planned = time.perf_counter()
-missing = take_inventory(specifications, Path(sys.argv[2])).missing
+missing = take_inventory(specifications, Path(sys.argv[2])).pending
 decided = time.perf_counter()
 print(planned - began, decided - planned, len(missing))
 """

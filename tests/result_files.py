@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deepobs.records import SCHEMA_VERSION, RunSpecification
 from deepobs.runs import reproduction_command
-from deepobs_bench.outcomes import Failure
+from deepobs_bench.failures import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

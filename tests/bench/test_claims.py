@@ -10,12 +10,12 @@ import pytest
 
 from deepobs.errors import OutputError
 from deepobs.runs import run, specify
-from deepobs_bench.claims import claimed
+from deepobs_bench._tasks import claimed
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from deepobs_bench.claims import claimed
+from deepobs_bench._tasks import claimed
 from deepobs.runs import specify
 with claimed(Path(sys.argv[1]), specify("quadratic_deep", "SGD", num_epochs=1)) as is_ours:
     print(is_ours, flush=True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from plugin_sources import PREAMBLE
 
-from deepobs_bench import time_estimate
-from deepobs_bench.cli.bench_progress import bench_progress
-from deepobs_bench.loading import load
+from deepobs_bench._bench_progress import bench_progress
+from deepobs_bench.experiment import load
 from deepobs_bench.plan import plan
+from deepobs_bench.workload import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,9 +88,9 @@ def test_every_run_leaves_a_result_and_a_line_and_a_table_ends_it(
     code, out, err = bench(SMALL, "--out", "here")
     assert (code, err) == (0, "")
     assert len(_results(tmp_path / "here")) == 2 * (2 + 1) * 2
-    assert out.startswith("12 runs: 0 there, 12 missing. Results are kept in here.\n")
+    assert out.startswith("12 runs: 0 done, 12 pending. Results are kept in here.\n")
     assert "[12/12] SGD on two_d_beale, seed 2: after 1 epoch test loss " in out
-    rows = _rows(out, "BEST SETTING")
+    rows = _rows(out, "BEST CONFIGURATION")
     assert [row[:2] for row in rows] == [
         ["quadratic_deep", "SGD"],
         ["quadratic_deep", "heavy"],
@@ -105,7 +105,7 @@ def test_every_run_leaves_a_result_and_a_line_and_a_table_ends_it(
 def test_the_deviation_is_that_of_the_population(bench: Callable[..., Any], tmp_path: Path) -> None:
     _, out, _ = bench(SMALL, "--only", "problem=two_d_beale", "--only", "optimizer=heavy")
     finals = [result["test_losses"][-1] for result in _results(tmp_path / "results").values()]
-    (row,) = _rows(out, "BEST SETTING")
+    (row,) = _rows(out, "BEST CONFIGURATION")
     assert len(finals) == 2
     # Of two values, it is half of what lies between them.
     assert row[4:6] == ["+-", f"{abs(finals[0] - finals[1]) / 2:.2g}"]
@@ -119,10 +119,10 @@ def test_running_it_again_runs_nothing_and_shows_the_same_table(
     before = _results(tmp_path / "results")
     code, second, _ = bench(SMALL)
     assert code == 0
-    assert "12 runs: 12 there, 0 missing." in second
+    assert "12 runs: 12 done, 0 pending." in second
     assert "[1/" not in second
     assert _results(tmp_path / "results") == before
-    assert _rows(first, "BEST SETTING") == _rows(second, "BEST SETTING")
+    assert _rows(first, "BEST CONFIGURATION") == _rows(second, "BEST CONFIGURATION")
 
 
 def test_changing_one_seed_runs_what_has_this_seed(
@@ -132,7 +132,7 @@ def test_changing_one_seed_runs_what_has_this_seed(
     bench(one)
     before = _results(tmp_path / "results")
     _, out, _ = bench(one.replace("[1, 2]", "[1, 3]"))
-    assert "2 runs: 1 there, 1 missing." in out
+    assert "2 runs: 1 done, 1 pending." in out
     assert "[1/1] SGD on quadratic_deep, seed 3: " in out
     assert len(_results(tmp_path / "results").keys() - before.keys()) == 1
 
@@ -149,7 +149,7 @@ def test_another_order_of_keys_and_another_format_run_nothing(
         name="experiment.yaml",
     )
     assert code == 0
-    assert "12 runs: 12 there" in out
+    assert "12 runs: 12 done" in out
     assert _results(tmp_path / "results") == before
 
 
@@ -160,7 +160,7 @@ def test_a_dry_run_shows_what_there_is_to_do_and_does_nothing(
     before = _results(tmp_path / "results")
     code, out, err = bench(SMALL, "--dry-run")
     assert (code, err) == (0, "")
-    rows = _rows(out, "MISSING")
+    rows = _rows(out, "PENDING")
     assert [row[:6] for row in rows] == [
         ["quadratic_deep", "SGD", "2", "4", "2", "2"],
         ["quadratic_deep", "heavy", "1", "2", "1", "1"],
@@ -168,7 +168,7 @@ def test_a_dry_run_shows_what_there_is_to_do_and_does_nothing(
         ["two_d_beale", "heavy", "1", "2", "0", "2"],
     ]
     assert all(row[-1] in ("ms", "s") for row in rows)
-    assert "12 runs: 3 there, 9 missing." in out
+    assert "12 runs: 3 done, 9 pending." in out
     assert "They will take about " in out
     assert _results(tmp_path / "results") == before
 
@@ -177,7 +177,7 @@ def test_a_dry_run_without_estimate_leaves_times_open(
     bench: Callable[..., Any], tmp_path: Path
 ) -> None:
     _, out, _ = bench(SMALL, "--dry-run", "--no-estimate")
-    assert {row[-1] for row in _rows(out, "MISSING")} == {"?"}
+    assert {row[-1] for row in _rows(out, "PENDING")} == {"?"}
     assert "They will take" not in out
     assert not (tmp_path / "results").exists()
 
@@ -188,7 +188,7 @@ def test_schedules_have_a_column(bench: Callable[..., Any]) -> None:
         '[optimizers.SGD]\nhyperparameters.lr = 0.001\nschedules = ["constant", "steps"]\n'
         "[schedules.steps]\nepochs = [1]\nfactors = [0.1]\n"
     )
-    assert [row[2] for row in _rows(out, "BEST SETTING")] == ["constant", "steps"]
+    assert [row[2] for row in _rows(out, "BEST CONFIGURATION")] == ["constant", "steps"]
 
 
 def test_lines_of_runs_name_the_schedule(bench: Callable[..., Any]) -> None:
@@ -212,7 +212,7 @@ def test_the_best_setting_is_chosen_on_validation_data_where_there_are_some(
     bench: Callable[..., Any],
 ) -> None:
     _, out, _ = bench(SMALL + "[overrides.quadratic_deep]\nvalidation_size = 256\n")
-    assert "The best setting was chosen on validation data: quadratic_deep." in out
+    assert "The best configuration was chosen on validation data: quadratic_deep." in out
     assert "on the test set, which makes figures on it too good: two_d_beale." in out
     assert "Seeds that took part in the choice are among those reported: SGD." in out
     rows = _rows(out, "FINAL VALIDATION")
@@ -229,7 +229,7 @@ def test_a_run_that_fails_is_reported_with_its_log_and_ends_nothing(
     code, out, err = bench(text)
     assert code == 1
     assert len(_results(tmp_path / "results")) == 1
-    rows = _rows(out, "BEST SETTING")
+    rows = _rows(out, "BEST CONFIGURATION")
     assert rows[0] == ["quadratic_deep", "broken", "-", "1", "0", "1", "-"]
     assert rows[1][1] == "SGD"
     failed, log = err.splitlines()
@@ -245,8 +245,8 @@ def test_tuned_optimizers_are_in_the_table(bench: Callable[..., Any], tmp_path: 
     )
     code, out, _ = bench(text)
     assert code == 0
-    assert "1 run: 0 there, 1 missing; 1 tuning of 4 runs." in out
-    adam, sgd = _rows(out, "BEST SETTING")
+    assert "1 run: 0 done, 1 pending; 1 tuning of 4 runs." in out
+    adam, sgd = _rows(out, "BEST CONFIGURATION")
     assert (adam[1], sgd[1]) == ("Adam", "SGD")
     assert sgd[-3:] == ["lr", "=", "0.001"]
     assert "took part in the choice" not in out
@@ -254,7 +254,7 @@ def test_tuned_optimizers_are_in_the_table(bench: Callable[..., Any], tmp_path: 
     assert len(list((tmp_path / "results").rglob("*.tuning"))) == 1
     _, again, _ = bench(text)
     assert "[1/" not in again
-    assert _rows(again, "BEST SETTING") == [adam, sgd]
+    assert _rows(again, "BEST CONFIGURATION") == [adam, sgd]
 
 
 def test_results_are_written_for_programs(
@@ -279,11 +279,11 @@ def test_results_are_written_for_programs(
         "schedule": "constant",
         "metric": "loss",
         "chosen_on": "valid",
-        "settings": 2,
+        "configurations": 2,
         "runs": 4,
         "diverged": 2,
         "failed": 0,
-        "missing": 0,
+        "pending": 0,
         "has_seeds_of_the_choice": True,
     }
     assert (broken["hyperparameters"], broken["test"], broken["failed"]) == (None, [], 2)
@@ -309,19 +309,19 @@ def test_a_plan_is_written_for_programs(bench: Callable[..., Any]) -> None:
         "optimizer": "SGD",
         "schedule": "constant",
         "is_tuned": False,
-        "settings": 2,
+        "configurations": 2,
         "runs": 4,
-        "there": 0,
-        "missing": 4,
+        "done": 0,
+        "pending": 4,
     }
-    assert (heavy["there"], heavy["missing"], heavy["seconds"]) == (2, 0, 0)
-    assert (adam["is_tuned"], adam["settings"], adam["runs"]) == (True, None, 12)
-    assert (adam["there"], adam["missing"]) == (None, None)
+    assert (heavy["done"], heavy["pending"], heavy["seconds"]) == (2, 0, 0)
+    assert (adam["is_tuned"], adam["configurations"], adam["runs"]) == (True, None, 12)
+    assert (adam["done"], adam["pending"]) == (None, None)
     del written["parts"]
     assert written == {
         "runs": 6,
-        "there": 2,
-        "missing": 4,
+        "done": 2,
+        "pending": 4,
         "runs_of_tunings": 12,
         "runs_of_unknown_duration": 0,
         "missing_data": {},
@@ -352,8 +352,8 @@ def test_time_that_is_up_starts_no_further_run(bench: Callable[..., Any], tmp_pa
     code, _, err = bench(SMALL + "[budget]\nhours = 1e-9\n")
     assert code == 1
     assert len(_results(tmp_path / "results")) == 1
-    assert "the hours of the budget are over; 11 runs are left" in err
-    assert "The same command goes on." in err
+    assert "the hours of the budget are over; 11 runs of the experiment" in err
+    assert "Repeat the command to continue." in err
     code, _, _ = bench(SMALL)
     assert code == 0
     assert len(_results(tmp_path / "results")) == 12
@@ -363,7 +363,7 @@ def test_time_that_is_up_starts_no_further_run(bench: Callable[..., Any], tmp_pa
     ("args", "message"),
     [
         (["--only", "problem=digits"], "No run of the experiment has problem=digits."),
-        (["--only", "two_d_beale"], "'two_d_beale' is no choice of runs."),
+        (["--only", "two_d_beale"], "'two_d_beale' does not select runs."),
         (["--executor", "nobody"], "There is no executor 'nobody'"),
         (["--jobs", "0"], "0 is not in the range"),
         (["--fake-data", "2"], "fake_data must be from 0 to 1"),
@@ -382,7 +382,7 @@ def test_mistakes_in_the_file_are_shown_line_by_line(bench: Callable[..., Any]) 
     code, out, err = bench(SMALL.replace("epochs = 1", "epoch = 1").replace("heavy", "heavi.x"))
     assert (code, out) == (2, "")
     assert err.startswith("Error: experiment.toml: ")
-    assert "experiment.toml: defaults.epoch: There is no such key here. Did you mean" in err
+    assert "experiment.toml: defaults.epoch: Unknown key. Did you mean" in err
     assert "experiment.toml: optimizers.heavi" in err
     assert "Traceback" not in err
 
@@ -395,8 +395,8 @@ def test_data_that_are_missing_do_not_keep_a_plan_from_being_shown(
         'problems = ["acme_mlp", "quadratic_deep"]\noptimizers = ["SGD"]\n', "--dry-run"
     )
     assert code == 0
-    assert _rows(out, "MISSING")[0] == ["acme_mlp", "SGD", "1", "1", "0", "1", "?"]
-    assert "besides 1 run of unknown duration" in out
+    assert _rows(out, "PENDING")[0] == ["acme_mlp", "SGD", "1", "1", "0", "1", "?"]
+    assert "and 1 run of unknown duration" in out
     assert "`deepobs data prepare acme_data`" in err
 
 
@@ -418,7 +418,7 @@ def test_many_seeds_and_settings_are_planned_as_one_kind(tmp_path: Path) -> None
     path = tmp_path / "experiment.toml"
     path.write_text(SMALL)
     runs = [run.specification for run in plan(load(path), str(path)).runs]
-    assert len({time_estimate.kind_of(run) for run in runs}) == 2
+    assert len({kind_of(run) for run in runs}) == 2
 
 
 def test_a_terminal_shows_a_bar_and_only_failures_as_lines(
@@ -432,10 +432,10 @@ def test_a_terminal_shows_a_bar_and_only_failures_as_lines(
 
     specification = specify("quadratic_deep", "SGD", num_epochs=1)
     console = Console(file=StringIO(), force_terminal=True, width=100)
-    with bench_progress(3, 2, console=console) as watcher:
+    with bench_progress(3, 2, console=console) as notify:
         record = run(specification).record
-        watcher.run_ended(specification, record, was_there=True)
-        watcher.run_ended(specification, record, was_there=False)
+        notify(specification, record, was_done=True)
+        notify(specification, record, was_done=False)
     shown = console.file.getvalue()
     assert "Runs" in shown
     assert "1/3" in shown
@@ -464,14 +464,14 @@ def test_after_an_interruption_the_same_command_goes_on(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert "600 missing" in process.stdout.readline()
+        assert "600 pending" in process.stdout.readline()
         assert process.stdout.readline().startswith("[1/600] ")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Results so far are kept: the same command goes on from there." in err
+    assert "Results so far are kept: repeat the command to continue." in err
     assert "Traceback" not in err
     done = len(_results(tmp_path / "results"))
     assert 1 <= done < 600
     _, out, _ = bench(text, "--dry-run", "--no-estimate")
-    assert f"600 runs: {done} there, {600 - done} missing." in out
+    assert f"600 runs: {done} done, {600 - done} pending." in out

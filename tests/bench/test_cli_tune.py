@@ -67,8 +67,8 @@ def test_without_a_winner_it_exits_with_1(tune: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "Nothing says what to try"),
-        (["--space", "lr"], "'lr' is no NAME=SPACE such as lr=log:1e-5:1"),
+        ([], "Nothing to try"),
+        (["--space", "lr"], "'lr' is not NAME=SPACE, such as lr=log:1e-5:1"),
         (["--space", "lr=lgo:1:2"], "Did you mean 'log'?"),
         (["--space", "lr=log:1:2", "--space", "lr=log:1:3"], "is given twice"),
         (["--space", "lrr=log:1:2"], "Did you mean 'lr'?"),

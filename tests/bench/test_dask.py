@@ -18,7 +18,7 @@ distributed = pytest.importorskip("distributed")
 from deepobs.errors import ArgumentError, ExecutorError, OutputError  # noqa: E402
 from deepobs.records import RunRecord  # noqa: E402
 from deepobs.runs import specify  # noqa: E402
-from deepobs_bench.dask import DaskExecutor  # noqa: E402
+from deepobs_bench._dask import DaskExecutor  # noqa: E402
 from deepobs_bench.executors import ExecutorOptions, SerialExecutor, open_executor  # noqa: E402
 from deepobs_bench.sweep import Sweep  # noqa: E402
 
@@ -84,8 +84,8 @@ def troubled(kind, **arguments):
 def test_runs_on_a_cluster_give_the_numbers_of_this_process(executor, tmp_path, shared_results):
     runs = [specify("quadratic_deep", "SGD", num_epochs=1, random_seed=s) for s in range(4)]
     sweep = Sweep(executor, output_dir=tmp_path / "there", shared_results=shared_results)
-    there = {record.run_id: record for _, record in sweep.carry_out(runs)}
-    here = Sweep(SerialExecutor(), output_dir=tmp_path / "here").carry_out(runs)
+    there = {record.run_id: record for _, record in sweep.execute(runs)}
+    here = Sweep(SerialExecutor(), output_dir=tmp_path / "here").execute(runs)
     for _, record in here:
         assert there[record.run_id].test_losses == record.test_losses
     assert len(list(tmp_path.glob("there/**/*.json"))) == 4
@@ -98,7 +98,7 @@ def test_a_run_that_crashes_is_recorded_with_its_log_and_harms_no_worker(
     runs = [troubled("killed"), troubled("none")]
     outcomes = {
         each.hyperparameters["kind"]: outcome
-        for each, outcome in Sweep(executor, output_dir=tmp_path).carry_out(runs)
+        for each, outcome in Sweep(executor, output_dir=tmp_path).execute(runs)
     }
     assert outcomes["killed"].kind == "crash"
     assert outcomes["killed"].log == "a step is taken\n"
@@ -108,7 +108,7 @@ def test_a_run_that_crashes_is_recorded_with_its_log_and_harms_no_worker(
 
 def test_what_a_lost_worker_was_doing_is_done_by_another(cluster, executor, tmp_path):
     runs = [troubled("slow", random_seed=seed) for seed in range(4)]
-    outcomes = Sweep(executor, output_dir=tmp_path).carry_out(runs)
+    outcomes = Sweep(executor, output_dir=tmp_path).execute(runs)
     first = next(outcomes)
     cluster.kill_worker()
     cluster.workers.append(cluster.add_worker())
@@ -124,7 +124,7 @@ def test_a_run_that_ends_its_workers_is_recorded_as_a_crash(cluster, tmp_path):
     try:
         with DaskExecutor(fragile.address) as executor:
             sweep = Sweep(executor, output_dir=tmp_path / "results")
-            ((_, failure),) = sweep.carry_out([troubled("kills_its_worker")])
+            ((_, failure),) = sweep.execute([troubled("kills_its_worker")])
     finally:
         fragile.close()
     assert failure.kind == "crash"
@@ -132,9 +132,9 @@ def test_a_run_that_ends_its_workers_is_recorded_as_a_crash(cluster, tmp_path):
 
 
 def test_a_directory_that_workers_do_not_see_is_refused(executor, tmp_path, monkeypatch):
-    from deepobs_bench import dask_worker
+    from deepobs_bench import _dask
 
-    monkeypatch.setattr(dask_worker, "holds", len)  # ... as on a machine that has no such file
+    monkeypatch.setattr(_dask, "_holds", len)  # ... as on a machine that has no such file
     with pytest.raises(OutputError, match="does not see the directory"):
         Sweep(executor, output_dir=tmp_path, shared_results=True)
 
@@ -189,7 +189,7 @@ def test_a_lost_scheduler_is_a_clear_error_and_nothing_is_lost(tmp_path):
     runs = [specify("quadratic_deep", "SGD", num_epochs=1, random_seed=s) for s in range(200)]
     try:
         with DaskExecutor(cluster.address) as executor:
-            outcomes = Sweep(executor, output_dir=tmp_path / "results").carry_out(runs)
+            outcomes = Sweep(executor, output_dir=tmp_path / "results").execute(runs)
             next(outcomes)
             cluster.scheduler.send_signal(signal.SIGKILL)
             with pytest.raises(ExecutorError, match="start the sweep again"):
@@ -198,11 +198,11 @@ def test_a_lost_scheduler_is_a_clear_error_and_nothing_is_lost(tmp_path):
         cluster.close()
     done = len(list(tmp_path.rglob("*.json"))) - 1
     again = Sweep(SerialExecutor(), output_dir=tmp_path / "results")
-    assert len(again.missing(runs)) == 200 - done
+    assert len(again.pending(runs)) == 200 - done
 
 
 def test_a_scheduler_that_does_not_answer_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr("deepobs_bench.dask._CONNECTION_SECONDS", 0.5)
+    monkeypatch.setattr("deepobs_bench._dask._CONNECTION_SECONDS", 0.5)
     options = ExecutorOptions(scheduler="tcp://127.0.0.1:1")
     with pytest.raises(ExecutorError, match=r"No scheduler of Dask answers at 'tcp://127.0.0.1:1'"):
         open_executor("dask", options)

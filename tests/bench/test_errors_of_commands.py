@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TUNE = "tune quadratic_deep SGD --trials 2"
 
 COMMAND_LINE = [
-    Mistake(TUNE, "Nothing says what to try", "a space such as lr=log:1e-5:1e2"),
+    Mistake(TUNE, "Nothing to try", "a space such as lr=log:1e-5:1e2"),
     Mistake(f"{TUNE} --space lr", "'lr'", "NAME=SPACE"),
     Mistake(f"{TUNE} --space lr=lin:0:1", "'lin:0:1'", "uniform:0:1"),
     Mistake(f"{TUNE} --space lr=log:0:1", "'log:0:1'", "above 0"),
@@ -35,7 +35,7 @@ COMMAND_LINE = [
     Mistake("bench large_batch.toml", "10001", "from 1 to 10000"),
     Mistake("bench no_accuracy.toml", "'accuracy'", "Choose by the loss"),
     Mistake("bench experiment.toml --only problm=x", "'problm=x'", "problem=PATTERN"),
-    Mistake("bench experiment.toml --only problem=x", "problem=x", "There are: two_d_beale"),
+    Mistake("bench experiment.toml --only problem=x", "problem=x", "Allowed: two_d_beale"),
     Mistake("bench experiment.toml --jobs 0", "0", "x>=1"),
     Mistake("bench experiment.toml --executor proceses", "'proceses'", "Did you mean 'processes'"),
     Mistake("bench experiment.toml --scheduler tcp://x:1", "'tcp://x:1'", "--executor dask"),

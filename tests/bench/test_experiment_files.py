@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepobs.errors import ExperimentError
-from deepobs_bench import files
-from deepobs_bench.loading import load
+from deepobs_bench._toml_yaml import read
+from deepobs_bench.experiment import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_toml_and_yaml_of_one_content_are_read_alike(tmp_path: Path) -> None:
         "optimizers:\n  SGD:\n    grid: {lr: [1e-3, 0.1], momentum: [0, 0.9]}\n"
         "    hyperparameters:\n      nesterov: true\n      betas: [0.9, 0.999]\n"
     )
-    assert files.read(toml) == files.read(yaml)
+    assert read(toml) == read(yaml)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_toml_and_yaml_of_one_content_are_read_alike(tmp_path: Path) -> None:
 def test_values_in_yaml_are_what_they_look_like(tmp_path: Path, text: str, value: object) -> None:
     path = tmp_path / "file.yml"
     path.write_text(f"key: {text}\n")
-    read = files.read(path)["key"]
-    assert read == value
-    assert type(read) is type(value)
+    found = read(path)["key"]
+    assert found == value
+    assert type(found) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,15 @@ def test_values_in_yaml_are_what_they_look_like(tmp_path: Path, text: str, value
         ("a.toml", "problems = [", "This is not TOML: "),
         ("a.toml", "x = " + "9" * 5000, "This is not TOML: "),
         ("a.toml", "x = " + "[" * 5000, "nested too deeply"),
-        ("a.yaml", "a:\n  x: 1\n  x: 2", "a.x: The key is there twice, again in line 3"),
+        (
+            "a.yaml",
+            "a:\n  x: 1\n  x: 2",
+            'duplicate key "x" (at line 3, column 3). Line 3: x: 2',
+        ),
         ("a.yaml", "a: [1", "This is not YAML: "),
         ("a.yaml", "a: [1", "(at line 1, column "),
-        ("a.yaml", "a: &self [*self]", "nested too deeply, or hold themselves"),
-        ("a.yaml", "? [1, 2]\n: 3", "A key must be a text"),
+        ("a.yaml", "a: &self [*self]", "nested too deeply, or contain themselves"),
+        ("a.yaml", "? [1, 2]\n: 3", "A key must be a string"),
         ("a.yaml", "a: 1\n---\nb: 2", "This is not YAML: "),
         (
             "a.yaml",
@@ -128,10 +132,10 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         ('optimizers = ["Adm"]', "optimizers", "Did you mean 'Adam'"),
         ("[optimizers.Adm]", "optimizers.Adm", "Did you mean 'Adam'"),
         ('[optimizers.a]\nclass = "x.y:Z"', "optimizers.a.class", "No module named 'x'"),
-        ("[optimizers.SGD]\nclass = 3", "optimizers.SGD.class", "must be a text, got 3"),
+        ("[optimizers.SGD]\nclass = 3", "optimizers.SGD.class", "must be a string, got 3"),
         ("[optimizers]\nSGD = 3", "optimizers.SGD", "must be a table, got 3"),
         ("[optimizers.SGD]\ngird = {}", "optimizers.SGD.gird", "Did you mean 'grid'?"),
-        ("[optimizers.SGD]\ngird = {}", "optimizers.SGD.gird", "Permitted: hyperparameters, grid,"),
+        ("[optimizers.SGD]\ngird = {}", "optimizers.SGD.gird", "Allowed: hyperparameters, grid,"),
         ("[optimizers.SGD.grid]\nlr = 0.1", "optimizers.SGD.grid.lr", "must be a list of values"),
         ("[optimizers.SGD.grid]\nlr = []", "optimizers.SGD.grid.lr", "must be a list of values"),
         (
@@ -152,7 +156,7 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         ),
         ('problems = ["quadratic_dep"]', "problems[0]", "Did you mean 'quadratic_deep'?"),
         ('problems = "quadratic_deep"', "problems", 'must be a list, got "quadratic_deep"'),
-        ("problems = []", "problems", "must name a test problem or more, here or in suites"),
+        ("problems = []", "problems", "must name one test problem or more, here or in suites"),
         ('suites = ["to_d"]', "suites[0]", "Did you mean 'two_d'?"),
         ("seeds = []", "seeds", 'as in 42, [42, 43, 44] or "42..51", got []'),
         ("seeds = [-1]", "seeds", "must be integers from 0 to 4294967295"),
@@ -184,7 +188,7 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         (
             '[overrides.quadratic_deep.optimizers.SGD]\nclass = "Adam"',
             "overrides.quadratic_deep.optimizers.SGD.class",
-            "Permitted: hyperparameters, grid, schedules.",
+            "Allowed: hyperparameters, grid, schedules.",
         ),
         ("[schedules.a]", "schedules.a", "must have either a scheduler"),
         ("[schedules.a]\nepochs = [1]", "schedules.a", "as many factors as epochs"),
@@ -213,7 +217,7 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         (
             "[optimizers.SGD]\nschedules = []",
             "optimizers.SGD.schedules",
-            "must name a schedule or more, or be left out. Permitted: constant.",
+            "must name one schedule or more, or be absent. Allowed: constant.",
         ),
         (
             "[optimizers.SGD]\ntune = { preset = 'paper', sampler_seed = 4294967296 }",
@@ -226,7 +230,7 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
             "must be an integer from 1 to 1000000, got 1000000000000",
         ),
         ("[budget]\nhours = 0", "budget.hours", "must be a number above 0, got 0"),
-        ('"odd key" = 1', '"odd key"', "There is no such key here."),
+        ('"odd key" = 1', '"odd key"', "Unknown key."),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_what_is_permitted(

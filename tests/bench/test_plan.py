@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepobs.errors import ArgumentError, ExperimentError
-from deepobs_bench.loading import load
-from deepobs_bench.only import only
-from deepobs_bench.plan import plan
+from deepobs_bench.experiment import load
+from deepobs_bench.plan import only, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -248,7 +247,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
         (
             "[optimizers.SGD]\ngrid.lr = [1]\ntune.preset = 'paper'",
             "optimizers.SGD.grid",
-            "is there beside tune",
+            "is given beside tune",
         ),
         (
             "[optimizers.SGD]\ntune = { sampler = 'grid', space.lr = 'log:1e-3:1', trials = 3 }",
@@ -279,7 +278,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
         (
             "[optimizers.Adam]\ntune = { space.'betas[2]' = 'log:1e-3:1', trials = 3 }",
             "optimizers.Adam.tune",
-            "betas[2] is no number of the hyperparameter 'betas'",
+            "betas[2] is not an element of the hyperparameter 'betas'",
         ),
         (
             "[optimizers.SGD]\nhyperparameters.lr = 1\ntune.preset = 'paper'",
@@ -290,7 +289,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
             "[optimizers.SGD]\ntune.preset = 'paper'\n"
             "[overrides.quadratic_deep.optimizers.SGD]\ngrid.lr = [1]",
             "overrides.quadratic_deep.optimizers.SGD.grid",
-            "is there beside tune",
+            "is given beside tune",
         ),
         (
             "[optimizers.SGD]\ntune = { space.batch_size = 'log:1:64:3', sampler = 'grid' }",
@@ -356,7 +355,7 @@ def test_only_keeps_what_its_patterns_match(planned, patterns: list[str], count:
 @pytest.mark.parametrize(
     ("patterns", "message"),
     [
-        (["two_d_beale"], "'two_d_beale' is no choice of runs. Permitted: problem=PATTERN,"),
+        (["two_d_beale"], "'two_d_beale' does not select runs. Allowed: problem=PATTERN,"),
         (["sed=1"], "Did you mean 'seed'?"),
         (["optimizer=Adm"], "No run of the experiment has optimizer=Adm. Did you mean 'Adam'?"),
         (["seed=1", "seed=99"], "No run of the experiment has seed=99."),

@@ -15,9 +15,8 @@ from deepobs.errors import ArgumentError, ExecutorError
 from deepobs.records import RunRecord
 from deepobs.runs import specify
 from deepobs_bench.executors import ExecutorOptions, open_executor
-from deepobs_bench.outcomes import RunCrashedError
-from deepobs_bench.processes import WorkerProcesses
-from deepobs_bench.supervision import Limit
+from deepobs_bench.failures import RunCrashedError
+from deepobs_bench.processes import Limit, WorkerProcesses
 from deepobs_bench.sweep import Sweep
 
 TROUBLE = """
@@ -99,8 +98,8 @@ def test_runs_in_processes_give_the_numbers_of_this_process(two_processes, tmp_p
     from deepobs_bench.executors import SerialExecutor
 
     runs = [specify("quadratic_deep", "SGD", num_epochs=1, random_seed=s) for s in range(4)]
-    there = {o.run_id: o for _, o in Sweep(two_processes, output_dir=tmp_path).carry_out(runs)}
-    here = Sweep(SerialExecutor(), output_dir=tmp_path / "here").carry_out(runs)
+    there = {o.run_id: o for _, o in Sweep(two_processes, output_dir=tmp_path).execute(runs)}
+    here = Sweep(SerialExecutor(), output_dir=tmp_path / "here").execute(runs)
     for _, record in here:
         assert there[record.run_id].test_losses == record.test_losses
     assert len(list(tmp_path.glob("quadratic_deep/**/*.json"))) == 4
@@ -123,7 +122,7 @@ def test_trouble_of_one_run_is_its_outcome_and_harms_no_other(
 ):
     runs = [troubled("none"), troubled(kind), troubled("none", random_seed=1)]
     sweep = Sweep(two_processes, output_dir=tmp_path, shared_results=shared_results)
-    outcomes = {each.run_id: outcome for each, outcome in sweep.carry_out(runs)}
+    outcomes = {each.run_id: outcome for each, outcome in sweep.execute(runs)}
     failure = outcomes.pop(runs[1].run_id)
     assert failure.kind == recorded
     assert message in failure.message
@@ -134,7 +133,7 @@ def test_trouble_of_one_run_is_its_outcome_and_harms_no_other(
 
 def test_a_segmentation_fault_is_named_and_shown_in_the_log(two_processes, tmp_path):
     sweep = Sweep(two_processes, output_dir=tmp_path)
-    ((_, failure),) = sweep.carry_out([troubled("segfaults")])
+    ((_, failure),) = sweep.execute([troubled("segfaults")])
     assert failure.message == "The process of the run ended: SIGSEGV."
     assert "Fatal Python error: Segmentation fault" in failure.log
     assert "trouble.py" in failure.log
@@ -143,10 +142,10 @@ def test_a_segmentation_fault_is_named_and_shown_in_the_log(two_processes, tmp_p
 def test_a_run_that_hangs_is_killed(modules, tmp_path):
     with WorkerProcesses(1, limit=Limit(0.5, 1.0)) as executor:
         sweep = Sweep(executor, output_dir=tmp_path, time_limit=0.5)
-        ((_, failure),) = sweep.carry_out([troubled("hangs")])
+        ((_, failure),) = sweep.execute([troubled("hangs")])
         assert failure.kind == "time_limit"
         assert failure.message.startswith("The time limit of 0.5 s was reached. The run did not")
-        ((_, record),) = sweep.carry_out([troubled("none")])
+        ((_, record),) = sweep.execute([troubled("none")])
     assert isinstance(record, RunRecord)
 
 
@@ -276,7 +275,11 @@ def test_a_time_limit_beyond_all_timers_is_as_good_as_none(modules):
     ("name", "options", "message"),
     [
         ("processes", ExecutorOptions(scheduler="tcp://a:1"), "--executor dask"),
-        ("dask", ExecutorOptions(scheduler="tcp://a:1", devices=("cpu",)), "cannot be dealt out"),
+        (
+            "dask",
+            ExecutorOptions(scheduler="tcp://a:1", devices=("cpu",)),
+            "cannot be distributed",
+        ),
     ],
 )
 def test_options_that_an_executor_would_not_heed_are_refused(name, options, message):

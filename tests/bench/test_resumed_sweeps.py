@@ -31,7 +31,7 @@ def test_a_sweep_goes_on_with_runs_that_were_interrupted(tmp_path):
         with open_executor("serial", ExecutorOptions()) as executor:
             sweep = Sweep(executor, output_dir=tmp_path, checkpoints=GO_ON, observers=observers)
             try:
-                kept.update((each.run_id, o) for each, o in sweep.carry_out([specification]))
+                kept.update((each.run_id, o) for each, o in sweep.execute([specification]))
             except KeyboardInterrupt:
                 assert checkpoint_path(tmp_path, specification).exists()
     record = kept[specification.run_id]

@@ -12,9 +12,9 @@ from deepobs.errors import ArgumentError, ExecutorError, OutputError
 from deepobs.records import RunRecord
 from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.checkpoints import CheckpointPlan
-from deepobs_bench.claims import claimed
+from deepobs_bench._tasks import claimed
 from deepobs_bench.executors import SerialExecutor
-from deepobs_bench.outcomes import Failure, RunStoppedError, find_failure
+from deepobs_bench.failures import Failure, RunStoppedError, find_failure
 from deepobs_bench.sweep import Sweep
 
 
@@ -80,7 +80,7 @@ def sweep(request, tmp_path):
 
 def test_every_run_is_carried_out_and_kept(sweep, tmp_path):
     outcomes = {
-        specification.run_id: outcome for specification, outcome in sweep().carry_out(runs(1, 2))
+        specification.run_id: outcome for specification, outcome in sweep().execute(runs(1, 2))
     }
     assert set(outcomes) == {each.run_id for each in runs(1, 2)}
     assert all(isinstance(outcome, RunRecord) for outcome in outcomes.values())
@@ -88,28 +88,28 @@ def test_every_run_is_carried_out_and_kept(sweep, tmp_path):
 
 
 def test_a_run_that_is_there_is_not_done_again(sweep, tmp_path):
-    first = list(sweep().carry_out(runs(0.1, 0.2)))
+    first = list(sweep().execute(runs(0.1, 0.2)))
     counter = Counter()
-    again = list(sweep(observers=[counter]).carry_out(runs(0.3, 0.2, 0.1)))
+    again = list(sweep(observers=[counter]).execute(runs(0.3, 0.2, 0.1)))
     assert counter.started == 1
     assert again[:2] == first[::-1]
     assert len(results(tmp_path)) == 3
 
 
 def test_what_is_missing_is_known_before(sweep):
-    list(sweep().carry_out(runs(0.1)))
-    assert sweep().missing(runs(0.1, 0.2, 0.2)) == runs(0.2)
+    list(sweep().execute(runs(0.1)))
+    assert sweep().pending(runs(0.1, 0.2, 0.2)) == runs(0.2)
 
 
 def test_a_run_that_is_asked_for_twice_is_carried_out_once(sweep):
     counter = Counter()
-    outcomes = list(sweep(observers=[counter]).carry_out(runs(0.1, 0.1)))
+    outcomes = list(sweep(observers=[counter]).execute(runs(0.1, 0.1)))
     assert (len(outcomes), counter.started) == (1, 1)
 
 
 def test_a_run_that_fails_is_recorded_and_does_not_end_the_sweep(sweep, tmp_path):
     stopper = Stopper(0.2, ZeroDivisionError("no zero"))
-    outcomes = list(sweep(observers=[stopper]).carry_out(runs(0.1, 0.2, 0.3)))
+    outcomes = list(sweep(observers=[stopper]).execute(runs(0.1, 0.2, 0.3)))
     assert [type(outcome) for _, outcome in outcomes] == [RunRecord, Failure, RunRecord]
     failure = outcomes[1][1]
     assert (failure.kind, failure.message) == ("error", "ZeroDivisionError: no zero")
@@ -130,12 +130,12 @@ def test_a_run_that_fails_is_recorded_and_does_not_end_the_sweep(sweep, tmp_path
     ],
 )
 def test_the_kind_of_a_failure_is_told(sweep, error, kind):
-    ((_, failure),) = sweep(observers=[Stopper(0.1, error)]).carry_out(runs(0.1))
+    ((_, failure),) = sweep(observers=[Stopper(0.1, error)]).execute(runs(0.1))
     assert failure.kind == kind
 
 
 def test_a_run_that_takes_too_long_is_ended(sweep):
-    ((_, failure),) = sweep(time_limit=1e-6).carry_out(runs(0.1))
+    ((_, failure),) = sweep(time_limit=1e-6).execute(runs(0.1))
     assert failure.kind == "time_limit"
     assert failure.message.startswith("The time limit of 1e-06 s was reached after epoch 0")
 
@@ -143,27 +143,27 @@ def test_a_run_that_takes_too_long_is_ended(sweep):
 def test_a_failed_run_is_tried_again_in_the_next_sweep_but_not_in_the_same(sweep):
     stopper = Stopper(0.1, ValueError("no"))
     failing = sweep(observers=[stopper])
-    first, second = list(failing.carry_out(runs(0.1))), list(failing.carry_out(runs(0.1)))
+    first, second = list(failing.execute(runs(0.1))), list(failing.execute(runs(0.1)))
     assert (first, stopper.stopped) == (second, 1)
-    ((_, outcome),) = sweep().carry_out(runs(0.1))
+    ((_, outcome),) = sweep().execute(runs(0.1))
     assert isinstance(outcome, RunRecord)
 
 
 def test_failures_of_earlier_sweeps_are_left_alone_if_asked(sweep):
-    first = list(sweep(observers=[Stopper(0.1, ValueError("no"))]).carry_out(runs(0.1)))
-    assert list(sweep(skip_failed=True).carry_out(runs(0.1))) == first
+    first = list(sweep(observers=[Stopper(0.1, ValueError("no"))]).execute(runs(0.1)))
+    assert list(sweep(skip_failed=True).execute(runs(0.1))) == first
 
 
 def test_threads_give_the_same_numbers_as_one_run_after_the_other(sweep, tmp_path):
     with ThreadPoolExecutor(3) as threads:
         outcomes = sorted(
             (outcome.run_id, outcome.test_losses)
-            for _, outcome in sweep(threads).carry_out(runs(0.1, 0.2, 0.3, 0.4))
+            for _, outcome in sweep(threads).execute(runs(0.1, 0.2, 0.3, 0.4))
         )
     alone = Sweep(SerialExecutor(), output_dir=tmp_path / "alone")
     assert outcomes == sorted(
         (outcome.run_id, outcome.test_losses)
-        for _, outcome in alone.carry_out(runs(0.1, 0.2, 0.3, 0.4))
+        for _, outcome in alone.execute(runs(0.1, 0.2, 0.3, 0.4))
     )
 
 
@@ -173,23 +173,23 @@ def test_a_run_that_another_process_holds_is_waited_for(sweep, tmp_path, writes)
     told, counter = [], Counter()
     with claimed(tmp_path, held) as is_ours:
         assert is_ours
-        outcomes = sweep(tell=told.append, observers=[counter]).carry_out([held, free])
+        outcomes = sweep(tell=told.append, observers=[counter]).execute([held, free])
         assert next(outcomes)[0] == free
         if writes:
             run(held, output_dir=tmp_path)
     assert [specification for specification, _ in outcomes] == [held]
-    assert told == ["Another process is carrying out 1 of the runs: waiting for it."]
+    assert told == ["Another process is executing 1 of the runs: waiting for it."]
     assert counter.started == (1 if writes else 2)
     assert len(results(tmp_path)) == 2
 
 
 def test_when_the_caller_stops_nothing_more_is_handed_out(sweep):
     counter = Counter()
-    outcomes = sweep(observers=[counter]).carry_out(runs(0.1, 0.2, 0.3))
+    outcomes = sweep(observers=[counter]).execute(runs(0.1, 0.2, 0.3))
     next(outcomes)
     outcomes.close()
     assert counter.started == 1
-    assert len(sweep().missing(runs(0.1, 0.2, 0.3))) == 2
+    assert len(sweep().pending(runs(0.1, 0.2, 0.3))) == 2
 
 
 class Broken(Executor):
@@ -203,15 +203,15 @@ class Broken(Executor):
 
 def test_an_executor_that_fails_ends_the_sweep_with_a_clear_error(sweep):
     with pytest.raises(ExecutorError, match=r"ConnectionError: gone.*start the sweep again"):
-        list(sweep(Broken()).carry_out(runs(0.1)))
-    assert isinstance(next(sweep().carry_out(runs(0.1)))[1], RunRecord)  # no claim is left
+        list(sweep(Broken()).execute(runs(0.1)))
+    assert isinstance(next(sweep().execute(runs(0.1)))[1], RunRecord)  # no claim is left
 
 
 def test_an_executor_that_was_shut_down_is_a_clear_error(sweep):
     threads = ThreadPoolExecutor(1)
     threads.shutdown()
     with pytest.raises(ExecutorError, match="after shutdown"):
-        list(sweep(threads).carry_out(runs(0.1)))
+        list(sweep(threads).execute(runs(0.1)))
 
 
 def test_checkpoints_need_workers_that_write(tmp_path):
@@ -226,11 +226,11 @@ def test_a_run_of_a_sweep_goes_on_from_its_checkpoint(tmp_path):
         SerialExecutor(), output_dir=tmp_path, checkpoints=plan, observers=[AfterEpoch(2)]
     )
     (specification,) = runs(0.01, num_epochs=4)
-    ((_, failure),) = interrupted.carry_out([specification])
+    ((_, failure),) = interrupted.execute([specification])
     assert failure.kind == "pruned"
     watcher = AfterEpoch(99)
     resumed = Sweep(SerialExecutor(), output_dir=tmp_path, checkpoints=plan, observers=[watcher])
-    ((_, record),) = resumed.carry_out([specification])
+    ((_, record),) = resumed.execute([specification])
     assert record.test_losses == run(specification).record.test_losses
     assert watcher.steps < record.steps
 
@@ -244,7 +244,7 @@ def test_a_directory_that_cannot_be_written_is_refused_before_any_work(tmp_path)
 def test_an_open_device_is_that_of_the_worker(sweep):
     elsewhere = runs(0.1)[0].model_copy(update={"device": "cuda:7"})
     config.set_default_device("cpu")
-    ((_, record),) = sweep(device_is_open=True).carry_out([elsewhere])
+    ((_, record),) = sweep(device_is_open=True).execute([elsewhere])
     assert record.device == "cpu"
 
 

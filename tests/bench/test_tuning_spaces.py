@@ -53,7 +53,7 @@ def test_a_space_reads_back_as_it_was_written(text: Any, dimension: Any) -> None
         ("choice:", "must have values"),
         ("choice:1,1", "each of them once"),
         ([], "must have values"),
-        (0.1, "0.1 is no space of values"),
+        (0.1, "0.1 is not a space"),
     ],
 )
 def test_a_space_that_means_nothing_is_refused(text: Any, message: str) -> None:
@@ -110,9 +110,9 @@ def test_settings_survive_the_way_through_a_file() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"space": {"lr": "lgo:1:2"}}, "space.lr: 'lgo:1:2' is no space.*Did you mean 'log'"),
+        ({"space": {"lr": "lgo:1:2"}}, "space.lr: 'lgo:1:2' is not a space.*Did you mean 'log'"),
         ({"preset": "papr"}, 'preset: must be one of "paper", "crowded-valley", got "papr"'),
-        ({}, "Nothing says what to try"),
+        ({}, "Nothing to try"),
         (
             {"space": {"lr": [1]}, "trials": 0},
             "trials: must be an integer from 1 to 1000000, got 0",

@@ -89,7 +89,7 @@ def test_an_experiment_and_a_report_take_it_like_ours(
     (tmp_path / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
     table = called("deepobs", "bench", "experiment.toml", "--jobs", "2", cwd=tmp_path, env=stranger)
     assert len(list((tmp_path / "results").rglob("*.json"))) == 8
-    assert "spirals_mlp" in table[table.index("BEST SETTING") :]
+    assert "spirals_mlp" in table[table.index("BEST CONFIGURATION") :]
     called("deepobs", "report", "results", "-o", "report.html", cwd=tmp_path, env=stranger)
     report = (tmp_path / "report.html").read_text("utf-8")
     assert "spirals_mlp" in report

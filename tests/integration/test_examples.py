@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepobs_bench.loading import load
+from deepobs_bench.experiment import load
 from deepobs_bench.plan import plan
 
 COMMAND = Path(sys.executable).with_name("deepobs")
@@ -29,7 +29,7 @@ def test_the_first_example_runs_and_has_a_table(tmp_path):
     process = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (process.returncode, process.stderr) == (0, "")
     assert len(list((tmp_path / "results").rglob("*.json"))) == 32
-    table = process.stdout[process.stdout.index("BEST SETTING") :]
+    table = process.stdout[process.stdout.index("BEST CONFIGURATION") :]
     assert "chosen on validation data: digits_mlp, quadratic_deep" in table
     (adam,) = (line for line in table.splitlines() if line.startswith("digits_mlp      Adam"))
     assert float(adam.split("accuracy ")[1].split()[0]) > 0.9

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from deepobs_bench import schema
+from deepobs_bench import experiment
 from deepobs_bench.tuning import TuningSettings
 from reference.hooks import attributes_of
 from reference.markdown import code, first_line, page, plain, table
@@ -23,17 +23,17 @@ explains how they go together, with examples.
 """
 _WHOLE = "The file itself"
 _TABLES: dict[type[BaseModel], str] = {
-    schema.Experiment: _WHOLE,
-    schema.Optimizer: "optimizers.NAME",
-    schema.Schedule: "schedules.NAME",
-    schema.Training: "defaults",
-    schema.Override: "overrides.PROBLEM",
-    schema.Choices: "overrides.PROBLEM.optimizers.NAME",
-    schema.Budget: "budget",
+    experiment.Experiment: _WHOLE,
+    experiment.Optimizer: "optimizers.NAME",
+    experiment.Schedule: "schedules.NAME",
+    experiment.Training: "defaults",
+    experiment.Override: "overrides.PROBLEM",
+    experiment.Choices: "overrides.PROBLEM.optimizers.NAME",
+    experiment.Budget: "budget",
     TuningSettings: "optimizers.NAME.tune",
 }
 _FURTHER: dict[type[BaseModel], str] = {
-    schema.Override: " Besides these keys, those of `defaults`."
+    experiment.Override: " Besides these keys, those of `defaults`."
 }
 
 
@@ -51,7 +51,7 @@ def _sections() -> Iterator[str]:
 
 def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
     meanings = attributes_of(model)
-    inherited = schema.Training.model_fields if model is schema.Override else {}
+    inherited = experiment.Training.model_fields if model is experiment.Override else {}
     for name, field in model.model_fields.items():
         if name in inherited:  # they have a table of their own
             continue

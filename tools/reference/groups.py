@@ -89,8 +89,7 @@ GROUPS = (
         "Experiments and tuning",
         "Many runs: from a file to results, and the search for hyperparameters.",
         (
-            "deepobs_bench.loading",
-            "deepobs_bench.schema",
+            "deepobs_bench.experiment",
             "deepobs_bench.plan",
             "deepobs_bench.sweep",
             "deepobs_bench.executors",

@@ -1,3 +1,3 @@
-"""Many runs: experiment files, their plans, and how the runs are carried out."""
+"""Many runs: experiment files, plans, sweeps, executor backends and tuning."""
 
 __version__ = "1.2.0"

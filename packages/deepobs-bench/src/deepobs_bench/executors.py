@@ -1,4 +1,4 @@
-"""Who carries out the runs of a sweep: the executors that plugins offer, by name."""
+"""Executors, which execute the runs of a sweep: those that plugins offer, by name."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorOptions:
-    """What a user says about how to carry out runs; every executor takes what it understands.
+    """How to execute runs; every executor uses the options that apply to it.
 
     Attributes:
         jobs: How many runs at a time.
-        threads: Threads of torch for each of them; `None` to share out the cores.
-        devices: The devices to deal out to them; none for the default device.
+        threads: Threads of torch for each of them; `None` to divide the cores.
+        devices: The devices on which to distribute them; none for the default device.
         time_limit: Seconds after which a run that did not stop by itself is killed.
         scheduler: The address of a cluster's scheduler.
-        shared_results: Whether workers of a cluster write the results, into a directory that they
-            share with this machine; else results come back and are written here.
+        shared_results: Whether workers of a cluster write the results into a directory that they
+            share with this machine; otherwise this process writes them.
     """
 
     jobs: int = 1
@@ -42,33 +42,32 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
 
     Args:
         name: A name that `deepobs list executors` shows.
-        options: How to carry out runs.
+        options: How to execute runs.
 
     Raises:
-        DeepOBSError: There is no such executor, or it cannot do what is asked for.
+        DeepOBSError: The executor does not exist, or does not support the options.
     """
     make, described = registry().executors.load(name), registry().executors.described(name)
     if not callable(make):
         raise ProtocolError(f"{described} is {make!r}. It must be a function or a class.")
     executor: object = make(options)
     if not isinstance(executor, Executor):
-        raise ProtocolError(f"{described} makes {executor!r}, not a concurrent.futures.Executor.")
+        raise ProtocolError(f"{described} returns {executor!r}, not a concurrent.futures.Executor.")
     return executor
 
 
 def processes(options: ExecutorOptions) -> Executor:
-    """Processes of this machine.
+    """Make the executor for processes of this machine.
 
     Raises:
-        ArgumentError: A cluster is asked for, or a number or a device is not permitted.
+        ArgumentError: A scheduler is given, or a number or a device is not allowed.
     """
     if options.scheduler is not None:
         raise ArgumentError(
-            f"Processes of this machine have no scheduler, got {options.scheduler!r}. Name the "
-            "executor that goes with it (--executor dask), or leave it out."
+            f"Processes of this machine have no scheduler, got {options.scheduler!r}. Choose the "
+            "executor that uses it (--executor dask), or omit it."
         )
-    from deepobs_bench.processes import WorkerProcesses
-    from deepobs_bench.slots import limit_of
+    from deepobs_bench.processes import WorkerProcesses, limit_of
 
     return WorkerProcesses(
         options.jobs,
@@ -79,18 +78,18 @@ def processes(options: ExecutorOptions) -> Executor:
 
 
 def dask(options: ExecutorOptions) -> Executor:
-    """The workers of a Dask cluster.
+    """Make the executor for the workers of a Dask cluster.
 
     Raises:
         ExecutorError: The scheduler does not answer, or a worker has other versions.
-        ArgumentError: There is no address, or devices are to be dealt out.
+        ArgumentError: The address is absent, or devices are given.
     """
     if options.devices:
         raise ArgumentError(
-            "Devices of this machine cannot be dealt out to the workers of a cluster, got "
-            f"{', '.join(options.devices)}. Leave them out: every worker runs on its own default."
+            "Runs on a cluster cannot be distributed on devices of this machine, got "
+            f"{', '.join(options.devices)}. Omit them: every worker uses its own default."
         )
-    from deepobs_bench.dask import DaskExecutor
+    from deepobs_bench._dask import DaskExecutor
 
     return DaskExecutor(
         options.scheduler,
@@ -101,10 +100,10 @@ def dask(options: ExecutorOptions) -> Executor:
 
 
 class SerialExecutor(Executor):
-    """Carries out one call after the other, in this process, when it is handed in.
+    """Executes one call after the other in this process, when it is submitted.
 
     Args:
-        options: None of them matters here.
+        options: Ignored.
     """
 
     capacity = 1
@@ -114,7 +113,7 @@ class SerialExecutor(Executor):
         del options
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Carry out a call; an interruption from the keyboard ends it."""
+        """Execute a call; an interruption from the keyboard ends it."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         try:

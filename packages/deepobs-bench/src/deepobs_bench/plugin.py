@@ -1,4 +1,4 @@
-"""What deepobs-bench offers: its commands, and the executors that runs are handed to."""
+"""What deepobs-bench offers: commands and executor backends."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ DEEPOBS_API_VERSION = API_VERSION
 
 @hookimpl
 def deepobs_commands() -> list[CommandSpec]:
-    """The commands that execute many runs."""
+    """Commands that execute many runs."""
     return [
         CommandSpec(
             name="bench",
-            target="deepobs_bench.cli.bench:command",
+            target="deepobs_bench._bench_command:command",
             summary="Execute the runs that an experiment file describes, and show a table",
         ),
         CommandSpec(
             name="tune",
-            target="deepobs_bench.cli.tune:command",
-            summary="Find good hyperparameters, honestly chosen and reported",
+            target="deepobs_bench._tune_command:command",
+            summary="Find good hyperparameters, and report them with other seeds",
         ),
     ]
 
 
 @hookimpl
 def deepobs_executors() -> list[ExecutorSpec]:
-    """The ways to execute many runs."""
+    """Executor backends."""
     return [
         ExecutorSpec(
             name="processes",
             target="deepobs_bench.executors:processes",
-            summary="Processes on this machine, each of which can crash without harm to others",
+            summary="Processes on this machine; a crash fails one run only",
         ),
         ExecutorSpec(
             name="dask",

@@ -1,48 +1,90 @@
-"""Runs in processes of this machine, where one that dies or hangs harms no other.
+"""Worker processes on this machine: one that crashes or hangs fails only the run it executes.
 
-The standard library's pool of processes ends as a whole when one of them dies, and knows no time
-limits. Here every process has a thread that supervises it and a pipe of its own, so that there is
-nothing that a killed process could leave locked.
+Every process has pipes and a supervising thread of its own: a process that is killed leaves no lock
+behind for which others wait, as in a pool with shared queues, and is replaced without ending the
+pool.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
+import pickle
 import queue
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from deepobs import checks, config
+from deepobs.errors import ExecutorError
 from deepobs.resources import usable_cores
-from deepobs_bench.slots import WorkerSlot
-from deepobs_bench.worker import WorkerSetup
+from deepobs_bench._worker import SECONDS_TO_END, Answer, tail_of
+from deepobs_bench.failures import RunCrashedError, worker_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
-
-    from deepobs_bench.supervision import Limit
 
 T = TypeVar("T")
 
+# The working directory does not come first on the import path (-P), and what is printed is not
+# buffered (-u), since a kill would lose it.
+_INTERPRETER = (sys.executable, "-P", "-u", "-c")
+_START = (
+    "import json, sys; sys.path[:], *arguments = json.loads(sys.argv[1]); "
+    "from deepobs_bench._worker import main; main(*arguments)"
+)
+
+_GRACE_SECONDS = 10.0
+_SECONDS_TO_EXIT = 5.0
+"""How long a process that closed its pipe has to exit, before it is killed."""
+
+_STARTS = 3
+"""How many processes are tried that are killed before they are ready."""
+
+_MAX_WAIT = 1e6  # seconds, more than a week; `poll` takes no more than some weeks
+
+
+class Limit(NamedTuple):
+    """How long a call may take.
+
+    Attributes:
+        seconds: Until it should have ended by itself.
+        kill_after: Seconds until it is killed.
+    """
+
+    seconds: float
+    kill_after: float
+
+
+def limit_of(time_limit: float | None) -> Limit | None:
+    """Return the limit of a call that should end by itself after a time, `None` for no limit."""
+    return None if time_limit is None else Limit(time_limit, time_limit + _GRACE_SECONDS)
+
 
 class WorkerProcesses(Executor):
-    """Carries out calls in processes, each of which lasts for many calls.
+    """Executes calls in processes, each of which serves many calls.
 
     A call whose process dies, or runs out of time, raises `RunCrashedError`; the process is
     replaced.
 
     Args:
-        jobs: How many processes.
-        threads: Threads of torch in each; `None` to share out the cores.
-        devices: The default devices of the processes, dealt out in turn: four jobs on two devices
-            make two jobs on each.
+        jobs: Number of processes.
+        threads: Threads of torch in each; `None` to divide the cores.
+        devices: The default devices of the processes, in turn: four jobs on two devices make two
+            jobs on each.
         limit: When a call is killed; `None` for never.
 
     Raises:
-        ArgumentError: There is no such device, or a number is out of range.
+        ArgumentError: A device does not exist, or a number is out of range.
     """
 
     shares_directory = True
@@ -59,25 +101,24 @@ class WorkerProcesses(Executor):
         if threads is not None:
             threads = checks.integer("threads", threads, least=1)
         threads = threads or _share_of_cores(jobs)
-        names = [str(config.resolve_device(device)) for device in devices]
-        setups = [
-            WorkerSetup(threads=threads, device=names[number % len(names)] if names else None)
-            for number in range(jobs)
-        ]
-        self.capacity = 2 * jobs  # the next call is there when one ends
+        names: list[str | None] = [str(config.resolve_device(device)) for device in devices]
+        names = names or [None]
+        self.capacity = 2 * jobs  # the next call is submitted before one ends
         self._limit = limit
-        self._slots = [WorkerSlot(setup, jobs=jobs) for setup in setups]
+        self._slots = [
+            WorkerSlot(threads, names[number % len(names)], jobs=jobs) for number in range(jobs)
+        ]
         self._free_slots: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free_slots.put(slot)
         self._supervisors = ThreadPoolExecutor(jobs, thread_name_prefix="supervisor")
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have a call carried out; the function, its arguments and its value are pickled."""
+        """Submit a call; the function, its arguments and its value are pickled."""
         return self._supervisors.submit(self._call, functools.partial(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and end each process once all calls are done."""
+        """Accept no more calls, and end each process once all calls are done."""
         self._supervisors.shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             for slot in self._slots:
@@ -86,7 +127,7 @@ class WorkerProcesses(Executor):
             threading.Thread(target=self.shutdown).start()
 
     def kill_workers(self) -> None:
-        """Take no more calls, and end all processes at once, whatever they are doing."""
+        """Accept no more calls, and end all processes in the middle of their work."""
         self._supervisors.shutdown(wait=False, cancel_futures=True)
         for slot in self._slots:
             slot.dismiss()
@@ -98,22 +139,237 @@ class WorkerProcesses(Executor):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # After an interruption from the keyboard nobody wants to wait until hours of work are done.
+        # After an interruption from the keyboard, nobody wants to wait for hours of work.
         if error_type is None:
             self.shutdown()
         else:
             self.kill_workers()
 
     def _call(self, call: Callable[[], T]) -> T:
-        slot = self._free_slots.get_nowait()  # as many as there are supervisors: there is one
+        slot = self._free_slots.get_nowait()  # one for each supervisor
         try:
-            return slot.carry_out(call, self._limit)
+            return slot.execute(call, self._limit)
         finally:
             self._free_slots.put(slot)
 
 
 def _share_of_cores(jobs: int) -> int:
-    """Threads for each of the workers; no more than the user allows every process."""
+    """Threads for each worker; no more than the user allows every process."""
     share = max(1, usable_cores() // jobs)
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(allowed)) if allowed.isdigit() and int(allowed) else share
+
+
+class WorkerSlot:
+    """A place for a process, which is started by the first call, and replaced when it dies.
+
+    Args:
+        threads: Threads of torch in the process.
+        device: Its default device; `None` for that of this process.
+        jobs: Among how many processes the machine is shared.
+    """
+
+    def __init__(self, threads: int, device: str | None, *, jobs: int = 1) -> None:
+        self._threads = threads
+        self._device = device
+        self._jobs = jobs
+        self._process: _WorkerProcess | None = None
+        self._is_closed = False
+        # `dismiss`, from another thread, must see a process that is being started, or prevent it.
+        self._changing = threading.Lock()
+
+    def execute(self, call: Callable[[], T], limit: Limit | None) -> T:
+        """Execute a call.
+
+        Raises:
+            RunCrashedError: Its process died.
+            ExecutorError: No process could be started.
+            Exception: What the call raised.
+        """
+        process = self._process_with(call)
+        answer = process.answer(limit)
+        if answer.is_last:
+            process.end()
+        if answer.error is not None:
+            raise answer.error
+        value: T = answer.value
+        return value
+
+    def dismiss(self) -> None:
+        """Let the process end in the middle of its work, and start no other; from any thread."""
+        with self._changing:
+            self._is_closed = True
+            if self._process is not None:
+                self._process.dismiss()
+
+    def end(self) -> None:
+        """Kill the process; no thread may be using it."""
+        if self._process is not None:
+            self._process.end()
+
+    def _process_with(self, call: Callable[[], T]) -> _WorkerProcess:
+        """A process that was sent a call; one that died while it was idle is replaced."""
+        for others in reversed(range(_STARTS)):
+            try:
+                process = self._living_process()
+                process.send(call)
+            except (_KilledAtStartError, BrokenPipeError):
+                if not others:
+                    raise
+                self.end()
+            else:
+                return process
+        raise AssertionError  # the last start either returned or raised
+
+    def _living_process(self) -> _WorkerProcess:
+        if self._process is not None and self._process.is_alive():
+            return self._process
+        with self._changing:
+            if self._is_closed:
+                raise ExecutorError("The worker processes were ended.")
+            self.end()
+            environment = {
+                "DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // self._jobs)),
+                **os.environ,
+                "OMP_NUM_THREADS": str(self._threads),
+                "MKL_NUM_THREADS": str(self._threads),
+            }
+            self._process = _WorkerProcess(environment, self._threads, self._device)
+        self._process.wait_until_ready()
+        return self._process
+
+
+class _KilledAtStartError(ExecutorError):
+    """A worker process was killed before it was ready: another one may succeed."""
+
+
+class _WorkerProcess:
+    """A process that executes calls, and the log of what it prints.
+
+    It is used by one thread, except for `dismiss` and `kill`.
+    """
+
+    def __init__(self, environment: Mapping[str, str], threads: int, device: str | None) -> None:
+        self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 # closed in `end`
+        calls, self._calls = Pipe(duplex=False)
+        self._answers, answers = Pipe(duplex=False)
+        # Our own import path: our modules are found there, however this process found them.
+        path = [entry or str(Path.cwd()) for entry in sys.path]
+        start = json.dumps([path, calls.fileno(), answers.fileno(), threads, device])
+        # Not by `multiprocessing`: fork is unsafe with the threads of torch, and spawn would import
+        # the user's main script again.
+        with calls, answers:
+            self._process = subprocess.Popen(  # noqa: S603 # our own interpreter
+                [*_INTERPRETER, _START, start],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=environment,
+                pass_fds=(calls.fileno(), answers.fileno()),
+                process_group=0,  # Ctrl-C is for us; and the process may have children
+            )
+        self._is_ready = False
+
+    def wait_until_ready(self) -> None:
+        """Wait until the process accepts calls.
+
+        Raises:
+            _KilledAtStartError: It was killed before.
+            ExecutorError: It ended before for another reason.
+        """
+        with contextlib.suppress(EOFError, OSError):
+            self._answers.recv_bytes()
+            self._is_ready = True
+            return
+        printed = self._printed_until_the_end()
+        self.end()
+        was_killed = self._process.returncode == -signal.SIGKILL
+        error = _KilledAtStartError if was_killed else ExecutorError
+        raise error(f"A worker process cannot be started: {self._exit()}\n{printed}")
+
+    def is_alive(self) -> bool:
+        """Whether it is running."""
+        return self._process.poll() is None
+
+    def send(self, call: object) -> None:
+        """Send a call, and discard what was printed before.
+
+        Raises:
+            BrokenPipeError: The process has ended, or is ending.
+            Exception: The call cannot be pickled.
+        """
+        # The process shares our position in the file, and writes from there on.
+        os.lseek(self._log.fileno(), 0, os.SEEK_SET)
+        os.ftruncate(self._log.fileno(), 0)
+        content = pickle.dumps(call)
+        try:
+            self._calls.send_bytes(content)
+        except OSError as error:  # also where `dismiss` closed the pipe
+            raise BrokenPipeError from error
+
+    def answer(self, limit: Limit | None) -> Answer:
+        """Wait for the answer to a call.
+
+        Raises:
+            RunCrashedError: The process ended without an answer, or was killed by the limit.
+        """
+        is_bounded = limit is not None and limit.kill_after < _MAX_WAIT
+        is_late = not self._answers.poll(limit.kill_after if limit and is_bounded else None)
+        if is_late:
+            self.kill()
+        with contextlib.suppress(EOFError, OSError):
+            content = self._answers.recv_bytes()
+            answer: Answer = pickle.loads(content)  # noqa: S301 # of a process of ours
+            return answer
+        printed = self._printed_until_the_end()
+        self.end()
+        worker = worker_name(self._process.pid)
+        if is_late and limit is not None:
+            message = (
+                f"The time limit of {limit.seconds:g} s was reached. The run did not end by "
+                "itself and was killed."
+            )
+            raise RunCrashedError("time_limit", message, log=printed, worker=worker)
+        message = f"The process of the run ended: {self._exit()}"
+        raise RunCrashedError("crash", message, log=printed, worker=worker)
+
+    def dismiss(self) -> None:
+        """Let it end by itself, with a last checkpoint if it writes any, else at once."""
+        if not self._is_ready:  # it does not listen yet, and has nothing to save
+            self.kill()
+            return
+        self._calls.close()
+        killing = threading.Timer(SECONDS_TO_END + 5, self.kill)  # in case it cannot
+        killing.daemon = True
+        killing.start()
+
+    def kill(self) -> None:
+        """Kill it with all of its children."""
+        # Until somebody waits for it, no other process can have its number.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill it and close all that belongs to it; also a second time."""
+        self.kill()
+        self._process.wait()
+        self._calls.close()
+        self._answers.close()
+        self._log.close()
+
+    def _printed_until_the_end(self) -> str:
+        """What a process printed that closed its pipe: it may still print why it exits."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_EXIT)
+        return tail_of(self._log.fileno())
+
+    def _exit(self) -> str:
+        """How it ended, in words."""
+        code = self._process.returncode
+        if code >= 0:
+            return f"exit code {code}."
+        name = signal.Signals(-code).name
+        if name == "SIGKILL":
+            return "SIGKILL, which is often how the system reacts to a lack of memory."
+        return f"{name}."

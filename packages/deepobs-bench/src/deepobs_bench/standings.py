@@ -1,65 +1,67 @@
-"""What came of an experiment: the best setting of every optimizer on every problem."""
+"""The results of an experiment: the best configuration of every optimizer on every problem."""
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deepobs import config
+from deepobs.errors import DeepOBSError, ExecutorError, OutputError
 from deepobs.plugins import registry
 from deepobs.records import series_name
-from deepobs_bench.outcomes import Failure
+from deepobs_bench.failures import Failure
+from deepobs_bench.sweep import BudgetSpentError
+from deepobs_bench.tuning.result import path_of
+from deepobs_bench.tuning.tune import tune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from deepobs.records import RunRecord, RunSpecification
-    from deepobs_bench.expansion import PlannedRun, PlannedTuning
-    from deepobs_bench.outcomes import Outcome
+    from deepobs_bench.failures import Outcome
+    from deepobs_bench.plan import Plan, PlannedRun, PlannedTuning
+    from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.result import TuningResult
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a run ended; all that is kept in memory of its outcome.
+    """How a run ended: all that is kept in memory of its outcome.
 
     Attributes:
         status: "completed", "diverged" or "failed".
         test: The problem's metric on the test set after the last epoch.
-        valid: The same on validation data, `None` where none were held out.
+        valid: The same on validation data, `None` if none were held out.
     """
 
     status: str
     test: float | None = None
     valid: float | None = None
 
-    @property
-    def is_measured(self) -> bool:
-        """Whether training completed with a finite value."""
-        return self.status == "completed" and self.test is not None
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How well an optimizer did on a problem, at its best.
+    """The best configuration of an optimizer on a problem, and how well it did.
 
     Attributes:
         problem: Name of the problem.
         optimizer: Name of the optimizer in the experiment.
-        schedule: Name of the schedule of the learning rate.
-        metric: What settings are compared by, "accuracy" or "loss".
-        chosen_on: The split on which the best setting was chosen, "valid" or "test".
-        hyperparameters: Those of the best setting, `None` where no run completed.
+        schedule: Name of the learning-rate schedule.
+        metric: What configurations are compared by, "accuracy" or "loss".
+        chosen_on: The split on which the best one was chosen, "valid" or "test".
+        hyperparameters: Those of the best configuration, `None` if no run completed.
         test: The metric on the test set for each of its seeds that completed.
         valid: The same on validation data.
-        settings: How many settings were compared.
+        configurations: How many configurations were compared.
         runs: How many runs ended.
         diverged: How many of them diverged.
         failed: How many of them have no result.
-        missing: How many were not carried out.
-        has_seeds_of_the_choice: Whether seeds with which the best setting was chosen are among
-            those of `test` and `valid`, which may have been lucky then.
+        pending: How many were not executed.
+        has_seeds_of_the_choice: Whether seeds with which the best configuration was chosen are
+            among those of `test` and `valid`, which may have been lucky then.
     """
 
     problem: str
@@ -70,12 +72,85 @@ class Standing:
     hyperparameters: dict[str, Any] | None
     test: tuple[float, ...]
     valid: tuple[float, ...]
-    settings: int
+    configurations: int
     runs: int
     diverged: int
     failed: int
-    missing: int
+    pending: int
     has_seeds_of_the_choice: bool
+
+
+@dataclass
+class Results:
+    """The results of a plan.
+
+    Attributes:
+        ends: How its runs ended, by `run_id`.
+        failures: Why some of them have no result.
+        tuned: The tunings that were completed.
+        errors: Why others were not, by what was to be tuned.
+        is_out_of_time: Whether runs are pending since the time was up.
+    """
+
+    ends: dict[str, End] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    tuned: list[tuple[PlannedTuning, TuningResult]] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    is_out_of_time: bool = False
+
+    def standings(self, plan: Plan) -> list[Standing]:
+        """The best configuration of every optimizer on every problem."""
+        tuned = (standing_of_tuning(planned, result) for planned, result in self.tuned)
+        return [*standings(plan.runs, self.ends), *tuned]
+
+    def tuning_files(self, output_dir: Path) -> list[Path]:
+        """The files of the tunings."""
+        return [path_of(output_dir, result) for _, result in self.tuned]
+
+
+def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
+    """Execute what is pending of a plan: its runs, then its tunings.
+
+    Args:
+        plan: The plan.
+        sweep: What executes its runs.
+        jobs: How many runs are executed at a time.
+
+    Raises:
+        OutputError: Results cannot be written.
+        ExecutorError: The executor failed. Results so far are kept.
+    """
+    results = Results()
+    try:
+        for specification, outcome in sweep.execute(plan.specifications):
+            results.ends[specification.run_id] = end_of(outcome)
+            if isinstance(outcome, Failure):
+                results.failures.append(outcome)
+        for tuning in plan.tunings:
+            _tune(tuning, sweep, jobs, results)
+    except BudgetSpentError:
+        results.is_out_of_time = True
+    return results
+
+
+def _tune(planned: PlannedTuning, sweep: Sweep, jobs: int, results: Results) -> None:
+    try:
+        with config.temporary(**planned.config):
+            tuned = tune(
+                planned.problem,
+                planned.optimizer_class,
+                planned.settings,
+                sweep=sweep,
+                hyperparameters=planned.hyperparameters,
+                options=planned.options,
+                jobs=jobs,
+            )
+    except (BudgetSpentError, ExecutorError, OutputError):
+        raise
+    except DeepOBSError as error:  # the other tunings can continue
+        results.errors[f"{planned.optimizer} on {planned.problem}"] = str(error)
+    else:
+        results.tuned.append((planned, tuned))
 
 
 def end_of(outcome: Outcome) -> End:
@@ -87,25 +162,25 @@ def end_of(outcome: Outcome) -> End:
 
 
 def standings(runs: Iterable[PlannedRun], ends: Mapping[str, End]) -> list[Standing]:
-    """Find the best setting of every optimizer with every schedule on every problem.
+    """Find the best configuration of every optimizer with every schedule on every problem.
 
     Args:
         runs: The runs of the experiment.
-        ends: How they ended, by `run_id`; those that did not are left out.
+        ends: How they ended, by `run_id`; pending runs are absent.
     """
     groups: dict[tuple[str, str, str], list[RunSpecification]] = defaultdict(list)
     for run in runs:
         key = (run.specification.testproblem, run.optimizer, run.schedule)
         groups[key].append(run.specification)
-    return [_standing(key, members, ends) for key, members in groups.items()]
+    return [_standing(*key, members, ends) for key, members in groups.items()]
 
 
 def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing:
-    """How well a tuned optimizer did, in the runs of the report.
+    """How well a tuned optimizer did in the runs of the report.
 
     Args:
         planned: What the experiment asks for.
-        result: What came of it.
+        result: The result.
     """
     protocol = result.protocol
     runs = [*(run for trial in result.trials for run in trial.runs), *result.report]
@@ -120,11 +195,11 @@ def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing
         hyperparameters=None if best is None else {**result.hyperparameters, **best.setting},
         test=_reported(result, f"test_{protocol.metric}"),
         valid=_reported(result, f"valid_{protocol.metric}"),
-        settings=len(result.trials),
+        configurations=len(result.trials),
         runs=len(statuses),
         diverged=statuses.count("diverged"),
         failed=statuses.count("failed"),
-        missing=0,
+        pending=0,
         has_seeds_of_the_choice=len(result.trials) > 1
         and not set(protocol.seeds).isdisjoint(protocol.report_seeds),
     )
@@ -136,39 +211,45 @@ def _reported(result: TuningResult, metric: str) -> tuple[float, ...]:
 
 
 def _standing(
-    key: tuple[str, str, str], runs: Sequence[RunSpecification], ends: Mapping[str, End]
+    problem: str,
+    optimizer: str,
+    schedule: str,
+    runs: Sequence[RunSpecification],
+    ends: Mapping[str, End],
 ) -> Standing:
     ended = [(run, ends[run.run_id]) for run in runs if run.run_id in ends]
     statuses = [end.status for _, end in ended]
-    measured = [(run, end) for run, end in ended if end.is_measured]
+    measured = [(run, e) for run, e in ended if e.status == "completed" and e.test is not None]
     has_validation = bool(measured) and all(end.valid is not None for _, end in measured)
     chosen_on = "valid" if has_validation else "test"
-    settings: dict[str, list[tuple[RunSpecification, End]]] = defaultdict(list)
+    seeds_of: dict[str, list[tuple[RunSpecification, End]]] = defaultdict(list)
     for run, end in measured:
-        settings[repr(run.hyperparameters)].append((run, end))
-    metric = _metric_of(key[0])
-    num_settings = len({repr(run.hyperparameters) for run in runs})
-    best = max(settings.values(), key=lambda those: _rank(those, metric, chosen_on), default=[])
+        seeds_of[repr(run.hyperparameters)].append((run, end))
+    metric = _metric_of(problem)
+    configurations = len({repr(run.hyperparameters) for run in runs})
+    best = max(seeds_of.values(), key=lambda those: _rank(those, metric, chosen_on), default=[])
     return Standing(
-        *key,
+        problem=problem,
+        optimizer=optimizer,
+        schedule=schedule,
         metric=metric,
         chosen_on=chosen_on,
         hyperparameters=best[0][0].hyperparameters if best else None,
         test=tuple(end.test for _, end in best if end.test is not None),
         valid=tuple(end.valid for _, end in best if end.valid is not None),
-        settings=num_settings,
+        configurations=configurations,
         runs=len(ended),
         diverged=statuses.count("diverged"),
         failed=statuses.count("failed"),
-        missing=len(runs) - len(ended),
-        has_seeds_of_the_choice=num_settings > 1 and bool(best),
+        pending=len(runs) - len(ended),
+        has_seeds_of_the_choice=configurations > 1 and bool(best),
     )
 
 
 def _rank(
     those: Sequence[tuple[RunSpecification, End]], metric: str, split: str
 ) -> tuple[int, float]:
-    """The more seeds complete the better; of those with as many, the better mean."""
+    # A configuration that diverges with some seeds must not win by the mean of the lucky ones.
     mean = statistics.fmean(getattr(end, split) for _, end in those)
     return len(those), mean if metric == "accuracy" else -mean
 

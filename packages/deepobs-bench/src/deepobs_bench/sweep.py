@@ -1,50 +1,85 @@
-"""Many runs: those that are missing are handed to an executor, and every outcome is kept."""
+"""Sweeps: many runs, of which the pending ones are handed to an executor."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
 from deepobs import config
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, DeepOBSError, ExecutorError
 from deepobs.runs import store
 from deepobs.runs.store import ResultIndex
-from deepobs_bench.dispatch import Dispatch
-from deepobs_bench.outcomes import Failure, Outcome, find_failure, now
-from deepobs_bench.tasks import RunTask
+from deepobs_bench._tasks import RunTask, claimed, execute, known_outcome
+from deepobs_bench.failures import (
+    Failure,
+    Outcome,
+    RunCrashedError,
+    failure_from,
+    find_failure,
+    now,
+    write_failure,
+)
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from deepobs.records import RunSpecification
+    from deepobs.runs import RunObserver
     from deepobs.runs.checkpoints import CheckpointPlan
-    from deepobs.runs.observers import RunObserver
+
+_DEFAULT_CAPACITY = 500  # of executors that do not say how many runs to submit at a time
+_MIN_PAUSE = 0.2
+_MAX_PAUSE = 10.0
+_CAPACITY_SECONDS = 5.0
+
+
+class BudgetSpentError(DeepOBSError):
+    """The time is up, and runs are still pending."""
+
+
+class Notify(Protocol):
+    """Is called with the outcome of every run, and whether it was done before."""
+
+    def __call__(
+        self, specification: RunSpecification, outcome: Outcome, /, *, was_done: bool
+    ) -> None:
+        """Take note of an outcome."""
+
+
+def _ignore(_: RunSpecification, __: Outcome, /, *, was_done: bool) -> None:
+    del was_done
 
 
 class Sweep:
-    """Carries out runs on an executor, each of them once, whoever else works in the directory.
+    """Executes runs, each of them once, whatever other sweeps work in the same directory.
 
     Args:
-        executor: Any executor. Its `capacity`, where it has one, is how many runs are handed out
-            at a time; its `shares_directory` says whether its workers can write the results.
-        output_dir: Where results are kept.
-        shared_results: Whether workers write the results; else the records come back and are
-            written here. `None` to do as the executor can.
-        device_is_open: Run on each worker's default device, whatever the specifications say.
-        time_limit: Seconds after which a run is ended, which is its outcome.
-        observers: Told what happens in a run; they are pickled where the executor does that.
-        skip_failed: Leave out runs that failed in earlier sweeps: their failure is the outcome.
-        checkpoints: When to keep the states of runs, and whether to go on from them.
-        tell: Called with a sentence for the user, where there is something to know.
+        executor: Any executor. Its `capacity`, if it has one, is how many runs are submitted at a
+            time; its `shares_directory` says whether its workers can write the results.
+        output_dir: The directory of results.
+        shared_results: Whether workers write the results; otherwise the records are returned and
+            written by this process. `None` to do what the executor can.
+        device_is_open: Run on each worker's default device instead of the specified one.
+        time_limit: Seconds after which a run is ended and recorded as a failure.
+        observers: Observers of the runs; they are pickled if the executor does that.
+        skip_failed: Skip runs that failed in earlier sweeps: their failure is the outcome.
+        checkpoints: When to save checkpoints, and whether to resume from them.
+        seconds: Start no more runs after this time; `None` for no limit.
+        notify: Called with every outcome.
+        tell: Called with messages for the user.
 
     Raises:
-        ArgumentError: There are to be checkpoints, but workers do not write into `output_dir`.
+        ArgumentError: Checkpoints are requested, but workers do not write into `output_dir`.
         OutputError: Results cannot be written there.
     """
 
@@ -59,6 +94,8 @@ class Sweep:
         observers: Sequence[RunObserver] = (),
         skip_failed: bool = False,
         checkpoints: CheckpointPlan | None = None,
+        seconds: float | None = None,
+        notify: Notify = _ignore,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.output_dir = Path(output_dir).resolve()
@@ -71,66 +108,74 @@ class Sweep:
         self._device_is_open = device_is_open
         self._time_limit = time_limit
         self._observers = tuple(observers)
+        self._notify = notify
         self._tell = tell
         self._began_at = now()
+        self._deadline = None if seconds is None else time.monotonic() + seconds
         self._skip_failed = skip_failed
         self._checkpoints = checkpoints
         if checkpoints is not None and not self._workers_write:
             raise ArgumentError(
-                "Checkpoints lie beside the results, which come back from these workers only when "
-                "they are whole. Let workers write into a shared directory (--shared-results), or "
-                "do without."
+                "Checkpoints are kept beside the results, but these workers return only finished "
+                "results. Let workers write into a shared directory (--shared-results), or do "
+                "without checkpoints."
             )
         self._failed: dict[str, Failure] = {}
         store.prepare(self.output_dir)
         if self._workers_write and hasattr(executor, "require_shared"):
             executor.require_shared(self.output_dir)
 
-    def missing(self, specifications: Iterable[RunSpecification]) -> list[RunSpecification]:
-        """Those of some runs that have no result yet, each once."""
+    def pending(self, specifications: Iterable[RunSpecification]) -> list[RunSpecification]:
+        """The distinct runs that have no result yet."""
         index = ResultIndex(self.output_dir)
         return [each for each in _distinct(specifications) if index.find(each) is None]
 
-    def carry_out(
+    def execute(
         self, specifications: Iterable[RunSpecification], *, observers: Sequence[RunObserver] = ()
     ) -> Iterator[tuple[RunSpecification, Outcome]]:
-        """Carry out the runs that have no result yet.
+        """Execute the runs that have no result yet.
 
-        What failed is tried again in another sweep, but not in this one. When the caller stops
-        iterating, nothing more is handed out.
+        A run that failed is tried again in another sweep, but not in this one. When the caller
+        stops iterating, nothing more is submitted.
 
         Args:
-            specifications: The runs; one that comes twice is carried out once.
-            observers: Told what happens in these runs, besides those of the sweep.
+            specifications: The runs; duplicates are executed once.
+            observers: Observers of these runs, besides those of the sweep.
 
         Yields:
-            Every run once, with its outcome: first those that are there, then the others in the
+            Every run once, with its outcome: first those that are done, then the others in the
             order in which they end.
 
         Raises:
+            BudgetSpentError: The time is up, and runs are pending.
             OutputError: Results cannot be written.
-            ExecutorError: The executor failed. What was done is kept.
+            ExecutorError: The executor failed. Results so far are kept.
         """
-        missing = []
+        pending = {}
         index = ResultIndex(self.output_dir)
         for specification in _distinct(specifications):
             known = self._known(specification, index)
             if known is None:
-                missing.append(specification)
+                pending[specification.run_id] = specification
             else:
+                self._notify(specification, known, was_done=True)
                 yield specification, known
-        dispatch = Dispatch(self._executor, self.output_dir, self._tell)
-        tasks = (self._task(specification, observers) for specification in missing)
-        with contextlib.closing(dispatch.carry_out(tasks)) as outcomes:
+        dispatch = _Dispatch(self._executor, self.output_dir, self._tell)
+        tasks = (self._task(each, observers) for each in tuple(pending.values()))
+        with contextlib.closing(dispatch.outcomes(tasks)) as outcomes:
             for specification, outcome in outcomes:
                 if isinstance(outcome, Failure):
                     self._failed[specification.run_id] = outcome
+                del pending[specification.run_id]
+                self._notify(specification, outcome, was_done=False)
                 yield specification, outcome
+                if pending and self._deadline is not None and time.monotonic() > self._deadline:
+                    raise BudgetSpentError("The time is up.")
 
     def _known(self, specification: RunSpecification, index: ResultIndex) -> Outcome | None:
         path = index.find(specification)
         if path is not None:
-            with contextlib.suppress(ValidationError, OSError):  # broken after all, or gone
+            with contextlib.suppress(ValidationError, OSError):  # broken after all, or deleted
                 return store.read(path)
         if self._skip_failed:
             return find_failure(self.output_dir, specification)
@@ -153,3 +198,141 @@ class Sweep:
 
 def _distinct(specifications: Iterable[RunSpecification]) -> Iterable[RunSpecification]:
     return {each.run_id: each for each in specifications}.values()
+
+
+class _Submitted(NamedTuple):
+    """A run that was submitted.
+
+    Attributes:
+        task: The run.
+        claim: Releases the run, if this process holds the claim.
+        at: When it was submitted.
+        is_known: Whether another process recorded its outcome meanwhile.
+    """
+
+    task: RunTask
+    claim: contextlib.ExitStack
+    at: datetime
+    is_known: bool = False
+
+
+class _Dispatch:
+    """Submits tasks to an executor and yields their outcomes.
+
+    If workers write the results, they hold the claims, so that no claim is free while somebody may
+    still write. If records are returned, this process writes them and holds the claims, from
+    submitting a task until its outcome is kept.
+    """
+
+    def __init__(self, executor: Executor, output_dir: Path, tell: Callable[[str], None]) -> None:
+        self._executor = executor
+        self._output_dir = output_dir
+        self._tell = tell
+        self._running: dict[Future[Outcome | None], _Submitted] = {}
+
+    def outcomes(self, tasks: Iterable[RunTask]) -> Generator[tuple[RunSpecification, Outcome]]:
+        """Yield the outcomes in the order in which runs end, last those of other processes."""
+        elsewhere: deque[RunTask] = deque()
+        if self._capacity() == 0:
+            self._tell("There is no worker yet: the runs wait for the first one.")
+        try:
+            for task, outcome in self._attempts(iter(tasks)):
+                if outcome is None:
+                    elsewhere.append(task)
+                else:
+                    yield task.specification, outcome
+            if elsewhere:
+                yield from self._wait_for_others(elsewhere)
+        finally:
+            for future, submitted in self._running.items():
+                future.cancel()
+                submitted.claim.close()
+            self._running.clear()
+
+    def _wait_for_others(
+        self, elsewhere: deque[RunTask]
+    ) -> Iterator[tuple[RunSpecification, Outcome]]:
+        """Retry runs that other processes hold, which may also give them up."""
+        self._tell(f"Another process is executing {len(elsewhere)} of the runs: waiting for it.")
+        pause = _MIN_PAUSE
+        while elsewhere:
+            time.sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE)
+            # Those of now: tasks that are still held elsewhere come back to the end of the queue.
+            tasks = (elsewhere.popleft() for _ in range(len(elsewhere)))
+            for task, outcome in self._attempts(tasks):
+                if outcome is None:
+                    elsewhere.append(task)
+                else:
+                    pause = _MIN_PAUSE
+                    yield task.specification, outcome
+
+    def _attempts(self, tasks: Iterator[RunTask]) -> Iterator[tuple[RunTask, Outcome | None]]:
+        """Execute tasks; the outcome is `None` if another process holds the run."""
+        while True:
+            free = max(1, self._capacity()) - len(self._running)
+            for task in itertools.islice(tasks, free):
+                self._submit(task)
+            if not self._running:
+                return
+            # With a timeout, since a cluster may get more workers meanwhile.
+            done, _ = wait(self._running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                submitted = self._running[future]
+                with submitted.claim:
+                    outcome = self._outcome_of(future, submitted)
+                    del self._running[future]
+                yield submitted.task, outcome
+
+    def _capacity(self) -> int:
+        return getattr(self._executor, "capacity", _DEFAULT_CAPACITY)
+
+    def _submit(self, task: RunTask) -> None:
+        with contextlib.ExitStack() as claim:  # released here, unless all of it succeeds
+            settled = self._settled(task, claim) if task.output_dir is None else None
+            try:
+                future = settled or self._executor.submit(execute, task)
+            except RuntimeError as error:  # it was shut down, or is broken
+                raise _executor_failed(error) from error
+            self._running[future] = _Submitted(task, claim.pop_all(), now(), settled is not None)
+
+    def _settled(self, task: RunTask, claim: contextlib.ExitStack) -> Future[Outcome | None] | None:
+        """Claim a run for this process; its future if nothing is left to do for it."""
+        outcome = None
+        if claim.enter_context(claimed(self._output_dir, task.specification)):
+            outcome = known_outcome(self._output_dir, task.specification, task.failures_since)
+            if outcome is None:
+                return None
+        future: Future[Outcome | None] = Future()
+        future.set_result(outcome)
+        return future
+
+    def _outcome_of(self, future: Future[Outcome | None], submitted: _Submitted) -> Outcome | None:
+        """Take the answer of a worker, and keep the outcome unless the worker did."""
+        specification = submitted.task.specification
+        writes_here = submitted.task.output_dir is None and not submitted.is_known
+        try:
+            outcome = future.result()
+        except RunCrashedError as error:
+            outcome = failure_from(
+                error, specification, submitted.at, printed=error.log, worker=error.worker
+            )
+            writes_here = True
+        except DeepOBSError:
+            raise
+        except (Exception, CancelledError) as error:  # other executors may raise anything
+            raise _executor_failed(error) from error
+        if not writes_here or outcome is None:
+            return outcome
+        if isinstance(outcome, Failure):
+            write_failure(self._output_dir, outcome)
+        else:
+            store.write(self._output_dir, specification, outcome)
+        return outcome
+
+
+def _executor_failed(error: BaseException) -> ExecutorError:
+    return ExecutorError(
+        f"The executor failed: {type(error).__name__}: {error}. All results so far are kept; "
+        "start the sweep again to continue."
+    )

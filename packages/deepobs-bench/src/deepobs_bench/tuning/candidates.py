@@ -1,4 +1,4 @@
-"""Suggested settings made into runs, or refused before they are."""
+"""Candidates: suggested values of hyperparameters, turned into runs or refused."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
 
 PROBLEM_OPTIONS = {"batch_size": "batch_size", "problem_weight_decay": "weight_decay"}
-"""What a space may hold besides hyperparameters of the optimizer, and what `specify` calls it."""
+"""What a space may hold besides hyperparameters, and its name in `specify`."""
 
 _ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
 
 
 @dataclass(frozen=True)
 class Base:
-    """What all trials have in common.
+    """What all trials share.
 
     Attributes:
         testproblem: Name of the test problem.
@@ -43,12 +43,12 @@ class Base:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A setting that was suggested.
+    """A configuration that was suggested.
 
     Attributes:
         setting: Values by the names of the space.
-        specifications: A run for each seed; none where it was refused.
-        refusal: Why the optimizer does not accept it, empty where it does.
+        specifications: A run for each seed; none if the optimizer refused the values.
+        refusal: Why it refused them, else empty.
     """
 
     setting: dict[str, Any]
@@ -57,10 +57,10 @@ class Candidate:
 
 
 def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Candidate:
-    """Describe the runs of a setting.
+    """Describe the runs of a configuration.
 
     Args:
-        base: What all trials have in common.
+        base: What all trials share.
         setting: Values by the names of the space.
         seeds: A run for each.
     """
@@ -74,27 +74,26 @@ def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Cand
 
 
 def require_space(base: Base, names: Iterable[str]) -> None:
-    """Refuse a space that cannot be put into runs whatever its values are.
+    """Refuse a space that no values of it could turn into runs.
 
     Args:
-        base: What all trials have in common.
+        base: What all trials share.
         names: What is tuned.
 
     Raises:
-        ArgumentError: Something is both tuned and given, or an element is one of no list.
+        ArgumentError: Something is both tuned and given, or an element belongs to no list.
     """
     for name in names:
         is_given = name in base.hyperparameters or (
             name in PROBLEM_OPTIONS and base.options.get(PROBLEM_OPTIONS[name]) is not None
         )
         if is_given:
-            raise ArgumentError(f"{name} is both given and tuned: leave one of them out.")
+            raise ArgumentError(f"{name} is both given and tuned: remove one of them.")
         if whole(name) != name:
             _with_element(base, base.hyperparameters, name, None)
 
 
 def _arguments(base: Base, setting: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Hyperparameters, and options of `specify`."""
     hyperparameters, options = dict(base.hyperparameters), dict(base.options)
     for name, value in setting.items():
         if name in PROBLEM_OPTIONS:
@@ -107,7 +106,7 @@ def _arguments(base: Base, setting: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 
 def whole(name: str) -> str:
-    """The hyperparameter to which an element such as `betas[0]` belongs, else the name itself."""
+    """Return `betas` for an element such as `betas[0]`, and any other name unchanged."""
     match = _ELEMENT.match(name)
     return match["name"] if match else name
 
@@ -115,13 +114,13 @@ def whole(name: str) -> str:
 def _with_element(
     base: Base, hyperparameters: Mapping[str, Any], element: str, value: Any
 ) -> dict[str, Any]:
-    """A hyperparameter of several numbers with one of them replaced; the others as they were."""
+    """Replace one element of a hyperparameter that is a list."""
     name, position = whole(element), int(element.rpartition("[")[2].rstrip("]"))
     numbers = hyperparameters.get(name, _default(base.optimizer, name))
     if not isinstance(numbers, (list, tuple)) or position >= len(numbers):
         described = "has no default" if numbers is None else f"is {numbers!r}"
         raise ArgumentError(
-            f"{element} is no number of the hyperparameter {name!r}, which {described}."
+            f"{element} is not an element of the hyperparameter {name!r}, which {described}."
         )
     return {name: [*numbers[:position], value, *numbers[position + 1 :]]}
 

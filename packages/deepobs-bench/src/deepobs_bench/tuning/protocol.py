@@ -1,4 +1,4 @@
-"""The settings of tuning made complete: nothing is left open before the first run."""
+"""The protocol of a tuning: settings made complete before the first run, and explained in words."""
 
 from __future__ import annotations
 
@@ -12,43 +12,37 @@ from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.plugins import registry
 from deepobs.problems import Problem
 from deepobs.runs.assembly import unknown_options
-from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.samplers import GridSearch
-from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET
+from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET, preset
 from deepobs_bench.tuning.spaces import DimensionSetting, Range, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from deepobs.plugins import ProblemSpec
-    from deepobs_bench.tuning.presets import Preset
-    from deepobs_bench.tuning.settings import TuningSettings
+    from deepobs_bench.tuning.settings import Preset, TuningSettings
     from deepobs_bench.tuning.spaces import Dimension
 
-VALIDATION_SHARE = 0.1
-"""Share of the training set that is held out to choose on, where no number was given."""
+_VALIDATION_SHARE = 0.1
+"""Share of the training set that is held out to choose on by default."""
 
 _NUM_REPORT_SEEDS = 10
 _DEFAULT_TRIALS = 25
+_SPLITS = {"valid": "validation", "test": "test"}
+_SUGGESTED = {
+    "grid": "a grid",
+    "random": "random search",
+    "tpe": "Optuna's TPE sampler",
+    "gp": "Optuna's Gaussian-process sampler",
+}
 
 
 class TuningProtocol(BaseModel):
-    """All that a tuning is determined by, besides the problem, the optimizer and its training.
+    """All that determines a tuning, besides the problem, the optimizer and its training.
+
+    The attributes are those of `TuningSettings`, without gaps.
 
     Attributes:
-        preset: The published protocol it follows.
-        budget: The name of the number of trials.
-        space: What is tried, by name.
-        sampler: What suggests the trials.
-        sampler_seed: Seed of what the sampler draws at random.
-        trials: How many settings are tried.
-        at_once: How many trials are suggested before the results of any of them are known.
-        seeds: Seeds of the runs of every trial.
-        report_seeds: Seeds with which the winner is run again.
-        select_on: The split on which the winner is chosen.
-        epoch: Whether the last or the best epoch of a run counts.
-        metric: By what the winner is chosen.
-        prune: Whether runs are stopped that fall behind the median of those before.
         validation_size: Number of training examples held out in every run.
         remarks: Where it deviates from its preset, a sentence each.
     """
@@ -86,8 +80,8 @@ def complete(
         settings: What the user said.
         problem: The test problem.
         optimizer: Name of the optimizer.
-        options: Arguments of `specify` that are the same for all runs.
-        jobs: How many runs are carried out at the same time.
+        options: Arguments of `specify` that all runs share.
+        jobs: How many runs are executed at a time.
 
     Raises:
         ArgumentError: The settings contradict each other.
@@ -111,7 +105,7 @@ def complete(
         trials=trials,
         at_once=_at_once(settings, sampler, trials, jobs),
         seeds=seeds,
-        report_seeds=settings.report_seeds or base.report_seeds or _others(seeds),
+        report_seeds=settings.report_seeds or base.report_seeds or _unused(seeds),
         select_on=settings.select_on,
         epoch=settings.epoch,
         metric=metric,
@@ -130,33 +124,33 @@ def _trials(
     points = len(GridSearch(space))
     if asked not in (None, points):
         raise ArgumentError(
-            f"The grid has {points} points, but {asked} trials are asked for. Leave out the number "
-            "of trials or the budget, change the grid, or take another sampler."
+            f"The grid has {points} points, but {asked} trials are requested. Omit the number of "
+            "trials or the budget, change the grid, or take another sampler."
         )
     return points
 
 
 def _at_once(settings: TuningSettings, sampler: str, trials: int, jobs: int) -> int:
-    """Whoever learns from results has to wait for them: then a trial for each worker."""
+    # A sampler that learns from results has to wait for them: then one trial per worker at a time.
     if sampler in ("grid", "random") and not settings.prune:
         return trials
     return min(settings.at_once or jobs, trials)
 
 
-def _others(seeds: tuple[int, ...]) -> tuple[int, ...]:
+def _unused(seeds: tuple[int, ...]) -> tuple[int, ...]:
     """Seeds that took no part in the choice."""
     first = max(seeds) + 1
     return tuple(range(first, first + _NUM_REPORT_SEEDS))
 
 
 def _remarks(settings: TuningSettings, base: Preset) -> Iterator[str]:
-    """Where it is not as it was published."""
+    """Where the protocol deviates from the published one."""
     if not settings.space:
         yield from base.remarks
     if base.chose_on_test and settings.select_on == "valid":
         yield (
-            "The published protocol chose on the test set and held out nothing; that has to be "
-            "asked for (select_on = test)."
+            "The published protocol chose on the test set and held out nothing; to follow it, "
+            "set select_on = test."
         )
     for name in ("space", "sampler", "seeds", "report_seeds"):
         value = getattr(settings, name)
@@ -179,18 +173,19 @@ def _validation_size(
         train_size = registry().datasets.spec(problem.dataset).train_size
     except UnknownNameError as error:
         raise ArgumentError(
-            f"Nobody tells how large the training set of {problem.name} is: say how many examples "
-            "are to be held out for validation (validation_size), or choose on the test set."
+            f"The size of the training set of {problem.name} is unknown: set how many examples to "
+            "hold out for validation (validation_size), or choose on the test set."
         ) from error
-    return rounded_up(
-        train_size * (config.get_fake_data_fraction() or 1.0) * VALIDATION_SHARE,
-        _largest_batch(problem, options, space),
-    )
+    share = train_size * (config.get_fake_data_fraction() or 1.0) * _VALIDATION_SHARE
+    # Evaluation skips the last, smaller batch: all that is held out shall count.
+    batch_size = _largest_batch(problem, options, space)
+    return math.ceil(share / batch_size) * batch_size
 
 
 def _require_accuracy(problem: ProblemSpec) -> None:
-    """Refuse to choose by what a problem has not; of a stranger's class, its runs tell."""
+    """Refuse to choose by an accuracy that a problem of ours does not have."""
     problem_class = registry().problems.load(problem.name)
+    # A class that does not derive from ours may have an accuracy anywhere: its runs will show.
     is_derived = isinstance(problem_class, type) and issubclass(problem_class, Problem)
     if is_derived and all(
         getattr(problem_class, name) is getattr(Problem, name)
@@ -198,7 +193,7 @@ def _require_accuracy(problem: ProblemSpec) -> None:
     ):
         raise ArgumentError(
             f"The test problem {problem.name} has no accuracy to choose by, got metric='accuracy'. "
-            "Choose by the loss, or leave the metric out."
+            "Choose by the loss, or omit the metric."
         )
 
 
@@ -207,8 +202,8 @@ def _require_validation(problem: ProblemSpec) -> None:
     if unknown_options(problem_class, ["validation_size"]):
         raise ArgumentError(
             f"The test problem {problem.name} cannot hold out examples to choose on: its class "
-            "takes no validation_size. Give it one, as deepobs_testing describes, or choose on the "
-            "test set (--select-on test), which every result will say."
+            "takes no validation_size. Add it, as deepobs_testing describes, or choose on the "
+            "test set (--select-on test), which every result will state."
         )
 
 
@@ -225,16 +220,87 @@ def _largest_batch(
     if not values or any(type(value) is not int or value < 1 for value in values):
         raise ArgumentError(
             f"batch_size must be an integer, 1 or more, in the whole of its space; got "
-            f"{written(tried)!r}. Permitted is a list such as 32,64,128, or int:32:128."
+            f"{written(tried)!r}. Allowed: a list such as 32,64,128, or int:32:128."
         )
     return max(values)
 
 
-def rounded_up(size: float, batch_size: int) -> int:
-    """The next number of full batches: evaluation leaves out the last, smaller one.
+def explanation(protocol: TuningProtocol, optimizer: str) -> tuple[str, ...]:
+    """Explain how the winner is chosen and with which seeds it is reported, in some sentences.
 
     Args:
-        size: Number of examples, above 0.
-        batch_size: Examples a batch.
+        protocol: How it is tuned.
+        optimizer: Name of the optimizer.
     """
-    return math.ceil(size / batch_size) * batch_size
+    reference = (
+        (f"Follows {preset(protocol.preset, optimizer).reference}.", *protocol.remarks)
+        if protocol.preset
+        else ()
+    )
+    return (*reference, *_trials_in_words(protocol), *_choice_in_words(protocol), _report(protocol))
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Write seeds briefly: `42 to 51`, `1, 2 and 5`."""
+    ordered = sorted(values)
+    if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]} to {ordered[-1]}"
+    *others, last = map(str, ordered)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _trials_in_words(protocol: TuningProtocol) -> Iterator[str]:
+    if not protocol.space:
+        yield "One trial with the defaults of the optimizer: nothing was tuned."
+        return
+    budget = f" (budget {protocol.budget})" if protocol.budget else ""
+    sampler = _SUGGESTED[protocol.sampler]
+    yield f"{protocol.trials} trials{budget} of {sampler}, each trained with {_seeds(protocol)}."
+    if protocol.sampler in ("tpe", "gp") or protocol.prune:
+        yield (
+            f"Tried {protocol.at_once} at a time, each time knowing the results of those before: "
+            "with another number, the trials differ."
+        )
+    if protocol.prune:
+        yield (
+            "Runs were stopped whose best value so far was worse than the median of the runs of "
+            "earlier trials after as many epochs."
+        )
+
+
+def _choice_in_words(protocol: TuningProtocol) -> Iterator[str]:
+    if not protocol.space:
+        return
+    best = "highest" if protocol.metric == "accuracy" else "lowest"
+    epoch = "after the last epoch" if protocol.epoch == "final" else "of any epoch"
+    mean = " (mean over the seeds)" if len(protocol.seeds) > 1 else ""
+    yield (
+        f"Chosen: the {best} {protocol.metric} on the {_SPLITS[protocol.select_on]} set {epoch}"
+        f"{mean}; of equal trials the first. Trials that did not complete never win."
+    )
+    if protocol.select_on == "test":
+        yield (
+            "CHOSEN ON THE TEST SET, as requested: figures on the test set are better than they "
+            "would be on new data."
+        )
+    else:
+        yield (
+            f"{protocol.validation_size} training examples were held out for validation, in the "
+            "runs of the report, too."
+        )
+
+
+def _report(protocol: TuningProtocol) -> str:
+    shared = sorted(set(protocol.seeds) & set(protocol.report_seeds))
+    reported = f"Reported: the winner with {_seeds(protocol, 'report_seeds')}"
+    if not shared or not protocol.space:
+        return reported + (", none of which took part in the choice." if protocol.space else ".")
+    return (
+        f"{reported}; {numbers(shared)} took part in the choice, so that figures are given with "
+        f"and without {'it' if len(shared) == 1 else 'them'}."
+    )
+
+
+def _seeds(protocol: TuningProtocol, name: str = "seeds") -> str:
+    seeds: tuple[int, ...] = getattr(protocol, name)
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {numbers(seeds)}"

@@ -1,4 +1,4 @@
-"""What is kept of a tuning: one file beside the runs, which appears whole or not at all."""
+"""The result of a tuning: one file beside its runs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-SCHEMA_VERSION = 1
 SUFFIX = ".tuning"
-"""Not that of result files, so that nobody who reads runs takes it for one."""
+"""Another one than that of result files, so that readers of runs skip the file."""
 
-_ASKED = {
-    "testproblem",
-    "optimizer",
-    "optimizer_target",
-    "hyperparameters",
-    "training",
-    "protocol",
+_SCHEMA_VERSION = 1
+_REQUESTED = {
+    *("testproblem", "optimizer", "optimizer_target", "hyperparameters", "training", "protocol")
 }
 
 Status = Literal["completed", "diverged", "failed", "pruned", "refused"]
@@ -38,11 +33,11 @@ class TunedRun(BaseModel):
 
     Attributes:
         seed: Its seed.
-        run_id: Hash of its specification, as its result file has it.
+        run_id: Hash of its specification, as in its result file.
         status: How it ended.
         value: What trials are compared by; `None` unless it completed.
         metrics: Losses and accuracies after the last epoch, such as `test_loss`.
-        message: What went wrong, where something did.
+        message: What went wrong, if anything.
         command: The command that repeats it.
     """
 
@@ -58,16 +53,16 @@ class TunedRun(BaseModel):
 
 
 class Trial(BaseModel):
-    """A setting that was tried.
+    """A configuration that was tried.
 
     Attributes:
         number: Its place in the order of suggestions, counted from 0.
         setting: Values by the names of the space.
-        status: "completed", else how the first run ended that did not: "pruned" where it was
-            stopped because it fell behind, "refused" where the optimizer does not take the values.
+        status: "completed", else the status of the first run that did not complete, or "refused"
+            if the optimizer does not accept the values.
         value: Mean of what counts over its runs; `None` unless all completed.
         runs: A run for each seed.
-        message: What went wrong, where something did.
+        message: What went wrong, if anything.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +79,7 @@ class Summary(BaseModel):
     """A metric over several runs.
 
     Attributes:
-        runs: How many runs it is of: those that completed.
+        runs: Number of runs, those that completed.
         mean: Their mean.
         std: Their population standard deviation, sqrt(sum((value - mean)^2) / runs), as the
             original reports it; `None` of a single run.
@@ -98,7 +93,7 @@ class Summary(BaseModel):
 
 
 class TuningResult(BaseModel):
-    """How an optimizer was tuned on a problem, and what came of it.
+    """How an optimizer was tuned on a problem, and the result.
 
     Attributes:
         schema_version: Version of this layout.
@@ -106,21 +101,21 @@ class TuningResult(BaseModel):
         optimizer: Name of the optimizer.
         optimizer_target: Its class, as `package.module:Class`.
         hyperparameters: Those that are the same in all trials.
-        training: The rest of what the runs of all trials have in common.
+        training: What else the runs of all trials share.
         protocol: How it was tuned.
         explanation: How the winner was chosen and reported, in words.
-        trials: All that was tried, in the order of suggestions.
-        winner: Number of the best trial, `None` where none completed.
+        trials: All trials in the order of suggestions.
+        winner: Number of the best trial, `None` if none completed.
         report: Runs of the winner with the seeds of the report.
         summary: Metrics after the last epoch over the report's runs, by name.
-        summary_without_selection: The same over those whose seed took no part in the choice, where
+        summary_without_selection: The same over those whose seed took no part in the choice, if
             that of others did.
         versions: Versions of what the suggestions depend on.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = _SCHEMA_VERSION
     testproblem: str
     optimizer: str
     optimizer_target: str
@@ -137,53 +132,41 @@ class TuningResult(BaseModel):
 
     @property
     def best(self) -> Trial | None:
-        """The trial that won, `None` where none completed."""
+        """The trial that won, `None` if none completed."""
         return None if self.winner is None else self.trials[self.winner]
 
     @property
     def tuning_id(self) -> str:
-        """A hash of what was asked for, whatever came of it."""
-        asked = self.model_dump(mode="json", include=_ASKED, exclude={"protocol": {"remarks"}})
-        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+        """A hash of what was requested, whatever came of it."""
+        requested = self.model_dump(
+            mode="json", include=_REQUESTED, exclude={"protocol": {"remarks"}}
+        )
+        canonical = json.dumps(requested, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def summarized(runs: Iterable[TunedRun]) -> dict[str, Summary]:
-    """Means and standard deviations over the runs that completed.
-
-    Args:
-        runs: Runs of one setting.
-
-    Returns:
-        A summary for each metric whose values are all finite.
-    """
+    """Summarize the metrics of the runs of one configuration that completed, if all are finite."""
     completed = [run.metrics for run in runs if run.status == "completed"]
     names = completed[0] if completed else ()
-    columns = {name: [metrics[name] for metrics in completed] for name in names}
-    return {name: _summary(values) for name, values in columns.items() if None not in values}
+    summaries = {}
+    for name in names:
+        values = [value for metrics in completed if (value := metrics[name]) is not None]
+        if len(values) == len(completed):
+            std = statistics.pstdev(values) if len(values) > 1 else None
+            summaries[name] = Summary(runs=len(values), mean=statistics.fmean(values), std=std)
+    return summaries
 
 
 def path_of(output_dir: Path, result: TuningResult) -> Path:
-    """Where the result lies: beside its runs, and always in the same file.
-
-    Args:
-        output_dir: Where results are kept.
-        result: The result.
-    """
+    """Where a result is kept: beside its runs, and always in the same file."""
     problem = result.testproblem.rpartition(":")[2]
     name = f"tuning__{result.protocol.sampler}__{result.tuning_id}{SUFFIX}"
     return output_dir / problem / result.optimizer / name
 
 
 def write(output_dir: Path, result: TuningResult) -> Path:
-    """Write the result beside its runs.
-
-    Args:
-        output_dir: Where results are kept.
-        result: The result.
-
-    Returns:
-        The file.
+    """Write a result beside its runs, and return its file.
 
     Raises:
         OutputError: It cannot be written.
@@ -203,12 +186,7 @@ def read(path: Path) -> TuningResult:
     """Read the result of a tuning.
 
     Raises:
-        OSError: It cannot be opened.
-        ValidationError: It is no such file.
+        OSError: The file cannot be opened.
+        ValidationError: It holds something else.
     """
     return TuningResult.model_validate_json(path.read_bytes())
-
-
-def _summary(values: list[Any]) -> Summary:
-    std = statistics.pstdev(values) if len(values) > 1 else None
-    return Summary(runs=len(values), mean=statistics.fmean(values), std=std)

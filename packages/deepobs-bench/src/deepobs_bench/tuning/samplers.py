@@ -1,4 +1,4 @@
-"""What suggests the settings to try: a grid of ours, or a sampler of Optuna."""
+"""Samplers: what suggests the configurations to try, a grid of our own or a sampler of Optuna."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deepobs.errors import ArgumentError, MissingPackageError
+from deepobs_bench._validation import MAX_CONFIGURATIONS
 from deepobs_bench.tuning.spaces import Range
-from deepobs_bench.values import MOST_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from deepobs_bench.tuning.spaces import Dimension
 
-    Setting = dict[str, Any]
+    Configuration = dict[str, Any]
     """Values by the names of the space."""
 
 _PACKAGES = {"random": ("optuna",), "tpe": ("optuna",), "gp": ("optuna", "scipy")}
 
 
 class Search(Protocol):
-    """Suggests settings, and learns how good they were."""
+    """Suggests configurations, and learns how good they were."""
 
-    def ask(self, count: int) -> list[Setting]:
-        """Suggest settings, before the results of any of them are known."""
+    def ask(self, count: int) -> list[Configuration]:
+        """Suggest configurations before the results of any of them are known."""
         ...
 
     def tell(self, scores: Sequence[float | None]) -> None:
-        """Learn how good the settings were that were asked for last, in the same order.
+        """Learn how good the last suggestions were, in the same order.
 
         Args:
-            scores: What is to be small; infinite for a run that diverged, `None` for a setting of
-                which nothing is known because its runs failed.
+            scores: Values to minimize: infinity for a trial that diverged, `None` for one of which
+                nothing is known since its runs failed.
         """
         ...
 
@@ -51,29 +51,31 @@ class GridSearch:
         space: What is tried.
 
     Raises:
-        ArgumentError: Nobody said how many points there are, or there are too many.
+        ArgumentError: The number of points is not given, or too large.
     """
 
     def __init__(self, space: Mapping[str, Dimension]) -> None:
         values = [dimension.grid() for dimension in space.values()]
         points = math.prod(map(len, values))
-        if points > MOST_POINTS:
-            raise ArgumentError(f"A grid must have at most {MOST_POINTS} points, got {points}.")
-        self._settings = [
+        if points > MAX_CONFIGURATIONS:
+            raise ArgumentError(
+                f"A grid must have at most {MAX_CONFIGURATIONS} points, got {points}."
+            )
+        self._configurations = [
             dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*values)
         ]
         self._asked = 0
 
     def __len__(self) -> int:
-        return len(self._settings)
+        return len(self._configurations)
 
-    def ask(self, count: int) -> list[Setting]:
+    def ask(self, count: int) -> list[Configuration]:
         """The next combinations."""
         self._asked += count
-        return self._settings[self._asked - count : self._asked]
+        return self._configurations[self._asked - count : self._asked]
 
     def tell(self, scores: Sequence[float | None]) -> None:
-        """A grid is what it is."""
+        """A grid does not depend on results."""
 
 
 class OptunaSearch:
@@ -82,10 +84,10 @@ class OptunaSearch:
     Args:
         sampler: "random", "tpe" or "gp".
         space: What is tried.
-        seed: Seed of the sampler: with the same results, it suggests the same again.
+        seed: Seed of the sampler: with the same results, it makes the same suggestions.
 
     Raises:
-        MissingPackageError: Optuna, or what its sampler needs, is not installed.
+        MissingPackageError: A package that the sampler needs is not installed.
     """
 
     def __init__(self, sampler: str, space: Mapping[str, Dimension], seed: int) -> None:
@@ -98,8 +100,8 @@ class OptunaSearch:
             self._study = optuna.create_study(sampler=_sampler(sampler, seed))
         self._pending: list[optuna.Trial] = []
 
-    def ask(self, count: int) -> list[Setting]:
-        """Suggest settings; the sampler knows those that it was told, and what it suggested."""
+    def ask(self, count: int) -> list[Configuration]:
+        """Suggest configurations; the sampler knows earlier results and pending suggestions."""
         import optuna
 
         with _quiet(optuna):
@@ -121,13 +123,13 @@ class OptunaSearch:
 
 
 def require_packages(sampler: str) -> None:
-    """Make sure that what a sampler needs is installed.
+    """Check that the packages that a sampler needs can be imported.
 
     Args:
         sampler: "grid", "random", "tpe" or "gp".
 
     Raises:
-        MissingPackageError: It is not.
+        MissingPackageError: One of them cannot.
     """
     for package in _PACKAGES.get(sampler, ()):
         try:
@@ -136,7 +138,7 @@ def require_packages(sampler: str) -> None:
             raise MissingPackageError(
                 f"The sampler {sampler!r} needs {package}, which cannot be imported ({error}). "
                 "Install it with: pip install 'deepobs-bench[tune]'. The sampler 'grid' needs "
-                "nothing."
+                "no further package."
             ) from error
 
 
@@ -154,7 +156,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     from optuna import distributions
 
     if not isinstance(dimension, Range):
-        # By their positions, since Optuna takes no lists.
+        # By their positions, since Optuna takes no lists as values.
         return distributions.CategoricalDistribution(range(len(dimension.values)))
     if dimension.kind == "int":
         return distributions.IntDistribution(int(dimension.low), int(dimension.high))
@@ -169,12 +171,12 @@ def _value(dimension: Dimension, drawn: Any) -> Any:
 
 @contextlib.contextmanager
 def _quiet(optuna: ModuleType) -> Iterator[None]:
-    """Keep Optuna from writing about every trial, and leave its settings as they were."""
+    """Silence Optuna, which logs every trial, and restore its settings afterwards."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # only code of Optuna's runs here
+            warnings.simplefilter("ignore")  # only code of Optuna runs here
             yield
     finally:
         optuna.logging.set_verbosity(before)

@@ -1,18 +1,27 @@
-"""What the user says about tuning: options of `deepobs tune`, the value of `tune` in a file."""
+"""How to tune, as the user says it, and the published protocols that fill in the rest."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from deepobs.errors import ArgumentError
-from deepobs_bench.mistakes import Mistake
-from deepobs_bench.tuning.spaces import DimensionSetting
-from deepobs_bench.values import Count, Flag, Seed, Seeds, Trials, one_of, refused
+from deepobs_bench._validation import (
+    Count,
+    Flag,
+    Mistake,
+    Seed,
+    Seeds,
+    Trials,
+    one_of,
+    refused,
+)
+from deepobs_bench.tuning.spaces import Dimension, DimensionSetting, parsed
 
 Sampler = Annotated[Literal["grid", "random", "tpe", "gp"], one_of("grid", "random", "tpe", "gp")]
-Preset = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
+PresetName = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
 Budget = Annotated[
     Literal["one-shot", "small", "medium", "large"], one_of("one-shot", "small", "medium", "large")
 ]
@@ -23,36 +32,39 @@ Metric = Annotated[Literal["accuracy", "loss"], one_of("accuracy", "loss")]
 TRIALS_OF_BUDGET: dict[str, int] = {"one-shot": 1, "small": 25, "medium": 50, "large": 75}
 """The budgets of Schmidt, Schneider, Hennig: Descending through a Crowded Valley, ICML 2021."""
 
+_SEED = 42
+_TEN_SEEDS = tuple(range(42, 52))
+
 
 class TuningSettings(BaseModel):
-    """How to tune an optimizer; what is left out is completed by `protocol.complete`.
+    """How to tune an optimizer; `protocol.complete` fills in what is absent.
 
     Attributes:
-        preset: A published protocol that fills in what is left out.
-        budget: A number of trials by name; "one-shot" takes the optimizer's defaults as they are.
-        space: What is tried, by name: a hyperparameter such as `lr`, a number in one of several as
+        preset: A published protocol that fills in what is absent.
+        budget: A number of trials by name; "one-shot" takes the optimizer's defaults.
+        space: What is tried, by name: a hyperparameter such as `lr`, an element of one such as
             `betas[0]`, or `batch_size` and `problem_weight_decay` of the test problem.
         sampler: What suggests the next trial.
-        trials: How many settings are tried; of a grid, all are.
+        trials: How many configurations are tried; all of a grid.
         at_once: How many trials are suggested before the results of any of them are known.
-        sampler_seed: Seed of what the sampler draws at random.
+        sampler_seed: Seed of the sampler.
         seeds: Seeds of the runs of every trial; with several, their mean counts.
         report_seeds: Seeds with which the winner is run again.
         select_on: The split on which the winner is chosen.
         epoch: Whether the last or the best epoch of a run counts.
-        metric: By what the winner is chosen; left out, by the metric of the problem.
-        prune: Whether runs are stopped that fall behind the median of those before.
+        metric: By what the winner is chosen; by default the metric of the problem.
+        prune: Whether runs that fall behind the median of those before are stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Preset | None = None
+    preset: PresetName | None = None
     budget: Budget | None = None
     space: dict[str, DimensionSetting] | None = None
     sampler: Sampler | None = None
     trials: Trials | None = None
     at_once: Count | None = None
-    sampler_seed: Seed = 42
+    sampler_seed: Seed = _SEED
     seeds: Seeds | None = None
     report_seeds: Seeds | None = None
     select_on: Split = "valid"
@@ -68,11 +80,11 @@ class TuningSettings(BaseModel):
                 "give either a budget or a number of trials."
             )
         if self.budget == "one-shot" and self.space:
-            raise refused("one-shot means the defaults of the optimizer: leave out the space.")
+            raise refused("one-shot means the defaults of the optimizer: remove the space.")
         if not (self.preset or self.space or self.budget == "one-shot"):
             raise refused(
-                "Nothing says what to try: give a space such as lr=log:1e-5:1e2, a preset "
-                "(paper or crowded-valley), or the budget one-shot."
+                "Nothing to try: give a space such as lr=log:1e-5:1e2, a preset (paper or "
+                "crowded-valley), or the budget one-shot."
             )
         return self
 
@@ -81,10 +93,10 @@ def checked_settings(values: dict[str, Any]) -> TuningSettings:
     """Check settings that were given one by one.
 
     Args:
-        values: What was given, by the name of the attribute; `None` for what was left out.
+        values: What was given, by the name of the attribute; `None` for what is absent.
 
     Raises:
-        ArgumentError: One of them is not permitted.
+        ArgumentError: One of them is not allowed.
     """
     given = {name: value for name, value in values.items() if value is not None}
     try:
@@ -92,3 +104,88 @@ def checked_settings(values: dict[str, Any]) -> TuningSettings:
     except ValidationError as error:
         mistakes = [Mistake(one["loc"], one["msg"]) for one in error.errors()]
         raise ArgumentError("\n".join(map(str, mistakes))) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A protocol of tuning.
+
+    Attributes:
+        reference: Where it was published, empty for the defaults.
+        sampler: What suggests the trials.
+        space: What is tried.
+        trials: How many configurations are tried, `None` for all of a grid.
+        seeds: Seeds of the runs of every trial.
+        report_seeds: Seeds with which the winner is run again, `None` for ten others than `seeds`.
+        remarks: Where it deviates from what was published, a sentence each.
+        chose_on_test: Whether the winner was chosen on the test set.
+    """
+
+    reference: str = ""
+    sampler: str = "random"
+    space: dict[str, Dimension] = field(default_factory=dict)
+    trials: int | None = 25
+    seeds: tuple[int, ...] = (_SEED,)
+    report_seeds: tuple[int, ...] | None = None
+    remarks: tuple[str, ...] = ()
+    chose_on_test: bool = False
+
+
+def preset(name: str | None, optimizer: str) -> Preset:
+    """Look up a published protocol.
+
+    Args:
+        name: "paper" or "crowded-valley"; `None` for the defaults, which have no space.
+        optimizer: Name of the optimizer to be tuned.
+    """
+    if name is None:
+        return Preset()
+    return _PAPER if name == "paper" else _crowded_valley(optimizer)
+
+
+_PAPER = Preset(
+    reference="Schneider, Balles, Hennig: DeepOBS, ICLR 2019",
+    sampler="grid",
+    space={"lr": parsed("log:1e-5:1e2:36")},
+    trials=None,
+    report_seeds=_TEN_SEEDS,
+    chose_on_test=True,
+)
+
+_BETAS = {"betas[0]": parsed("log:0.5:0.999"), "betas[1]": parsed("log:0.8:0.999")}
+_NEAR_ONE = parsed("one-minus-log:1e-4:1")
+_CROWDED_VALLEY: dict[str, dict[str, Dimension]] = {
+    "SGD": {},
+    "Momentum": {"momentum": _NEAR_ONE},
+    "Nesterov": {"momentum": _NEAR_ONE},
+    "Adagrad": {},
+    "Adadelta": {"rho": _NEAR_ONE},
+    "RMSprop": {"alpha": _NEAR_ONE},
+    "Adam": _BETAS,
+    "NAdam": _BETAS,
+    "RAdam": _BETAS,
+}
+"""What is tried besides the learning rate. The ranges of learning rates and betas are those that
+the file names of the published runs span; for a momentum and the like, see `_crowded_valley`."""
+
+
+def _crowded_valley(optimizer: str) -> Preset:
+    others = _CROWDED_VALLEY.get(optimizer)
+    remarks = []
+    if others is None:
+        remarks.append(
+            f"{optimizer} has no space in this preset: its learning rate is tried in the space "
+            "of all others."
+        )
+    elif _NEAR_ONE in others.values():
+        (name,) = others
+        remarks.append(
+            f"1 - {name} is drawn log-uniformly from 1e-4 to 1, where the published runs of 2020 "
+            f"drew {name} itself so."
+        )
+    return Preset(
+        reference="Schmidt, Schneider, Hennig: Descending through a Crowded Valley, ICML 2021",
+        space={"lr": parsed("log:1e-4:1")} | (others or {}),
+        report_seeds=_TEN_SEEDS,
+        remarks=tuple(remarks),
+    )

@@ -1,4 +1,4 @@
-"""Which values of a hyperparameter are tried: `log:1e-5:1e2`, `choice:true,false` and the like."""
+"""Spaces of hyperparameters: `log:1e-5:1e2`, `choice:true,false` and the like."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
-from deepobs_bench.spacing import linearly_spaced, log_spaced
-from deepobs_bench.values import MOST_POINTS, refused
+from deepobs_bench._validation import MAX_CONFIGURATIONS, refused
 
 KINDS = ("log", "uniform", "int", "one-minus-log", "choice")
 _ALLOWED = (
@@ -24,14 +23,14 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """All values between two.
+    """An interval of numbers.
 
     Attributes:
         kind: "log" for log-uniform values, "uniform", "int", or "one-minus-log" for `1 - u` with a
             log-uniform `u`, for factors near 1 such as a momentum.
-        low: The smallest value, of `u` where the kind is "one-minus-log".
-        high: The largest one.
-        points: How many values a grid has, `None` where it was not said.
+        low: The smallest value, of `u` if the kind is "one-minus-log".
+        high: The largest value.
+        points: Number of values in a grid, if given.
     """
 
     kind: str
@@ -41,16 +40,14 @@ class Range:
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether values are spread evenly over the orders of magnitude."""
+        """Whether values are distributed evenly over orders of magnitude."""
         return self.kind in ("log", "one-minus-log")
 
     def value_of(self, drawn: float) -> int | float:
-        """The value of the hyperparameter that a number between `low` and `high` stands for.
-
-        Numbers are rounded, so that they read well and are the same on every machine.
-        """
+        """The hyperparameter that a number drawn between `low` and `high` stands for."""
         if self.kind == "int":
             return int(drawn)
+        # The last bits of what a sampler draws depend on the machine; run identities must not.
         rounded = min(max(float(f"{drawn:.{_DIGITS}g}"), self.low), self.high)
         return _one_minus(rounded) if self.kind == "one-minus-log" else rounded
 
@@ -58,16 +55,15 @@ class Range:
         """The values of a grid, from `low` to `high`.
 
         Raises:
-            ArgumentError: The number of points was not said.
+            ArgumentError: The number of points is not given.
         """
-        if self.kind == "int" and self.points is None and self.high - self.low < MOST_POINTS:
+        if self.kind == "int" and self.points is None and self.high - self.low < MAX_CONFIGURATIONS:
             return list(range(int(self.low), int(self.high) + 1))
         if self.points is None:
             raise ArgumentError(
                 f"A grid of {written(self)} needs a number of points: write {written(self)}:10."
             )
-        spaced = log_spaced if self.is_logarithmic else linearly_spaced
-        values = spaced(self.low, self.high, self.points)
+        values = _spaced(self.low, self.high, self.points, is_log=self.is_logarithmic)
         if self.kind == "int":
             return sorted({round(value) for value in values})
         return [_one_minus(value) if self.kind == "one-minus-log" else value for value in values]
@@ -75,11 +71,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Some values, none nearer to one than to another.
-
-    Attributes:
-        values: The values, as result files hold them.
-    """
+    """A list of values without an order."""
 
     values: tuple[Any, ...]
 
@@ -89,24 +81,34 @@ class Choice:
 
 
 Dimension = Range | Choice
-"""What a hyperparameter may be."""
+
+
+def _spaced(low: float, high: float, count: int, *, is_log: bool) -> list[float]:
+    """Numbers at equal distances or with equal ratios, rounded to twelve digits but for the ends.
+
+    They are rounded since the last bits of a power can depend on the machine.
+    """
+    first, last = (math.log10(low), math.log10(high)) if is_log else (low, high)
+    distance = (last - first) / (count - 1)
+    steps = [first + index * distance for index in range(1, count - 1)]
+    return [low, *(float(f"{10**step if is_log else step:.12g}") for step in steps), high]
 
 
 def parsed(value: object) -> Dimension:
-    """Read what `--space NAME=` or a table `space` says of a hyperparameter.
+    """Read a space.
 
     Args:
-        value: A text such as `log:1e-5:1e2`, or a list of values.
+        value: A string such as `log:1e-5:1e2`, or a list of values.
 
     Raises:
-        ArgumentError: It has another form, or a range is empty.
+        ArgumentError: It has another form, or an interval is empty.
     """
     if isinstance(value, (Range, Choice)):
         return value
     if isinstance(value, (list, tuple)):
         return _choice(value)
     if not isinstance(value, str):
-        raise ArgumentError(f"{value!r} is no space of values. {_ALLOWED}")
+        raise ArgumentError(f"{value!r} is not a space. {_ALLOWED}")
     kind, _, rest = value.partition(":")
     if kind == "choice":
         return _choice(_literals(rest))
@@ -114,12 +116,12 @@ def parsed(value: object) -> Dimension:
         return _choice(_literals(value))
     if kind not in KINDS:
         hint = closest(kind, KINDS)
-        raise ArgumentError(sentences(f"{value!r} is no space of values.", hint, _ALLOWED))
+        raise ArgumentError(sentences(f"{value!r} is not a space.", hint, _ALLOWED))
     return _range(kind, value)
 
 
 def written(dimension: Dimension) -> str | list[Any]:
-    """What `parsed` reads: the opposite of it."""
+    """Write a space so that `parsed` reads it."""
     if isinstance(dimension, Choice):
         return list(dimension.values)
     ends = (f"{end:.15g}" for end in (dimension.low, dimension.high))
@@ -133,7 +135,7 @@ def _range(kind: str, text: str) -> Range:
         ends = (float(int(low)), float(int(high))) if kind == "int" else (float(low), float(high))
         (points,) = (int(number) for number in rest) if rest else (None,)
     except ValueError:
-        raise ArgumentError(f"{text!r} is no space of values. {_ALLOWED}") from None
+        raise ArgumentError(f"{text!r} is not a space. {_ALLOWED}") from None
     made = Range(kind, *ends, points)
     if not all(map(math.isfinite, ends)) or made.low >= made.high:
         raise ArgumentError(f"{text!r} is empty: the first number must be below the second.")
@@ -145,8 +147,10 @@ def _range(kind: str, text: str) -> Range:
         raise ArgumentError(f"{text!r} ends too high: one-minus-log must not exceed 1.")
     if points is not None and points < 2:
         raise ArgumentError(f"{text!r} has {points} points: a grid needs 2 or more.")
-    if points is not None and points > MOST_POINTS:
-        raise ArgumentError(f"{text!r} has too many points: a grid has at most {MOST_POINTS}.")
+    if points is not None and points > MAX_CONFIGURATIONS:
+        raise ArgumentError(
+            f"{text!r} has too many points: a grid has at most {MAX_CONFIGURATIONS}."
+        )
     return made
 
 
@@ -180,12 +184,12 @@ def _one_minus(value: float) -> float:
     return float(f"{1 - value:.12g}")
 
 
-def _for_settings(value: object) -> Dimension:
+def _validated(value: object) -> Dimension:
     try:
         return parsed(value)
     except DeepOBSError as error:
         raise refused(str(error)) from error
 
 
-DimensionSetting = Annotated[Dimension, BeforeValidator(_for_settings), PlainSerializer(written)]
-"""A dimension as settings hold it: the text or list that the user wrote."""
+DimensionSetting = Annotated[Dimension, BeforeValidator(_validated), PlainSerializer(written)]
+"""A dimension, serialized as the string or list that the user wrote."""

@@ -1,4 +1,4 @@
-"""Tuning an optimizer: suggest, run, choose, and run the winner again with further seeds."""
+"""Tuning an optimizer: suggest, run, choose, and run the winner again with other seeds."""
 
 from __future__ import annotations
 
@@ -11,19 +11,12 @@ from deepobs.plugins import registry
 from deepobs.records import DEFAULT_SEED, RunRecord
 from deepobs.runs.environment import versions
 from deepobs.runs.optimizers import find_optimizer
-from deepobs_bench.tuning import result, selection
-from deepobs_bench.tuning.candidates import (
-    PROBLEM_OPTIONS,
-    Base,
-    candidate,
-    require_space,
-)
-from deepobs_bench.tuning.judging import judged_run, trial_of
-from deepobs_bench.tuning.protocol import complete
-from deepobs_bench.tuning.pruning import Medians
+from deepobs_bench.tuning import result
+from deepobs_bench.tuning.candidates import PROBLEM_OPTIONS, Base, candidate, require_space
+from deepobs_bench.tuning.judging import Medians, judged_run, score, trial_of, winner_of
+from deepobs_bench.tuning.protocol import complete, explanation
 from deepobs_bench.tuning.result import TuningResult
 from deepobs_bench.tuning.samplers import GridSearch, OptunaSearch
-from deepobs_bench.tuning.words import explanation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,19 +24,20 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.records import RunSpecification
-    from deepobs_bench.outcomes import Outcome
+    from deepobs_bench.failures import Outcome
     from deepobs_bench.sweep import Sweep
+    from deepobs_bench.tuning.judging import StopRule
     from deepobs_bench.tuning.protocol import TuningProtocol
-    from deepobs_bench.tuning.pruning import StopRule
     from deepobs_bench.tuning.result import Trial, TunedRun
     from deepobs_bench.tuning.samplers import Search
     from deepobs_bench.tuning.settings import TuningSettings
 
-    CarryOut = Callable[[Sequence[RunSpecification], StopRule | None], dict[str, Outcome]]
-    Notify = Callable[[RunSpecification, Outcome], None]
+    Execute = Callable[[Sequence[RunSpecification], StopRule | None], dict[str, Outcome]]
 
-_SAID_ELSEWHERE = {"testproblem", "optimizer", "optimizer_target", "hyperparameters"}
-_NOT_COMMON = {"random_seed", "device", "train_log_interval"}
+_NOT_SHARED = {
+    *("testproblem", "optimizer", "optimizer_target", "hyperparameters"),  # stated elsewhere
+    *("random_seed", "device", "train_log_interval"),
+}
 
 
 def tune(
@@ -55,23 +49,21 @@ def tune(
     hyperparameters: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     jobs: int = 1,
-    notify: Notify = lambda _run, _outcome: None,
 ) -> TuningResult:
-    """Find good hyperparameters, and measure how good they are with seeds of their own.
+    """Find good hyperparameters, and measure how good they are with other seeds.
 
-    Trials are ordinary runs, and suggestions depend on nothing but the settings and the results:
-    to tune again runs nothing and gives the same.
+    Trials are ordinary runs, and suggestions depend only on the settings and the results: tuning
+    again executes nothing and gives the same.
 
     Args:
         testproblem: Name of a test problem.
         optimizer: Name of an optimizer, `package.module:Class` or a class.
         settings: What to try, and how to choose.
-        sweep: Carries out the runs; the result is written where it keeps theirs.
+        sweep: Executes the runs; the result is written into its directory.
         hyperparameters: Those that are not tuned.
-        options: Arguments of `specify` that all runs have, such as `num_epochs`.
-        jobs: How many runs are carried out at the same time: as many trials a sampler that learns
-            from results suggests at once, where the settings say nothing else.
-        notify: Called with every run and its outcome, when it has ended or was there already.
+        options: Arguments of `specify` that all runs share, such as `num_epochs`.
+        jobs: How many runs are executed at a time: by default, a sampler that learns from results
+            suggests as many trials at once.
 
     Raises:
         DeepOBSError: Settings do not fit the problem or the optimizer, or no trial could be run.
@@ -83,10 +75,10 @@ def tune(
     given = in_json_types("Hyperparameters", hyperparameters or {})
     base = Base(testproblem, optimizer, given, common)
     require_space(base, protocol.space)
-    carry_out = functools.partial(_outcomes, sweep, notify)
-    trials = _carry_out_trials(protocol, base, carry_out)
-    winner = selection.winner_of(trials, protocol.metric)
-    report = [] if winner is None else _report(winner, base, protocol, carry_out)
+    execute = functools.partial(_outcomes, sweep)
+    trials = _run_trials(protocol, base, execute)
+    winner = winner_of(trials, protocol.metric)
+    report = [] if winner is None else _report(winner, base, protocol, execute)
     unseen = [run for run in report if run.seed not in protocol.seeds]
     has_mixed_seeds = bool(protocol.space) and 0 < len(unseen) < len(report)
     example = _example(trials, base)
@@ -109,7 +101,7 @@ def tune(
     return tuned
 
 
-def _carry_out_trials(protocol: TuningProtocol, base: Base, carry_out: CarryOut) -> list[Trial]:
+def _run_trials(protocol: TuningProtocol, base: Base, execute: Execute) -> list[Trial]:
     search = _search(protocol)
     medians = Medians(protocol)
     trials: list[Trial] = []
@@ -117,17 +109,18 @@ def _carry_out_trials(protocol: TuningProtocol, base: Base, carry_out: CarryOut)
         asked = search.ask(min(protocol.at_once, protocol.trials - len(trials)))
         candidates = [candidate(base, setting, protocol.seeds) for setting in asked]
         rule = medians.rule() if protocol.prune else None
-        outcomes = carry_out([run for one in candidates for run in one.specifications], rule)
+        outcomes = execute([run for one in candidates for run in one.specifications], rule)
         ended = [
             trial_of(len(trials) + place, one, outcomes, protocol, rule)
             for place, one in enumerate(candidates)
         ]
-        # In the order of suggestions, whichever run ended first: the next ones depend on it.
-        search.tell([selection.score(trial, protocol.metric) for trial in ended])
+        # In the order of suggestions, whichever run ended first: the next suggestions depend on
+        # the order, and must be the same when runs are found done.
+        search.tell([score(trial, protocol.metric) for trial in ended])
         medians.learn(_completed(ended, outcomes))
         trials += ended
     if not any(trial.runs for trial in trials):
-        raise ArgumentError(trials[0].message)  # a name is wrong, or the whole space is
+        raise ArgumentError(trials[0].message)  # every trial says the same
     return trials
 
 
@@ -145,39 +138,34 @@ def _completed(trials: Iterable[Trial], outcomes: Mapping[str, Outcome]) -> Iter
 
 
 def _outcomes(
-    sweep: Sweep,
-    notify: Notify,
-    specifications: Sequence[RunSpecification],
-    rule: StopRule | None,
+    sweep: Sweep, specifications: Sequence[RunSpecification], rule: StopRule | None
 ) -> dict[str, Outcome]:
-    """Carry out what is missing, but not again what the same rule has stopped before."""
+    """Execute pending runs, except those that the same rule has stopped before."""
     outcomes: dict[str, Outcome] = {}
     if rule is not None:
         stopped = {run.run_id: rule.has_stopped(sweep.output_dir, run) for run in specifications}
         outcomes = {run_id: failure for run_id, failure in stopped.items() if failure is not None}
-    missing = [run for run in specifications if run.run_id not in outcomes]
-    for run, outcome in sweep.carry_out(missing, observers=[] if rule is None else [rule]):
+    pending = [run for run in specifications if run.run_id not in outcomes]
+    for run, outcome in sweep.execute(pending, observers=[] if rule is None else [rule]):
         outcomes[run.run_id] = outcome
-        notify(run, outcome)
     return outcomes
 
 
 def _report(
-    winner: Trial, base: Base, protocol: TuningProtocol, carry_out: CarryOut
+    winner: Trial, base: Base, protocol: TuningProtocol, execute: Execute
 ) -> list[TunedRun]:
     again = candidate(base, winner.setting, protocol.report_seeds)
-    outcomes = carry_out(again.specifications, None)
+    outcomes = execute(again.specifications, None)
     return [judged_run(run, outcomes[run.run_id], protocol) for run in again.specifications]
 
 
 def _example(trials: Sequence[Trial], base: Base) -> RunSpecification:
-    """A run of the first trial that was carried out: there is one."""
+    """A run of the first trial that the optimizer accepted; there is one."""
     setting = next(trial.setting for trial in trials if trial.runs)
     return candidate(base, setting, [DEFAULT_SEED]).specifications[0]
 
 
 def _common_parts(example: RunSpecification, protocol: TuningProtocol) -> dict[str, Any]:
-    """What the runs of all trials have in common."""
+    """What the runs of all trials share."""
     tuned = {theirs for name, theirs in PROBLEM_OPTIONS.items() if name in protocol.space}
-    left_out = _SAID_ELSEWHERE | _NOT_COMMON | tuned
-    return example.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+    return example.model_dump(mode="json", exclude=_NOT_SHARED | tuned, exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""How far an experiment is: a bar on a terminal, a line for each run elsewhere."""
+"""The progress of an experiment: a bar on a terminal, a line for each run elsewhere."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rich.progress import (
 from deepobs.console import screen
 from deepobs.console.text import clean
 from deepobs.runs.progress import schedule_of, summary_of
-from deepobs_bench.outcomes import Failure
+from deepobs_bench.failures import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deepobs.records import RunSpecification
-    from deepobs_bench.outcomes import Outcome
-    from deepobs_bench.watched import Watcher
+    from deepobs_bench.failures import Outcome
+    from deepobs_bench.sweep import Notify
 
 
 @contextlib.contextmanager
@@ -36,52 +36,59 @@ def bench_progress(
     *,
     console: Console | None = None,
     show: Callable[[str], None] = screen.show,
-) -> Iterator[Watcher]:
-    """Show how far an experiment is while the block lasts.
+) -> Iterator[Notify]:
+    """Show the progress of an experiment for the duration of the block.
 
     Args:
-        num_runs: How many runs are to be carried out.
+        num_runs: How many runs are to be executed.
         jobs: How many of them at a time.
         console: Where to show it; `None` for standard error.
-        show: What writes the lines where the console is no terminal.
+        show: Writes the lines if the console is no terminal.
 
     Yields:
-        Whom to tell of outcomes.
+        What a sweep calls with outcomes.
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(num_runs, show)
         return
-    progress = _progress(console)
-    with progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
         yield _Bar(progress, num_runs, jobs)
 
 
 def described(specification: RunSpecification, outcome: Outcome) -> str:
-    """A run and what became of it, in a line."""
+    """Describe a run and its outcome in a line."""
     if isinstance(outcome, Failure):
         run = f"{specification.optimizer} on {specification.testproblem}"
         kind = outcome.kind.replace("_", " ")
         summary = f"{run}, seed {specification.random_seed}: failed ({kind}): {outcome.message}"
     else:
         summary = summary_of(outcome)
-    chosen = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
-    chosen += filter(None, [schedule_of(specification)])
-    return clean(f"{summary}; {', '.join(chosen)}" if chosen else summary)
+    values = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
+    values += filter(None, [schedule_of(specification)])
+    return clean(f"{summary}; {', '.join(values)}" if values else summary)
 
 
 class _Lines:
-    """A line for each run that was carried out."""
+    """A line for each run that was executed."""
 
     def __init__(self, num_runs: int, show: Callable[[str], None]) -> None:
         self._num_runs = num_runs
         self._show = show
         self._num_ended = 0
 
-    def run_ended(
-        self, specification: RunSpecification, outcome: Outcome, *, was_there: bool
+    def __call__(
+        self, specification: RunSpecification, outcome: Outcome, /, *, was_done: bool
     ) -> None:
-        if not was_there:
+        if not was_done:
             self._num_ended += 1
             number = f"[{self._num_ended}/{self._num_runs}]"
             self._show(f"{number} {described(specification, outcome)}")
@@ -97,35 +104,19 @@ class _Bar:
         self._counts: Counter[str] = Counter()
         self._task = progress.add_task("Runs", total=num_runs, state=self._state())
 
-    def run_ended(
-        self, specification: RunSpecification, outcome: Outcome, *, was_there: bool
+    def __call__(
+        self, specification: RunSpecification, outcome: Outcome, /, *, was_done: bool
     ) -> None:
-        if was_there:
+        if was_done:
             return
-        is_failure = isinstance(outcome, Failure)
-        self._counts["failed" if isinstance(outcome, Failure) else outcome.status] += 1
-        if is_failure:
+        if isinstance(outcome, Failure):
             line = described(specification, outcome)
             self._progress.console.print(line, markup=False, highlight=False)
+        self._counts["failed" if isinstance(outcome, Failure) else outcome.status] += 1
         self._progress.update(self._task, advance=1, state=self._state())
 
     def _state(self) -> str:
         running = min(self._jobs, self._num_runs - self._counts.total())
-        shown = {
-            "running": running,
-            **{name: self._counts[name] for name in ("failed", "diverged")},
-        }
+        shown = {"running": running}
+        shown |= {name: self._counts[name] for name in ("failed", "diverged")}
         return ", ".join(f"{count} {name}" for name, count in shown.items() if count)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )

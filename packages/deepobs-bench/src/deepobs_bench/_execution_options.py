@@ -1,4 +1,4 @@
-"""How the runs of a command are executed: the options, and what they stand for."""
+"""The options of `bench` and `tune` that say how runs are executed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PARAMETERS = (
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Where runs are executed, from the options of `takes_execution`.
+    """How runs are executed, from the options of `takes_execution`.
 
     Attributes:
         executor: Name of the executor backend.
@@ -62,11 +62,7 @@ class Execution:
     options: ExecutorOptions
 
     def open(self, *, time_limit: float | None = None) -> Executor:
-        """Create the executor.
-
-        Args:
-            time_limit: Most seconds of a run.
-        """
+        """Create the executor, with a time limit for each run in seconds."""
         return open_executor(self.executor, replace(self.options, time_limit=time_limit))
 
 
@@ -78,22 +74,20 @@ def _execution(
     scheduler: str | None,
     shared_results: bool,
 ) -> Execution:
-    return Execution(
-        executor,
-        ExecutorOptions(
-            jobs=jobs,
-            threads=threads,
-            devices=tuple(devices.split(",")) if devices else (),
-            scheduler=scheduler,
-            shared_results=shared_results,
-        ),
+    options = ExecutorOptions(
+        jobs=jobs,
+        threads=threads,
+        devices=tuple(devices.split(",")) if devices else (),
+        scheduler=scheduler,
+        shared_results=shared_results,
     )
+    return Execution(executor, options)
 
 
 takes_execution = taking("execution", _PARAMETERS, _execution)
 """Decorates a command that executes runs: its argument `execution` is an `Execution`."""
 
 
-def tell(sentence: str) -> None:
-    """Say something about how the runs are carried out, beside the results."""
-    click.echo(sentence, err=True)
+def tell(message: str) -> None:
+    """Write a message about the execution to standard error."""
+    click.echo(message, err=True)

@@ -1,4 +1,4 @@
-"""What becomes of a run in a sweep: its record, or why there is none."""
+"""Why a run of a sweep has no result: failures, and the files that keep them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 FailureKind: TypeAlias = Literal["error", "crash", "out_of_memory", "time_limit", "pruned"]
 
 FAILURE = "failure"
-"""How the name of the file of a failure ends."""
+"""Suffix of the files of failures."""
 
-_LONGEST_LOG = 2**16  # characters
+_MAX_LOG = 2**16  # characters
 _OF_THE_CPU_ALLOCATOR = "DefaultCPUAllocator"  # torch raises a bare RuntimeError there
 
 
@@ -45,7 +45,7 @@ class RunStoppedError(DeepOBSError):
 
 
 class RunCrashedError(DeepOBSError):
-    """Raised by an executor whose worker ended while it carried out a run.
+    """Raised by an executor whose worker ended while it executed a run.
 
     Args:
         kind: What kind of failure it is.
@@ -64,12 +64,12 @@ class RunCrashedError(DeepOBSError):
         return str(self.args[1])
 
 
-def _writable(text: object) -> object:
-    """What strangers print may hold halves of characters, which no file takes."""
+def _encodable(text: object) -> object:
+    """Replace lone surrogates, which other packages may print and no file can hold."""
     return text.encode(errors="replace").decode() if isinstance(text, str) else text
 
 
-Text = Annotated[str, BeforeValidator(_writable)]
+Text = Annotated[str, BeforeValidator(_encodable)]
 
 
 class Failure(BaseModel):
@@ -78,13 +78,13 @@ class Failure(BaseModel):
     Attributes:
         run_id: Hash of the specification.
         kind: An `error` was raised; the process ended (`crash`); it ran `out_of_memory` or into the
-            `time_limit`; or the tuner stopped what was not promising (`pruned`).
+            `time_limit`; or the tuner stopped it since it fell behind (`pruned`).
         message: What happened, in a sentence or two.
-        log: The end of what the run printed, and the traceback where there is one.
+        log: The end of what the run printed, and the traceback if there is one.
         specification: The run.
         command: The command that repeats it.
-        started_at: When it began, or was handed out where that is not known.
-        seconds: How long it took, from then on.
+        started_at: When it began, or was submitted if that is not known.
+        seconds: How long it took from then on.
         worker: Where it ran, `host:process`.
     """
 
@@ -121,18 +121,30 @@ def failure_from(
         printed: What it printed.
         worker: Where it ran; `None` for this process.
     """
-    trace = "" if isinstance(error, (RunCrashedError, RunStoppedError)) else _traceback(error)
+    is_ours = isinstance(error, (RunCrashedError, RunStoppedError))
+    trace = "" if is_ours else "".join(traceback.format_exception(error))
+    origin = "" if isinstance(error, DeepOBSError) else provenance_of(error)
     return Failure(
         run_id=specification.run_id,
         kind=_kind_of(error),
-        message=_message_of(error),
-        log=(printed + trace)[-_LONGEST_LOG:],
+        message=message_of(error) + (f" (in code of {origin})" if origin else ""),
+        log=(printed + trace)[-_MAX_LOG:],
         specification=specification,
         command=reproduction_command(specification),
         started_at=started_at.isoformat(timespec="seconds"),
         seconds=round((now() - started_at).total_seconds(), 3),
-        worker=worker_name() if worker is None else worker,
+        worker=worker_name(os.getpid()) if worker is None else worker,
     )
+
+
+def _kind_of(error: BaseException) -> FailureKind:
+    import torch
+
+    if isinstance(error, (RunStoppedError, RunCrashedError)):
+        return error.kind
+    is_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    is_memory |= isinstance(error, RuntimeError) and _OF_THE_CPU_ALLOCATOR in str(error)
+    return "out_of_memory" if is_memory else "error"
 
 
 def now() -> datetime:
@@ -140,16 +152,16 @@ def now() -> datetime:
     return datetime.now().astimezone()
 
 
-def worker_name(process: int | None = None) -> str:
-    """A process of this machine, named so that it can be found; this one if it is left out."""
-    return f"{socket.gethostname()}:{os.getpid() if process is None else process}"
+def worker_name(process: int) -> str:
+    """A process of this machine as `host:process`."""
+    return f"{socket.gethostname()}:{process}"
 
 
 def write_failure(output_dir: Path, failure: Failure) -> Path:
-    """Keep a failure beside the results of its setting, in a file that no reader takes for one.
+    """Write a failure beside the results of its configuration, with a suffix of its own.
 
     Args:
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         failure: What happened.
 
     Raises:
@@ -163,15 +175,15 @@ def write_failure(output_dir: Path, failure: Failure) -> Path:
 def find_failure(
     output_dir: Path, specification: RunSpecification, *, since: datetime | None = None
 ) -> Failure | None:
-    """The latest failure of a run.
+    """Find the latest failure of a run.
 
     Args:
-        output_dir: Where results are kept.
+        output_dir: The directory of results.
         specification: The run.
-        since: Leave out failures of runs that began before.
+        since: Ignore failures from before.
     """
     for path in store.kept(output_dir, specification, suffix=FAILURE):
-        # Not ours, of another version, or gone meanwhile.
+        # The file may be of another program or version, or be deleted meanwhile.
         with contextlib.suppress(ValidationError, OSError):
             failure = Failure.model_validate_json(path.read_bytes())
             is_late = since is None or path.stat().st_mtime >= since.timestamp()
@@ -180,20 +192,6 @@ def find_failure(
     return None
 
 
-def _kind_of(error: BaseException) -> FailureKind:
-    import torch
-
-    if isinstance(error, (RunStoppedError, RunCrashedError)):
-        return error.kind
-    is_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    is_memory |= isinstance(error, RuntimeError) and _OF_THE_CPU_ALLOCATOR in str(error)
-    return "out_of_memory" if is_memory else "error"
-
-
-def _message_of(error: BaseException) -> str:
-    owner = "" if isinstance(error, DeepOBSError) else provenance_of(error)
-    return message_of(error) + (f" (in code of {owner})" if owner else "")
-
-
-def _traceback(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+def failure_file(output_dir: Path, failure: Failure) -> Path | None:
+    """Where the latest failure of a run is kept, with its log."""
+    return next(store.kept(output_dir, failure.specification, suffix=FAILURE), None)

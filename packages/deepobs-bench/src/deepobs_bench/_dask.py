@@ -1,34 +1,41 @@
-"""Runs on the workers of a Dask cluster, on whatever machines they are."""
+"""Runs on the workers of a Dask cluster.
+
+Every worker keeps a process in which it executes the runs. A run that crashes, hangs or takes all
+memory ends that process, not the worker, which reports how the run ended; and the worker can answer
+its scheduler whatever a run does.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
 import functools
+import platform
 import threading
 import uuid
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from deepobs import __version__
 from deepobs.errors import ArgumentError, ExecutorError, MissingPackageError, OutputError
-from deepobs_bench.outcomes import RunCrashedError
-from deepobs_bench.slots import limit_of
-from deepobs_bench.versions import installed_versions
+from deepobs.plugins import registry
+from deepobs_bench.failures import RunCrashedError
+from deepobs_bench.processes import WorkerSlot, limit_of
 
 try:
     import distributed
     from distributed.scheduler import KilledWorker
-
-    from deepobs_bench import dask_worker
 except ImportError as error:
     raise MissingPackageError(
         "Runs on a Dask cluster need Dask.distributed: pip install 'deepobs-bench[dask]'."
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
+
+    from deepobs_bench.processes import Limit
 
 T = TypeVar("T")
 
@@ -36,19 +43,19 @@ _CONNECTION_SECONDS = 10.0
 
 
 class DaskExecutor(Executor):
-    """Carries out calls on the workers of a cluster, one at a time on each.
+    """Executes calls on the workers of a cluster, one at a time on each.
 
     Dask gives the calls of a worker that is lost to others.
 
     Args:
         scheduler: The address of the cluster's scheduler, such as "tcp://node17:8786".
         threads: Threads of torch for a call; `None` for as many as its worker has.
-        time_limit: Seconds for a call to end by itself; some more, and it is killed.
+        time_limit: Seconds for a call to end by itself, before it is killed a little later.
         shares_directory: Whether the workers can write the results.
 
     Raises:
         ExecutorError: The scheduler does not answer, or a worker has other versions.
-        ArgumentError: There is no address.
+        ArgumentError: The address is absent.
     """
 
     def __init__(
@@ -61,7 +68,7 @@ class DaskExecutor(Executor):
     ) -> None:
         if not scheduler:
             raise ArgumentError(
-                "A Dask cluster is found by the address of its scheduler: give one, such as "
+                "A Dask cluster needs the address of its scheduler, such as "
                 "--scheduler tcp://127.0.0.1:8786, which `dask scheduler` prints when it starts."
             )
         self.shares_directory = shares_directory
@@ -69,9 +76,9 @@ class DaskExecutor(Executor):
         self._client = _connected(scheduler)
         self._running: set[Future[Any]] = set()
         self._call = functools.partial(
-            dask_worker.call_in_process,
+            _call_in_process,
             sweep=self._sweep,
-            planned_with=installed_versions(),
+            planned_with=_installed_versions(),
             threads=threads,
             limit=limit_of(time_limit),
         )
@@ -83,16 +90,16 @@ class DaskExecutor(Executor):
 
     @property
     def capacity(self) -> int:
-        """How many workers there are now."""
+        """The present number of workers."""
         if self._client.status != "running":
             return 0
         try:
             return len(self._client.nthreads())
-        except OSError:  # which the runs that are waited for will tell, too
+        except OSError:  # which the pending futures raise, too
             return 0
 
     def require_shared(self, directory: Path) -> None:
-        """Make sure that all workers see a directory of this machine.
+        """Check that all workers see a directory of this machine.
 
         Raises:
             OutputError: One of them does not.
@@ -100,21 +107,21 @@ class DaskExecutor(Executor):
         path, text = directory / f".{self._sweep}.token", self._sweep
         try:
             path.write_text(text)
-            seen = self._on_all(dask_worker.holds, path, text)
+            seen = self._on_all(_holds, path, text)
         finally:
             path.unlink(missing_ok=True)
         blind = [worker for worker, sees in seen.items() if sees is not True]
         if blind:
             raise OutputError(
                 f"The worker {blind[0]} does not see the directory {directory} of this machine. "
-                "Choose one that they share, or let results come back."
+                "Choose a shared directory, or let results come back (no --shared-results)."
             )
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have a call carried out by a worker.
+        """Submit a call to a worker.
 
         Raises:
-            ExecutorError: There is no connection to the scheduler any more.
+            ExecutorError: The connection to the scheduler was lost.
         """
         if self._client.status != "running":
             raise _connection_lost()
@@ -127,7 +134,7 @@ class DaskExecutor(Executor):
         return here
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and leave the cluster once all are done."""
+        """Accept no more calls, and leave the cluster once all are done."""
         if cancel_futures:
             for future in list(self._running):
                 future.cancel()
@@ -138,12 +145,12 @@ class DaskExecutor(Executor):
             threading.Thread(target=self.shutdown).start()
 
     def kill_workers(self) -> None:
-        """Take no more calls, and end at once what workers do for this client."""
+        """Accept no more calls, and end at once what workers do for this client."""
         for future in list(self._running):
             future.cancel()
-        with contextlib.suppress(OSError, RuntimeError):  # where there is no connection any more
+        with contextlib.suppress(OSError, RuntimeError):  # if the connection was lost
             if self._client.status == "running":
-                self._on_all(dask_worker.end_calls, self._sweep)
+                self._on_all(_end_calls, self._sweep)
         self._client.close()
 
     def __exit__(
@@ -152,7 +159,7 @@ class DaskExecutor(Executor):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # After an interruption from the keyboard nobody wants to wait until hours of work are done.
+        # After an interruption from the keyboard, nobody wants to wait for hours of work.
         if error_type is None:
             self.shutdown()
         else:
@@ -166,17 +173,17 @@ class DaskExecutor(Executor):
     def _compare_versions(self) -> None:
         """Refuse workers that differ; those that join later refuse their first call."""
         versions = self._call.keywords["planned_with"]
-        for worker, answer in self._on_all(dask_worker.compare_versions, versions).items():
+        for worker, answer in self._on_all(_compare_versions, versions).items():
             if isinstance(answer, ExecutorError):
                 raise answer
             if isinstance(answer, BaseException):
                 raise ExecutorError(
-                    f"The worker {worker} cannot carry out runs: {answer}. Install deepobs-core "
+                    f"The worker {worker} cannot execute runs: {answer}. Install deepobs-core "
                     f"{versions['deepobs-core']} and the client's plugins there."
                 ) from answer
 
     def _on_all(self, function: Callable[..., object], *arguments: object) -> dict[str, object]:
-        """Call a function on every worker; what it returned or raised, by worker."""
+        """Call a function on every worker, and return its values or errors by worker."""
         answers: dict[str, object] = self._client.run(function, *arguments, on_error="return")
         return answers
 
@@ -186,7 +193,7 @@ def _connected(scheduler: str) -> distributed.Client:
         return distributed.Client(
             scheduler, timeout=_CONNECTION_SECONDS, set_as_default=False, name="deepobs"
         )
-    except (OSError, ValueError) as error:  # an address may not be one
+    except (OSError, ValueError) as error:  # ValueError: a malformed address
         raise ExecutorError(
             f"No scheduler of Dask answers at {scheduler!r}: {error}. Start one by `dask "
             "scheduler` and workers by `dask worker ADDRESS`, and give the address that it prints."
@@ -194,7 +201,7 @@ def _connected(scheduler: str) -> distributed.Client:
 
 
 def _pass_on(here: Future[Any], there: distributed.Future[Any]) -> None:
-    """Pass on what became of a call, in a thread of Dask's."""
+    """Pass on the result of a call, in a thread of Dask's."""
     if not here.set_running_or_notify_cancel():
         return
     if there.status == "cancelled":
@@ -204,7 +211,7 @@ def _pass_on(here: Future[Any], there: distributed.Future[Any]) -> None:
         here.set_result(there.result())
     except KilledWorker as error:
         here.set_exception(_crash(error))
-    except BaseException as error:  # whatever it is, it belongs to the caller
+    except BaseException as error:  # a call may raise anything
         here.set_exception(error)
 
 
@@ -213,7 +220,7 @@ def _crash(error: KilledWorker) -> RunCrashedError:
     return RunCrashedError(
         "crash",
         f"{error.allowed_failures + 1} workers of the cluster ended, one after the other, while "
-        f"they carried out the run; the log of the last one, {worker}, may say why.",
+        f"they executed the run; the log of the last one, {worker}, may say why.",
         worker=worker,
     )
 
@@ -221,5 +228,103 @@ def _crash(error: KilledWorker) -> RunCrashedError:
 def _connection_lost() -> ExecutorError:
     return ExecutorError(
         "The connection to the Dask scheduler was lost. All results so far are kept; start the "
-        "sweep again, with a scheduler that runs, to go on."
+        "sweep again, with a running scheduler, to continue."
     )
+
+
+class _Workplace:
+    """The process of this worker, and the sweep for which it works.
+
+    Attributes:
+        one_call_at_a_time: Held by the thread that uses the process: a worker may have several.
+    """
+
+    def __init__(self) -> None:
+        self.one_call_at_a_time = threading.Lock()
+        self._threads = 0
+        self._slot: WorkerSlot | None = None
+        self._sweep = ""
+
+    def slot(self, sweep: str, threads: int) -> WorkerSlot:
+        """The place for the process, a new one for another number of threads."""
+        self._sweep = sweep
+        if self._slot is None or self._threads != threads:
+            if self._slot is not None:
+                self._slot.dismiss()
+                self._slot.end()
+            self._slot = WorkerSlot(threads, device=None)
+            self._threads = threads
+        return self._slot
+
+    def kill(self, sweep: str) -> None:
+        """End what is done for a sweep."""
+        slot = self._slot
+        if slot is not None and self._sweep == sweep:
+            self._slot = None
+            slot.dismiss()
+
+
+_workplace = _Workplace()
+
+
+def _call_in_process(
+    call: Callable[[], T],
+    *,
+    sweep: str,
+    planned_with: Mapping[str, str],
+    threads: int | None,
+    limit: Limit | None,
+) -> T:
+    """On a worker: execute a call in its process."""
+    worker = distributed.get_worker()
+    _require_same_versions(planned_with, worker.address)
+    with _workplace.one_call_at_a_time:
+        slot = _workplace.slot(sweep, threads or worker.state.nthreads)
+        return slot.execute(call, limit)
+
+
+def _compare_versions(
+    planned_with: Mapping[str, str], dask_worker: distributed.Worker | None = None
+) -> None:
+    """On a worker, which Dask passes: refuse runs that were planned with other versions."""
+    _require_same_versions(planned_with, dask_worker.address if dask_worker else "")
+
+
+def _end_calls(sweep: str) -> None:
+    """On a worker: end what it does for a sweep, in the middle of it."""
+    _workplace.kill(sweep)
+
+
+def _holds(path: Path, text: str) -> bool:
+    """On a worker: whether a file can be read, and holds a text."""
+    try:
+        return path.read_text() == text
+    except OSError:
+        return False
+
+
+def _installed_versions() -> dict[str, str]:
+    """Versions of all that determines runs, without patches of Python and devices of torch."""
+    import torch
+
+    catalogs = (registry().problems, registry().datasets, registry().optimizers)
+    return {
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        "torch": torch.__version__.partition("+")[0],
+        **{offer.distribution: offer.version for each in catalogs for offer in each.offers()},
+        "deepobs-core": __version__,
+    }
+
+
+def _require_same_versions(planned_with: Mapping[str, str], worker: str) -> None:
+    here = _installed_versions()
+    for name in sorted(planned_with.keys() | here.keys()):
+        if planned_with.get(name) != here.get(name):
+            ours, theirs = (
+                f"{name} {versions[name]}" if name in versions else f"no {name}"
+                for versions in (here, planned_with)
+            )
+            raise ExecutorError(
+                f"The worker {worker} has {ours}, the client has {theirs}. Install the same on "
+                "both sides."
+            )

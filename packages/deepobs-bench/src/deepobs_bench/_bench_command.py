@@ -1,0 +1,164 @@
+"""`deepobs bench`: execute an experiment that a file describes."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deepobs.console import run_options, screen
+from deepobs.console.commands import as_json
+from deepobs_bench._execution_options import takes_execution, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from deepobs.console.run_options import ResultOptions
+    from deepobs_bench._execution_options import Execution
+    from deepobs_bench.experiment import Budget
+    from deepobs_bench.plan import Plan
+    from deepobs_bench.standings import Results
+
+_INCOMPLETE = 1
+
+
+@click.command("bench")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show the plan and execute nothing.")
+@click.option(
+    "--only",
+    "patterns",
+    multiple=True,
+    metavar="KEY=PATTERN",
+    help="Execute a part: problem=digits_*, optimizer=SGD (its name in FILE, or its class), "
+    "schedule=cosine or seed=42. May be repeated.",
+)
+@click.option(
+    "--no-estimate",
+    is_flag=True,
+    help="Do not measure how long the runs will take, which takes up to ten seconds.",
+)
+@takes_execution
+@run_options.device
+@run_options.data_dir
+@run_options.fake_data
+@run_options.num_workers
+@run_options.takes_results
+@as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    file: Path,
+    dry_run: bool,
+    patterns: tuple[str, ...],
+    no_estimate: bool,
+    execution: Execution,
+    device: str | None,
+    data_dir: Path | None,
+    fake_data: float | None,
+    num_workers: int | None,
+    results: ResultOptions,
+    as_json: bool,
+) -> None:
+    """Execute the pending runs of the experiment in FILE, and show a table of all results.
+
+    FILE is TOML or YAML. It names test problems, optimizers with grids of hyperparameters,
+    schedules and seeds; see the examples that come with DeepOBS. Finished runs are skipped, so the
+    command can be repeated after an interruption or with more seeds. With --json, the plan of a
+    dry run or else the table is written as JSON, and everything else to standard error.
+
+    \b
+    Examples:
+      deepobs bench experiment.toml --dry-run
+      deepobs bench experiment.toml --jobs 4
+      deepobs bench experiment.toml --only "problem=digits_*" --only optimizer=SGD
+    """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    # Imported here, as all that needs torch, so that help and completion appear at once.
+    from deepobs_bench import _bench_output as output
+    from deepobs_bench.experiment import load
+    from deepobs_bench.plan import only, plan
+    from deepobs_bench.workload import Paces, missing_data, paces_of, take_inventory
+
+    with run_options.configured(
+        f"The experiment {file}", data_dir=data_dir, num_workers=num_workers
+    ):
+        jobs, output_dir = execution.options.jobs, results.output_dir
+        experiment = load(file)
+        planned = plan(experiment, str(file), fake_data=fake_data, device=device)
+        planned = only(patterns, planned) if patterns else planned
+        inventory = take_inventory(planned.specifications, output_dir)
+        tuned = [each.example for each in planned.tunings if each.example is not None]
+        wanted = [*inventory.pending.values(), *tuned]
+        missing = missing_data(wanted)
+        paces = Paces()
+        if not no_estimate:
+            if wanted:
+                screen.show_progress("Estimating how long the runs will take ...")
+            paces = paces_of(wanted, inventory.done, jobs=jobs, without=missing)
+        shown = output.PlanOutput(planned, inventory, paces, jobs, output_dir, missing)
+        if not as_json:
+            shown.show(in_full=dry_run, with_time=not no_estimate)
+        elif dry_run:
+            screen.show_json(shown.for_programs())
+        output.show_missing_data(missing)
+        if dry_run:
+            return
+        executed = _execute(
+            planned,
+            len(inventory.pending),
+            execution,
+            results,
+            device_is_open=device is None,
+            budget=experiment.budget,
+            show_line=tell if as_json else screen.show,
+        )
+        output.show_results(planned, executed, output_dir, as_json=as_json)
+    if executed.failures or executed.errors or executed.is_out_of_time:
+        context.exit(_INCOMPLETE)
+
+
+def _execute(
+    planned: Plan,
+    num_pending: int,
+    execution: Execution,
+    options: ResultOptions,
+    *,
+    device_is_open: bool,
+    budget: Budget,
+    show_line: Callable[[str], None],
+) -> Results:
+    from deepobs_bench._bench_progress import bench_progress
+    from deepobs_bench.standings import execute
+    from deepobs_bench.sweep import Sweep
+
+    jobs = execution.options.jobs
+    run_seconds = None if budget.run_minutes is None else 60 * budget.run_minutes
+    num_runs = num_pending + sum(tuning.num_runs for tuning in planned.tunings)
+    with (
+        _interruptions_explained(),
+        bench_progress(num_runs, jobs, show=show_line) as notify,
+        execution.open(time_limit=run_seconds) as workers,
+    ):
+        sweep = Sweep(
+            workers,
+            output_dir=options.output_dir,
+            device_is_open=device_is_open,
+            time_limit=run_seconds,
+            checkpoints=options.checkpoints,
+            observers=options.observers,
+            seconds=None if budget.hours is None else 3600 * budget.hours,
+            notify=notify,
+            tell=tell,
+        )
+        return execute(planned, sweep, jobs=jobs)
+
+
+@contextlib.contextmanager
+def _interruptions_explained() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("Results so far are kept: repeat the command to continue.")
+        raise

@@ -1,0 +1,272 @@
+"""What `deepobs bench` shows: the plan of an experiment, its results and its failures."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from deepobs.console import screen
+from deepobs.console.screen import Column
+from deepobs.console.text import counted, duration
+from deepobs_bench._bench_progress import described
+from deepobs_bench.experiment import CONSTANT
+from deepobs_bench.failures import failure_file
+from deepobs_bench.workload import parts_of, time_left
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from deepobs_bench.plan import Plan
+    from deepobs_bench.standings import Results, Standing
+    from deepobs_bench.workload import Inventory, Paces, Part
+
+_UNKNOWN = "?"
+_NONE = "-"
+_MAX_FAILURES = 10
+"""How many failures are listed one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutput:
+    """The plan of an experiment before it starts.
+
+    Attributes:
+        plan: The plan.
+        inventory: Which of its runs are done.
+        paces: How fast runs are.
+        jobs: How many runs at a time.
+        output_dir: The directory of results.
+        missing_data: Names of data sets by names of the problems that need them.
+    """
+
+    plan: Plan
+    inventory: Inventory
+    paces: Paces
+    jobs: int
+    output_dir: Path
+    missing_data: Mapping[str, str]
+
+    def show(self, *, in_full: bool, with_time: bool) -> None:
+        """Show how much is pending.
+
+        Args:
+            in_full: Whether to show a row for each optimizer on each problem.
+            with_time: Whether to show how long it will take.
+        """
+        if in_full:
+            self._show_table()
+        pending, total = len(self.inventory.pending), len(self.plan.specifications)
+        totals = [
+            f"{counted(total, 'run')}: {total - pending} done, {pending} pending" if total else "",
+            self._tunings(),
+        ]
+        shown = "; ".join(filter(None, totals))
+        screen.show_text(f"{shown}. Results are kept in {self.output_dir}.")
+        if with_time and (pending or self.plan.tunings):
+            screen.show_text(self._time())
+
+    def for_programs(self) -> dict[str, Any]:
+        """Describe what is pending for other programs."""
+        seconds, num_unknown = time_left(self.plan, self.inventory, self.paces)
+        total, pending = len(self.plan.specifications), len(self.inventory.pending)
+        return {
+            "parts": [asdict(each) for each in parts_of(self.plan, self.inventory, self.paces)],
+            "runs": total,
+            "done": total - pending,
+            "pending": pending,
+            "runs_of_tunings": sum(tuning.num_runs for tuning in self.plan.tunings),
+            "seconds": None if seconds is None else seconds / self.jobs,
+            "runs_of_unknown_duration": num_unknown,
+            "missing_data": self.missing_data,
+            "output_dir": self.output_dir,
+        }
+
+    def _show_table(self) -> None:
+        rows = [_row(part) for part in parts_of(self.plan, self.inventory, self.paces)]
+        columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
+        numbers = ("CONFIGURATIONS", "RUNS", "DONE", "PENDING")
+        columns += [Column(heading, is_number=True) for heading in numbers]
+        if all(row[2] == CONSTANT for row in rows):
+            del columns[2]
+            rows = [[*row[:2], *row[3:]] for row in rows]
+        screen.show_table([*columns, Column("TIME")], rows)
+        screen.show()
+
+    def _tunings(self) -> str:
+        tunings = self.plan.tunings
+        runs = sum(tuning.num_runs for tuning in tunings)
+        return f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}" if tunings else ""
+
+    def _time(self) -> str:
+        total, num_unknown = time_left(self.plan, self.inventory, self.paces)
+        if total is None:
+            return "How long they will take could not be measured."
+        unknown = f", and {counted(num_unknown, 'run')} of unknown duration" if num_unknown else ""
+        return (
+            f"They will take about {duration(total / self.jobs)} with {counted(self.jobs, 'job')}"
+            f"{unknown}, estimated from existing results and from a few steps on this machine."
+        )
+
+
+def _row(part: Part) -> list[object]:
+    seconds = _UNKNOWN if part.seconds is None else duration(part.seconds)
+    return [
+        *(part.problem, part.optimizer, part.schedule),
+        "tuned" if part.is_tuned else part.configurations,
+        part.runs,
+        *(_UNKNOWN if number is None else number for number in (part.done, part.pending)),
+        _NONE if part.pending == 0 else seconds,
+    ]
+
+
+def show_missing_data(datasets: Mapping[str, str]) -> None:
+    """Say which data are missing and how to get them.
+
+    Args:
+        datasets: Names of data sets by names of the problems that need them.
+    """
+    problems: dict[str, list[str]] = defaultdict(list)
+    for problem, dataset in datasets.items():
+        problems[dataset].append(problem)
+    for dataset, those in problems.items():
+        screen.show_message(
+            "Warning",
+            f"The data of {', '.join(those)} are missing. `deepobs data prepare {dataset}` gets "
+            "them before the runs, or says what to do; runs on real data try that, too. "
+            "--fake-data needs no data.",
+        )
+
+
+def show_results(plan: Plan, results: Results, output_dir: Path, *, as_json: bool) -> None:
+    """Show the best configurations of an experiment, and its failures.
+
+    Args:
+        plan: The plan.
+        results: Its results.
+        output_dir: The directory of results.
+        as_json: Whether to write JSON.
+    """
+    standings, files = results.standings(plan), results.tuning_files(output_dir)
+    if as_json:
+        described = {
+            "standings": [asdict(standing) for standing in standings],
+            "tuning_files": files,
+            "failures": list(_failures_for_programs(results, output_dir)),
+            "failed_tunings": results.errors,
+            "is_out_of_time": results.is_out_of_time,
+        }
+        screen.show_json(described)
+    else:
+        screen.show()
+        _show_standings(standings)
+        for path in files:
+            screen.show(f"  {path}")
+    _show_failures(results, output_dir)
+    if results.is_out_of_time:
+        pending = len(plan.specifications) - len(results.ends)
+        screen.show_message(
+            "Stopped",
+            f"the hours of the budget are over; {counted(pending, 'run')} of the experiment, "
+            "besides those of tunings, are pending. Repeat the command to continue.",
+        )
+
+
+def _failures_for_programs(results: Results, output_dir: Path) -> Iterator[dict[str, Any]]:
+    for failure in results.failures:
+        specification = failure.specification
+        yield {
+            "problem": specification.testproblem,
+            "optimizer": specification.optimizer,
+            "hyperparameters": specification.hyperparameters,
+            "seed": specification.random_seed,
+            "kind": failure.kind,
+            "message": failure.message,
+            "log": failure_file(output_dir, failure),
+        }
+
+
+def _show_failures(results: Results, output_dir: Path) -> None:
+    for failure in results.failures[:_MAX_FAILURES]:
+        screen.show_message("Failed", described(failure.specification, failure))
+        log = failure_file(output_dir, failure)
+        if log is not None:
+            screen.show_message("  Log", log)
+    num_others = len(results.failures) - _MAX_FAILURES
+    if num_others > 0:
+        screen.show_message("Failed", f"{num_others} others, whose logs are beside the results.")
+    for name, message in results.errors.items():
+        screen.show_message("Failed", f"the tuning of {name}: {message}")
+
+
+def _show_standings(standings: Sequence[Standing]) -> None:
+    has_validation = any(each.valid for each in standings)
+    has_schedules = any(each.schedule != CONSTANT for each in standings)
+    columns = [
+        *(Column(heading) for heading in ("PROBLEM", "OPTIMIZER")),
+        *([Column("SCHEDULE")] if has_schedules else []),
+        Column("FINAL TEST"),
+        *([Column("FINAL VALIDATION")] if has_validation else []),
+        *(Column(name, is_number=True) for name in ("RUNS", "DIVERGED", "FAILED")),
+        Column("BEST CONFIGURATION"),
+    ]
+    rows = [
+        [
+            *(each.problem, each.optimizer),
+            *([each.schedule] if has_schedules else []),
+            _mean(each.metric, each.test),
+            *([_mean(each.metric, each.valid)] if has_validation else []),
+            *(each.runs, each.diverged, each.failed),
+            _configuration(each.hyperparameters),
+        ]
+        for each in standings
+    ]
+    screen.show_table(columns, rows)
+    screen.show()
+    for sentence in _explanation(standings):
+        screen.show_text(sentence)
+
+
+def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
+    """How the configurations were chosen, and what the numbers are."""
+    yield (
+        "Means +- population standard deviations over the seeds of a configuration that completed, "
+        "after the last epoch."
+    )
+    chosen = [
+        each for each in standings if each.configurations > 1 and each.hyperparameters is not None
+    ]
+    on_valid = sorted({each.problem for each in chosen if each.chosen_on == "valid"})
+    on_test = sorted({each.problem for each in chosen if each.chosen_on == "test"})
+    if on_valid:
+        yield (
+            f"The best configuration was chosen on validation data: {', '.join(on_valid)}. "
+            "Configurations of which more seeds completed come first."
+        )
+    if on_test:
+        yield (
+            "The best configuration was chosen on the test set, which makes figures on it too "
+            f"good: {', '.join(on_test)}. Set validation_size to hold out examples to choose on."
+        )
+    lucky = dict.fromkeys(each.optimizer for each in chosen if each.has_seeds_of_the_choice)
+    if lucky:
+        yield (
+            f"Seeds that took part in the choice are among those reported: {', '.join(lucky)}. "
+            "With tune, report_seeds are those with which the winner is run again."
+        )
+
+
+def _mean(metric: str, values: Sequence[float]) -> str:
+    if not values:
+        return _NONE
+    spread = f" +- {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
+    return f"{metric} {statistics.fmean(values):.5g}{spread}"
+
+
+def _configuration(hyperparameters: Mapping[str, object] | None) -> str:
+    if hyperparameters is None:
+        return _NONE
+    values = (f"{name} = {value}" for name, value in hyperparameters.items())
+    return ", ".join(values) or "the defaults"

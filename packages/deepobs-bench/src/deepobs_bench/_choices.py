@@ -1,0 +1,178 @@
+"""What an experiment file tries of an optimizer on a problem, and whether that is possible."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import DeepOBSError, closest, sentences
+from deepobs.runs.lr_schedulers import checked_scheduler
+from deepobs.runs.optimizers import arguments_of, find_optimizer, unknown_hyperparameters
+from deepobs_bench._validation import Mistake, written
+from deepobs_bench.experiment import Choices
+from deepobs_bench.tuning.candidates import PROBLEM_OPTIONS, whole
+
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from deepobs_bench._validation import Location
+    from deepobs_bench.experiment import Experiment, Optimizer, Schedule
+
+_EITHER = "is given beside tune: give either a grid, or a space in tune (sampler = grid tries all)"
+
+
+def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
+    """Merge what is tried of an optimizer in general and on one problem; the latter wins.
+
+    Args:
+        experiment: The experiment.
+        problem: Name of the problem.
+        label: Name of the optimizer in the experiment.
+    """
+    general = experiment.optimizers[label]
+    special = _override(experiment, problem, label)
+    return Choices.model_construct(  # of values that were checked
+        hyperparameters=_without(general.hyperparameters, special.grid) | special.hyperparameters,
+        grid=_without(general.grid, special.hyperparameters) | special.grid,
+        schedules=general.schedules if special.schedules is None else special.schedules,
+    )
+
+
+def place_in_grid(experiment: Experiment, problem: str, label: str, name: str) -> Location:
+    """Where the file gives the values of a hyperparameter that are tried on a problem."""
+    if name in _override(experiment, problem, label).grid:
+        return ("overrides", problem, "optimizers", label, "grid", name)
+    return ("optimizers", label, "grid", name)
+
+
+def _override(experiment: Experiment, problem: str, label: str) -> Choices:
+    override = experiment.overrides.get(problem)
+    return (override and override.optimizers.get(label)) or Choices()
+
+
+def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def schedule_options(schedule: Schedule | None) -> dict[str, Any]:
+    """The keyword arguments of `specify` for a schedule; `None` keeps the learning rate."""
+    if schedule is None:
+        return {}
+    if schedule.scheduler is None:
+        return {"lr_sched_epochs": schedule.epochs, "lr_sched_factors": schedule.factors}
+    described = schedule.model_dump(include={"arguments", "every"})
+    return {"lr_scheduler": {"name": schedule.scheduler, **described}}
+
+
+def wrong_choices(experiment: Experiment) -> Iterator[Mistake]:
+    """Find schedulers and hyperparameters that do not exist, and keys that exclude each other."""
+    for name, schedule in experiment.schedules.items():
+        if schedule.scheduler is not None:
+            try:
+                checked_scheduler(schedule_options(schedule)["lr_scheduler"])
+            except DeepOBSError as error:
+                yield Mistake(("schedules", name), str(error))
+    places: list[tuple[Location, str, Choices]] = [
+        (("optimizers", label), label, optimizer)
+        for label, optimizer in experiment.optimizers.items()
+    ]
+    places += [
+        (("overrides", problem, "optimizers", label), label, choices)
+        for problem, override in experiment.overrides.items()
+        for label, choices in override.optimizers.items()
+    ]
+    for place, label, choices in places:
+        optimizer = experiment.optimizers[label]
+        if optimizer.tune is not None and choices.grid:
+            yield Mistake((*place, "grid"), _EITHER)
+        yield from _unknown(place, choices, optimizer)
+        yield from _wrong_values(place, choices, optimizer)
+
+
+def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
+    """Find hyperparameters that the optimizer does not have."""
+    optimizer_class = find_optimizer(optimizer.class_).optimizer_class
+    places: dict[str, Location] = {
+        **{name: ("hyperparameters", name) for name in choices.hyperparameters},
+        **{name: ("grid", name) for name in choices.grid},
+    }
+    if choices is optimizer and optimizer.tune is not None:
+        tuned = (name for name in optimizer.tune.space or () if name not in PROBLEM_OPTIONS)
+        places |= {whole(name): ("tune", "space", name) for name in tuned}
+    given = {*optimizer.hyperparameters, *optimizer.grid, *places}
+    parameters = arguments_of(optimizer_class)
+    unknown = unknown_hyperparameters(optimizer_class, given)
+    for name in (name for name in places if name in unknown):
+        message = f"{optimizer.class_} has no such hyperparameter."
+        allowed = f"It has: {', '.join(parameters)}."
+        hint = sentences(message, closest(name, parameters), allowed)
+        yield Mistake((*place, *places[name]), hint)
+
+
+def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
+    """Find lists where a number is needed, and numbers where a list is."""
+    parameters = arguments_of(find_optimizer(optimizer.class_).optimizer_class)
+    for name, value in choices.hyperparameters.items():
+        if isinstance(value, list) and isinstance(_default(parameters, name), (int, float)):
+            message = f"must be one value, got {written(value)}: several to try belong in grid"
+            yield Mistake((*place, "hyperparameters", name), message)
+    for name, values in choices.grid.items():
+        default = _default(parameters, name)
+        if not isinstance(default, (tuple, list)):
+            continue
+        for index, value in enumerate(values):
+            if not isinstance(value, list):
+                message = (
+                    f"must be a list such as {written(default)}, got {written(value)}: "
+                    "each value of the grid is a whole list"
+                )
+                yield Mistake((*place, "grid", name, index), message)
+
+
+def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
+    return parameters[name].default if name in parameters else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A point of a grid that the optimizer refused.
+
+    Attributes:
+        positions: The position of its value on each axis.
+        message: Why.
+    """
+
+    positions: tuple[int, ...]
+    message: str
+
+
+def refused_values(
+    refusals: Sequence[Refusal], lengths: Sequence[int]
+) -> Iterator[tuple[tuple[int, int] | None, str]]:
+    """Trace refusals back to values with which every point of the grid is refused.
+
+    Args:
+        refusals: The points that were refused.
+        lengths: Number of values on each axis.
+
+    Yields:
+        The axis and the position of a value with the message of its first refusal; `None` in place
+        of the value for refusals that no single value explains.
+    """
+    # Where every point is refused, no value is at fault: the mistake is elsewhere.
+    if len(refusals) == math.prod(lengths):
+        yield None, refusals[0].message
+        return
+    refusals_of: dict[tuple[int, int], list[Refusal]] = defaultdict(list)
+    for refusal in refusals:
+        for axis, position in enumerate(refusal.positions):
+            refusals_of[axis, position].append(refusal)
+    explained: set[Refusal] = set()
+    for (axis, position), those in refusals_of.items():
+        if len(those) == math.prod(lengths) // lengths[axis]:
+            yield (axis, position), those[0].message
+            explained.update(those)
+    yield from ((None, refusal.message) for refusal in refusals if refusal not in explained)

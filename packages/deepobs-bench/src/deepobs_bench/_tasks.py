@@ -1,0 +1,229 @@
+"""One run of a sweep, as it is sent to a worker, and how the worker claims and executes it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from deepobs import config
+from deepobs.errors import ArgumentError, OutputError
+from deepobs.runs import RunObserver, run, store
+from deepobs.runs.optimizers import find_optimizer
+from deepobs_bench._worker import printed_by_this_call
+from deepobs_bench.failures import (
+    Outcome,
+    RunStoppedError,
+    failure_from,
+    find_failure,
+    now,
+    write_failure,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.runs.checkpoints import CheckpointPlan
+
+# Seeds and default types belong to the whole process: runs in two threads would disturb each other.
+_one_run_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTask:
+    """A run, and all that a worker has to know to execute it.
+
+    It is pickled only on its way between processes of ours, never into a file.
+
+    Attributes:
+        specification: The run.
+        output_dir: Where the worker writes the result; `None` to only return it.
+        device_is_open: Whether to run on the worker's default device instead of the specified one.
+        settings: Values of `deepobs.config` by name, as `temporary` takes them.
+        code_directory: A directory with modules of the user's own.
+        time_limit: Seconds after which the run is ended.
+        observers: Observers of the run.
+        failures_since: A failure that another process recorded since then is the outcome.
+        checkpoints: When to save checkpoints in `output_dir`; `None` for never.
+    """
+
+    specification: RunSpecification
+    output_dir: Path | None = None
+    device_is_open: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    code_directory: str | None = None
+    time_limit: float | None = None
+    observers: tuple[RunObserver, ...] = ()
+    failures_since: datetime | None = None
+    checkpoints: CheckpointPlan | None = None
+
+
+def execute(task: RunTask) -> Outcome | None:
+    """Execute a run, in any process and thread.
+
+    Returns:
+        Its record or failure; `None` if another process is executing it.
+
+    Raises:
+        OutputError: The outcome cannot be written: no other run's could be, either.
+    """
+    with _one_run_at_a_time, _importable(task.code_directory), config.temporary(**task.settings):
+        if task.output_dir is None:
+            return _attempt(task)
+        with claimed(task.output_dir, task.specification) as is_ours:
+            if not is_ours:
+                return None
+            # Another process may have finished the run and released its claim just before.
+            known = known_outcome(task.output_dir, task.specification, task.failures_since)
+            return known or _attempt(task)
+
+
+def known_outcome(
+    output_dir: Path, specification: RunSpecification, failures_since: datetime | None
+) -> Outcome | None:
+    """Find the recorded outcome of a run.
+
+    Args:
+        output_dir: The directory of results.
+        specification: The run.
+        failures_since: Ignore failures from before; `None` to ignore none.
+    """
+    found = store.find(output_dir, specification)
+    if found is not None:
+        return found[1]
+    return find_failure(output_dir, specification, since=failures_since)
+
+
+@contextlib.contextmanager
+def claimed(output_dir: Path, specification: RunSpecification) -> Iterator[bool]:
+    """Claim a run for the duration of the block, by a lock of the operating system.
+
+    The lock ends with the process that holds it, however it ends: nothing has to be cleaned up
+    after a `kill -9`.
+
+    Args:
+        output_dir: The directory of results.
+        specification: The run.
+
+    Yields:
+        Whether the run is claimed; `False` if another process or thread holds it.
+
+    Raises:
+        OutputError: Files in this directory cannot be locked.
+    """
+    directory = store.setting_directory(output_dir, specification)
+    path = directory / f".random_seed__{specification.random_seed}__{specification.run_id}.lock"
+    # A claim may be taken in one thread and released in another.
+    lock: BaseFileLock = FileLock(path, thread_local=False)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    except (OSError, NotImplementedError) as error:
+        raise _no_locks(path, error) from error
+    # Without locks, filelock falls back to a file that stays when its holder is killed.
+    if isinstance(lock, SoftFileLock):
+        lock.release()
+        raise _no_locks(path, "the file system has no locks")
+    try:
+        yield True
+        # Others may hold a lock on the deleted file from now on. That does no harm once the result
+        # exists: they look for it first. Before, two processes could claim the run.
+        if store.find(output_dir, specification) is not None:
+            path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _no_locks(path: Path, reason: object) -> OutputError:
+    return OutputError(
+        f"The file {path}, which keeps other processes from executing the same run, cannot be "
+        f"locked: {reason}. Choose a directory on a file system with locks."
+    )
+
+
+class TimeLimit(RunObserver):
+    """Ends a run that takes too long, at the next report.
+
+    Args:
+        seconds: How long the run may take, including the loading of data.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+
+    def steps_taken(self, steps: int, loss: float) -> None:
+        """Check the time."""
+        del loss
+        self._check(f"after {steps} steps")
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Check the time."""
+        del metrics
+        self._check(f"after epoch {epoch}")
+
+    def _check(self, moment: str) -> None:
+        if time.monotonic() > self._deadline:
+            raise RunStoppedError(
+                "time_limit", f"The time limit of {self._seconds:g} s was reached {moment}."
+            )
+
+
+def _attempt(task: RunTask) -> Outcome:
+    started_at = now()
+    try:
+        return _run(task)
+    except OutputError:
+        raise
+    except (Exception, SystemExit) as error:  # the code of an optimizer may raise anything
+        printed = printed_by_this_call()
+        failure = failure_from(error, task.specification, started_at, printed=printed)
+    if task.output_dir is not None:
+        write_failure(task.output_dir, failure)
+    return failure
+
+
+def _run(task: RunTask) -> RunRecord:
+    specification = task.specification
+    source = specification.optimizer_source
+    # The worker may import another version of the user's module than the planning process did.
+    if source and find_optimizer(specification.optimizer_target).source != source:
+        raise ArgumentError(
+            f"The code of {specification.optimizer_target} in this process differs from that with "
+            "which the run was planned. Plan the run again, and copy the module to all workers."
+        )
+    if task.device_is_open:
+        device = str(config.get_default_device())
+        specification = specification.model_copy(update={"device": device})
+    limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
+    return run(
+        specification,
+        output_dir=task.output_dir,
+        overwrite=True,  # `execute` looked for the result, under the claim
+        observers=[*limits, *task.observers],
+        checkpoints=task.checkpoints,
+    ).record
+
+
+@contextlib.contextmanager
+def _importable(directory: str | None) -> Iterator[None]:
+    """Append a directory to the import path for the duration of the block."""
+    if directory is None or directory in sys.path:
+        yield
+        return
+    sys.path.append(directory)
+    try:
+        yield
+    finally:
+        sys.path.remove(directory)

@@ -1,0 +1,270 @@
+"""`deepobs tune`: find good hyperparameters, and measure how good they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs.console import screen
+from deepobs.console.commands import as_json, completing
+from deepobs.console.run_options import takes_results, takes_run
+from deepobs.console.screen import Column
+from deepobs.console.text import clean
+from deepobs_bench._execution_options import takes_execution, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from deepobs.console.run_options import ResultOptions, RunOptions
+    from deepobs.records import RunSpecification
+    from deepobs_bench._execution_options import Execution
+    from deepobs_bench.failures import Outcome
+    from deepobs_bench.tuning import TuningResult, TuningSettings
+    from deepobs_bench.tuning.result import Summary, Trial
+
+_NO_WINNER = 1
+_NONE = "-"
+
+
+@click.command("tune")
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    metavar="NAME=SPACE",
+    help="What to try of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
+    "one-minus-log:1e-4:1 (for factors near 1), or a list a,b,c; with a number of points for a "
+    "grid, as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or problem_weight_decay. May be "
+    "repeated.",
+)
+@click.option(
+    "--preset",
+    shell_complete=completing(("paper", "crowded-valley")),
+    help="A published protocol: paper (DeepOBS: 36 learning rates from 1e-5 to 1e2, seeds 42 to "
+    "51) or crowded-valley (random search, spaces by optimizer).",
+)
+@click.option(
+    "--sampler",
+    shell_complete=completing(("grid", "random", "tpe", "gp")),
+    help="grid, random, tpe or gp [default: random].",
+)
+@click.option("--trials", type=int, help="Number of trials [default: 25; all of a grid].")
+@click.option(
+    "--budget",
+    shell_complete=completing(("one-shot", "small", "medium", "large")),
+    help="one-shot, small, medium or large: 1, 25, 50 or 75 trials.",
+)
+@click.option(
+    "--parallel-trials",
+    "at_once",
+    type=int,
+    help="Trials that tpe, gp and pruning start before they know results [default: the jobs].",
+)
+@click.option("--sampler-seed", type=int, help="Seed of the sampler [default: 42].")
+@click.option("--seeds", help="Seeds of every trial, such as 42 or 1,2,3 or 1..3 [default: 42].")
+@click.option("--report-seeds", help="Seeds of the winner's runs [default: the next ten].")
+@click.option(
+    "--select-on",
+    shell_complete=completing(("valid", "test")),
+    help="valid: examples held out of the training set [default]. test: the test set, which makes "
+    "figures on it too good.",
+)
+@click.option(
+    "--epoch",
+    shell_complete=completing(("final", "best")),
+    help="Whether the final [default] or the best epoch of a run counts.",
+)
+@click.option(
+    "--metric",
+    shell_complete=completing(("accuracy", "loss")),
+    help="accuracy or loss [default: the problem's].",
+)
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Stop runs that fall behind the median of earlier runs.",
+)
+@takes_run
+@click.option(
+    "--validation-size",
+    type=int,
+    help="Training examples held out [default: a tenth of them, to choose on].",
+)
+@takes_execution
+@takes_results
+@as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    options: RunOptions,
+    spaces: tuple[str, ...],
+    validation_size: int | None,
+    execution: Execution,
+    results: ResultOptions,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Find good hyperparameters of OPTIMIZER on the test problem PROBLEM.
+
+    Configurations are tried, the best is chosen on examples held out of the training set, and is
+    run again with other seeds for the report. Every trial is an ordinary run with a result file;
+    finished runs are skipped. All samplers but grid need Optuna:
+    pip install 'deepobs-bench[tune]'.
+
+    \b
+    Examples:
+      deepobs tune quadratic_deep SGD --space lr=log:1e-5:1e2 --trials 20
+      deepobs tune digits_mlp Adam --preset crowded-valley --budget medium
+      deepobs tune fmnist_2c2d Momentum --preset paper
+      deepobs tune digits_mlp SGD -o momentum=0.9 --space lr=log:1e-4:1 \\
+          --space nesterov=true,false
+    """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    from deepobs_bench.sweep import Sweep
+    from deepobs_bench.tuning import tune
+    from deepobs_bench.tuning.result import path_of
+
+    chosen = _checked(spaces, settings)
+    with options.configured(), execution.open() as workers:
+        result = tune(
+            options.problem,
+            options.optimizer,
+            chosen,
+            sweep=Sweep(
+                workers,
+                output_dir=results.output_dir,
+                device_is_open=options.arguments["device"] is None,
+                checkpoints=results.checkpoints,
+                observers=results.observers,
+                notify=_show_run,
+                tell=tell,
+            ),
+            hyperparameters=options.hyperparameters,
+            options={**options.arguments, "validation_size": validation_size},
+            jobs=execution.options.jobs,
+        )
+    if as_json:
+        screen.show_json(result.model_dump(mode="json"))
+    else:
+        _show(result, path_of(results.output_dir, result))
+    if result.best is None:
+        context.exit(_NO_WINNER)
+
+
+def _checked(spaces: Sequence[str], settings: dict[str, Any]) -> TuningSettings:
+    """Read the spaces, such as `lr=log:1e-5:1e2`, and the other options by name."""
+    from deepobs_bench.tuning.settings import checked_settings
+
+    space: dict[str, str] = {}
+    for text in spaces:
+        name, separator, written = text.partition("=")
+        if not separator or not name or name in space:
+            what = "is given twice" if name in space else "is not NAME=SPACE, such as lr=log:1e-5:1"
+            raise click.UsageError(f"--space {text!r} {what}.")
+        space[name] = written
+    seeds = {name: _seeds(settings[name]) for name in ("seeds", "report_seeds")}
+    return checked_settings({**settings, **seeds, "space": space or None})
+
+
+def _seeds(text: str | None) -> str | list[int] | None:
+    """Read `42` and `1,2,3`; the settings read `42..51` and refuse the rest."""
+    try:
+        return text and [int(seed) for seed in text.split(",")]
+    except ValueError:
+        return text
+
+
+def _show_run(run: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> None:
+    from deepobs.runs.progress import summary_of
+    from deepobs_bench.failures import Failure
+
+    del was_done
+    if isinstance(outcome, Failure):
+        ended = f"{outcome.kind}: {outcome.message}"
+    else:
+        ended = summary_of(outcome)
+    values = ", ".join(f"{name} = {value}" for name, value in run.hyperparameters.items())
+    screen.show_progress(f"{values}: {ended}")
+
+
+def _show(result: TuningResult, file: Path) -> None:
+    """Show all trials from the best to the worst, the winner and its report."""
+    screen.show_heading(clean(f"{result.optimizer} on {result.testproblem}"))
+    for sentence in result.explanation:
+        screen.show_text(sentence)
+    screen.show()
+    _show_trials(result)
+    screen.show()
+    if result.best is None:
+        screen.show_text("No trial completed: there is no winner, and nothing to report.")
+    else:
+        values = (f"{name} = {value}" for name, value in result.best.setting.items())
+        configuration = ", ".join(values) or "the defaults"
+        screen.show_text(f"Winner: trial {result.best.number}, {configuration}.")
+        _show_report(result)
+    screen.show(f"  {file}")
+
+
+def _show_trials(result: TuningResult) -> None:
+    from deepobs_bench.tuning.judging import ranking
+
+    protocol = result.protocol
+    columns = [
+        Column("TRIAL", is_number=True),
+        Column(f"{protocol.select_on} {protocol.metric}".upper(), is_number=True),
+        *(Column(name) for name in protocol.space),
+        Column("REMARK"),
+    ]
+    rows = [
+        [
+            trial.number,
+            _NONE if trial.value is None else f"{trial.value:.6g}",
+            *(trial.setting[name] for name in protocol.space),
+            _remark(trial, result),
+        ]
+        for trial in ranking(result.trials, protocol.metric)
+    ]
+    screen.show_table(columns, rows)
+
+
+def _remark(trial: Trial, result: TuningResult) -> str:
+    if trial.number == result.winner:
+        return "winner"
+    if trial.status == "completed":
+        return ""
+    return f"{trial.status}: {trial.message}" if trial.message else trial.status
+
+
+def _show_report(result: TuningResult) -> None:
+    from deepobs_bench.tuning.protocol import numbers
+
+    lost = [run for run in result.report if run.status != "completed"]
+    if lost:
+        which = ", ".join(f"{run.seed} ({run.status})" for run in lost)
+        screen.show_text(
+            f"{len(lost)} of the {len(result.report)} runs of the report did not complete, and are "
+            f"not in the means: those with seed {which}."
+        )
+    seeds = numbers(result.protocol.report_seeds)
+    columns = [Column("AFTER THE LAST EPOCH"), Column(f"SEEDS {seeds}")]
+    summaries = [result.summary]
+    if result.summary_without_selection is not None:
+        columns.append(Column("WITHOUT THOSE OF THE CHOICE"))
+        summaries.append(result.summary_without_selection)
+    rows = [
+        [name.replace("_", " "), *(_mean(summary, name) for summary in summaries)]
+        for name in result.summary
+    ]
+    if rows:
+        screen.show()
+        screen.show_table(columns, rows)
+
+
+def _mean(summaries: Mapping[str, Summary], name: str) -> str:
+    summary = summaries.get(name)
+    if summary is None:
+        return _NONE
+    spread = "" if summary.std is None else f" +- {summary.std:.2g}"
+    return f"{summary.mean:.6g}{spread} ({summary.runs} runs)"

@@ -1,0 +1,203 @@
+"""Values of experiment files and tuning settings, and errors that say what is allowed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from deepobs.errors import DeepOBSError, ExperimentError, closest, sentences
+from deepobs.plugins import registry
+from deepobs.runs.optimizers import find_optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Location = tuple[str | int, ...]
+    """Keys and positions that lead to a value, from the outside in."""
+
+MAX_CONFIGURATIONS = 1_000_000
+"""How many configurations of an optimizer may be tried on a problem."""
+
+_MAX_SEED = 2**32 - 1  # of NumPy
+_MAX_SEEDS = 100_000
+_MAX_SHOWN = 60  # characters of a value
+_RANGE = re.compile(r"(\d+)\.\.(\d+)\Z")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One error in a file.
+
+    Attributes:
+        location: Where it is; empty for the file as a whole.
+        message: What is wrong and what is allowed.
+    """
+
+    location: Location
+    message: str
+
+    def __str__(self) -> str:
+        return f"{_key_path(self.location)}: {self.message}" if self.location else self.message
+
+
+def refusal(file: str, mistakes: Iterable[Mistake]) -> ExperimentError:
+    """Return one error that lists the mistakes in a file, each on a line."""
+    lines = dict.fromkeys(f"{file}: {mistake}" for mistake in mistakes)
+    return ExperimentError("\n".join(lines))
+
+
+def _key_path(location: Location) -> str:
+    """Write a location as TOML does: `optimizers.SGD.grid.lr[1]`."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f"{'.' if path else ''}{part if _BARE_KEY.match(part) else json.dumps(part)}"
+    return path
+
+
+def written(value: object) -> str:
+    """Write a value as experiment files do, shortened if it is long."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4]} ..."
+
+
+def refused(message: str) -> PydanticCustomError:
+    """Return an error for validators to raise, whose message is shown unchanged."""
+    return PydanticCustomError("refused", "{message}", {"message": message})
+
+
+def must_be(allowed: str, value: object) -> PydanticCustomError:
+    """Return an error that says what a value must be, and what it is."""
+    return refused(f"must be {allowed}, got {written(value)}")
+
+
+def one_of(*words: str) -> BeforeValidator:
+    """Return the validator of a string that is one of a few words."""
+    listed = ", ".join(written(word) for word in words)
+
+    def check(value: object) -> object:
+        if value not in words:
+            message = f"must be one of {listed}, got {written(value)}"
+            hint = closest(str(value), words)
+            raise refused(f"{message}. {hint}" if hint else message)
+        return value
+
+    return BeforeValidator(check)
+
+
+def unknown_key(key: str, keys: Iterable[str]) -> str:
+    """Return the message about a key that a table does not have."""
+    keys = list(keys)
+    return sentences("Unknown key.", closest(key, keys), f"Allowed: {', '.join(keys)}.")
+
+
+def _allowed(words: str, is_allowed: Callable[[Any], bool]) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not is_allowed(value):
+            raise must_be(words, value)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _known(find: Callable[[str], object]) -> AfterValidator:
+    """Refuse a name with the message and the hints of the registry."""
+
+    def check(name: str) -> str:
+        try:
+            find(name)
+        except DeepOBSError as error:
+            raise refused(str(error)) from error
+        return name
+
+    return AfterValidator(check)
+
+
+def _is_integer(value: object, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_number(value: object) -> bool:
+    # The bound excludes infinities, and integers that are too large for any float.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, bool) or (_is_number(value) and 0 <= value <= 1)  # type: ignore[operator]
+
+
+def _seeds(value: object) -> object:
+    """Read `42`, `[42, 43]` or "42..51"."""
+    match = _RANGE.match(value) if isinstance(value, str) else None
+    if match:
+        first, last = int(match[1]), int(match[2])
+        if first <= last < min(first + _MAX_SEEDS, _MAX_SEED + 1):
+            return range(first, last + 1)
+    seeds = value if isinstance(value, (list, tuple)) else [value]
+    if not seeds or not all(_is_integer(seed, 0, _MAX_SEED) for seed in seeds):
+        allowed = f'integers from 0 to {_MAX_SEED}, as in 42, [42, 43, 44] or "42..51"'
+        raise must_be(allowed, value)
+    if len(set(seeds)) < len(seeds):
+        raise must_be("different seeds", value)
+    return seeds
+
+
+def _optimizers(value: object) -> object:
+    """Read `["SGD", "Adam"]`, or a table for each optimizer, whose class is its name by default."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        value = dict.fromkeys(value)
+    if not isinstance(value, dict) or not value:
+        raise must_be('a list of names such as ["SGD", "Adam"], or a table for each', value)
+    return {
+        label: {"class": label, **(table or {})} if isinstance(table, dict | None) else table
+        for label, table in value.items()
+    }
+
+
+def _find_suite(name: str) -> None:
+    """Look up a suite and all of its problems."""
+    catalog, suites = registry().problems, registry().suites
+    for problem in suites.spec(name).problems:
+        try:
+            catalog.offer(problem)
+        except DeepOBSError as error:
+            raise DeepOBSError(f"{suites.described(name)} cannot be used: {error}") from error
+
+
+def _integer(words: str, least: int, most: float = math.inf) -> BeforeValidator:
+    return _allowed(f"an integer {words}", lambda value: _is_integer(value, least, most))
+
+
+_STRING = _allowed("a string", lambda value: isinstance(value, str))
+
+Text = Annotated[str, _STRING]
+Names = tuple[Text, ...]
+Values = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+Flag = Annotated[bool, _allowed("true or false", lambda value: isinstance(value, bool))]
+Count = Annotated[int, _integer("of 1 or more", 1)]
+CountOrZero = Annotated[int, _integer("of 0 or more", 0)]
+Trials = Annotated[int, _integer(f"from 1 to {MAX_CONFIGURATIONS}", 1, MAX_CONFIGURATIONS)]
+Seed = Annotated[int, _integer(f"from 0 to {_MAX_SEED}", 0, _MAX_SEED)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_seeds)]
+NonNegative = Annotated[
+    float, _allowed("a number of 0 or more", lambda value: _is_number(value) and value >= 0)
+]
+Positive = Annotated[
+    float, _allowed("a number above 0", lambda value: _is_number(value) and value > 0)
+]
+Fraction = Annotated[float, _allowed("true, false or a fraction from 0 to 1", _is_fraction)]
+Optimizers = BeforeValidator(_optimizers)
+ProblemName = Annotated[str, _STRING, _known(lambda name: registry().problems.offer(name))]
+SuiteName = Annotated[str, _STRING, _known(_find_suite)]
+OptimizerName = Annotated[str, _STRING, _known(find_optimizer)]

@@ -1,0 +1,327 @@
+"""Experiment files: the tables and keys that they may hold, and how they are read and checked."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from deepobs.errors import ArgumentError, closest, sentences
+from deepobs.plugins import registry
+from deepobs_bench import _toml_yaml
+from deepobs_bench._validation import (
+    Count,
+    CountOrZero,
+    Flag,
+    Fraction,
+    Mistake,
+    Names,
+    NonNegative,
+    OptimizerName,
+    Optimizers,
+    Positive,
+    ProblemName,
+    Seeds,
+    SuiteName,
+    Text,
+    Values,
+    must_be,
+    one_of,
+    refusal,
+    refused,
+    unknown_key,
+    written,
+)
+from deepobs_bench.tuning.settings import TuningSettings
+from deepobs_bench.tuning.spaces import parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+    from deepobs_bench._validation import Location
+
+CONSTANT = "constant"
+"""Name of the schedule that keeps the learning rate, which every experiment has."""
+
+_AXIS = (
+    'a list of values such as [0.1, 0.01], or "log:1e-5:1e2:36" for 36 values (instead of log also '
+    "uniform, int or one-minus-log)"
+)
+
+
+def _axis(value: object) -> object:
+    if isinstance(value, list) and value:
+        return value
+    if isinstance(value, str):
+        try:
+            return parsed(value).grid()
+        except ArgumentError:
+            pass
+    raise must_be(_AXIS, value)
+
+
+class Table(BaseModel):
+    """A table of the file. In YAML a table without keys reads as null."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_an_empty_table(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class Training(Table):
+    """How to train and evaluate, by the names of the options of `deepobs run`.
+
+    Attributes:
+        epochs: Passes over the training set.
+        batch_size: Examples per step.
+        weight_decay: Factor of the problem's regularizer.
+        validation_size: Training examples held out for validation.
+        full_evaluation: Whether to evaluate the last, smaller batch of a split, too.
+        bare_losses: Whether reported losses exclude the regularizer.
+        same_order: Whether every epoch repeats the order of the first.
+        log_interval: Steps between recorded minibatch losses.
+        dtype: Floating-point type of data and model.
+        fake_data: Size of synthetic data sets as a fraction of the real ones, 0 for real data.
+    """
+
+    epochs: CountOrZero | None = None
+    batch_size: Count | None = None
+    weight_decay: NonNegative | None = None
+    validation_size: CountOrZero | None = None
+    full_evaluation: Flag | None = None
+    bare_losses: Flag | None = None
+    same_order: Flag | None = None
+    log_interval: Count | None = None
+    dtype: Annotated[str, one_of("float32", "float64", "bfloat16", "float16")] | None = None
+    fake_data: Fraction | None = None
+
+
+class Choices(Table):
+    """What is tried of an optimizer: the product of all lists.
+
+    Attributes:
+        hyperparameters: Those of one value each.
+        grid: Those of several values.
+        schedules: Names of schedules; by default all that the file describes.
+    """
+
+    hyperparameters: Values = Field(default_factory=dict)
+    grid: dict[str, Annotated[tuple[Any, ...], BeforeValidator(_axis)]] = Field(
+        default_factory=dict
+    )
+    schedules: Names | None = None
+
+
+class Optimizer(Choices):
+    """An optimizer under a name that the table of results shows.
+
+    Attributes:
+        class_: Its name as `deepobs run` takes it (`class` in the file); by default the table's.
+        needs: What it needs from the training loop; inferred by default.
+        parameter_groups: Hyperparameters of the parameters of a role, by the name of the role.
+        tune: How to choose the other hyperparameters; it has seeds of its own.
+    """
+
+    class_: OptimizerName = Field(alias="class")
+    needs: Names | None = None
+    parameter_groups: dict[str, Values] | None = None
+    tune: TuningSettings | None = None
+
+
+class Override(Training):
+    """What is different for one test problem.
+
+    Attributes:
+        optimizers: What is tried there of some of the optimizers, key by key.
+    """
+
+    optimizers: dict[str, Choices] = Field(default_factory=dict)
+
+
+class Schedule(Table):
+    """How the learning rate changes: by a class of torch, or in steps.
+
+    Attributes:
+        scheduler: A class of `torch.optim.lr_scheduler`.
+        arguments: Its arguments by name; the strings "num_epochs" and "num_steps" stand for the
+            length of the run.
+        every: Whether it steps after each epoch or after each training step.
+        epochs: Epochs after which the rate changes.
+        factors: Factors of the initial rate from then on.
+    """
+
+    scheduler: Text | None = None
+    arguments: Values = Field(default_factory=dict)
+    every: Annotated[str, one_of("epoch", "step")] = "epoch"
+    epochs: tuple[CountOrZero, ...] | None = None
+    factors: tuple[NonNegative, ...] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Schedule:
+        has_steps = self.epochs is not None or self.factors is not None
+        if (self.scheduler is None) != has_steps:
+            raise refused(
+                "must have either a scheduler (with arguments and every), or epochs and factors"
+            )
+        epochs, factors = self.epochs or (), self.factors or ()
+        is_increasing = all(earlier < later for earlier, later in itertools.pairwise(epochs))
+        if has_steps and not (is_increasing and len(epochs) == len(factors)):
+            raise refused("must have increasing epochs, and as many factors as epochs")
+        return self
+
+
+class Budget(Table):
+    """When to stop.
+
+    Attributes:
+        run_minutes: Time limit of one run.
+        hours: Start no more runs this long after the start of the command.
+    """
+
+    run_minutes: Positive | None = None
+    hours: Positive | None = None
+
+
+class Experiment(Table):
+    """A whole file: problems x optimizers x hyperparameters x schedules x seeds.
+
+    Attributes:
+        problems: Names of test problems.
+        suites: Names of sets of test problems.
+        seeds: A run for each.
+        optimizers: What is compared, by the name that the table of results shows.
+        schedules: Learning-rate schedules, by names of the user's own.
+        defaults: How all problems are trained.
+        overrides: What is different for a problem, by its name.
+        budget: When to stop.
+    """
+
+    problems: tuple[ProblemName, ...] = ()
+    suites: tuple[SuiteName, ...] = ()
+    seeds: Seeds = (42,)
+    optimizers: Annotated[dict[str, Optimizer], Optimizers]
+    schedules: dict[str, Schedule] = Field(default_factory=dict)
+    defaults: Training = Training()
+    overrides: dict[str, Override] = Field(default_factory=dict)
+    budget: Budget = Budget()
+
+    def all_problems(self) -> list[str]:
+        """The test problems by the shortest name of each, those of the suites last."""
+        catalog = registry().problems
+        suites = [registry().suites.spec(name).problems for name in self.suites]
+        names = [*self.problems, *(name for suite in suites for name in suite)]
+        return list(dict.fromkeys(catalog.usable_name(name) for name in names))
+
+
+def load(path: Path) -> Experiment:
+    """Read an experiment, and check all that can be checked without planning its runs.
+
+    Args:
+        path: A TOML or YAML file.
+
+    Raises:
+        ExperimentError: The file has mistakes; the message lists all of them.
+    """
+    data = _toml_yaml.read(path)
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as error:
+        raise refusal(str(path), [_mistake(each, data) for each in error.errors()]) from None
+    mistakes = list(_wrong_references(experiment))
+    if mistakes:
+        raise refusal(str(path), mistakes)
+    return experiment
+
+
+_KINDS = {"model_type": "a table", "dict_type": "a table", "tuple_type": "a list"}
+
+
+def _mistake(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake:
+    """Say in our words what pydantic found."""
+    location, kind = error["loc"], error["type"]
+    if kind == "missing":
+        return Mistake(location, "is missing: add it to the file")
+    existing = _existing(location, data)
+    if kind == "extra_forbidden":
+        return Mistake(existing, unknown_key(str(location[-1]), _keys_of(_table_at(location[:-1]))))
+    if kind in _KINDS:
+        return Mistake(existing, f"must be {_KINDS[kind]}, got {written(error['input'])}")
+    return Mistake(existing, error["msg"])
+
+
+def _existing(location: Location, data: Any) -> Location:
+    """The part of a location that the user wrote: the class of an optimizer is filled in."""
+    for depth, part in enumerate(location):
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return location[:depth]
+    return location
+
+
+def _table_at(location: Location) -> type[BaseModel]:
+    table: type[BaseModel] = Experiment
+    for part in location:
+        fields = _keys_of(table)
+        if part in fields:  # else a name of the user's own, or a position
+            table = _table_in(fields[str(part)]) or table
+    return table
+
+
+def _keys_of(table: type[BaseModel]) -> dict[str, Any]:
+    """The types of the values of a table, by the key as it is written."""
+    return {field.alias or name: field.annotation for name, field in table.model_fields.items()}
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table in a type such as `dict[str, Optimizer]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_in, get_args(annotation))), None)
+
+
+def _wrong_references(experiment: Experiment) -> Iterator[Mistake]:
+    """Find names of problems, optimizers and schedules that the file does not define."""
+    problems = experiment.all_problems()
+    if not problems:
+        yield Mistake(("problems",), "must name one test problem or more, here or in suites")
+    if CONSTANT in experiment.schedules:
+        message = "is the name of the unchanged learning rate: give the schedule another name"
+        yield Mistake(("schedules", CONSTANT), message)
+    for label, optimizer in experiment.optimizers.items():
+        yield from _wrong_choices(("optimizers", label), optimizer, experiment)
+    for name, override in experiment.overrides.items():
+        place = ("overrides", name)
+        yield from _unless_known(place, name, problems, "one of the problems of this file")
+        for label, choices in override.optimizers.items():
+            inner = (*place, "optimizers", label)
+            what = "one of the optimizers of this file"
+            yield from _unless_known(inner, label, experiment.optimizers, what)
+            yield from _wrong_choices(inner, choices, experiment)
+
+
+def _wrong_choices(place: Location, choices: Choices, experiment: Experiment) -> Iterator[Mistake]:
+    for name in choices.grid.keys() & choices.hyperparameters.keys():
+        yield Mistake((*place, "grid", name), "is in hyperparameters, too: give it in one of them")
+    known = [CONSTANT, *experiment.schedules]
+    if choices.schedules == ():
+        message = f"must name one schedule or more, or be absent. Allowed: {', '.join(known)}."
+        yield Mistake((*place, "schedules"), message)
+    for index, name in enumerate(choices.schedules or ()):
+        at = (*place, "schedules", index)
+        yield from _unless_known(at, name, known, "a schedule of this file")
+
+
+def _unless_known(place: Location, name: str, known: Iterable[str], what: str) -> Iterator[Mistake]:
+    names = list(known)
+    if name not in names:
+        message = f"must be {what}, got {name!r}."
+        allowed = f"Allowed: {', '.join(names)}."
+        yield Mistake(place, sentences(message, closest(name, names), allowed))

@@ -1,0 +1,335 @@
+"""What of a plan is done, what is pending, which data it needs, and how long it will take."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from deepobs import config
+from deepobs.plugins import registry
+from deepobs.resources import usable_cores
+from deepobs.runs import environment, store
+from deepobs.runs.assembly import set_up_problem
+from deepobs.runs.estimate import estimate
+from deepobs.runs.store import ResultIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from deepobs.data.base import DataStatus
+    from deepobs.records import RunSpecification
+    from deepobs_bench.plan import Plan
+
+_SECONDS_FOR_ALL = 10.0
+_MAX_SECONDS_FOR_ONE = 0.5
+
+
+class Kind(NamedTuple):
+    """What the time of an epoch depends on."""
+
+    problem: str
+    optimizer: str
+    batch_size: int
+    validation_size: int
+    full_evaluation: bool
+    fake_data_fraction: float
+    dtype: str
+    device: str
+
+
+def kind_of(specification: RunSpecification) -> Kind:
+    """The kind of a run."""
+    return Kind(
+        specification.testproblem,
+        specification.optimizer_target,
+        specification.batch_size,
+        specification.validation_size,
+        specification.full_evaluation,
+        specification.fake_data_fraction,
+        specification.dtype,
+        specification.device,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Which runs are done and which are pending.
+
+    Attributes:
+        pending: The runs without a result, by `run_id`.
+        done: Result files of the others, by the kind of run.
+    """
+
+    pending: dict[str, RunSpecification]
+    done: dict[Kind, list[Path]]
+
+
+def take_inventory(specifications: Iterable[RunSpecification], output_dir: Path) -> Inventory:
+    """Look for the results of runs.
+
+    Args:
+        specifications: The runs.
+        output_dir: The directory of results; it may be absent.
+    """
+    index = ResultIndex(output_dir)
+    pending: dict[str, RunSpecification] = {}
+    done: dict[Kind, list[Path]] = defaultdict(list)
+    for specification in specifications:
+        path = index.find(specification)
+        if path is None:
+            pending[specification.run_id] = specification
+        else:
+            done[kind_of(specification)].append(path)
+    return Inventory(pending, done)
+
+
+def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
+    """Find the problems whose data are missing.
+
+    Args:
+        specifications: Runs; those on synthetic data need none.
+
+    Returns:
+        The names of data sets by the names of the problems. A data set that cannot say is not
+        among them: its runs will fail with the reason.
+    """
+    real = {each.testproblem: None for each in specifications if not each.fake_data_fraction}
+    datasets = {problem: registry().problems.spec(problem).dataset for problem in real}
+    absent = {name for name in set(datasets.values()) if _is_missing(name)}
+    return {problem: name for problem, name in datasets.items() if name in absent}
+
+
+def _is_missing(dataset: str) -> bool:
+    try:
+        status: DataStatus = registry().datasets.load(dataset).status(config.get_data_dir())
+    except Exception:  # data sets of other packages may have no status, or raise anything
+        return False
+    return status.state == "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast runs of a kind are.
+
+    Attributes:
+        epoch_seconds: Time of an epoch and the evaluation after it.
+        other_seconds: Time before the first epoch.
+    """
+
+    epoch_seconds: float
+    other_seconds: float
+
+
+@dataclass(frozen=True)
+class Paces:
+    """How fast runs are, by kind, as far as that is known."""
+
+    by_kind: dict[Kind, Pace] = field(default_factory=dict)
+
+    def seconds_of(self, specifications: Iterable[RunSpecification]) -> float | None:
+        """The time of runs one after the other; `None` if that of one of them is unknown."""
+        total = 0.0
+        counts = Counter((kind_of(each), each.num_epochs) for each in specifications)
+        for (kind, num_epochs), count in counts.items():
+            pace = self._pace_of(kind)
+            if pace is None:
+                return None
+            total += count * (pace.other_seconds + num_epochs * pace.epoch_seconds)
+        return total
+
+    def _pace_of(self, kind: Kind) -> Pace | None:
+        """The pace of a kind, else the mean of other optimizers: most of them take as long."""
+        if kind in self.by_kind:
+            return self.by_kind[kind]
+        alike = [
+            pace
+            for other, pace in self.by_kind.items()
+            if other._replace(optimizer=kind.optimizer) == kind
+        ]
+        if not alike:
+            return None
+        return Pace(
+            statistics.fmean(pace.epoch_seconds for pace in alike),
+            statistics.fmean(pace.other_seconds for pace in alike),
+        )
+
+
+def paces_of(
+    pending: Iterable[RunSpecification],
+    done: Mapping[Kind, Collection[Path]],
+    *,
+    jobs: int,
+    without: Collection[str] = (),
+) -> Paces:
+    """Learn how fast runs are: from results, else from a few steps of each kind.
+
+    All measurements together take some ten seconds, unless a few steps of one kind take longer;
+    kinds for which no time remains stay unknown.
+
+    Args:
+        pending: The runs to be executed.
+        done: Result files by kind.
+        jobs: How many runs share the cores of this machine.
+        without: Problems that cannot be measured since their data are missing.
+    """
+    wanted = {kind_of(each): each for each in pending}
+    paces = {}
+    for kind in wanted:
+        recorded = next(filter(None, map(_recorded_pace, done.get(kind, ()))), None)
+        if recorded is not None:
+            paces[kind] = recorded
+    unknown = [
+        each
+        for kind, each in wanted.items()
+        if kind not in paces and each.testproblem not in without
+    ]
+    with _threads_of_a_job(jobs):
+        paces |= _measured_paces(unknown)
+    return Paces(paces)
+
+
+def _recorded_pace(path: Path) -> Pace | None:
+    """The pace in a result file; `None` if the run ended early."""
+    try:
+        record = store.read(path)
+    except (OSError, ValueError):
+        return None
+    if record.status != "completed" or not record.train_seconds:
+        return None
+    evaluation = statistics.fmean(record.eval_seconds)
+    return Pace(statistics.fmean(record.train_seconds) + evaluation, evaluation)
+
+
+def _measured_paces(specifications: Sequence[RunSpecification]) -> dict[Kind, Pace]:
+    """Measure one run of each kind, as long as time remains."""
+    deadline = time.perf_counter() + _SECONDS_FOR_ALL
+    paces = {}
+    set_up_before: set[str] = set()
+    for each in specifications:
+        if time.perf_counter() > deadline:
+            break
+        # Whatever fails here will fail in the run, and be reported there.
+        with contextlib.suppress(Exception, SystemExit):
+            if each.testproblem not in set_up_before:
+                # Not timed: the first set-up in a process imports modules.
+                with environment.reproducible(each):
+                    set_up_problem(each)
+                set_up_before.add(each.testproblem)
+            seconds = min(_SECONDS_FOR_ALL / len(specifications), _MAX_SECONDS_FOR_ONE)
+            estimated = estimate(each, seconds=seconds)
+            # Estimates are for data of the real size.
+            share = each.fake_data_fraction or 1.0
+            paces[kind_of(each)] = Pace(
+                share * estimated.epoch_seconds,
+                estimated.set_up_seconds + share * estimated.evaluation_seconds,
+            )
+    return paces
+
+
+@contextlib.contextmanager
+def _threads_of_a_job(jobs: int) -> Iterator[None]:
+    """Compute with as many threads as each of several runs will have."""
+    before = torch.get_num_threads()
+    if jobs > 1:
+        torch.set_num_threads(max(1, usable_cores() // jobs))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is pending of one optimizer with one schedule on one problem.
+
+    Attributes:
+        problem: Name of the problem.
+        optimizer: Name of the optimizer in the experiment.
+        schedule: Name of the learning-rate schedule.
+        is_tuned: Whether its configurations are searched for; it is unknown then what is done.
+        configurations: How many configurations there are.
+        runs: How many runs it has, at most if it is tuned.
+        done: How many of them have a result.
+        pending: How many have none.
+        seconds: How long those will take one after the other, `None` if that is unknown.
+    """
+
+    problem: str
+    optimizer: str
+    schedule: str
+    is_tuned: bool
+    configurations: int | None = None
+    runs: int
+    done: int | None = None
+    pending: int | None = None
+    seconds: float | None
+
+
+def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
+    """Say what is pending of each optimizer on each problem.
+
+    Args:
+        plan: The plan.
+        inventory: Which of its runs are done.
+        paces: How fast runs are.
+    """
+    groups: dict[tuple[str, str, str], dict[str, RunSpecification]] = defaultdict(dict)
+    for run in plan.runs:
+        key = (run.specification.testproblem, run.optimizer, run.schedule)
+        groups[key][run.specification.run_id] = run.specification
+    parts = []
+    for (problem, optimizer, schedule), those in groups.items():
+        pending = [each for run_id, each in those.items() if run_id in inventory.pending]
+        part = Part(
+            problem=problem,
+            optimizer=optimizer,
+            schedule=schedule,
+            is_tuned=False,
+            configurations=len({repr(each.hyperparameters) for each in those.values()}),
+            runs=len(those),
+            done=len(those) - len(pending),
+            pending=len(pending),
+            seconds=paces.seconds_of(pending),
+        )
+        parts.append(part)
+    for tuning in plan.tunings:
+        runs = [tuning.example] * tuning.num_runs if tuning.example else []
+        part = Part(
+            problem=tuning.problem,
+            optimizer=tuning.optimizer,
+            schedule=tuning.schedule,
+            is_tuned=True,
+            runs=tuning.num_runs,
+            seconds=paces.seconds_of(runs) if runs else None,
+        )
+        parts.append(part)
+    return parts
+
+
+def time_left(plan: Plan, inventory: Inventory, paces: Paces) -> tuple[float | None, int]:
+    """Say how long all pending runs will take, one after the other.
+
+    Args:
+        plan: The plan.
+        inventory: Which of its runs are done.
+        paces: How fast runs are.
+
+    Returns:
+        Seconds for the runs whose duration is known, `None` if it is known of none; and the number
+        of the others.
+    """
+    tuned = [tuning.example for tuning in plan.tunings for _ in range(tuning.num_runs)]
+    known = [
+        each
+        for each in (*inventory.pending.values(), *tuned)
+        if each is not None and paces.seconds_of([each]) is not None
+    ]
+    num_unknown = len(inventory.pending) + len(tuned) - len(known)
+    return None if num_unknown and not known else paces.seconds_of(known), num_unknown
