@@ -87,7 +87,9 @@ class RunState:
             The rate, that of the first parameter group; `None` where the optimizer has none.
         """
         self.schedule.start_epoch(self.history.epochs)
-        rate = self.optimizer.param_groups[0].get("lr")
+        # An optimizer that wraps another one may have no groups of its own.
+        groups = getattr(self.optimizer, "param_groups", None) or [{}]
+        rate = groups[0].get("lr")
         rate = float(rate) if isinstance(rate, (int, float, torch.Tensor)) else None
         self.history.learning_rates.append(rate)
         return rate
