@@ -117,7 +117,7 @@ def integration(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def release(session: nox.Session) -> None:
     """Check what is said about a release, and that any subset of the packages can be installed."""
-    session.install(*CONSTRAINTS, "pytest", "pyyaml", "packaging", "uv")
+    session.install(*CONSTRAINTS, "pytest", "ruamel.yaml", "packaging", "uv")
     # Beside uv's cache: on another file system, torch would be copied for every environment.
     place = ("--basetemp", str(Path(session.create_tmp()) / "tests"))
     session.run("pytest", "tests/release", *place, *session.posargs)

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from documents import Block, blocks
+from ruamel.yaml import YAML
 
 from deepobs import config
 from deepobs.plugins import registry
@@ -200,7 +200,7 @@ def _foreign_data() -> re.Pattern[str]:
 
 _PARSED: dict[str, Callable[[Block], object]] = {
     "toml": lambda block: tomllib.loads(block.code),
-    "yaml": lambda block: yaml.safe_load(block.code),
+    "yaml": lambda block: YAML(typ="safe").load(block.code),
     "json": lambda block: json.loads(block.code),
 }
 """What is not run must at least be well formed."""

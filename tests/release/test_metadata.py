@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import documents
 import pytest
-import yaml
 from fresh_environments import OURS
 from packaging.requirements import Requirement
+from ruamel.yaml import YAML
 from strangers import ROOT
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ IMPORTED_AS = {  # distribution -> what it is imported as, where that differs
     "deepobs-core": "deepobs",
     "importlib-metadata": "importlib_metadata",
     "pillow": "PIL",
-    "pyyaml": "yaml",
+    "ruamel.yaml": "ruamel",
     "scikit-learn": "sklearn",
 }
 COMES_WITH = {"dask": "distributed", "pydantic_core": "pydantic"}  # which pin it to a version
-NEEDED_BY_OTHERS = {"deepobs-core": {"scipy"}}  # by Optuna, for one of its samplers
+NEEDED_BY_OTHERS = {"deepobs-bench": {"scipy"}}  # by Optuna, for one of its samplers
 USER_BRINGS = {"pytest"}  # imported by pytest itself, with the plugin that is in the core
 COMMON_KEYS = {"authors", "classifiers", "description", "keywords", "license", "urls"}
 
@@ -58,7 +58,7 @@ def version_of(package: str) -> str:
 
 
 def citation() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    return YAML(typ="safe").load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 
 
 def newest_change() -> tuple[str, str]:
