@@ -108,7 +108,7 @@ PYTHON = {
     "an unknown problem": (
         lambda: _specify(testproblem="quadratic_dep"), "'quadratic_dep'", "Did you mean"
     ),
-    "a class for a name": (lambda: _specify(testproblem=int), "<class 'int'>", "a text"),
+    "a class for a name": (lambda: _specify(testproblem=int), "<class 'int'>", "a string"),
     "an optimizer that is none": (
         lambda: _specify(optimizer=int), "<class 'int'>", "subclass of torch.optim.Optimizer"
     ),

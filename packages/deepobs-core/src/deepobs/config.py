@@ -36,6 +36,8 @@ class _Settings:
 
 
 _settings = _Settings()
+
+# Worker processes get these with the specification of each run, which may differ from the settings.
 _PART_OF_SPECIFICATIONS = ("dtype", "default_device", "fake_data_fraction")
 
 
@@ -229,6 +231,7 @@ def temporary(**settings: Any) -> Iterator[None]:
     before = replace(_settings)
     try:
         for name, value in settings.items():
+            # By the public functions, which check the values.
             globals()[f"set_{name}"](value)
         yield
     finally:

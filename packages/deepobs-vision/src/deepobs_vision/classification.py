@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,30 +11,31 @@ from torch import nn
 
 from deepobs.plugins.catalog import import_target
 from deepobs.problems import Problem
-from deepobs.protocols import DataSet
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from torch import Tensor
 
     from deepobs.problems import Reduction
-    from deepobs.protocols import Batch
+    from deepobs.protocols import Batch, DataSet
+
+    class LabeledImages(DataSet, Protocol):
+        """What classification requires of its data set."""
+
+        @property
+        def image_shape(self) -> tuple[int, int, int]:
+            """Channels, height and width of an image."""
+            ...
+
+        @property
+        def num_classes(self) -> int:
+            """Labels run from 0 to one less."""
+            ...
+
 
 _SMOOTHING = 0.1
 _AUXILIARY_WEIGHT = 0.4
-
-
-class LabeledImages(DataSet, Protocol):
-    """What classification requires of its data set."""
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        ...
-
-    @property
-    def num_classes(self) -> int:
-        """Labels run from 0 to one less."""
-        ...
 
 
 class ImageClassification(Problem):

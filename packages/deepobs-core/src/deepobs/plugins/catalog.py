@@ -68,7 +68,8 @@ class Catalog(Generic[SpecT]):
 
     def has(self, offer: Offer[SpecT]) -> bool:
         """Whether the same distribution offers something of the same name already."""
-        return any(one.qualified_name == offer.qualified_name for one in self.offers())
+        others = self._offers.get(offer.spec.name, [])
+        return any(one.distribution == offer.distribution for one in others)
 
     def names(self) -> list[str]:
         """The names on offer, sorted."""
@@ -97,7 +98,8 @@ class Catalog(Generic[SpecT]):
             ArgumentError: It is not a string.
             AmbiguousNameError: More than one plugin offers it.
         """
-        if not isinstance(name, str):  # a class is easily given in place of its name
+        # A class is easily given in place of its name.
+        if not isinstance(name, str):
             raise ArgumentError(f"The name of a {self.kind} must be a string, got {name!r}.")
         matches = self.called(name)
         if len(matches) > 1:
@@ -160,7 +162,8 @@ class Catalog(Generic[SpecT]):
             target = import_target(offer.spec.target, owner)
             try:
                 component = target.bind(offer.spec) if hasattr(target, "bind") else target
-            except Exception as error:  # an AttributeError must not look like a missing name
+            except Exception as error:
+                # An AttributeError of `bind` would look like a missing name to users of the facade.
                 raise ComponentLoadError(
                     f"{owner} cannot be made from {offer.spec.target!r}: {message_of(error)}"
                 ) from error
@@ -170,6 +173,7 @@ class Catalog(Generic[SpecT]):
 
     def offer_of(self, component: object) -> Offer[SpecT] | None:
         """The offer from which a class, or the class of an object, was loaded."""
+        # By identity: a user's own subclass is not what the plugin offers.
         for key, loaded in self._loaded.items():
             if loaded is component or loaded is type(component):
                 return self.offer(key)
@@ -191,7 +195,8 @@ def import_target(target: str, owner: str) -> Any:
         value = importlib.import_module(module_name)
         for attribute in attributes.split("."):
             value = getattr(value, attribute)
-    except (Exception, SystemExit) as error:  # a module may call sys.exit when it is imported
+    except (Exception, SystemExit) as error:
+        # A module may call sys.exit when it is imported.
         raise ComponentLoadError(
             f"{owner} cannot be imported from {target!r}: {message_of(error)}"
         ) from error

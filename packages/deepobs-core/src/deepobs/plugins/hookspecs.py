@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from deepobs.records import RunRecord, RunSpecification
 
 PROJECT = "deepobs"
+
+# To be raised when a plugin that fits the old interface would fail with the new one: then it is
+# refused with both numbers instead of failing in the middle of a run.
 API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -68,7 +71,7 @@ def deepobs_suites() -> Iterable[SuiteSpec]:
 
 @hookspec
 def deepobs_executors() -> Iterable[ExecutorSpec]:
-    """Describe ways to carry out many runs."""
+    """Describe executor backends for many runs."""
 
 
 @hookspec

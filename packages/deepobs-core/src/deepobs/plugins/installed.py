@@ -78,15 +78,18 @@ def installed_plugins() -> list[tuple[Plugin, Callable[[], object]]]:
     found: list[tuple[Plugin, Callable[[], object]]] = []
     seen = set()
     for distribution in distributions():
+        # A search in the text first: parsing the files of all distributions takes much longer.
         if f"[{PROJECT}]" not in read_metadata(distribution, "entry_points.txt"):
             continue
         name, version = identity(distribution)
-        if normalized(name) in seen:  # Python imports the first of two copies
+        # Of two copies on the path, Python imports the first.
+        if normalized(name) in seen:
             continue
         seen.add(normalized(name))
         try:
             entries = list(distribution.entry_points.select(group=PROJECT))
-        except Exception as error:  # the parser does not document what it raises
+        # The parser does not document what it raises.
+        except Exception as error:
             plugin = Plugin(f"{name}:entry_points.txt", name, version, target="")
             found.append((plugin, functools.partial(_refuse, error)))
         else:
@@ -105,7 +108,8 @@ def identity(distribution: IDistribution) -> tuple[str, str]:
     """Name and version of a distribution; its path if half of it was removed."""
     try:
         name, version = distribution.name, distribution.version
-    except Exception:  # missing metadata raise differently from release to release
+    # Missing metadata raise different errors in different releases.
+    except Exception:
         name = version = None  # type: ignore[assignment]
     return name or str(getattr(distribution, "_path", distribution)), version or ""
 
@@ -141,7 +145,7 @@ def import_name_conflict() -> str | None:
 
 
 def _claims_our_name(distribution: IDistribution) -> bool:
-    # `packages_distributions()` answers the same question, but parses a record of every installed
-    # file for it: half a second where torch is installed. It knows no editable installs either.
+    # `packages_distributions()` would parse the records of all installed files, which takes half a
+    # second if torch is installed, and would miss editable installs.
     declared = read_metadata(distribution, "top_level.txt").split()
     return PROJECT in declared or f"\n{PROJECT}/" in "\n" + read_metadata(distribution, "RECORD")

@@ -37,7 +37,8 @@ __all__ = ["Plugin", "Registry", "registry"]
 
 _PREFIX = f"{hookspecs.PROJECT}_"
 _HOOKS = [name for name in dir(hookspecs) if name.startswith(_PREFIX)]
-_FAILURES = (Exception, SystemExit)  # a module may call sys.exit when it is imported
+# A module may call sys.exit when it is imported; an interruption by the user must get through.
+_FAILURES = (Exception, SystemExit)
 
 
 class Registry:
@@ -185,6 +186,8 @@ class Registry:
     def _register(self, implementation: object, plugin: Plugin) -> None:
         if self.manager.has_plugin(plugin.name):
             raise PluginError(f"A plugin {plugin.name} exists already. Add each plugin once.")
+        # pluggy finds hooks by the attributes of an object. Those of the plugin itself must stay as
+        # they are, since the plugin may call its own functions.
         guarded = types.ModuleType(plugin.name)
         for name, options in _hooks_of(implementation, self.manager).items():
             guard = self._guarded_wrapper if options["wrapper"] else self._guarded
@@ -194,7 +197,8 @@ class Registry:
         try:
             self.manager.register(guarded, name=plugin.name)
         except BaseException:
-            self.manager.unregister(name=plugin.name)  # some of its hooks may be registered
+            # pluggy before 1.7 leaves those hooks registered that came before the invalid one.
+            self.manager.unregister(name=plugin.name)
             raise
         self._plugins[plugin.name] = plugin
 
@@ -241,7 +245,8 @@ class Registry:
     def _offers_of(self, plugin: Plugin) -> list[tuple[Catalog[Any], Offer[Any]]]:
         found: list[tuple[Catalog[Any], Offer[Any]]] = []
         for hook, catalog in self._catalog_of.items():
-            # A call of one plugin with the wrappers of all tells whose offers come back.
+            # The answers of a common call do not say whose they are. So each plugin is called
+            # alone, but with the wrappers of all.
             others = [
                 implementation.plugin
                 for implementation in getattr(self.manager.hook, hook).get_hookimpls()
@@ -255,6 +260,7 @@ class Registry:
         return found
 
     def _keep(self, offers: list[tuple[Catalog[Any], Offer[Any]]]) -> None:
+        # All are checked before the first is added, so that a plugin that fails leaves none.
         for catalog, offer in offers:
             if catalog.has(offer):
                 raise PluginError(
@@ -269,6 +275,8 @@ class Registry:
 
         What it prints goes to standard error, as standard output may be read by a program.
         """
+        # Random numbers of the user must not depend on which plugins are installed, and a filter
+        # that turns warnings into errors would make the next plugin fail.
         random_state = random.getstate()
         try:
             with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
@@ -283,8 +291,10 @@ class Registry:
 
     def _disable(self, name: str, hook: str, error: BaseException) -> None:
         """Unregister a plugin that raised in a hook; what it offers stays usable."""
+        # A wrapper and an observer of the same plugin may both fail in one call.
         if not self.manager.has_plugin(name):
-            return  # another of its hooks failed in the same call
+            return
+        # Safe in the middle of a call, because pluggy iterates over a copy of its list.
         self.manager.unregister(name=name)
         plugin = self._plugins[name]
         plugin.state, plugin.error = "disabled", f"{hook}: {_reason(error)}"
@@ -387,7 +397,8 @@ def registry() -> Registry:
     global _registry, _is_discovering
     # Two threads that both made a registry would hold different classes of the same name.
     with _lock:
-        if _is_discovering:  # by this thread, as others wait for the lock
+        # Only this thread can get here meanwhile, since others wait for the lock.
+        if _is_discovering:
             raise PluginError(
                 "It asked for the registry while plugins are loaded. Describe what the plugin "
                 "offers in its hooks, and ask for the registry in the code that they name."

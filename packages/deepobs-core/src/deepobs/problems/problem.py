@@ -76,7 +76,8 @@ class Problem(ABC):
         """Make the subclass that stands for one registered problem."""
         return bound(cls, spec, "deepobs.pytorch.testproblems")
 
-    if not TYPE_CHECKING:  # type checkers would take it to allow any attribute
+    # Type checkers would take this method to allow any attribute.
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             """Explain what is missing before `set_up`."""
@@ -101,8 +102,11 @@ class Problem(ABC):
             DataError: The data are missing or corrupt.
             ArgumentError: The batch size or the validation size does not fit the data.
         """
+        # The data set first, since it draws the seed for the order of examples. If it were drawn
+        # after the weights, both would differ, and with them all recorded results.
         self.dataset = self.build_dataset()
-        with torch.device("cpu"):  # even if torch.set_default_device chose another
+        # On the CPU even if torch.set_default_device chose another: the RNG of each device differs.
+        with torch.device("cpu"):
             model = self.build_model()
         self.model = model.to(device=self.device, dtype=config.get_dtype()).train()
 
@@ -201,6 +205,7 @@ class Problem(ABC):
             is no empty group.
         """
         regularized = self.regularized_parameters()
+        # By identity, since `==` of tensors compares elements.
         covered = {id(parameter) for parameter in regularized}
         others = [p for p in self.model.parameters() if id(p) not in covered]
         groups: list[dict[str, Any]] = []

@@ -65,10 +65,13 @@ def tf_variables(model: nn.Module) -> list[TFVariable]:
     found: list[TFVariable] = []
     scopes: dict[str, str] = {}
     counts: Counter[str] = Counter()
+    # `named_modules` lists a module before its children, in the order of their definition. That is
+    # the order of creation in the original, on which the numbers of its layers depend.
     for path, module in model.named_modules():
         outer = scopes.get(path.rpartition(".")[0], "")
         scope = scopes[path] = _join(outer, getattr(module, "tf_scope", ""))
         layer = next((layer for layer in _LAYERS if isinstance(module, layer.kind)), None)
+        # As by `tf.get_variable`, which does not number names.
         if layer is None:
             found += [
                 transposed(f"{_join(scope, name)}:0", parameter, range(parameter.ndim))

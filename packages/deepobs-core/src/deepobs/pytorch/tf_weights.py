@@ -162,7 +162,9 @@ def _gradients(variable: TFVariable) -> list[Tensor]:
 
 def _exported(variable: TFVariable, tensors: Sequence[Tensor]) -> NDArray[np.floating]:
     joined = variable.join(*(tensor.detach().cpu() for tensor in tensors))
-    if joined.dtype == torch.bfloat16:  # NumPy has no such type
+    # NumPy has no such type.
+    if joined.dtype == torch.bfloat16:
         joined = joined.float()
+    # A copy: `join` returns views of parameters, which further training would change.
     array: NDArray[np.floating] = np.array(joined.numpy(), order="C")
     return array
