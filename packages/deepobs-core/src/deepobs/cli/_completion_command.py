@@ -31,6 +31,7 @@ def command(context: click.Context, shell: str) -> None:
              echo '. ~/.deepobs-completion.zsh' >> ~/.zshrc  (below compinit)
       fish   deepobs completion fish > ~/.config/fish/completions/deepobs.fish
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    # The script of the root command, whatever name this process was started under.
     completion_class = get_completion_class(shell)
     assert completion_class is not None  # noqa: S101 # click has all three
     complete = completion_class(context.find_root().command, {}, PROGRAM, VARIABLE)

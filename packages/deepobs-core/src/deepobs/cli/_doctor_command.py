@@ -96,6 +96,7 @@ def versions() -> Iterator[Fact | Problem]:
     """Versions of Python, torch and our packages, and whether their requirements are met."""
     yield Fact("Python", platform.python_version(), f"{platform.python_version()} {sys.executable}")
     yield Fact("system", platform.platform())
+    # From the metadata, so that a torch that cannot be imported is shown, too.
     yield Fact("torch", _installed("torch")[0])
     versions: dict[str, str] = {}
     users_of: dict[str, dict[str, SpecifierSet]] = {}
@@ -178,11 +179,7 @@ def plugins() -> Iterator[Fact | Problem]:
     for plugin in found.plugins:
         yield Fact(plugin.name, f"{plugin.version} {plugin.state}")
         if plugin.error:
-            failed = (
-                "could not be loaded"
-                if plugin.state == "failed"
-                else "is disabled for this process"
-            )
+            failed = "could not be loaded" if plugin.state == "failed" else f"is {plugin.state}"
             name = plugin.distribution
             remedy = f"Upgrade it (pip install --upgrade {name}) or uninstall it."
             if plugin.name == name:  # without an entry point, only DEEPOBS_PLUGINS names it

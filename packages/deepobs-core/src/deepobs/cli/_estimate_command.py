@@ -45,6 +45,7 @@ def command(options: RunOptions, validation_size: int, seconds: float, as_json: 
 
     with options.configured():
         specification = options.specify(validation_size=validation_size)
+        # On standard error: standard output may be JSON for another program.
         screen.show_progress(f"Measuring {options} ...")
         estimated = estimate(specification, seconds=seconds)
     if as_json:

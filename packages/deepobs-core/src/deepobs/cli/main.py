@@ -73,6 +73,7 @@ def main(args: list[str] | None = None) -> int:
         The exit code: 0; 1 if a command reports a failure; 2 for a mistake in the command or an
         error of DeepOBS; 130 after a keyboard interrupt.
     """
+    # Before any warning or error can be written: the shell would take it for completions.
     if VARIABLE in os.environ:
         return _complete()
     with warnings.catch_warnings():
@@ -122,6 +123,7 @@ class _Commands(Group):
             command = import_target(BUILT_IN[name].target, f"The command {name!r}")
             assert isinstance(command, click.Command)  # noqa: S101 # it is ours
             return command
+        # Only this command is imported: others that are broken or slow to import do no harm.
         try:
             command = registry().commands.load(name)
         except UnknownNameError:
@@ -238,6 +240,7 @@ def _show_mistake(error: click.ClickException) -> None:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         path = error.ctx.command_path
         click.echo(f"{error.ctx.get_usage()}\nTry '{path} --help' for help.\n", err=True)
+    # click's own suggestions are compared differently from all others here.
     if isinstance(error, click.NoSuchOption):
         name = error.option_name
         message = sentences(f"No such option {name!r}.", closest(name, error.possibilities or ()))
