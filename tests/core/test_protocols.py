@@ -86,9 +86,9 @@ def test_a_problem_that_derives_from_nothing_of_ours_can_be_run(stranger):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"validation_size": 10}, "stranger does not know validation_size=10"),
-        ({"full_evaluation": True}, "stranger does not know drop_remainder=False"),
-        ({"reshuffle": False}, "stranger does not know reshuffle=False"),
+        ({"validation_size": 10}, "stranger does not support validation_size=10"),
+        ({"full_evaluation": True}, "stranger does not support drop_remainder=False"),
+        ({"reshuffle": False}, "stranger does not support reshuffle=False"),
     ],
 )
 def test_an_option_that_a_problem_does_not_know_is_refused(stranger, option, message):

@@ -79,7 +79,7 @@ GROUPS = (
             "deepobs.runs.checkpoints",
             "deepobs.runs.progress",
             "deepobs.records",
-            "deepobs.runs.lr_schedulers",
+            "deepobs.runs.schedules",
             "deepobs.runs.tensorboard",
             "deepobs.runs.estimate",
         ),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
-from deepobs.runs.lr_schedulers import checked_scheduler
 from deepobs.runs.optimizers import arguments_of, find_optimizer, unknown_hyperparameters
+from deepobs.runs.schedules import check_scheduler
 from deepobs_bench._validation import Mistake, written
 from deepobs_bench.experiment import Choices
 from deepobs_bench.tuning.candidates import PROBLEM_OPTIONS, whole
@@ -72,7 +72,7 @@ def wrong_choices(experiment: Experiment) -> Iterator[Mistake]:
     for name, schedule in experiment.schedules.items():
         if schedule.scheduler is not None:
             try:
-                checked_scheduler(schedule_options(schedule)["lr_scheduler"])
+                check_scheduler(schedule_options(schedule)["lr_scheduler"])
             except DeepOBSError as error:
                 yield Mistake(("schedules", name), str(error))
     places: list[tuple[Location, str, Choices]] = [

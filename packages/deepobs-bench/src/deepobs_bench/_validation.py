@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from deepobs.checks import is_integer, is_number
 from deepobs.errors import DeepOBSError, ExperimentError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.runs.optimizers import find_optimizer
@@ -123,18 +123,8 @@ def _known(find: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _is_integer(value: object, least: int, most: float = math.inf) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _is_number(value: object) -> bool:
-    # The bound excludes infinities, and integers that are too large for any float.
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
-
-
 def _is_fraction(value: object) -> bool:
-    return isinstance(value, bool) or (_is_number(value) and 0 <= value <= 1)  # type: ignore[operator]
+    return isinstance(value, bool) or is_number(value, 0, 1)
 
 
 def _seeds(value: object) -> object:
@@ -145,7 +135,7 @@ def _seeds(value: object) -> object:
         if first <= last < min(first + _MAX_SEEDS, _MAX_SEED + 1):
             return range(first, last + 1)
     seeds = value if isinstance(value, (list, tuple)) else [value]
-    if not seeds or not all(_is_integer(seed, 0, _MAX_SEED) for seed in seeds):
+    if not seeds or not all(is_integer(seed, 0, _MAX_SEED) for seed in seeds):
         allowed = f'integers from 0 to {_MAX_SEED}, as in 42, [42, 43, 44] or "42..51"'
         raise must_be(allowed, value)
     if len(set(seeds)) < len(seeds):
@@ -176,7 +166,7 @@ def _find_suite(name: str) -> None:
 
 
 def _integer(words: str, least: int, most: float = math.inf) -> BeforeValidator:
-    return _allowed(f"an integer {words}", lambda value: _is_integer(value, least, most))
+    return _allowed(f"an integer {words}", lambda value: is_integer(value, least, most))
 
 
 _STRING = _allowed("a string", lambda value: isinstance(value, str))
@@ -190,11 +180,9 @@ CountOrZero = Annotated[int, _integer("of 0 or more", 0)]
 Trials = Annotated[int, _integer(f"from 1 to {MAX_CONFIGURATIONS}", 1, MAX_CONFIGURATIONS)]
 Seed = Annotated[int, _integer(f"from 0 to {_MAX_SEED}", 0, _MAX_SEED)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_seeds)]
-NonNegative = Annotated[
-    float, _allowed("a number of 0 or more", lambda value: _is_number(value) and value >= 0)
-]
+NonNegative = Annotated[float, _allowed("a number of 0 or more", lambda value: is_number(value, 0))]
 Positive = Annotated[
-    float, _allowed("a number above 0", lambda value: _is_number(value) and value > 0)
+    float, _allowed("a number above 0", lambda value: is_number(value) and value > 0)
 ]
 Fraction = Annotated[float, _allowed("true, false or a fraction from 0 to 1", _is_fraction)]
 Optimizers = BeforeValidator(_optimizers)

@@ -7,7 +7,7 @@ import json
 import math
 import numbers
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from deepobs.errors import ArgumentError, ProtocolError
 
@@ -20,46 +20,59 @@ LONGEST_NAME = 200
 _LONGEST_SHOWN = 60
 
 
+def is_number(value: object, least: float = -math.inf, most: float = math.inf) -> TypeGuard[float]:
+    """Whether a value is a finite number in a range; booleans are not."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    # Neither NaN nor what no float can hold, which integers may be.
+    return least <= value <= most and abs(value) <= sys.float_info.max
+
+
+def is_integer(value: object, least: float = -math.inf, most: float = math.inf) -> TypeGuard[int]:
+    """Whether a value is an integer in a range; booleans are not."""
+    return isinstance(value, int) and is_number(value, least, most)
+
+
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:
-    """Refuse what is not an integer in a range.
+    """Refuse anything but an integer in a range.
 
     Args:
         name: What the value is for.
-        value: The value; NumPy's integers are taken, booleans are not.
+        value: The value; NumPy's integers are accepted, booleans are not.
         least: The smallest permitted value.
         most: The largest permitted value, `None` for no limit.
 
     Raises:
         ArgumentError: It is not permitted.
     """
+    is_numpy = isinstance(value, numbers.Integral) and not isinstance(value, int)
+    number = int(value) if is_numpy else value  # type: ignore[call-overload] # an integer
+    if is_integer(number, least, math.inf if most is None else most):
+        return number
     permitted = f"{least} or more" if most is None else f"from {least} to {most}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise ArgumentError(f"{name} must be an integer, {permitted}; got {value!r}.")
-    number = int(value)
-    if number < least or (most is not None and number > most):
+    if is_integer(number):
         raise ArgumentError(f"{name} must be {permitted}, got {number}.")
-    return number
+    raise ArgumentError(f"{name} must be an integer, {permitted}; got {value!r}.")
 
 
 def non_negative(name: str, value: object) -> float:
-    """Refuse what is not a finite number of 0 or more.
+    """Refuse anything but a finite number of 0 or more.
 
     Raises:
         ArgumentError: It is not permitted.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ArgumentError(f"{name} must be a number, 0 or more; got {value!r}.")
-    if value < 0 or not value <= sys.float_info.max:  # nor NaN, nor what no float can hold
-        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value}.")
-    return float(value)
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_real or not 0 <= value <= sys.float_info.max:  # type: ignore[operator] # a number
+        raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value!r}.")
+    return float(value)  # type: ignore[arg-type] # a number
 
 
 def check_batch_size(batch_size: int, sizes: Mapping[str, int], dataset: str) -> None:
     """Refuse batches that are larger than a split.
 
     Args:
-        batch_size: Examples a batch.
-        sizes: Examples of each split, by its name; a split of none is no split.
+        batch_size: Examples per batch.
+        sizes: Examples of each split by its name; empty splits do not count.
         dataset: Name of the data set.
 
     Raises:
@@ -76,34 +89,34 @@ def check_batch_size(batch_size: int, sizes: Mapping[str, int], dataset: str) ->
 
 
 def check_length(what: str, name: str) -> None:
-    """Refuse a name that no directory of results can have.
+    """Refuse a name that is too long for a directory of results.
 
     Args:
         what: What it is the name of.
         name: The name.
 
     Raises:
-        ArgumentError: It is too long for the file systems there are.
+        ArgumentError: It is too long.
     """
     length = len(name.encode(errors="replace"))
     if length > LONGEST_NAME:
         raise ArgumentError(
-            f"{what} must have at most {LONGEST_NAME} bytes, as directories of results are called "
-            f"so; got {length}: {name[:40]}... Choose a shorter one."
+            f"{what} must have at most {LONGEST_NAME} bytes, since it names directories of "
+            f"results; got {length}: {name[:40]}... Choose a shorter one."
         )
 
 
 def check_call(component_class: Any, component: str, *arguments: Any, **options: Any) -> None:
-    """Refuse a class that cannot be called as its protocol says, before it is.
+    """Refuse a class whose constructor does not take what its protocol says.
 
     Args:
         component_class: The class.
         component: What messages call it: "The test problem 'acme' of acme-obs 1.0".
-        *arguments: What it will be given.
-        **options: What it will be given by name.
+        *arguments: Its positional arguments.
+        **options: Its keyword arguments.
 
     Raises:
-        ProtocolError: It is no class, or does not take these arguments.
+        ProtocolError: It is not a class, or does not take these arguments.
     """
     if not callable(component_class):
         raise ProtocolError(f"{component} is {shown(component_class)}. It must be a class.")
@@ -115,27 +128,33 @@ def check_call(component_class: Any, component: str, *arguments: Any, **options:
             f"{component} cannot be called as {component_class.__name__}({written}): {error}. "
             "Its constructor must take these arguments."
         ) from error
-    except ValueError:  # it does not tell its arguments
+    except ValueError:  # a class written in C may have no signature
         return
 
 
 def shown(value: object) -> str:
-    """A value as messages show it, cut where it is long."""
+    """A value for a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
-    """Turn values into those that a result file will hold, so that both give the same identity.
+    """Convert values to those of a result file, so that both give the same run identity.
 
     Args:
         what: What they are, in the plural, for the message.
         values: Values by name.
 
     Raises:
-        ArgumentError: A value cannot be kept in a result file.
+        ArgumentError: JSON has no such value.
     """
-    if all(map(_is_plain, values.values())):  # as nearly all are, of thousands of settings
+    # The short cut that nearly all values take: sweeps convert those of thousands of runs. NumPy's
+    # floats are of another type, and integers could be too large.
+    is_plain = (
+        math.isfinite(value) if type(value) is float else type(value) in (str, bool, type(None))
+        for value in values.values()
+    )
+    if all(is_plain):
         return dict(values)
     try:
         text = json.dumps(values, allow_nan=False, default=_plain_number)
@@ -147,13 +166,6 @@ def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
     return converted
 
 
-def _is_plain(value: object) -> bool:
-    """Whether JSON gives the value back as it is; integers could be too large."""
-    if type(value) is float:  # NumPy's own is another type
-        return math.isfinite(value)
-    return type(value) in (str, bool, type(None))
-
-
 def _integer_within_floats(text: str) -> int:
     if not math.isfinite(float(text)):
         raise ValueError(f"{text} is too large")
@@ -161,8 +173,8 @@ def _integer_within_floats(text: str) -> int:
 
 
 def _plain_number(value: object) -> object:
-    import numpy as np  # not before it is needed: `deepobs list` starts without it
+    import numpy as np  # imported late, since `deepobs list` does without it
 
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} cannot be kept in a result file")
+    raise TypeError(f"{value!r} is not a value of JSON")

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from deepobs import rng
 from deepobs.plugins import registry
-from deepobs.protocols import DataSet
+from deepobs.protocols import PROBLEM_METHODS, DataSet
 from deepobs.runs.assembly import unknown_options
-from deepobs.runs.protocol_checks import METHODS
 from deepobs.runs.run_state import loader_state, set_loader_state
 from deepobs_testing._dataset_subject import fraction_for, sized
 from deepobs_testing._execution import Memo, TimeLimitReached, time_limit
@@ -328,11 +327,11 @@ def same_batches(first: Batch, second: Batch) -> bool:
 
 def require_methods(problem: Any) -> Any:
     """Fail the check unless an object has the methods of a test problem; return it."""
-    missing = [name for name in METHODS if not callable(getattr(problem, name, None))]
+    missing = [name for name in PROBLEM_METHODS if not callable(getattr(problem, name, None))]
     require(
         not missing,
         f"What the constructor returns, of type {type(problem).__name__}, lacks "
-        f"{' and '.join(missing)}; a test problem has the methods {', '.join(METHODS)}.",
+        f"{' and '.join(missing)}; a test problem has the methods {', '.join(PROBLEM_METHODS)}.",
         "Add them, or derive from deepobs.problems.Problem, which has them.",
     )
     return problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+from deepobs.errors import ProtocolError
 from deepobs.plugins.registry import registry
 
 _OURS = {"deepobs", "deepobs_bench", "deepobs_testing", "torch"}
@@ -29,6 +30,19 @@ def described(component: object) -> str:
             return catalog.described(offer.qualified_name)
     owner = owner_of_module(type(component).__module__)
     return type(component).__name__ + (f" of {owner}" if owner else "")
+
+
+def protocol_error(component: object, fault: str, rule: str) -> ProtocolError:
+    """The error for a component that does not keep to its protocol.
+
+    Args:
+        component: A problem, a data set or another object whose class is on offer.
+        fault: What it does, as the rest of a sentence.
+        rule: What the protocol asks for, as a sentence without its period.
+    """
+    return ProtocolError(
+        f"{described(component)} {fault}. {rule}. `deepobs check` tells its authors more."
+    )
 
 
 def owner_of_module(module: str) -> str:

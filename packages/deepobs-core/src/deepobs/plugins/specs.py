@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from deepobs.checks import LONGEST_NAME
+from deepobs.checks import LONGEST_NAME, is_integer, is_number
 from deepobs.errors import SpecError
 
 NEEDS = {
@@ -45,12 +45,6 @@ def _is_text(value: object, longest: float = math.inf) -> bool:
     return isinstance(value, str) and len(value.encode(errors="replace")) <= longest
 
 
-def _is_number(value: object, least: float = -math.inf) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return math.isfinite(value) and value >= least
-
-
 def _are_words(value: object) -> bool:
     # A string is an iterable of strings, too, but is a slip where several are meant.
     return isinstance(value, (tuple, frozenset)) and all(isinstance(word, str) for word in value)
@@ -70,14 +64,10 @@ _TARGET_STRING = _must_be(
     "an import string such as 'package.module:Class'",
     lambda value: _is_text(value) and _TARGET.match(value) is not None,
 )
-_POSITIVE = _must_be(
-    "an integer of 1 or more", lambda value: isinstance(value, int) and _is_number(value, 1)
-)
-_COUNT = _must_be(
-    "an integer of 0 or more", lambda value: isinstance(value, int) and _is_number(value, 0)
-)
-_FACTOR = _must_be("None or >= 0", lambda value: value is None or _is_number(value, 0))
-_VALUE = _must_be("None or a finite number", lambda value: value is None or _is_number(value))
+_POSITIVE = _must_be("an integer of 1 or more", lambda value: is_integer(value, 1))
+_COUNT = _must_be("an integer of 0 or more", lambda value: is_integer(value, 0))
+_FACTOR = _must_be("None or >= 0", lambda value: value is None or is_number(value, 0))
+_VALUE = _must_be("None or a finite number", lambda value: value is None or is_number(value))
 _METRIC = _must_be("'accuracy' or 'loss'", lambda value: value in ("accuracy", "loss"))
 _WORDS = _must_be("several strings", _are_words, make=frozenset)
 _MAPPING = _must_be("a mapping", lambda value: isinstance(value, Mapping))

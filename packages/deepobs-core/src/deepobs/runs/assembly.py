@@ -1,16 +1,19 @@
-"""The parts of a run, built from its specification: the problem and the optimizer."""
+"""The problem and the optimizer of a run, built from its specification and checked."""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from deepobs.checks import check_call
-from deepobs.errors import ArgumentError, sentences
+from deepobs.errors import ArgumentError, ProtocolError, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
+from deepobs.plugins.provenance import protocol_error
+from deepobs.protocols import PROBLEM_METHODS, loaders_of
 from deepobs.runs.optimizers import REFUSALS, construct, reason_of
-from deepobs.runs.protocol_checks import check_can_be_set_up, check_set_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
     from deepobs.records import RunSpecification
 
+_LOADERS = ("train_loader", "train_eval_loader", "test_loader")
 _GROUPS_HINT = (
     "Where it trains matrices only, leave the other parameters to another optimizer: "
     "--group hidden --group others:optimizer=AdamW, in Python "
@@ -35,10 +39,15 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
 
     Raises:
         DataError: The data are missing or broken.
-        ArgumentError: A value does not fit the data set, or the problem does not know an option.
+        ArgumentError: A value does not fit the data set, or the problem lacks an option.
         ProtocolError: The problem lacks something without which it cannot be trained.
     """
-    # Problems of others need not know the options that are not asked for.
+    name = specification.testproblem
+    problem_class: Any = registry().problems.load(name)
+    described = registry().problems.described(name)
+    arguments = specification.batch_size, specification.weight_decay, specification.device
+    check_call(problem_class, described, *arguments)
+    # Only those that differ from their defaults: other packages' problems need not have them.
     options: dict[str, Any] = {}
     if specification.validation_size:
         options["validation_size"] = specification.validation_size
@@ -46,15 +55,20 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
         options["drop_remainder"] = False
     if not specification.reshuffle:
         options["reshuffle"] = False
-    problem_class = registry().problems.load(specification.testproblem)
-    described = registry().problems.described(specification.testproblem)
-    arguments = specification.batch_size, specification.weight_decay, specification.device
-    check_call(problem_class, described, *arguments)
-    _check_options(specification.testproblem, problem_class, options)
+    for option in unknown_options(problem_class, options):
+        raise ArgumentError(
+            f"The test problem {name} does not support {option}={options[option]!r}, which is "
+            "optional for problems of other packages. Leave it at its default."
+        )
     problem: TestProblem = problem_class(*arguments, **options)
-    check_can_be_set_up(problem, described)
+    for method in PROBLEM_METHODS:
+        if not callable(getattr(problem, method, None)):
+            raise ProtocolError(
+                f"{described} has no method {method}. A test problem must have "
+                f"{', '.join(PROBLEM_METHODS)}."
+            )
     problem.set_up()
-    check_set_up(problem)
+    _check_set_up(problem)
     return problem
 
 
@@ -68,7 +82,7 @@ def build_optimizer(
     Args:
         specification: The run.
         problem: Its problem, set up.
-        optimizer_class: The optimizer's class, where its import string does not lead to it.
+        optimizer_class: The optimizer's class, if its import string does not lead to it.
 
     Raises:
         ComponentLoadError: The class cannot be imported.
@@ -91,14 +105,14 @@ def build_optimizer(
             sentences(
                 f"{specification.optimizer} cannot train the model of "
                 f"{specification.testproblem}: {reason_of(error)}.",
-                # It took a matrix of one number when it was tried.
+                # specify() tried it on a single matrix, which such an optimizer takes.
                 "" if specification.parameter_groups else _GROUPS_HINT,
             )
         ) from error
 
 
 def unknown_options(problem_class: Any, options: Iterable[str]) -> list[str]:
-    """Those of some options that a problem does not know: problems of others need not know any.
+    """The options that a problem does not have; those of other packages need not have any.
 
     Args:
         problem_class: The class of the problem.
@@ -110,10 +124,24 @@ def unknown_options(problem_class: Any, options: Iterable[str]) -> list[str]:
     return sorted(set(options) - {parameter.name for parameter in parameters})
 
 
-def _check_options(name: str, problem_class: Any, options: dict[str, Any]) -> None:
-    unknown = unknown_options(problem_class, options)
-    if unknown:
-        raise ArgumentError(
-            f"The test problem {name} does not know {unknown[0]}={options[unknown[0]]!r}, which is "
-            "optional for problems of others. Leave it at its default."
+def _check_set_up(problem: TestProblem) -> None:
+    """Refuse a problem without a model, parameters to train, or batches."""
+    model = getattr(problem, "model", None)
+    if not isinstance(model, nn.Module):
+        raise protocol_error(
+            problem, f"has the model {model!r}", "set_up must make a torch.nn.Module"
         )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        what = f"has a model without a parameter to train, {type(model).__name__}"
+        raise protocol_error(problem, what, "At least one must require a gradient")
+    dataset: Any = getattr(problem, "dataset", None)
+    missing = [name for name in _LOADERS if not hasattr(getattr(dataset, name, None), "__iter__")]
+    if missing:
+        what = f"has no iterable {missing[0]}"
+        raise protocol_error(
+            dataset or problem, what, f"A data set must have {', '.join(_LOADERS)}"
+        )
+    for split, loader in loaders_of(dataset).items():
+        if len(loader) < 1:
+            what = f"has no batch in its {split} split at batch_size={dataset.batch_size}"
+            raise protocol_error(dataset, what, "Choose a smaller batch_size")

@@ -18,10 +18,11 @@ import torch
 
 from deepobs import checks
 from deepobs.errors import ArgumentError
+from deepobs.protocols import loaders_of
 from deepobs.runs import environment
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
-from deepobs.runs.lengths import full_lengths, loaders_of
+from deepobs.runs.lengths import full_lengths
 from deepobs.runs.training import STEPS_BETWEEN_REPORTS, Trainer
 
 if TYPE_CHECKING:

@@ -5,21 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs.plugins import registry
+from deepobs.protocols import loaders_of
 
 if TYPE_CHECKING:
-    from deepobs.protocols import DataSet, Loader
+    from deepobs.protocols import DataSet
     from deepobs.records import RunSpecification
-
-
-def loaders_of(dataset: DataSet) -> dict[str, Loader]:
-    """The loaders of the splits that a data set has, by the name of the split."""
-    loaders = {
-        "train": dataset.train_loader,
-        "train_eval": dataset.train_eval_loader,
-        "valid": dataset.valid_loader,
-        "test": dataset.test_loader,
-    }
-    return {name: loader for name, loader in loaders.items() if loader is not None}
 
 
 def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str, int]:

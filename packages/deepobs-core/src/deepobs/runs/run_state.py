@@ -81,12 +81,11 @@ class RunState:
         return self.problem.dataset.train_loader
 
     def start_epoch(self) -> float | None:
-        """Set the learning rate of the next epoch.
+        """Record the learning rate of the next epoch.
 
         Returns:
-            The rate, that of the first parameter group; `None` where the optimizer has none.
+            The rate, that of the first parameter group; `None` if the optimizer has none.
         """
-        self.schedule.start_epoch(self.history.epochs)
         # An optimizer that wraps another one may have no groups of its own.
         groups = getattr(self.optimizer, "param_groups", None) or [{}]
         rate = groups[0].get("lr")

@@ -1,24 +1,26 @@
-"""Describing a run: checking every value, and the command that reproduces it."""
+"""Specifying a run: checks of every value, and the command that reproduces it."""
 
 from __future__ import annotations
 
 import itertools
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepobs import checks, config
-from deepobs.errors import ArgumentError
+from deepobs.data.base import BaseDataSet
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
-from deepobs.runs.lr_schedulers import checked_scheduler
 from deepobs.runs.optimizer_checks import resolve_optimizer
 from deepobs.runs.optimizers import target_of_name
-from deepobs.runs.sizes import check_sizes
+from deepobs.runs.schedules import check_scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import torch
+
+    from deepobs.plugins import ProblemSpec
 
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
 
@@ -44,30 +46,30 @@ def specify(
     device: str | torch.device | None = None,
     train_log_interval: int = DEFAULT_LOG_INTERVAL,
 ) -> RunSpecification:
-    """Describe a run: check every value and fill in the defaults, before any work starts.
+    """Specify a run: check every value and fill in the defaults, before any work starts.
 
     Args:
         testproblem: Name of a test problem.
         optimizer: Name of an optimizer, `package.module:Class` or a class.
         hyperparameters: Arguments of the optimizer by name.
-        needs: What the optimizer needs of the training loop, words of `NEEDS`; `None` to find out.
+        needs: Step protocol of the optimizer, words of `NEEDS`; `None` to infer it.
         parameter_groups: Further hyperparameters for the parameters of a role: `embedding`, `head`,
-            `hidden`, `vector` or `others`. One called `optimizer` names another optimizer for them.
-        batch_size: Examples a step; `None` for the problem's default.
+            `hidden`, `vector` or `others`. The key `optimizer` names another optimizer for them.
+        batch_size: Examples per step; `None` for the problem's default.
         num_epochs: Passes over the training set; `None` for the problem's default.
         random_seed: Seed of everything random.
-        weight_decay: Factor of the problem's regulariser; `None` for its default.
+        weight_decay: Factor of the problem's regularizer; `None` for its default.
         lr_sched_epochs: Epochs after which the learning rate changes, increasing.
-        lr_sched_factors: What the initial learning rate is multiplied by from then on.
+        lr_sched_factors: Factors of the initial learning rate from these epochs on.
         lr_scheduler: A class of `torch.optim.lr_scheduler`: its name, or a mapping of `name`,
             `arguments` and `every` ("epoch" or "step").
         validation_size: Number of training examples held out for validation.
         full_evaluation: Include the last, smaller batch of a split in evaluation.
-        bare_losses: Leave the regulariser out of reported losses.
+        bare_losses: Exclude the regularizer from reported losses.
         reshuffle: Draw a new order of the training data for every epoch. With `False`, all epochs
             have that of the first, as in the runs that were published with the paper.
         device: Where to run; `None` for `config.get_default_device()`.
-        train_log_interval: Steps from one recorded minibatch loss to the next.
+        train_log_interval: Steps between recorded minibatch losses.
 
     Raises:
         DeepOBSError: A name is unknown, or a value is out of range.
@@ -75,18 +77,22 @@ def specify(
     problems = registry().problems
     problem = problems.spec(testproblem)
     resolved = resolve_optimizer(optimizer, hyperparameters, groups=parameter_groups, needs=needs)
-    schedule = _checked_schedule(lr_sched_epochs, lr_sched_factors, resolved.hyperparameters)
-    if schedule and lr_scheduler is not None:
-        raise ArgumentError(
-            "A learning rate follows a step schedule or a scheduler, not both; got "
-            f"lr_sched_epochs={list(schedule[0])} and lr_scheduler={lr_scheduler!r}. Leave one out."
+    sched_epochs = sched_factors = None
+    if lr_sched_epochs is not None or lr_sched_factors is not None:
+        if lr_scheduler is not None:
+            raise ArgumentError(
+                "A learning rate follows a step schedule or a scheduler, not both; got "
+                f"lr_sched_epochs={lr_sched_epochs} and lr_scheduler={lr_scheduler!r}. "
+                "Leave one out."
+            )
+        sched_epochs, sched_factors = _checked_schedule(
+            lr_sched_epochs, lr_sched_factors, resolved.hyperparameters
         )
-    scheduler = None if lr_scheduler is None else checked_scheduler(lr_scheduler)
     batch_size = checks.integer(
         "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
     )
     validation_size = checks.integer("validation_size", validation_size, least=0)
-    check_sizes(problem, batch_size, validation_size)
+    _check_sizes(problem, batch_size, validation_size)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=resolved.choice.name,
@@ -103,9 +109,9 @@ def specify(
         weight_decay=(
             None if weight_decay is None else checks.non_negative("weight_decay", weight_decay)
         ),
-        lr_sched_epochs=schedule and schedule[0],
-        lr_sched_factors=schedule and schedule[1],
-        lr_scheduler=scheduler,
+        lr_sched_epochs=sched_epochs,
+        lr_sched_factors=sched_factors,
+        lr_scheduler=None if lr_scheduler is None else check_scheduler(lr_scheduler),
         validation_size=validation_size,
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
@@ -121,9 +127,7 @@ def _checked_schedule(
     epochs: Sequence[int] | None,
     factors: Sequence[float] | None,
     hyperparameters: Mapping[str, object],
-) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
-    if epochs is None and factors is None:
-        return None
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
     if epochs is None or factors is None or len(epochs) != len(factors):
         raise ArgumentError(
             "A learning-rate schedule needs as many factors as epochs, got "
@@ -140,65 +144,62 @@ def _checked_schedule(
     return checked, tuple(checks.non_negative("lr_sched_factors", factor) for factor in factors)
 
 
+def _check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) -> None:
+    """Refuse a batch or a validation set that is larger than the data set's description.
+
+    Synthetic data are never more than the real ones: if they are fewer, loading them shows it.
+    """
+    datasets = registry().datasets
+    try:
+        dataset_class = datasets.load(problem.dataset)
+    except DeepOBSError:  # the run will raise it, and say what needs the data set
+        return
+    # Other packages' data sets may accept fewer examples than a batch has.
+    if not (isinstance(dataset_class, type) and issubclass(dataset_class, BaseDataSet)):
+        return
+    spec = datasets.spec(problem.dataset)
+    checks.integer("validation_size", validation_size, least=0, most=spec.train_size - 1)
+    train = spec.train_size - validation_size
+    sizes = {"train": train, "test": spec.test_size, "valid": validation_size}
+    checks.check_batch_size(batch_size, sizes, spec.name)
+
+
 def reproduction_command(specification: RunSpecification) -> str:
     """The command that reproduces a run."""
-    optimizer = specification.optimizer
-    if target_of_name(optimizer) != specification.optimizer_target:
-        optimizer = specification.optimizer_target
-    words = [
-        *("deepobs", "run", specification.testproblem, optimizer),
-        *_of_the_optimizer(specification),
-        *("--epochs", str(specification.num_epochs)),
-        *("--batch-size", str(specification.batch_size)),
-        *("--seed", str(specification.random_seed)),
-        *_of_the_schedule(specification),
-        *_of_the_measurement(specification),
-    ]
+    spec = specification
+    is_named = target_of_name(spec.optimizer) == spec.optimizer_target
+    words = ["deepobs", "run", spec.testproblem]
+    words.append(spec.optimizer if is_named else spec.optimizer_target)
+    for name, value in spec.hyperparameters.items():
+        words += ["--lr", repr(value)] if name == "lr" else ["-o", f"{name}={value}"]
+    for word in spec.optimizer_needs:
+        words += ["--needs", word]
+    for role, values in spec.parameter_groups.items():
+        groups = [f"{role}:{name}={value}" for name, value in values.items()]
+        for group in groups or [role]:
+            words += ["--group", group]
+    words += ["--epochs", str(spec.num_epochs), "--batch-size", str(spec.batch_size)]
+    words += ["--seed", str(spec.random_seed)]
+    epochs, factors = spec.lr_sched_epochs or (), spec.lr_sched_factors or ()
+    for epoch, factor in zip(epochs, factors, strict=True):
+        words += ["--lr-schedule", f"{epoch}:{factor}"]
+    if spec.lr_scheduler is not None:
+        words += ["--lr-scheduler", spec.lr_scheduler.name]
+        for name, value in spec.lr_scheduler.arguments.items():
+            words += ["--lr-scheduler-option", f"{name}={value}"]
+        if spec.lr_scheduler.every != "epoch":
+            words += ["--lr-scheduler-interval", spec.lr_scheduler.every]
+    if spec.weight_decay is not None:
+        words += ["--weight-decay", repr(spec.weight_decay)]
+    if spec.validation_size:
+        words += ["--validation-size", str(spec.validation_size)]
+    if spec.train_log_interval != DEFAULT_LOG_INTERVAL:
+        words += ["--log-interval", str(spec.train_log_interval)]
+    words += ["--full-evaluation"] if spec.full_evaluation else []
+    words += ["--exclude-regularizer"] if spec.bare_losses else []
+    words += [] if spec.reshuffle else ["--no-reshuffle"]
+    if spec.dtype != "float32":
+        words += ["--dtype", spec.dtype]
+    if spec.fake_data_fraction:
+        words += ["--fake-data", str(spec.fake_data_fraction)]
     return shlex.join(words)
-
-
-def _of_the_optimizer(specification: RunSpecification) -> Iterator[str]:
-    for name, value in specification.hyperparameters.items():
-        yield from ("--lr", repr(value)) if name == "lr" else ("-o", _assigned(name, value))
-    for word in specification.optimizer_needs:
-        yield from ("--needs", word)
-    for role, settings in specification.parameter_groups.items():
-        named = [f"{role}:{_assigned(*setting)}" for setting in settings.items()]
-        for group in named or [role]:
-            yield from ("--group", group)
-
-
-def _of_the_schedule(specification: RunSpecification) -> Iterator[str]:
-    epochs, factors = specification.lr_sched_epochs, specification.lr_sched_factors
-    for epoch, factor in zip(epochs or (), factors or (), strict=True):
-        yield from ("--lr-schedule", f"{epoch}:{factor}")
-    scheduler = specification.lr_scheduler
-    if scheduler is not None:
-        yield from ("--lr-scheduler", scheduler.name)
-        for name, value in scheduler.arguments.items():
-            yield from ("--lr-scheduler-option", _assigned(name, value))
-        if scheduler.every != "epoch":
-            yield from ("--lr-scheduler-interval", scheduler.every)
-
-
-def _of_the_measurement(specification: RunSpecification) -> Iterator[str]:
-    if specification.weight_decay is not None:
-        yield from ("--weight-decay", repr(specification.weight_decay))
-    if specification.validation_size:
-        yield from ("--validation-size", str(specification.validation_size))
-    if specification.train_log_interval != DEFAULT_LOG_INTERVAL:
-        yield from ("--log-interval", str(specification.train_log_interval))
-    if specification.full_evaluation:
-        yield "--full-evaluation"
-    if specification.bare_losses:
-        yield "--exclude-regularizer"
-    if not specification.reshuffle:
-        yield "--no-reshuffle"
-    if specification.dtype != "float32":
-        yield from ("--dtype", specification.dtype)
-    if specification.fake_data_fraction:
-        yield from ("--fake-data", str(specification.fake_data_fraction))
-
-
-def _assigned(name: str, value: Any) -> str:
-    return f"{name}={value}"

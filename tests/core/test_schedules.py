@@ -9,8 +9,7 @@ from torch.optim import lr_scheduler
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.lr_schedulers import checked_scheduler
-from deepobs.runs.schedules import build_schedule
+from deepobs.runs.schedules import build_schedule, check_scheduler
 
 ARGUMENTS = {
     "ChainedScheduler": {"schedulers": [{"name": "ConstantLR"}, {"name": "LinearLR"}]},
@@ -151,7 +150,7 @@ def test_a_scheduler_is_recorded_and_part_of_the_identity_and_of_the_command():
 )
 def test_a_scheduler_that_cannot_be_used_is_refused(scheduler, error, message):
     with pytest.raises(error, match=message):
-        checked_scheduler(scheduler)
+        check_scheduler(scheduler)
 
 
 def test_a_scheduler_beside_a_step_schedule_is_refused():
@@ -205,5 +204,7 @@ def test_a_step_schedule_goes_on_after_the_optimizer_loaded_a_state():
     schedule = build_schedule(specification, optimizer, 7)
     optimizer.load_state_dict(optimizer.state_dict())
     schedule.load_state_dict(schedule.state_dict())
-    schedule.start_epoch(2)
+    schedule.epoch_ended({})
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    schedule.epoch_ended({})
     assert optimizer.param_groups[0]["lr"] == 0.5
