@@ -109,7 +109,7 @@ def command(
                 _checked(target, only, skip, further, is_shown=not as_json) for target in targets
             ]
     if as_json:
-        screen.show_json([_described(report) for report in reports])
+        screen.show_json([asdict(report) | {"passed": not report.failures} for report in reports])
     else:
         _show_summary(reports)
     if any(report.failures for report in reports):
@@ -178,12 +178,3 @@ def _show_summary(reports: list[Report]) -> None:
     verdict = f"Not conforming: {', '.join(failing)}." if failing else "No failures."
     total = sum(counts.values())
     screen.show_text(f"{total} {'check' if total == 1 else 'checks'}: {counted}. {verdict}")
-
-
-def _described(report: Report) -> dict[str, Any]:
-    return {
-        "name": report.name,
-        "kind": report.kind,
-        "passed": not report.failures,
-        "results": [asdict(result) for result in report.results],
-    }

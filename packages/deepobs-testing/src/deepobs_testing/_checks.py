@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from deepobs_testing._targets import Target
 
-_OF_DESCRIPTIONS = "_descriptions"
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -31,195 +29,91 @@ class Check:
     @property
     def is_of_the_description(self) -> bool:
         """Whether it checks what a plugin declares, so that it applies to registered targets."""
-        return self.module == _OF_DESCRIPTIONS
+        return self.module == "_descriptions"
 
     def load(self) -> Callable[[Any], None]:
         """Import the function."""
-        target = f"deepobs_testing.{self.module}:{self.name}"
-        function: Callable[[Any], None] = import_target(target, "The check")
-        return function
+        return import_target(f"deepobs_testing.{self.module}:{self.name}", "The check")  # type: ignore[no-any-return]
 
 
-def _checks(module: str, *names: str) -> list[Check]:
-    return [Check(name, module) for name in names]
+def _checks(table: str) -> tuple[Check, ...]:
+    """Read a table of modules, each followed by a colon and its checks."""
+    found, module = [], ""
+    for word in table.split():
+        if word.endswith(":"):
+            module = word.rstrip(":")
+        else:
+            found.append(Check(word, module))
+    return tuple(found)
 
-
-_PROBLEM_CHECKS = (
-    *_checks(
-        "_descriptions",
-        "its_summary_says_what_it_is",
-        "its_data_set_is_registered",
-        "its_target_can_be_imported",
-    ),
-    *_checks(
-        "_problem_structure",
-        "it_can_be_built",
-        "its_constructor_takes_the_arguments_of_the_protocol",
-        "bad_arguments_are_refused",
-        "it_can_be_set_up",
-        "set_up_is_quick_enough",
-    ),
-    *_checks(
-        "_descriptions",
-        "its_data_set_is_the_one_it_names",
-        "its_default_batch_size_fits_its_data",
-    ),
-    *_checks(
-        "_data_checks",
-        "its_batches_are_tuples_of_tensors_on_the_device",
-        "its_batches_have_the_size_that_is_asked_for",
-        "its_loaders_are_sized_and_can_be_read_again",
-        "its_batches_have_one_shape_and_type",
-        "its_evaluation_batches_are_the_same_in_every_pass",
-        "what_is_evaluated_is_the_same_for_every_seed",
-        "test_examples_are_never_trained_on",
-        "held_out_examples_are_never_trained_on",
-        "held_out_examples_are_the_same_for_every_seed",
-    ),
-    *_checks(
-        "_problem_losses",
-        "losses_are_finite_tensors",
-        "losses_have_one_entry_per_example",
-        "losses_sum_to_the_mean",
-        "accuracy_is_a_fraction_or_none",
-    ),
-    *_checks(
-        "_descriptions",
-        "its_metric_fits_its_accuracy",
-    ),
-    *_checks(
-        "_problem_losses",
-        "the_model_has_every_parameter_of_the_loss",
-    ),
-    *_checks(
-        "_problem_gradients",
-        "every_parameter_has_a_finite_gradient",
-        "gradients_agree_with_finite_differences",
-    ),
-    *_checks(
-        "_problem_losses",
-        "the_mode_is_left_to_the_caller",
-        "evaluation_changes_nothing",
-        "computing_losses_has_no_other_effect",
-        "settings_of_the_process_are_left_alone",
-        "a_batch_can_be_evaluated_again",
-        "evaluating_a_batch_twice_gives_the_same",
-        "noise_in_training_follows_torchs_seed",
-    ),
-    *_checks(
-        "_problem_training",
-        "evaluation_does_not_depend_on_the_batch_split",
-        "a_new_pass_starts_afresh",
-        "the_same_seed_gives_the_same_weights_and_batches",
-        "the_same_seed_gives_the_same_training",
-        "evaluating_within_an_epoch_disturbs_nothing",
-        "another_seed_gives_other_weights",
-        "set_up_leaves_the_seed_to_the_caller",
-    ),
-    *_checks(
-        "_problem_gradients",
-        "the_regularizer_is_a_scalar",
-        "weight_decay_sets_the_regularizer",
-        "losses_exclude_the_regularizer",
-        "parameter_groups_cover_every_parameter_once",
-    ),
-    *_checks(
-        "_problem_structure",
-        "its_weights_can_be_saved_and_loaded",
-        "it_can_be_pickled",
-        "it_can_be_copied",
-        "it_stays_on_the_cpu",
-        "it_works_on_the_accelerator",
-    ),
-    *_checks(
-        "_problem_training",
-        "the_run_loop_trains_it",
-    ),
-)
-
-_DATASET_CHECKS = (
-    *_checks(
-        "_descriptions",
-        "its_summary_says_what_it_is",
-        "its_target_can_be_imported",
-    ),
-    *_checks(
-        "_dataset_checks",
-        "it_can_be_built",
-        "its_constructor_takes_the_arguments_of_the_protocol",
-        "bad_arguments_are_refused",
-    ),
-    *_checks(
-        "_descriptions",
-        "its_name_is_that_of_its_description",
-        "its_sizes_are_those_of_its_description",
-    ),
-    *_checks(
-        "_dataset_checks",
-        "its_state_can_be_told",
-        "embedded_data_need_no_network",
-    ),
-    *_checks(
-        "_data_checks",
-        "its_batches_are_tuples_of_tensors_on_the_device",
-        "its_batches_have_the_size_that_is_asked_for",
-        "its_loaders_are_sized_and_can_be_read_again",
-        "its_batches_have_one_shape_and_type",
-        "its_evaluation_batches_are_the_same_in_every_pass",
-        "what_is_evaluated_is_the_same_for_every_seed",
-    ),
-    *_checks(
-        "_dataset_checks",
-        "a_remainder_is_dropped_or_kept_as_asked",
-    ),
-    *_checks(
-        "_data_checks",
-        "test_examples_are_never_trained_on",
-        "held_out_examples_are_never_trained_on",
-        "held_out_examples_are_the_same_for_every_seed",
-    ),
-    *_checks(
-        "_dataset_checks",
-        "the_order_of_training_follows_the_seed",
-        "every_pass_has_a_new_order",
-        "reshuffle_false_keeps_the_order",
-        "building_it_leaves_the_generators_of_others_alone",
-        "its_batches_follow_the_chosen_floating_point_type",
-        "its_fake_twin_has_the_same_shapes",
-        "it_works_on_the_accelerator",
-    ),
-)
-
-_OPTIMIZER_CHECKS = (
-    *_checks(
-        "_descriptions",
-        "its_summary_says_what_it_is",
-    ),
-    *_checks(
-        "_optimizer_checks",
-        "its_target_can_be_imported",
-        "it_can_be_built",
-        "what_it_needs_is_found_out",
-        "steps_change_the_parameters",
-        "it_stays_finite_on_a_small_problem",
-        "the_same_seed_gives_the_same_steps",
-        "settings_of_the_process_are_left_alone",
-        "zero_grad_clears_the_gradients",
-        "parameters_without_a_gradient_are_survived",
-        "a_closure_is_called",
-        "its_groups_have_settings_of_their_own",
-        "a_schedule_can_change_its_learning_rate",
-        "its_state_dict_resumes_bit_for_bit",
-        "an_interrupted_run_resumes_bit_for_bit",
-        "its_state_can_be_saved",
-        "the_run_loop_trains_with_it",
-    ),
-)
 
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "test problem": _PROBLEM_CHECKS,
-    "data set": _DATASET_CHECKS,
-    "optimizer": _OPTIMIZER_CHECKS,
+    "test problem": _checks(
+        """
+    _descriptions: its_summary_says_what_it_is its_data_set_is_registered
+        its_target_can_be_imported
+    _problem_structure: it_can_be_built its_constructor_takes_the_arguments_of_the_protocol
+        bad_arguments_are_refused it_can_be_set_up set_up_is_quick_enough
+    _descriptions: its_data_set_is_the_one_it_names its_default_batch_size_fits_its_data
+    _data_checks: its_batches_are_tuples_of_tensors_on_the_device
+        its_batches_have_the_size_that_is_asked_for its_loaders_are_sized_and_can_be_read_again
+        its_batches_have_one_shape_and_type its_evaluation_batches_are_the_same_in_every_pass
+        what_is_evaluated_is_the_same_for_every_seed test_examples_are_never_trained_on
+        held_out_examples_are_never_trained_on held_out_examples_are_the_same_for_every_seed
+    _problem_losses: losses_are_finite_tensors losses_have_one_entry_per_example
+        losses_sum_to_the_mean accuracy_is_a_fraction_or_none
+    _descriptions: its_metric_fits_its_accuracy
+    _problem_losses: the_model_has_every_parameter_of_the_loss
+    _problem_gradients: every_parameter_has_a_finite_gradient
+        gradients_agree_with_finite_differences
+    _problem_losses: the_mode_is_left_to_the_caller evaluation_changes_nothing
+        computing_losses_has_no_other_effect settings_of_the_process_are_left_alone
+        a_batch_can_be_evaluated_again evaluating_a_batch_twice_gives_the_same
+        noise_in_training_follows_torchs_seed
+    _problem_training: evaluation_does_not_depend_on_the_batch_split a_new_pass_starts_afresh
+        the_same_seed_gives_the_same_weights_and_batches the_same_seed_gives_the_same_training
+        evaluating_within_an_epoch_disturbs_nothing another_seed_gives_other_weights
+        set_up_leaves_the_seed_to_the_caller
+    _problem_gradients: the_regularizer_is_a_scalar weight_decay_sets_the_regularizer
+        losses_exclude_the_regularizer parameter_groups_cover_every_parameter_once
+    _problem_structure: its_weights_can_be_saved_and_loaded it_can_be_pickled it_can_be_copied
+        it_stays_on_the_cpu it_works_on_the_accelerator
+    _problem_training: the_run_loop_trains_it
+    """
+    ),
+    "data set": _checks(
+        """
+    _descriptions: its_summary_says_what_it_is its_target_can_be_imported
+    _dataset_checks: it_can_be_built its_constructor_takes_the_arguments_of_the_protocol
+        bad_arguments_are_refused
+    _descriptions: its_name_is_that_of_its_description its_sizes_are_those_of_its_description
+    _dataset_checks: its_state_can_be_told embedded_data_need_no_network
+    _data_checks: its_batches_are_tuples_of_tensors_on_the_device
+        its_batches_have_the_size_that_is_asked_for its_loaders_are_sized_and_can_be_read_again
+        its_batches_have_one_shape_and_type its_evaluation_batches_are_the_same_in_every_pass
+        what_is_evaluated_is_the_same_for_every_seed
+    _dataset_checks: a_remainder_is_dropped_or_kept_as_asked
+    _data_checks: test_examples_are_never_trained_on held_out_examples_are_never_trained_on
+        held_out_examples_are_the_same_for_every_seed
+    _dataset_checks: the_order_of_training_follows_the_seed every_pass_has_a_new_order
+        reshuffle_false_keeps_the_order building_it_leaves_the_generators_of_others_alone
+        its_batches_follow_the_chosen_floating_point_type its_fake_twin_has_the_same_shapes
+        it_works_on_the_accelerator
+    """
+    ),
+    "optimizer": _checks(
+        """
+    _descriptions: its_summary_says_what_it_is
+    _optimizer_checks: its_target_can_be_imported it_can_be_built what_it_needs_is_found_out
+        steps_change_the_parameters it_stays_finite_on_a_small_problem
+        the_same_seed_gives_the_same_steps settings_of_the_process_are_left_alone
+        zero_grad_clears_the_gradients parameters_without_a_gradient_are_survived
+        a_closure_is_called its_groups_have_settings_of_their_own
+        a_schedule_can_change_its_learning_rate its_state_dict_resumes_bit_for_bit
+        an_interrupted_run_resumes_bit_for_bit its_state_can_be_saved
+        the_run_loop_trains_with_it
+    """
+    ),
 }
 """The checks of each kind of target."""
 
@@ -227,12 +121,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 def checks_of(
     target: Target, only: Iterable[str] | None = None, skip: Iterable[str] = ()
 ) -> list[Check]:
-    """Choose the checks of a target.
-
-    Args:
-        target: What to check.
-        only: Names of the checks to execute; `None` for all.
-        skip: Names of checks to skip.
+    """Choose the checks of a target: all or some, without those to skip.
 
     Raises:
         ArgumentError: There is no such check.
@@ -257,12 +146,7 @@ def checks_of(
 
 
 def applicable(kind: str, names: Iterable[str]) -> list[str]:
-    """Drop names of checks that only other kinds of targets have.
-
-    Args:
-        kind: The kind of target.
-        names: Names of checks of any kind; unknown ones are kept, for `checks_of` to refuse.
-    """
+    """Drop names of checks that only other kinds have; `checks_of` refuses unknown ones."""
     elsewhere = {check.name for other in CHECKS for check in CHECKS[other] if other != kind}
     own = {check.name for check in CHECKS[kind]}
     return [name for name in _set_of(names) if name in own or name not in elsewhere]

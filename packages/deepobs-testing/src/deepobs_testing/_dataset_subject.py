@@ -24,11 +24,6 @@ FRACTION = 1e-4
 class Subject:
     """A data set under examination.
 
-    Args:
-        target: What to check.
-        batch_size: Examples per batch.
-        fake_data: See `fraction_for`.
-
     Attributes:
         spec: Its description, `None` if it has none.
         memo: Results that several checks share.
@@ -58,13 +53,7 @@ class Subject:
         )
 
     def build(self, batch_size: Any = None, *, seed: int = SEED, **further: Any) -> Any:
-        """Build the data set from a seed, on the CPU unless another device is given.
-
-        Args:
-            batch_size: Examples per batch; `None` for the usual number.
-            seed: Seed of the global RNGs.
-            further: Further arguments of the constructor.
-        """
+        """Build the data set from a seed, on the CPU unless another device is given."""
         factory = self.factory
         size = self.batch_size if batch_size is None else batch_size
         rng.seed(seed)

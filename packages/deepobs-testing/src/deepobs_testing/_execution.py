@@ -26,13 +26,7 @@ _CALLERS = ("deepobs_testing", "torch", "contextlib", "threading")
 
 
 def execute(check: Check, subject: Any, seconds: float) -> CheckResult:
-    """Execute a check, and restore process settings and RNGs afterwards.
-
-    Args:
-        check: The check.
-        subject: What is checked.
-        seconds: The time limit.
-    """
+    """Execute a check within a time limit, and restore process settings and RNGs afterwards."""
     from deepobs_testing._process import isolated  # imports torch
 
     started = time.perf_counter()
@@ -88,14 +82,7 @@ class TimeLimitReached(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt code that takes longer, in the main thread of a POSIX system.
-
-    Args:
-        seconds: The time limit, more than 0.
-
-    Raises:
-        TimeLimitReached: The limit was reached.
-    """
+    """Raise `TimeLimitReached` in code that takes longer, in the main thread of POSIX systems."""
     is_main_thread = threading.current_thread() is threading.main_thread()
     if not (is_main_thread and hasattr(signal, "setitimer")):
         yield
@@ -138,9 +125,6 @@ class Memo:
             check: The check that is responsible: it fails if the result cannot be made.
             make: Makes the result.
             what: Distinguishes the results of one check.
-
-        Raises:
-            CheckSkippedError: It could not be made before.
         """
         key = (check, what)
         if key in self._skips:
@@ -151,7 +135,10 @@ class Memo:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                self._skips[key] = _why_skipped(error, check)
+                if isinstance(error, CheckSkippedError):
+                    self._skips[key] = str(error)
+                else:
+                    self._skips[key] = f"{_reason_of(error)} (see {check})"
                 raise
         result: ResultT = self._results[key]
         return result
@@ -161,13 +148,7 @@ class Memo:
         self._results.pop((check, what), None)
 
 
-def _why_skipped(error: BaseException, check: str) -> str:
-    if isinstance(error, CheckSkippedError):
-        return str(error)
+def _reason_of(error: BaseException) -> str:
     if isinstance(error, TimeLimitReached):
-        reason = "It takes too long"
-    elif isinstance(error, CheckFailedError):
-        reason = error.reason.rstrip(".")
-    else:
-        reason = summary_of(error)
-    return f"{reason} (see {check})"
+        return "It takes too long"
+    return error.reason.rstrip(".") if isinstance(error, CheckFailedError) else summary_of(error)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -14,8 +13,6 @@ from deepobs.protocols import Loader
 from deepobs_testing._report import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deepobs.protocols import Batch, DataSet
 
 MOST_BATCHES = 300
@@ -30,13 +27,8 @@ LOADERS = ("train_loader", "train_eval_loader", "valid_loader", "test_loader")
 Layout: TypeAlias = "tuple[tuple[tuple[int, ...], torch.dtype, torch.device], ...]"
 """Shape, type and device of each tensor of a batch."""
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is kept of a batch: its layout and a hash of its content."""
-
-    layout: Layout
-    digest: bytes
+Batches: TypeAlias = "list[tuple[Layout, bytes]]"
+"""The layout and a hash of the content of each batch."""
 
 
 def require_loaders(data: DataSet) -> None:
@@ -84,26 +76,23 @@ def require_tuples_of_tensors(data: DataSet, device: torch.device) -> None:
         )
 
 
-def two_passes(data: DataSet, most: int) -> dict[str, tuple[list[Seen], list[Seen]]]:
-    """Read two passes over every loader, or their first `most` batches."""
-    return {
-        name: (list(map(_seen, _pass(loader, most))), list(map(_seen, _pass(loader, most))))
-        for name, loader in loaders_of(data).items()
-    }
+def read(loader: Loader, most: int) -> Batches:
+    """Read a pass, or its first `most` batches."""
+    return [(layout_of(batch), _digest(batch)) for batch in islice(loader, most)]
 
 
 def examples_of(loader: Loader, most: int = MOST_BATCHES) -> list[bytes]:
     """A hash of every example of the first `most` batches of a pass."""
     return [
         _digest(tuple(tensor[row] for tensor in batch))
-        for batch in _pass(loader, most)
+        for batch in islice(loader, most)
         for row in range(len(batch[0]))
     ]
 
 
 def last_tensors_of(loader: Loader) -> list[bytes]:
     """A hash of the last tensor of each of the first `FEW_BATCHES` of a pass."""
-    return [_digest(batch[-1:]) for batch in _pass(loader, FEW_BATCHES)]
+    return [_digest(batch[-1:]) for batch in islice(loader, FEW_BATCHES)]
 
 
 def layout_of(batch: Batch) -> Layout:
@@ -117,26 +106,13 @@ def written(layout: Layout) -> str:
 
 
 def is_smaller(layout: Layout, full: Layout) -> bool:
-    """Whether a batch has fewer or shorter examples than a full one, and differs in nothing else.
-
-    Args:
-        layout: Layout of the batch.
-        full: Layout of the full batch.
-    """
+    """Whether a batch differs from a full one only in having fewer or shorter examples."""
     return len(layout) == len(full) and all(
         mine[1:] == theirs[1:]
         and len(mine[0]) == len(theirs[0])
         and all(a <= b for a, b in zip(mine[0], theirs[0], strict=True))
         for mine, theirs in zip(layout, full, strict=True)
     )
-
-
-def _pass(loader: Loader, most: int) -> Iterator[Batch]:
-    return itertools.islice(iter(loader), most)
-
-
-def _seen(batch: Batch) -> Seen:
-    return Seen(layout_of(batch), _digest(batch))
 
 
 def _digest(tensors: tuple[Tensor, ...]) -> bytes:

@@ -65,11 +65,8 @@ class Names:
 def names_of(distribution: str) -> Names:
     """Derive all names from that of the distribution.
 
-    Args:
-        distribution: Its name; case and `-_.` do not matter.
-
     Raises:
-        ArgumentError: The name is invalid, or one that follows from it is taken.
+        ArgumentError: It is invalid, or a name that follows from it is taken.
     """
     if not _DISTRIBUTION.match(distribution):
         raise ArgumentError(
@@ -158,14 +155,7 @@ FILES = (
 
 
 def write_package(names: Names, parent: Path) -> dict[Path, str]:
-    """Write a package that can be installed and tested as it is.
-
-    Args:
-        names: The names in it.
-        parent: The parent of its directory; created if it does not exist.
-
-    Returns:
-        What each file holds, by its path.
+    """Write a package that can be installed and tested as it is; return what each file holds.
 
     Raises:
         OutputError: Its directory already exists, or cannot be written.

@@ -42,10 +42,6 @@ _MATRICES_ONLY: Groups = {"hidden": {}, OTHERS: {OPTIMIZER: "AdamW"}}
 class Subject:
     """An optimizer under examination.
 
-    Args:
-        target: What to check.
-        hyperparameters: Arguments of its constructor by name, where it has no defaults.
-
     Attributes:
         spec: Its description, `None` if it has none.
         memo: Results that several checks share.
@@ -131,11 +127,7 @@ class Subject:
         )
 
     def training(self, problem: TinyProblem | None = None) -> Training:
-        """Start to train a tiny problem from a seed.
-
-        Args:
-            problem: The problem; `None` for a new one, which is always the same.
-        """
+        """Start to train a tiny problem, by default a new one that is always the same."""
         torch.manual_seed(SEED)
         if problem is None:
             problem = TinyProblem()
@@ -143,13 +135,7 @@ class Subject:
 
 
 class Training:
-    """Steps of an optimizer on a tiny problem.
-
-    Args:
-        problem: The problem.
-        optimizer: An optimizer of the parameters of its model.
-        needs: The step protocol.
-    """
+    """Steps of an optimizer on a tiny problem."""
 
     def __init__(
         self, problem: TinyProblem, optimizer: torch.optim.Optimizer, needs: Needs
@@ -168,11 +154,9 @@ class Training:
         return self.problem.numbers()
 
     def resumed(self, subject: Subject, carry: Callable[[Any, Any], None]) -> Training:
-        """A training with a new optimizer that resumes this one on a copy of the model.
+        """A training with a new optimizer on a copy of the model.
 
-        Args:
-            subject: The optimizer under examination.
-            carry: Called with this optimizer and the new one, to transfer the state.
+        `carry` is called with this optimizer and the new one, to transfer the state.
         """
         problem = copy.deepcopy(self.problem)
         for parameter in problem.model.parameters():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -132,14 +132,8 @@ def _is_steady(subject: Subject, problem: TestProblem) -> bool:
     return same(first, second)
 
 
-class _Slope(NamedTuple):
-    derivative: float
-    typical: float
-    direction: list[Tensor]
-
-
-def _derivative(problem: TestProblem, batch: Batch) -> _Slope:
-    """The derivative along a random direction, and its typical size for such directions."""
+def _derivative(problem: TestProblem, batch: Batch) -> tuple[float, float, list[Tensor]]:
+    """The derivative along a random direction, its typical size for such ones, the direction."""
     parameters = _trained(problem)
     gradients = torch.autograd.grad(_objective(problem, batch), parameters, allow_unused=True)
     direction = _random_direction(parameters, seed=0)
@@ -149,7 +143,7 @@ def _derivative(problem: TestProblem, batch: Batch) -> _Slope:
             products = gradient.detach() * along
             terms.append(float(products.sum()))
             squares.append(float(products.square().sum()))
-    return _Slope(math.fsum(terms), math.sqrt(math.fsum(squares)), direction)
+    return math.fsum(terms), math.sqrt(math.fsum(squares)), direction
 
 
 def _random_direction(parameters: list[Tensor], seed: int) -> list[Tensor]:

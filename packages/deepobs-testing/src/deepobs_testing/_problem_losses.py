@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from deepobs_testing._problem_subject import tensors_of
 from deepobs_testing._process import UNUSUAL_SEED, changed_settings, process_settings
 from deepobs_testing._report import CheckFailedError, require
-from deepobs_testing._tensors import close, listed, same
+from deepobs_testing._tensors import close, different, listed, same
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
@@ -21,19 +21,15 @@ if TYPE_CHECKING:
 _TOLERANCE = 1e-5
 """Relative; sums of the few losses of a batch in another order differ by less."""
 
+Evaluated: TypeAlias = "dict[str, tuple[Tensor, Tensor | None]]"
+"""Losses and accuracy of a batch, by reduction."""
+
 _REDUCTIONS = ("none", "mean", "sum")
 _MODES = {True: "training", False: "evaluation"}
 _SEEDED = (
     "Draw with torch.randn_like, torch.nn.Dropout and the like, without a generator of your own, "
     "NumPy or Python's random: torch.manual_seed must determine it."
 )
-
-
-class Evaluated(NamedTuple):
-    """Losses and accuracy of a batch."""
-
-    losses: Tensor
-    accuracy: Tensor | None
 
 
 def losses_are_finite_tensors(subject: Subject) -> None:
@@ -53,7 +49,7 @@ def losses_have_one_entry_per_example(subject: Subject) -> None:
     found = evaluated(subject)
     examples = subject.batch_size
     for reduction, expected in {"none": (examples,), "mean": (), "sum": ()}.items():
-        shape = tuple(found[reduction].losses.shape)
+        shape = tuple(found[reduction][0].shape)
         require(
             shape == expected,
             f'reduction="{reduction}" gives losses of shape {shape} for a batch of {examples} '
@@ -70,12 +66,13 @@ def losses_sum_to_the_mean(subject: Subject) -> None:
         _require_sums(_evaluate(subject, slice(subject.batch_size // 2)))
 
 
-def _require_sums(found: dict[str, Evaluated]) -> None:
-    each = found["none"].losses.double()
-    for reduction, expected in {"mean": each.mean(), "sum": each.sum()}.items():
-        reduced = found[reduction].losses
+def _require_sums(found: Evaluated) -> None:
+    each = found["none"][0]
+    exact = each.double()
+    for reduction, expected in {"mean": exact.mean(), "sum": exact.sum()}.items():
+        reduced = found[reduction][0]
         require(
-            close(reduced, expected, found["none"].losses, tolerance=_TOLERANCE),
+            close(reduced, expected, each, tolerance=_TOLERANCE),
             f'reduction="{reduction}" gives {listed(reduced)}, but the {reduction} of the '
             f'{each.numel()} losses that "none" gives is {listed(expected)}.',
             "Compute the losses of the examples once and reduce them, like "
@@ -174,7 +171,7 @@ def evaluation_changes_nothing(subject: Subject) -> None:
     problem = subject.at_start()
     before = {name: tensor.clone() for name, tensor in tensors_of(problem.model).items()}
     evaluation_losses(problem, subject.first_batch(problem))
-    changed = [n for n, t in tensors_of(problem.model).items() if not same(t, before[n])]
+    changed = different(tensors_of(problem.model), before)
     require(
         not changed,
         f"Evaluating a batch in evaluation mode changes {', '.join(changed)}.",
@@ -196,8 +193,7 @@ def computing_losses_has_no_other_effect(subject: Subject) -> None:
         torch.manual_seed(UNUSUAL_SEED)
         problem.get_batch_loss_and_accuracy(batch, reduction="mean")
         seed = torch.initial_seed()
-        after = _copies(batch, parameters)
-        changed = [name for name, tensor in before.items() if not _unchanged(tensor, after[name])]
+        changed = different(before, _copies(batch, parameters))
         require(
             not changed,
             f"Computing the losses of a batch in {mode} mode changes {', '.join(changed[:3])}.",
@@ -212,18 +208,12 @@ def computing_losses_has_no_other_effect(subject: Subject) -> None:
         )
 
 
-def _copies(batch: Batch, parameters: dict[str, nn.Parameter]) -> dict[str, Tensor | None]:
+def _copies(batch: Batch, parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
     """Copies of everything that must not change, by its name in messages."""
     numbered = {f"tensor {number} of the batch": t for number, t in enumerate(batch)}
     gradients = {f"the gradient of {name}": p.grad for name, p in parameters.items()}
     found: dict[str, Tensor | None] = {**numbered, **parameters, **gradients}
-    return {name: None if t is None else t.detach().clone() for name, t in found.items()}
-
-
-def _unchanged(first: Tensor | None, second: Tensor | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return same(first, second)
+    return {name: t.detach().clone() for name, t in found.items() if t is not None}
 
 
 def settings_of_the_process_are_left_alone(subject: Subject) -> None:
@@ -269,7 +259,7 @@ def a_batch_can_be_evaluated_again(subject: Subject) -> None:
 
 def evaluating_a_batch_twice_gives_the_same(subject: Subject) -> None:
     """In evaluation mode, the same seed gives the same losses."""
-    first = evaluated(subject)["none"].losses
+    first = evaluated(subject)["none"][0]
     problem = subject.at_start()
     random.seed(UNUSUAL_SEED)
     np.random.seed(UNUSUAL_SEED)
@@ -302,13 +292,7 @@ def noise_in_training_follows_torchs_seed(subject: Subject) -> None:
 
 @torch.no_grad()
 def losses_of(problem: TestProblem, batch: Batch, seed: int = 0) -> Tensor:
-    """The loss of each example of a batch, in the current mode of the model.
-
-    Args:
-        problem: A problem that is set up.
-        batch: A batch of a loader.
-        seed: Seed of torch's RNG.
-    """
+    """The loss of each example of a batch, in the current mode of the model."""
     torch.manual_seed(seed)
     return problem.get_batch_loss_and_accuracy(batch, reduction="none")[0]
 
@@ -324,15 +308,15 @@ def need_losses(subject: Subject) -> None:
     evaluated(subject)
 
 
-def evaluated(subject: Subject) -> dict[str, Evaluated]:
+def evaluated(subject: Subject) -> Evaluated:
     """Losses and accuracy of one batch in evaluation mode, by reduction."""
     return subject.memo("losses_are_finite_tensors", lambda: _evaluate(subject))
 
 
-def _evaluate(subject: Subject, rows: slice | None = None) -> dict[str, Evaluated]:
+def _evaluate(subject: Subject, rows: slice | None = None) -> Evaluated:
     problem = subject.at_start()
     problem.model.eval()
-    found = {}
+    found: Evaluated = {}
     for reduction in _REDUCTIONS:
         batch = subject.first_batch(problem)
         # Not a copy without need: a recurrent problem recognizes the first batch of a pass.
@@ -341,13 +325,12 @@ def _evaluate(subject: Subject, rows: slice | None = None) -> dict[str, Evaluate
         torch.manual_seed(0)
         with torch.no_grad():
             answer: object = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)
-        is_pair = isinstance(answer, tuple) and len(answer) == 2
-        if not (is_pair and isinstance(answer[0], Tensor)):  # type: ignore[index] # is_pair
+        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Tensor)):
             raise CheckFailedError(
                 f'get_batch_loss_and_accuracy(batch, reduction="{reduction}") returns a '
                 f"{type(answer).__name__}: {answer!r:.100}; expected is a pair of losses, a "
                 "tensor, and the accuracy.",
                 "Return (losses, accuracy), with None for the accuracy if there is none.",
             )
-        found[reduction] = Evaluated(*answer)  # type: ignore[misc]
+        found[reduction] = answer
     return found

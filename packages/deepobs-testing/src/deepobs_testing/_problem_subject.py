@@ -49,12 +49,6 @@ _CPU = torch.device("cpu")
 class Subject:
     """A test problem under examination.
 
-    Args:
-        target: What to check.
-        batch_size: Examples per batch.
-        fake_data: See `fraction_for`.
-        set_up_seconds: Time limit of the constructor and of `set_up`.
-
     Attributes:
         spec: Its description, `None` if it has none.
         memo: Results that several checks share.
@@ -92,13 +86,8 @@ class Subject:
     def build(self, *arguments: Any, seed: int = SEED, **further: Any) -> Any:
         """Build a problem from a seed, without setting it up.
 
-        Args:
-            arguments: Those of its constructor; by default `(batch_size, None, "cpu")`.
-            seed: Seed of the global RNGs.
-            further: Further arguments by keyword.
-
-        Raises:
-            CheckSkippedError: Arguments are given, but a function without arguments builds it.
+        The arguments of its constructor are by default `(batch_size, None, "cpu")`. A function
+        without arguments can be given none, which skips the check.
         """
         factory = self.factory
         if arguments or further:
@@ -358,16 +347,7 @@ def require_parts(problem: TestProblem) -> TestProblem:
 def trajectory(
     problem: TestProblem, steps: int = BATCHES, after_first: Callable[[], object] = lambda: None
 ) -> list[float]:
-    """Take a few plain training steps, as in a user's own loop.
-
-    Args:
-        problem: A problem that was just set up.
-        steps: Number of steps.
-        after_first: Called after the first step.
-
-    Returns:
-        The objective before each step.
-    """
+    """Take a few plain steps, as in a user's own loop, and return the objective before each."""
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
     problem.model.train()
     losses: list[Tensor] = []

@@ -28,7 +28,7 @@ from deepobs_testing._problem_subject import (
 )
 from deepobs_testing._process import OTHER_SEED, SEED
 from deepobs_testing._report import require, skip
-from deepobs_testing._tensors import close, listed, same, same_numbers
+from deepobs_testing._tensors import close, different, listed, same, same_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +45,10 @@ _STEPS = 2
 def the_same_seed_gives_the_same_weights_and_batches(subject: Subject) -> None:
     """Setting it up twice in one process gives the same tensors."""
     problem, again = subject.at_start(), subject.again_at_start()
-    weights, others = tensors_of(problem.model), tensors_of(again.model)
-    different = [
-        name
-        for name in weights.keys() | others.keys()
-        if name not in weights or name not in others or not same(weights[name], others[name])
-    ]
+    names = different(tensors_of(problem.model), tensors_of(again.model))
     require(
-        not different,
-        f"Set up twice with the seed {SEED}, the models differ in {', '.join(sorted(different))}.",
+        not names,
+        f"Set up twice with the seed {SEED}, the models differ in {', '.join(names)}.",
         "Draw initial weights from torch's global generator, always in the same order.",
     )
     # One after the other, since a training pass starts from the global RNG.
@@ -125,7 +120,7 @@ def set_up_leaves_the_seed_to_the_caller(subject: Subject) -> None:
 
 def evaluation_does_not_depend_on_the_batch_split(subject: Subject) -> None:
     """In evaluation mode, the losses of a batch are those of its halves."""
-    whole = evaluated(subject)["none"].losses
+    whole = evaluated(subject)["none"][0]
     problem = subject.at_start()
     problem.model.eval()
     if not torch.equal(whole, losses_of(problem, subject.first_batch(problem), seed=1)):

@@ -47,11 +47,7 @@ class Target:
         return getattr(self.factory, "spec", None) if self.offer is None else self.offer.spec
 
     def load(self) -> Any:
-        """Import what to call.
-
-        Raises:
-            ComponentLoadError: It cannot be imported.
-        """
+        """Import what to call."""
         if self.offer is None:
             return self.factory
         return catalog_of(self.kind).load(self.offer.qualified_name)
@@ -64,17 +60,7 @@ def catalog_of(kind: str) -> Catalog[Any]:
 
 
 def find_target(kind: str, factory: Any) -> Target:
-    """Find what to check.
-
-    Args:
-        kind: A key of `CATALOGS`.
-        factory: A registered name, `distribution:name`, or something callable.
-
-    Raises:
-        UnknownNameError: No plugin offers the name.
-        AmbiguousNameError: Several plugins offer it.
-        ArgumentError: It is neither a name nor callable.
-    """
+    """Find what to check: a registered name, `distribution:name`, or something callable."""
     if isinstance(factory, str):
         return offered_target(kind, catalog_of(kind).offer(factory))
     if not callable(factory):
@@ -91,10 +77,7 @@ def offered_target(kind: str, offer: Offer[Any]) -> Target:
 
 
 def targets_of(distribution: str) -> list[Target]:
-    """All targets that one installed distribution offers.
-
-    Args:
-        distribution: Its name; case and `-_.` do not matter.
+    """All targets that an installed distribution offers; case and `-_.` of its name do not matter.
 
     Raises:
         UnknownNameError: It offers none.
@@ -127,10 +110,7 @@ def targets_of(distribution: str) -> list[Target]:
 
 
 def imported_target(name: str) -> Target:
-    """Import a class that no plugin offers, and recognize its kind.
-
-    Args:
-        name: `package.module:Class`.
+    """Import `package.module:Class`, which no plugin offers, and recognize its kind.
 
     Raises:
         ComponentLoadError: Its module cannot be imported.

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TOLERANCE = 1e-4
 """Relative; sums of a million float32 in another order differ by less."""
@@ -15,11 +20,8 @@ _ROUNDINGS = 4
 def close(first: Tensor, second: Tensor, *sources: Tensor, tolerance: float = TOLERANCE) -> bool:
     """Whether two tensors are equal up to rounding, relative to the largest entry.
 
-    Args:
-        first: A floating-point tensor.
-        second: One of the same shape; its type may be another.
-        sources: Tensors from which they were computed, whose type may be coarser.
-        tolerance: The relative tolerance, unless a type is coarser.
+    The tolerance is larger if a type is coarser, also that of `sources`, of which they are
+    functions.
     """
     if first.shape != second.shape:
         return False
@@ -36,6 +38,13 @@ def same(first: Tensor, second: Tensor) -> bool:
         return False
     first, second = first.detach(), second.detach()
     return bool(((first == second) | ((first != first) & (second != second))).all())
+
+
+def different(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> list[str]:
+    """The names of tensors that differ, or that only one of two mappings has."""
+    common = [name for name in first if name in second]
+    unmatched = first.keys() ^ second.keys()
+    return [*unmatched, *(name for name in common if not same(first[name], second[name]))]
 
 
 def same_numbers(first: list[float], second: list[float]) -> bool:
