@@ -21,9 +21,9 @@ LIMITS = {"cold": 10.0, "warm": 1.0}  # seconds for 10000 files
 SEEDS_OF_A_SETTING = 10
 _READING = """
 import sys, time
-from deepobs_analysis import loading, table
+from deepobs_analysis import reading
 start = time.perf_counter()
-results = loading.load(sys.argv[1])
+results = reading.load(sys.argv[1])
 print(time.perf_counter() - start, len(results.runs), len(results.left_out))
 """
 

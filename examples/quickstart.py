@@ -24,7 +24,7 @@ LEARNING_RATES = {
     ("digits_mlp", "Momentum"): 0.05,
     ("digits_mlp", "Adam"): 1e-3,
 }
-COLUMNS = ("problem", "optimizer", "loss", "accuracy", "epochs", "setting")
+COLUMNS = ("problem", "optimizer", "loss", "accuracy", "epochs", "configuration")
 
 
 def main() -> None:
@@ -55,12 +55,13 @@ def show(output_dir: Path) -> None:
     from deepobs_analysis import load
     from deepobs_analysis.output import write_output
     from deepobs_analysis.report import report
-    from deepobs_analysis.standings import standings
-    from deepobs_analysis.tables import as_text, columns_called
+    from deepobs_analysis.summaries import summarize
+    from deepobs_analysis.table_columns import columns_called
+    from deepobs_analysis.table_formats import as_text
 
     results = load(output_dir)
     print(f"After training: mean ± deviation of {len(SEEDS)} seeds\n")
-    print("\n".join(as_text(columns_called(COLUMNS), standings(results))))
+    print("\n".join(as_text(columns_called(COLUMNS), summarize(results))))
     write_output(output_dir / "report.html", report(results, title="DeepOBS quickstart"))
     print(f"\n{len(results.runs)} result files are in {output_dir}.")
     print(f"Open the report in a browser: {output_dir / 'report.html'}")

@@ -13,9 +13,10 @@ from pathlib import Path
 from deepobs.plugins import registry
 from deepobs.runs import run, specify
 from deepobs_analysis import load
-from deepobs_analysis.plots.performance import performance
-from deepobs_analysis.standings import standings
-from deepobs_analysis.tables import as_text, columns_called
+from deepobs_analysis.plots.curves import performance
+from deepobs_analysis.summaries import summarize
+from deepobs_analysis.table_columns import columns_called
+from deepobs_analysis.table_formats import as_text
 
 OUTPUT_DIR = Path("results/several_problems")
 SEEDS = (42, 43)
@@ -43,8 +44,8 @@ def main() -> None:
 def show() -> None:
     """Print a table and draw the curves of all problems."""
     results = load(OUTPUT_DIR)
-    columns = columns_called(("problem", "optimizer", "final", "seeds", "setting"))
-    print("\n".join(as_text(columns, standings(results))))
+    columns = columns_called(("problem", "optimizer", "final", "seeds", "configuration"))
+    print("\n".join(as_text(columns, summarize(results))))
     performance(results).savefig(OUTPUT_DIR / "curves.pdf")
     print(f"\nThe curves are in {OUTPUT_DIR / 'curves.pdf'}.")
 

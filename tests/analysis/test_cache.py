@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from result_files import write_failure, write_result
 
-from deepobs_analysis import cache, files, load
+from deepobs_analysis import load, results_cache
+from deepobs_analysis import result_files as files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def assert_same(first: Results, second: Results) -> None:
-    assert first.left_out == second.left_out
+    assert first.skipped == second.skipped
     assert first.runs.dtypes.equals(second.runs.dtypes)
     for name in first.runs.columns:
         for one, other in zip(first.runs[name], second.runs[name], strict=True):
@@ -137,7 +138,7 @@ def test_a_cache_of_another_version_is_made_anew(
 ) -> None:
     load(results_dir)
     read_files.clear()
-    monkeypatch.setattr(cache, "__version__", "0.0.0")
+    monkeypatch.setattr(results_cache, "__version__", "0.0.0")
     load(results_dir)
     assert len(read_files) == 6
 
@@ -201,6 +202,6 @@ def test_many_may_read_at_once(results_dir: Path) -> None:
 def test_a_file_that_cannot_be_read_now_is_tried_again(results_dir: Path) -> None:
     path = write_result(results_dir, seed=9)
     path.chmod(0)
-    assert "it cannot be read" in {each.reason[:17] for each in load(results_dir).left_out}
+    assert "it cannot be read" in {each.reason[:17] for each in load(results_dir).skipped}
     path.chmod(stat.S_IRUSR)
     assert 9 in load(results_dir).runs.seed.tolist()

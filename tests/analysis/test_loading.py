@@ -15,8 +15,8 @@ from result_files import write_failure, write_result
 
 from deepobs.errors import DeepOBSError
 from deepobs_analysis import load
+from deepobs_analysis.reading import COLUMNS
 from deepobs_analysis.results import CURVES, Results
-from deepobs_analysis.table import COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +32,12 @@ def results_dir(tmp_path: Path) -> Path:
 
 
 def only_run(results: Results) -> Any:
-    assert len(results.runs) == 1, results.left_out
+    assert len(results.runs) == 1, results.skipped
     return next(results.runs.itertuples())
 
 
 def reasons(results: Results) -> dict[str, str]:
-    return {each.file.rpartition("/")[2]: each.reason for each in results.left_out}
+    return {each.file.rpartition("/")[2]: each.reason for each in results.skipped}
 
 
 def test_a_run_of_ours_is_read_with_all_that_its_file_says(results_dir: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_run_of_ours_is_read_with_all_that_its_file_says(results_dir: Path) ->
     )
     run = only_run(load(results_dir))
     assert (run.file, run.format, run.is_reference) == (str(path), "own", False)
-    assert (run.problem, run.optimizer, run.setting) == ("quadratic_deep", "SGD", "lr = 0.1")
+    assert (run.problem, run.optimizer, run.configuration) == ("quadratic_deep", "SGD", "lr = 0.1")
     assert (run.hyperparameters, run.schedule) == ({"lr": 0.1}, "")
     assert (run.seed, run.batch_size, run.num_epochs) == (7, 128, 2)
     assert not run.has_diverged and run.diverged_at_epoch is pd.NA
@@ -74,14 +74,14 @@ def test_a_run_that_was_really_carried_out_is_read(results_dir: Path) -> None:
 
 def test_the_newest_layout_of_ours_is_understood() -> None:
     from deepobs.records import SCHEMA_VERSION
-    from deepobs_analysis.formats import NEWEST_SCHEMA
+    from deepobs_analysis.result_formats import NEWEST_SCHEMA
 
     assert NEWEST_SCHEMA == SCHEMA_VERSION
 
 
 def test_every_column_is_there_and_of_its_type_even_without_runs(results_dir: Path) -> None:
     empty = load(results_dir)
-    assert (empty.problems, empty.optimizers, empty.left_out) == ([], [], ())
+    assert (empty.problems, empty.optimizers, empty.skipped) == ([], [], ())
     write_result(results_dir)
     full = load(results_dir)
     assert tuple(full.runs.columns) == COLUMNS
@@ -288,12 +288,12 @@ def _left_out(results_dir: Path, content: str | bytes) -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "it is broken: there is nothing in it"),
-        ('{"testproblem": "qua', "it is broken: it is no JSON"),
-        (b"\xff\xfe\x00garbage", "it is broken: it is no JSON"),
-        ("[" * 100_000, "it is broken: it is no JSON"),
-        ("[1, 2]", "it is no result: it holds no dictionary"),
-        ("{}", "it is no result: it has none of the keys of one"),
+        ("", "it is broken: it is empty"),
+        ('{"testproblem": "qua', "it is broken: it is not JSON"),
+        (b"\xff\xfe\x00garbage", "it is broken: it is not JSON"),
+        ("[" * 100_000, "it is broken: it is not JSON"),
+        ("[1, 2]", "it is not a result: it holds no dictionary"),
+        ("{}", "it is not a result: it has none of the keys of one"),
         ('{"optimizer": "AdamOptimizer"}', "it lacks hyperparams, testproblem, batch_size"),
         ('{"schema_version": 1}', "it lacks optimizer_name, optimizer_hyperparams, status"),
         ('{"schema_version": 999}', "a newer DeepOBS wrote it (schema_version 999)"),
@@ -309,23 +309,23 @@ def test_what_is_no_result_is_left_out_with_the_reason(
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"batch_size": "128"}, "batch_size is no integer of 1 or more: '128'"),
-        ({"batch_size": True}, "batch_size is no integer of 1 or more: True"),
-        ({"random_seed": 10**30}, "random_seed is no integer of 0 or more"),
-        ({"num_epochs": 10**400}, "num_epochs is no integer of 0 or more"),
-        ({"num_epochs": NAN}, "num_epochs is no integer of 0 or more: nan"),
+        ({"batch_size": "128"}, "batch_size is not an integer of 1 or more: '128'"),
+        ({"batch_size": True}, "batch_size is not an integer of 1 or more: True"),
+        ({"random_seed": 10**30}, "random_seed is not an integer of 0 or more"),
+        ({"num_epochs": 10**400}, "num_epochs is not an integer of 0 or more"),
+        ({"num_epochs": NAN}, "num_epochs is not an integer of 0 or more: nan"),
         ({"num_epochs": 5}, "it is unfinished: train_losses has 3 entries instead of 6"),
-        ({"testproblem": ["a"]}, "testproblem is no text: a list"),
-        ({"testproblem": ""}, "testproblem is no text: ''"),
+        ({"testproblem": ["a"]}, "testproblem is not text: a list"),
+        ({"testproblem": ""}, "testproblem is not text: ''"),
         ({"test_losses": None}, "it is unfinished: test_losses has 0 entries instead of 3"),
-        ({"test_losses": [1, "2", 3]}, "test_losses is no list of numbers"),
-        ({"test_losses": [[1, 2, 3]]}, "test_losses is no list of numbers"),
+        ({"test_losses": [1, "2", 3]}, "test_losses is not a list of numbers"),
+        ({"test_losses": [[1, 2, 3]]}, "test_losses is not a list of numbers"),
         ({"test_losses": [1, 2, 10**400]}, "test_losses holds a number that is too large"),
-        ({"optimizer_hyperparams": [1]}, "optimizer_hyperparams is no dictionary: a list"),
+        ({"optimizer_hyperparams": [1]}, "optimizer_hyperparams is not a dictionary: a list"),
         ({"optimizer_hyperparams": {"lr": 10**400}}, "optimizer_hyperparams holds a number"),
-        ({"weight_decay": "0"}, "weight_decay is no number: '0'"),
+        ({"weight_decay": "0"}, "weight_decay is not a number: '0'"),
         ({"status": "running"}, "status is neither completed nor diverged: 'running'"),
-        ({"optimizer_name": "\ud800"}, "it is broken: it holds halves of characters"),
+        ({"optimizer_name": "\ud800"}, "it is broken: it holds half of a surrogate pair"),
     ],
 )
 def test_strange_values_are_left_out_with_the_reason(
@@ -365,7 +365,7 @@ def test_nothing_that_a_file_holds_raises(results_dir: Path) -> None:
                 (results_dir / f"{number}.json").write_text(json.dumps({**content, key: value}))
     for cached in (False, True, True):
         results = load(results_dir, cache=cached)
-        assert len(results.runs) + len(results.left_out) == number + 1
+        assert len(results.runs) + len(results.skipped) == number + 1
 
 
 def test_unfinished_and_failed_runs_are_left_out(results_dir: Path) -> None:
@@ -375,7 +375,7 @@ def test_unfinished_and_failed_runs_are_left_out(results_dir: Path) -> None:
     for run_id in ("0123", done):
         (results_dir / f".random_seed__42__{run_id}.checkpoint").write_bytes(b"\x00")
     results = load(results_dir)
-    assert [(each.file, each.reason) for each in results.left_out] == [
+    assert [(each.file, each.reason) for each in results.skipped] == [
         (".random_seed__42__0123.checkpoint", "it is unfinished: there is a checkpoint"),
         (
             "a/random_seed__42__2026-01-02-03-04-05-000006.failure",
@@ -392,13 +392,13 @@ def test_what_is_not_about_runs_is_passed_over(results_dir: Path) -> None:
     (results_dir / "directory.json").mkdir()
     os.mkfifo(results_dir / "pipe.json")
     results = load(results_dir)
-    assert results.runs.empty and results.left_out == ()
+    assert results.runs.empty and results.skipped == ()
 
 
 def test_a_file_that_is_too_large_for_a_result_is_not_read(results_dir: Path) -> None:
     with (results_dir / "large.json").open("wb") as stream:
         stream.truncate(2**27)
-    assert reasons(load(results_dir)) == {"large.json": "it is no result: it has 128 MiB"}
+    assert reasons(load(results_dir)) == {"large.json": "it is not a result: it has 128 MiB"}
 
 
 def test_links_are_followed_but_not_in_circles(results_dir: Path, tmp_path: Path) -> None:
@@ -415,14 +415,14 @@ def test_names_that_are_no_text_are_made_readable(results_dir: Path) -> None:
     assert only_run(load(results_dir)).file.endswith("\ufffd.json")
 
 
-def test_runs_are_sorted_and_settings_by_their_values(results_dir: Path) -> None:
+def test_runs_are_sorted_and_configurations_by_their_values(results_dir: Path) -> None:
     for lr in (0.1, 1e-5, 10.0):
         for seed in (43, 42):
             write_result(results_dir, lr=lr, seed=seed)
     write_result(results_dir, problem="a_problem", optimizer="Z")
     runs = load(results_dir).runs
     assert runs.problem.tolist() == ["a_problem"] + ["quadratic_deep"] * 6
-    assert runs.setting.tolist()[1::2] == ["lr = 1e-05", "lr = 0.1", "lr = 10"]
+    assert runs.configuration.tolist()[1::2] == ["lr = 1e-05", "lr = 0.1", "lr = 10"]
     assert runs.seed.tolist() == [42] + [42, 43] * 3
 
 

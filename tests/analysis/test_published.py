@@ -17,7 +17,7 @@ from result_files import write_result
 from deepobs import config
 from deepobs.cli.main import main
 from deepobs.errors import CorruptDataError, DataError, DownloadError, MissingDataError
-from deepobs_analysis import baselines, load, packed_results
+from deepobs_analysis import baselines, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,26 +49,28 @@ def published(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
 
 
 def test_every_published_run_is_there(published: Results) -> None:
-    assert (len(published.runs), published.left_out) == (1080, ())
+    assert (len(published.runs), published.skipped) == (1080, ())
     assert published.problems == PROBLEMS
     assert published.optimizers == ["Adam", "Momentum", "SGD"]
     assert set(published.runs.format) == {"1.1"}
 
 
-def test_every_pair_has_36_settings_one_of_which_ran_with_ten_seeds(published: Results) -> None:
+def test_every_pair_has_36_configurations_one_of_which_ran_with_ten_seeds(
+    published: Results,
+) -> None:
     pairs = list(published.runs.groupby(["problem", "optimizer"]))
     assert len(pairs) == 24
     for _, runs in pairs:
-        seeds = runs.groupby("setting").seed.apply(list)
+        seeds = runs.groupby("configuration").seed.apply(list)
         assert (len(runs), len(seeds)) == (45, 36)
         assert sorted(seeds, key=len) == [[42]] * 35 + [list(range(42, 52))]
 
 
-def test_settings_are_called_by_their_learning_rates(published: Results) -> None:
+def test_configurations_are_called_by_their_learning_rates(published: Results) -> None:
     runs = published.only(problems=["mnist_vae"], optimizers=["Momentum"]).runs
-    settings = runs.setting.unique()
-    assert all(text.startswith("lr = ") and "," not in text for text in settings)
-    assert list(settings[[0, 1, 5, 19]]) == [
+    configurations = runs.configuration.unique()
+    assert all(text.startswith("lr = ") and "," not in text for text in configurations)
+    assert list(configurations[[0, 1, 5, 19]]) == [
         *("lr = 1e-05", "lr = 1.585e-05"),
         *("lr = 0.0001", "lr = 0.06310"),
     ]
@@ -92,7 +94,7 @@ def test_final_values_are_those_of_the_files(
     runs = published.only(problems=[problem], optimizers=[optimizer]).runs
     runs = runs[np.isclose([each["lr"] for each in runs.hyperparameters], lr, rtol=1e-9)]
     finals = np.array([values[-1] for values in runs[curve]])
-    assert (len(finals), runs.setting.nunique()) == (10, 1)
+    assert (len(finals), runs.configuration.nunique()) == (10, 1)
     assert finals.mean() == pytest.approx(mean, abs=5e-9)
     assert finals.std() == pytest.approx(deviation, abs=5e-7)
 
@@ -222,16 +224,16 @@ def test_an_archive_that_leads_out_of_its_directory_is_refused_whole(
 def test_a_link_in_place_of_a_result_is_refused(
     kind: bytes, install: Callable[[bytes], None], entries: dict[str, bytes]
 ) -> None:
-    with pytest.raises(CorruptDataError, match="no regular file"):
+    with pytest.raises(CorruptDataError, match="not a regular file"):
         install(tar_of(entries, **{"random_seed__1.json": kind}))
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"testproblem": "quad', "it is no JSON"),
+        (b'{"testproblem": "quad', "it is not JSON"),
         (b"{}", "has none of the keys of one"),
-        (b"", "there is nothing in it"),
+        (b"", "it is empty"),
     ],
 )
 def test_an_archive_with_a_broken_result_is_refused_whole(
@@ -268,11 +270,11 @@ def test_a_torn_archive_is_refused_whole(
 def test_archives_are_bounded(
     install: Callable[[bytes], None], entries: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packed_results, "_MOST_ENTRIES", 2)
+    monkeypatch.setattr(baselines, "_MOST_ENTRIES", 2)
     with pytest.raises(CorruptDataError, match="far too large"):
         install(tar_of(entries))
     monkeypatch.undo()
-    monkeypatch.setattr(packed_results, "_MOST_BYTES", 100)
+    monkeypatch.setattr(baselines, "_MOST_BYTES", 100)
     with pytest.raises(CorruptDataError, match="far too large"):
         install(zip_of(entries))
 
@@ -306,7 +308,7 @@ def test_they_are_downloaded_once(
     told = capsys.readouterr().out
     assert told == f"In {baseline_dir}: 2 runs of 1 problem.\n"
     assert main(["baselines", "get", "--url", f"{mirror.url}v1.1.tar.gz"]) == 0
-    assert "there already" in capsys.readouterr().out
+    assert "existed already" in capsys.readouterr().out
     assert mirror.requests == ["v1.1.tar.gz"]
 
 
@@ -328,10 +330,10 @@ def test_the_command_shows_what_there_is(
     for seed in (1, 2):
         write_result(baseline_dir, layout="1.1", optimizer="AdamOptimizer", seed=seed)
     assert main(["baselines", "show"]) == 0
-    assert "quadratic_deep  Adam       1         2" in capsys.readouterr().out
+    assert "quadratic_deep  Adam       1               2" in capsys.readouterr().out
     assert main(["baselines", "show", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"problem": "quadratic_deep", "optimizer": "Adam", "settings": 1, "runs": 2}
+        {"problem": "quadratic_deep", "optimizer": "Adam", "configurations": 1, "runs": 2}
     ]
 
 
@@ -346,7 +348,7 @@ def test_without_any_the_error_says_how_to_get_them(capsys: pytest.CaptureFixtur
 @pytest.mark.usefixtures("baseline_dir")
 def test_mistakes_in_the_command_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baselines", "get", "--file", "nowhere.tar.gz"]) == 2
-    assert "nowhere.tar.gz cannot be opened" in capsys.readouterr().err
+    assert "Cannot open the archive nowhere.tar.gz" in capsys.readouterr().err
     assert main(["baselines", "get", "--file", "a", "--url", "b"]) == 2
     assert "--url or --file, not both" in capsys.readouterr().err
 

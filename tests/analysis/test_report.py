@@ -96,7 +96,7 @@ def test_a_report_says_what_was_compared_and_who_wins(page):
 def test_every_problem_has_a_section_and_a_link_to_it(page):
     ids = {attributes["id"] for attributes in page.named("h2")}
     targets = {each["href"][1:] for each in page.named("a")}
-    assert {"overview", "choice", "across", "problem-1", "problem-2", "circumstances"} <= targets
+    assert {"overview", "choice", "across", "problem-1", "problem-2", "environments"} <= targets
     assert targets - {"top"} <= ids
 
 
@@ -129,17 +129,19 @@ def test_nothing_is_loaded_from_anywhere(page, html):
 def test_commands_failures_and_diverged_runs_are_told(page):
     assert "deepobs run two Adam --lr 0.1 --seed 44" in page.text
     assert "ValueError: no such thing" in page.text
-    assert "1 run of 1 setting diverged" in page.text
+    assert "1 run of 1 configuration diverged" in page.text
     assert "SGD, lr = 10" in page.text
     assert "torch 2.14.1" in page.text
 
 
 def test_choosing_on_the_test_set_is_warned_about(page):
-    assert "Settings were chosen on the test set. 4 settings, on one and two." in page.text
+    assert (
+        "Configurations were chosen on the test set. 4 configurations, on one and two." in page.text
+    )
     assert "it was chosen by the loss on the test set" in page.text
 
 
-def test_a_setting_that_fails_for_other_seeds_is_warned_about(tmp_path):
+def test_a_configuration_that_fails_for_other_seeds_is_warned_about(tmp_path):
     for lr in (0.1, 0.2):
         write_result(tmp_path, problem="acme", lr=lr, seed=42, test_losses=[90, 10 * lr])
     for seed in range(1, 6):
@@ -148,8 +150,8 @@ def test_a_setting_that_fails_for_other_seeds_is_warned_about(tmp_path):
     text = Page(report(load(tmp_path))).text
     # (1 + 1.01 + 1.02 + 1.03 + 50.2 + 50.4) / 6 = 17.44
     assert (
-        "SGD on acme: 1.000 with seed 42, by which its 2 settings compare, but 17.44 ± 23.23 over "
-        "all 6 seeds. Near 1.015: 4 seeds; near 50.30: 2 seeds."
+        "SGD on acme: 1.000 with seed 42, which decided between 2 configurations, but "
+        "17.44 ± 23.23 over all 6 seeds. Near 1.015: 4 seeds; near 50.30: 2 seeds."
     ) in text
     assert "tune with several seeds" in text
 
@@ -170,7 +172,7 @@ def test_nothing_is_warned_about_without_reason(tmp_path):
         write_result(tmp_path, problem="acme", seed=seed, test_losses=[9, 1 + seed / 1e6])
     html = report(load(tmp_path))
     assert "To know before reading on" not in html
-    assert "There was nothing to choose" in html
+    assert "There was no choice" in html
 
 
 CONTROL = "\x1b[31m\x00\u202e$x_1$\n%"
@@ -237,7 +239,7 @@ def test_a_reference_set_is_named_as_such(tmp_path):
     assert main([*words, "-o", str(target)]) == 0
     text = Page(target.read_text(encoding="utf-8")).text
     assert "SGD and Adam (reference) were compared on 1 test problem" in text
-    assert "Optimizers called (reference) are of a reference set." in text
+    assert "Optimizers marked (reference) belong to a reference set." in text
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime
-from deepobs_analysis.rounding import interval_text, mean_text, number, share, time_text
+from deepobs_analysis.wording import interval_text, mean_text, number, share, time_text
 
 
 @pytest.mark.parametrize(

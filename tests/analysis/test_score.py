@@ -11,7 +11,7 @@ from deepobs.cli.main import main
 from deepobs.errors import UnknownNameError
 from deepobs_analysis import load
 from deepobs_analysis.scores import scores_of
-from deepobs_analysis.standings import standings
+from deepobs_analysis.summaries import summarize
 
 # Epochs to 1.01, 1 % short of the final loss of the best, on two problems.
 CURVES = {
@@ -33,13 +33,13 @@ def results(tmp_path):
 
 
 def scored(directory, **options):
-    scores = scores_of(standings(load(directory)), **options)
+    scores = scores_of(summarize(load(directory)), **options)
     return scores, {score.optimizer: score for score in scores.scores}
 
 
 def test_scores_are_those_of_hand_computed_times(results):
     scores, by_name = scored(results)
-    assert (scores.timed, scores.compared, scores.left_out) == (["easy", "hard"],) * 2 + ({},)
+    assert (scores.timed, scores.compared, scores.skipped) == (["easy", "hard"],) * 2 + ({},)
     # SGD takes 2 and 1 times as long as the fastest: (4 - 2) / 3 and 1. Adam never gets there.
     assert by_name["SGD"].ratios == {"easy": 2, "hard": 1}
     assert by_name["SGD"].benchmark_score == pytest.approx((2 / 3 + 1) / 2)
@@ -57,7 +57,7 @@ def test_optimizers_are_compared_with_sgd(results):
     assert by_name["Adam"].improvement.interval == (1 / 4, 1 / 4)
 
 
-def test_scores_are_normalised_by_the_untrained_model_and_the_target(results):
+def test_scores_are_normalized_by_the_untrained_model_and_the_target(results):
     _, by_name = scored(results)
     share = (9 - 1) / (9 - 1.01)
     assert by_name["SGD"].normalized.value == pytest.approx(share)
@@ -82,7 +82,7 @@ def test_what_does_not_count_is_said(results):
         )
         write_result(results, problem="flat", optimizer=optimizer, test_losses=[1, 1])
     scores, _ = scored(results)
-    assert scores.left_out == {
+    assert scores.skipped == {
         "flat": "untrained models reach its target: it counts in times only",
         "lonely": "it was not run with Adam",
         "nothing": "it has no target, as half of the seeds of every optimizer diverged",
@@ -93,8 +93,8 @@ def test_what_does_not_count_is_said(results):
 def test_a_unit_that_was_not_recorded_leaves_no_times(tmp_path):
     write_result(tmp_path, problem="acme", layout="1.1")
     scores, by_name = scored(tmp_path, unit="seconds")
-    assert scores.left_out == {
-        "acme": "seconds were not recorded for all of its runs, so that it counts in no times"
+    assert scores.skipped == {
+        "acme": "seconds were not recorded for all of its runs: it does not count in times"
     }
     assert (scores.timed, scores.compared) == ([], ["acme"])
     assert (by_name["SGD"].benchmark_score, by_name["SGD"].ratios) == (None, {})
@@ -112,7 +112,7 @@ def test_the_command_shows_scores_ratios_and_what_is_left_out(results, capsys):
     assert "SPEEDUP VS SGD" in out
     assert "2.00 (1)" in out
     assert "Scores and speedups are over 2 problems, the rest over 2 problems." in out
-    assert err == "Left out: lonely: it was not run with Adam.\n"
+    assert err == "Skipped: lonely: it was not run with Adam.\n"
 
 
 def test_the_command_writes_json(results, capsys):

@@ -1,4 +1,4 @@
-"""Which setting stands for an optimizer."""
+"""Which configuration stands for an optimizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from result_files import write_result
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load, select
-from deepobs_analysis.selection import setting_performances
+from deepobs_analysis.selection import configuration_performances
 
 
 def the_only(selections):
@@ -30,13 +30,13 @@ def grid(tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "lr"), [("final", 0.1), ("best", 0.2), ("most", 0.3)])
-def test_each_rule_chooses_its_own_setting(grid, mode, lr):
+def test_each_rule_chooses_its_own_configuration(grid, mode, lr):
     selection = the_only(select(load(grid), mode=mode))
     assert lr_of(selection) == lr
-    assert selection.settings == 3
+    assert selection.configurations == 3
 
 
-def test_a_selection_holds_all_seeds_of_its_setting(grid):
+def test_a_selection_holds_all_seeds_of_its_configuration(grid):
     selection = the_only(select(load(grid)))
     assert list(selection.runs["seed"]) == [42, 43]
     assert selection.final().tolist() == [6, 8]
@@ -44,7 +44,7 @@ def test_a_selection_holds_all_seeds_of_its_setting(grid):
     assert selection.curves().tolist() == [[9, 7, 6], [9, 7, 8]]
 
 
-def test_of_settings_with_as_many_seeds_the_best_mean_is_chosen(tmp_path):
+def test_of_configurations_with_as_many_seeds_the_best_mean_is_chosen(tmp_path):
     for lr, finals in ((0.1, (1, 8)), (0.2, (4, 4))):
         for seed, value in enumerate(finals):
             write_result(tmp_path, lr=lr, seed=seed, test_losses=[9, value])
@@ -108,9 +108,9 @@ def test_nothing_is_selected_of_nothing(tmp_path):
     assert select(load(tmp_path)) == []
 
 
-def test_settings_are_compared_by_their_means(grid):
+def test_configurations_are_compared_by_their_means(grid):
     runs = load(grid).runs
-    table = setting_performances(runs, "test_losses")
+    table = configuration_performances(runs, "test_losses")
     assert table["mean"].tolist() == [1, 4, 7]
     assert table["seeds"].tolist() == [1, 1, 2]
 
@@ -118,8 +118,8 @@ def test_settings_are_compared_by_their_means(grid):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "worst"}, "most, final, best; 'worst' is none"),
-        ({"by": "test_accuracy"}, "No curve is called 'test_accuracy'.*mean 'test_accuracies'"),
+        ({"mode": "worst"}, "most, final, best; got 'worst'"),
+        ({"by": "test_accuracy"}, "There is no curve 'test_accuracy'.*mean 'test_accuracies'"),
     ],
 )
 def test_unknown_rules_and_curves_are_refused(tmp_path, options, message):

@@ -122,27 +122,27 @@ def test_a_name_in_brackets_is_no_argument_of_latex(tmp_path, table):
 def test_below_a_table_in_text_stands_what_its_numbers_are(table):
     _, out, _ = table()
     notes = out.partition("\n\n")[2]
-    assert notes.startswith("Means ± population standard deviations over the seeds of a setting.\n")
+    assert notes.startswith("Means ± population standard deviations over seeds.\n")
     assert "Epochs to target: mean epochs until the target is reached" in notes
     assert "The metric is accuracy on acme." in notes
     assert "Target 1 % short of the median seed of the best optimizer of these results." in notes
-    assert "There was nothing to choose" in notes
+    assert "There was no choice" in notes
     assert "Explained by `deepobs report`: Fewer than 3 seeds." in notes
     for name_of_format in ("csv", "latex", "markdown", "html"):
         _, out, err = table("--format", name_of_format)
-        assert "There was nothing to choose" not in out
+        assert "There was no choice" not in out
         assert err == ""
 
 
-def test_settings_chosen_on_the_test_set_are_told_below_a_table(tmp_path, table):
+def test_configurations_chosen_on_the_test_set_are_told_below_a_table(tmp_path, table):
     for lr in (0.1, 0.2):
         for seed in (1, 2):
             write_result(tmp_path / "grid", optimizer="SGD", lr=lr, seed=seed)
     _, shown, _ = table(directory=tmp_path / "grid")
     table("-o", str(tmp_path / "file.txt"), directory=tmp_path / "grid")
     assert (tmp_path / "file.txt").read_text() == shown
-    assert "on the test set, which makes figures on it too good." in shown
-    assert "Seeds that took part in the choice are among those shown: SGD." in shown
+    assert "on the test set, which biases test performance." in shown
+    assert "The results shown include seeds that decided: SGD." in shown
 
 
 def test_a_choice_on_validation_data_is_told_below_a_table(tmp_path, table):
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path, table):
     (tmp_path / "file").write_text("")
     code, _, err = table("-o", str(tmp_path / "file" / "table.txt"))
     assert code == 2
-    assert "table.txt cannot be written" in err
+    assert "table.txt: File exists" in err
 
 
 def test_an_unknown_column_is_refused(table):
@@ -177,7 +177,7 @@ def test_an_unknown_column_is_refused(table):
 def test_a_table_without_columns_is_refused(table):
     code, _, err = table("--columns", ",")
     assert code == 2
-    assert "A table needs a column. There are: problem, optimizer," in err
+    assert "A table needs a column. Known: problem, optimizer," in err
 
 
 def test_a_reference_set_without_runs_is_refused(tmp_path, table):

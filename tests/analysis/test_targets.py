@@ -1,4 +1,4 @@
-"""Targets of problems, and how long settings take to reach them."""
+"""Targets of problems, and how long configurations take to reach them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ import pytest
 from result_files import write_result
 
 from deepobs_analysis import load, select
-from deepobs_analysis.targets import FROM_REFERENCE, FROM_RESULTS, PUBLISHED, targets
-from deepobs_analysis.times import mean_time_to_target, median_times, times_to_target
+from deepobs_analysis.targets import (
+    FROM_REFERENCE,
+    FROM_RESULTS,
+    PUBLISHED,
+    mean_time_to_target,
+    median_times,
+    targets,
+    times_to_target,
+)
 
 
 def the_only(selections):

@@ -97,7 +97,7 @@ def test_schedules_of_every_kind_train(call: Call, tmp_path: Path) -> None:
 def test_results_are_read_chosen_from_and_shown(call: Call, tmp_path: Path) -> None:
     output = call("result_analysis.py")
     assert output.startswith("12 runs of Adam, SGD")
-    assert output.count("best of 3 settings") == 2
+    assert output.count("best of 3 configurations") == 2
     table = pd.read_csv(tmp_path / "results/result_analysis/table.csv")
     assert list(table["optimizer"]) == ["Adam", "SGD"]
     printed = _numbers(r"test accuracy (\d\.\d+)", output)

@@ -139,7 +139,7 @@ def test_results_of_1_1_and_new_ones_are_of_one_optimizer_in_settings_of_their_o
     assert sorted(results.runs["format"]) == ["1.1", "1.1", "own"]
     (chosen,) = select(results)
     assert (chosen.optimizer, chosen.hyperparameters) == ("SGD", {"lr": 0.01})
-    assert chosen.settings == 2
+    assert chosen.configurations == 2
     assert list(chosen.final()) == [110.0, 112.0]  # most seeds
 
 

@@ -68,7 +68,7 @@ def _overview(group: Group) -> Iterator[str]:
         yield table(_HEADER, _rows(module))
     if group.name == _WITH_PLOTS:
         yield "### deepobs_analysis.plots"
-        yield "The figures that `deepobs plot` draws, each in the module of its name."
+        yield "The figures that `deepobs plot` draws, a module for each family."
         yield table(_HEADER, _plots())
 
 

@@ -16,7 +16,7 @@ from deepobs_analysis.measures import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from deepobs_analysis.measures.bootstrap import percentile_interval, resample
+from deepobs_analysis.measures.aggregates import percentile_interval, resample
 
 improvement = partial(probability_of_improvement, higher_is_better=True)
 difference = partial(performance_difference, higher_is_better=True)

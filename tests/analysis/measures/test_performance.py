@@ -49,5 +49,5 @@ def test_what_is_no_row_of_numbers_is_refused(measure, values):
 @pytest.mark.parametrize("measure", [mean_and_deviation, quartiles])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_diverged_runs_are_refused_where_they_would_spoil_a_mean(measure, value):
-    with pytest.raises(ArgumentError, match=f"got {value} among them. Leave diverged runs out"):
+    with pytest.raises(ArgumentError, match=f"got {value} among them. Drop diverged runs"):
         measure([1.0, value])

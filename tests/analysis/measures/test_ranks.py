@@ -71,7 +71,7 @@ def test_equal_generators_give_equal_distributions():
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(ArgumentError, match=r"got scores on: 2, 1\. Leave out problems"):
+    with pytest.raises(ArgumentError, match=r"got scores on: 2, 1\. Drop problems"):
         distribution([[[1.0], [2.0]], [[1.0]]])
     with pytest.raises(ArgumentError, match="got scores on: no optimizers"):
         distribution([])

@@ -12,7 +12,7 @@ from deepobs_analysis.measures import decades_within, gain_from_tuning_each_prob
 RATES = [0.001, 0.01, 0.1, 1.0, 10.0]
 
 
-def test_the_width_spans_the_neighbours_of_the_best_that_are_close_to_it():
+def test_the_width_spans_the_neighbors_of_the_best_that_are_close_to_it():
     # The best loss is 1; up to 1.1 is close to it.
     losses = [1.05, 1.09, 1.0, 1.2, 1.0]
     assert decades_within(RATES, losses, higher_is_better=False) == pytest.approx(2)
@@ -70,8 +70,8 @@ def test_wrong_input_is_refused():
         share_within([1.0], higher_is_better=True, tolerance=-0.1)
 
 
-def test_the_gain_from_tuning_is_over_the_best_setting_for_all_problems():
-    # Tuned on each problem (0.9 + 0.8) / 2; the means of the settings are 0.55, 0.6 and 0.4.
+def test_the_gain_from_tuning_is_over_the_best_configuration_for_all_problems():
+    # Tuned on each problem (0.9 + 0.8) / 2; the means of the configurations are 0.55, 0.6 and 0.4.
     scores = [[0.9, 0.2], [0.6, 0.6], [0.0, 0.8]]
     assert gain_from_tuning_each_problem(scores) == pytest.approx(0.25)
     assert gain_from_tuning_each_problem([[0.9, 0.8], [0.1, 0.2]]) == 0

@@ -87,12 +87,14 @@ def test_the_mean_time_is_that_of_the_runs_that_reach_the_target():
 
 def test_the_mean_time_is_the_published_speed(shared_dir):
     """SGD on tolstoi_char_rnn: the paper reports a speed of 47.7 epochs."""
-    setting = "tolstoi_char_rnn/GradientDescentOptimizer/num_epochs__200__batch_size__50__lr__1.58"
+    configuration = (
+        "tolstoi_char_rnn/GradientDescentOptimizer/num_epochs__200__batch_size__50__lr__1.58"
+    )
     with tarfile.open(shared_dir / "data/published-baselines-2019.tar.xz") as archive:
         curves = [
             json.loads(archive.extractfile(member).read())["test_accuracies"]
             for member in archive
-            if f"{setting}48931925e+00/" in member.name and member.name.endswith(".json")
+            if f"{configuration}48931925e+00/" in member.name and member.name.endswith(".json")
         ]
     epochs = [
         epochs_to_target(curve, 0.6045863566200845, higher_is_better=True) for curve in curves

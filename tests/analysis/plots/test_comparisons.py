@@ -7,10 +7,8 @@ from result_files import write_result
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load
-from deepobs_analysis.plots.comparison import comparison
-from deepobs_analysis.plots.profiles import profiles
-from deepobs_analysis.plots.ranks import ranks
-from deepobs_analysis.plots.time_to_target import time_to_target
+from deepobs_analysis.plots.comparisons import comparison, ranks
+from deepobs_analysis.plots.times import profiles, time_to_target
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def test_steps_and_seconds_are_other_units(races):
     assert axes.lines[0].get_xdata().tolist() == [7, 7]
     (axes,) = time_to_target(races, unit="seconds").axes
     assert axes.lines[0].get_xdata().tolist() == [0.5, 0.5]
-    with pytest.raises(ArgumentError, match=r"'epoch' is none of them.*mean 'epochs'"):
+    with pytest.raises(ArgumentError, match=r"got 'epoch'.*mean 'epochs'"):
         time_to_target(races, unit="epoch")
 
 

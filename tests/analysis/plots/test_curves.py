@@ -8,9 +8,8 @@ from result_files import write_result
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load
-from deepobs_analysis.plots.limits import around
-from deepobs_analysis.plots.overview import overview
-from deepobs_analysis.plots.performance import performance
+from deepobs_analysis.plots.curves import overview, performance
+from deepobs_analysis.plots.layout import limits_around
 
 
 def line(axes, name):
@@ -61,19 +60,19 @@ def test_overview_has_the_accuracy_below_the_loss(two_problems):
 
 
 @pytest.mark.parametrize(
-    ("show", "centre", "low", "high"),
+    ("show", "center", "low", "high"),
     [
         ("mean", 4.0, 4 - np.sqrt(14 / 3), 4 + np.sqrt(14 / 3)),
         ("median", 3.0, 2.5, 5.0),
         ("interval", 4.0, 2.0, 7.0),
     ],
 )
-def test_lines_and_bands_are_what_the_note_says(tmp_path, show, centre, low, high):
+def test_lines_and_bands_are_what_the_note_says(tmp_path, show, center, low, high):
     for seed, final in enumerate((2, 3, 7)):
         write_result(tmp_path, seed=seed, test_losses=[9, 8, final])
     figure = performance(load(tmp_path), show=show)
     axes = figure.axes[1]
-    assert line(axes, "SGD").tolist() == [[0, 9], [1, 8], [2, centre]]
+    assert line(axes, "SGD").tolist() == [[0, 9], [1, 8], [2, center]]
     assert band(axes) == (low, high)
     assert {"mean": "standard deviation", "median": "quartiles", "interval": "95 %"}[show] in note(
         figure
@@ -106,7 +105,7 @@ def test_an_optimizer_far_behind_does_not_flatten_the_others(tmp_path):
 
 
 def test_nothing_is_said_to_be_left_out_where_all_is_there():
-    limits = around([1.0, 1.2], [2.0, 2.2], higher_is_better=False)
+    limits = limits_around([1.0, 1.2], [2.0, 2.2], higher_is_better=False)
     assert limits.holds(1.0)
     assert limits.holds(2.2)
     assert not limits.is_logarithmic
@@ -134,11 +133,11 @@ def test_the_target_is_drawn_where_the_problem_is_judged(two_problems):
 
 
 def test_no_runs_and_unknown_words_are_refused(tmp_path, two_problems):
-    with pytest.raises(ArgumentError, match="nothing to draw: in no run"):
+    with pytest.raises(ArgumentError, match="measured in no run"):
         performance(load(empty(tmp_path)))
-    with pytest.raises(ArgumentError, match=r"'medan' is none of them.*mean 'median'"):
+    with pytest.raises(ArgumentError, match=r"got 'medan'.*mean 'median'"):
         overview(two_problems, show="medan")
-    with pytest.raises(ArgumentError, match="'worst' is none of them"):
+    with pytest.raises(ArgumentError, match="got 'worst'"):
         overview(two_problems, mode="worst")
 
 

@@ -59,19 +59,19 @@ def test_what_was_left_out_is_told_in_a_line(plot, tmp_path):
     code, _, err = plot("profiles", "results")
     assert code == 0
     assert err.count("\n") == 1
-    assert err.startswith("Warning: 1 file in results left out, ")
+    assert err.startswith("Warning: 1 file in results skipped, ")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("rank", "results"), "There is no plot 'rank'. Did you mean 'ranks'? There are: compar"),
+        (("rank", "results"), "There is no plot 'rank'. Did you mean 'ranks'? Known: compar"),
         (("ranks", "resluts"), "There are no results at resluts"),
         (("ranks", "none"), "There is no run in none. Give the directory"),
         (("ranks", "results", "-p", "moed=best"), "has no option 'moed'. Did you mean 'mode'?"),
         (("ranks", "results", "-p", "mode"), "'mode' is not NAME=VALUE"),
-        (("ranks", "results", "-o", "a.gif"), "there is no format 'gif'"),
-        (("ranks", "results", "--optimizer", "SDG"), "Did you mean 'SGD'? There are: Adam, SGD."),
+        (("ranks", "results", "-o", "a.gif"), "the format 'gif' is unknown"),
+        (("ranks", "results", "--optimizer", "SDG"), "Did you mean 'SGD'? Known: Adam, SGD."),
         (("ranks", "results", "--problem", "acne"), "Did you mean 'acme'?"),
         (("overview", "results", "-p", "show=3"), "Curves show one of mean, median, interval"),
         (("ranks", "results", "--mode", "worst"), "'worst' is not one of"),

@@ -1,4 +1,4 @@
-"""Colours that stand for optimizers, and files that do not depend on the moment."""
+"""Colors that stand for optimizers, and files that do not depend on the moment."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from result_files import write_result
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs_analysis import load
-from deepobs_analysis.plots import output
-from deepobs_analysis.plots.overview import overview
-from deepobs_analysis.plots.performance import performance
-from deepobs_analysis.plots.sensitivity import sensitivity
-from deepobs_analysis.plots.style import looks, same_looks
-from deepobs_analysis.plots.words import shown
+from deepobs_analysis.plots import rendering
+from deepobs_analysis.plots.curves import overview, performance
+from deepobs_analysis.plots.style import looks, same_looks, shown
+from deepobs_analysis.plots.tuning_curves import sensitivity
 
 HOSTILE = ("$x_1$ <b>&amp;", "_hidden", "a" * 200, r"100% \frac{1}{2}", "a\nb", "\N{SNOWMAN}\u4f18")
 
 
-def colours(figure):
-    """The colours of the lines of all panels by the name of the optimizer."""
+def colors(figure):
+    """The colors of the lines of all panels by the name of the optimizer."""
     lines = (line for axes in figure.axes for line in axes.lines)
     return {(line.get_label(), line.get_color()) for line in lines if line.get_color() != "black"}
 
@@ -31,31 +29,31 @@ def test_well_known_optimizers_have_looks_of_their_own():
     assert {name: many[name] for name in few} == few
 
 
-def test_up_to_eight_optimizers_differ_in_colour_and_all_in_their_look():
+def test_up_to_eight_optimizers_differ_in_color_and_all_in_their_look():
     names = ["SGD", *"abcdefg"]
-    assert len({look.colour for look in looks(names).values()}) == 8
+    assert len({look.color for look in looks(names).values()}) == 8
     names += [*"hijklmnopq"]
-    assert len({(look.colour, str(look.line)) for look in looks(names).values()}) == len(names)
+    assert len({(look.color, str(look.line)) for look in looks(names).values()}) == len(names)
 
 
-def test_a_reference_has_the_colour_of_ones_own_and_is_dashed():
+def test_a_reference_has_the_color_of_ones_own_and_is_dashed():
     both = looks(["Adam", "Adam (reference)", "Lion"])
     own, reference = both["Adam"], both["Adam (reference)"]
-    assert own.colour == reference.colour
+    assert own.color == reference.color
     assert (own.line, own.marker) == ("-", reference.marker)
     assert reference.line != own.line
     assert reference.alpha < own.alpha
 
 
-def test_a_part_of_results_keeps_the_colours_of_all_of_them(tmp_path):
+def test_a_part_of_results_keeps_the_colors_of_all_of_them(tmp_path):
     for optimizer in ("Apollo", "Lion", "Zephyr"):
         write_result(tmp_path, optimizer=optimizer)
     results = load(tmp_path)
     part = results.only(optimizers=["Zephyr"])
-    assert colours(overview(part)) != {*colours(overview(results))} & {*colours(overview(part))}
+    assert colors(overview(part)) != {*colors(overview(results))} & {*colors(overview(part))}
     with same_looks(results.optimizers):
-        assert colours(overview(part)) < colours(performance(results))
-    assert colours(overview(results)) == colours(performance(results))
+        assert colors(overview(part)) < colors(performance(results))
+    assert colors(overview(results)) == colors(performance(results))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -66,7 +64,7 @@ def test_names_are_drawn_as_they_are_or_shortened(tmp_path, name):
             testproblem=name, optimizer_name=optimizer,
         )  # fmt: skip
     figure = overview(load(tmp_path))
-    assert output.svg(figure)
+    assert rendering.svg(figure)
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     assert legend == {shown(name), "SGD", "target"}
     assert figure.axes[0].get_title(loc="left") == shown(name, 26)
@@ -83,34 +81,34 @@ def test_a_name_that_is_too_long_keeps_its_ends():
     assert shown("x" * 90 + " (reference)", 20).endswith("…xxxxxx (reference)")
 
 
-@pytest.mark.parametrize("format_name", output.FORMATS)
+@pytest.mark.parametrize("format_name", rendering.FORMATS)
 def test_equal_results_give_equal_files(grid, format_name):
-    first, second = (output.drawn(sensitivity(grid), format_name) for _ in range(2))
+    first, second = (rendering.drawn(sensitivity(grid), format_name) for _ in range(2))
     assert first == second
 
 
 def test_text_stays_text_in_svg(grid):
-    svg = output.svg(sensitivity(grid))
+    svg = rendering.svg(sensitivity(grid))
     assert svg.startswith("<svg")
     assert ">quadratic_deep</text>" in svg
     assert "dc:date" not in svg
 
 
 def test_the_users_own_style_neither_counts_nor_changes(grid):
-    expected = output.svg(sensitivity(grid))
+    expected = rendering.svg(sensitivity(grid))
     with mpl.rc_context({"font.size": 30, "lines.linewidth": 9, "text.usetex": True}):
         before = dict(mpl.rcParams)
-        assert output.svg(sensitivity(grid)) == expected
+        assert rendering.svg(sensitivity(grid)) == expected
         assert dict(mpl.rcParams) == before
 
 
 def test_a_format_that_is_not_written_is_refused(two_problems, tmp_path):
-    with pytest.raises(ArgumentError, match=r"no format 'pgn'.*'png'.*\.pdf, \.svg, \.png"):
-        output.write(overview(two_problems), tmp_path / "a.pgn")
+    with pytest.raises(ArgumentError, match=r"format 'pgn' is unknown.*'png'.*\.pdf, \.svg, \.png"):
+        rendering.write(overview(two_problems), tmp_path / "a.pgn")
 
 
 def test_a_figure_is_written_into_a_new_directory(two_problems, tmp_path):
-    output.write(overview(two_problems), tmp_path / "new" / "a.PDF")
+    rendering.write(overview(two_problems), tmp_path / "new" / "a.PDF")
     assert (tmp_path / "new" / "a.PDF").read_bytes().startswith(b"%PDF")
 
 

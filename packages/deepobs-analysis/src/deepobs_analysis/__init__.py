@@ -1,8 +1,4 @@
-"""Analysis of results of DeepOBS: reading, statistics, figures, tables and a report.
-
-What is offered here is imported when it is used: the command line asks this package what it offers
-each time it starts, and pandas takes a second.
-"""
+"""Analysis of results of DeepOBS: reading, statistics, figures, tables and a report."""
 
 from __future__ import annotations
 
@@ -10,15 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepobs_analysis.loading import load
+    from deepobs_analysis.reading import load
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import select
 
 __version__ = "1.2.0"
 
+# Imported on use: every start of `deepobs` imports this package to find its plugin, and pandas
+# alone takes a second.
 _HOMES = {
     "Results": "deepobs_analysis.results",
-    "load": "deepobs_analysis.loading",
+    "load": "deepobs_analysis.reading",
     "select": "deepobs_analysis.selection",
 }
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Write a file, whose directory is made where it does not exist.
+    """Write or replace a file; its directory is created if it does not exist.
 
     Args:
-        path: Where to write it. What is there is replaced.
-        content: What to write; a text in UTF-8, in which what that cannot say is spelt out.
+        path: The file.
+        content: Its content; text is encoded in UTF-8, where surrogates are escaped.
 
     Raises:
         OutputError: It cannot be written.
@@ -28,5 +28,5 @@ def write_output(path: Path, content: str | bytes) -> None:
         write_atomic(path, content)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}. Choose another file."
+            f"Cannot write {path}: {error.strerror or error}. Choose another file."
         ) from error

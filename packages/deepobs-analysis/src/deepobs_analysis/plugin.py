@@ -1,4 +1,4 @@
-"""What deepobs-analysis offers: a row for every command and every plot."""
+"""What deepobs-analysis registers: its commands and its plots."""
 
 from __future__ import annotations
 
@@ -6,36 +6,26 @@ from deepobs.plugins import API_VERSION, CommandSpec, PlotSpec, hookimpl
 
 DEEPOBS_API_VERSION = API_VERSION
 
+_COMMANDS = {
+    "baselines": "Get and show published results to compare with",
+    "plot": "Draw a figure for the paper",
+    "table": "Show how each optimizer performed: text, LaTeX, Markdown, HTML or CSV",
+    "score": "Compare optimizers over all problems: scores, speedups, intervals",
+    "report": "Write all about some results into one page: figures, tables, caveats",
+}
+
 
 @hookimpl
 def deepobs_commands() -> list[CommandSpec]:
     """The commands that read results."""
+    baselines = "deepobs_analysis.baseline_commands:command"
     return [
         CommandSpec(
-            name="baselines",
-            target="deepobs_analysis.cli.baselines:command",
-            summary="Get and show published results to compare with",
-        ),
-        CommandSpec(
-            name="plot",
-            target="deepobs_analysis.cli.plot:command",
-            summary="Draw a figure for the paper",
-        ),
-        CommandSpec(
-            name="table",
-            target="deepobs_analysis.cli.table:command",
-            summary="Show how each optimizer did: a table for the screen, LaTeX, Markdown or CSV",
-        ),
-        CommandSpec(
-            name="score",
-            target="deepobs_analysis.cli.score:command",
-            summary="Compare optimizers over all problems: scores, speedups, intervals",
-        ),
-        CommandSpec(
-            name="report",
-            target="deepobs_analysis.cli.report:command",
-            summary="Write all about some results into one page: figures, tables, warnings",
-        ),
+            name=name,
+            target=baselines if name == "baselines" else f"deepobs_analysis.commands:{name}",
+            summary=summary,
+        )
+        for name, summary in _COMMANDS.items()
     ]
 
 
@@ -43,20 +33,20 @@ def deepobs_commands() -> list[CommandSpec]:
 def deepobs_plots() -> list[PlotSpec]:
     """The figures, in the order in which a report shows them."""
     return [
-        _plot("overview", "Test loss and accuracy on every problem over epochs"),
-        _plot("performance", "Loss and accuracy on training and test set over epochs"),
-        _plot("time_to_target", "How long every optimizer takes to the target of each problem"),
-        _plot("profiles", "Share of problems over the time relative to the fastest (AlgoPerf)"),
-        _plot("ranks", "How often an optimizer is the best, the second, ..."),
-        _plot("comparison", "How probable it is that one optimizer beats another"),
-        _plot("sensitivity", "Test performance of all settings over the learning rate"),
-        _plot("sensitivity_2d", "Test performance of all settings over two hyperparameters"),
-        _plot("tuning_rank", "Test performance from the best setting to the worst"),
-        _plot("expected_best", "What to expect of the best of a number of settings"),
-        _plot("trajectories", "Paths over the functions of two variables"),
+        _plot("curves", "overview", "Test loss and accuracy on every problem over epochs"),
+        _plot("curves", "performance", "Loss and accuracy on training and test set over epochs"),
+        _plot("times", "time_to_target", "Time of every optimizer to the target of each problem"),
+        _plot("times", "profiles", "Share of problems over the time relative to the fastest"),
+        _plot("comparisons", "ranks", "How often an optimizer is the best, the second, ..."),
+        _plot("comparisons", "comparison", "Probability that one optimizer beats another"),
+        _plot("tuning_curves", "sensitivity", "Test performance over the learning rate"),
+        _plot("heatmaps", "sensitivity_2d", "Test performance over two hyperparameters"),
+        _plot("tuning_curves", "tuning_rank", "Configurations from the best to the worst"),
+        _plot("tuning_curves", "expected_best", "Expected best of a number of configurations"),
+        _plot("trajectories", "trajectories", "Iterates on the functions of two variables"),
     ]
 
 
-def _plot(name: str, summary: str) -> PlotSpec:
-    """A function that is named like its module."""
-    return PlotSpec(name=name, summary=summary, target=f"deepobs_analysis.plots.{name}:{name}")
+def _plot(module: str, name: str, summary: str) -> PlotSpec:
+    target = f"deepobs_analysis.plots.{module}:{name}"
+    return PlotSpec(name=name, summary=summary, target=target)

@@ -24,17 +24,13 @@ CURVES = tuple(map(series_name, METRICS))
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What optimizers are compared by on a problem.
-
-    Attributes:
-        name: "accuracy" or "loss".
-    """
+    """What optimizers are compared by on a problem: "accuracy" or "loss"."""
 
     name: Literal["accuracy", "loss"]
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether an optimizer wants it large."""
+        """Whether larger values are better."""
         return self.name == "accuracy"
 
     def curve(self, split: Split) -> str:
@@ -43,12 +39,12 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file that is no part of the results.
+class SkippedFile:
+    """A file that is not part of the results.
 
     Attributes:
-        file: Where it is, relative to the directory that was read.
-        reason: Why it was left out, in a few words.
+        file: Path relative to the directory that was read.
+        reason: Why it was skipped.
     """
 
     file: str
@@ -57,43 +53,44 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Results:
-    """Runs, and the files that are no part of them.
+    """Runs, and the files that were skipped.
 
-    A row of `runs` is a run. Rows are sorted by problem, optimizer, setting and seed. Its columns:
+    A row of `runs` is a run. Rows are sorted by problem, optimizer, configuration and seed:
 
     | column | holds |
     |---|---|
     | `file` | path of the result file |
-    | `format` | "1.1", "1.2" or "own": which DeepOBS wrote it |
+    | `format` | the DeepOBS that wrote it: "1.1", "1.2" or "own" |
     | `is_reference` | whether it belongs to a reference set |
-    | `problem`, `optimizer` | names; see `deepobs_analysis.names` for how optimizers are named |
-    | `setting` | what its setting is, without the seed: equal texts are the same setting |
+    | `problem`, `optimizer` | names; SGD with two schedules is two optimizers |
+    | `configuration` | all that the numbers depend on besides the seed, in words |
     | `hyperparameters` | a dictionary, with the learning rate as `lr` |
-    | `schedule` | the schedule of the learning rate in words, empty where it is constant |
+    | `schedule` | the learning-rate schedule in words, empty where it is constant |
     | `seed`, `batch_size`, `num_epochs` | integers |
-    | `weight_decay` | the factor of the regulariser; NaN for the problem's own |
+    | `weight_decay` | factor of the regularizer; NaN for the problem's own |
     | `metric` | "accuracy" or "loss": what the problem is judged by |
     | `has_diverged` | whether a loss was not finite |
-    | `diverged_at_epoch` | in which epoch, from 1 (0: before training); missing where it was not |
+    | `diverged_at_epoch` | in which epoch, from 1 (0: before training); missing otherwise |
     | those of `CURVES` | float64 arrays of `num_epochs + 1` values, `None` if not measured |
     | `train_seconds` | float64 array, seconds of training in each epoch; `None` if not measured |
+    | `iterates` | float64 array, the point at each evaluation on a function of two variables |
     | `steps`, `gradient_evaluations` | integers; missing if not recorded |
-    | `steps_per_epoch` | steps of a whole epoch; NaN if not known |
+    | `steps_per_epoch` | steps of a whole epoch; NaN if unknown |
     | `device` | such as "cpu"; empty if not recorded |
     | `hardware`, `versions` | dictionaries, empty if not recorded |
     | `command` | the command that reproduces the run, empty if not recorded |
-    | `started_at` | ISO date and time, empty if not known |
+    | `started_at` | ISO date and time, empty if unknown |
 
     The values of curves are finite: from the epoch on in which a run diverged they are its first
     values, those before training, as DeepOBS 1.2 writes them.
 
     Attributes:
         runs: A row for each run.
-        left_out: Files that are broken, unfinished, failed or of synthetic data.
+        skipped: Files that are broken, unfinished, failed or of synthetic data.
     """
 
     runs: pd.DataFrame
-    left_out: tuple[LeftOut, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -113,14 +110,14 @@ class Results:
     def only(
         self, *, problems: Iterable[str] | None = None, optimizers: Iterable[str] | None = None
     ) -> Results:
-        """A part of the results.
+        """The results of some problems and optimizers.
 
         Args:
             problems: Names of test problems; `None` for all.
             optimizers: Names of optimizers; `None` for all.
 
         Raises:
-            UnknownNameError: There is no such problem or optimizer in them.
+            UnknownNameError: There is no run of one of them.
         """
         part = self
         for column, names in (("problem", problems), ("optimizer", optimizers)):
@@ -129,20 +126,20 @@ class Results:
         return part
 
     def beside(self, reference: Results) -> Results:
-        """These results and those of a reference set, whose optimizers are named as such.
+        """These results and those of a reference set, whose optimizers get `REFERENCE_SUFFIX`.
 
         Only the problems of these results are taken from the reference set.
         """
         theirs = reference.runs[reference.runs["problem"].isin(self.problems)]
         theirs = theirs.assign(optimizer=theirs["optimizer"] + REFERENCE_SUFFIX, is_reference=True)
         both = pd.concat([self.runs, theirs], ignore_index=True)
-        return replace(self, runs=both, left_out=(*self.left_out, *reference.left_out))
+        return replace(self, runs=both, skipped=(*self.skipped, *reference.skipped))
 
     def _those_of(self, column: str, names: list[str]) -> pd.DataFrame:
         known = sorted(self.runs[column].unique())
         for name in names:
             if name not in known:
-                listed = f"There are: {', '.join(known)}." if known else "There are no runs at all."
+                listed = f"Known: {', '.join(known)}." if known else "There are no runs at all."
                 message = f"The results hold no run of the {column} {name!r}."
                 raise UnknownNameError(sentences(message, closest(name, known), listed))
         return self.runs[self.runs[column].isin(names)]

@@ -1,4 +1,4 @@
-"""Scores of optimizers over many problems, and what could not count in them."""
+"""Scores of optimizers over many problems, and the problems that do not count in them."""
 
 from __future__ import annotations
 
@@ -18,33 +18,27 @@ from deepobs_analysis.measures import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from deepobs_analysis.times import median_times
+from deepobs_analysis.targets import median_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deepobs_analysis.measures import Interval, Speedup
+    from deepobs_analysis.measures._validation import Floats
     from deepobs_analysis.measures.aggregates import Scores as Arrays
-    from deepobs_analysis.measures.checking import Floats
     from deepobs_analysis.selection import Selection
-    from deepobs_analysis.standings import Standing
-    from deepobs_analysis.targets import Target
-    from deepobs_analysis.times import Unit
+    from deepobs_analysis.summaries import Summary
+    from deepobs_analysis.targets import Target, Unit
 
     _Pairs: TypeAlias = Mapping[tuple[str, str], Selection]  # by problem and optimizer
 
 USUAL_BASE = "SGD"
-"""What optimizers are compared with where nothing else is said."""
+"""The default optimizer to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with an interval that says how much it depends on the seeds.
-
-    Attributes:
-        value: Of the seeds as they are.
-        interval: Of 95 %, by a bootstrap over seeds.
-    """
+    """A number with its 95 % confidence interval, by a bootstrap over seeds."""
 
     value: float
     interval: Interval
@@ -52,13 +46,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How an optimizer did over all problems that count.
+    """How an optimizer performed over all problems that count.
 
     Attributes:
         optimizer: The optimizer.
         benchmark_score: The area under its performance profile, 0 to 1; `None` without a problem.
-        ratios: By problem, how many times as long as the fastest it takes to the target.
-        speedup: How many times as fast as the base it is; `None` for the base itself.
+        ratios: By problem, how many times as long as the fastest it takes to the
+            target.
+        speedup: How many times as fast as the base it is; `None` for the base.
         normalized: Interquartile mean of the scores of all seeds, 0 for an untrained model and 1
             for the target; `None` without a problem.
         improvement: How probable it is that a seed beats one of the base; `None` for the base.
@@ -77,13 +72,13 @@ class Scores:
     """The scores of all optimizers.
 
     Attributes:
-        unit: In which times are told.
-        base: The optimizer that the others are compared with; `None` without.
+        unit: Unit of times to the target.
+        base: The optimizer that the others are compared with, if any.
         scores: One for each optimizer, the best benchmark score first.
         targets: The target of each problem that has one.
         timed: The problems that count in benchmark scores and speedups.
-        compared: Those that count in normalised scores and probabilities of improvement.
-        left_out: Problems that do not count in all of these, and why.
+        compared: Those that count in normalized scores and probabilities of improvement.
+        skipped: Problems that do not count in all of these, and why.
     """
 
     unit: Unit
@@ -92,22 +87,22 @@ class Scores:
     targets: Mapping[str, Target]
     timed: Sequence[str]
     compared: Sequence[str]
-    left_out: Mapping[str, str]
+    skipped: Mapping[str, str]
 
 
 def scores_of(
-    rows: Sequence[Standing], *, unit: Unit = "epochs", against: str | None = None, seed: int = 0
+    rows: Sequence[Summary], *, unit: Unit = "epochs", against: str | None = None, seed: int = 0
 ) -> Scores:
     """Compare optimizers over all problems that all of them were run on.
 
     Args:
-        rows: From `standings`.
-        unit: In which times to the target are told.
-        against: The optimizer that the others are compared with; `None` for SGD where it is there.
+        rows: From `summarize`.
+        unit: Unit of times to the target.
+        against: The optimizer that the others are compared with; `None` for SGD if it was run.
         seed: Of the bootstrap: equal seeds give equal intervals.
 
     Raises:
-        UnknownNameError: The optimizer to compare with is not there.
+        UnknownNameError: There is no run of the optimizer to compare with.
     """
     pairs = {(row.problem, row.optimizer): row.selection for row in rows}
     targets = {row.problem: row.target for row in rows if row.target is not None}
@@ -127,7 +122,7 @@ def scores_of(
         )
         for optimizer in optimizers
     ]
-    untimed = f"{unit} were not recorded for all of its runs, so that it counts in no times"
+    untimed = f"{unit} were not recorded for all of its runs: it does not count in times"
     for problem in compared:
         if problem not in timed:
             reasons[problem] = untimed
@@ -138,7 +133,7 @@ def scores_of(
         targets=targets,
         timed=timed,
         compared=compared,
-        left_out={problem: reason for problem, reason in reasons.items() if reason is not None},
+        skipped={problem: reason for problem, reason in reasons.items() if reason is not None},
     )
 
 
@@ -147,7 +142,7 @@ def _base(against: str | None, optimizers: Sequence[str]) -> str | None:
         return USUAL_BASE if USUAL_BASE in optimizers else None
     if against not in optimizers:
         message = f"The results hold no run of the optimizer {against!r}."
-        every = f"There are: {', '.join(optimizers)}."
+        every = f"Known: {', '.join(optimizers)}."
         raise UnknownNameError(sentences(message, closest(against, optimizers), every))
     return against
 

@@ -1,19 +1,29 @@
-"""The performance that counts as solving a problem, and where that number comes from."""
+"""The performance that counts as solving a problem, and how long runs take to reach it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from deepobs.plugins import registry
-from deepobs_analysis.measures import target_performance
+from deepobs_analysis.measures import (
+    epochs_to_target,
+    mean_time,
+    seconds_to_target,
+    target_performance,
+)
+from deepobs_analysis.measures._validation import median
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import pandas as pd
+
+    from deepobs_analysis.measures import MeanTime
+    from deepobs_analysis.measures._validation import Floats
     from deepobs_analysis.selection import Selection
 
 PUBLISHED = "published with the problem"
@@ -21,6 +31,9 @@ FROM_REFERENCE = "1 % short of the median seed of the best optimizer of the refe
 FROM_RESULTS = "1 % short of the median seed of the best optimizer of these results"
 
 _TOLERANCE = 0.01  # else half of the seeds of the best optimizer would miss the target
+
+Unit: TypeAlias = Literal["epochs", "steps", "gradient evaluations", "seconds"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +52,12 @@ class Target:
 def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     """The target of each problem.
 
-    It is the one that was published with the problem, where its package is installed and states
-    one. Else it is made by the rule of `measures.target_performance` from the final performances of
-    the reference set, or without one from these results.
+    It is the one published with the problem, if its package is installed and states one. Else it
+    follows from the final performances of the reference set, or without one from these results, by
+    the rule of `measures.target_performance`.
 
     Args:
-        selections: From `select`, those of a reference set among them.
+        selections: From `select`, including those of a reference set.
 
     Returns:
         A target for each problem; none where half of the seeds of every optimizer diverged.
@@ -57,10 +70,10 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
 
 
 def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
-    """Sentences that say where targets come from, and of which problems where they differ.
+    """Sentences on where targets come from, and of which problems where that differs.
 
     Args:
-        targets: By problem, as the problem is to be called.
+        targets: By problem, as sentences call it.
     """
     problems: dict[str, list[str]] = defaultdict(list)
     for problem, target in targets.items():
@@ -70,21 +83,108 @@ def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
     return [f"Target {source}: {', '.join(those)}." for source, those in problems.items()]
 
 
+def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") -> Floats:
+    """How long each seed of a configuration takes to reach a target on the test set.
+
+    Args:
+        selection: The configuration.
+        target: In the unit of its metric.
+        unit: One of `UNITS`. Seconds are those of training, without evaluation.
+
+    Returns:
+        Shape (seeds,): infinite where the target is not reached, NaN where the unit was not
+        recorded.
+    """
+    curve = selection.metric.curve("test")
+    runs = (run for _, run in selection.runs.iterrows())
+    return np.array([_time(run, run[curve], selection, target, unit) for run in runs])
+
+
+def mean_time_to_target(
+    selection: Selection, target: float, unit: Unit = "epochs"
+) -> MeanTime | None:
+    """The mean over the seeds that reach a target, and how many do.
+
+    Args:
+        selection: The configuration.
+        target: In the unit of its metric.
+        unit: One of `UNITS`.
+
+    Returns:
+        `None` where the unit was not recorded for all seeds.
+    """
+    times = times_to_target(selection, target, unit)
+    return None if np.isnan(times).any() else mean_time(times)
+
+
+def median_times(
+    selections: Sequence[Selection], targets: Mapping[str, Target], unit: Unit = "epochs"
+) -> tuple[list[str], list[str], Floats]:
+    """The median times of optimizers on problems, for `measures.performance_ratios`.
+
+    Args:
+        selections: From `select`.
+        targets: From `targets`.
+        unit: One of `UNITS`.
+
+    Returns:
+        The names of the optimizers, those of the problems that have a target, were run with all of
+        these optimizers and have the unit recorded for all seeds, and the medians over the seeds,
+        shape (optimizers, problems), infinite where half of the seeds or more miss the target.
+    """
+    optimizers = sorted({each.optimizer for each in selections})
+    medians: dict[str, dict[str, float]] = {}
+    for each in selections:
+        if each.problem in targets:
+            times = times_to_target(each, targets[each.problem].value, unit)
+            medians.setdefault(each.problem, {})[each.optimizer] = median(times)
+    complete = {
+        problem: of_optimizer
+        for problem, of_optimizer in sorted(medians.items())
+        if len(of_optimizer) == len(optimizers) and not np.isnan(list(of_optimizer.values())).any()
+    }
+    table = [[complete[problem][optimizer] for problem in complete] for optimizer in optimizers]
+    return optimizers, list(complete), np.array(table).reshape(len(optimizers), len(complete))
+
+
 def _target(problem: str, selections: list[Selection]) -> Target | None:
-    published = _published(problem)
-    if published is not None:
-        return Target(published, PUBLISHED)
+    offer = registry().problems.find(problem)
+    if offer is not None and offer.spec.target_performance is not None:
+        return Target(offer.spec.target_performance, PUBLISHED)
     reference = [each for each in selections if each.is_reference]
     performances = [each.final_or_worst() for each in reference or selections]
-    higher_is_better = selections[0].metric.higher_is_better
     if not any(np.isfinite(each).mean() > 1 / 2 for each in performances):
         return None
     value = target_performance(
-        performances, higher_is_better=higher_is_better, tolerance=_TOLERANCE
+        performances,
+        higher_is_better=selections[0].metric.higher_is_better,
+        tolerance=_TOLERANCE,
     )
     return Target(value, FROM_REFERENCE if reference else FROM_RESULTS)
 
 
-def _published(problem: str) -> float | None:
-    offer = registry().problems.find(problem)
-    return None if offer is None else offer.spec.target_performance
+def _time(run: pd.Series, curve: Floats, selection: Selection, target: float, unit: Unit) -> float:
+    higher_is_better = selection.metric.higher_is_better
+    if unit == "seconds":
+        seconds = run["train_seconds"]
+        if seconds is None:
+            return np.nan
+        # A run that diverged has trained for fewer epochs, and reaches nothing after them.
+        lacking = len(curve) - 1 - len(seconds)
+        padded = np.pad(seconds, (0, max(0, lacking)))
+        return seconds_to_target(curve, padded, target, higher_is_better=higher_is_better)
+    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
+    # Neither 0 nor infinity depends on steps per epoch, which need not be recorded then.
+    return epochs if epochs in (0, np.inf) else epochs * _per_epoch(run, unit)
+
+
+def _per_epoch(run: pd.Series, unit: Unit) -> float:
+    if unit == "epochs":
+        return 1.0
+    steps_per_epoch = float(run["steps_per_epoch"])
+    if unit == "steps":
+        return steps_per_epoch
+    counts = run[["steps", "gradient_evaluations"]]
+    if counts.isna().any() or not counts["steps"]:
+        return np.nan
+    return steps_per_epoch * float(counts["gradient_evaluations"]) / float(counts["steps"])

@@ -1,39 +1,90 @@
-"""What was tried to find the setting of an optimizer: the other settings, and what they say."""
+"""All configurations that were tried for an optimizer on a problem, and how each performed."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepobs_analysis.measures import decades_within, expected_best_of, share_diverged
-from deepobs_analysis.selection import higher_is_better, setting_performances
+from deepobs_analysis.measures import (
+    decades_within,
+    expected_best_of,
+    mean_and_deviation,
+    share_diverged,
+)
+from deepobs_analysis.selection import (
+    configuration_performances,
+    higher_is_better,
+    performances,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     import pandas as pd
 
-    from deepobs_analysis.measures.checking import Floats
-    from deepobs_analysis.selection import Selection
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.results import Metric, Results
+    from deepobs_analysis.selection import Mode, Selection
 
 BUDGET = 5
-"""For how many random settings the expected best one is told."""
+"""The number of random configurations whose expected best is reported."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A configuration that was tried.
+
+    Attributes:
+        configuration: The configuration, in words.
+        hyperparameters: Its hyperparameters.
+        seeds: Its seeds.
+        performances: Test performance of each seed, by the metric of the problem; that before
+            training where it diverged.
+        has_diverged: Whether any of its seeds did.
+    """
+
+    configuration: str
+    hyperparameters: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    performances: Floats
+    has_diverged: bool
+
+    @property
+    def mean(self) -> float:
+        """The mean over its seeds."""
+        return mean_and_deviation(self.performances).mean
+
+    @property
+    def deviation(self) -> float:
+        """The population standard deviation over its seeds."""
+        return mean_and_deviation(self.performances).deviation
+
+    def merit(self, metric: Metric) -> tuple[bool, float]:
+        """Larger for the better one of two attempts: those that diverged are the worst."""
+        return not self.has_diverged, self.mean if metric.higher_is_better else -self.mean
+
+    def number(self, name: str) -> float | None:
+        """A hyperparameter that is a finite number, else `None`."""
+        return _number(self.hyperparameters, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """All that was tried of an optimizer on a problem.
+    """What all attempts say about an optimizer on a problem.
 
     Attributes:
-        expected_best: The performance to expect of the best of `BUDGET` settings drawn at random,
-            by the curve that decided; `None` where there are fewer.
+        expected_best: Expected performance of the best of `BUDGET` random configurations, by the
+            curve that decided; `None` where fewer were tried.
         decades: How many orders of magnitude the learning rates around the best one span that come
             within 10 % of it; `None` without at least two of them.
-        share_diverged: The share of runs that diverged, over all settings.
+        share_diverged: The share of runs that diverged, over all configurations.
         runs: How many runs there are.
         learning_rates: The smallest and the largest one that was tried; both NaN without.
-        tuning_seeds: The seeds that more than half of the settings were run with, if there was a
-            choice: those that it was made by.
+        tuning_seeds: The seeds that most configurations were run with, if there was a choice:
+            those that decided it.
     """
 
     expected_best: float | None
@@ -44,17 +95,67 @@ class Trials:
     tuning_seeds: tuple[int, ...]
 
 
+def attempts(
+    results: Results, problem: str, optimizer: str, *, mode: Mode = "final"
+) -> list[Attempt]:
+    """All configurations of an optimizer on a problem in which the test set was measured.
+
+    Args:
+        results: The runs.
+        problem: Name of the problem.
+        optimizer: Name of the optimizer.
+        mode: "best" for the best epoch of each run; the last epoch otherwise.
+    """
+    curve = results.metric(problem).curve("test")
+    runs = results.runs
+    chosen = runs[(runs["problem"] == problem) & (runs["optimizer"] == optimizer)]
+    by_configuration = chosen[chosen[curve].notna()].groupby("configuration", sort=True)
+    return [
+        Attempt(
+            configuration=str(configuration),
+            hyperparameters=those["hyperparameters"].iloc[0],
+            seeds=tuple(map(int, those["seed"])),
+            performances=np.array(performances(those, curve, mode)),
+            has_diverged=bool(those["has_diverged"].any()),
+        )
+        for configuration, those in by_configuration
+    ]
+
+
+def best_at(
+    tried: Iterable[Attempt], names: Sequence[str], metric: Metric
+) -> dict[tuple[float, ...], Attempt]:
+    """The best attempt with each combination of values of some hyperparameters, sorted.
+
+    Args:
+        tried: The attempts.
+        names: The hyperparameters. Attempts in which one of them is no number are skipped.
+        metric: What they are compared by.
+    """
+    best: dict[tuple[float, ...], Attempt] = {}
+    for each in tried:
+        values = [each.number(name) for name in names]
+        point = tuple(value for value in values if value is not None)
+        if len(point) == len(values):
+            rival = best.get(point)
+            if rival is None or each.merit(metric) > rival.merit(metric):
+                best[point] = each
+    return dict(sorted(best.items()))
+
+
 def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
-    """Look at all that was tried.
+    """Sum up all that was tried.
 
     Args:
         selection: What was chosen.
         runs: All runs of its optimizer on its problem.
     """
     curve = selection.chosen_by
-    means = setting_performances(runs[runs[curve].notna()], curve, mode=selection.mode)["mean"]
-    of_setting = runs.groupby("setting")["hyperparameters"].first()
-    rates = np.array([_learning_rate(of_setting[setting]) for setting in means.index])
+    table = configuration_performances(runs[runs[curve].notna()], curve, mode=selection.mode)
+    means = table["mean"].to_numpy()
+    hyperparameters = runs.groupby("configuration")["hyperparameters"].first()
+    found = (_number(hyperparameters[configuration], "lr") for configuration in table.index)
+    rates = np.array([np.nan if rate is None else rate for rate in found])
     return Trials(
         expected_best=_expected_best(means, curve),
         decades=_decades(rates, means, curve),
@@ -65,30 +166,28 @@ def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
     )
 
 
-def _expected_best(means: pd.Series[float], curve: str) -> float | None:
+def _number(hyperparameters: Mapping[str, Any], name: str) -> float | None:
+    value = hyperparameters.get(name)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+
+
+def _expected_best(means: Floats, curve: str) -> float | None:
     if len(means) < BUDGET:
         return None
-    better = higher_is_better(curve)
-    return expected_best_of(means.to_numpy(), BUDGET, higher_is_better=better)
+    return expected_best_of(means, BUDGET, higher_is_better=higher_is_better(curve))
 
 
-def _decades(rates: Floats, means: pd.Series[float], curve: str) -> float | None:
+def _decades(rates: Floats, means: Floats, curve: str) -> float | None:
     if not (rates > 0).all() or len(np.unique(rates)) < 2:
         return None
-    return decades_within(rates, means.to_numpy(), higher_is_better=higher_is_better(curve))
-
-
-def _learning_rate(hyperparameters: dict[str, object]) -> float:
-    """The learning rate, NaN where it is none that could be compared."""
-    rate = hyperparameters.get("lr")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not np.isfinite(rate):
-        return np.nan
-    return float(rate)
+    return decades_within(rates, means, higher_is_better=higher_is_better(curve))
 
 
 def _tuning_seeds(runs: pd.DataFrame) -> tuple[int, ...]:
-    settings = runs["setting"].nunique()
-    if settings < 2:
+    configurations = runs["configuration"].nunique()
+    if configurations < 2:
         return ()
-    having = runs.groupby("seed")["setting"].nunique()
-    return tuple(sorted(int(seed) for seed in having.index[having > settings / 2]))
+    # Winners are often run again with more seeds: those are seeds of few configurations.
+    having = runs.groupby("seed")["configuration"].nunique()
+    return tuple(sorted(int(seed) for seed in having.index[having > configurations / 2]))

@@ -1,20 +1,27 @@
-"""Sentences: lists and counts as people write them."""
+"""Numbers, lists and counts as people write them: no more digits than they deserve."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Speedup
+
+MISSING = "-"
+"""Stands for an unknown value."""
+
+_MOST_DIGITS = 7  # of a mean, however small the deviation is
+_DIGITS = 4  # of a number without a deviation
+_LARGEST, _SMALLEST = 1e6, 1e-4  # beyond them, numbers are written with an exponent
+
 
 def listed(names: Iterable[str], most: int = 12) -> str:
-    """Names in a sentence: "a, b and c".
-
-    Args:
-        names: The names, at least one.
-        most: Of more names only this many are written, and how many more there are.
-    """
+    """At least one name in a sentence: "a, b and c", or the first `most` "and 3 more"."""
     known = list(names)
     if len(known) > most:
         return f"{', '.join(known[:most])} and {len(known) - most} more"
@@ -23,5 +30,85 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: "1 run", "2 runs"."""
+    """A count with its noun: "1 run", "2 runs"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
+    """A mean and the deviation of its seeds, rounded to two digits of the deviation.
+
+    Args:
+        moments: Over the seeds; `None` if unknown.
+        seeds: How many there are: a single one has no deviation.
+    """
+    if moments is None or not np.isfinite(moments).all():
+        return MISSING
+    mean, deviation = moments
+    if seeds == 1:
+        return number(mean)
+    if deviation == 0:
+        return f"{number(mean)} ± 0"
+    digits = _leading(mean) - _leading(deviation) + 2 if mean else 2
+    if digits > _MOST_DIGITS:
+        return f"{number(mean, _MOST_DIGITS)} ± {deviation:.2g}"
+    if abs(mean) >= _LARGEST or deviation >= _LARGEST or 0 < abs(mean) < _SMALLEST:
+        return f"{number(mean, max(digits, 2))} ± {deviation:.1e}"
+    # Rounded first: 0.0999 to two digits is 0.10, whose first digit is one place further left.
+    decimals = max(0, 1 - _leading(float(f"{deviation:.1e}")))
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+def full_mean_text(moments: MeanAndDeviation) -> str:
+    """A mean with four digits, however large its deviation is, and as many decimals of that."""
+    mean = number(moments.mean)
+    decimals = len(mean.partition(".")[2])
+    rounded = f"{moments.deviation:.{decimals}f}"
+    is_visible = "e" not in mean and float(rounded) > 0
+    return f"{mean} ± {rounded if is_visible else number(moments.deviation, 2)}"
+
+
+def number(value: float | None, digits: int = _DIGITS) -> str:
+    """A number with some significant digits; `MISSING` for `None` and NaN."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    rounded = f"{value:.{digits - 1}e}"
+    if not _SMALLEST <= abs(value) < _LARGEST:
+        return rounded
+    return f"{value:.{max(0, digits - 1 - _leading(float(rounded)))}f}"
+
+
+def share(value: float) -> str:
+    """A share between 0 and 1 as percent; a small one is never shown as 0."""
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent == 0 or percent >= 1 else "< 1 %"
+
+
+def time_text(time: MeanTime | None) -> str:
+    """A mean time to a target, with how many runs reached it unless all did."""
+    if time is None:
+        return MISSING
+    if time.reached == time.runs:
+        return number(time.mean, 3)
+    reached = f"{time.reached} of {time.runs}"
+    return f"{number(time.mean, 3)} ({reached})" if time.reached else f"never ({reached})"
+
+
+def speedup_text(speedup: Speedup | None) -> str:
+    """A mean speedup, and over how many problems."""
+    if speedup is None or not speedup.problems:
+        return MISSING
+    return f"{number(speedup.geometric_mean, 3)} ({speedup.problems})"
+
+
+def interval_text(interval: Interval) -> str:
+    """An interval, `[0.21, 0.34]`."""
+    return f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def _leading(value: float) -> int:
+    """The place of the first digit: 0 for ones, 1 for tens, -1 for tenths."""
+    return math.floor(math.log10(abs(value)))

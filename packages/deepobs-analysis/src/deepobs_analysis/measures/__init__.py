@@ -1,49 +1,54 @@
-"""What optimizers are compared by: pure functions of arrays, with the source of every formula."""
+"""Measures to compare optimizers by: pure functions of arrays, with the source of every formula."""
 
 from __future__ import annotations
 
 from deepobs_analysis.measures.aggregates import (
+    Interval,
+    RankDistribution,
     interquartile_mean,
     mean_score,
     performance_difference,
     probability_of_improvement,
+    rank_distribution,
+    ranks,
     standardized_difference,
+    stratified_bootstrap,
 )
-from deepobs_analysis.measures.bootstrap import Interval, stratified_bootstrap
-from deepobs_analysis.measures.normalization import normalized
-from deepobs_analysis.measures.overhead import relative_step_time
 from deepobs_analysis.measures.performance import (
     MeanAndDeviation,
     Quartiles,
+    Spread,
     best,
     final,
     mean_and_deviation,
+    normalized,
     quartiles,
+    relative_spread,
+    share_diverged,
+    spread,
 )
-from deepobs_analysis.measures.profiles import (
-    Speedup,
-    benchmark_score,
-    geometric_mean_speedup,
-    performance_profile,
-    performance_ratios,
-)
-from deepobs_analysis.measures.ranks import RankDistribution, rank_distribution, ranks
 from deepobs_analysis.measures.sensitivity import (
     decades_within,
+    expected_best_curve,
+    expected_best_of,
     gain_from_tuning_each_problem,
     share_within,
 )
 from deepobs_analysis.measures.speed import (
     MeanTime,
+    Speedup,
+    benchmark_score,
     epochs_to_target,
+    geometric_mean_speedup,
     gradient_evaluations_to_target,
     mean_time,
+    performance_profile,
+    performance_ratios,
+    relative_step_time,
     seconds_to_target,
     steps_to_target,
+    target_performance,
 )
-from deepobs_analysis.measures.stability import Spread, relative_spread, share_diverged, spread
-from deepobs_analysis.measures.targets import target_performance
-from deepobs_analysis.measures.tunability import expected_best_curve, expected_best_of
 
 __all__ = [
     "Interval",

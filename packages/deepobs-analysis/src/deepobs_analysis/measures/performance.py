@@ -1,4 +1,8 @@
-"""How well a model ends up, and how much that differs between runs."""
+"""How good runs end up, how much that varies between seeds, and scores that compare problems.
+
+A curve holds a value before training and after every epoch, shape (epochs + 1,). All functions
+raise `ArgumentError` for empty input and for values that they do not allow.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from deepobs_analysis.measures.checking import finite, floats
+from deepobs.errors import ArgumentError
+from deepobs_analysis.measures._validation import Floats, finite, floats, ordered
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,33 +32,36 @@ class Quartiles(NamedTuple):
     upper: float
 
 
+class Spread(NamedTuple):
+    """How far the runs of a configuration lie apart.
+
+    Attributes:
+        deviation: Population standard deviation.
+        interquartile_range: Width of the range that holds the middle half of the runs.
+    """
+
+    deviation: float
+    interquartile_range: float
+
+
 def final(curve: ArrayLike) -> float:
-    """The value after the last epoch.
+    """The value after the last epoch, whatever it is: NaN and infinities are returned as they are.
 
     Args:
-        curve: A value before training and after every epoch, shape (epochs + 1,).
-
-    Returns:
-        The last value as it is, NaN and infinities too.
-
-    Raises:
-        ArgumentError: The curve is empty.
+        curve: Shape (epochs + 1,).
     """
     return float(floats(curve, "curve")[-1])
 
 
 def best(curve: ArrayLike, *, higher_is_better: bool) -> float:
-    """The best value at any time, that before training among them.
+    """The best value of a curve, including the one before training.
 
     Args:
-        curve: A value before training and after every epoch, shape (epochs + 1,).
+        curve: Shape (epochs + 1,).
         higher_is_better: True for accuracies, False for losses.
 
     Returns:
         The maximum or minimum of the values that are not NaN; NaN if all are.
-
-    Raises:
-        ArgumentError: The curve is empty.
     """
     values = floats(curve, "curve")
     return float(np.fmax.reduce(values) if higher_is_better else np.fmin.reduce(values))
@@ -63,13 +71,10 @@ def mean_and_deviation(values: ArrayLike) -> MeanAndDeviation:
     """Mean and standard deviation over runs.
 
     The deviation is that of the population, sqrt(sum((value - mean)^2) / runs), as the analyzer of
-    the original DeepOBS reports it: of one run it is 0.
+    the original DeepOBS reports it: for a single run it is 0.
 
     Args:
-        values: One of each run, finite, shape (runs,).
-
-    Raises:
-        ArgumentError: There are none, or some are not finite.
+        values: One value per run, finite, shape (runs,).
 
     References:
         Schneider et al., DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499.
@@ -81,14 +86,11 @@ def mean_and_deviation(values: ArrayLike) -> MeanAndDeviation:
 def quartiles(values: ArrayLike) -> Quartiles:
     """Lower quartile, median and upper quartile over runs.
 
-    Between two runs they are interpolated linearly: the quantile q of n sorted values lies at the
-    position q * (n - 1), counted from 0.
+    They are interpolated linearly: the quantile q of n sorted values lies at the position
+    q * (n - 1), counted from 0.
 
     Args:
-        values: One of each run, finite, shape (runs,).
-
-    Raises:
-        ArgumentError: There are none, or some are not finite.
+        values: One value per run, finite, shape (runs,).
 
     References:
         Hyndman and Fan, Sample Quantiles in Statistical Packages, The American Statistician 50
@@ -96,3 +98,76 @@ def quartiles(values: ArrayLike) -> Quartiles:
     """
     lower, median, upper = np.quantile(finite(values, "values"), [0.25, 0.5, 0.75])
     return Quartiles(float(lower), float(median), float(upper))
+
+
+def spread(values: ArrayLike) -> Spread:
+    """How far runs that differ only in their seed lie apart, in the unit of the values.
+
+    Args:
+        values: One value per run, finite, shape (runs,).
+    """
+    lower, _, upper = quartiles(values)
+    return Spread(mean_and_deviation(values).deviation, upper - lower)
+
+
+def relative_spread(values: ArrayLike) -> Spread:
+    """The spread relative to the level of the runs, to compare it between problems.
+
+    The deviation is divided by the absolute mean (the coefficient of variation), the interquartile
+    range by the absolute median.
+
+    Args:
+        values: One value per run, finite, shape (runs,).
+
+    Returns:
+        Without unit, 0 or more; NaN where the mean or the median is 0.
+    """
+    absolute = spread(values)
+    mean, median = mean_and_deviation(values).mean, quartiles(values).median
+    return Spread(
+        absolute.deviation / abs(mean) if mean else np.nan,
+        absolute.interquartile_range / abs(median) if median else np.nan,
+    )
+
+
+def share_diverged(has_diverged: ArrayLike) -> float:
+    """The share of runs that diverged, between 0 and 1.
+
+    Args:
+        has_diverged: Whether each run did, shape (runs,).
+    """
+    return float((finite(has_diverged, "flags of the runs") != 0).mean())
+
+
+def normalized(
+    values: ArrayLike, *, untrained: float, target: float, higher_is_better: bool
+) -> Floats:
+    """Performances as the fraction of the way from the untrained model to the target.
+
+        (value - untrained) / (target - untrained)
+
+    A score is better the higher it is, for accuracies and for losses. It is not clipped: worse than
+    untrained is below 0, better than the target above 1.
+
+    Args:
+        values: Performances on one problem, any shape with at least one dimension. Infinitely bad
+            ones, of runs that diverged, become -inf.
+        untrained: The performance before training, finite.
+        target: The performance that scores 1, finite and better than `untrained`.
+        higher_is_better: True for accuracies, False for losses.
+
+    Returns:
+        Scores of the same shape.
+    """
+    numbers = ordered(values, "values", dimensions=None)
+    if not np.isfinite([untrained, target]).all():
+        raise ArgumentError(
+            "The untrained performance and the target must be finite, got "
+            f"{untrained} and {target}."
+        )
+    if not (target > untrained if higher_is_better else target < untrained):
+        raise ArgumentError(
+            f"The target must be better than the untrained performance, got {target} and "
+            f"{untrained}, where {'higher' if higher_is_better else 'lower'} is better."
+        )
+    return np.asarray((numbers - untrained) / (target - untrained))

@@ -1,1 +1,1 @@
-"""Figures of results: a module for each, and what they share."""
+"""Figures of results, a module for each family."""

@@ -1,10 +1,11 @@
-"""Curves of the settings that stand for optimizers: a centre, and a band for what seeds do."""
+"""Learning curves of the chosen configurations: the figures `performance` and `overview`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.measures import (
@@ -13,119 +14,178 @@ from deepobs_analysis.measures import (
     quartiles,
     stratified_bootstrap,
 )
-from deepobs_analysis.plots import limits
-from deepobs_analysis.plots.layout import few_ticks
+from deepobs_analysis.plots import layout
+from deepobs_analysis.plots.style import DOUBLE_COLUMN, TITLES, looks, shown, styled
+from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.targets import targets
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-    from deepobs_analysis.measures.checking import Floats
+    from deepobs_analysis.measures._validation import Floats
     from deepobs_analysis.plots.style import Look
-    from deepobs_analysis.selection import Selection
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode, Selection
+    from deepobs_analysis.targets import Target
 
 Show: TypeAlias = Literal["mean", "median", "interval"]
-SHOWS: tuple[Show, ...] = get_args(Show)
 
-EXPLANATIONS: dict[Show, str] = {
+_EXPLANATIONS: dict[Show, str] = {
     "mean": "Lines: mean over seeds; bands: standard deviation.",
     "median": "Lines: median over seeds; bands: quartiles.",
     "interval": "Lines: mean over seeds; bands: its 95 % confidence interval (bootstrap).",
 }
-"""What lines and bands are."""
+_CURVES = ("train_losses", "test_losses", "train_accuracies", "test_accuracies")
+_TEST_CURVES = ("test_losses", "test_accuracies")
+_PROBLEMS_IN_A_ROW = 4
+_DASHED_LINE: dict[str, Any] = {"color": "black", "linewidth": 0.7, "linestyle": (0, (3, 3))}
+_TARGET = Line2D([], [], label="target", **_DASHED_LINE)
 
 
-class Band(NamedTuple):
-    """A curve and what surrounds it, each of shape (epochs + 1,)."""
+class _Drawn(NamedTuple):
+    """What lies outside a panel: whether parts of curves do, and optimizers that end there."""
 
-    low: Floats
-    centre: Floats
-    high: Floats
-
-
-class Drawn(NamedTuple):
-    """What became of the curves of a panel.
-
-    Attributes:
-        leaves_out: Whether parts of curves lie outside the panel.
-        hidden: Optimizers that end outside it.
-    """
-
-    leaves_out: bool
+    is_clipped: bool
     hidden: list[str]
 
 
-def require_show(show: str) -> None:
-    """Refuse what curves cannot show.
+@styled
+def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -> Figure:
+    """Draw loss and accuracy on training and test set over epochs.
 
-    Raises:
-        ArgumentError: It is none of `SHOWS`.
-    """
-    if show not in SHOWS:
-        message = f"Curves show one of {', '.join(SHOWS)}; {show!r} is none of them."
-        raise ArgumentError(sentences(message, closest(str(show), SHOWS)))
-
-
-def band(values: Floats, show: Show) -> Band:
-    """Sum up the curves of seeds.
+    One problem takes a figure of up to four panels, several take a row each. Losses that span more
+    than a decade have a logarithmic axis. A dashed line is the target performance.
 
     Args:
-        values: Shape (seeds, epochs + 1).
-        show: What to show of them.
+        results: The runs.
+        mode: Which configuration of an optimizer is shown; see `select`.
+        show: Over seeds, "mean" and standard deviation, "median" and quartiles, or the mean with a
+            confidence "interval".
+
+    Raises:
+        ArgumentError: There is nothing to draw, or an option is unknown.
     """
-    if show == "mean":
-        rows = [_deviations(epoch) for epoch in values.T]
-    elif show == "median":
-        rows = [_quartiles(epoch) for epoch in values.T]
-    else:
-        rows = [_interval(epoch) for epoch in values.T]
-    low, centre, high = np.array(rows).T
-    return Band(low, centre, high)
+    _require_show(show)
+    by_problem = selections_by_problem(results, mode)
+    everything = [each for those in by_problem.values() for each in those]
+    goals = targets(everything)
+    measured = [curve for curve in _CURVES if _is_measured(curve, everything)]
+    is_single = len(by_problem) == 1
+    figure, rows = _one(len(measured)) if is_single else _several(list(by_problem), measured)
+    drawn = {}
+    styles = looks(results.optimizers)
+    for axes_of_row, (problem, selections) in zip(rows, by_problem.items(), strict=True):
+        for axes, curve in zip(axes_of_row, measured, strict=True):
+            if not _is_measured(curve, selections):
+                axes.remove()
+                continue
+            if is_single:
+                axes.set_ylabel(TITLES[curve])
+            drawn[problem, curve] = _draw(axes, selections, curve, styles, show, goals)
+    title = shown(next(iter(by_problem)), 60) if is_single else None
+    names = {each.optimizer for each in everything}
+    layout.legend(figure, names, further=[_TARGET] if goals else [], title=title)
+    layout.notes(figure, [_EXPLANATIONS[show], *_notes(everything, drawn)])
+    return figure
 
 
-def draw_curves(
+@styled
+def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> Figure:
+    """Draw test loss and test accuracy on every problem over epochs, as DeepOBS 1.2 does.
+
+    Problems stand beside each other, the accuracy below the loss. A dashed line is the target
+    performance.
+
+    Args:
+        results: The runs.
+        mode: Which configuration of an optimizer is shown; see `select`.
+        show: See `performance`.
+
+    Raises:
+        ArgumentError: There is nothing to draw, or an option is unknown.
+    """
+    _require_show(show)
+    by_problem = selections_by_problem(results, mode)
+    everything = [each for those in by_problem.values() for each in those]
+    goals = targets(everything)
+    styles = looks(results.optimizers)
+    across = min(len(by_problem), _PROBLEMS_IN_A_ROW)
+    blocks = -(-len(by_problem) // across)
+    figure, axes = layout.panels(2 * blocks * across, columns=across, height=1.4)
+    places = list(by_problem.items())
+    drawn = {}
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, across)
+        number, curve = row // 2 * across + column, _TEST_CURVES[row % 2]
+        problem, selections = places[number] if number < len(places) else ("", [])
+        if not _is_measured(curve, selections):
+            panel.remove()
+            continue
+        drawn[problem, curve] = _draw(panel, selections, curve, styles, show, goals)
+        if row % 2 == 0:
+            layout.title(panel, problem)
+        if column == 0:
+            panel.set_ylabel(TITLES[curve])
+        if row % 2 == 1 or not _is_measured(_TEST_CURVES[1], selections):
+            panel.set_xlabel("epoch")
+    names = {each.optimizer for each in everything}
+    layout.legend(figure, names, further=[_TARGET] if goals else [])
+    layout.notes(figure, [_EXPLANATIONS[show], *_notes(everything, drawn)])
+    return figure
+
+
+def _require_show(show: str) -> None:
+    known = get_args(Show)
+    if show not in known:
+        message = f"Curves show one of {', '.join(known)}; got {show!r}."
+        raise ArgumentError(sentences(message, closest(str(show), known)))
+
+
+def _is_measured(curve: str, selections: Iterable[Selection]) -> bool:
+    """Whether some of the selections have a curve for all seeds."""
+    return any(each.runs[curve].notna().all() for each in selections)
+
+
+def _draw(
     axes: Axes,
     selections: Sequence[Selection],
     curve: str,
-    looks: Mapping[str, Look],
-    *,
-    show: Show = "mean",
-    target: float | None = None,
-) -> Drawn:
-    """Draw a curve of each optimizer over epochs.
-
-    Args:
-        axes: Where to.
-        selections: Of one problem, one for each optimizer. Those that lack the curve are left out.
-        curve: Name of the curve, one of `CURVES`.
-        looks: What stands for each optimizer.
-        show: What to show of the seeds.
-        target: Where to draw a line for what counts as solved; `None` for nowhere.
-    """
+    styles: Mapping[str, Look],
+    show: Show,
+    goals: Mapping[str, Target],
+) -> _Drawn:
+    """Draw a curve of each optimizer that has it over epochs, and the target if it is its own."""
     bands = {
-        each.optimizer: band(each.measured(curve), show)
+        each.optimizer: _band(each.measured(curve), show)
         for each in selections
         if each.runs[curve].notna().all()
     }
-    for name, (low, centre, high) in bands.items():
-        look, epochs = looks[name], np.arange(len(centre))
-        axes.plot(epochs, centre, **look.stroke, label=name)
+    for name, (low, center, high) in bands.items():
+        epochs = np.arange(len(center))
+        axes.plot(epochs, center, **styles[name].stroke, label=name)
         if not np.array_equal(low, high):
-            axes.fill_between(epochs, low, high, color=look.colour, alpha=0.2, linewidth=0)
-    if target is not None:
-        axes.axhline(target, color="black", linewidth=0.7, linestyle=(0, (3, 3)), zorder=1.5)
-    return _limit(axes, bands, higher_is_better=curve.endswith("accuracies"))
+            color = styles[name].color
+            axes.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
+    goal = goals.get(selections[0].problem)
+    if goal and curve == selections[0].metric.curve("test"):
+        axes.axhline(goal.value, **_DASHED_LINE, zorder=1.5)
+    centers = {name: center for name, (_, center, _) in bands.items()}
+    limits = layout.limits_of_curves(centers, higher_is_better=curve.endswith("accuracies"))
+    limits.apply(axes)
+    axes.set_xlim(0, max(1, *(len(center) - 1 for center in centers.values())))
+    layout.few_ticks(axes, "x", integer=True)
+    hidden = [name for name, center in centers.items() if not limits.holds(center[-1])]
+    return _Drawn(not all(limits.holds(v) for c in centers.values() for v in c), hidden)
 
 
-def _limit(axes: Axes, bands: Mapping[str, Band], *, higher_is_better: bool) -> Drawn:
-    centres = {name: each.centre for name, each in bands.items()}
-    chosen = limits.of_curves(centres, higher_is_better=higher_is_better)
-    limits.apply(axes, chosen)
-    axes.set_xlim(0, max(1, *(len(centre) - 1 for centre in centres.values())))
-    few_ticks(axes, "x", integer=True)
-    hidden = [name for name, centre in centres.items() if not chosen.holds(centre[-1])]
-    return Drawn(not all(chosen.holds(v) for c in centres.values() for v in c), hidden)
+def _band(values: Floats, show: Show) -> Floats:
+    """Lower end, center and upper end over seeds, shape (3, epochs + 1), of (seeds, epochs + 1)."""
+    summarize = {"mean": _deviations, "median": quartiles, "interval": _interval}[show]
+    return np.array([summarize(epoch) for epoch in values.T]).T
 
 
 def _deviations(values: Floats) -> tuple[float, float, float]:
@@ -133,13 +193,48 @@ def _deviations(values: Floats) -> tuple[float, float, float]:
     return mean - deviation, mean, mean + deviation
 
 
-def _quartiles(values: Floats) -> tuple[float, float, float]:
-    lower, median, upper = quartiles(values)
-    return lower, median, upper
-
-
 def _interval(values: Floats) -> tuple[float, float, float]:
-    # The same seed for every epoch draws the same seeds, so that bands are smooth.
+    # The same generator for every epoch draws the same seeds: with one for all, bands would jitter.
     generator = np.random.default_rng(0)
     low, high = stratified_bootstrap(mean_score, [values], generator=generator)
     return low, float(values.mean()), high
+
+
+def _notes(
+    selections: Sequence[Selection], drawn: Mapping[tuple[str, str], _Drawn]
+) -> Iterable[str]:
+    """What lies outside the panels, and what diverged."""
+    if any(each.is_clipped for each in drawn.values()):
+        yield "Axes leave out the first epochs and optimizers far behind."
+    hidden = sorted({f"{name} on {key[0]}" for key, each in drawn.items() for name in each.hidden})
+    if hidden:
+        yield f"Outside at the end: {listed([shown(each, 60) for each in hidden], 4)}."
+    diverged = [
+        f"{shown(each.optimizer)} on {shown(each.problem)} ({lost} of {len(each.runs)} seeds)"
+        for each in selections
+        if (lost := int(each.runs["has_diverged"].sum()))
+    ]
+    if diverged:
+        yield f"Diverged, shown with the value before training: {listed(diverged, 4)}."
+
+
+def _one(count: int) -> tuple[Figure, list[list[Axes]]]:
+    figure, axes = layout.panels(count, columns=2, height=1.9, width=DOUBLE_COLUMN)
+    for panel in axes[-2:]:
+        panel.set_xlabel("epoch")
+    return figure, [axes]
+
+
+def _several(problems: Sequence[str], measured: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
+    columns = len(measured)
+    figure, axes = layout.panels(
+        len(problems) * columns, columns=columns, height=1.3, width=DOUBLE_COLUMN
+    )
+    rows = [axes[start : start + columns] for start in range(0, len(axes), columns)]
+    for panel, curve in zip(rows[0], measured, strict=True):
+        panel.set_title(TITLES[curve])
+    for row, problem in zip(rows, problems, strict=True):
+        row[0].set_ylabel(shown(problem, 17))
+    for panel in rows[-1]:
+        panel.set_xlabel("epoch")
+    return figure, rows

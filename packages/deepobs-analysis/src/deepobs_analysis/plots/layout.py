@@ -1,50 +1,70 @@
-"""Figures with panels, a legend for all of them, and notes below."""
+"""Figures with panels, limits and ticks of their axes, a legend above and notes below."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from deepobs.errors import ArgumentError
-from deepobs_analysis.plots.style import DOUBLE_COLUMN, FAINT, SMALL, looks
-from deepobs_analysis.plots.words import shown
+from deepobs_analysis.plots.style import DOUBLE_COLUMN, FAINT, SMALL, looks, shown
 from deepobs_analysis.results import REFERENCE_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
+    from deepobs_analysis.measures._validation import Floats
     from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.results import Metric
 
-_LETTER = 0.062
-"""Width in inches of a letter of a legend, on average."""
-
+_LETTER = 0.062  # average width in inches of a letter of a legend
 _LINE_HEIGHT = 0.17
 
 TITLE_PAD = 4.5
 """Points between a panel and its title, enough for an underscore."""
 
+_BEGINNING = 0.05
+_OUTLYING_CURVE, _OUTLYING_CONFIGURATION = 8.0, 4.0
+_MARGIN = 0.06
+_DECADE = 10 * 10 ** (2 * _MARGIN)  # with the margins
+
+
+class Limits(NamedTuple):
+    """The ends of an axis, and whether it is logarithmic."""
+
+    low: float
+    high: float
+    is_logarithmic: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies between the ends."""
+        return bool(self.low <= value <= self.high)
+
+    def apply(self, axes: Axes) -> None:
+        """Set the limits, the scale and the ticks of the y axis of a panel."""
+        if self.is_logarithmic:
+            logarithmic(axes, "y", self.low, self.high)
+        else:
+            axes.set_ylim(self.low, self.high)
+            few_ticks(axes, "y")
+
 
 def panels(
-    count: int,
-    *,
-    columns: int = 4,
-    height: float = 1.45,
-    width: float | None = None,
+    count: int, *, columns: int = 4, height: float = 1.45, width: float | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a number of panels, row by row.
+    """Create a figure with a number of panels, row by row.
 
     Args:
-        count: How many, 1 or more.
-        columns: How many there are in a row at most.
+        count: Number of panels, 1 or more.
+        columns: Most panels in a row.
         height: Height of a panel in inches.
         width: Width of the figure in inches; `None` for what suits the number of panels.
     """
@@ -53,19 +73,9 @@ def panels(
     natural = DOUBLE_COLUMN if across > 1 else DOUBLE_COLUMN * 0.6
     figure = Figure(figsize=(width or natural, down * height), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).ravel().tolist()
-    for left_over in axes[count:]:
-        left_over.remove()
+    for unused in axes[count:]:
+        unused.remove()
     return figure, axes[:count]
-
-
-def require_something(things: Sequence[object], what: str, next_step: str) -> None:
-    """Refuse to draw nothing.
-
-    Raises:
-        ArgumentError: There is nothing.
-    """
-    if not things:
-        raise ArgumentError(f"There is nothing to draw: {what}. {next_step}")
 
 
 def optimizers_in_order(names: Iterable[str]) -> list[str]:
@@ -79,37 +89,34 @@ def legend(
     *,
     further: Sequence[Artist] = (),
     with_markers: bool = False,
-    with_lines: bool = True,
     title: str | None = None,
 ) -> None:
-    """Say above all panels which optimizer is which.
+    """Explain above all panels which optimizer is which; the figure grows by the legend.
 
     Args:
-        figure: The figure, which becomes higher by what the legend takes.
+        figure: The figure.
         optimizers: Their names.
-        further: What else to explain, each with its label.
+        further: Other artists to explain, each by its label.
         with_markers: Whether to show the markers.
-        with_lines: Whether to show the lines.
         title: What the whole figure shows.
     """
     names = optimizers_in_order(optimizers)
     styles = looks(names)
-    handles: list[Artist] = [
-        handle(styles[name], shown(name), with_marker=with_markers, with_line=with_lines)
+    handles = [
+        Line2D(
+            [],
+            [],
+            **styles[name].stroke,
+            marker=styles[name].marker if with_markers else "none",
+            label=shown(name),
+        )
         for name in names
     ]
-    handles += further
-    legend_of(figure, handles, title=title)
+    legend_of(figure, [*handles, *further], title=title)
 
 
 def legend_of(figure: Figure, handles: Sequence[Artist], *, title: str | None = None) -> None:
-    """Explain artists above all panels, each by its label.
-
-    Args:
-        figure: The figure, which becomes higher by what the legend takes.
-        handles: The artists.
-        title: What the whole figure shows.
-    """
+    """Explain artists above all panels, each by its label; the figure grows by the legend."""
     labels = [str(each.get_label()) for each in handles]
     width = figure.get_figwidth()
     columns = max(1, min(len(labels), int(width / (_LETTER * max(map(len, labels)) + 0.55))))
@@ -128,26 +135,8 @@ def legend_of(figure: Figure, handles: Sequence[Artist], *, title: str | None = 
     )
 
 
-def handle(look: Look, label: str, *, with_marker: bool, with_line: bool = True) -> Line2D:
-    """A piece of the line of an optimizer, for a legend."""
-    return Line2D(
-        [],
-        [],
-        color=look.colour,
-        linestyle=look.line if with_line else "none",
-        marker=look.marker if with_marker else "none",
-        alpha=look.alpha,
-        label=label,
-    )
-
-
 def notes(figure: Figure, sentences: Iterable[str]) -> None:
-    """Say below all panels what is to be known about them, in small letters.
-
-    Args:
-        figure: The figure, which becomes higher by what the text takes.
-        sentences: Whole sentences; empty ones are left out.
-    """
+    """Write sentences below all panels in small letters; the figure grows by the text."""
     text = " ".join(sentence for sentence in sentences if sentence)
     if not text:
         return
@@ -159,26 +148,66 @@ def notes(figure: Figure, sentences: Iterable[str]) -> None:
 
 
 def title(axes: Axes, text: str) -> None:
-    """What a panel shows, above it."""
+    """Write what a panel shows above it."""
     axes.set_title(shown(text, 26), loc="left", pad=TITLE_PAD)
 
 
-def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
-    """Make an axis logarithmic, with as many ticks as a small panel has room for.
+def label_panels(axes: Sequence[Axes], x: str, y: Sequence[str]) -> None:
+    """Label the outer panels: x below each column, y where it differs from the panel on the left.
+
+    Args:
+        axes: The panels of a figure, row by row.
+        x: Label of all x axes.
+        y: Label of each y axis.
+    """
+    place_of_first = axes[0].get_subplotspec()
+    columns = 1 if place_of_first is None else int(place_of_first.get_gridspec().ncols)
+    is_shared = len(set(y)) == 1
+    for place, (panel, label) in enumerate(zip(axes, y, strict=True)):
+        if place + columns >= len(axes):
+            panel.set_xlabel(x)
+        if place % columns == 0 or not is_shared:
+            panel.set_ylabel(label)
+
+
+def rows_of_names(axes: Axes, labels: Sequence[str]) -> None:
+    """Give a panel a row per name, the first one at the top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+
+
+def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_top: bool) -> None:
+    """Mark where an optimizer diverged, at the worse end of the y axis.
 
     Args:
         axes: The panel.
-        which: The axis.
-        low: Its lower end.
-        high: Its upper end.
+        places: Where on the x axis.
+        row: A number for the optimizer, so that several do not hide each other.
+        look: The look of the optimizer.
+        at_top: Whether the worse end is the upper one.
     """
+    depth = 0.03 + 0.055 * row
+    axes.plot(
+        places,
+        [1 - depth if at_top else depth] * len(places),
+        "x",
+        color=look.color,
+        alpha=look.alpha,
+        markersize=3,
+        transform=axes.get_xaxis_transform(),
+    )
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+    """Make an axis logarithmic, with as many ticks as a small panel has room for."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     few_decades(axis, low, high)
 
 
 def few_decades(axis: Axis, low: float, high: float) -> None:
-    """Put only a few ticks on a logarithmic axis, and numbers without powers if it is short."""
+    """Put only a few ticks on a logarithmic axis, and plain numbers if it is short."""
     if high / low < 50:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
@@ -193,47 +222,76 @@ def few_ticks(axes: Axes, which: str, most: int = 4, *, integer: bool = False) -
     axis.set_major_locator(MaxNLocator(most, integer=integer, steps=[1, 2, 2.5, 5, 10]))
 
 
-def label_panels(axes: Sequence[Axes], x: str, y: Sequence[str]) -> None:
-    """Label what lies at the border: x below each column, y where it is not as further left.
+def limits_of_curves(curves: Mapping[str, Floats], *, higher_is_better: bool) -> Limits:
+    """Limits for curves over epochs.
+
+    The first epochs, a share of `_BEGINNING`, may lie outside, and so may an optimizer that is much
+    worse than the others are.
 
     Args:
-        axes: The panels of a figure, row by row.
-        x: What all x axes show.
-        y: What each y axis shows.
+        curves: Of each optimizer, shape (epochs + 1,).
+        higher_is_better: True for accuracies, False for losses.
     """
-    columns = columns_of(axes[0])
-    is_shared = len(set(y)) == 1
-    for place, (panel, label) in enumerate(zip(axes, y, strict=True)):
-        if place + columns >= len(axes):
-            panel.set_xlabel(x)
-        if place % columns == 0 or not is_shared:
-            panel.set_ylabel(label)
+    after = [each[min(len(each) - 1, round(_BEGINNING * len(each))) :] for each in curves.values()]
+    best = [float(each.max() if higher_is_better else each.min()) for each in after]
+    worst = [float(each.min() if higher_is_better else each.max()) for each in after]
+    return limits_around(best, worst, higher_is_better=higher_is_better, outlying=_OUTLYING_CURVE)
 
 
-def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_top: bool) -> None:
-    """Mark where an optimizer diverged, at the end of the y axis that is worse.
+def limits_of_configurations(values: Sequence[float], metric: Metric) -> Limits:
+    """Limits for performances of configurations; those much worse than most may lie outside.
 
     Args:
-        axes: The panel.
-        places: Where on the x axis.
-        row: A number for the optimizer, so that several do not hide each other.
-        look: What stands for the optimizer.
-        at_top: Whether the worse end is the upper one.
+        values: Performances of configurations that completed, at least one.
+        metric: What they are.
     """
-    depth = 0.03 + 0.055 * row
-    height = 1 - depth if at_top else depth
-    axes.plot(
-        places,
-        [height] * len(places),
-        "x",
-        color=look.colour,
-        alpha=look.alpha,
-        markersize=3,
-        transform=axes.get_xaxis_transform(),
+    best = max(values) if metric.higher_is_better else min(values)
+    return limits_around([best] * len(values), values, higher_is_better=metric.higher_is_better)
+
+
+def limits_around(
+    best: Sequence[float],
+    worst: Sequence[float],
+    *,
+    higher_is_better: bool,
+    outlying: float = _OUTLYING_CONFIGURATION,
+) -> Limits:
+    """Limits that hold the values of optimizers, except those far off.
+
+    A value is far off where it is `outlying` times as far from the best of all as the median of
+    the worst values is.
+
+    Args:
+        best: The best value of each optimizer.
+        worst: The worst value of each.
+        higher_is_better: True for accuracies. For losses, the axis is logarithmic if the values are
+            positive and span more than a factor of ten.
+        outlying: See above.
+    """
+    values = np.array([best, worst])
+    if not higher_is_better and values.min() > 0:
+        low, high = np.exp(_around(np.log(values), outlying, higher_is_better=False))
+        if high / low > _DECADE:
+            return Limits(float(low), float(high), is_logarithmic=True)
+    return Limits(*_around(values, outlying, higher_is_better=higher_is_better))
+
+
+def note_of_limits(axes: Iterable[Axes]) -> str:
+    """A sentence that says so where lines leave their panels, else nothing."""
+    leaves = any(
+        not low <= value <= high
+        for panel in axes
+        for low, high in [panel.get_ylim()]
+        for line in panel.lines
+        if line.get_marker() != "x"  # crosses of `cross_out` are in the coordinates of the panel
+        for value in np.asarray(line.get_ydata(), dtype=np.float64)
     )
+    return "Much worse values lie outside the panels." if leaves else ""
 
 
-def columns_of(axes: Axes) -> int:
-    """How many panels stand in a row of the figure that a panel is of."""
-    place = axes.get_subplotspec()
-    return 1 if place is None else int(place.get_gridspec().ncols)
+def _around(values: Floats, outlying: float, *, higher_is_better: bool) -> tuple[float, float]:
+    top = values[0].max() if higher_is_better else values[0].min()
+    distances = np.abs(values - top)
+    near = values[distances <= outlying * np.median(distances[1])]
+    margin = _MARGIN * (near.max() - near.min()) or abs(top) * _MARGIN or 1.0
+    return float(near.min() - margin), float(near.max() + margin)

@@ -1,15 +1,18 @@
-"""What all figures have in common: colours that stand for optimizers, fonts, lines and sizes."""
+"""What all figures have in common: names, colors that stand for optimizers, fonts, lines, sizes."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 
+from deepobs.console.text import clean
+from deepobs.records import METRICS, series_name
 from deepobs_analysis.results import REFERENCE_SUFFIX
 
 if TYPE_CHECKING:
@@ -26,24 +29,23 @@ INK, FAINT, GRID = "#222222", "#767676", "#e6e6e6"
 SMALL = 7.0
 """Points of the smallest text."""
 
-# Okabe and Ito, Color Universal Design (2008), with grey for black and olive for yellow, which
-# cannot be seen on white.
-_COLOURS = (
+# Okabe and Ito, Color Universal Design (2008), with gray for black and olive for yellow, which
+# is invisible on white.
+_COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
     *("#E69F00", "#56B4E9", "#555555", "#8A8A00"),
 )
 _LINES: tuple[Any, ...] = ("-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHED = (0, (4, 2))
-
+# Fixed, so that a figure of SGD and Adam and one of SGD, Momentum and Adam agree on Adam's color.
 _OWN_PLACES = {
     name: place
     for place, name in enumerate(
         ("SGD", "Momentum", "Adam", "AdamW", "RMSprop", "Nesterov", "Adagrad", "Adadelta")
     )
 }
-
-_SETTINGS: dict[str, Any] = {
+_RC: dict[str, Any] = {
     "font.family": ["sans-serif"],
     "font.size": 8.0,
     "axes.labelsize": 8.0,
@@ -79,26 +81,36 @@ _SETTINGS: dict[str, Any] = {
     "lines.markersize": 4.0,
     "patch.linewidth": 0.6,
     "axes.formatter.limits": (-3, 4),
-    "axes.formatter.use_mathtext": False,  # it parses every label: a third of the time of drawing
+    # Mathtext parses every label: a third of the time of drawing.
+    "axes.formatter.use_mathtext": False,
+    # Text stays text, which pages search; the salt makes ids, and so files, reproducible.
     "svg.fonttype": "none",
     "svg.hashsalt": "deepobs",
+    # Type 3 fonts, the default of matplotlib, are refused by IEEE and ACM.
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
 }
 
+_SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+TITLES = {
+    series_name(metric): f"{_SPLITS[metric.partition('_')[0]]} {metric.partition('_')[2]}"
+    for metric in METRICS
+}
+"""Axis label of each curve, such as "test accuracy"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What stands for an optimizer in every figure.
+    """How an optimizer appears in every figure.
 
     Attributes:
-        colour: Its colour.
+        color: Its color.
         line: Its line style.
         marker: Its marker.
-        alpha: How opaque its lines are.
+        alpha: Opacity of its lines.
     """
 
-    colour: str
+    color: str
     line: Any
     marker: str
     alpha: float = 1.0
@@ -106,7 +118,7 @@ class Look:
     @property
     def stroke(self) -> dict[str, Any]:
         """Arguments for drawing a line."""
-        return {"color": self.colour, "linestyle": self.line, "alpha": self.alpha}
+        return {"color": self.color, "linestyle": self.line, "alpha": self.alpha}
 
 
 _all_optimizers: ContextVar[tuple[str, ...]] = ContextVar("all_optimizers", default=())
@@ -127,13 +139,13 @@ def same_looks(optimizers: Iterable[str]) -> Iterator[None]:
 
 
 def looks(optimizers: Iterable[str]) -> dict[str, Look]:
-    """What stands for each optimizer.
+    """The look of each optimizer.
 
     Well-known ones have their own looks; the others take the free ones in the order of their names.
     An optimizer of a reference set looks like one's own of that name, but dashed and lighter.
 
     Args:
-        optimizers: Their names. Within `same_looks`, those count in as well.
+        optimizers: Their names. Within `same_looks`, those are added.
     """
     names = set(optimizers).union(_all_optimizers.get())
     bare = sorted({name.removesuffix(REFERENCE_SUFFIX) for name in names})
@@ -144,22 +156,49 @@ def looks(optimizers: Iterable[str]) -> dict[str, Look]:
 
 
 def styled(plot: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Returned]:
-    """Make a function draw, or write, in the style of all figures, whatever the user's own is."""
+    """Make a function draw, or write, in the style of all figures, whatever the user's style."""
 
     @functools.wraps(plot)
     def drawn(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Returned:
         with mpl.rc_context():
             mpl.rcdefaults()
-            mpl.rcParams.update(_SETTINGS)  # type: ignore[arg-type] # its keys are literals
+            mpl.rcParams.update(_RC)  # type: ignore[arg-type] # its keys are literals
             return plot(*args, **options)
 
     return drawn
 
 
+def shown(name: object, longest: int = 28) -> str:
+    """A name that matplotlib draws verbatim.
+
+    Args:
+        name: Any text, of a result file or a plugin.
+        longest: Characters that fit; the middle of a longer name is replaced by an ellipsis.
+    """
+    text = clean(name)
+    suffix = REFERENCE_SUFFIX if text.endswith(REFERENCE_SUFFIX) else ""
+    short = _shortened(text.removesuffix(suffix), longest) + suffix
+    # Matplotlib drops labels that begin with an underscore from legends, and $ begins a formula.
+    visible = f"\N{NO-BREAK SPACE}{short}" if short.startswith("_") else short
+    return visible.replace("$", r"\$")
+
+
+def short_number(value: float) -> str:
+    """A number for the labels of a figure: 0.847, 23.1, 1.2e-05."""
+    return f"{value:.3g}" if math.isfinite(value) else str(value)
+
+
+def _shortened(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 3
+    return f"{text[: longest - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}"
+
+
 def _look(name: str, place: int) -> Look:
     own = Look(
-        colour=_COLOURS[place % len(_COLOURS)],
-        line=_LINES[place // len(_COLOURS) % len(_LINES)],
+        color=_COLORS[place % len(_COLORS)],
+        line=_LINES[place // len(_COLORS) % len(_LINES)],
         marker=_MARKERS[place % len(_MARKERS)],
     )
     return replace(own, line=_DASHED, alpha=0.6) if name.endswith(REFERENCE_SUFFIX) else own

@@ -1,4 +1,4 @@
-"""The paths of optimizers over the functions of two variables."""
+"""The iterates of optimizers on functions of two variables: the figure `trajectories`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.common import selections_by_problem
-from deepobs_analysis.plots.iterates import is_two_d, iterates
-from deepobs_analysis.plots.style import INK, looks, styled
-from deepobs_analysis.plots.words import shown
-from deepobs_analysis.wording import listed
+from deepobs_analysis.plots.style import INK, looks, shown, styled
+from deepobs_analysis.selection import selections_by_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from deepobs_analysis.measures.checking import Floats
+    from deepobs_analysis.measures._validation import Floats
     from deepobs_analysis.plots.style import Look
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
@@ -33,6 +30,7 @@ _MINIMA = {
     "two_d_beale": [(3.0, 0.5)],
     "two_d_branin": [(-np.pi, 12.275), (np.pi, 2.275), (3 * np.pi, 2.475)],
 }
+_EXAMPLE = "deepobs run two_d_rosenbrock SGD --lr 0.0001"
 _POINTS = 200
 _LEVELS = 18
 _FAR = 1.0
@@ -40,48 +38,52 @@ _FAR = 1.0
 
 @styled
 def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
-    """Draw the paths of optimizers over the contour lines of functions of two variables.
+    """Draw the recorded iterates of optimizers over contour lines of functions of two variables.
 
-    Result files do not hold the points, so the first seed of each chosen setting is run again,
-    which takes some seconds. Stars are minima; the contour lines are those without noise.
+    The iterates are those at each evaluation, of the first seed of each chosen configuration. Stars
+    are minima; the contour lines are those without noise.
 
     Args:
-        results: The runs, some of them of this DeepOBS on `two_d_rosenbrock`, `two_d_beale` or
-            `two_d_branin`.
-        mode: Which setting of an optimizer is shown; see `select`.
+        results: The runs, some of them with iterates, as `deepobs run` records them on
+            `two_d_rosenbrock`, `two_d_beale` and `two_d_branin`.
+        mode: Which configuration of an optimizer is shown; see `select`.
 
     Raises:
-        ArgumentError: There are no such runs.
-        DeepOBSError: A run cannot be repeated.
+        ArgumentError: No run has iterates.
     """
-    ours = results.runs[results.runs["problem"].map(is_two_d) & (results.runs["format"] == "own")]
-    if ours.empty:
+    has_iterates = results.runs["iterates"].notna()
+    if not has_iterates.any():
         raise ArgumentError(
-            "There is no run on a function of two variables, of which a path could be drawn. "
-            "Carry one out, such as `deepobs run two_d_rosenbrock SGD --lr 0.0001`."
+            "No result holds iterates on a function of two variables. Record them with "
+            f"`{_command(results)}`."
         )
-    by_problem = selections_by_problem(replace(results, runs=ours), mode)
+    by_problem = selections_by_problem(replace(results, runs=results.runs[has_iterates]), mode)
     figure, axes = layout.panels(len(by_problem), columns=3, height=2.3)
     styles = looks(results.optimizers)
-    differing = []
     for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
-        paths = {each.optimizer: iterates(each.runs["file"].iloc[0]) for each in selections}
-        differing += [f"{name} on {problem}" for name, p in paths.items() if not p.is_faithful]
         layout.title(panel, problem)
-        _draw(panel, problem, {name: path.points for name, path in paths.items()}, styles)
+        paths = {each.optimizer: each.runs["iterates"].iloc[0] for each in selections}
+        _draw(panel, problem, paths, styles)
     layout.label_panels(axes, "u", ["v"] * len(axes))
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names, with_markers=True)
+    lacking = results.runs["problem"].isin(list(_MINIMA)) & ~has_iterates
+    missing = (
+        f"Some runs have no iterates; `{_command(replace(results, runs=results.runs[lacking]))}` "
+        "records those of the first."
+    )
     layout.notes(
         figure,
-        [
-            "Dot: start; mark: end; star: minimum.",
-            f"Ended elsewhere than when recorded: {listed([shown(e, 60) for e in differing], 4)}."
-            if differing
-            else "",
-        ],
+        ["Dot: start; mark: end; star: minimum.", shown(missing, 400) if any(lacking) else ""],
     )
     return figure
+
+
+def _command(results: Results) -> str:
+    """What records the iterates of the first run that could have some."""
+    on_functions = results.runs[results.runs["problem"].isin(list(_MINIMA))]
+    recorded = [command for command in on_functions["command"] if command]
+    return f"{recorded[0]} --overwrite" if recorded else _EXAMPLE
 
 
 def _draw(
@@ -93,17 +95,10 @@ def _draw(
     for name, points in paths.items():
         look = styles[name]
         axes.plot(*points.T, **look.stroke, linewidth=1.0)
-        axes.plot(*points[-1], look.marker, color=look.colour, markersize=4.5, zorder=4)
+        axes.plot(*points[-1], look.marker, color=look.color, markersize=4.5, zorder=4)
         axes.plot(*points[0], "o", color=INK, markersize=3, zorder=5)
-    axes.plot(
-        *minima.T,
-        "*",
-        color="black",
-        markersize=7,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        zorder=3,
-    )
+    star: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
+    axes.plot(*minima.T, "*", color="black", zorder=3, **star)
     axes.set(xlim=(left, right), ylim=(low, high))
     axes.grid(visible=False)
     layout.few_ticks(axes, "x")
@@ -111,7 +106,7 @@ def _draw(
 
 
 def _window(points: Floats, minima: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What to show: start and minima, and of the paths what is not far away from them."""
+    """The part to show: start and minima, and what of the paths is not far away from them."""
     anchors = np.concatenate([points[:1], minima])
     low, high = anchors.min(axis=0), anchors.max(axis=0)
     reach = _FAR * (high - low).max() or 1.0
@@ -125,14 +120,18 @@ def _window(points: Floats, minima: Floats) -> tuple[tuple[float, float], tuple[
 def _draw_contours(
     axes: Axes, problem: str, across: tuple[float, float], up: tuple[float, float]
 ) -> None:
+    offer = registry().problems.find(problem)
+    if offer is None or "function" not in offer.spec.options:
+        return  # the results are of a plugin that is not installed here
+    # Only this needs torch, and only now: the functions of problems take tensors.
     import torch
 
-    options = registry().problems.spec(problem).options
-    function: Any = import_target(str(options["function"]), problem)
+    function: Any = import_target(str(offer.spec.options["function"]), problem)
     u, v = torch.meshgrid(
         torch.linspace(*across, _POINTS), torch.linspace(*up, _POINTS), indexing="xy"
     )
     values = function(u, v).numpy()
+    # Levels at quantiles: evenly spaced ones would all lie on the steep walls of these functions.
     evenly = np.quantile(values, np.linspace(0.02, 0.98, _LEVELS))
     around_minima = values.min() + (evenly[0] - values.min()) * np.array([0.02, 0.1, 0.4])
     levels = np.unique([*around_minima, *evenly])

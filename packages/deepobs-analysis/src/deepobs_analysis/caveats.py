@@ -1,0 +1,330 @@
+"""What a careful reader of results must know: how configurations were chosen, and what misleads.
+
+Published results show why: 36 learning rates of SGD on mnist_vae were compared by one seed, and
+with the chosen one, four of ten seeds learn nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from deepobs.records import series_name
+from deepobs_analysis.selection import EXPLANATIONS
+from deepobs_analysis.winners import FEWEST_SEEDS
+from deepobs_analysis.wording import counted, full_mean_text, listed, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.summaries import Summary
+
+_STANDARD_ERRORS = 2  # by how many the deciding seeds are better than all seeds, for a caveat
+_FEWEST_TO_SPLIT = 5  # seeds: fewer fall into two groups by chance
+_GAP = 10  # between two groups of seeds, as a multiple of the spread within either
+_LOSS = 0.02  # what the worse group loses, as a share of what training gained
+
+_METRIC_OF = {series_name(metric): metric for metric in ("loss", "accuracy")}
+_SPLITS = {
+    "train": "the training set",
+    "valid": "validation data",
+    "test": "the test set, which biases test performance",
+}
+
+
+class Finding(NamedTuple):
+    """A single case of a caveat.
+
+    Attributes:
+        text: A sentence.
+        problem: The problem that it is about; empty for all.
+    """
+
+    text: str
+    problem: str = ""
+
+
+class Caveat(NamedTuple):
+    """Something to know before numbers are trusted.
+
+    Attributes:
+        title: What it is about, in a few words.
+        findings: The cases.
+        advice: What to make of it.
+    """
+
+    title: str
+    findings: tuple[Finding, ...]
+    advice: str
+
+
+def caveats(rows: Sequence[Summary]) -> list[Caveat]:
+    """Look for all that is known to mislead readers, the most serious first.
+
+    Args:
+        rows: From `summarize`.
+    """
+    found = (
+        _of_rows(
+            rows,
+            "Some seeds fail with a chosen configuration",
+            failing_seeds,
+            "A mean over such seeds describes neither group. A choice by one seed cannot see this: "
+            "tune with several seeds, or take the next configuration.",
+        ),
+        _of_rows(
+            rows,
+            "Seeds of chosen configurations diverged",
+            _diverged_seeds,
+            "They count with the performance before training.",
+        ),
+        _chosen_on_test(rows),
+        _of_rows(
+            rows,
+            "The deciding seed was a lucky one",
+            lucky_seeds,
+            "A configuration that is chosen by few seeds tends to look better than it is: compare "
+            "means over all seeds, and distrust differences of this size.",
+        ),
+        _of_rows(
+            rows,
+            "The best learning rate is at the border of what was tried",
+            _border,
+            "A better one may lie beyond.",
+        ),
+        _of_rows(
+            rows,
+            f"Fewer than {FEWEST_SEEDS} seeds",
+            _few_seeds,
+            "What other seeds would give is unknown; no interval is shown.",
+        ),
+        *(_unequal(rows, *rule) for rule in _UNEQUAL),
+        _mixed(rows),
+    )
+    return [caveat for caveat in found if caveat is not None]
+
+
+def concerning(problem: str, found: Iterable[Caveat]) -> list[Caveat]:
+    """The part of some caveats that concerns a single problem."""
+    parts = [
+        each._replace(findings=tuple(one for one in each.findings if one.problem == problem))
+        for each in found
+    ]
+    return [part for part in parts if part.findings]
+
+
+def choice_in_words(rows: Sequence[Summary]) -> list[str]:
+    """Sentences on how configurations were chosen: the rule, on which data, and by which seeds.
+
+    Args:
+        rows: From `summarize`.
+    """
+    chosen = [row for row in rows if row.selection.configurations > 1]
+    if not chosen:
+        return ["There was no choice: each optimizer was run with one configuration per problem."]
+    by_curve: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in chosen:
+        by_curve[row.selection.chosen_by][row.problem] = None
+    sentences = [
+        f"Of several configurations, the one shown is {EXPLANATIONS[chosen[0].selection.mode]}."
+    ]
+    for curve, problems in sorted(by_curve.items()):
+        split, _, kind = curve.partition("_")
+        on = f"the {_METRIC_OF[kind]} on {_SPLITS[split]}"
+        sentences.append(f"On {listed(problems)}, it was chosen by {on}.")
+    optimizers = dict.fromkeys(
+        row.optimizer for row in chosen if np.isin(row.seeds, row.trials.tuning_seeds).any()
+    )
+    if optimizers:
+        sentences.append(f"The results shown include seeds that decided: {listed(optimizers)}.")
+    return sentences
+
+
+def failing_seeds(row: Summary) -> str | None:
+    """Report it if some seeds of the chosen configuration fail.
+
+    They do where seeds are `two_groups`, of which the worse loses 2 % of what training gained.
+    """
+    groups = two_groups(row.selection.final())
+    if groups is None:
+        return None
+    good, bad = reversed(groups) if row.higher_is_better else groups
+    usual, failed = float(np.median(good)), float(np.median(bad))
+    gained = abs(usual - row.selection.curves()[:, 0].mean())
+    if abs(usual - failed) < _LOSS * gained:
+        return None
+    return (
+        f"{_named(row)}: {_by_choice(row)}{_over_all(row)}. "
+        f"Near {number(usual)}: {counted(len(good), 'seed')}; "
+        f"near {number(failed)}: {counted(len(bad), 'seed')}."
+    )
+
+
+def lucky_seeds(row: Summary) -> str | None:
+    """Report it if the deciding seeds did better than all seeds by two standard errors."""
+    values = deciding_seeds(row)
+    if not len(values) or failing_seeds(row) is not None:
+        return None
+    sign = 1 if row.higher_is_better else -1
+    error = row.final.deviation / np.sqrt(len(row.seeds))
+    if sign * (values.mean() - row.final.mean) <= _STANDARD_ERRORS * error:
+        return None
+    return f"{_named(row)}: {_by_choice(row)}{_over_all(row)}."
+
+
+def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
+    """Split seeds that fall into two groups.
+
+    Args:
+        values: The performance of each seed, shape (seeds,).
+
+    Returns:
+        The lower and the higher ones, if the gap between them is more than ten times the standard
+        deviation within either, and there are five seeds or more; else `None`.
+    """
+    in_order = np.sort(values)
+    if len(in_order) < _FEWEST_TO_SPLIT:
+        return None
+    gaps = np.diff(in_order)
+    place = int(gaps.argmax()) + 1
+    low, high = in_order[:place], in_order[place:]
+    within = max(low.std(), high.std())
+    return (low, high) if gaps[place - 1] > max(_GAP * within, 0) else None
+
+
+def deciding_seeds(row: Summary) -> Floats:
+    """The performances of the seeds that decided, empty if all seeds or none did."""
+    has_decided = np.isin(row.seeds, row.trials.tuning_seeds)
+    finals = row.selection.final()
+    return finals[has_decided] if not has_decided.all() else finals[:0]
+
+
+def _of_rows(
+    rows: Iterable[Summary], title: str, rule: Callable[[Summary], str | None], advice: str
+) -> Caveat | None:
+    """What a rule finds in single rows."""
+    texts = ((row.problem, rule(row)) for row in rows)
+    found = tuple(Finding(text, problem) for problem, text in texts if text is not None)
+    return Caveat(title, found, advice) if found else None
+
+
+def _diverged_seeds(row: Summary) -> str | None:
+    diverged = int(row.selection.runs["has_diverged"].sum())
+    return f"{_named(row)}: {diverged} of {len(row.seeds)}." if diverged else None
+
+
+def _border(row: Summary) -> str | None:
+    rates = row.trials.learning_rates
+    rate = row.selection.hyperparameters.get("lr")
+    if rate is None or not rates[0] < rates[1] or not np.isclose(rate, rates, rtol=1e-6).any():
+        return None
+    which = "smallest" if np.isclose(rate, rates[0], rtol=1e-6) else "largest"
+    return f"{_named(row)}: {rate:.4g} is the {which} that was tried."
+
+
+def _few_seeds(row: Summary) -> str | None:
+    return f"{_named(row)}: {len(row.seeds)}." if len(row.seeds) < FEWEST_SEEDS else None
+
+
+def _chosen_on_test(rows: Iterable[Summary]) -> Caveat | None:
+    chosen = [row for row in rows if row.selection.was_chosen_on_test]
+    if not chosen:
+        return None
+    problems = dict.fromkeys(row.problem for row in chosen)
+    return Caveat(
+        "Configurations were chosen on the test set",
+        (Finding(f"{counted(len(chosen), 'configuration')}, on {listed(problems)}."),),
+        "Test performance is too good by what the choice gained. Runs with a validation set "
+        "(validation_size) are chosen on that instead.",
+    )
+
+
+_UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
+    (
+        "Optimizers have different numbers of seeds",
+        lambda row: len(row.seeds),
+        "Means of few seeds vary more.",
+    ),
+    (
+        "Optimizers were tuned with different effort",
+        lambda row: row.selection.configurations,
+        "The numbers are those of configurations. The best of many tends to be better.",
+    ),
+    (
+        "Optimizers were trained with different batch sizes",
+        lambda row: row.selection.runs["batch_size"].iloc[0],
+        "Epochs are then different numbers of steps.",
+    ),
+    (
+        "Optimizers were trained for different numbers of epochs",
+        lambda row: row.selection.runs["num_epochs"].iloc[0],
+        "Performances after the last epoch do not compare.",
+    ),
+)
+
+
+def _unequal(
+    rows: Iterable[Summary], title: str, value: Callable[[Summary], object], advice: str
+) -> Caveat | None:
+    """What differs between the optimizers of a problem and should not."""
+    by_problem: dict[str, list[Summary]] = defaultdict(list)
+    for row in rows:
+        by_problem[row.problem].append(row)
+    findings = tuple(
+        Finding(f"{problem}: {listed(f'{row.optimizer} {value(row)}' for row in those)}.", problem)
+        for problem, those in by_problem.items()
+        if len(set(map(value, those))) > 1
+    )
+    return Caveat(title, findings, advice) if findings else None
+
+
+def _mixed(rows: Sequence[Summary]) -> Caveat | None:
+    findings = tuple(map(Finding, _mixtures(rows)))
+    if not findings:
+        return None
+    advice = "Performances hardly depend on this, but times in seconds do."
+    return Caveat("Runs were executed in different environments", findings, advice)
+
+
+def _mixtures(rows: Sequence[Summary]) -> Iterator[str]:
+    """What differs between the shown runs, where it is recorded."""
+    runs = [row.selection.runs for row in rows]
+    devices = sorted({device for each in runs for device in each["device"] if device})
+    formats = sorted({name for each in runs for name in each["format"]})
+    versions: dict[str, set[str]] = defaultdict(set)
+    for each in runs:
+        for recorded in each["versions"]:
+            for name, version in recorded.items():
+                versions[name].add(str(version))
+    if len(formats) > 1:
+        known = {"own": "this version", "1.1": "1.1 (TensorFlow)", "1.2": "1.2"}
+        yield f"Results of DeepOBS {listed(known[name] for name in formats)}."
+    if len(devices) > 1:
+        yield f"On {listed(devices)}."
+    for name, found in sorted(versions.items()):
+        if len(found) > 1:
+            yield f"With {name} {listed(sorted(found))}."
+
+
+def _named(row: Summary) -> str:
+    return f"{row.optimizer} on {row.problem}"
+
+
+def _over_all(row: Summary) -> str:
+    return f"{full_mean_text(row.final)} over all {len(row.seeds)} seeds"
+
+
+def _by_choice(row: Summary) -> str:
+    """The performance of the deciding seeds; empty if there are no other seeds."""
+    values = deciding_seeds(row)
+    if not len(values):
+        return ""
+    seeds = [str(seed) for seed in row.seeds if seed in row.trials.tuning_seeds]
+    which = "seed" if len(seeds) == 1 else "seeds"
+    return (
+        f"{number(float(values.mean()))} with {which} {listed(seeds)}, which decided between "
+        f"{row.selection.configurations} configurations, but "
+    )

@@ -1,1 +1,0 @@
-"""The commands of deepobs-analysis, one module each."""

@@ -1,0 +1,221 @@
+"""Which runs are of one configuration, and what configurations and optimizers are called.
+
+A configuration is all that the numbers of a run depend on besides its seed. Files of one need not
+hold it to the last digit: of the runs published with the paper, some have the learning rate
+0.06309573444801936 and others of the same configuration 0.063095734448. So numbers of one problem,
+optimizer and hyperparameter that differ by a billionth or less are equal, and so are 0 and 0.0. A
+missing hyperparameter differs from every value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from deepobs_analysis.result_formats import Run
+
+Place: TypeAlias = tuple[str, ...]  # where a value is: the section, the name, and deeper
+Leaf: TypeAlias = tuple[str, Any]  # the kind of a value and the value: True is not 1
+
+_RELATIVE_TOLERANCE = 1e-9
+_FEWEST_DIGITS, _MOST_DIGITS = 4, 17
+_LABELS = {"num_epochs": "epochs"}
+_LEARNING_RATE = ("hyperparameters", "lr")
+_FORMAT = ("rest", "format")
+_MISSING = -1
+
+
+class Configuration(NamedTuple):
+    """A configuration among those of its problem and optimizer.
+
+    Attributes:
+        text: Its name: the learning rate, and all else in which they differ.
+        rank: Its place in their order, by the learning rate first.
+    """
+
+    text: str
+    rank: int
+
+
+class _Named(NamedTuple):
+    """A value: its place among the different ones, and how it is written."""
+
+    rank: int
+    text: str
+
+
+_Names: TypeAlias = dict[Place, dict[Leaf, _Named]]
+
+
+def displayed_names(runs: Sequence[Run]) -> list[str]:
+    """The names of the optimizers of all runs of some results: different for different optimizers.
+
+    A learning-rate schedule makes another optimizer: "SGD + CosineAnnealingLR". Where two classes
+    share a name, their names include them: "Adam (my_module:Adam)".
+    """
+    targets = defaultdict(set)
+    for run in runs:
+        if run.target:  # files of old formats do not say it
+            targets[run.optimizer].add(run.target)
+    names = []
+    for run in runs:
+        is_ambiguous = len(targets[run.optimizer]) > 1 and run.target
+        name = f"{run.optimizer} ({run.target})" if is_ambiguous else run.optimizer
+        names.append(f"{name} + {run.schedule_name}" if run.schedule_name else name)
+    return names
+
+
+def configurations_of(identities: Iterable[str]) -> dict[str, Configuration]:
+    """Find the configurations of runs of one problem and optimizer.
+
+    Args:
+        identities: Those of `Run`s.
+
+    Returns:
+        The configuration of each identity.
+    """
+    contents = {identity: json.loads(identity) for identity in sorted(set(identities))}
+    leaves = {identity: dict(_leaves(content, ())) for identity, content in contents.items()}
+    names = _names(leaves.values())
+    keys = {identity: _ranks(each, names) for identity, each in leaves.items()}
+    one_of = {keys[identity]: content for identity, content in contents.items()}
+    shown = _shown(names, one_of)
+    configurations = {
+        key: Configuration(_text(one_of[key], shown, names), rank)
+        for rank, key in enumerate(sorted(one_of))
+    }
+    return {identity: configurations[key] for identity, key in keys.items()}
+
+
+def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Leaf]]:
+    """The plain values in dictionaries and lists, with their places."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _leaves(item, (*place, name))
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*place, str(index)))
+    else:
+        yield place, _leaf(value)
+
+
+def _leaf(value: Any) -> Leaf:
+    if isinstance(value, str):
+        return "text", value
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return ("number", value) if is_number and value == value else ("other", json.dumps(value))
+
+
+def _names(leaves: Iterable[Mapping[Place, Leaf]]) -> _Names:
+    """Number and name the values at each place, that of the learning rate first."""
+    found: dict[Place, set[Leaf]] = defaultdict(set)
+    for each in leaves:
+        for place, leaf in each.items():
+            found[place].add(leaf)
+    places = sorted(found, key=lambda place: (place != _LEARNING_RATE, place))
+    return {place: _named(found[place]) for place in places}
+
+
+def _named(leaves: set[Leaf]) -> dict[Leaf, _Named]:
+    clusters = _clusters([value for kind, value in leaves if kind == "number"])
+    texts = _written([cluster[0] for cluster in clusters])
+    named = {
+        ("number", value): _Named(rank, text)
+        for rank, (cluster, text) in enumerate(zip(clusters, texts, strict=True))
+        for value in cluster
+    }
+    others = sorted(leaf for leaf in leaves if leaf[0] != "number")
+    for rank, (kind, value) in enumerate(others, start=len(clusters)):
+        # The text "1" beside the number 1 gets quotes: two configurations never share a name.
+        is_taken = any(value == each.text for each in named.values())
+        named[kind, value] = _Named(rank, f"'{value}'" if is_taken else value)
+    return named
+
+
+def _clusters(numbers: list[float]) -> list[list[float]]:
+    """Group equal numbers; in each group, the one with the shortest text comes first."""
+    ordered = sorted(numbers)
+    groups = [ordered[:1]] if ordered else []
+    for lower, higher in pairwise(ordered):
+        if _are_equal(lower, higher):
+            groups[-1].append(higher)
+        else:
+            groups.append([higher])
+    return [sorted(group, key=lambda number: len(repr(number))) for group in groups]
+
+
+def _are_equal(first: float, second: float) -> bool:
+    # Integers are exact, such as seeds or sizes near 1e9, which a tolerance would merge.
+    if isinstance(first, int) and isinstance(second, int):
+        return first == second
+    return math.isclose(first, second, rel_tol=_RELATIVE_TOLERANCE)
+
+
+def _written(numbers: Sequence[float]) -> list[str]:
+    """Write different numbers differently, and with few digits."""
+    for digits in range(_FEWEST_DIGITS, _MOST_DIGITS):
+        texts = [_rounded(number, digits) for number in numbers]
+        if len(set(texts)) == len(texts):
+            return texts
+    return [repr(number) for number in numbers]
+
+
+def _rounded(number: float, digits: int) -> str:
+    """A short number as it is, others with so many digits, including trailing zeros."""
+    if isinstance(number, int):
+        return str(number)
+    short = f"{number:.{digits}g}"
+    return short if float(short) == number else f"{number:#.{digits}g}".removesuffix(".")
+
+
+def _ranks(leaves: Mapping[Place, Leaf], names: _Names) -> tuple[int, ...]:
+    return tuple(
+        known[leaves[place]].rank if place in leaves else _MISSING for place, known in names.items()
+    )
+
+
+def _shown(names: _Names, one_of: Mapping[tuple[int, ...], Any]) -> list[Place]:
+    """The sections and names that distinguish configurations, and the learning rate."""
+    found = defaultdict(set)
+    for ranks, content in one_of.items():
+        for place, rank in zip(names, ranks, strict=True):
+            # Formats know different things besides hyperparameters. Compared between formats, each
+            # of them would vary and crowd the name, though the format alone tells them apart.
+            is_of_the_format = place[0] == "rest" and place != _FORMAT
+            found[place, content["rest"]["format"] if is_of_the_format else ""].add(rank)
+    varying = {place for (place, _), ranks in found.items() if len(ranks) > 1}
+    shown = [place[:2] for place in names if place in varying or place == _LEARNING_RATE]
+    hyperparameters = [place[:2] for place in names if place[0] == "hyperparameters"]
+    return list(dict.fromkeys(shown or hyperparameters))
+
+
+def _text(content: Mapping[str, Any], shown: Iterable[Place], names: _Names) -> str:
+    parts = [
+        f"{_label(*place)} = {_value(content[place[0]][place[1]], place, names)}"
+        for place in shown
+        if len(place) > 1 and place[1] in content[place[0]]
+    ]
+    return ", ".join(parts) or "defaults"
+
+
+def _label(section: str, name: str) -> str:
+    """A hyperparameter by its name; all else in words, to tell it from hyperparameters."""
+    if section == "hyperparameters":
+        return name
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def _value(value: Any, place: Place, names: _Names) -> str:
+    if isinstance(value, dict) and value:
+        parts = [f"{name} {_value(item, (*place, name), names)}" for name, item in value.items()]
+        return f"({', '.join(parts)})"
+    if isinstance(value, list) and value:
+        parts = [_value(item, (*place, str(i)), names) for i, item in enumerate(value)]
+        return f"({', '.join(parts)})"
+    return names[place][_leaf(value)].text

@@ -1,0 +1,113 @@
+"""Reading and checking the arrays that measures are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepobs.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+Floats: TypeAlias = NDArray[np.float64]
+
+Direction: TypeAlias = bool | Sequence[bool]
+"""Whether higher is better: one value for all problems, or one per problem."""
+
+_NEXT = "Drop diverged runs, or give them the worst value that a run can have."
+
+
+def floats(values: ArrayLike, name: str, *, dimensions: int | None = 1) -> Floats:
+    """Read a nonempty array of numbers; NaN and infinities are allowed.
+
+    Args:
+        values: The input.
+        name: What messages call it.
+        dimensions: Required number of dimensions; `None` for one or more.
+
+    Raises:
+        ArgumentError: It is empty, not numeric, or of another shape.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"The {name} cannot be read as an array: {error}. Pass numbers in rows of equal length."
+        ) from error
+    if array.ndim != dimensions and (dimensions is not None or array.ndim == 0):
+        allowed = "at least one" if dimensions is None else dimensions
+        raise ArgumentError(
+            f"The {name} must be an array with dimensions: {allowed}, got the shape {array.shape}."
+        )
+    if array.size == 0:
+        raise ArgumentError(f"The {name} must hold at least one number, got none.")
+    return array
+
+
+def ordered(values: ArrayLike, name: str, *, dimensions: int | None = 1) -> Floats:
+    """Read an array without NaN; infinities are allowed. See `floats`."""
+    array = floats(values, name, dimensions=dimensions)
+    if np.isnan(array).any():
+        raise ArgumentError(f"The {name} must be numbers, got NaN among them. {_NEXT}")
+    return array
+
+
+def finite(values: ArrayLike, name: str, *, dimensions: int | None = 1) -> Floats:
+    """Read an array of finite numbers. See `floats`."""
+    array = floats(values, name, dimensions=dimensions)
+    if not np.isfinite(array).all():
+        wrong = array[~np.isfinite(array)][0]
+        raise ArgumentError(f"The {name} must be finite, got {wrong} among them. {_NEXT}")
+    return array
+
+
+def positive(values: ArrayLike, name: str) -> Floats:
+    """Read a one-dimensional array of finite numbers above 0. See `floats`."""
+    array = finite(values, name)
+    if array.min() <= 0:
+        raise ArgumentError(f"The {name} must be above 0, got {array.min()} among them.")
+    return array
+
+
+def equally_long(name: str, array: Floats, other_name: str, other: Floats) -> None:
+    """Raise `ArgumentError` if two arrays that belong together differ in length."""
+    if len(array) != len(other):
+        raise ArgumentError(
+            f"The {name} and the {other_name} must be equally many, got {len(array)} and "
+            f"{len(other)}."
+        )
+
+
+def relative_tolerance(tolerance: float) -> float:
+    """Raise `ArgumentError` if a tolerance is negative or not finite."""
+    if not 0 <= tolerance < np.inf:
+        raise ArgumentError(f"The tolerance must be 0 or more, such as 0.1, got {tolerance}.")
+    return tolerance
+
+
+def signs(higher_is_better: Direction, problems: int) -> Floats:
+    """1 for each problem on which higher is better, -1 for the others, shape (problems,)."""
+    if not _is_per_problem(higher_is_better):
+        return np.full(problems, 1.0 if higher_is_better else -1.0)
+    if len(higher_is_better) != problems:
+        raise ArgumentError(
+            f"higher_is_better must be one bool, or one for each of {problems} problems, got "
+            f"{len(higher_is_better)}."
+        )
+    return np.where(higher_is_better, 1.0, -1.0)
+
+
+def median(values: ArrayLike) -> float:
+    """The median of numbers that may be infinite: halfway to infinity is infinite; NaN stays."""
+    in_order = np.sort(values)
+    # np.median would make NaN of two infinities: it subtracts one from the other.
+    lower, upper = in_order[(len(in_order) - 1) // 2], in_order[len(in_order) // 2]
+    return float(in_order[-1] if np.isnan(in_order[-1]) else (lower + upper) / 2)
+
+
+def _is_per_problem(higher_is_better: Direction) -> TypeGuard[Sequence[bool]]:
+    return np.ndim(higher_is_better) == 1

@@ -1,0 +1,216 @@
+"""Which optimizer is better over many problems: the figures `ranks` and `comparison`."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import Colormap, ListedColormap
+
+from deepobs.errors import ArgumentError
+from deepobs_analysis.measures import (
+    probability_of_improvement,
+    rank_distribution,
+    stratified_bootstrap,
+)
+from deepobs_analysis.plots import layout
+from deepobs_analysis.plots.style import DOUBLE_COLUMN, SINGLE_COLUMN, SMALL, looks, shown, styled
+from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.wording import counted, listed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from deepobs_analysis.measures import Interval
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode
+
+_ROOM_FOR_A_NUMBER = 0.07
+_ROOM_FOR_INTERVALS = 8
+
+
+class _Comparison(NamedTuple):
+    """Final test performances of optimizers on the same problems.
+
+    Attributes:
+        optimizers: Their names.
+        scores: For each optimizer, the performance of each seed per problem, infinitely bad for one
+            that diverged.
+        higher_is_better: For each problem.
+        note: Which problems are compared, in sentences.
+    """
+
+    optimizers: list[str]
+    scores: list[list[Floats]]
+    higher_is_better: list[bool]
+    note: str
+
+
+@styled
+def ranks(results: Results, *, mode: Mode = "most") -> Figure:
+    """Draw how the ranks of optimizers by final test performance are distributed.
+
+    Left are the shares of rank 1, 2, ... over problems and bootstrap samples of the seeds; right is
+    the mean rank with a 95 % confidence interval.
+
+    Args:
+        results: The runs. Problems that not all optimizers were run on are skipped.
+        mode: Which configuration of an optimizer is shown; see `select`.
+
+    Raises:
+        ArgumentError: There are fewer than two optimizers, or no problem that all were run on.
+    """
+    compared = _comparison(results, mode)
+    distribution = rank_distribution(
+        compared.scores,
+        higher_is_better=compared.higher_is_better,
+        generator=np.random.default_rng(0),
+    )
+    order = np.argsort(distribution.mean_ranks, kind="stable")
+    names = [compared.optimizers[place] for place in order]
+    figure, (left, right) = layout.panels(
+        2, columns=2, height=0.75 + 0.24 * len(names), width=DOUBLE_COLUMN
+    )
+    _draw_shares(left, distribution.shares[order])
+    styles = looks(results.optimizers)
+    for row, place in enumerate(order):
+        look, interval = styles[names[row]], distribution.intervals[place]
+        right.plot(interval, [row, row], color=look.color, alpha=look.alpha, linewidth=2.2)
+        right.plot(
+            [distribution.mean_ranks[place]],
+            [row],
+            look.marker,
+            color=look.color,
+            markersize=5.5,
+            alpha=look.alpha,
+        )
+    right.set(xlabel="mean rank (95 % interval)", xlim=(0.75, len(names) + 0.25))
+    layout.few_ticks(right, "x", 6)
+    layout.rows_of_names(left, [shown(name) for name in names])
+    layout.rows_of_names(right, [""] * len(names))
+    layout.notes(figure, ["Bootstrap over seeds.", compared.note])
+    return figure
+
+
+@styled
+def comparison(results: Results, *, mode: Mode = "most") -> Figure:
+    """Draw the probability that an optimizer (row) beats another one (column).
+
+    It is the probability that a run of one has a better final test performance than a run of the
+    other on the same problem, averaged over problems; in brackets its 95 % confidence interval.
+
+    Args:
+        results: The runs. Problems that not all optimizers were run on are skipped.
+        mode: Which configuration of an optimizer is shown; see `select`.
+
+    Raises:
+        ArgumentError: There are fewer than two optimizers, or no problem that all were run on.
+    """
+    compared = _comparison(results, mode)
+    count = len(compared.optimizers)
+    has_intervals = count <= _ROOM_FOR_INTERVALS
+    width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, 1.3 + 0.72 * count))
+    figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count)
+    probabilities = np.full((count, count), np.nan)
+    for row, column in itertools.permutations(range(count), 2):
+        probability, interval = _probability(compared, row, column)
+        probabilities[row, column] = probability
+        _write(axes, row, column, probability, interval if has_intervals else None)
+    image = axes.imshow(
+        probabilities, cmap=_diverging(), vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+    )
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=22, ticks=[0, 0.25, 0.5, 0.75, 1])
+    bar.outline.set_visible(False)
+    bar.set_label("row beats column")
+    names = [shown(name, 22) for name in compared.optimizers]
+    longest = max(map(len, names))
+    axes.set_xticks(range(count), names, rotation=0 if longest < 11 else 30)
+    if longest >= 11:
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), names)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    intervals = "In brackets: 95 % interval, bootstrap over seeds." if has_intervals else ""
+    meaning = "Probability that a run of the row beats one of the column."
+    layout.notes(figure, [meaning, intervals, compared.note])
+    return figure
+
+
+def _comparison(results: Results, mode: Mode) -> _Comparison:
+    by_problem = selections_by_problem(results, mode)
+    optimizers = layout.optimizers_in_order(
+        each.optimizer for those in by_problem.values() for each in those
+    )
+    if len(optimizers) < 2:
+        raise ArgumentError(
+            f"Optimizers are compared, but there is only {optimizers[0]}. Give results of two or "
+            "more, or show a reference set beside them."
+        )
+    common = [problem for problem, those in by_problem.items() if len(those) == len(optimizers)]
+    if not common:
+        raise ArgumentError(
+            f"There is no problem on which all of {', '.join(optimizers)} were run. Select fewer "
+            "optimizers."
+        )
+    by_pair = {(e.problem, e.optimizer): e for those in by_problem.values() for e in those}
+    skipped = [shown(problem) for problem in by_problem if problem not in common]
+    note = f"{counted(len(common), 'problem')}: {listed([shown(each) for each in common], 10)}."
+    return _Comparison(
+        optimizers,
+        [[by_pair[problem, name].final_or_worst() for problem in common] for name in optimizers],
+        [by_problem[problem][0].metric.higher_is_better for problem in common],
+        f"{note} Not run by all: {listed(skipped, 4)}." if skipped else note,
+    )
+
+
+def _draw_shares(axes: Axes, shares: Floats) -> None:
+    colors = mpl.colormaps["cividis"](np.linspace(0.08, 0.95, shares.shape[1]))
+    starts = np.cumsum(shares, axis=1) - shares
+    for rank, color in enumerate(colors):
+        rows = np.arange(len(shares))
+        axes.barh(
+            rows, shares[:, rank], left=starts[:, rank], color=color, height=0.72,
+            label=f"rank {rank + 1}",
+        )  # fmt: skip
+        ink = "white" if np.mean(color[:3]) < 0.5 else "black"
+        for row in rows[shares[:, rank] > _ROOM_FOR_A_NUMBER]:
+            center = starts[row, rank] + shares[row, rank] / 2
+            axes.text(
+                center, row, str(rank + 1), ha="center", va="center", color=ink, fontsize=SMALL
+            )
+    axes.set(xlabel="share of problems and samples at each rank", xlim=(0, 1))
+    axes.grid(visible=False)
+
+
+def _probability(compared: _Comparison, row: int, column: int) -> tuple[float, Interval]:
+    measure = partial(probability_of_improvement, higher_is_better=compared.higher_is_better)
+    pair = compared.scores[row], compared.scores[column]
+    # A generator of its own for each pair: its interval does not change with the other optimizers.
+    interval = stratified_bootstrap(measure, *pair, generator=np.random.default_rng(0))
+    return float(measure(*pair)), interval
+
+
+def _write(
+    axes: Axes, row: int, column: int, probability: float, interval: Interval | None
+) -> None:
+    ink = "white" if abs(probability - 0.5) > 0.4 else "black"
+    axes.text(
+        column, row, f"{probability:.2f}", ha="center", color=ink,
+        va="center" if interval is None else "bottom",
+    )  # fmt: skip
+    if interval is not None:
+        text = f"[{interval.low:.2f}, {interval.high:.2f}]"
+        axes.text(column, row + 0.08, text, ha="center", va="top", color=ink, fontsize=6)
+
+
+def _diverging() -> Colormap:
+    """From orange over white to purple: the color-blind can tell them apart, too."""
+    light = mpl.colormaps["PuOr"](np.linspace(0.14, 0.86, 256))
+    return ListedColormap(light).with_extremes(bad="#f2f2f2")

@@ -1,0 +1,91 @@
+"""Figures as files, and as SVG text for a page."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from deepobs.errors import ArgumentError, closest, sentences
+from deepobs_analysis.output import write_output
+from deepobs_analysis.plots.style import styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+FORMATS = ("pdf", "svg", "png")
+
+# Without the time of writing, equal figures are equal files.
+_METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {},
+}
+
+
+def format_of(path: Path) -> str:
+    """The format that the name of a file asks for.
+
+    Raises:
+        ArgumentError: Figures are not written in it.
+    """
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in FORMATS:
+        raise ArgumentError(
+            sentences(
+                f"Cannot write a figure to {path}: the format {suffix!r} is unknown.",
+                closest(suffix, FORMATS),
+                f"Use a name that ends in {', '.join(f'.{name}' for name in FORMATS)}.",
+            )
+        )
+    return suffix
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the file's name. Equal figures give equal files.
+
+    Raises:
+        ArgumentError: It is no format of `FORMATS`.
+        OutputError: It cannot be written.
+    """
+    write_output(path, drawn(figure, format_of(path)))
+
+
+def svg(figure: Figure) -> str:
+    """A figure as the text of an `<svg>` element, to put into a page."""
+    text = drawn(figure, "svg").decode()
+    return text[text.index("<svg") :]
+
+
+@styled
+def drawn(figure: Figure, format: str) -> bytes:  # noqa: A002 # matplotlib's word for it
+    """The content of a file that shows a figure, in one of `FORMATS`."""
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure)  # whatever backend the user's notebook has
+    with warnings.catch_warnings():
+        # A name may hold characters that the font lacks: they are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        with _laid_out(figure):
+            figure.savefig(stream, format=format, metadata=_METADATA[format])
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out beforehand: matplotlib would draw all of it once more to do so."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)

@@ -1,0 +1,207 @@
+"""How fast optimizers reach targets: the figures `time_to_target` and `profiles`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepobs.errors import ArgumentError, closest, sentences
+from deepobs_analysis.measures import (
+    benchmark_score,
+    mean_time,
+    performance_profile,
+    performance_ratios,
+)
+from deepobs_analysis.plots import layout
+from deepobs_analysis.plots.style import (
+    FAINT,
+    SINGLE_COLUMN,
+    SMALL,
+    looks,
+    short_number,
+    shown,
+    styled,
+)
+from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.targets import (
+    UNITS,
+    median_times,
+    sources_in_words,
+    targets,
+    times_to_target,
+)
+from deepobs_analysis.wording import counted, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode, Selection
+    from deepobs_analysis.targets import Unit
+
+
+@styled
+def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epochs") -> Figure:
+    """Draw how long every optimizer takes to reach the target of each problem.
+
+    A small dot is a seed, a marker the mean of the seeds that reach the target, whose number stands
+    at the right.
+
+    Args:
+        results: The runs.
+        mode: Which configuration of an optimizer is shown; see `select`.
+        unit: Unit of time: "epochs", "steps", "gradient evaluations" or "seconds".
+
+    Raises:
+        ArgumentError: No problem has a target, or an option is unknown.
+    """
+    _require_unit(unit)
+    by_problem = selections_by_problem(results, mode)
+    goals = targets(each for those in by_problem.values() for each in those)
+    drawn = {problem: those for problem, those in by_problem.items() if problem in goals}
+    if not drawn:
+        raise ArgumentError(
+            "There is nothing to draw: no problem has a target. Half of the seeds of some "
+            "optimizer must complete."
+        )
+    most = max(map(len, drawn.values()))
+    columns = 2 if len(drawn) > 1 else 1
+    figure, axes = layout.panels(len(drawn), columns=columns, height=0.62 + 0.17 * most)
+    styles = looks(results.optimizers)
+    for panel, (problem, selections) in zip(axes, drawn.items(), strict=True):
+        goal = goals[problem].value
+        _draw(panel, selections, goal, unit, styles)
+        panel.set_title(
+            f"{shown(problem, 18)} ({selections[0].metric.name} {short_number(goal)})",
+            loc="left",
+            pad=layout.TITLE_PAD,
+        )
+    layout.label_panels(axes, f"{unit} to target", [""] * len(axes))
+    layout.notes(
+        figure,
+        [
+            "Dots: seeds; marks: mean of those that reach the target, whose number is given.",
+            *sources_in_words({shown(problem): goals[problem] for problem in drawn}),
+        ],
+    )
+    return figure
+
+
+@styled
+def profiles(
+    results: Results, *, mode: Mode = "most", unit: Unit = "epochs", largest_tau: float = 4.0
+) -> Figure:
+    """Draw performance profiles: the share of problems over the time relative to the fastest.
+
+    At tau = 2, a line shows the share of problems on which an optimizer takes at most twice as long
+    to the target as the fastest one, by the median over seeds. The area under it, its benchmark
+    score (AlgoPerf), stands in the legend.
+
+    Args:
+        results: The runs.
+        mode: Which configuration of an optimizer is shown; see `select`.
+        unit: Unit of time: "epochs", "steps", "gradient evaluations" or "seconds".
+        largest_tau: Up to where profiles are drawn and the score counts, above 1.
+
+    Raises:
+        ArgumentError: There are fewer than two optimizers, no problem that has a target and was run
+            with all of them, or an option is unknown or out of range.
+    """
+    _require_unit(unit)
+    if not isinstance(largest_tau, (int, float)) or not 1 < largest_tau < np.inf:
+        raise ArgumentError(f"largest_tau must be a number above 1, such as 4; got {largest_tau}.")
+    selections = [e for those in selections_by_problem(results, mode).values() for e in those]
+    optimizers, problems, times = median_times(selections, targets(selections), unit)
+    _require_comparison(optimizers, problems, unit)
+    ratios = performance_ratios(times)
+    figure, (axes,) = layout.panels(1, height=2.5, width=SINGLE_COLUMN)
+    styles = looks(results.optimizers)
+    scores = benchmark_score(ratios, largest_tau=largest_tau)
+    for name, own, score in zip(optimizers, ratios, scores, strict=True):
+        taus = np.unique([1.0, *own[own <= largest_tau], float(largest_tau)])  # where it rises
+        shares = performance_profile(own[np.newaxis], taus)[0]
+        label = f"{shown(name, 24)} ({score:.2f})"
+        axes.step(taus, shares, where="post", **styles[name].stroke, label=label)
+    axes.set(
+        xlim=(1, largest_tau),
+        ylim=(-0.02, 1.02),
+        xlabel=f"time to target relative to the fastest, τ ({unit})",
+        ylabel="share of problems",
+    )
+    handles, _ = axes.get_legend_handles_labels()
+    layout.legend_of(figure, [handles[place] for place in np.argsort(-scores, kind="stable")])
+    skipped = sorted(set(results.problems) - set(problems))
+    compared = listed([shown(each) for each in problems], 10)
+    layout.notes(
+        figure,
+        [
+            f"{counted(len(problems), 'problem')}: {compared}.",
+            f"Skipped: {listed([shown(each) for each in skipped], 4)}." if skipped else "",
+            "In parentheses: the benchmark score.",
+        ],
+    )
+    return figure
+
+
+def _require_unit(unit: str) -> None:
+    if unit not in UNITS:
+        message = f"Units of time are {', '.join(UNITS)}; got {unit!r}."
+        raise ArgumentError(sentences(message, closest(str(unit), UNITS)))
+
+
+def _require_comparison(optimizers: Sequence[str], problems: Sequence[str], unit: Unit) -> None:
+    if len(optimizers) < 2:
+        raise ArgumentError(
+            f"Performance profiles compare optimizers, but there is only {optimizers[0]}. "
+            "Give results of two or more, or show a reference set beside them."
+        )
+    if not problems:
+        raise ArgumentError(
+            f"There is no problem on which all of {', '.join(optimizers)} were run, that has a "
+            f"target, and of which {unit} were recorded. Select fewer optimizers."
+        )
+
+
+def _draw(
+    axes: Axes,
+    selections: Sequence[Selection],
+    goal: float,
+    unit: Unit,
+    styles: Mapping[str, Look],
+) -> None:
+    largest = 0.0
+    for row, each in enumerate(selections):
+        times = times_to_target(each, goal, unit)
+        reached = times[np.isfinite(times)]
+        largest = max([largest, *reached])
+        _draw_row(axes, row, reached, styles[each.optimizer])
+        is_recorded = not np.isnan(times).any()
+        text = f"{len(reached)}/{len(times)}" if is_recorded else "not recorded"
+        _write(axes, text, (1, row), xycoords=("axes fraction", "data"))
+        if is_recorded and not len(reached):
+            _write(axes, "never", (0, row))
+    layout.rows_of_names(axes, [shown(each.optimizer, 22) for each in selections])
+    largest = largest or 1.0
+    axes.set_xlim(-0.03 * largest, 1.05 * largest)
+    layout.few_ticks(axes, "x", 5)
+
+
+def _draw_row(axes: Axes, row: int, reached: Floats, look: Look) -> None:
+    if len(reached):
+        dots: dict[str, Any] = {"color": look.color, "markersize": 2.5, "alpha": 0.45}
+        axes.plot(reached, [row] * len(reached), "o", **dots)
+        mark: dict[str, Any] = {"color": look.color, "markersize": 5.5, "alpha": look.alpha}
+        axes.plot([mean_time(reached).mean], [row], look.marker, **mark)
+
+
+def _write(axes: Axes, text: str, place: tuple[float, float], **options: Any) -> None:
+    axes.annotate(
+        text, place, (3, 0), textcoords="offset points", va="center", fontsize=SMALL, color=FAINT,
+        **options,
+    )  # fmt: skip

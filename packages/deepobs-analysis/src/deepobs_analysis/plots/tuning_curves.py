@@ -1,0 +1,261 @@
+"""What tuning gains: the figures `sensitivity`, `tuning_rank` and `expected_best`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from deepobs.errors import ArgumentError
+from deepobs_analysis.measures import expected_best_curve
+from deepobs_analysis.plots import layout
+from deepobs_analysis.plots.style import INK, TITLES, looks, styled
+from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.trials import attempts, best_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.results import Metric, Results
+    from deepobs_analysis.selection import Mode, Selection
+    from deepobs_analysis.trials import Attempt
+
+_CHOSEN = Line2D(
+    [], [], linestyle="none", marker="o", markersize=6, markerfacecolor="none",
+    markeredgecolor=INK, markeredgewidth=0.9, label="chosen",
+)  # fmt: skip
+_DIVERGED = Line2D([], [], linestyle="none", marker="x", color=INK, label="diverged")
+_MANY = 10
+_FEW = 3
+
+
+@styled
+def sensitivity(results: Results, *, mode: Mode = "most") -> Figure:
+    """Draw the test performance of all configurations over the learning rate.
+
+    A line is the mean over seeds, for the best configuration with each learning rate; a bar is the
+    standard deviation where there are several seeds. A cross at the border is a learning rate with
+    which every configuration diverged. A ring is the configuration that represents the optimizer.
+
+    Args:
+        results: The runs.
+        mode: How that configuration is chosen; see `select`. With "best", the best epoch of each
+            run is drawn, else the last one.
+
+    Raises:
+        ArgumentError: No optimizer has a learning rate.
+    """
+    by_problem = selections_by_problem(results, mode)
+    tried = {
+        problem: {
+            optimizer: _by_rate(those, selections[0].metric)
+            for optimizer, those in _tried(results, selections, mode).items()
+        }
+        for problem, selections in by_problem.items()
+    }
+    drawn = {problem: those for problem, those in tried.items() if any(those.values())}
+    if not drawn:
+        raise ArgumentError(
+            "There is nothing to draw: no run has a learning rate. Choose other results, or "
+            "another plot."
+        )
+    figure, axes = layout.panels(len(drawn))
+    styles = looks(results.optimizers)
+    for panel, (problem, of_problem) in zip(axes, drawn.items(), strict=True):
+        layout.title(panel, problem)
+        _draw_rates(panel, of_problem, styles, by_problem[problem])
+    _label(axes, "learning rate", [by_problem[problem] for problem in drawn])
+    names = [name for those in drawn.values() for name, of_name in those.items() if of_name]
+    layout.legend(figure, names, further=[_CHOSEN, _DIVERGED], with_markers=True)
+    when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
+    meaning = f"Performance {when}: mean over seeds and standard deviation."
+    layout.notes(figure, [meaning, layout.note_of_limits(axes)])
+    return figure
+
+
+@styled
+def tuning_rank(results: Results, *, mode: Mode = "most") -> Figure:
+    """Draw the test performance of all configurations over their rank, the best one first.
+
+    The longer a line stays near its beginning, the less tuning an optimizer needs. It ends with the
+    last configuration of which all seeds completed; a cross at the border shows how many there
+    were including those that diverged.
+
+    Args:
+        results: The runs.
+        mode: With "best", the best epoch of each run is drawn, else the last one.
+
+    Raises:
+        ArgumentError: There is nothing to draw, or the mode is unknown.
+    """
+    by_problem = selections_by_problem(results, mode)
+    figure, axes = layout.panels(len(by_problem))
+    styles = looks(results.optimizers)
+    for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
+        layout.title(panel, problem)
+        _draw_ranks(panel, _tried(results, selections, mode), selections[0].metric, styles)
+    _label(axes, "rank of the configuration", by_problem.values())
+    names = {each.optimizer for those in by_problem.values() for each in those}
+    layout.legend(figure, names, with_markers=True)
+    when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
+    meaning = f"Mean over seeds {when}. Crosses at the border: configurations that diverged."
+    layout.notes(figure, [meaning, layout.note_of_limits(axes)])
+    return figure
+
+
+@styled
+def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
+    """Draw the expected test performance of the best of k random configurations over k.
+
+    The configurations that were tried for an optimizer stand for those that could be drawn, with
+    the seed that most of them were run with; a run that diverged counts with its performance before
+    training.
+
+    Args:
+        results: The runs.
+        mode: With "best", the best epoch of each run counts, else the last one.
+
+    Raises:
+        ArgumentError: There is nothing to draw, or the mode is unknown.
+    """
+    by_problem = selections_by_problem(results, mode)
+    figure, axes = layout.panels(len(by_problem))
+    styles = looks(results.optimizers)
+    seeds: set[int] = set()
+    for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
+        metric, curves = selections[0].metric, {}
+        for optimizer, tried in _tried(results, selections, mode).items():
+            seed, curves[optimizer] = _expected_best(tried, metric)
+            seeds.add(seed)
+        _draw_expected_best(panel, curves, metric, styles)
+        layout.title(panel, problem)
+    _label(axes, "configurations tried", by_problem.values())
+    layout.legend(figure, {e.optimizer for those in by_problem.values() for e in those})
+    used = ", ".join(map(str, sorted(seeds)))
+    when = "in the best epoch" if mode == "best" else "after the last epoch"
+    meaning = (
+        f"Expected best performance {when} of so many configurations, drawn at random from those "
+        f"that were run with seed {used}."
+    )
+    layout.notes(figure, [meaning, layout.note_of_limits(axes)])
+    return figure
+
+
+def _tried(
+    results: Results, selections: Iterable[Selection], mode: Mode
+) -> dict[str, list[Attempt]]:
+    """What was tried on a problem, by optimizer."""
+    return {
+        each.optimizer: attempts(results, each.problem, each.optimizer, mode=mode)
+        for each in selections
+    }
+
+
+def _label(axes: Sequence[Axes], x: str, of_panels: Iterable[Sequence[Selection]]) -> None:
+    layout.label_panels(axes, x, [TITLES[those[0].metric.curve("test")] for those in of_panels])
+
+
+def _by_rate(tried: Iterable[Attempt], metric: Metric) -> dict[float, Attempt]:
+    by_point = best_at(tried, ["lr"], metric)
+    return {rate: each for (rate,), each in by_point.items() if rate > 0}
+
+
+def _draw_rates(
+    axes: Axes,
+    of_optimizer: Mapping[str, Mapping[float, Attempt]],
+    styles: Mapping[str, Look],
+    selections: Sequence[Selection],
+) -> None:
+    metric = selections[0].metric
+    rates = [rate for tried in of_optimizer.values() for rate in tried]
+    layout.logarithmic(axes, "x", min(rates) / 1.6, max(rates) * 1.6)
+    tried_by_any = [each for tried in of_optimizer.values() for each in tried.values()]
+    means = [each.mean for each in tried_by_any if not each.has_diverged]
+    layout.limits_of_configurations(means or [0.0, 1.0], metric).apply(axes)
+    for row, (name, tried) in enumerate(of_optimizer.items()):
+        completed = {rate: each for rate, each in tried.items() if not each.has_diverged}
+        axes.errorbar(
+            list(completed),
+            [each.mean for each in completed.values()],
+            yerr=[each.deviation for each in completed.values()],
+            **styles[name].stroke,
+            marker=styles[name].marker,
+            markersize=2.5,
+            linewidth=1.1,
+            elinewidth=0.9,
+        )
+        lost = [rate for rate, each in tried.items() if each.has_diverged]
+        layout.cross_out(axes, lost, row, styles[name], at_top=not metric.higher_is_better)
+    for chosen in selections:
+        for rate, attempt in of_optimizer[chosen.optimizer].items():
+            if attempt.configuration == chosen.configuration:
+                axes.plot(
+                    [rate], [attempt.mean], "o", color=INK, markersize=6, markerfacecolor="none",
+                    markeredgewidth=0.9, zorder=4,
+                )  # fmt: skip
+
+
+def _draw_ranks(
+    axes: Axes,
+    of_optimizer: Mapping[str, list[Attempt]],
+    metric: Metric,
+    styles: Mapping[str, Look],
+) -> None:
+    sorted_means = {
+        name: sorted(
+            (each.mean for each in tried if not each.has_diverged),
+            reverse=metric.higher_is_better,
+        )
+        for name, tried in of_optimizer.items()
+    }
+    means = [mean for those in sorted_means.values() for mean in those]
+    layout.limits_of_configurations(means or [0.0, 1.0], metric).apply(axes)
+    for row, (name, those) in enumerate(sorted_means.items()):
+        look = styles[name]
+        axes.plot(
+            range(1, len(those) + 1),
+            those,
+            **look.stroke,
+            marker=look.marker,
+            markersize=2.5,
+            linewidth=1.1,
+        )
+        lost = range(len(those) + 1, len(of_optimizer[name]) + 1)
+        layout.cross_out(axes, lost, row, look, at_top=not metric.higher_is_better)
+    axes.set_xlim(0.5, max(map(len, of_optimizer.values())) + 0.5)
+    layout.few_ticks(axes, "x", integer=True)
+
+
+def _expected_best(tried: Sequence[Attempt], metric: Metric) -> tuple[int, Floats]:
+    """The seed that most configurations were run with, and the curve of those run with it."""
+    counts = Counter(seed for each in tried for seed in each.seeds)
+    # One seed only: means over different numbers of seeds would make configurations that were
+    # run again, which are the good ones, look less lucky than the rest.
+    seed = min(counts, key=lambda each: (-counts[each], each))
+    values = [each.performances[each.seeds.index(seed)] for each in tried if seed in each.seeds]
+    return seed, expected_best_curve(values, higher_is_better=metric.higher_is_better)
+
+
+def _draw_expected_best(
+    axes: Axes, curves: Mapping[str, Floats], metric: Metric, styles: Mapping[str, Look]
+) -> None:
+    for name, curve in curves.items():
+        marker = styles[name].marker if len(curve) == 1 else "none"
+        axes.plot(np.arange(1, len(curve) + 1), curve, **styles[name].stroke, marker=marker)
+    # The best of one or two is often far off: the panel shows what a few configurations give.
+    few = [float(curve[min(_FEW, len(curve)) - 1]) for curve in curves.values()]
+    best = [float(curve[-1]) for curve in curves.values()]
+    layout.limits_around(best, few, higher_is_better=metric.higher_is_better).apply(axes)
+    most = max(map(len, curves.values()))
+    if most > _MANY:
+        layout.logarithmic(axes, "x", 1, most)
+    else:
+        axes.set_xlim(1, max(2, most))
+        layout.few_ticks(axes, "x", integer=True)

@@ -1,0 +1,266 @@
+"""Reading a directory of results into one table."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from deepobs.errors import DeepOBSError, MissingDataError
+from deepobs.plugins import registry
+from deepobs.resources import gc_paused
+from deepobs_analysis import result_files, results_cache
+from deepobs_analysis.configurations import Configuration, configurations_of, displayed_names
+from deepobs_analysis.result_files import Excluded, Found, readable
+from deepobs_analysis.result_formats import Run
+from deepobs_analysis.results import CURVES, Results, SkippedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.result_files import Content
+
+_MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
+_ARRAYS = (*CURVES, "train_seconds", "iterates")
+
+COLUMNS = (
+    *("file", "format", "is_reference", "problem", "optimizer", "configuration"),
+    *("hyperparameters", "schedule", "seed", "batch_size", "num_epochs", "weight_decay", "metric"),
+    *("has_diverged", "diverged_at_epoch", *_ARRAYS, "steps", "gradient_evaluations"),
+    *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at"),
+)
+"""The columns of `Results.runs`, in their order."""
+
+_OF_THE_RUN = ("format", "problem", "schedule", "device", "command", "started_at")
+_INTEGERS = ("seed", "batch_size", "num_epochs")
+_OPTIONAL_INTEGERS = ("diverged_at_epoch", "steps", "gradient_evaluations")
+
+
+class _Placed(NamedTuple):
+    """A run among the others, with the name of its optimizer and its configuration there."""
+
+    file: Found
+    run: Run
+    optimizer: str
+    configuration: Configuration
+
+    @property
+    def order(self) -> tuple[str, str, int, int]:
+        """Its place in the table; different for different runs."""
+        return self.run.problem, self.optimizer, self.configuration.rank, self.run.seed
+
+    @property
+    def moment(self) -> tuple[str, int, str]:
+        """When its result was written."""
+        # The name says it even of copies, whose time of change is that of copying.
+        match = _MOMENT.search(self.file.name)
+        return match[1] if match else "", self.file.modified, self.file.name
+
+
+def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
+    """Read the results of runs.
+
+    Runs whose files lack the metric of their problem are included: DeepOBS 1.2 dropped all
+    accuracies of a run that had one of 0. Their accuracies are `None`.
+
+    Args:
+        path: A directory, searched recursively, or one file. Files of DeepOBS 1.1, 1.2 and of this
+            version may be mixed.
+        cache: Whether to keep what was read from a directory in the user's cache, and to read only
+            the files that changed since.
+
+    Returns:
+        The runs, and which files were skipped and why: no single file is a reason to raise.
+
+    Raises:
+        MissingDataError: There is no such file or directory.
+    """
+    root = Path(path)
+    unread: dict[str, str] = {}
+    with gc_paused():  # else it takes twice as long
+        if root.is_dir():
+            found = list(result_files.walk(root, unread))
+            contents = _read_changed(root, found, unread) if cache else _read(root, found, unread)
+            return _assemble(root, contents, unread)
+        if root.is_file():
+            contents = _read(root.parent, [result_files.described(root)], unread)
+            return _assemble(root.parent, contents, unread)
+    raise MissingDataError(
+        f"There are no results at {path}: no such file or directory. Give the directory that "
+        "`deepobs run` or `deepobs bench` wrote results to."
+    )
+
+
+def _read_changed(
+    root: Path, found: Iterable[Found], unread: dict[str, str]
+) -> dict[Found, Content]:
+    known = results_cache.read(root)
+    fresh = _read(root, [file for file in found if file not in known], unread)
+    either = {**known, **fresh}
+    contents = {file: either[file] for file in found if file in either}
+    if contents.keys() != known.keys():
+        results_cache.write(root, contents)
+    return contents
+
+
+def _read(root: Path, found: Iterable[Found], unread: dict[str, str]) -> dict[Found, Content]:
+    contents = {}
+    for file in found:
+        try:
+            contents[file] = result_files.read(root / file.name, file)
+        except OSError as error:
+            unread[file.name] = result_files.unreadable(error)
+    return contents
+
+
+def _assemble(root: Path, contents: Mapping[Found, Content], unread: Mapping[str, str]) -> Results:
+    """Put all runs into one table.
+
+    Args:
+        root: The directory that was read.
+        contents: What the files below it hold.
+        unread: What could not be read, and why.
+    """
+    runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
+    latest, older = _latest(_placed(runs))
+    skipped = {
+        **unread,
+        **_reasons(contents, {run.run_id for run in runs.values()}),
+        **{each.file.name: "it is an older result of the same run" for each in older},
+    }
+    return Results(
+        _table(root, sorted(latest, key=lambda placed: placed.order)),
+        tuple(SkippedFile(readable(name), reason) for name, reason in sorted(skipped.items())),
+    )
+
+
+def _placed(runs: Mapping[Found, Run]) -> list[_Placed]:
+    optimizers = displayed_names(list(runs.values()))
+    identities = defaultdict(set)
+    for run, optimizer in zip(runs.values(), optimizers, strict=True):
+        identities[run.problem, optimizer].add(run.identity)
+    known = {competitor: configurations_of(those) for competitor, those in identities.items()}
+    return [
+        _Placed(file, run, optimizer, known[run.problem, optimizer][run.identity])
+        for (file, run), optimizer in zip(runs.items(), optimizers, strict=True)
+    ]
+
+
+def _latest(placed: Sequence[_Placed]) -> tuple[Iterable[_Placed], list[_Placed]]:
+    """The latest result of every run, and the others."""
+    latest: dict[tuple[str, str, int, int], _Placed] = {}
+    older = []
+    for each in sorted(placed, key=lambda placed: placed.moment):
+        if each.order in latest:
+            older.append(latest[each.order])
+        latest[each.order] = each
+    return latest.values(), older
+
+
+def _reasons(contents: Mapping[Found, Content], done: set[str]) -> dict[str, str]:
+    """Why files hold no run, except for runs that failed or were interrupted and then completed."""
+    return {
+        file.name: content.reason
+        for file, content in contents.items()
+        if isinstance(content, Excluded) and not (content.run_id and content.run_id in done)
+    }
+
+
+def _table(root: Path, placed: Sequence[_Placed]) -> pd.DataFrame:
+    """The table of runs that `Results` describes."""
+    runs = [each.run for each in placed]
+    columns: dict[str, Any] = {
+        "file": _objects(readable(os.path.join(root, each.file.name)) for each in placed),  # noqa: PTH118
+        "is_reference": np.zeros(len(runs), dtype=bool),
+        "optimizer": _objects(each.optimizer for each in placed),
+        "configuration": _objects(each.configuration.text for each in placed),
+        "hyperparameters": _objects(
+            dict(each["hyperparameters"]) for each in _parsed(run.identity for run in runs)
+        ),
+        "weight_decay": np.array([run.weight_decay for run in runs], dtype=np.float64),
+        "metric": _objects(_metrics(runs)),
+        "has_diverged": np.array([run.has_diverged for run in runs], dtype=bool),
+        "steps_per_epoch": _steps_per_epoch(runs),
+        "hardware": _objects(_parsed(run.hardware for run in runs)),
+        "versions": _objects(_parsed(run.versions for run in runs)),
+    }
+    for name in _OF_THE_RUN:
+        columns[name] = _objects(getattr(run, name) for run in runs)
+    for name in _INTEGERS:
+        columns[name] = np.array([getattr(run, name) for run in runs], dtype=np.int64)
+    for name in _OPTIONAL_INTEGERS:
+        columns[name] = pd.array([getattr(run, name) for run in runs], dtype="Int64")
+    for place, name in enumerate(_ARRAYS):
+        columns[name] = _objects(run.curves[place] for run in runs)
+    columns["iterates"] = columns["iterates"].map(_finite_points)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def _objects(values: Iterable[Any]) -> pd.Series[Any]:
+    """A column of texts, arrays or dictionaries."""
+    listed = list(values)
+    # Filled one by one: of equally long arrays, pandas and NumPy would make a second dimension.
+    column = np.empty(len(listed), dtype=object)
+    for index, value in enumerate(listed):
+        column[index] = value
+    return pd.Series(column, dtype=object)
+
+
+def _parsed(texts: Iterable[str]) -> list[dict[str, Any]]:
+    """The content of JSON texts, each its own dictionary; most are equal."""
+    known: dict[str, dict[str, Any]] = {}
+    listed = list(texts)
+    for text in listed:
+        if text not in known:
+            known[text] = json.loads(text)
+    return [dict(known[text]) for text in listed]
+
+
+def _finite_points(iterates: Floats | None) -> Floats | None:
+    """Iterates as points, shape (evaluations, 2), up to the first that is not finite."""
+    if iterates is None:
+        return None
+    points = iterates.reshape(-1, 2)
+    lost = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    finite = points[: lost[0]] if len(lost) else points
+    return finite if len(finite) else None
+
+
+def _metrics(runs: Sequence[Run]) -> list[str]:
+    """The metric of each run's problem, by its plugin where that is installed.
+
+    Else it is the accuracy, if a run of the problem has one.
+    """
+    place = _ARRAYS.index("test_accuracies")
+    with_accuracy = {run.problem for run in runs if run.curves[place] is not None}
+    metric = {}
+    for problem in {run.problem for run in runs}:
+        metric[problem] = "accuracy" if problem in with_accuracy else "loss"
+        with suppress(DeepOBSError):  # the plugin is not installed here
+            metric[problem] = registry().problems.spec(problem).metric
+    return [metric[run.problem] for run in runs]
+
+
+def _steps_per_epoch(runs: Sequence[Run]) -> Floats:
+    """Steps of a whole epoch. A run that diverged broke off within one: others stand in for it."""
+    own = [
+        None
+        if run.steps is None or run.has_diverged or not run.num_epochs
+        else run.steps / run.num_epochs
+        for run in runs
+    ]
+    alike = [(run.problem, run.batch_size) for run in runs]
+    known = {key: steps for key, steps in zip(alike, own, strict=True) if steps is not None}
+    steps = [
+        known.get(key, np.nan) if each is None and run.steps is not None else each
+        for run, key, each in zip(runs, alike, own, strict=True)
+    ]
+    return np.array(steps, dtype=np.float64)

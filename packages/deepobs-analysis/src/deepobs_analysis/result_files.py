@@ -1,0 +1,168 @@
+"""The files in a directory of results: finding them, and reading each."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from deepobs_analysis.json_values import NoResultError
+from deepobs_analysis.result_formats import Run, run_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RESULT, FAILURE, CHECKPOINT = ".json", ".failure", ".checkpoint"
+
+_MOST_BYTES = 2**26  # a thousand times those of a long run
+
+
+class Found(NamedTuple):
+    """A file that may be a result.
+
+    Attributes:
+        name: Path relative to the directory that is read.
+        size: Length in bytes.
+        modified: Time of the last change, in nanoseconds.
+    """
+
+    name: str
+    size: int
+    modified: int
+
+
+class Excluded(NamedTuple):
+    """A file that is not a result.
+
+    Attributes:
+        reason: Why, in a few words.
+        run_id: The run that failed or is unfinished, in files of ours; else empty.
+    """
+
+    reason: str
+    run_id: str = ""
+
+
+Content: TypeAlias = Run | Excluded
+
+
+def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
+    """Find the files below a directory that may say something about runs.
+
+    Hidden files are ignored, except checkpoints. Links are followed, but never in circles.
+
+    Args:
+        directory: Where to look.
+        unread: Receives what cannot be read, and why.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [(str(directory), "")]
+    while waiting:
+        path, prefix = waiting.pop()
+        for entry in _entries(path, prefix, seen, unread):
+            is_hidden = entry.name.startswith(".")
+            name = prefix + entry.name
+            if entry.name.endswith(CHECKPOINT if is_hidden else (RESULT, FAILURE)):
+                found = _file(entry, name, unread)
+                if found is not None:
+                    yield found
+            elif not is_hidden and _is_directory(entry):
+                waiting.append((entry.path, f"{name}/"))
+
+
+def read(path: Path, found: Found) -> Content:
+    """Read a file.
+
+    Args:
+        path: Where it is.
+        found: What `walk` or `described` knows about it.
+
+    Returns:
+        The run, or why there is none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if path.name.endswith(CHECKPOINT):
+        run_id = path.name.removesuffix(CHECKPOINT).rpartition("__")[2]
+        return Excluded("it is unfinished: there is a checkpoint", run_id)
+    if found.size > _MOST_BYTES:
+        return Excluded(f"it is not a result: it has {found.size / 2**20:.0f} MiB")
+    try:
+        data = _json(path.read_bytes())
+        return _failure(data) if path.name.endswith(FAILURE) else run_from(data)
+    except NoResultError as error:
+        return Excluded(str(error))
+
+
+def described(path: Path) -> Found:
+    """A single file."""
+    status = path.stat()
+    return Found(path.name, status.st_size, status.st_mtime_ns)
+
+
+def readable(name: str) -> str:
+    """A file's name as valid Unicode: on disk it may hold any bytes."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def unreadable(error: OSError) -> str:
+    """Why a file is skipped that cannot be read."""
+    return f"it cannot be read: {error.strerror or error}"
+
+
+def _entries(
+    directory: str, prefix: str, seen: set[tuple[int, int]], unread: dict[str, str]
+) -> list[os.DirEntry[str]]:
+    """The entries of a directory, sorted; none where it was visited before."""
+    try:
+        status = os.stat(directory)  # noqa: PTH116 # paths of 10000 files take a second
+        if (status.st_dev, status.st_ino) in seen:
+            return []
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(directory) as scanned:
+            return sorted(scanned, key=lambda entry: entry.name)
+    except OSError as error:
+        unread[prefix or "."] = unreadable(error)
+        return []
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _file(entry: os.DirEntry[str], name: str, unread: dict[str, str]) -> Found | None:
+    try:
+        if not entry.is_file():
+            return None
+        status = entry.stat()
+    except OSError as error:
+        unread[name] = unreadable(error)
+        return None
+    return Found(name, status.st_size, status.st_mtime_ns)
+
+
+def _json(content: bytes) -> Any:
+    if not content.strip():
+        raise NoResultError("it is broken: it is empty")
+    try:
+        data = json.loads(content)
+        # JSON may escape half of a surrogate pair, on which matplotlib and terminals crash later.
+        if b"\\u" in content:
+            json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise NoResultError("it is broken: it holds half of a surrogate pair") from None
+    except (ValueError, RecursionError) as error:
+        raise NoResultError(f"it is broken: it is not JSON ({error})") from None
+    return data
+
+
+def _failure(data: Any) -> Excluded:
+    known = data if isinstance(data, dict) else {}
+    kind, message, run_id = (known.get(key) for key in ("kind", "message", "run_id"))
+    reason = ": ".join(str(part) for part in ("failed", kind, message) if part)
+    return Excluded(" ".join(reason.split()), run_id if isinstance(run_id, str) else "")

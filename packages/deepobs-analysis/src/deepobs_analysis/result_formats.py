@@ -1,0 +1,335 @@
+"""The content of one result file, whichever DeepOBS wrote it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from deepobs_analysis import json_values as values
+from deepobs_analysis.json_values import NoResultError
+from deepobs_analysis.results import CURVES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from deepobs_analysis.measures._validation import Floats
+
+Format: TypeAlias = Literal["1.1", "1.2", "own"]
+
+NEWEST_SCHEMA = 1
+"""The newest layout of our own files that is understood."""
+
+_REQUIRED = {
+    "1.1": ("optimizer", "hyperparams"),
+    "1.2": ("optimizer_name", "optimizer_hyperparams"),
+    "own": ("optimizer_name", "optimizer_hyperparams", "status"),
+}
+_ALWAYS_REQUIRED = (
+    *("testproblem", "batch_size", "num_epochs", "random_seed", "train_losses", "test_losses"),
+)
+_WITHOUT_INFLUENCE = {"train_log_interval", "print_train_iter", "tb_log", "tb_log_dir"}
+_SCHEDULE_KEYS = ("lr_sched_epochs", "lr_sched_factors", "lr_scheduler")
+_TODAY = {"GradientDescent": "SGD"}
+
+
+class Run(NamedTuple):
+    """A run as its file describes it.
+
+    Attributes:
+        format: The DeepOBS that wrote the file.
+        problem: Name of the test problem.
+        optimizer: Name of the optimizer, without its class and schedule.
+        target: The optimizer's class as `package.module:Class`, empty if unknown.
+        schedule_name: Name of its schedule, empty where the learning rate is constant.
+        schedule: All of its schedule, in words.
+        identity: All that its numbers depend on but problem, optimizer and seed: the JSON text of a
+            dictionary of the `hyperparameters` and of the `rest`.
+        seed: Its seed.
+        batch_size: Examples per step.
+        num_epochs: Passes over the training set.
+        weight_decay: Factor of the regularizer, NaN for the problem's own.
+        has_diverged: Whether a loss was not finite.
+        diverged_at_epoch: In which epoch; `None` where it did not diverge or that is unknown.
+        run_id: Identity of the run in files of ours, else empty.
+        steps: Optimization steps taken.
+        gradient_evaluations: Gradients computed.
+        device: Where it ran.
+        hardware: Its hardware, as JSON.
+        versions: Versions of its software, as JSON.
+        command: The command that reproduces it.
+        started_at: When it began.
+        curves: Those of `CURVES`, the seconds of training in each epoch, and the iterates, one
+            pair of numbers after the other; `None` for what was not measured.
+    """
+
+    format: str
+    problem: str
+    optimizer: str
+    target: str
+    schedule_name: str
+    schedule: str
+    identity: str
+    seed: int
+    batch_size: int
+    num_epochs: int
+    weight_decay: float
+    has_diverged: bool
+    diverged_at_epoch: int | None
+    run_id: str
+    steps: int | None
+    gradient_evaluations: int | None
+    device: str
+    hardware: str
+    versions: str
+    command: str
+    started_at: str
+    curves: tuple[Floats | None, ...]
+
+
+class _Divergence(NamedTuple):
+    """Whether a run diverged, and in which epoch if that is known."""
+
+    has_diverged: bool
+    epoch: int | None
+
+
+def run_from(data: object) -> Run:
+    """Understand the content of a result file.
+
+    Args:
+        data: What its JSON holds.
+
+    Raises:
+        NoResultError: It is not the result of a run, or of one on synthetic data.
+    """
+    if not isinstance(data, dict):
+        raise NoResultError("it is not a result: it holds no dictionary")
+    layout = _format_of(data)
+    _check(data, layout)
+    num_epochs = values.integer(data, "num_epochs")
+    batch_size = values.integer(data, "batch_size", least=1)
+    weight_decay = values.number(data, "weight_decay")
+    measured = [_curve(data, name, num_epochs) for name in CURVES]
+    divergence, curves = _settle(measured, _recorded_divergence(data, layout, measured))
+    params = _training_params(data, layout)
+    schedule_name, schedule = _schedule(params)
+    rest = {
+        "format": layout,
+        "batch_size": batch_size,
+        "num_epochs": num_epochs,
+        "weight_decay": data.get("weight_decay"),
+        "schedule": schedule,
+        **_further(data, layout, params),
+    }
+    identity = {"hyperparameters": _hyperparameters(data, layout), "rest": rest}
+    return Run(
+        format=layout,
+        problem=values.text(data, "testproblem"),
+        optimizer=_optimizer(data, layout),
+        target=values.text(data, "optimizer_target", ""),
+        schedule_name=schedule_name,
+        schedule=schedule,
+        identity=json.dumps(identity),
+        seed=values.integer(data, "random_seed"),
+        batch_size=batch_size,
+        num_epochs=num_epochs,
+        weight_decay=weight_decay,
+        has_diverged=divergence.has_diverged,
+        diverged_at_epoch=divergence.epoch,
+        run_id=values.text(data, "run_id", ""),
+        steps=values.optional_integer(data, "steps"),
+        gradient_evaluations=values.optional_integer(data, "gradient_evaluations"),
+        device=values.text(data, "device", ""),
+        hardware=json.dumps(values.mapping(data, "hardware")),
+        versions=json.dumps(values.mapping(data, "versions")),
+        command=values.text(data, "command", ""),
+        started_at=values.text(data, "started_at", ""),
+        curves=(*curves, values.numbers(data, "train_seconds"), values.points(data, "iterates")),
+    )
+
+
+def _format_of(data: Mapping[str, Any]) -> Format:
+    if "schema_version" in data:
+        return "own"
+    if "optimizer_name" in data or "optimizer_hyperparams" in data:
+        return "1.2"
+    if "optimizer" in data or "hyperparams" in data or "testproblem" in data:
+        return "1.1"
+    raise NoResultError("it is not a result: it has none of the keys of one")
+
+
+def _check(data: Mapping[str, Any], layout: Format) -> None:
+    """Refuse what need not be looked at further."""
+    if layout == "own":
+        version = values.integer(data, "schema_version")
+        if version > NEWEST_SCHEMA:
+            raise NoResultError(f"a newer DeepOBS wrote it (schema_version {version})")
+        if data.get("fake_data"):
+            raise NoResultError("it was run on synthetic data (fake_data)")
+    missing = [key for key in (*_REQUIRED[layout], *_ALWAYS_REQUIRED) if key not in data]
+    if missing:
+        raise NoResultError(f"it lacks {', '.join(missing)}")
+
+
+def _curve(data: Mapping[str, Any], name: str, num_epochs: int) -> Floats | None:
+    curve = values.numbers(data, name)
+    if name not in _ALWAYS_REQUIRED and (curve is None or not len(curve)):
+        return None
+    curve = np.empty(0) if curve is None else curve
+    if len(curve) != num_epochs + 1:
+        raise NoResultError(
+            f"it is unfinished: {name} has {len(curve)} entries instead of {num_epochs + 1}"
+        )
+    return curve
+
+
+def _recorded_divergence(
+    data: Mapping[str, Any], layout: Format, curves: Sequence[Floats | None]
+) -> _Divergence:
+    """What the file itself says about divergence."""
+    if layout == "1.1":
+        return _Divergence(has_diverged=False, epoch=None)
+    if layout == "1.2":
+        epoch = _filled_from(curves, values.numbers(data, "minibatch_train_losses"))
+        return _Divergence(has_diverged=epoch is not None, epoch=epoch)
+    status = values.text(data, "status")
+    if status not in ("completed", "diverged"):
+        raise NoResultError(f"status is neither completed nor diverged: {status!r}")
+    epoch = values.optional_integer(data, "diverged_at_epoch")
+    return _Divergence(has_diverged=status == "diverged", epoch=epoch)
+
+
+def _settle(
+    curves: Sequence[Floats | None], recorded: _Divergence
+) -> tuple[_Divergence, list[Floats | None]]:
+    """Decide whether a run diverged, and make its curves finite as DeepOBS 1.2 does.
+
+    Args:
+        curves: A value before the first and after every epoch, `None` if not measured. They are
+            changed.
+        recorded: What the file itself says.
+
+    Returns:
+        Whether it diverged and when, and the curves; one without a finite first value is `None`.
+    """
+    lost = [curve for curve in curves if curve is not None and not np.isfinite(curve).all()]
+    epoch = min((int(np.flatnonzero(~np.isfinite(curve))[0]) for curve in lost), default=None)
+    if epoch is not None:
+        # With the value before training from here on, in every curve, a run that diverged is never
+        # better than an untrained model: by its last finite value it could win.
+        for curve in curves:
+            if curve is not None:
+                curve[epoch:] = curve[0]
+    finite = [curve if curve is not None and np.isfinite(curve[0]) else None for curve in curves]
+    if recorded.has_diverged:
+        return recorded._replace(epoch=epoch if recorded.epoch is None else recorded.epoch), finite
+    return _Divergence(epoch is not None, epoch), finite
+
+
+def _filled_from(curves: Sequence[Floats | None], minibatch_losses: Floats | None) -> int | None:
+    """The epoch, from 1, from which on DeepOBS 1.2 filled the curves of a run, if it did.
+
+    Its files do not say it, but such curves go back to their first values, all of them at once and
+    to the last digit. That of a run whose loss never changed may have no other reason than a
+    learning rate of 0, unless a loss of a minibatch was not finite.
+    """
+    measured = np.array([curve for curve in curves if curve is not None])
+    differs = np.flatnonzero((measured != measured[:, :1]).any(axis=0))
+    epoch = int(differs[-1]) + 1 if len(differs) else 1
+    is_lost = minibatch_losses is not None and not np.isfinite(minibatch_losses).all()
+    return epoch if (len(differs) or is_lost) and epoch < measured.shape[1] else None
+
+
+def _optimizer(data: Mapping[str, Any], layout: Format) -> str:
+    name = values.text(data, "optimizer" if layout == "1.1" else "optimizer_name")
+    if layout == "own":
+        return name
+    # DeepOBS 1.1 and 1.2 wrote names of TensorFlow's classes, such as AdamOptimizer. Under the
+    # names of today, published runs and one's own are the same optimizer.
+    short = name.removesuffix("Optimizer") or name
+    return _TODAY.get(short, short)
+
+
+def _hyperparameters(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
+    if layout != "1.1":
+        return _with_lr(values.mapping(data, "optimizer_hyperparams"))
+    values.number(data, "learning_rate")
+    rate = {} if data.get("learning_rate") is None else {"lr": data["learning_rate"]}
+    return {**rate, **_with_lr(values.mapping(data, "hyperparams"))}
+
+
+def _with_lr(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """The learning rate is first, under torch's name."""
+    names = {} if "lr" in hyperparameters else {"learning_rate": "lr"}
+    named = {names.get(name, name): value for name, value in hyperparameters.items()}
+    return {"lr": named.pop("lr"), **named} if "lr" in named else named
+
+
+def _training_params(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
+    if layout != "1.1":
+        of_early_versions = values.mapping(data, "analyzable_training_params")
+        return of_early_versions | values.mapping(data, "training_params")
+    params = {key: data.get(key) for key in _SCHEDULE_KEYS}
+    values.check_plain("the schedule", params)
+    return params
+
+
+def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) -> dict[str, Any]:
+    """What else a run's numbers depend on; the schedule is in the identity in words."""
+    needs = data.get("optimizer_needs") or None
+    values.check_plain("optimizer_needs", needs)
+    own = {
+        "needs": needs,
+        "groups": values.mapping(data, "parameter_groups") or None,
+        "class": values.text(data, "optimizer_target", "") or None,
+        "source": values.text(data, "optimizer_source", "") or None,
+        "full_evaluation": bool(data.get("full_evaluation")) or None,
+        "bare_losses": bool(data.get("bare_losses")) or None,
+        "dtype": values.text(data, "dtype", ""),
+    }
+    ignored = _WITHOUT_INFLUENCE.union(_SCHEDULE_KEYS)
+    used = {name: value for name, value in params.items() if name not in ignored}
+    if layout == "own":
+        used |= own
+    # What was not used is dropped: a file that does not mention it is of the same configuration.
+    return {name: value for name, value in used.items() if value is not None}
+
+
+def _schedule(params: Mapping[str, Any]) -> tuple[str, str]:
+    """Name of a learning-rate schedule, and all of it in words; both empty where it is constant."""
+    scheduler = params.get("lr_scheduler")
+    if isinstance(scheduler, dict) and isinstance(scheduler.get("name"), str):
+        return _scheduler(scheduler)
+    epochs, factors = params.get("lr_sched_epochs"), params.get("lr_sched_factors")
+    if isinstance(epochs, list) and isinstance(factors, list) and epochs:
+        changes = zip(epochs, factors, strict=False)
+        words = ", ".join(f"lr * {_plain(f)} after epoch {_plain(e)}" for e, f in changes)
+        return "step schedule", words
+    return "", ""
+
+
+def _scheduler(scheduler: Mapping[str, Any]) -> tuple[str, str]:
+    name = scheduler["name"].rpartition(":")[2]
+    every = " every step" if scheduler.get("every") == "step" else ""
+    return name, f"{name}({_arguments(scheduler.get('arguments'))}){every}"
+
+
+def _arguments(arguments: object) -> str:
+    if not isinstance(arguments, dict):
+        return ""
+    return ", ".join(f"{name}={_plain(value)}" for name, value in sorted(arguments.items()))
+
+
+def _plain(value: object) -> str:
+    """A value of JSON as a person writes it; 0 and 0.0 are the same."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    if isinstance(value, dict):
+        if isinstance(value.get("name"), str):
+            return _scheduler(value)[1]
+        return f"{{{_arguments(value)}}}"
+    return str(value)

@@ -1,0 +1,216 @@
+"""How every optimizer performed on every problem: the rows of tables and of the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from deepobs_analysis.measures import mean_and_deviation, relative_step_time
+from deepobs_analysis.selection import select
+from deepobs_analysis.targets import UNITS, mean_time_to_target
+from deepobs_analysis.targets import targets as targets_of
+from deepobs_analysis.trials import trials_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from deepobs_analysis.measures import MeanAndDeviation, MeanTime
+    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode, Selection
+    from deepobs_analysis.targets import Target, Unit
+    from deepobs_analysis.trials import Trials
+
+_BASE = "SGD"
+_RECORDED_IN: dict[Unit, tuple[str, ...]] = {
+    "epochs": (),
+    "steps": ("steps_per_epoch",),
+    "gradient evaluations": ("steps_per_epoch", "gradient_evaluations"),
+    "seconds": ("train_seconds",),
+}
+_STEP_TIMES_FROM = (
+    *("train_seconds", "steps_per_epoch", "batch_size", "device"),
+    *("hardware", "versions", "has_diverged"),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How an optimizer performed on a problem, with the configuration that represents it.
+
+    Attributes:
+        selection: The configuration, how it was chosen, and its runs.
+        final: Test performance after the last epoch, over its seeds.
+        best: Test performance in the best epoch of each seed.
+        loss: Test loss after the last epoch; `None` if not measured for all seeds.
+        accuracy: Test accuracy after the last epoch; `None` if not measured for all seeds.
+        target: What counts as solving the problem, `None` without.
+        times: The mean time until then of the seeds that get there, by unit, where recorded.
+        relative_step_time: How many times as long a step takes as one of SGD; `None` if unknown.
+        trials: All that was tried to find the configuration.
+    """
+
+    selection: Selection
+    final: MeanAndDeviation
+    best: MeanAndDeviation
+    loss: MeanAndDeviation | None
+    accuracy: MeanAndDeviation | None
+    target: Target | None
+    times: Mapping[Unit, MeanTime]
+    relative_step_time: float | None
+    trials: Trials
+
+    @property
+    def problem(self) -> str:
+        """The test problem."""
+        return self.selection.problem
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer."""
+        return self.selection.optimizer
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether larger performances are better."""
+        return self.selection.metric.higher_is_better
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the configuration, one for each run."""
+        return tuple(int(seed) for seed in self.selection.runs["seed"])
+
+
+def summarize(
+    results: Results,
+    *,
+    mode: Mode = "most",
+    by: str | None = None,
+    targets: Mapping[str, Target] | None = None,
+) -> list[Summary]:
+    """Summarize results: a row for each optimizer on each problem.
+
+    Args:
+        results: The runs.
+        mode: How configurations are chosen; see `select`.
+        by: The curve that decides; see `select`.
+        targets: The target of each problem; `None` for those of `targets.targets`.
+
+    Returns:
+        Sorted by problem and optimizer, those of a reference set last.
+    """
+    selections = select(results, mode=mode, by=by)
+    goals = targets_of(selections) if targets is None else targets
+    by_pair = dict(iter(results.runs.groupby(["problem", "optimizer"])))
+    by_problem = dict(iter(results.runs.groupby("problem")))
+    rows = [
+        Summary(
+            selection=selection,
+            final=mean_and_deviation(selection.final()),
+            best=mean_and_deviation(selection.best()),
+            loss=_last(selection, "test_losses"),
+            accuracy=_last(selection, "test_accuracies"),
+            target=goals.get(selection.problem),
+            times=_times(selection, goals.get(selection.problem)),
+            relative_step_time=_step_time_beside_sgd(selection, by_problem[selection.problem]),
+            trials=trials_of(selection, by_pair[selection.problem, selection.optimizer]),
+        )
+        for selection in selections
+    ]
+    return sorted(rows, key=lambda row: (row.problem, row.selection.is_reference, row.optimizer))
+
+
+def best_of(rows: Iterable[Summary]) -> Summary:
+    """The row with the best mean test performance after the last epoch, of rows of one problem."""
+    return min(rows, key=lambda row: -row.final.mean if row.higher_is_better else row.final.mean)
+
+
+def as_frame(rows: Iterable[Summary]) -> pd.DataFrame:
+    """The rows as a table of numbers; unknown values are missing."""
+    return pd.DataFrame([record(row) for row in rows])
+
+
+def record(row: Summary) -> dict[str, Any]:
+    """All values of a row by name; `None` for unknown ones."""
+    chosen = row.selection
+    return {
+        "problem": row.problem,
+        "optimizer": row.optimizer,
+        "is_reference": chosen.is_reference,
+        "metric": chosen.metric.name,
+        **_moments("final", row.final),
+        **_moments("best", row.best),
+        **_moments("loss", row.loss),
+        **_moments("accuracy", row.accuracy),
+        "target": None if row.target is None else row.target.value,
+        "target_source": None if row.target is None else row.target.source,
+        **{f"{unit.replace(' ', '_')}_to_target": _mean(row.times.get(unit)) for unit in UNITS},
+        "reached": None if row.target is None else row.times["epochs"].reached,
+        "seeds": len(row.seeds),
+        "configurations": chosen.configurations,
+        "runs": row.trials.runs,
+        "share_diverged": row.trials.share_diverged,
+        "expected_best": row.trials.expected_best,
+        "decades": row.trials.decades,
+        "relative_step_time": row.relative_step_time,
+        "configuration": chosen.configuration,
+        "chosen_by": chosen.chosen_by,
+        "mode": chosen.mode,
+        "was_chosen_on_test": chosen.was_chosen_on_test,
+    }
+
+
+def _last(selection: Selection, curve: str) -> MeanAndDeviation | None:
+    if selection.runs[curve].isna().any():
+        return None
+    return mean_and_deviation(selection.measured(curve)[:, -1])
+
+
+def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:
+    """The times in the recorded units, even where the target is never reached."""
+    if target is None:
+        return {}
+    measured = {
+        unit: mean_time_to_target(selection, target.value, unit)
+        for unit, columns in _RECORDED_IN.items()
+        if selection.runs[list(columns)].notna().all(axis=None)
+    }
+    return {unit: time for unit, time in measured.items() if time is not None}
+
+
+def _step_time_beside_sgd(selection: Selection, of_problem: pd.DataFrame) -> float | None:
+    """How many times as long a step takes as one of SGD; `None` without comparable measurements."""
+    own = _step_times(selection.runs)
+    base = _step_times(of_problem[of_problem["optimizer"] == _BASE])
+    shared = [circumstances for circumstances in own if circumstances in base]
+    if not shared:
+        return None
+    # Of several machines, one: a ratio of times from different ones would compare the machines.
+    most = max(shared, key=lambda circumstances: len(own[circumstances]))
+    return relative_step_time(np.concatenate(own[most]), 1, np.concatenate(base[most]), 1)
+
+
+def _step_times(runs: pd.DataFrame) -> dict[str, list[Floats]]:
+    """Seconds per step in each epoch of each run, by what they depend on besides the optimizer."""
+    found: dict[str, list[Floats]] = {}
+    for seconds, steps, *circumstances, has_diverged in zip(
+        *(runs[name] for name in _STEP_TIMES_FROM), strict=True
+    ):
+        is_measured = seconds is not None and len(seconds) and np.all(seconds > 0)
+        if is_measured and steps > 0 and circumstances[1] and not has_diverged:
+            key = json.dumps(circumstances, sort_keys=True)
+            found.setdefault(key, []).append(seconds / steps)
+    return found
+
+
+def _moments(name: str, moments: MeanAndDeviation | None) -> dict[str, float | None]:
+    mean, deviation = (None, None) if moments is None else moments
+    return {f"{name}_mean": mean, f"{name}_deviation": deviation}
+
+
+def _mean(time: MeanTime | None) -> float | None:
+    return None if time is None or not np.isfinite(time.mean) else time.mean

@@ -1,0 +1,193 @@
+"""Tables for terminals, papers, notes, web pages and other programs."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections import defaultdict
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from deepobs.console.screen import Column, render
+from deepobs.console.text import clean
+from deepobs_analysis.caveats import caveats, choice_in_words
+from deepobs_analysis.summaries import record
+from deepobs_analysis.table_columns import Cell, cells_of
+from deepobs_analysis.targets import sources_in_words
+from deepobs_analysis.wording import MISSING, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from deepobs_analysis.summaries import Summary
+    from deepobs_analysis.table_columns import SummaryColumn
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
+    "[": "{[}",  # after a line of a table, it would begin an argument, and * a variant
+    "*": "{*}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+
+_OBVIOUS = {"seeds", "configurations"}
+_OF_TARGETS = {"target", "reached"}
+
+
+def as_text(
+    columns: Sequence[SummaryColumn], rows: Sequence[Summary], width: int | None = None
+) -> list[str]:
+    """The lines of a table for terminals, the first one its heading.
+
+    Args:
+        columns: The columns from left to right.
+        rows: The rows.
+        width: The width of the terminal, `None` for one line per row.
+    """
+    headings = [Column(each.heading.upper(), each.is_number) for each in columns]
+    texts = [[cell.text for cell in cells] for cells in cells_of(columns, rows)]
+    heading, lines = render(headings, texts, width)
+    return [heading, *lines]
+
+
+def as_csv(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
+    """A table for other programs: all fields of the columns, numbers in full precision."""
+    fields = list(dict.fromkeys(field for column in columns for field in column.fields))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fields, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        # Text is cleaned even here: `deepobs table --format csv` prints it on a terminal.
+        writer.writerow({k: clean(v) if isinstance(v, str) else v for k, v in record(row).items()})
+    return stream.getvalue()
+
+
+def as_latex(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
+    r"""A table for papers that use the package booktabs, the best of each problem in bold."""
+    alignment = "".join("r" if column.is_number else "l" for column in columns)
+    pairs = zip(rows, cells_of(columns, rows), strict=True)
+    blocks = [
+        "\n".join(
+            _latex_row([_marked(cell, _latex_escaped, r"\textbf{%s}") for cell in cells])
+            for _, cells in those
+        )
+        for _, those in groupby(pairs, key=lambda pair: pair[0].problem)
+    ]
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            _latex_row([_latex_escaped(column.heading) for column in columns]),
+            r"\midrule",
+            "\n\\addlinespace\n".join(blocks),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def as_markdown(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
+    """A table for notes, the best of each problem in bold."""
+    lines = [
+        [_markdown_escaped(column.heading) for column in columns],
+        ["---:" if column.is_number else "---" for column in columns],
+        *(
+            [_marked(cell, _markdown_escaped, "**%s**") for cell in cells]
+            for cells in cells_of(columns, rows)
+        ),
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_html(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
+    """A table element for web pages, the best of each problem in bold."""
+    headings = "".join(
+        f'<th scope="col" title="{html.escape(column.meaning)}">{html.escape(column.heading)}</th>'
+        for column in columns
+    )
+    lines = (
+        "".join(f"<td>{_marked(cell, _html_escaped, '<strong>%s</strong>')}</td>" for cell in cells)
+        for cells in cells_of(columns, rows)
+    )
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table>\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[SummaryColumn], Sequence[Summary]], str]] = {
+    "text": lambda columns, rows: "".join(
+        f"{line}\n" for line in [*as_text(columns, rows), "", *map(clean, notes(columns, rows))]
+    ),
+    "csv": as_csv,
+    "latex": as_latex,
+    "markdown": as_markdown,
+    "html": as_html,
+}
+"""The function that writes a table in each format."""
+
+
+def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str]:
+    """The sentences below a table in text form: what its numbers are, and what to beware of."""
+    if not rows:
+        return ["In no run was the test set measured by the metric of its problem."]
+    fields = {field for column in columns for field in column.fields}
+    sentences = []
+    if any(field.endswith("_mean") for field in fields):
+        sentences.append("Means ± population standard deviations over seeds.")
+    meanings = [
+        f"{column.heading}: {column.meaning}"
+        for column in columns
+        if column.is_number and column.name not in _OBVIOUS
+    ]
+    if meanings:
+        sentences.append(f"{'; '.join(meanings)}.")
+    sentences.append(_metrics(rows))
+    targets = {row.problem: row.target for row in rows if row.target is not None}
+    if targets and fields & _OF_TARGETS:
+        sentences += sources_in_words(targets)
+    sentences += choice_in_words(rows)
+    titles = [found.title for found in caveats(rows)]
+    if titles:
+        sentences.append(f"Explained by `deepobs report`: {'; '.join(titles)}.")
+    return sentences
+
+
+def _metrics(rows: Sequence[Summary]) -> str:
+    problems: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        problems[row.selection.metric.name][row.problem] = None
+    of_each = "; ".join(f"{name} on {listed(of)}" for name, of in sorted(problems.items()))
+    return f"The metric is {of_each}."
+
+
+def _marked(cell: Cell, escaped: Callable[[str], str], bold: str) -> str:
+    return bold % escaped(cell.text) if cell.is_best else escaped(cell.text)
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+def _latex_escaped(text: str) -> str:
+    if text == MISSING:
+        return "--"
+    return "".join(_LATEX.get(character, character) for character in clean(text))
+
+
+def _markdown_escaped(text: str) -> str:
+    return html.escape(_MARKDOWN.sub(r"\\\1", clean(text)), quote=False)
+
+
+def _html_escaped(text: str) -> str:
+    return html.escape(clean(text))
