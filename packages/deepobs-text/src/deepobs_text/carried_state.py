@@ -19,13 +19,7 @@ State = tuple[tuple["Tensor", "Tensor"], ...]
 
 @dataclass(slots=True)
 class _Progress:
-    """Position in a pass.
-
-    Attributes:
-        number: The batch that was evaluated last.
-        before: The state before that batch, `None` for zeros.
-        after: The state after it.
-    """
+    """The batch of a pass that was evaluated last, and the states before and after it."""
 
     number: int
     before: State | None
@@ -53,12 +47,7 @@ class CarriedState:
         return CarriedState, ()
 
     def before(self, batch: Batch, *, is_training: bool) -> State | None:
-        """Return the state to start from, `None` for zeros.
-
-        Args:
-            batch: The batch to evaluate.
-            is_training: Whether the model is in training mode.
-        """
+        """Return the state from which to evaluate a batch, `None` for zeros."""
         reading, number = self._place(batch, is_training=is_training)
         progress = self._progress.get(reading)
         if progress is None or number < progress.number:

@@ -21,12 +21,7 @@ class Reading:
 
 
 class SequenceBatch(tuple[Tensor, ...]):
-    """Ids and next ids with their position in a pass.
-
-    Attributes:
-        reading: The pass that they are part of.
-        number: Their position in it, from 0.
-    """
+    """Ids and next ids, with their pass and their position in it, from 0."""
 
     reading: Reading
     number: int
@@ -56,6 +51,7 @@ class StreamLoader:
         self.sequence_length = sequence_length
         self.drop_remainder = drop_remainder
         self.passes_started = 0
+        # One character less, as the last of a text has no successor to predict.
         characters = (len(ids) - 1) // batch_size
         if drop_remainder:
             characters -= characters % sequence_length

@@ -55,9 +55,7 @@ class Encoded(NamedTuple):
 class TextSplits(Splits):
     """The training and the test text: ids of characters, int64 of shape (characters,).
 
-    Attributes:
-        num_symbols: Ids run from 0 to one less.
-        vocabulary: The character of each id, `None` if unknown.
+    The vocabulary, the character of each id, is `None` if unknown.
     """
 
     num_symbols: int
@@ -125,12 +123,7 @@ class TextDataSet(FileDataSet):
 
     @classmethod
     def make_fake(cls, fraction: float) -> TextSplits:
-        """Make a learnable text.
-
-        Args:
-            fraction: Size of each split as a fraction of the real one, in (0, 1]; at least a few
-                batches are made.
-        """
+        """Make a learnable text of at least a few batches."""
         return synthetic_text(cls.spec, cls.synthetic_symbols, fraction)
 
     def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
@@ -173,6 +166,7 @@ class TextDataSet(FileDataSet):
     def _check_batch_size(self) -> None:
         shortest = min(self.split_sizes, key=lambda name: self.split_sizes[name])
         size = self.split_sizes[shortest]
+        # Each split needs a full batch, since evaluation drops the remainder by default.
         needed = self.batch_size * self.sequence_length + 1
         if size >= needed:
             return
@@ -205,10 +199,6 @@ def encode(text: str) -> Encoded:
 
 def divide(path: Path, text: str) -> TextSplits:
     """Encode a text and divide it: the first four fifths are for training.
-
-    Args:
-        path: Its origin, for messages.
-        text: The whole text.
 
     Raises:
         CorruptDataError: It is too short to be divided.

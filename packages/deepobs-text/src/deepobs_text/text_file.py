@@ -47,11 +47,7 @@ class TextFile(TextDataSet):
 
     @classmethod
     def text(cls, path: Path, content: bytes) -> str:
-        """Extract the text from the content of the file.
-
-        Args:
-            path: The file, for messages.
-            content: Its decompressed bytes.
+        """Extract the text from the decompressed content of the file.
 
         Raises:
             CorruptDataError: It has unexpected content.

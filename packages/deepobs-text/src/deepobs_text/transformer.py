@@ -98,12 +98,7 @@ class TransformerNetwork(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron on each position, each added to its input.
-
-    Args:
-        features: Size of a position.
-        heads: Number of attention heads.
-    """
+    """Attention, then a perceptron on each position, each added to its input."""
 
     def __init__(self, features: int, heads: int) -> None:
         super().__init__()
@@ -120,12 +115,7 @@ class Block(nn.Module):
 
 
 class CausalAttention(nn.Module):
-    """Scaled dot-product attention to a position and its predecessors.
-
-    Args:
-        features: Size of a position.
-        heads: Number of attention heads.
-    """
+    """Scaled dot-product attention to a position and its predecessors."""
 
     def __init__(self, features: int, heads: int) -> None:
         super().__init__()
@@ -149,11 +139,7 @@ class CausalAttention(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Two dense layers with a GELU between them, four times as wide inside.
-
-    Args:
-        features: Size of a position.
-    """
+    """Two dense layers with a GELU between them, four times as wide inside."""
 
     def __init__(self, features: int) -> None:
         super().__init__()

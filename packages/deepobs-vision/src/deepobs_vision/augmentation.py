@@ -45,19 +45,12 @@ class AugmentedImages(ImageDataSet):
     flips: ClassVar[bool] = True
 
     def transform(self, batch: Batch) -> Batch:
-        """Standardize images.
-
-        Args:
-            batch: Images, uint8 of shape (B, C, H, W), and labels, int64 of shape (B,).
-
-        Returns:
-            Images of type `dtype` with mean 0 and standard deviation 1, and the labels.
-        """
+        """Standardize images, uint8 (B, C, H, W), to mean 0 and standard deviation 1."""
         images, labels = batch
         return standardized(images.to(self._computed_in)).to(self.dtype), labels
 
     def transform_training(self, batch: Batch) -> Batch:
-        """Augment and standardize images; arguments and result are those of `transform`."""
+        """Augment and standardize images."""
         images, labels = batch
         augmentation = draw_augmentation(len(images), self.generator, flips=self.flips)
         images = augmented(images, augmentation, self._computed_in)
@@ -88,13 +81,7 @@ class Augmentation(NamedTuple):
 
 
 def draw_augmentation(num_images: int, generator: torch.Generator, *, flips: bool) -> Augmentation:
-    """Draw the augmentation of a batch.
-
-    Args:
-        num_images: Size of the batch.
-        generator: A CPU generator.
-        flips: Whether half of the images are flipped, or none.
-    """
+    """Draw the augmentation of a batch with a CPU generator; half of the images flip, or none."""
 
     def between(low: float, high: float, uniform: Tensor) -> Tensor:
         return low + (high - low) * uniform
@@ -135,13 +122,7 @@ def augmented(images_BCHW: Tensor, augmentation: Augmentation, dtype: torch.dtyp
 
 
 def cropped(images_BCHW: Tensor, offsets: Tensor, is_flipped: Tensor) -> Tensor:
-    """Move images by up to two pixels, and exchange left and right in some of them.
-
-    Args:
-        images_BCHW: Images of any type.
-        offsets: Row and column of the crop in the image padded with black, (B, 2).
-        is_flipped: Which crops are flipped, (B,).
-    """
+    """Crop images padded with black at `offsets` (B, 2), and flip those with `is_flipped` (B,)."""
     shape = images_BCHW.shape
     width = shape[3]
     padded_BCHW = F.pad(images_BCHW, (PADDING,) * 4)
@@ -187,12 +168,7 @@ def saturate_(images_BCHW: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrast_(images_BCHW: Tensor, factor: Tensor) -> Tensor:
-    """Multiply the distance from the mean of each channel of each image, in place.
-
-    Args:
-        images_BCHW: Floating-point images.
-        factor: One per image, (B, 1, 1, 1).
-    """
+    """Multiply the distance from the mean of each channel by (B, 1, 1, 1), in place."""
     mean_BC11 = images_BCHW.mean(dim=(2, 3), keepdim=True)
     return _scale_distances_(images_BCHW, mean_BC11, factor)
 
@@ -206,9 +182,6 @@ def standardized(images_BCHW: Tensor) -> Tensor:
 
     The deviation is that of the population, and at least 1 / sqrt(N): a constant image becomes
     zeros.
-
-    Args:
-        images_BCHW: Floating-point images.
     """
     dimensions = (1, 2, 3)
     centered_BCHW = images_BCHW - images_BCHW.mean(dim=dimensions, keepdim=True)

@@ -104,13 +104,7 @@ class CIFAR10(AugmentedImages, ImageFiles):
 
     @classmethod
     def download(cls, directory: Path) -> None:
-        """Download the archive and extract the files that a directory lacks.
-
-        Raises:
-            DownloadError: No mirror delivered it.
-            CorruptDataError: It does not hold the expected files.
-            DataError: The directory cannot be written to.
-        """
+        """Download the archive and extract the files that a directory lacks."""
         fetch_unpacked(cls._archive(), directory)
 
     @classmethod

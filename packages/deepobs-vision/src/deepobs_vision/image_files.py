@@ -39,12 +39,7 @@ class ImageFiles(FileDataSet):
     @classmethod
     @abstractmethod
     def read_file(cls, name: str, path: Path, most: int) -> ImagesAndLabels:
-        """Read one of the files.
-
-        Args:
-            name: Its name in the layout.
-            path: Its path.
-            most: Maximum number of images.
+        """Read one of the files, called `name` in its layout, with `most` images at most.
 
         Raises:
             CorruptDataError: It has unexpected content.

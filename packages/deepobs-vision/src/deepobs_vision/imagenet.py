@@ -8,7 +8,7 @@ import itertools
 import os
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -49,13 +49,7 @@ _CHECKED_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class StreamedSplits:
-    """Training and test set.
-
-    Attributes:
-        train: The training set.
-        test: The test set; for ImageNet, the images published for validation.
-        fingerprint: SHA-256 of what identifies them, as hexadecimal digits.
-    """
+    """Training set, test set (published for validation) and SHA-256 of their identity."""
 
     train: StreamedImages
     test: StreamedImages
@@ -70,10 +64,6 @@ class ImageNet(BaseDataSet[StreamedImages]):
     background class, to which no image belongs. The smaller side is resized to 256; for training, a
     random crop of the central square is taken, and half of the images are flipped. Images are
     decoded by `config.get_num_workers()` processes.
-
-    Attributes:
-        image_shape: Channels, height and width.
-        num_classes: Labels run from 0 to one less.
     """
 
     image_shape: ClassVar[tuple[int, int, int]] = (3, CROP_SIDE, CROP_SIDE)
@@ -85,21 +75,15 @@ class ImageNet(BaseDataSet[StreamedImages]):
         """List the image files, without opening any.
 
         Raises:
-            MissingDataError: Folders are missing or empty, or those of train and val differ.
-            CorruptDataError: There are too many classes.
-            DataError: A folder cannot be read.
+            DataError: Folders are missing, empty, unreadable or too many, or those of train and val
+                differ.
         """
         train, test = cls._folders(data_dir)
         return StreamedSplits(_all_of(train), _all_of(test), _fingerprint(train, test))
 
     @classmethod
     def make_fake(cls, fraction: float) -> StreamedSplits:
-        """Describe learnable images with the real labels.
-
-        Args:
-            fraction: Size of each split as a fraction of the real one, in (0, 1]; at least a few
-                hundred images are made.
-        """
+        """Describe learnable images with the real labels, at least a few hundred."""
         name = cls.spec.name
         train, test = (
             SyntheticImages(name, split, synthetic_size(real_size, fraction), _NUM_WNIDS)
@@ -121,25 +105,17 @@ class ImageNet(BaseDataSet[StreamedImages]):
 
     def training_loader(self, examples: StreamedImages, *, reshuffle: bool) -> StreamingImageLoader:
         """Build the loader of full batches of random crops in random order."""
-        return StreamingImageLoader(
-            examples,
-            self.batch_size,
-            device=self.device,
-            dtype=self.dtype,
-            generator=self.generator,
-            reshuffle=reshuffle,
-        )
+        return self._loader(examples, generator=self.generator, reshuffle=reshuffle)
 
     def evaluation_loader(
         self, examples: StreamedImages, *, drop_remainder: bool
     ) -> StreamingImageLoader:
         """Build a loader of batches of central crops, in the order of the files."""
+        return self._loader(examples, drop_remainder=drop_remainder)
+
+    def _loader(self, examples: StreamedImages, **arguments: Any) -> StreamingImageLoader:
         return StreamingImageLoader(
-            examples,
-            self.batch_size,
-            device=self.device,
-            dtype=self.dtype,
-            drop_remainder=drop_remainder,
+            examples, self.batch_size, device=self.device, dtype=self.dtype, **arguments
         )
 
     @classmethod
@@ -156,20 +132,12 @@ class ImageNet(BaseDataSet[StreamedImages]):
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Verify the images, which only the user can provide.
-
-        Raises:
-            DataError: They are missing or corrupt.
-        """
+        """Verify the images, which only the user can provide."""
         return cls.verify(data_dir)
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Decode every image.
-
-        Raises:
-            DataError: Folders are missing, or images are corrupt.
-        """
+        """Decode every image."""
         train, test = cls._folders(data_dir)
         total = len(train) + len(test)
         broken = [*broken_images(train), *broken_images(test)]
@@ -271,11 +239,7 @@ class ImageFile:
 class ImageFolder:
     """The image files of the training or the test set, sorted by class and name.
 
-    Attributes:
-        directory: Parent of the class folders.
-        classes: The names of these folders.
-        names: The name of each file.
-        labels: The class of each file, counted from 1.
+    The class of each file is counted from 1.
     """
 
     directory: Path
@@ -302,11 +266,7 @@ class ImageFolder:
 
 
 def read_folder(directory: Path, classes: list[str]) -> ImageFolder:
-    """List the image files of all classes, without opening any.
-
-    Args:
-        directory: Parent of the class folders.
-        classes: The sorted names of these folders.
+    """List the image files in the folders of sorted classes, without opening any.
 
     Raises:
         MissingDataError: A folder holds no image.

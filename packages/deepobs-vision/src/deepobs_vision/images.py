@@ -38,14 +38,7 @@ class ImageDataSet(TensorDataSet):
     largest_value: ClassVar[int] = 255
 
     def transform(self, batch: Batch) -> Batch:
-        """Scale images.
-
-        Args:
-            batch: Images, uint8 of shape (B, C, H, W), and labels, int64 of shape (B,).
-
-        Returns:
-            Images of type `dtype` in [0, 1], and the labels.
-        """
+        """Scale images, uint8 (B, C, H, W), to [0, 1]."""
         images, labels = batch
         return self._to_float(images), labels
 
@@ -55,12 +48,7 @@ class ImageDataSet(TensorDataSet):
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:
-        """Make learnable images with the real shape and labels.
-
-        Args:
-            fraction: Size of each split as a fraction of the real one, in (0, 1]; at least a few
-                hundred examples are made.
-        """
+        """Make learnable images with the real shape and labels, at least a few hundred."""
         return synthetic_images(
             cls.spec,
             image_shape=cls.image_shape,

@@ -22,14 +22,7 @@ Pair = tuple[int, int]
 def dense(
     in_features: int, out_features: int, *, kernel_initializer: Initializer, bias: float = 0.0
 ) -> nn.Linear:
-    """Make a fully connected layer.
-
-    Args:
-        in_features: Number of inputs.
-        out_features: Number of outputs.
-        kernel_initializer: Initializes the kernel.
-        bias: Initial value of all biases.
-    """
+    """Make a fully connected layer whose biases all start at `bias`."""
     layer = nn.Linear(in_features, out_features)
     _initialize(layer, kernel_initializer, bias)
     return layer
@@ -53,7 +46,7 @@ def conv2d(
         kernel_size: Height and width of the filters, one number if equal.
         stride: Stride in both directions.
         padding: "same" keeps ceil(size / stride) pixels, "valid" does not pad.
-        kernel_initializer: Initializes the kernel.
+        kernel_initializer: Applied to the kernel.
         bias: Initial value of all biases, `None` for a layer without biases.
     """
     # torch's own class wherever its symmetric padding suffices: tools that extend layers by class,
@@ -75,10 +68,6 @@ class SamePadding(nn.Module):
     """Zero padding for a convolution with `padding="valid"`, as `padding="same"` would add it.
 
     So the convolution itself is of torch's own class.
-
-    Args:
-        kernel_size: Height and width of the filters.
-        stride: Stride in both directions.
     """
 
     def __init__(self, kernel_size: int, stride: int) -> None:
@@ -113,13 +102,7 @@ def conv2d_transpose(
 ) -> nn.ConvTranspose2d:
     """Make a transposed convolution of images (B,C,H,W) to `stride` times their size.
 
-    Args:
-        in_channels: Channels of the images.
-        out_channels: Number of filters.
-        kernel_size: Height and width of the filters, at least `stride`.
-        stride: Factor by which the images grow.
-        kernel_initializer: Initializes the kernel.
-        bias: Initial value of all biases.
+    Other arguments are those of `conv2d`; `kernel_size` must be at least `stride`.
     """
     surplus = kernel_size - stride
     if surplus < 0:
@@ -141,9 +124,7 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
 class SameMaxPool2d(nn.MaxPool2d):
     """Maxima of windows, padded with minus infinity to ceil(size / stride) pixels.
 
-    Args:
-        kernel_size: Height and width of the windows; odd if the stride is 1.
-        stride: Stride in both directions.
+    With a stride of 1, `kernel_size` must be odd.
     """
 
     def __init__(self, kernel_size: int, stride: int) -> None:

@@ -171,13 +171,7 @@ def wide_resnet_40_4(image_shape: Shape, num_classes: int) -> nn.Sequential:
 
 
 class ResidualUnit(nn.Module):
-    """Normalization, ReLU and convolution, twice, with a shortcut around them.
-
-    Args:
-        in_channels: Channels of the images.
-        out_channels: Filters of both convolutions.
-        stride: Stride of the first convolution and of the shortcut.
-    """
+    """Normalization, ReLU and convolution, twice, with a shortcut around them."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

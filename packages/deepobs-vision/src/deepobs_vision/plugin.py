@@ -78,13 +78,13 @@ _inception = partial(
 )
 
 
-def _autoencoder(data: str, *, batch_size: int, epochs: int) -> ProblemSpec:
+def _autoencoder(data: str, epochs: int) -> ProblemSpec:
     return ProblemSpec(
         name=f"{data}_vae",
         target="deepobs_vision.vae:VariationalAutoencoder",
         summary=f"Variational autoencoder on {_DATA[data]}",
         dataset=data,
-        batch_size=batch_size,
+        batch_size=64,
         epochs=epochs,
         reference=_PAPER,
         tags=frozenset({"vision", "generative"}),
@@ -98,11 +98,11 @@ def deepobs_problems() -> list[ProblemSpec]:
         _classifier("mnist", "logreg", epochs=50),
         _classifier("mnist", "mlp"),
         _classifier("mnist", "2c2d"),
-        _autoencoder("mnist", batch_size=64, epochs=50),
+        _autoencoder("mnist", epochs=50),
         _classifier("fmnist", "logreg", epochs=50),
         _classifier("fmnist", "mlp"),
         _classifier("fmnist", "2c2d"),
-        _autoencoder("fmnist", batch_size=64, epochs=100),
+        _autoencoder("fmnist", epochs=100),
         _digits("logreg"),
         _digits("mlp"),
         _digits("2c2d"),

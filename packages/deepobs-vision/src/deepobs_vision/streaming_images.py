@@ -84,12 +84,7 @@ class ImageStore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class StreamedImages:
-    """Some of the images of a store, which is shared and not copied.
-
-    Attributes:
-        store: The store.
-        rows: Their rows in it, shape (images,).
-    """
+    """Some rows (images,) of a store, which is shared and not copied."""
 
     store: ImageStore
     rows: NDArray[np.int64]
@@ -99,13 +94,7 @@ class StreamedImages:
 
 
 class Crop(NamedTuple):
-    """The part of an image that is kept.
-
-    Attributes:
-        row: Where it begins in the central square of the resized image.
-        column: The same.
-        is_flipped: Whether left and right are exchanged; 0 or 1.
-    """
+    """Row and column of a crop in the central square of the resized image, and whether flipped."""
 
     row: int
     column: int
@@ -144,22 +133,11 @@ class StreamingImageLoader(ShuffledLoader):
         self._portion_size = batch_size if device.type == "cpu" else min(batch_size, _PORTION)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Start a new pass.
-
-        Raises:
-            CorruptDataError: An image cannot be decoded.
-        """
+        """Start a new pass; raises `CorruptDataError` if an image cannot be decoded."""
         return self.batches_from(0)
 
     def batches_from(self, number: int) -> Iterator[Batch]:
-        """Start a new pass and skip its first batches, without decoding them.
-
-        Args:
-            number: How many to skip.
-
-        Raises:
-            CorruptDataError: An image cannot be decoded.
-        """
+        """Start a new pass and skip its first batches, without decoding them."""
         # All randomness is drawn here, at the start of a pass: batches must not depend on how many
         # workers there are, or how far these are ahead when a run is interrupted.
         rows, crops = self._plan()
@@ -209,11 +187,7 @@ class StreamingImageLoader(ShuffledLoader):
 
 
 def draw_crops(num_images: int, generator: torch.Generator) -> Tensor:
-    """Draw a crop for each image: all places are equally likely, and half of them are flipped.
-
-    Args:
-        num_images: Number of crops.
-        generator: A CPU generator.
+    """Draw uniformly placed crops, half of them flipped, with a CPU generator.
 
     Returns:
         A `Crop` in each row, uint8 of shape (images, 3): an epoch of ImageNet takes 4 MB.
@@ -254,14 +228,7 @@ def _pieces(places: range, size: int) -> Iterator[range]:
 
 
 class Window(NamedTuple):
-    """The part of a resized image that is kept.
-
-    Attributes:
-        top: The first row.
-        left: The first column.
-        side: Number of rows and of columns.
-        is_flipped: Whether left and right are exchanged afterwards.
-    """
+    """The part of a resized image that is kept: first row and column, size, and whether flipped."""
 
     top: int
     left: int
@@ -270,13 +237,7 @@ class Window(NamedTuple):
 
 
 class _Neighbors(NamedTuple):
-    """Origin of the pixels along one side of a crop.
-
-    Attributes:
-        before: Index of the old pixel at or before each position.
-        after: Index of the next old pixel; the last one is its own neighbor.
-        weight: Fraction of the way from the first to the second, in [0, 1).
-    """
+    """Old pixels before and after each pixel along one side of a crop, and the weight of these."""
 
     before: NDArray[np.intp]
     after: NDArray[np.intp]
@@ -298,15 +259,12 @@ def scaled_sides(sides: tuple[int, int], smaller: int) -> tuple[int, int]:
 def resized(
     pixels_HWC: NDArray[np.uint8], sides: tuple[int, int], window: Window
 ) -> NDArray[np.float32]:
-    """Compute a window of the resized image.
+    """Compute a window of the resized image, shape (channels, rows, columns), in [0, 1].
 
     Args:
         pixels_HWC: Red, green and blue bytes.
         sides: Height and width of the whole resized image.
         window: The part to compute.
-
-    Returns:
-        Numbers in [0, 1], shape (channels, rows, columns).
     """
     height, width, _ = pixels_HWC.shape
     rows = _neighbors(height, sides[0], window.top, window.side)
@@ -361,12 +319,7 @@ def _neighbors(old_side: int, new_side: int, start: int, length: int) -> _Neighb
 
 @dataclass(frozen=True, slots=True)
 class SyntheticImage:
-    """An image that is generated when it is decoded: many large ones would not fit into memory.
-
-    Attributes:
-        pattern: Brightness below 128 of the fields, uint8 of shape (8, 8, 3).
-        seed: Seed of the noise.
-    """
+    """A pattern, uint8 of shape (8, 8, 3), to which noise is added when the image is decoded."""
 
     pattern: NDArray[np.uint8]
     seed: tuple[int, ...]
@@ -386,16 +339,13 @@ class SyntheticImage:
 
 
 class SyntheticImages:
-    """A synthetic training or test set, with a coarse pattern for each class.
+    """A synthetic training or test set with a coarse pattern for each class.
 
     Args:
         name: Determines the patterns.
         split: Distinguishes the noise of the training set from that of the test set.
         size: Number of images.
         num_classes: Labels run from 1 to this, and all are about equally frequent.
-
-    Attributes:
-        labels: The label of each image.
     """
 
     def __init__(self, name: str, split: str, size: int, num_classes: int) -> None:

@@ -32,8 +32,8 @@ class Archive:
     """A tar archive compressed by gzip.
 
     Attributes:
-        file: Where it can be downloaded. Its checksum must be known.
-        members: The checksums of the wanted files, by their paths in the archive.
+        file: The archive itself, with a checksum.
+        members: Checksums of the wanted files, by their paths in the archive.
     """
 
     file: RemoteFile
@@ -63,11 +63,7 @@ def unpack(archive: Archive, path: Path, directory: Path) -> None:
 
 
 def fetch_unpacked(archive: Archive, directory: Path) -> None:
-    """Download an archive and extract the members that a directory lacks; it is not kept.
-
-    Args:
-        archive: The archive.
-        directory: Target directory; created if missing.
+    """Download an archive, extract the members that a directory lacks, and discard it.
 
     Raises:
         DownloadError: No mirror delivered it.
@@ -108,6 +104,7 @@ def _extract(
 
 
 def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, checksum: str) -> None:
+    # extractfile follows links: a link would pass for the file that it names.
     content = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
     if content is None:
         raise tarfile.ExtractError(f"{entry.name} is not a regular file")

@@ -119,6 +119,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         self.is_fake = fraction > 0 and self.has_fake_twin
         splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
         self.fingerprint = splits.fingerprint
+        # Part of a published data set is accepted, for trials, but must not pass for all of it.
         sizes = self.count(splits.train), self.count(splits.test)
         if not self.is_fake and sizes != (self.spec.train_size, self.spec.test_size):
             _log.warning(
@@ -159,9 +160,6 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
     def load(cls, data_dir: Path) -> StoredSplits[ExamplesT]:
         """Read or locate the real examples.
 
-        Args:
-            data_dir: Directory of all data sets.
-
         Raises:
             DataError: They are missing or corrupt.
         """
@@ -187,21 +185,11 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
 
     @abstractmethod
     def training_loader(self, examples: ExamplesT, *, reshuffle: bool) -> Loader:
-        """Build the loader of full, possibly augmented batches in an order drawn by `generator`.
-
-        Args:
-            examples: The training examples.
-            reshuffle: Whether each pass has a new order or all share the first.
-        """
+        """Build the loader of full, possibly augmented batches in an order drawn by `generator`."""
 
     @abstractmethod
     def evaluation_loader(self, examples: ExamplesT, *, drop_remainder: bool) -> Loader:
-        """Build a loader of batches in stored order, never augmented.
-
-        Args:
-            examples: The examples to evaluate on.
-            drop_remainder: Whether to drop the last, smaller batch.
-        """
+        """Build a loader of batches in stored order, never augmented."""
 
     @classmethod
     @abstractmethod
@@ -211,20 +199,12 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
     @classmethod
     @abstractmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Download what is missing and verify it.
-
-        Raises:
-            DataError: The data are unavailable or corrupt.
-        """
+        """Download what is missing and verify it; raise `DataError` if that fails."""
 
     @classmethod
     @abstractmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Read and check all of the data; download nothing.
-
-        Raises:
-            DataError: They are missing or corrupt.
-        """
+        """Read and check all of the data; raise `DataError` if missing or corrupt."""
 
     @classmethod
     def described_sizes(cls, train_size: int, test_size: int) -> str:

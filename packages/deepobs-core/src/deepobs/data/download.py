@@ -58,10 +58,10 @@ def fetch(files: Sequence[RemoteFile], directory: Path) -> list[Path]:
 
     Args:
         files: Files to download.
-        directory: Target directory; created if missing.
+        directory: Created if missing.
 
     Returns:
-        The paths of the files, in their order.
+        The paths of all files, in order.
 
     Raises:
         DownloadError: No mirror delivered one of them.
@@ -129,10 +129,7 @@ def mismatch(content: IO[bytes], checksum: str) -> str:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Lock a directory against other processes while writing to it.
-
-    Args:
-        directory: Created if missing.
+    """Lock a directory, created if missing, against other processes while writing to it.
 
     Raises:
         DataError: The directory cannot be written to.

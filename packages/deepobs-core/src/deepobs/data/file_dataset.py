@@ -8,7 +8,7 @@ import zlib
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from deepobs.data.base import DataStatus
 from deepobs.data.download import RemoteFile, fetch, mismatch
@@ -17,6 +17,7 @@ from deepobs.errors import CorruptDataError, DataError, MissingDataError, senten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from io import BufferedIOBase
     from pathlib import Path
 
 OTHERWISE = (
@@ -56,6 +57,7 @@ class Layout:
 
     def find(self, data_dir: Path) -> dict[str, Path] | None:
         """The files of the first complete directory, by name; or `None`."""
+        # All from one directory: files of two downloads may not belong together.
         for place in self.places(data_dir):
             found = self._found(place, self.file_names)
             if len(found) == len(self.file_names):
@@ -143,7 +145,9 @@ class FileDataSet(TensorDataSet):
             DataError: A file cannot be read.
         """
         paths = cls._find_or_download(data_dir)
-        return _read_once(cls, tuple((name, path, _version(path)) for name, path in paths.items()))
+        stats = [path.stat() for path in paths.values()]
+        versions = tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
+        return _read_once(cls, tuple(paths.items()), versions)
 
     @classmethod
     def status(cls, data_dir: Path) -> DataStatus:
@@ -154,26 +158,19 @@ class FileDataSet(TensorDataSet):
             shortages = "; ".join(layout.lacking(data_dir) for layout in started)
             detail = shortages or "no files found"
             return DataStatus("missing", detail, cls._download_place(data_dir))
+        # Files are not opened: `deepobs data status` asks this of every data set at once.
         count = f"{len(paths)} files" if len(paths) > 1 else next(iter(paths))
         return DataStatus("ready", f"{count}, not verified", _directory(paths))
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Download the data if missing, and verify them.
-
-        Raises:
-            DataError: They are unavailable or corrupt.
-        """
+        """Download the data if missing, and verify them."""
         cls._find_or_download(data_dir)
         return cls.verify(data_dir)
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:
-        """Read and check all of the data; download nothing.
-
-        Raises:
-            DataError: They are missing or corrupt.
-        """
+        """Read and check all of the data; download nothing."""
         paths = cls._find(data_dir)
         if paths is None:
             raise cls._missing(data_dir)
@@ -185,12 +182,7 @@ class FileDataSet(TensorDataSet):
 
     @classmethod
     def download(cls, directory: Path) -> None:
-        """Download the files that a directory lacks.
-
-        Raises:
-            DownloadError: No mirror delivered one of them.
-            DataError: The directory cannot be written to.
-        """
+        """Download the files that a directory lacks."""
         fetch(cls.remote_files(), directory)
 
     @classmethod
@@ -198,6 +190,7 @@ class FileDataSet(TensorDataSet):
         paths = cls._find(data_dir)
         if paths is not None:
             return paths
+        # Without a lock so far: complete data must be usable from a read-only directory.
         try:
             cls.download(cls._download_place(data_dir))
         except DataError as error:
@@ -253,7 +246,7 @@ def corrupt(path: Path, what: str) -> CorruptDataError:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[IO[bytes]]:
+def unpacked(path: Path) -> Iterator[BufferedIOBase]:
     """Open a plain file or one compressed by gzip for reading.
 
     Args:
@@ -291,11 +284,6 @@ def _differs(path: Path, checksum: str) -> bool:
         return bool(mismatch(content, checksum))
 
 
-def _version(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 def _read(dataset: type[FileDataSet], paths: Mapping[str, Path]) -> Splits:
     try:
         return dataset.read(paths)
@@ -305,6 +293,7 @@ def _read(dataset: type[FileDataSet], paths: Mapping[str, Path]) -> Splits:
             f"The data set {name!r} cannot be used. {error} Delete the corrupt file and "
             f"run `deepobs data prepare {name}`, or replace it with a good copy."
         ) from error
+    # After CorruptDataError, which names the file already; others are about permissions and disks.
     except OSError as error:
         raise DataError(
             f"The data set {dataset.spec.name!r} cannot be read from "
@@ -317,6 +306,9 @@ def _read(dataset: type[FileDataSet], paths: Mapping[str, Path]) -> Splits:
 # Versions are part of the key, so that files changed in the meantime are read again.
 @functools.lru_cache(maxsize=2)
 def _read_once(
-    dataset: type[FileDataSet], files: tuple[tuple[str, Path, tuple[int, int]], ...]
+    dataset: type[FileDataSet],
+    paths: tuple[tuple[str, Path], ...],
+    versions: tuple[tuple[int, int], ...],
 ) -> Splits:
-    return _read(dataset, {name: path for name, path, _ in files})
+    del versions
+    return _read(dataset, dict(paths))

@@ -60,11 +60,8 @@ class ShuffledLoader(ABC):
         """Start a new pass, in random order if there is a generator."""
 
     def batches_from(self, number: int) -> Iterator[Batch]:
-        """Start a new pass and skip its first batches.
-
-        Args:
-            number: How many to skip; their random numbers are drawn nevertheless.
-        """
+        """Start a new pass and skip its first batches."""
+        # Their random numbers are drawn nevertheless: a resumed pass must continue bit by bit.
         return itertools.islice(self, number, None)
 
     def draw_order(self) -> Tensor | None:
@@ -74,6 +71,7 @@ class ShuffledLoader(ABC):
         if self._kept_order is not None:
             return self._kept_order
         # Drawn on the CPU: a seed must mean the same order on every device.
+        # And whole, although a part is used, so that every example has the same chance.
         order = torch.randperm(self._total, generator=self.generator, device="cpu")
         order = order[: self.num_examples]
         self._kept_order = None if self.reshuffle else order
@@ -128,6 +126,7 @@ class TensorLoader(ShuffledLoader):
     def _in_order(self) -> Iterator[Batch]:
         for start in range(0, self.num_examples, self._chunk_size):
             stop = min(start + self._chunk_size, self.num_examples)
+            # A copy: whoever modifies a batch in place must not change the data set.
             yield tuple(tensor[start:stop].clone() for tensor in self.tensors)
 
     def _gathered(self, order: Tensor) -> Iterator[Batch]:

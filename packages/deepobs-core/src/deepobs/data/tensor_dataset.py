@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,6 +37,7 @@ class Splits:
         """SHA-256 of types, shapes and values, as hexadecimal digits."""
         digest = hashlib.sha256()
         for tensor in (*self.train, *self.test):
+            # Types and shapes, too: the same bytes may stand for other examples.
             digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
@@ -49,24 +49,6 @@ class TensorDataSet(BaseDataSet[Examples]):
     A subclass loads the examples, makes synthetic ones of the same shapes, and transforms stored
     batches. Arguments and attributes are those of `BaseDataSet`.
     """
-
-    @classmethod
-    @abstractmethod
-    def load(cls, data_dir: Path) -> Splits:
-        """Read the real examples.
-
-        Raises:
-            DataError: They are missing or corrupt.
-        """
-
-    @classmethod
-    @abstractmethod
-    def make_fake(cls, fraction: float) -> Splits:
-        """Make synthetic examples with the real shapes and ranges.
-
-        Args:
-            fraction: Size of each split as a fraction of the real one, in (0, 1].
-        """
 
     @staticmethod
     def count(examples: Examples) -> int:
@@ -99,23 +81,17 @@ class TensorDataSet(BaseDataSet[Examples]):
         )
 
     def transform(self, batch: Batch) -> Batch:
-        """Convert stored examples to what a loader yields; by default, floats of type `dtype`.
-
-        Args:
-            batch: The stored examples of one or more batches.
-        """
+        """Convert stored examples, of one or more batches; by default, floats to type `dtype`."""
+        # Integers are labels or ids, which keep their type.
         return tuple(
             tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in batch
         )
 
     def transform_training(self, batch: Batch) -> Batch:
-        """Convert stored examples to what `train_loader` yields; a subclass may augment them.
+        """Convert stored examples for `train_loader`; a subclass may augment them.
 
         Random numbers must come from `generator`, on the CPU, so that a seed means the same
         examples on every device.
-
-        Args:
-            batch: The stored examples of one or more batches.
         """
         return self.transform(batch)
 
@@ -140,11 +116,7 @@ class EmbeddedDataSet(TensorDataSet):
 
     @classmethod
     def prepare(cls, data_dir: Path) -> DataStatus:
-        """Verify the examples; there is nothing to download.
-
-        Raises:
-            DataError: They are not as expected.
-        """
+        """Verify the examples; there is nothing to download."""
         return cls.verify(data_dir)
 
     @classmethod
