@@ -39,13 +39,20 @@ def deepobs_problems():
     ]
 ```
 
-A plugin is taken in whole or not at all, and one that fails harms no other: `deepobs plugins` shows
-why. A hook may leave out arguments that it does not need. Where two plugins offer the same name,
-`distribution:name` says which is meant. [Your own test problem](../guides/own_problem.md) goes
-through all of it.
+A plugin that fails is skipped as a whole, and the others are not affected: `deepobs plugins` shows
+why. A hook may omit arguments that it does not need. If two plugins offer the same name,
+`distribution:name` selects one. [Your own test problem](../guides/own_problem.md) is a full
+example.
 """
 _ABOUT_DESCRIPTIONS = """
-All arguments are keywords. A plugin with a description that could not be used is not loaded.
+All arguments are keywords. A plugin with a specification that is not valid is not loaded.
+"""
+_ABOUT_OBSERVERS = """
+A plugin that raises in an observer hook is disabled with a warning; the run continues.
+
+All plugins share one [pluggy](https://pluggy.readthedocs.io) manager: `@hookimpl(wrapper=True)`
+wraps the hooks of the other plugins, too, `tryfirst` and `trylast` order the calls across plugins,
+and `registry().manager.enable_tracing()` shows every call.
 """
 
 
@@ -57,7 +64,7 @@ def hooks() -> str:
         "## What a plugin offers",
         *_hooks(lambda name: not _observes(name)),
         "## Observing runs",
-        "A plugin that raises in an observer hook is disabled with a warning; the run continues.",
+        _ABOUT_OBSERVERS,
         *_hooks(_observes),
         "## Descriptions",
         _ABOUT_DESCRIPTIONS,

@@ -1,4 +1,4 @@
-"""What deepobs-core itself offers, through the same hooks as every other package."""
+"""What deepobs-core offers, through the same hooks as every other package."""
 
 from __future__ import annotations
 
@@ -92,28 +92,7 @@ def deepobs_runners() -> list[RunnerSpec]:
 @hookimpl
 def deepobs_optimizers() -> list[OptimizerSpec]:
     """The optimizers of `torch.optim`, and the two that the original calls by names of its own."""
-    momentum = OptimizerSpec(
-        name="Momentum",
-        target="torch.optim:SGD",
-        summary="Stochastic gradient descent with momentum 0.9",
-        defaults={"momentum": 0.9},
-        reference="Polyak 1964",
-    )
-    nesterov = OptimizerSpec(
-        name="Nesterov",
-        target="torch.optim:SGD",
-        summary="Stochastic gradient descent with Nesterov's momentum 0.9",
-        defaults={"momentum": 0.9, "nesterov": True},
-        reference="Nesterov 1983",
-    )
-    lbfgs = OptimizerSpec(
-        name="LBFGS",
-        target="torch.optim:LBFGS",
-        summary="Limited-memory quasi-Newton method; evaluates a batch several times per step",
-        needs=("closure",),
-        reference="Liu, Nocedal 1989",
-    )
-    plain = [
+    of_torch = [
         ("Adadelta", "Per-parameter rates from running averages", "arXiv:1212.5701"),
         ("Adafactor", "Adam with factored second moments", "arXiv:1804.04235"),
         ("Adagrad", "Per-parameter rates from summed squares", "Duchi et al. 2011"),
@@ -128,9 +107,32 @@ def deepobs_optimizers() -> list[OptimizerSpec]:
         ("Rprop", "Resilient back-propagation, from signs alone", "Riedmiller, Braun 1993"),
         ("SGD", "Stochastic gradient descent", "Robbins, Monro 1951"),
     ]
-    return [momentum, nesterov, lbfgs] + [
-        OptimizerSpec(name=name, target=f"torch.optim:{name}", summary=summary, reference=reference)
-        for name, summary, reference in plain
+    return [
+        OptimizerSpec(
+            name="Momentum",
+            target="torch.optim:SGD",
+            summary="Stochastic gradient descent with momentum 0.9",
+            defaults={"momentum": 0.9},
+            reference="Polyak 1964",
+        ),
+        OptimizerSpec(
+            name="Nesterov",
+            target="torch.optim:SGD",
+            summary="Stochastic gradient descent with Nesterov's momentum 0.9",
+            defaults={"momentum": 0.9, "nesterov": True},
+            reference="Nesterov 1983",
+        ),
+        OptimizerSpec(
+            name="LBFGS",
+            target="torch.optim:LBFGS",
+            summary="Limited-memory quasi-Newton method; evaluates a batch several times per step",
+            needs=("closure",),
+            reference="Liu, Nocedal 1989",
+        ),
+        *(
+            OptimizerSpec(name=name, target=f"torch.optim:{name}", summary=text, reference=source)
+            for name, text, source in of_torch
+        ),
     ]
 
 
