@@ -1,15 +1,15 @@
 """What this package offers to DeepOBS.
 
 `deepobs list` imports this module of every installed package. So it imports neither torch nor the
-modules beside it: a description names its class as a text, which is imported when it is used.
+other modules: a description names its class as a string, which is imported when it is used.
 """
 
 from __future__ import annotations
 
 from deepobs.plugins import DatasetSpec, ProblemSpec, SuiteSpec, hookimpl
 
-# The version of the plugin interface that this was written for. Do not take it from
-# deepobs.plugins: then it would claim to fit every later one, too.
+# The version of the plugin interface for which this was written. Imported from deepobs.plugins, it
+# would claim to fit every later version as well.
 DEEPOBS_API_VERSION = 1
 
 

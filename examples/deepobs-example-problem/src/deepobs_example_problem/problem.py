@@ -41,14 +41,14 @@ class SpiralsMLP(Problem):
 
         Args:
             batch: Points (B,D) and labels (B,).
-            reduction: "none" for one loss a point, "mean" or "sum".
+            reduction: "none" for one loss per point, "mean" or "sum".
         """
         points_BD, labels_B = batch
         logits_BK = self.model(points_BD)
         return F.cross_entropy(logits_BK, labels_B, reduction=reduction), logits_BK
 
     def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The fraction of the points that are put on the right spiral.
+        """The fraction of the points that are assigned to the right spiral.
 
         Args:
             outputs: The logits (B,K) that `batch_losses` returned.

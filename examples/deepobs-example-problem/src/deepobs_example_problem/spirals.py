@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 _TURNS = 1.5
 _NOISE = 0.2
-"""Standard deviation of the angle, in radians; neighbouring spirals are 2.1 radians apart."""
+"""Standard deviation of the angle, in radians; neighboring spirals are 2.1 radians apart."""
 
 
 class Spirals(GeneratedDataSet):
     """Points in the plane, each on one of three spirals that wind around each other.
 
-    A batch is `(points (B, 2) float, labels (B,) int64)`. There are as many points in the
-    description of the data set as in the splits: the base class warns where these differ.
+    A batch is `(points (B, 2) float, labels (B,) int64)`. The description in `plugin.py` states the
+    sizes of the splits.
 
     Attributes:
         num_classes: Labels run from 0 to one less.
@@ -42,7 +42,7 @@ class Spirals(GeneratedDataSet):
 
 
 def _spirals(size: int, seed: int) -> Examples:
-    """Draw points, of every spiral the same number give or take one.
+    """Draw points, in turn from each spiral.
 
     Args:
         size: How many.
@@ -51,11 +51,11 @@ def _spirals(size: int, seed: int) -> Examples:
     Returns:
         Points, float32 of shape (size, 2), and the spirals they are on, int64 of shape (size,).
     """
-    # NumPy promises to keep the stream of this older generator, torch that of none: the same
-    # points ten years from now.
+    # NumPy guarantees the stream of this legacy generator, torch that of none: the points must be
+    # the same in every release.
     random = np.random.RandomState(seed)
     labels = np.arange(size, dtype=np.int64) % Spirals.num_classes
-    radii = np.sqrt(random.uniform(0.02, 1.0, size))  # as dense outside as inside
+    radii = np.sqrt(random.uniform(0.02, 1.0, size))  # uniform density
     angles = 2 * np.pi * (_TURNS * radii + labels / Spirals.num_classes)
     angles += random.normal(0.0, _NOISE, size)
     points = np.stack((radii * np.cos(angles), radii * np.sin(angles)), axis=1)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from deepobs_testing._execution import Memo
 
 _SEEDS = f"With the seeds {SEED} and {OTHER_SEED}"
+# Of the test examples. Fewer may be duplicates by chance, as in tables of few values.
 _SHARE = 0.2
-"""Of the test examples. Fewer may be duplicates by chance, as in tables of few values."""
 
 # Some data sets count units smaller than examples, such as characters: they cannot hold out few.
 _BATCHES_HELD_OUT = (2, 20, 500)

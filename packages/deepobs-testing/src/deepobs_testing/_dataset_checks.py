@@ -123,6 +123,7 @@ def _without_network() -> Iterator[None]:
             "Include the data in the package, or set embedded=False.",
         )
 
+    # Both, since a lookup of a name fails before any connection where there is no network.
     before = socket.socket.connect, socket.getaddrinfo
     socket.socket.connect = refuse  # type: ignore[method-assign]
     socket.getaddrinfo = refuse
@@ -134,6 +135,7 @@ def _without_network() -> Iterator[None]:
 
 def building_it_leaves_the_generators_of_others_alone(subject: Subject) -> None:
     """The constructor uses neither Python's nor NumPy's global RNG, and does not seed torch's."""
+    # Without build, which seeds all RNGs itself.
     random.seed(0)
     np.random.seed(0)
     before = next_numbers()

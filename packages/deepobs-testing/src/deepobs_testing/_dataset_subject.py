@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from deepobs_testing._targets import Target
 
+# The size of synthetic splits; those of DeepOBS have a few hundred examples at least.
 FRACTION = 1e-4
-"""The size of synthetic splits; those of DeepOBS have a few hundred examples at least."""
 
 
 class Subject:

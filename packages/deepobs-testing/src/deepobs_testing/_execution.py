@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+# Modules that call the code under examination, where its error is not to be looked for.
 _CALLERS = ("deepobs_testing", "torch", "contextlib", "threading")
-"""Modules that call the code under examination, where its error is not to be looked for."""
 
 
 def execute(check: Check, subject: Any, seconds: float) -> CheckResult:
@@ -134,6 +134,7 @@ class Memo:
                 self._results[key] = make()
             except KeyboardInterrupt:
                 raise
+            # Also of sys.exit() and time limits, which would cost as much in every other check.
             except BaseException as error:
                 if isinstance(error, CheckSkippedError):
                     self._skips[key] = str(error)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 MOST_BATCHES = 300
 """Checks read at most this many batches of a pass."""
 
+# Enough to tell the order of a pass. Checks of a problem read no more of a registered data set,
+# which is checked by itself.
 FEW_BATCHES = 30
-"""Enough to tell the order of a pass. Checks of a problem read no more of a registered data set,
-which is checked by itself."""
 
 LOADERS = ("train_loader", "train_eval_loader", "valid_loader", "test_loader")
 

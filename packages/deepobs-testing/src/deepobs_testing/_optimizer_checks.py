@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from deepobs_testing._optimizer_subject import Subject
 
 _FEW = 3
+# Some optimizers warm up before they move.
 _MANY = 30
-"""Some optimizers warm up before they move."""
+# Before and after the state is transferred.
 _STEPS = 4
-"""Before and after the state is transferred."""
 
 _PROBLEM = "quadratic_deep"
 _BATCH_SIZE = 500
@@ -260,6 +260,7 @@ def a_closure_is_called(subject: Subject) -> None:
             losses.append(_backward(problem, with_graph="create_graph" in subject.needs))
         return losses[-1]
 
+    # These read gradients before they call the closure, as after a backward pass of the loop.
     if {"gradients", "create_graph"} & set(subject.needs):
         closure()
         losses.clear()
@@ -294,6 +295,7 @@ def its_state_dict_resumes_bit_for_bit(subject: Subject) -> None:
     """A new optimizer that loads its `state_dict` takes the same further steps."""
 
     def carry(source: Any, target: Any) -> None:
+        # A state_dict shares its tensors with the optimizer, which goes on to change them.
         target.load_state_dict(copy.deepcopy(source.state_dict()))
 
     _require_same_steps(
@@ -326,7 +328,7 @@ def _require_same_steps(
     training = subject.training()
     training.take(_STEPS)
     resumed = training.resumed(subject, carry)
-    # The state of torch's RNG is no state of the optimizer.
+    # Both must draw the same noise: the state of torch's RNG is that of the run, not its own.
     torch.manual_seed(0)
     training.take(_STEPS)
     torch.manual_seed(0)

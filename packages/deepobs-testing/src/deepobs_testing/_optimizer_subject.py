@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from deepobs.runs.optimizer_checks import Needs
     from deepobs_testing._targets import Target
 
+# How users train with an optimizer that takes hidden matrices only.
 _MATRICES_ONLY: Groups = {"hidden": {}, OTHERS: {OPTIMIZER: "AdamW"}}
-"""How users train with an optimizer that takes hidden matrices only."""
 
 
 class Subject:
@@ -106,6 +106,7 @@ class Subject:
         make: Any = self.optimizer_class
         arguments = {**self.choice.defaults, **self.given}
         parameters = list(TinyProblem().model.parameters())
+        # First from a list: only what fails from an iterator alone reads its parameters twice.
         try:
             make(parameters, **arguments)
         except Exception:  # it takes something else, or fails in a check of its own
@@ -159,6 +160,7 @@ class Training:
         `carry` is called with this optimizer and the new one, to transfer the state.
         """
         problem = copy.deepcopy(self.problem)
+        # A resumed run starts without gradients, too, so an optimizer must not rely on the last.
         for parameter in problem.model.parameters():
             parameter.grad = None
         resumed = Training(problem, subject.optimizer_of(problem.model), subject.needs)

@@ -152,6 +152,7 @@ def _random_direction(parameters: list[Tensor], seed: int) -> list[Tensor]:
     direction = []
     for parameter in parameters:
         size = parameter.detach().square().mean().sqrt().clamp(min=0.1)
+        # In a fixed type, since the numbers that are drawn depend on it.
         along = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
         direction.append(along.to(parameter).mul_(size))
     return direction
@@ -299,6 +300,7 @@ def parameter_groups_cover_every_parameter_once(subject: Subject) -> None:
     """Optimizers can be given `parameter_groups()` in place of `model.parameters()`."""
     problem = subject.at_start()
     groups = _groups(problem)
+    # By identity, since == compares the entries of tensors.
     names = {id(parameter): name for name, parameter in problem.model.named_parameters()}
     in_groups = [id(parameter) for group in groups for parameter in group["params"]]
     foreign = sum(1 for number in in_groups if number not in names)

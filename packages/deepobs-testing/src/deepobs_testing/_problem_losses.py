@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
     from deepobs_testing._problem_subject import Subject
 
+# Relative; sums of the few losses of a batch in another order differ by less.
 _TOLERANCE = 1e-5
-"""Relative; sums of the few losses of a batch in another order differ by less."""
 
 Evaluated: TypeAlias = "dict[str, tuple[Tensor, Tensor | None]]"
 """Losses and accuracy of a batch, by reduction."""
@@ -134,6 +134,7 @@ def _parameters_of(loss: Tensor) -> list[nn.Parameter]:
         if node is None or node in seen:
             continue
         seen.add(node)
+        # Only nodes that accumulate the gradient of a leaf have this attribute.
         leaf = getattr(node, "variable", None)
         if isinstance(leaf, nn.Parameter):
             found.append(leaf)
@@ -186,6 +187,7 @@ def computing_losses_has_no_other_effect(subject: Subject) -> None:
         problem = subject.at_start()
         problem.model.train(is_training)
         parameters = dict(problem.model.named_parameters())
+        # Not None, since a zero_grad() within would change nothing then.
         for parameter in parameters.values():
             parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
         batch = subject.first_batch(problem)
@@ -261,6 +263,7 @@ def evaluating_a_batch_twice_gives_the_same(subject: Subject) -> None:
     """In evaluation mode, the same seed gives the same losses."""
     first = evaluated(subject)["none"][0]
     problem = subject.at_start()
+    # Noise from Python's or NumPy's RNG differs from that of the first evaluation then.
     random.seed(UNUSUAL_SEED)
     np.random.seed(UNUSUAL_SEED)
     second = evaluation_losses(problem, subject.first_batch(problem))
@@ -279,6 +282,7 @@ def noise_in_training_follows_torchs_seed(subject: Subject) -> None:
     for seed in range(2):
         problem = subject.at_start()
         problem.model.train()
+        # Of the RNGs, only torch's is in the same state both times.
         random.seed(seed)
         np.random.seed(seed)
         found.append(losses_of(problem, subject.first_batch(problem)))
@@ -322,6 +326,7 @@ def _evaluate(subject: Subject, rows: slice | None = None) -> Evaluated:
         # Not a copy without need: a recurrent problem recognizes the first batch of a pass.
         if rows is not None:
             batch = tuple(tensor[rows] for tensor in batch)
+        # The reductions of a problem that draws noise compare only with the same noise.
         torch.manual_seed(0)
         with torch.no_grad():
             answer: object = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)

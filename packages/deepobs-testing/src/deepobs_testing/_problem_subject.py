@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
     from deepobs_testing._targets import Target
 
+# The weight decay of the problem of the other seed, large enough to see the regularizer.
 WEIGHT_DECAY = 0.25
-"""The weight decay of the problem of the other seed, large enough to see the regularizer."""
 
 BATCHES = 3
 """Training batches that are compared, and steps of `trajectory`."""
@@ -132,6 +132,7 @@ class Subject:
     def at_start(self) -> TestProblem:
         """The shared problem in the state after `set_up`, that of the global RNGs included."""
         problem = self.problem
+        # Loaders of other packages may keep a state that cannot be restored.
         if not self._is_repeatable:
             return self.set_up()
         self._start.restore(problem)
@@ -143,6 +144,7 @@ class Subject:
             return self.set_up()
         problem, start = self.memo(
             "the_same_seed_gives_the_same_weights_and_batches",
+            # Not a _Start: its copies of the weights would double the memory of large networks.
             lambda: (again := self.set_up(), _PassStart(again)),
         )
         start.restore(problem)
@@ -165,6 +167,7 @@ class Subject:
 
         def make() -> TestProblem:
             self.problem  # noqa: B018 # skips the check if it cannot be set up without one
+            # Seed and weight decay at once, since large networks take long to set up.
             try:
                 return self.set_up(self.batch_size, WEIGHT_DECAY, "cpu", seed=OTHER_SEED)
             except (ValueError, NotImplementedError, CheckSkippedError) as error:

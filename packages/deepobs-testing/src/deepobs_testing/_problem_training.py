@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, Loader, TestProblem
     from deepobs_testing._problem_subject import Subject
 
+# A tensor with more distinct values than this was not filled with constants.
 _CONSTANTS = 8
-"""A tensor with more distinct values than this was not filled with constants."""
 
 _STEPS = 2
 

@@ -22,8 +22,8 @@ SEED = 1
 OTHER_SEED = 2
 """The seed of the instance that they compare it with."""
 
+# A seed that no other code uses: an RNG with a different one afterwards was seeded by the code.
 UNUSUAL_SEED = 123456789
-"""A seed that no other code uses: an RNG with a different one afterwards was seeded by the code."""
 
 _PREFIX = "DEEPOBS_"
 

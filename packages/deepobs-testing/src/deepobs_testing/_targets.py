@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 CATALOGS = {"test problem": "problems", "data set": "datasets", "optimizer": "optimizers"}
 """The kinds of targets, and the catalog of the registry that lists each."""
 
+# Methods by which the kind of a class is recognized.
 _METHODS = {
     "optimizer": ("step", "zero_grad"),
     "test problem": ("get_batch_loss_and_accuracy", "set_up"),
 }
-"""Methods by which the kind of a class is recognized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ def imported_target(name: str) -> Target:
     for kind, methods in _METHODS.items():
         if all(callable(getattr(factory, method, None)) for method in methods):
             return Target(kind, name, factory)
+    # Data sets have no methods in common, since their loaders are attributes of instances.
     if isinstance(factory, type) and "drop_remainder" in inspect.signature(factory).parameters:
         return Target("data set", name, factory)
     raise ArgumentError(

@@ -10,11 +10,11 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Relative; sums of a million float32 in another order differ by less.
 TOLERANCE = 1e-4
-"""Relative; sums of a million float32 in another order differ by less."""
 
+# So many may add up for types that are coarser than the tolerance, such as bfloat16.
 _ROUNDINGS = 4
-"""So many may add up for types that are coarser than the tolerance, such as bfloat16."""
 
 
 def close(first: Tensor, second: Tensor, *sources: Tensor, tolerance: float = TOLERANCE) -> bool:
