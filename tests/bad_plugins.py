@@ -351,7 +351,7 @@ IN_USE = {
     ),
     "an executor makes nothing": replace(
         _other(
-            "executors", "ExecutorSpec", "def bad(options): pass", "makes None", *_WITH_EXECUTOR
+            "executors", "ExecutorSpec", "def bad(options): pass", "returns None", *_WITH_EXECUTOR
         ),
         files=_EXPERIMENT,
     ),
