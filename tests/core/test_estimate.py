@@ -237,7 +237,7 @@ def test_all_splits_are_scaled_to_the_real_size(
     expected: dict[str, int],
 ) -> None:
     from deepobs.runs.assembly import set_up_problem
-    from deepobs.runs.lengths import full_lengths
+    from deepobs.runs.estimate import full_lengths
 
     install("acme-obs", SCALED_PLUGIN)
     config.set_fake_data(fraction)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from deepobs import rng
-from deepobs.runs.protocol_checks import (
-    check_accuracy,
-    check_batch,
-    check_evaluation,
-    check_not_empty,
-)
+from deepobs.checks import shown
+from deepobs.plugins.provenance import protocol_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +43,10 @@ def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, fl
             loss, accuracy = mean_loss_and_accuracy(problem, loader)
             metrics[f"{split}_loss"] = loss + regularizer
             if accuracy is not None:
-                check_accuracy(problem, accuracy)
+                # Beyond 1 by no more than rounding; an accuracy that is not finite is recorded.
+                if math.isfinite(accuracy) and not -1e-6 <= accuracy <= 1 + 1e-6:
+                    fault = f"has the accuracy {accuracy:g}"
+                    raise protocol_error(problem, fault, "It must be from 0 to 1")
                 metrics[f"{split}_accuracy"] = accuracy
     return metrics
 
@@ -88,19 +88,46 @@ def mean_loss_and_accuracy(
     """
     losses, accuracies, sizes = [], [], []
     for batch in batches:
-        check_batch(problem, batch)
+        _check_batch(problem, batch)
         loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
-        check_evaluation(problem, loss, accuracy)
+        for name, value in {"loss": loss, "accuracy": accuracy}.items():
+            _check_scalar(problem, name, value)
         losses.append(loss)
         # Not the number of examples: the last sequences of a text can be shorter, too.
         sizes.append(batch[0].numel())
         if accuracy is not None:
             accuracies.append(accuracy)
-    check_not_empty(problem, losses)
+    if not losses:
+        fault = "has a loader that yields nothing"
+        raise protocol_error(problem.dataset, fault, "It must yield batches")
     return _weighted_mean(losses, sizes), _weighted_mean(accuracies, sizes) if accuracies else None
 
 
-def _weighted_mean(values: list[torch.Tensor], weights: list[int]) -> float:
+def _check_batch(problem: TestProblem, batch: Any) -> None:
+    is_sequence = isinstance(batch, (tuple, list)) and len(batch) > 0
+    if not is_sequence or not all(isinstance(part, Tensor) for part in batch):
+        fault = f"has a loader that yields {_summary(batch)}"
+        raise protocol_error(problem.dataset, fault, "It must yield tuples of tensors")
+
+
+def _check_scalar(problem: TestProblem, name: str, value: Any) -> None:
+    if value is None and name == "accuracy":
+        return
+    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
+        raise protocol_error(
+            problem,
+            f"has the {name} {_summary(value)} for a batch with reduction='mean'",
+            "It must be a tensor of one floating-point number, of shape ()",
+        )
+
+
+def _summary(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"of shape {tuple(value.shape)} and type {value.dtype}"
+    return shown(value)
+
+
+def _weighted_mean(values: list[Tensor], weights: list[int]) -> float:
     on_host = torch.stack(values).tolist()  # one transfer from the device
     try:
         # A plain sum of thousands of batches would lose digits.

@@ -5,27 +5,47 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from deepobs import config
-from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.runs.execution import run
-from deepobs.runs.hyperparameters import REQUIRED, Hyperparameter, completed, declared
 from deepobs.runs.optimizers import check_class, unknown_hyperparameters
 from deepobs.runs.progress import live_progress, summary_of
 from deepobs.runs.specification import specify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     import torch
 
     from deepobs.records import RunRecord
 
 _Path = str | os.PathLike[str]
+
+
+_REQUIRED: Any = object()
+"""The default of a hyperparameter that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """A hyperparameter of an optimizer.
+
+    Attributes:
+        name: Its name in the optimizer's constructor.
+        type: Converts text from the command line to a value.
+        default: Its value if none is given.
+    """
+
+    name: str
+    type: Any = float
+    default: Any = _REQUIRED
 
 
 class _NumberList(click.ParamType[list[Any]]):
@@ -84,7 +104,7 @@ class StandardRunner:
 
     Raises:
         ArgumentError: The hyperparameters are declared in another form, one is called like
-            another argument of `run`, or the class is no optimizer.
+            another argument of `run`, or the class is not an optimizer.
     """
 
     _schedule: ClassVar[dict[str, tuple[Any, str]]] = {}
@@ -95,9 +115,9 @@ class StandardRunner:
         hyperparams: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.optimizer_class = check_class(optimizer_class)
-        self.hyperparameters = declared(
-            hyperparams, takes_lr=not unknown_hyperparameters(optimizer_class, ["lr"])
-        )
+        self.hyperparameters = _declared(hyperparams)
+        if not unknown_hyperparameters(optimizer_class, ["lr"]):
+            self.hyperparameters.setdefault("lr", Hyperparameter("lr"))
         reserved = sorted(self.hyperparameters.keys() & {*_RESERVED, *self._schedule})
         if reserved:
             raise ArgumentError(
@@ -196,7 +216,7 @@ class StandardRunner:
         output_dir = given.pop("output_dir", "./results")
         names = (given.keys() & {*_OPTIONS, *self._schedule}) - self.hyperparameters.keys()
         specified = {name: given.pop(name) for name in names}
-        values = completed(self.hyperparameters, given)
+        values = _completed(self.hyperparameters, given)
         settings = {} if data_dir is None else {"data_dir": data_dir}
         with config.temporary(**settings), live_progress() as observers:
             specification = specify(testproblem, self.optimizer_class, values, **specified, **flags)
@@ -267,6 +287,53 @@ class LearningRateScheduleRunner(StandardRunner):
         )
 
 
+def _declared(hyperparams: object) -> dict[str, Hyperparameter]:
+    """Read the two forms in which hyperparameters are declared, a list and a mapping."""
+    if isinstance(hyperparams, Mapping):
+        rows = [
+            {"name": name, **row} if isinstance(row, Mapping) else (name, row)
+            for name, row in hyperparams.items()
+        ]
+        example = '{"momentum": {"type": float, "default": 0.9}}'
+    elif isinstance(hyperparams, Sequence) and not isinstance(hyperparams, str):
+        rows = list(hyperparams)
+        example = '[{"name": "momentum", "type": float, "default": 0.9}]'
+    else:
+        raise ArgumentError(f"hyperparams must be a list or a mapping, got {hyperparams!r}.")
+    found = {}
+    for row in rows:
+        if not isinstance(row, Mapping) or not isinstance(row.get("name"), str):
+            raise ArgumentError(f"Hyperparameters are declared as {example}, got {row!r}.")
+        unknown = set(row) - {"name", "type", "default"}
+        if unknown:
+            raise ArgumentError(
+                f"The hyperparameter {row['name']!r} is declared with {sorted(unknown)}. "
+                "Only name, type and default are known."
+            )
+        found[row["name"]] = Hyperparameter(**row)
+    return found
+
+
+def _completed(
+    hyperparameters: Mapping[str, Hyperparameter], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Fill in the defaults of declared hyperparameters."""
+    for name in given:
+        if name not in hyperparameters:
+            raise ArgumentError(
+                sentences(
+                    f"No hyperparameter {name!r} was declared for this runner.",
+                    closest(name, hyperparameters),
+                    f"Declared: {', '.join(hyperparameters)}.",
+                )
+            )
+    values = {name: given.get(name, one.default) for name, one in hyperparameters.items()}
+    missing = [name for name, value in values.items() if value is _REQUIRED]
+    if missing:
+        raise ArgumentError(f"The hyperparameter {missing[0]!r} has no default: give a value.")
+    return values
+
+
 @contextlib.contextmanager
 def _exit_on_mistake() -> Iterator[None]:
     """End the program with a message, not with a traceback, for mistakes and interruptions."""
@@ -286,7 +353,7 @@ def _exit_on_mistake() -> Iterator[None]:
 
 
 def _hyperparameter_option(name: str, hyperparameter: Hyperparameter) -> click.Option:
-    is_required = hyperparameter.default is REQUIRED
+    is_required = hyperparameter.default is _REQUIRED
     default = "" if is_required else f" [default: {hyperparameter.default}]"
     text = f"Hyperparameter of the optimizer.{default}"
     return _option(name, hyperparameter.type, text, required=is_required)
