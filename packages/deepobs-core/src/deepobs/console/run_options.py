@@ -15,12 +15,11 @@ from deepobs.console.commands import completing, completing_offers, taking
 from deepobs.console.parsing import parsed_groups, parsed_hyperparameters, parsed_interval
 from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins import registry
-from deepobs.plugins.provenance import provenance_of
+from deepobs.plugins.provenance import foreign_traceback, provenance_of
 from deepobs.plugins.specs import NEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from deepobs.records import RunSpecification
     from deepobs.runs import RunObserver
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 # Frames of these packages lead to the code that raised, but are of no use to its author.
-_LEADS_THERE = {"click", "contextlib", "deepobs", "torch"}
 
 hyperparameters = click.option(
     "-o",
@@ -289,7 +287,7 @@ def configured(doing: str, *, dtype: str | None = None, **settings: Any) -> Iter
     except (DeepOBSError, click.ClickException, click.Abort):
         raise
     except Exception as error:
-        foreign = _first_foreign(error.__traceback__)
+        foreign = foreign_traceback(error)
         # Without a frame of others it is a bug of ours, whose whole traceback is needed.
         if foreign is None:
             raise
@@ -313,13 +311,3 @@ def current_directory_importable() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
-
-
-def _first_foreign(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback from the first frame outside DeepOBS, torch and click on, if any."""
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__") or ""
-        if module.partition(".")[0] not in _LEADS_THERE:
-            return trace
-        trace = trace.tb_next
-    return None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import traceback
+from typing import TYPE_CHECKING
 
 from deepobs.errors import ProtocolError
 from deepobs.plugins.registry import registry
 
-_OURS = {"deepobs", "deepobs_bench", "deepobs_testing", "torch"}
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Code between the user and a plugin. deepobs_vision and the like are plugins that can be to blame.
+_LEADS_THERE = {"click", "contextlib", "deepobs", "deepobs_bench", "deepobs_testing", "torch"}
 
 
 def provenance_of(error: BaseException) -> str:
@@ -18,8 +23,16 @@ def provenance_of(error: BaseException) -> str:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = [frame.f_globals.get("__name__") or "" for frame in reversed(frames)]
-    owners = (owner_of_module(one) for one in modules if _package_of(one) not in _OURS)
+    owners = (owner_of_module(one) for one in modules if _package_of(one) not in _LEADS_THERE)
     return next(filter(None, owners), "")
+
+
+def foreign_traceback(error: BaseException) -> TracebackType | None:
+    """The traceback from the first frame of a plugin or of the user's own code on, if any."""
+    trace = error.__traceback__
+    while trace and _package_of(trace.tb_frame.f_globals.get("__name__") or "") in _LEADS_THERE:
+        trace = trace.tb_next
+    return trace
 
 
 def described(component: object) -> str:
