@@ -385,7 +385,7 @@ class NoiseInLosses(Sound):
 
 
 class Frozen(Sound):
-    """Legal: a layer that is not trained is in no group, and the regulariser leaves it out."""
+    """Legal: a layer that is not trained is in no group, and the regularizer excludes it."""
 
     def build(self):
         model = network()
