@@ -64,7 +64,10 @@ def write_results(file: Path, directory: Path) -> None:
     record = run(specifications[0].model_copy(update={"num_epochs": 2})).record
     for each in specifications:
         described = {"run_id": each.run_id, "optimizer_hyperparams": each.hyperparameters}
-        path = store.setting_directory(directory, each) / f"random_seed__{each.random_seed}__.json"
+        path = (
+            store.configuration_directory(directory, each)
+            / f"random_seed__{each.random_seed}__.json"
+        )
         path.parent.mkdir(parents=True)
         path.write_text(record.model_copy(update=described).to_json())
 

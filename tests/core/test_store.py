@@ -94,12 +94,14 @@ def test_a_broken_file_does_not_count_as_a_result(tmp_path):
     ],
 )
 def test_settings_that_differ_lie_apart(change):
-    assert store.setting_name(specification(**change)) != store.setting_name(specification())
+    assert store.configuration_name(specification(**change)) != store.configuration_name(
+        specification()
+    )
 
 
 def test_the_weight_decays_of_problem_and_optimizer_are_both_part_of_the_setting():
     names = {
-        store.setting_name(
+        store.configuration_name(
             specification(weight_decay=of_problem, hyperparameters={"weight_decay": 0.1})
         )
         for of_problem in (None, 0.1, 0.2)
@@ -115,7 +117,7 @@ def test_an_optimizer_that_only_shares_its_name_with_another_lies_apart():
 
     ours, theirs = specification(optimizer=SGD), specification()
     assert ours.optimizer == theirs.optimizer == "SGD"
-    assert store.setting_name(ours) != store.setting_name(theirs)
+    assert store.configuration_name(ours) != store.configuration_name(theirs)
 
 
 def test_an_optimizer_that_was_edited_is_run_again(tmp_path, monkeypatch):
@@ -151,7 +153,7 @@ def test_a_setting_that_no_file_name_can_hold_gets_a_safe_and_unique_name():
             super().__init__(params, lr=lr)
 
     names = {
-        store.setting_name(specification(optimizer=Wordy, hyperparameters={"text": text}))
+        store.configuration_name(specification(optimizer=Wordy, hyperparameters={"text": text}))
         for text in ("../../etc", "..-..-etc", "x" * 300, "x" * 301)
     }
     assert len(names) == 4

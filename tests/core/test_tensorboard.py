@@ -15,7 +15,7 @@ from tensorboard_logs import events_of, hparams, scalars
 from deepobs.errors import MissingPackageError
 from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.checkpoints import CheckpointPlan
-from deepobs.runs.store import setting_directory
+from deepobs.runs.store import configuration_directory
 from deepobs.runs.tensorboard import TensorBoardObserver
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_a_run_has_the_directory_of_its_setting_and_seed(tmp_path: Path) -> None
     specification = small(num_epochs=0, random_seed=7)
     run(specification, observers=[TensorBoardObserver(tmp_path)])
     (file,) = tmp_path.rglob("events.out.tfevents.*")
-    assert file.parent == setting_directory(tmp_path, specification) / "random_seed__7"
+    assert file.parent == configuration_directory(tmp_path, specification) / "random_seed__7"
 
 
 def test_the_command_and_the_hyperparameters_are_there(tmp_path: Path) -> None:

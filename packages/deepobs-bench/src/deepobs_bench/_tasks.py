@@ -119,7 +119,7 @@ def claimed(output_dir: Path, specification: RunSpecification) -> Iterator[bool]
     Raises:
         OutputError: Files in this directory cannot be locked.
     """
-    directory = store.setting_directory(output_dir, specification)
+    directory = store.configuration_directory(output_dir, specification)
     path = directory / f".random_seed__{specification.random_seed}__{specification.run_id}.lock"
     # A claim may be taken in one thread and released in another.
     lock: BaseFileLock = FileLock(path, thread_local=False)

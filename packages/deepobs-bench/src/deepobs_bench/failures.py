@@ -167,7 +167,7 @@ def write_failure(output_dir: Path, failure: Failure) -> Path:
     Raises:
         OutputError: It cannot be written.
     """
-    return store.keep(
+    return store.write(
         output_dir, failure.specification, failure.model_dump_json(indent=1), suffix=FAILURE
     )
 
@@ -182,7 +182,7 @@ def find_failure(
         specification: The run.
         since: Ignore failures from before.
     """
-    for path in store.kept(output_dir, specification, suffix=FAILURE):
+    for path in store.files_of(output_dir, specification, suffix=FAILURE):
         # The file may be of another program or version, or be deleted meanwhile.
         with contextlib.suppress(ValidationError, OSError):
             failure = Failure.model_validate_json(path.read_bytes())
@@ -194,4 +194,4 @@ def find_failure(
 
 def failure_file(output_dir: Path, failure: Failure) -> Path | None:
     """Where the latest failure of a run is kept, with its log."""
-    return next(store.kept(output_dir, failure.specification, suffix=FAILURE), None)
+    return next(iter(store.files_of(output_dir, failure.specification, suffix=FAILURE)), None)

@@ -327,7 +327,7 @@ class _Dispatch:
         if isinstance(outcome, Failure):
             write_failure(self._output_dir, outcome)
         else:
-            store.write(self._output_dir, specification, outcome)
+            store.write(self._output_dir, specification, outcome.to_json())
         return outcome
 
 

@@ -15,7 +15,6 @@ from deepobs.records import RunSpecification
 from deepobs.runs import store
 from deepobs.runs.evaluation import evaluating
 from deepobs.runs.execution import execute
-from deepobs.runs.observers import Observers
 from deepobs.runs.run_state import RunState
 from deepobs_testing._loaders import loaders_of
 from deepobs_testing._problem_losses import evaluated, evaluation_losses, losses_of, need_losses
@@ -193,7 +192,7 @@ def the_run_loop_trains_it(subject: Subject) -> None:
     )
     problem = _shortened(subject.at_start())
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
-    record = execute(RunState(specification, problem, optimizer), Observers([]))
+    record = execute(RunState(specification, problem, optimizer))
     require(
         record.status == "completed",
         f"Two steps of SGD with learning rate {LEARNING_RATE:g} diverge: training losses "
@@ -202,7 +201,7 @@ def the_run_loop_trains_it(subject: Subject) -> None:
     )
     with tempfile.TemporaryDirectory() as directory:
         store.prepare(Path(directory))
-        store.write(Path(directory), specification, record)
+        store.write(Path(directory), specification, record.to_json())
         found = store.find(Path(directory), specification)
     require(
         found is not None and found[1].test_losses == record.test_losses,

@@ -1,12 +1,10 @@
 """Runs: how they are described, executed, measured and stored."""
 
-from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs.runs.execution import RunResult, run
 from deepobs.runs.observers import RunObserver
 from deepobs.runs.specification import reproduction_command, specify
 
 __all__ = [
-    "CheckpointPlan",
     "RunObserver",
     "RunResult",
     "reproduction_command",

@@ -64,7 +64,7 @@ def checkpoint_path(output_dir: Path, specification: RunSpecification) -> Path:
         specification: The run.
     """
     name = f".random_seed__{specification.random_seed}__{specification.run_id}.checkpoint"
-    return store.setting_directory(output_dir, specification) / name
+    return store.configuration_directory(output_dir, specification) / name
 
 
 class Checkpointer:

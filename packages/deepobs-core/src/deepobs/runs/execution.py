@@ -14,8 +14,7 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.records import DataSetRecord, RunRecord
 from deepobs.runs import environment, store
-from deepobs.runs.checkpoints import Checkpointer
-from deepobs.runs.observers import Observers, PluginObservers, RunObserver
+from deepobs.runs.observers import PluginObservers, tell
 from deepobs.runs.run_state import begin_run
 from deepobs.runs.specification import reproduction_command
 
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deepobs.records import RunSpecification
-    from deepobs.runs.checkpoints import CheckpointPlan
+    from deepobs.runs.checkpoints import Checkpointer, CheckpointPlan
+    from deepobs.runs.observers import RunObserver
     from deepobs.runs.run_state import RunState
 
 
@@ -81,6 +81,8 @@ def run(
             raise ArgumentError(
                 "Checkpoints are written beside the result: give an output_dir, or no checkpoints."
             )
+        from deepobs.runs.checkpoints import Checkpointer
+
         checkpointer = Checkpointer(checkpoints, directory, specification)
     if directory is not None:
         store.prepare(directory)
@@ -88,24 +90,25 @@ def run(
         if found is not None:
             path, record = found
             return RunResult(record, path, is_new=False)
-    observer = Observers([*observers, PluginObservers()])
     with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
         state = _begin_or_resume(specification, optimizer_class, checkpointer)
-        record = execute(state, observer, checkpointer)
-    written = None if directory is None else store.write(directory, specification, record)
+        record = execute(state, [*observers, PluginObservers()], checkpointer)
+    written = None if directory is None else store.write(directory, specification, record.to_json())
     if checkpointer is not None:
         checkpointer.remove()
     return RunResult(record, written)
 
 
 def execute(
-    state: RunState, observer: RunObserver, checkpointer: Checkpointer | None = None
+    state: RunState,
+    observers: Sequence[RunObserver] = (),
+    checkpointer: Checkpointer | None = None,
 ) -> RunRecord:
     """Train and evaluate to the end of a run.
 
     Args:
         state: The run, at its beginning or where a checkpoint left off.
-        observer: Is told what happens.
+        observers: Are told the events of the run.
         checkpointer: Writes checkpoints; `None` for none.
     """
     history, num_epochs = state.history, state.specification.num_epochs
@@ -113,18 +116,19 @@ def execute(
     def report(steps: int, loss: float) -> None:
         if checkpointer is not None:
             checkpointer.after_steps(state)
-        observer.steps_taken(steps, loss)
+        tell(observers, "steps_taken", steps, loss)
 
-    observer.run_started(state.specification, len(state.train_loader))
+    steps_per_epoch = len(state.problem.dataset.train_loader)
+    tell(observers, "run_started", state.specification, steps_per_epoch)
     for epoch, metrics in enumerate(history.evaluations):  # of a run that is resumed
-        observer.epoch_ended(epoch, metrics)
+        tell(observers, "epoch_ended", epoch, metrics)
         for rate in history.learning_rates[epoch : epoch + 1]:
-            observer.epoch_started(epoch, rate)
+            tell(observers, "epoch_started", epoch, rate)
     if not history.evaluations:
-        observer.epoch_ended(0, state.evaluate())
+        tell(observers, "epoch_ended", 0, state.evaluate())
     while history.epochs < num_epochs and not history.has_diverged:
         if state.training_pass is None:
-            observer.epoch_started(history.epochs, state.start_epoch())
+            tell(observers, "epoch_started", history.epochs, state.start_epoch())
         is_finite = state.train_epoch(report, is_resumable=checkpointer is not None)
         if not is_finite:
             break
@@ -132,11 +136,11 @@ def execute(
         # Before observers are told: one that ends the run then leaves a checkpoint behind.
         if checkpointer is not None:
             checkpointer.after_epoch(state)
-        observer.epoch_ended(history.epochs, metrics)
+        tell(observers, "epoch_ended", history.epochs, metrics)
     if history.has_diverged:
         history.fill(num_epochs + 1)
     record = _record(state)
-    observer.run_ended(record)
+    tell(observers, "run_ended", record)
     return record
 
 

@@ -47,43 +47,18 @@ class RunObserver:
         """The run completed or diverged."""
 
 
-class Observers(RunObserver):
-    """Passes the events on to several observers.
-
-    A run gives the same numbers whether it is observed or not: random numbers that an observer
-    draws are not missing afterwards.
+def tell(observers: Sequence[RunObserver], event: str, *arguments: Any) -> None:
+    """Call a method of several observers, without any effect on the numbers of the run.
 
     Args:
         observers: The observers, in the order in which they are told.
+        event: The name of the method.
+        *arguments: Its arguments.
     """
-
-    def __init__(self, observers: Sequence[RunObserver]) -> None:
-        self._observers = observers
-
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Tell all."""
-        self._tell("run_started", specification, steps_per_epoch)
-
-    def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
-        """Tell all."""
-        self._tell("epoch_started", epoch, learning_rate)
-
-    def steps_taken(self, steps: int, loss: float) -> None:
-        """Tell all."""
-        self._tell("steps_taken", steps, loss)
-
-    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Tell all."""
-        self._tell("epoch_ended", epoch, metrics)
-
-    def run_ended(self, record: RunRecord) -> None:
-        """Tell all."""
-        self._tell("run_ended", record)
-
-    def _tell(self, event: str, *arguments: Any) -> None:
-        with rng.preserved():
-            for observer in self._observers:
-                getattr(observer, event)(*arguments)
+    # A run gives the same numbers whether it is observed or not.
+    with rng.preserved():
+        for observer in observers:
+            getattr(observer, event)(*arguments)
 
 
 class PluginObservers(RunObserver):

@@ -39,6 +39,7 @@ class RunState:
 
     Attributes:
         specification: The run.
+        device: The device of the run.
         problem: Its problem.
         optimizer: Its optimizer.
         schedule: What changes the learning rate.
@@ -56,9 +57,10 @@ class RunState:
         optimizer: torch.optim.Optimizer,
     ) -> None:
         self.specification = specification
+        self.device = torch.device(specification.device)
         self.problem = problem
         self.optimizer = optimizer
-        self.schedule = build_schedule(specification, optimizer, len(self.train_loader))
+        self.schedule = build_schedule(specification, optimizer, len(problem.dataset.train_loader))
         self.trainer = Trainer(
             problem,
             optimizer,
@@ -69,16 +71,6 @@ class RunState:
         self.training_pass: Pass | None = None
         self.started_at = datetime.now().astimezone().isoformat(timespec="seconds")
         self.resumed_at_steps: list[int] = []
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the run."""
-        return torch.device(self.specification.device)
-
-    @property
-    def train_loader(self) -> Loader:
-        """The batches of training."""
-        return self.problem.dataset.train_loader
 
     def start_epoch(self) -> float | None:
         """Record the learning rate of the next epoch.
@@ -109,7 +101,7 @@ class RunState:
         self.trainer.train_epoch(current.batches, report, current.objectives)
         self.history.add_training(
             current.objectives,
-            seconds=current.stopwatch.seconds,
+            seconds=current.seconds,
             log_interval=self.specification.train_log_interval,
         )
         self.training_pass = None
@@ -117,9 +109,9 @@ class RunState:
 
     def evaluate(self) -> dict[str, float]:
         """Measure the model, and pass the result to the schedule."""
-        stopwatch = Stopwatch()
+        start = time.perf_counter()
         metrics = evaluate(self.problem, bare_losses=self.specification.bare_losses)
-        self.history.add_evaluation(metrics, seconds=stopwatch.seconds)
+        self.history.add_evaluation(metrics, seconds=time.perf_counter() - start)
         if getattr(self.problem, "records_iterates", False) and not self.history.has_diverged:
             parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
             self.history.iterates.append(parameters.detach().tolist())
@@ -130,7 +122,7 @@ class RunState:
     def paused(self) -> AbstractContextManager[None]:
         """A context whose time does not count as training."""
         current = self.training_pass
-        return contextlib.nullcontext() if current is None else current.stopwatch.paused()
+        return contextlib.nullcontext() if current is None else current.paused()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on."""
@@ -142,7 +134,7 @@ class RunState:
             "trainer": self.trainer.state_dict(),
             "history": vars(self.history).copy(),
             "random": rng.get_state(self.device),
-            "loader": loader_state(self.train_loader),
+            "loader": loader_state(self.problem.dataset.train_loader),
             "pass": None if current is None else current.state_dict(self.problem),
             "started_at": self.started_at,
             "resumed_at_steps": self.resumed_at_steps,
@@ -162,7 +154,7 @@ class RunState:
         self.trainer.load_state_dict(state["trainer"])
         vars(self.history).update(state["history"])
         if state["pass"] is None:
-            set_loader_state(self.train_loader, state["loader"])
+            set_loader_state(self.problem.dataset.train_loader, state["loader"])
         else:
             self.training_pass = Pass.resume(self.problem, self.device, state["pass"])
         self.started_at = state["started_at"]
@@ -276,31 +268,6 @@ class History:
             values += values[:1] * (length - len(values))
 
 
-class Stopwatch:
-    """Seconds since it was made.
-
-    Args:
-        seconds: What it starts from.
-    """
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        self._zero = time.perf_counter() - seconds
-
-    @property
-    def seconds(self) -> float:
-        """The time until now, without pauses."""
-        return time.perf_counter() - self._zero
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Do not count the time of the block."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._zero += time.perf_counter() - start
-
-
 @dataclass
 class Pass:
     """A pass over the training set in progress.
@@ -309,13 +276,27 @@ class Pass:
         batches: The batches that are left.
         start: The states of loader and RNGs before it; empty if it cannot be resumed.
         objectives: The objective before each step so far.
-        stopwatch: Its duration.
+        zero: The reading of the clock from which its duration counts.
     """
 
     batches: Iterator[Batch]
     start: dict[str, Any]
     objectives: list[float] = field(default_factory=list)
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    zero: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Its duration so far, without pauses."""
+        return time.perf_counter() - self.zero
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time of the block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.zero += time.perf_counter() - start
 
     @classmethod
     def begin(cls, problem: TestProblem, device: torch.device, *, is_resumable: bool) -> Self:
@@ -351,14 +332,14 @@ class Pass:
         batches = _batches_from(len(objectives), loader)
         if carried is not None and isinstance(problem, CarriesState):
             batches = _restoring(problem, carried, batches)
-        return cls(batches, start, objectives, Stopwatch(state["seconds"]))
+        return cls(batches, start, objectives, time.perf_counter() - state["seconds"])
 
     def state_dict(self, problem: TestProblem) -> dict[str, Any]:
         """Return what `resume` needs."""
         return {
             "start": self.start,
             "objectives": self.objectives,
-            "seconds": self.stopwatch.seconds,
+            "seconds": self.seconds,
             "carried_state": problem.carried_state() if isinstance(problem, CarriesState) else None,
         }
 

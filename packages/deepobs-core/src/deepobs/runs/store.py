@@ -19,7 +19,6 @@ from deepobs.records import RunRecord
 from deepobs.runs.optimizers import target_of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from deepobs.records import RunSpecification
@@ -38,7 +37,7 @@ _TAIL_BYTES = 8
 _END = b"\n}"  # only the outermost brace is at the beginning of a line
 
 
-def setting_directory(output_dir: Path, specification: RunSpecification) -> Path:
+def configuration_directory(output_dir: Path, specification: RunSpecification) -> Path:
     """The directory of a configuration: `<output_dir>/<testproblem>/<optimizer>/<configuration>`.
 
     Args:
@@ -46,60 +45,56 @@ def setting_directory(output_dir: Path, specification: RunSpecification) -> Path
         specification: A run of the configuration.
     """
     problem = specification.testproblem.rpartition(":")[2]
-    return output_dir / problem / specification.optimizer / setting_name(specification)
+    return output_dir / problem / specification.optimizer / configuration_name(specification)
 
 
-def setting_name(specification: RunSpecification) -> str:
+def configuration_name(specification: RunSpecification) -> str:
     """A readable name of a configuration, as in the original: `num_epochs__10__batch_size__...`.
 
     What deviates from the defaults is added at the end. A name that would be too long, or that
     contains characters unsafe in file names, ends in a hash of the configuration.
     """
-    parts = "__".join(f"{name}__{_written(value)}" for name, value in _parts(specification))
-    safe = _UNSAFE.sub("-", parts)
-    if safe == parts and len(safe) <= _LONGEST_NAME:
-        return safe
-    setting_id = specification.model_copy(update={"random_seed": 0}).run_id
-    return f"{safe[: _LONGEST_NAME - 18]}__{setting_id}"
-
-
-def _parts(specification: RunSpecification) -> Iterator[tuple[str, object]]:
-    """Names and values in the name of a configuration.
-
-    A name may come twice: the problem and the optimizer may each have a weight decay.
-    """
-    yield "num_epochs", specification.num_epochs
-    yield "batch_size", specification.batch_size
+    # Pairs, not a dictionary: the problem and the optimizer may each have a weight decay.
+    parts: list[tuple[str, object]] = [
+        ("num_epochs", specification.num_epochs),
+        ("batch_size", specification.batch_size),
+    ]
     if specification.weight_decay is not None:
-        yield "weight_decay", specification.weight_decay
-    yield from sorted(specification.hyperparameters.items())
+        parts.append(("weight_decay", specification.weight_decay))
+    parts += sorted(specification.hyperparameters.items())
     if specification.lr_sched_epochs is not None:
-        yield "lr_sched_epochs", specification.lr_sched_epochs
-        yield "lr_sched_factors", specification.lr_sched_factors
+        parts.append(("lr_sched_epochs", specification.lr_sched_epochs))
+        parts.append(("lr_sched_factors", specification.lr_sched_factors))
     if specification.lr_scheduler is not None:
-        yield "lr_scheduler", specification.lr_scheduler.name
-        yield from sorted(specification.lr_scheduler.arguments.items())
+        parts.append(("lr_scheduler", specification.lr_scheduler.name))
+        parts += sorted(specification.lr_scheduler.arguments.items())
         if specification.lr_scheduler.every != "epoch":
-            yield "every", specification.lr_scheduler.every
-    for role, settings in specification.parameter_groups.items():
-        yield role, [part for setting in sorted(settings.items()) for part in setting]
+            parts.append(("every", specification.lr_scheduler.every))
+    for role, hyperparameters in specification.parameter_groups.items():
+        parts.append((role, [part for item in sorted(hyperparameters.items()) for part in item]))
     if specification.optimizer_needs:
-        yield "needs", specification.optimizer_needs
-    for name in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
-        if getattr(specification, name):
-            yield name, getattr(specification, name)
+        parts.append(("needs", specification.optimizer_needs))
+    for field in ("validation_size", "full_evaluation", "bare_losses", "fake_data_fraction"):
+        if getattr(specification, field):
+            parts.append((field, getattr(specification, field)))
     if not specification.reshuffle:
-        yield "reshuffle", False
+        parts.append(("reshuffle", False))
     if specification.dtype != "float32":
-        yield "dtype", specification.dtype
+        parts.append(("dtype", specification.dtype))
     if specification.optimizer_source:
-        yield "source", specification.optimizer_source
+        parts.append(("source", specification.optimizer_source))
     # A problem or optimizer that only shares its name with another one must not share its
     # directory: analysis takes the files in a directory for seeds of one configuration.
     if ":" in specification.testproblem:
-        yield "testproblem", specification.testproblem
+        parts.append(("testproblem", specification.testproblem))
     if target_of_name(specification.optimizer) not in (None, specification.optimizer_target):
-        yield "optimizer", specification.optimizer_target
+        parts.append(("optimizer", specification.optimizer_target))
+    name = "__".join([f"{part}__{_formatted(value)}" for part, value in parts])
+    safe = _UNSAFE.sub("-", name)
+    if safe == name and len(safe) <= _LONGEST_NAME:
+        return safe
+    configuration_id = specification.model_copy(update={"random_seed": 0}).run_id
+    return f"{safe[: _LONGEST_NAME - 18]}__{configuration_id}"
 
 
 def prepare(output_dir: Path) -> None:
@@ -130,7 +125,7 @@ def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRe
         Its latest file and the record in it, or `None`. Files that are damaged or of another run
         are skipped.
     """
-    for path in kept(output_dir, specification):
+    for path in files_of(output_dir, specification):
         with contextlib.suppress(ValidationError, OSError):
             record = read(path)
             if record.run_id == specification.run_id:
@@ -138,9 +133,9 @@ def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRe
     return None
 
 
-def kept(
+def files_of(
     output_dir: Path, specification: RunSpecification, *, suffix: str = RESULT
-) -> Iterator[Path]:
+) -> list[Path]:
     """The files of a run's configuration and seed, the latest first; some may be of another run.
 
     Args:
@@ -148,8 +143,9 @@ def kept(
         specification: The run.
         suffix: Suffix of the files.
     """
-    directory = setting_directory(output_dir, specification)
-    yield from sorted(directory.glob(f"{_stem(specification)}*.{suffix}"), reverse=True)
+    directory = configuration_directory(output_dir, specification)
+    pattern = f"random_seed__{specification.random_seed}__*.{suffix}"
+    return sorted(directory.glob(pattern), reverse=True)
 
 
 def read(path: Path) -> RunRecord:
@@ -162,24 +158,7 @@ def read(path: Path) -> RunRecord:
     return RunRecord.model_validate_json(path.read_bytes())
 
 
-def write(output_dir: Path, specification: RunSpecification, record: RunRecord) -> Path:
-    """Write a result file atomically.
-
-    Args:
-        output_dir: The directory of results.
-        specification: The run.
-        record: Its result.
-
-    Returns:
-        The file.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    return keep(output_dir, specification, record.to_json())
-
-
-def keep(
+def write(
     output_dir: Path, specification: RunSpecification, text: str, *, suffix: str = RESULT
 ) -> Path:
     """Write a file about a run into the directory of its configuration, atomically.
@@ -187,7 +166,7 @@ def keep(
     Args:
         output_dir: The directory of results.
         specification: The run.
-        text: The content.
+        text: The content; of a result, `record.to_json()`.
         suffix: Suffix of the file, whose name holds the time.
 
     Returns:
@@ -196,9 +175,9 @@ def keep(
     Raises:
         OutputError: It cannot be written.
     """
-    directory = setting_directory(output_dir, specification)
+    directory = configuration_directory(output_dir, specification)
     moment = datetime.now(UTC).strftime("%Y-%m-%d-%H-%M-%S-%f")
-    path = directory / f"{_stem(specification)}{moment}.{suffix}"
+    path = directory / f"random_seed__{specification.random_seed}__{moment}.{suffix}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
@@ -210,10 +189,6 @@ def keep(
     return path
 
 
-def _stem(specification: RunSpecification) -> str:
-    return f"random_seed__{specification.random_seed}__"
-
-
 def _remove_leftovers(directory: Path) -> None:
     """Remove unfinished files of killed writers, so old that nobody can still be writing them."""
     for path in directory.glob(f".*{UNFINISHED}"):
@@ -222,12 +197,12 @@ def _remove_leftovers(directory: Path) -> None:
                 path.unlink()
 
 
-def _written(value: object) -> str:
+def _formatted(value: object) -> str:
     """Format a value as the original does in directory names: 1.e-02, True, 0.9_0.999."""
     if isinstance(value, float):
         return np.format_float_scientific(value)
     if isinstance(value, (list, tuple)):
-        return "_".join(_written(item) for item in value)
+        return "_".join([_formatted(item) for item in value])
     return str(value)
 
 
@@ -247,7 +222,7 @@ class ResultIndex:
 
     def find(self, specification: RunSpecification) -> Path | None:
         """The latest result of a run; `None` if there is none."""
-        directory = setting_directory(self._output_dir, specification)
+        directory = configuration_directory(self._output_dir, specification)
         results = self._results_in.get(directory)
         if results is None:
             results = self._results_in[directory] = _results_in(directory)

@@ -12,7 +12,7 @@ from deepobs.errors import MissingPackageError, OutputError
 from deepobs.runs.observers import RunObserver
 from deepobs.runs.progress import schedule_of
 from deepobs.runs.specification import reproduction_command
-from deepobs.runs.store import setting_directory
+from deepobs.runs.store import configuration_directory
 
 if TYPE_CHECKING:
     import os
@@ -63,10 +63,10 @@ class TensorBoardObserver(RunObserver):
         del steps_per_epoch
         if hasattr(self, "_log"):  # of a run that failed, of which observers are not told
             self._log.close()
-        setting = setting_directory(self._directory, specification)
+        configuration = configuration_directory(self._directory, specification)
         with self._failures_explained():
-            self._log = _RunLog(setting / f"random_seed__{specification.random_seed}")
-            self._log.start(str(setting.relative_to(self._directory)), specification)
+            self._log = _RunLog(configuration / f"random_seed__{specification.random_seed}")
+            self._log.start(str(configuration.relative_to(self._directory)), specification)
 
     def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
         """Write the learning rate."""
@@ -139,12 +139,12 @@ class _RunLog:
         )
         self._finalizer = weakref.finalize(self, self._writer.close)
 
-    def start(self, setting: str, specification: RunSpecification) -> None:
+    def start(self, configuration: str, specification: RunSpecification) -> None:
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
         # Neither `add_hparams`, which makes a run of its own in a directory below, nor its list of
         # all hyperparameters: TensorBoard takes that of one run for all, and hides those of others.
-        summary = hparams_pb(_hyperparameters(specification), trial_id=setting)
+        summary = hparams_pb(_hyperparameters(specification), trial_id=configuration)
         self._writer.file_writer.add_summary(summary)
         self._writer.add_text("reproduce", f"    {reproduction_command(specification)}")
 

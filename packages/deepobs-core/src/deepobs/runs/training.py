@@ -59,19 +59,28 @@ class Trainer:
         self.gradient_evaluations = 0
         self._problem = problem
         self._optimizer: Any = optimizer  # the arguments of its step depend on the needs
-        self._argument = _argument_of_step(optimizer)
+        arguments = inspect.signature(optimizer.step).parameters
+        self._loss_argument = next((name for name in ("loss", "losses") if name in arguments), None)
         self._starts_with_gradients = "gradients" in needs
         self._loss = _loss_function(problem, "none" if "per_example_losses" in needs else "mean")
         # A regularizer without a gradient is constant: adding it would only cost time.
         self._is_regularized = problem.get_regularization_loss().requires_grad
-        self._differentiate = self._differentiation(needs)
+        self._differentiate = self._backward
         actions: list[Callable[[], object]] = []
-        if "create_graph" in needs:
+        if {"backward", "per_example_losses"} & set(needs):
+            self._differentiate = self._leave_to_optimizer
+        elif "create_graph" in needs:
+            self._differentiate = self._backward_with_graph
             # Gradients that hold their graph would keep all activations alive until the next step.
             actions.append(self._optimizer.zero_grad)
         if after_step is not None:
             actions.append(after_step)
-        self._step = _followed_by(self._kind_of_step(needs), actions)
+        step = self._plain_step
+        if "closure" in needs:
+            step = self._closure_step
+        elif {"loss", "per_example_losses"} & set(needs):
+            step = self._loss_step
+        self._step = _followed_by(actions, step) if actions else step
         self._has_modes = "mode" in needs
         if self._has_modes:
             _start_in_evaluation_mode(optimizer)
@@ -145,29 +154,26 @@ class Trainer:
         self.steps = state["steps"]
         self.gradient_evaluations = state["gradient_evaluations"]
 
-    def _kind_of_step(self, needs: Collection[str]) -> Step:
-        if "closure" in needs:
-            return self._closure_step
-        if {"loss", "per_example_losses"} & set(needs):
-            return self._loss_step
-        return self._plain_step
-
     def _plain_step(self, batch: Batch) -> Tensor:
         # Before the forward pass, so that old gradients are freed when activations need the memory.
         self._optimizer.zero_grad()
-        objective = self._objective(batch)
+        objective = self._loss(batch)
+        if self._is_regularized:
+            objective = objective + self._problem.get_regularization_loss()
         self._differentiate(objective)
         self._optimizer.step()
         return objective.detach()
 
     def _loss_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
-        objective = self._objective(batch)  # of shape (batch size,) for losses of each example
+        objective = self._loss(batch)  # of shape (batch size,) for losses of each example
+        if self._is_regularized:
+            objective = objective + self._problem.get_regularization_loss()
         self._differentiate(objective)
-        if self._argument is None:
+        if self._loss_argument is None:
             self._optimizer.step(objective)
         else:
-            self._optimizer.step(**{self._argument: objective})
+            self._optimizer.step(**{self._loss_argument: objective})
         return objective.detach().mean()
 
     def _closure_step(self, batch: Batch) -> Tensor:
@@ -176,7 +182,9 @@ class Trainer:
         @torch.enable_grad()  # some optimizers call it without gradients
         def closure() -> Tensor:
             self._optimizer.zero_grad()
-            objective = self._objective(batch)
+            objective = self._loss(batch)
+            if self._is_regularized:
+                objective = objective + self._problem.get_regularization_loss()
             self._differentiate(objective)
             objectives.append(objective.detach())
             return objective
@@ -190,16 +198,6 @@ class Trainer:
                 "it, so it cannot train. Call the closure in step, or declare other needs."
             )
         return objectives[0]
-
-    def _objective(self, batch: Batch) -> Tensor:
-        loss = self._loss(batch)
-        return loss + self._problem.get_regularization_loss() if self._is_regularized else loss
-
-    def _differentiation(self, needs: Collection[str]) -> Callable[[Tensor], None]:
-        """Who computes the gradients of an objective, and how."""
-        if {"backward", "per_example_losses"} & set(needs):
-            return self._leave_to_optimizer
-        return self._backward_with_graph if "create_graph" in needs else self._backward
 
     def _backward(self, objective: Tensor) -> None:
         objective.backward()  # type: ignore[no-untyped-call]
@@ -224,10 +222,7 @@ class Trainer:
         self.gradient_evaluations += 1
 
 
-def _followed_by(step: Step, actions: Sequence[Callable[[], object]]) -> Step:
-    if not actions:
-        return step
-
+def _followed_by(actions: Sequence[Callable[[], object]], step: Step) -> Step:
     def step_and_actions(batch: Batch) -> Tensor:
         objective = step(batch)
         for action in actions:
@@ -242,12 +237,6 @@ def _loss_function(problem: TestProblem, reduction: str) -> Step:
     if isinstance(problem, Problem):
         return functools.partial(problem.get_batch_loss, reduction=reduction)
     return lambda batch: problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
-
-
-def _argument_of_step(optimizer: torch.optim.Optimizer) -> str | None:
-    """The name of the loss among the arguments of `step`; `None` for its first argument."""
-    parameters = inspect.signature(optimizer.step).parameters
-    return next((name for name in ("loss", "losses") if name in parameters), None)
 
 
 def _start_in_evaluation_mode(optimizer: Any) -> None:
