@@ -19,7 +19,7 @@ from deepobs_analysis.wording import counted, full_mean_text, listed, number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.summaries import Summary
 
 _STANDARD_ERRORS = 2  # by how many the deciding seeds are better than all seeds, for a caveat

@@ -11,7 +11,7 @@ from deepobs.errors import DeepOBSError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
 
 _LARGEST = 2**63 - 1  # a column of integers holds no larger one
 _MOST_LEVELS = 8  # of nested lists; real hyperparameters have two

@@ -25,7 +25,7 @@ from deepobs_analysis.results import CURVES, Results, SkippedFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.result_files import Content
 
 _MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")

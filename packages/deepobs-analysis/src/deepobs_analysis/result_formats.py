@@ -14,7 +14,7 @@ from deepobs_analysis.results import CURVES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
 
 Format: TypeAlias = Literal["1.1", "1.2", "own"]
 

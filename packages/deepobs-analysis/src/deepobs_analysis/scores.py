@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deepobs_analysis.measures import Interval, Speedup
-    from deepobs_analysis.measures._validation import Floats
     from deepobs_analysis.measures.aggregates import Scores as Arrays
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.selection import Selection
     from deepobs_analysis.summaries import Summary
     from deepobs_analysis.targets import Target, Unit

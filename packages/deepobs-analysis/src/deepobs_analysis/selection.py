@@ -13,7 +13,7 @@ from deepobs_analysis.measures import best, final
 from deepobs_analysis.results import CURVES, Metric
 
 if TYPE_CHECKING:
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results, Split
 
 Mode: TypeAlias = Literal["most", "final", "best"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from deepobs_analysis.measures import MeanAndDeviation, MeanTime
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Target, Unit

@@ -15,7 +15,7 @@ from deepobs_analysis.measures import (
     seconds_to_target,
     target_performance,
 )
-from deepobs_analysis.measures._validation import median
+from deepobs_analysis.measures.arrays import median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepobs_analysis.measures import MeanTime
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.selection import Selection
 
 PUBLISHED = "published with the problem"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from deepobs_analysis.measures._validation import Floats
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Metric, Results
     from deepobs_analysis.selection import Mode, Selection
 

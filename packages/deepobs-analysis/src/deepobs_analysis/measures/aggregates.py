@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from deepobs.errors import ArgumentError
-from deepobs_analysis.measures._validation import Direction, Floats, finite, ordered, signs
+from deepobs_analysis.measures.arrays import Direction, Floats, finite, ordered, signs
 
 Scores: TypeAlias = Sequence[ArrayLike]
 """An array per problem with a score of each run."""

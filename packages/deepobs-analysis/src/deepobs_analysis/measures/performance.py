@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from deepobs.errors import ArgumentError
-from deepobs_analysis.measures._validation import Floats, finite, floats, ordered
+from deepobs_analysis.measures.arrays import Floats, finite, floats, ordered
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

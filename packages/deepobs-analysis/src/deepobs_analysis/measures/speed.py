@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from deepobs.errors import ArgumentError
-from deepobs_analysis.measures._validation import (
+from deepobs_analysis.measures.arrays import (
     Floats,
     equally_long,
     finite,
