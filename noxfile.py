@@ -29,6 +29,11 @@ SIBLINGS = {  # package -> other packages of this repository that it depends on
     "deepobs-text": ["deepobs-core"],
     "deepobs-analysis": ["deepobs-core"],
 }
+TESTED_WITH = {  # package -> other packages of this repository that only its tests use
+    "deepobs-vision": ["deepobs-testing"],
+    "deepobs-text": ["deepobs-testing"],
+    "deepobs-analysis": ["deepobs-bench"],
+}
 EXTRAS = {  # what the tests use, too
     "deepobs-core": ["deepobs-core[tensorboard]"],
     "deepobs-bench": ["deepobs-core[tensorboard]", "deepobs-bench[dask,tune]"],
@@ -38,7 +43,7 @@ AT_MINIMUMS = {  # tests that use every requirement
     "deepobs-core": "cli_run registry store tensorboard",
     "deepobs-bench": "dask experiment_files tuning",
     "deepobs-testing": "conformance new_plugin",
-    "deepobs-vision": "digits imagenet_pictures layers runs svhn",
+    "deepobs-vision": "digits layers runs streaming_images svhn",
     "deepobs-text": "char_rnn dataset transformer",
     "deepobs-analysis": "loading report selection table",
 }
@@ -71,9 +76,10 @@ def run_tests(session: nox.Session, directory: str) -> None:
 
 
 def test_package(session: nox.Session, package: str) -> None:
-    """Run the tests of one package in an environment that holds no other package of ours."""
+    """Run the tests of one package in an environment that holds only what it declares."""
     further = ("pytest", "pytest-xdist", *EXTRAS.get(package, []))
-    install_wheels(session, [*SIBLINGS[package], package], *further)
+    ours = [*SIBLINGS[package], *TESTED_WITH.get(package, []), package]
+    install_wheels(session, ours, *further)
     run_tests(session, f"tests/{package.removeprefix('deepobs-')}")
 
 
@@ -172,7 +178,7 @@ def minimums(session: nox.Session, package: str) -> None:
         f"packages/{package}/pyproject.toml",
     )
     session.run(*compiling, *places)
-    ours = [*SIBLINGS[package], package]
+    ours = [*SIBLINGS[package], *TESTED_WITH.get(package, []), package]
     further = ("pytest", *EXTRAS.get(package, []))
     install_wheels(session, ours, *further, versions=("-c", oldest))
     folder = f"tests/{package.removeprefix('deepobs-')}"
