@@ -31,16 +31,7 @@ _MAX_FAILURES = 10
 
 @dataclass(frozen=True, slots=True)
 class PlanOutput:
-    """The plan of an experiment before it starts.
-
-    Attributes:
-        plan: The plan.
-        inventory: Which of its runs are done.
-        paces: How fast runs are.
-        jobs: How many runs at a time.
-        output_dir: The directory of results.
-        missing_data: Names of data sets by names of the problems that need them.
-    """
+    """The plan of an experiment before it starts."""
 
     plan: Plan
     inventory: Inventory
@@ -50,12 +41,7 @@ class PlanOutput:
     missing_data: Mapping[str, str]
 
     def show(self, *, in_full: bool, with_time: bool) -> None:
-        """Show how much is pending.
-
-        Args:
-            in_full: Whether to show a row for each optimizer on each problem.
-            with_time: Whether to show how long it will take.
-        """
+        """Show how much is pending, in full with a row for each optimizer on each problem."""
         if in_full:
             self._show_table()
         pending, total = len(self.inventory.pending), len(self.plan.specifications)
@@ -123,11 +109,7 @@ def _row(part: Part) -> list[object]:
 
 
 def show_missing_data(datasets: Mapping[str, str]) -> None:
-    """Say which data are missing and how to get them.
-
-    Args:
-        datasets: Names of data sets by names of the problems that need them.
-    """
+    """Say which data are missing and how to get them."""
     problems: dict[str, list[str]] = defaultdict(list)
     for problem, dataset in datasets.items():
         problems[dataset].append(problem)
@@ -141,14 +123,7 @@ def show_missing_data(datasets: Mapping[str, str]) -> None:
 
 
 def show_results(plan: Plan, results: Results, output_dir: Path, *, as_json: bool) -> None:
-    """Show the best configurations of an experiment, and its failures.
-
-    Args:
-        plan: The plan.
-        results: Its results.
-        output_dir: The directory of results.
-        as_json: Whether to write JSON.
-    """
+    """Show the best configurations of an experiment, and its failures."""
     standings, files = results.standings(plan), results.tuning_files(output_dir)
     if as_json:
         described = {

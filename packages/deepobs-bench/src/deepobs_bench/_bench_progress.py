@@ -37,17 +37,7 @@ def bench_progress(
     console: Console | None = None,
     show: Callable[[str], None] = screen.show,
 ) -> Iterator[Notify]:
-    """Show the progress of an experiment for the duration of the block.
-
-    Args:
-        num_runs: How many runs are to be executed.
-        jobs: How many of them at a time.
-        console: Where to show it; `None` for standard error.
-        show: Writes the lines if the console is no terminal.
-
-    Yields:
-        What a sweep calls with outcomes.
-    """
+    """Show progress while the block lasts, and yield what a sweep calls with outcomes."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(num_runs, show)

@@ -25,13 +25,7 @@ _EITHER = "is given beside tune: give either a grid, or a space in tune (sampler
 
 
 def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
-    """Merge what is tried of an optimizer in general and on one problem; the latter wins.
-
-    Args:
-        experiment: The experiment.
-        problem: Name of the problem.
-        label: Name of the optimizer in the experiment.
-    """
+    """Merge what is tried of an optimizer in general and on one problem; the latter wins."""
     general = experiment.optimizers[label]
     special = _override(experiment, problem, label)
     return Choices.model_construct(  # of values that were checked
@@ -138,12 +132,7 @@ def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A point of a grid that the optimizer refused.
-
-    Attributes:
-        positions: The position of its value on each axis.
-        message: Why.
-    """
+    """A point of a grid that the optimizer refused."""
 
     positions: tuple[int, ...]
     message: str

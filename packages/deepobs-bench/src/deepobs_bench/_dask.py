@@ -13,14 +13,14 @@ import functools
 import platform
 import threading
 import uuid
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepobs import __version__
 from deepobs.errors import ArgumentError, ExecutorError, MissingPackageError, OutputError
 from deepobs.plugins import registry
 from deepobs_bench.failures import RunCrashedError
-from deepobs_bench.processes import WorkerSlot, limit_of
+from deepobs_bench.processes import KillableExecutor, WorkerSlot, limit_of
 
 try:
     import distributed
@@ -33,7 +33,6 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from deepobs_bench.processes import Limit
 
@@ -42,16 +41,10 @@ T = TypeVar("T")
 _CONNECTION_SECONDS = 10.0
 
 
-class DaskExecutor(Executor):
+class DaskExecutor(KillableExecutor):
     """Executes calls on the workers of a cluster, one at a time on each.
 
     Dask gives the calls of a worker that is lost to others.
-
-    Args:
-        scheduler: The address of the cluster's scheduler, such as "tcp://node17:8786".
-        threads: Threads of torch for a call; `None` for as many as its worker has.
-        time_limit: Seconds for a call to end by itself, before it is killed a little later.
-        shares_directory: Whether the workers can write the results.
 
     Raises:
         ExecutorError: The scheduler does not answer, or a worker has other versions.
@@ -91,6 +84,7 @@ class DaskExecutor(Executor):
     @property
     def capacity(self) -> int:
         """The present number of workers."""
+        # 0 lets the sweep say that runs wait for the first worker.
         if self._client.status != "running":
             return 0
         try:
@@ -104,6 +98,7 @@ class DaskExecutor(Executor):
         Raises:
             OutputError: One of them does not.
         """
+        # Not `exists`: the directory may exist there and be another one.
         path, text = directory / f".{self._sweep}.token", self._sweep
         try:
             path.write_text(text)
@@ -126,6 +121,7 @@ class DaskExecutor(Executor):
         if self._client.status != "running":
             raise _connection_lost()
         call = functools.partial(fn, *args, **kwargs)
+        # Not pure: Dask would execute equal calls only once, and keep their results.
         there = self._client.submit(self._call, call, pure=False)
         here: Future[T] = Future()
         self._running.add(here)
@@ -152,18 +148,6 @@ class DaskExecutor(Executor):
             if self._client.status == "running":
                 self._on_all(_end_calls, self._sweep)
         self._client.close()
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # After an interruption from the keyboard, nobody wants to wait for hours of work.
-        if error_type is None:
-            self.shutdown()
-        else:
-            self.kill_workers()
 
     def _forget(self, there: distributed.Future[Any], here: Future[Any]) -> None:
         self._running.discard(here)
@@ -258,6 +242,7 @@ class _Workplace:
 
     def kill(self, sweep: str) -> None:
         """End what is done for a sweep."""
+        # Without the lock, which the call that is to end holds.
         slot = self._slot
         if slot is not None and self._sweep == sweep:
             self._slot = None
@@ -276,6 +261,7 @@ def _call_in_process(
     limit: Limit | None,
 ) -> T:
     """On a worker: execute a call in its process."""
+    # Again, since a worker may join after the client compared versions.
     worker = distributed.get_worker()
     _require_same_versions(planned_with, worker.address)
     with _workplace.one_call_at_a_time:

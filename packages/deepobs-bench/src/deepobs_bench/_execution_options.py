@@ -51,12 +51,7 @@ _PARAMETERS = (
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How runs are executed, from the options of `takes_execution`.
-
-    Attributes:
-        executor: Name of the executor backend.
-        options: Its options.
-    """
+    """How runs are executed, from the options of `takes_execution`."""
 
     executor: str
     options: ExecutorOptions

@@ -89,13 +89,7 @@ def execute(task: RunTask) -> Outcome | None:
 def known_outcome(
     output_dir: Path, specification: RunSpecification, failures_since: datetime | None
 ) -> Outcome | None:
-    """Find the recorded outcome of a run.
-
-    Args:
-        output_dir: The directory of results.
-        specification: The run.
-        failures_since: Ignore failures from before; `None` to ignore none.
-    """
+    """Find the recorded outcome of a run, ignoring failures from before a moment."""
     found = store.find(output_dir, specification)
     if found is not None:
         return found[1]
@@ -153,11 +147,7 @@ def _no_locks(path: Path, reason: object) -> OutputError:
 
 
 class TimeLimit(RunObserver):
-    """Ends a run that takes too long, at the next report.
-
-    Args:
-        seconds: How long the run may take, including the loading of data.
-    """
+    """Ends a run that takes too long, at the next report."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

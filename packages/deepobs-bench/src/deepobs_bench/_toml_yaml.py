@@ -100,13 +100,7 @@ def _not_yaml(text: str, error: Exception) -> str:
 
 
 def _num_values(value: object, known: dict[int, int], path: Path) -> int:
-    """Count values: a few lines of aliases can stand for more than memory holds.
-
-    Args:
-        value: What was read.
-        known: Counts of lists and tables that were counted before, by identity.
-        path: The file, for errors.
-    """
+    """Count values: a few lines of aliases can stand for more than memory holds."""
     if not isinstance(value, (dict, list)):
         return 1
     if id(value) not in known:

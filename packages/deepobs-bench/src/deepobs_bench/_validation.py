@@ -34,12 +34,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One error in a file.
-
-    Attributes:
-        location: Where it is; empty for the file as a whole.
-        message: What is wrong and what is allowed.
-    """
+    """One error in a file."""
 
     location: Location
     message: str
@@ -173,7 +168,7 @@ _STRING = _allowed("a string", lambda value: isinstance(value, str))
 
 Text = Annotated[str, _STRING]
 Names = tuple[Text, ...]
-Values = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+AnyTable = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
 Flag = Annotated[bool, _allowed("true or false", lambda value: isinstance(value, bool))]
 Count = Annotated[int, _integer("of 1 or more", 1)]
 CountOrZero = Annotated[int, _integer("of 0 or more", 0)]

@@ -32,13 +32,7 @@ _is_worker = False
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer to a call.
-
-    Attributes:
-        value: What it returned.
-        error: What it raised, `None` if it returned.
-        is_last: Whether the process ends now: what failed may have left the device unusable.
-    """
+    """The answer to a call."""
 
     value: Any = None
     error: Exception | None = None

@@ -10,29 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_bench import _toml_yaml
-from deepobs_bench._validation import (
-    Count,
-    CountOrZero,
-    Flag,
-    Fraction,
-    Mistake,
-    Names,
-    NonNegative,
-    OptimizerName,
-    Optimizers,
-    Positive,
-    ProblemName,
-    Seeds,
-    SuiteName,
-    Text,
-    Values,
-    must_be,
-    one_of,
-    refusal,
-    refused,
-    unknown_key,
-    written,
-)
+from deepobs_bench import _validation as values
+from deepobs_bench._validation import Mistake, must_be, one_of, refusal, refused, written
 from deepobs_bench.tuning.settings import TuningSettings
 from deepobs_bench.tuning.spaces import parsed
 
@@ -91,16 +70,16 @@ class Training(Table):
         fake_data: Size of synthetic data sets as a fraction of the real ones, 0 for real data.
     """
 
-    epochs: CountOrZero | None = None
-    batch_size: Count | None = None
-    weight_decay: NonNegative | None = None
-    validation_size: CountOrZero | None = None
-    full_evaluation: Flag | None = None
-    bare_losses: Flag | None = None
-    same_order: Flag | None = None
-    log_interval: Count | None = None
+    epochs: values.CountOrZero | None = None
+    batch_size: values.Count | None = None
+    weight_decay: values.NonNegative | None = None
+    validation_size: values.CountOrZero | None = None
+    full_evaluation: values.Flag | None = None
+    bare_losses: values.Flag | None = None
+    same_order: values.Flag | None = None
+    log_interval: values.Count | None = None
     dtype: Annotated[str, one_of("float32", "float64", "bfloat16", "float16")] | None = None
-    fake_data: Fraction | None = None
+    fake_data: values.Fraction | None = None
 
 
 class Choices(Table):
@@ -112,11 +91,11 @@ class Choices(Table):
         schedules: Names of schedules; by default all that the file describes.
     """
 
-    hyperparameters: Values = Field(default_factory=dict)
+    hyperparameters: values.AnyTable = Field(default_factory=dict)
     grid: dict[str, Annotated[tuple[Any, ...], BeforeValidator(_axis)]] = Field(
         default_factory=dict
     )
-    schedules: Names | None = None
+    schedules: values.Names | None = None
 
 
 class Optimizer(Choices):
@@ -129,9 +108,9 @@ class Optimizer(Choices):
         tune: How to choose the other hyperparameters; it has seeds of its own.
     """
 
-    class_: OptimizerName = Field(alias="class")
-    needs: Names | None = None
-    parameter_groups: dict[str, Values] | None = None
+    class_: values.OptimizerName = Field(alias="class")
+    needs: values.Names | None = None
+    parameter_groups: dict[str, values.AnyTable] | None = None
     tune: TuningSettings | None = None
 
 
@@ -157,11 +136,11 @@ class Schedule(Table):
         factors: Factors of the initial rate from then on.
     """
 
-    scheduler: Text | None = None
-    arguments: Values = Field(default_factory=dict)
+    scheduler: values.Text | None = None
+    arguments: values.AnyTable = Field(default_factory=dict)
     every: Annotated[str, one_of("epoch", "step")] = "epoch"
-    epochs: tuple[CountOrZero, ...] | None = None
-    factors: tuple[NonNegative, ...] | None = None
+    epochs: tuple[values.CountOrZero, ...] | None = None
+    factors: tuple[values.NonNegative, ...] | None = None
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Schedule:
@@ -185,8 +164,8 @@ class Budget(Table):
         hours: Start no more runs this long after the start of the command.
     """
 
-    run_minutes: Positive | None = None
-    hours: Positive | None = None
+    run_minutes: values.Positive | None = None
+    hours: values.Positive | None = None
 
 
 class Experiment(Table):
@@ -203,10 +182,10 @@ class Experiment(Table):
         budget: When to stop.
     """
 
-    problems: tuple[ProblemName, ...] = ()
-    suites: tuple[SuiteName, ...] = ()
-    seeds: Seeds = (42,)
-    optimizers: Annotated[dict[str, Optimizer], Optimizers]
+    problems: tuple[values.ProblemName, ...] = ()
+    suites: tuple[values.SuiteName, ...] = ()
+    seeds: values.Seeds = (42,)
+    optimizers: Annotated[dict[str, Optimizer], values.Optimizers]
     schedules: dict[str, Schedule] = Field(default_factory=dict)
     defaults: Training = Training()
     overrides: dict[str, Override] = Field(default_factory=dict)
@@ -250,7 +229,8 @@ def _mistake(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake:
         return Mistake(location, "is missing: add it to the file")
     existing = _existing(location, data)
     if kind == "extra_forbidden":
-        return Mistake(existing, unknown_key(str(location[-1]), _keys_of(_table_at(location[:-1]))))
+        keys = _keys_of(_table_at(location[:-1]))
+        return Mistake(existing, values.unknown_key(str(location[-1]), keys))
     if kind in _KINDS:
         return Mistake(existing, f"must be {_KINDS[kind]}, got {written(error['input'])}")
     return Mistake(existing, error["msg"])

@@ -34,27 +34,12 @@ class RunStoppedError(DeepOBSError):
     Args:
         kind: What kind of failure it is.
         message: Why it ends.
-    """
-
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        super().__init__(kind, message)
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return str(self.args[1])
-
-
-class RunCrashedError(DeepOBSError):
-    """Raised by an executor whose worker ended while it executed a run.
-
-    Args:
-        kind: What kind of failure it is.
-        message: How the worker ended.
         log: What the run had printed.
-        worker: Which worker it was.
+        worker: Where it ran.
     """
 
     def __init__(self, kind: FailureKind, message: str, *, log: str = "", worker: str = "") -> None:
+        # Unpickling calls the class with these arguments, and restores the attributes afterwards.
         super().__init__(kind, message)
         self.kind = kind
         self.log = log
@@ -62,6 +47,10 @@ class RunCrashedError(DeepOBSError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class RunCrashedError(RunStoppedError):
+    """Raised by an executor whose worker ended while it executed a run."""
 
 
 def _encodable(text: object) -> object:
@@ -121,8 +110,9 @@ def failure_from(
         printed: What it printed.
         worker: Where it ran; `None` for this process.
     """
-    is_ours = isinstance(error, (RunCrashedError, RunStoppedError))
-    trace = "" if is_ours else "".join(traceback.format_exception(error))
+    # A run that was stopped has no traceback of interest: it ends in our observer or executor.
+    is_stopped = isinstance(error, RunStoppedError)
+    trace = "" if is_stopped else "".join(traceback.format_exception(error))
     origin = "" if isinstance(error, DeepOBSError) else provenance_of(error)
     return Failure(
         run_id=specification.run_id,
@@ -140,7 +130,7 @@ def failure_from(
 def _kind_of(error: BaseException) -> FailureKind:
     import torch
 
-    if isinstance(error, (RunStoppedError, RunCrashedError)):
+    if isinstance(error, RunStoppedError):
         return error.kind
     is_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     is_memory |= isinstance(error, RuntimeError) and _OF_THE_CPU_ALLOCATOR in str(error)
@@ -183,7 +173,7 @@ def find_failure(
         since: Ignore failures from before.
     """
     for path in store.files_of(output_dir, specification, suffix=FAILURE):
-        # The file may be of another program or version, or be deleted meanwhile.
+        # The file may be of another version, or deleted by another process meanwhile.
         with contextlib.suppress(ValidationError, OSError):
             failure = Failure.model_validate_json(path.read_bytes())
             is_late = since is None or path.stat().st_mtime >= since.timestamp()

@@ -264,14 +264,7 @@ def _options(training: Mapping[str, Any]) -> Options:
 
 
 class _Expansion:
-    """What an experiment asks for of one optimizer on one problem.
-
-    Args:
-        experiment: The experiment.
-        problem: Name of the problem.
-        label: Name of the optimizer in the experiment.
-        options: How the problem is trained.
-    """
+    """What an experiment asks for of one optimizer on one problem."""
 
     def __init__(self, experiment: Experiment, problem: str, label: str, options: Options) -> None:
         self._experiment = experiment
@@ -296,11 +289,7 @@ class _Expansion:
         ]
 
     def tunings(self, settings: dict[str, Any]) -> Iterator[PlannedTuning]:
-        """The searches, one for each schedule; none if the optimizer is not tuned.
-
-        Args:
-            settings: Values of `deepobs.config` for their runs; they are in force now.
-        """
+        """The searches, one for each schedule; `settings` of `deepobs.config` are in force."""
         if self._optimizer.tune is None:
             return
         for name, options in self._schedules():

@@ -54,12 +54,7 @@ _MAX_WAIT = 1e6  # seconds, more than a week; `poll` takes no more than some wee
 
 
 class Limit(NamedTuple):
-    """How long a call may take.
-
-    Attributes:
-        seconds: Until it should have ended by itself.
-        kill_after: Seconds until it is killed.
-    """
+    """Seconds until a call should have ended by itself, and until it is killed."""
 
     seconds: float
     kill_after: float
@@ -70,7 +65,28 @@ def limit_of(time_limit: float | None) -> Limit | None:
     return None if time_limit is None else Limit(time_limit, time_limit + _GRACE_SECONDS)
 
 
-class WorkerProcesses(Executor):
+class KillableExecutor(Executor):
+    """An executor whose workers can be ended in the middle of their work."""
+
+    def kill_workers(self) -> None:
+        """Accept no more calls, and end at once what workers do for this executor."""
+        raise NotImplementedError
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # The base class would wait for all calls, also after an interruption from the keyboard:
+        # nobody wants to wait for hours of work then.
+        if error_type is None:
+            self.shutdown()
+        else:
+            self.kill_workers()
+
+
+class WorkerProcesses(KillableExecutor):
     """Executes calls in processes, each of which serves many calls.
 
     A call whose process dies, or runs out of time, raises `RunCrashedError`; the process is
@@ -108,6 +124,7 @@ class WorkerProcesses(Executor):
         self._slots = [
             WorkerSlot(threads, names[number % len(names)], jobs=jobs) for number in range(jobs)
         ]
+        # Supervisors may take slots in any order: none is bound to a thread of the pool.
         self._free_slots: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free_slots.put(slot)
@@ -128,22 +145,11 @@ class WorkerProcesses(Executor):
 
     def kill_workers(self) -> None:
         """Accept no more calls, and end all processes in the middle of their work."""
+        # Calls that wait are canceled first: a supervisor whose process ends would take the next.
         self._supervisors.shutdown(wait=False, cancel_futures=True)
         for slot in self._slots:
             slot.dismiss()
         self.shutdown()
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # After an interruption from the keyboard, nobody wants to wait for hours of work.
-        if error_type is None:
-            self.shutdown()
-        else:
-            self.kill_workers()
 
     def _call(self, call: Callable[[], T]) -> T:
         slot = self._free_slots.get_nowait()  # one for each supervisor
@@ -228,6 +234,8 @@ class WorkerSlot:
             if self._is_closed:
                 raise ExecutorError("The worker processes were ended.")
             self.end()
+            # Set before the interpreter starts: OpenMP reads the number of threads when torch is
+            # imported, and never again.
             environment = {
                 "DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // self._jobs)),
                 **os.environ,

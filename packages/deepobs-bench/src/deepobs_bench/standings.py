@@ -29,13 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a run ended: all that is kept in memory of its outcome.
-
-    Attributes:
-        status: "completed", "diverged" or "failed".
-        test: The problem's metric on the test set after the last epoch.
-        valid: The same on validation data, `None` if none were held out.
-    """
+    """How a run ended: all that is kept in memory of its outcome."""
 
     status: str
     test: float | None = None
@@ -176,12 +170,7 @@ def standings(runs: Iterable[PlannedRun], ends: Mapping[str, End]) -> list[Stand
 
 
 def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing:
-    """How well a tuned optimizer did in the runs of the report.
-
-    Args:
-        planned: What the experiment asks for.
-        result: The result.
-    """
+    """How well a tuned optimizer did in the runs of the report."""
     protocol = result.protocol
     runs = [*(run for trial in result.trials for run in trial.runs), *result.report]
     statuses = [run.status for run in {run.run_id: run for run in runs}.values()]

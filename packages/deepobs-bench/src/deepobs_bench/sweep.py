@@ -201,14 +201,7 @@ def _distinct(specifications: Iterable[RunSpecification]) -> Iterable[RunSpecifi
 
 
 class _Submitted(NamedTuple):
-    """A run that was submitted.
-
-    Attributes:
-        task: The run.
-        claim: Releases the run, if this process holds the claim.
-        at: When it was submitted.
-        is_known: Whether another process recorded its outcome meanwhile.
-    """
+    """A run that was submitted: `claim` releases it, if this process holds the claim."""
 
     task: RunTask
     claim: contextlib.ExitStack

@@ -60,24 +60,14 @@ def kind_of(specification: RunSpecification) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Which runs are done and which are pending.
-
-    Attributes:
-        pending: The runs without a result, by `run_id`.
-        done: Result files of the others, by the kind of run.
-    """
+    """Runs without a result by `run_id`, and the result files of the others by their kind."""
 
     pending: dict[str, RunSpecification]
     done: dict[Kind, list[Path]]
 
 
 def take_inventory(specifications: Iterable[RunSpecification], output_dir: Path) -> Inventory:
-    """Look for the results of runs.
-
-    Args:
-        specifications: The runs.
-        output_dir: The directory of results; it may be absent.
-    """
+    """Look for the results of runs."""
     index = ResultIndex(output_dir)
     pending: dict[str, RunSpecification] = {}
     done: dict[Kind, list[Path]] = defaultdict(list)
@@ -116,12 +106,7 @@ def _is_missing(dataset: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast runs of a kind are.
-
-    Attributes:
-        epoch_seconds: Time of an epoch and the evaluation after it.
-        other_seconds: Time before the first epoch.
-    """
+    """Seconds of an epoch with its evaluation, and seconds before the first epoch."""
 
     epoch_seconds: float
     other_seconds: float
@@ -273,13 +258,7 @@ class Part:
 
 
 def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
-    """Say what is pending of each optimizer on each problem.
-
-    Args:
-        plan: The plan.
-        inventory: Which of its runs are done.
-        paces: How fast runs are.
-    """
+    """Say what is pending of each optimizer on each problem."""
     groups: dict[tuple[str, str, str], dict[str, RunSpecification]] = defaultdict(dict)
     for run in plan.runs:
         key = (run.specification.testproblem, run.optimizer, run.schedule)

@@ -26,14 +26,7 @@ _ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
 
 @dataclass(frozen=True)
 class Base:
-    """What all trials share.
-
-    Attributes:
-        testproblem: Name of the test problem.
-        optimizer: Name of the optimizer, `package.module:Class` or a class.
-        hyperparameters: Those that are not tuned.
-        options: Arguments of `specify` that are not tuned.
-    """
+    """What all trials share."""
 
     testproblem: str
     optimizer: str | type[torch.optim.Optimizer]
@@ -43,13 +36,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration that was suggested.
-
-    Attributes:
-        setting: Values by the names of the space.
-        specifications: A run for each seed; none if the optimizer refused the values.
-        refusal: Why it refused them, else empty.
-    """
+    """A suggested configuration: its runs, or why the optimizer refused it."""
 
     setting: dict[str, Any]
     specifications: tuple[RunSpecification, ...] = ()
@@ -57,13 +44,7 @@ class Candidate:
 
 
 def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Candidate:
-    """Describe the runs of a configuration.
-
-    Args:
-        base: What all trials share.
-        setting: Values by the names of the space.
-        seeds: A run for each.
-    """
+    """Describe the runs of a configuration, one for each seed."""
     try:
         hyperparameters, options = _arguments(base, setting)
         first = specify(base.testproblem, base.optimizer, hyperparameters, **options)
@@ -74,15 +55,7 @@ def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Cand
 
 
 def require_space(base: Base, names: Iterable[str]) -> None:
-    """Refuse a space that no values of it could turn into runs.
-
-    Args:
-        base: What all trials share.
-        names: What is tuned.
-
-    Raises:
-        ArgumentError: Something is both tuned and given, or an element belongs to no list.
-    """
+    """Refuse a space that no values of it could turn into runs."""
     for name in names:
         is_given = name in base.hyperparameters or (
             name in PROBLEM_OPTIONS and base.options.get(PROBLEM_OPTIONS[name]) is not None

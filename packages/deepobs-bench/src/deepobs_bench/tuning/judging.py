@@ -80,11 +80,7 @@ class StopRule(RunObserver):
         return failure if is_ours else None
 
     def would_stop(self, values: Sequence[float | None]) -> str:
-        """Why a complete run would have been stopped; empty if it would not.
-
-        Args:
-            values: The metric before the first and after every epoch.
-        """
+        """Why a complete run would have been stopped, by its values; empty if it would not."""
         self._best = math.inf
         try:
             for epoch, value in enumerate(values):
@@ -95,11 +91,7 @@ class StopRule(RunObserver):
 
 
 class Medians:
-    """Remembers the curves of completed runs, and makes the rule for the next ones.
-
-    Args:
-        protocol: Which metric and split count.
-    """
+    """Remembers the curves of completed runs, and makes the rule for the next ones."""
 
     def __init__(self, protocol: TuningProtocol) -> None:
         self._protocol = protocol
@@ -128,15 +120,7 @@ def trial_of(
     protocol: TuningProtocol,
     rule: StopRule | None = None,
 ) -> Trial:
-    """Judge a trial by its runs.
-
-    Args:
-        number: Its place in the order of suggestions.
-        suggested: What was suggested.
-        outcomes: The outcomes of the runs by `run_id`.
-        protocol: How trials are compared.
-        rule: What stopped runs that fell behind.
-    """
+    """Judge a trial by the outcomes of its runs, by `run_id`."""
     judged = functools.partial(Trial, number=number, setting=suggested.setting)
     if suggested.refusal:
         return judged(status="refused", message=suggested.refusal)
@@ -159,14 +143,7 @@ def judged_run(
     protocol: TuningProtocol,
     rule: StopRule | None = None,
 ) -> TunedRun:
-    """Judge a run.
-
-    Args:
-        run: The run.
-        outcome: Its outcome.
-        protocol: How trials are compared.
-        rule: What stops runs that fall behind.
-    """
+    """Judge a run."""
     judged = functools.partial(
         TunedRun, seed=run.random_seed, run_id=run.run_id, command=reproduction_command(run)
     )
@@ -202,11 +179,7 @@ def _value(record: RunRecord, protocol: TuningProtocol) -> float | None:
 
 
 def values_of(record: RunRecord, protocol: TuningProtocol) -> list[float | None]:
-    """The metric by which trials are compared, before the first and after every epoch.
-
-    Raises:
-        ArgumentError: The problem does not have this metric.
-    """
+    """The metric by which trials are compared, before the first and after every epoch."""
     name = series_name(f"{protocol.select_on}_{protocol.metric}")
     values: list[float | None] | None = getattr(record, name)
     if values is None:
@@ -233,17 +206,13 @@ def score(trial: Trial, metric: str) -> float | None:
 
 
 def ranking(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """Sort trials from the best to the worst, those without a value last.
-
-    Args:
-        trials: In the order of suggestions, in which equal ones stay.
-        metric: "accuracy" or "loss".
-    """
+    """Sort trials from the best to the worst, those without a value last."""
 
     def place(trial: Trial) -> float:
         known = score(trial, metric) if trial.value is not None else None
         return math.inf if known is None else known
 
+    # `sorted` is stable: of equal trials, the first suggestion wins, on every machine.
     return sorted(trials, key=place)
 
 

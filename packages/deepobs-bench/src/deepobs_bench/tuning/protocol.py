@@ -226,12 +226,7 @@ def _largest_batch(
 
 
 def explanation(protocol: TuningProtocol, optimizer: str) -> tuple[str, ...]:
-    """Explain how the winner is chosen and with which seeds it is reported, in some sentences.
-
-    Args:
-        protocol: How it is tuned.
-        optimizer: Name of the optimizer.
-    """
+    """Explain how the winner is chosen and with which seeds it is reported, in some sentences."""
     reference = (
         (f"Follows {preset(protocol.preset, optimizer).reference}.", *protocol.remarks)
         if protocol.preset

@@ -45,14 +45,7 @@ class Search(Protocol):
 
 
 class GridSearch:
-    """Suggests all combinations of values; the last hyperparameter changes fastest.
-
-    Args:
-        space: What is tried.
-
-    Raises:
-        ArgumentError: The number of points is not given, or too large.
-    """
+    """Suggests all combinations of values; the last hyperparameter changes fastest."""
 
     def __init__(self, space: Mapping[str, Dimension]) -> None:
         values = [dimension.grid() for dimension in space.values()]
@@ -79,16 +72,7 @@ class GridSearch:
 
 
 class OptunaSearch:
-    """Suggests what a sampler of Optuna draws.
-
-    Args:
-        sampler: "random", "tpe" or "gp".
-        space: What is tried.
-        seed: Seed of the sampler: with the same results, it makes the same suggestions.
-
-    Raises:
-        MissingPackageError: A package that the sampler needs is not installed.
-    """
+    """Suggests what a sampler of Optuna draws; the same after the same results."""
 
     def __init__(self, sampler: str, space: Mapping[str, Dimension], seed: int) -> None:
         require_packages(sampler)
@@ -123,14 +107,7 @@ class OptunaSearch:
 
 
 def require_packages(sampler: str) -> None:
-    """Check that the packages that a sampler needs can be imported.
-
-    Args:
-        sampler: "grid", "random", "tpe" or "gp".
-
-    Raises:
-        MissingPackageError: One of them cannot.
-    """
+    """Check that the packages that a sampler needs can be imported."""
     for package in _PACKAGES.get(sampler, ()):
         try:
             __import__(package)

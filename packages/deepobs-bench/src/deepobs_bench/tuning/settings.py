@@ -132,12 +132,7 @@ class Preset:
 
 
 def preset(name: str | None, optimizer: str) -> Preset:
-    """Look up a published protocol.
-
-    Args:
-        name: "paper" or "crowded-valley"; `None` for the defaults, which have no space.
-        optimizer: Name of the optimizer to be tuned.
-    """
+    """Look up a published protocol; `None` stands for the defaults, which have no space."""
     if name is None:
         return Preset()
     return _PAPER if name == "paper" else _crowded_valley(optimizer)
