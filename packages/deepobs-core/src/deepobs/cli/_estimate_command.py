@@ -46,7 +46,7 @@ def command(options: RunOptions, validation_size: int, seconds: float, as_json: 
     with options.configured():
         specification = options.specify(validation_size=validation_size)
         # On standard error: standard output may be JSON for another program.
-        screen.show_progress(f"Measuring {options} ...")
+        screen.show_progress(f"Measuring {options.optimizer} on {options.problem} ...")
         estimated = estimate(specification, seconds=seconds)
     if as_json:
         screen.show_json(estimated.for_json())

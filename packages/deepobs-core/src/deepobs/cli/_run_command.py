@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +11,9 @@ from deepobs.console.run_options import takes_results, takes_run, validation_siz
 from deepobs.console.screen import show, show_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from deepobs.console.run_options import ResultOptions, RunOptions
-    from deepobs.records import RunSpecification
 
 
 @click.command("run")
@@ -105,6 +102,9 @@ def command(
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.records import DEFAULT_SEED
+    from deepobs.runs import run
+    from deepobs.runs.checkpoints import checkpoint_path
+    from deepobs.runs.progress import live_progress, summary_of
 
     sched_epochs, sched_factors = _parsed_schedule(schedule)
     scheduler = _parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_interval)
@@ -124,38 +124,24 @@ def command(
             for seed in seeds or (DEFAULT_SEED,)
         ]
         for specification in specifications:
-            _run(specification, results, overwrite=overwrite)
-
-
-def _run(specification: RunSpecification, results: ResultOptions, *, overwrite: bool) -> None:
-    from deepobs.runs import run
-    from deepobs.runs.progress import live_progress, summary_of
-
-    output_dir = results.output_dir
-    with _interruption_explained(output_dir, specification), live_progress() as progress:
-        result = run(
-            specification,
-            output_dir=output_dir,
-            overwrite=overwrite,
-            observers=[*progress, *results.observers],
-            checkpoints=results.checkpoints,
-        )
-    if not result.is_new:
-        show("Result already exists; use --overwrite to rerun.")
-    show(summary_of(result.record))
-    show(f"  {result.path}")
-
-
-@contextlib.contextmanager
-def _interruption_explained(output_dir: Path, specification: RunSpecification) -> Iterator[None]:
-    from deepobs.runs.checkpoints import checkpoint_path
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        if checkpoint_path(output_dir, specification).exists():
-            show_message("Checkpoint", "repeat the command with --resume to continue this run.")
-        raise
+            try:
+                with live_progress() as progress:
+                    result = run(
+                        specification,
+                        output_dir=results.output_dir,
+                        overwrite=overwrite,
+                        observers=[*progress, *results.observers],
+                        checkpoints=results.checkpoints,
+                    )
+            except KeyboardInterrupt:
+                if checkpoint_path(results.output_dir, specification).exists():
+                    remedy = "repeat the command with --resume to continue this run."
+                    show_message("Checkpoint", remedy)
+                raise
+            if not result.is_new:
+                show("Result already exists; use --overwrite to rerun.")
+            show(summary_of(result.record))
+            show(f"  {result.path}")
 
 
 def _parsed_schedule(entries: Sequence[str]) -> tuple[list[int] | None, list[float] | None]:

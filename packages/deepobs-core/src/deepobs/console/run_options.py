@@ -160,9 +160,6 @@ class RunOptions:
     arguments: dict[str, Any]
     settings: dict[str, Any]
 
-    def __str__(self) -> str:
-        return f"{self.optimizer} on {self.problem}"
-
     def specify(self, **others: Any) -> RunSpecification:
         """Specify the run; the configuration of `configured` must be in effect.
 
@@ -177,7 +174,7 @@ class RunOptions:
 
     def configured(self) -> contextlib.AbstractContextManager[None]:
         """Put the options into effect and let the optimizer be the user's own code."""
-        return configured(str(self), **self.settings)
+        return configured(f"{self.optimizer} on {self.problem}", **self.settings)
 
 
 @dataclass(frozen=True, slots=True)
