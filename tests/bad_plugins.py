@@ -309,7 +309,7 @@ IN_USE = {
     "a data set lacks a split": _data_set(
         "class Bad(Quadratic):\n    def __init__(self, *args, **more):\n"
         "        super().__init__(*args, **more)\n        del self.test_loader",
-        "has no test_loader that can be iterated over",
+        "has no iterable test_loader",
     ),
     "a loader is empty": _data_set(
         _YIELDING.format(body="return iter(())"), "has a loader that yields nothing"
