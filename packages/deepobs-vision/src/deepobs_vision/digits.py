@@ -14,9 +14,7 @@ from deepobs_vision.images import ImageDataSet
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from deepobs.data import DataStatus, Examples
+    from deepobs.data import DataStatus
 
 _TEST_EVERY = 5
 _FINGERPRINT = "99550e78354237ca8f46035afb7e344804d0f902f7a81504e3d220b648f01378"
@@ -47,12 +45,9 @@ class Digits(ImageDataSet, EmbeddedDataSet):
         labels = torch.from_numpy(bunch.target.astype(np.int64))
         is_test = np.zeros(len(labels), dtype=bool)
         is_test[np.argsort(bunch.target, kind="stable")[::_TEST_EVERY]] = True
-
-        def part(chosen: NDArray[np.bool_]) -> Examples:
-            rows = torch.from_numpy(np.flatnonzero(chosen))
-            return images.index_select(0, rows), labels.index_select(0, rows)
-
-        return Splits(train=part(~is_test), test=part(is_test))
+        rows = (torch.from_numpy(np.flatnonzero(chosen)) for chosen in (~is_test, is_test))
+        train, test = ((images.index_select(0, row), labels.index_select(0, row)) for row in rows)
+        return Splits(train=train, test=test)
 
     @classmethod
     def verify(cls, data_dir: Path) -> DataStatus:
