@@ -1,6 +1,6 @@
-"""The contracts between problems, data sets, runners and whoever uses them.
+"""The protocols of problems, data sets and runners.
 
-Anything with these attributes and methods takes part; deriving from our classes is a convenience.
+Anything with these attributes and methods is accepted; deriving from our classes is optional.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Batch: TypeAlias = "tuple[Tensor, ...]"
 class Loader(Protocol):
     """The batches of one split, sized and re-iterable.
 
-    Yields one tuple of tensors a batch, already on the device: images `(images (B,C,H,W) float32,
+    Yields one tuple of tensors per batch, already on the device: images `(images (B,C,H,W) float32,
     labels (B,) int64)`, text `(ids (B,T) int64, next ids (B,T) int64)`, quadratic `(x (B,100),)`,
     two_d `(x (B,), y (B,))`.
     """
@@ -38,22 +38,22 @@ class Loader(Protocol):
 
 @runtime_checkable
 class ResumableLoader(Loader, Protocol):
-    """A loader whose passes can be begun again, which an interrupted run does to go on.
+    """A loader whose passes can be repeated from the middle, for runs that resume.
 
-    Other loaders can be resumed, too, if all that is random about them is drawn from torch's,
-    NumPy's or Python's global generators.
+    Other loaders can be resumed, too, if they draw random numbers only from the global RNGs of
+    torch, NumPy and Python.
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next pass depends on: numbers, texts and tensors, in dictionaries or lists."""
+        """What the next pass depends on: numbers, strings and tensors, in dictionaries or lists."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next pass be the one that followed when `state_dict` was called."""
+        """Make the next pass the one that followed the call of `state_dict`."""
         ...
 
     def batches_from(self, number: int) -> Iterator[Batch]:
-        """Start a new pass, but leave out so many batches at its beginning."""
+        """Start a new pass without its first `number` batches."""
         ...
 
 
@@ -62,10 +62,10 @@ class DataSet(Protocol):
     """The splits of a data set.
 
     Attributes:
-        batch_size: Examples a batch.
+        batch_size: Examples per batch.
         train_loader: The training examples, in a new order in every pass, augmented if at all.
         train_eval_loader: A fixed part of the training examples, not augmented.
-        valid_loader: A fixed part that is held out from training, or `None`.
+        valid_loader: A fixed part held out of the training set, or `None`.
         test_loader: The test examples.
     """
 
@@ -111,9 +111,9 @@ PROBLEM_METHODS = (
 
 
 class _NoTestClass(type(Protocol)):  # type: ignore[misc] # the metaclass has no public name
-    """Keeps pytest from collecting what it takes for a test class.
+    """Keeps pytest from collecting the protocol as a test class.
 
-    As an attribute of the protocol itself, `__test__` would be asked of every test problem.
+    As an attribute of the protocol itself, `__test__` would be required of every test problem.
     """
 
     __test__ = False
@@ -123,11 +123,11 @@ class _NoTestClass(type(Protocol)):  # type: ignore[misc] # the metaclass has no
 class TestProblem(Protocol, metaclass=_NoTestClass):
     """A data set, a model and a loss; built as `(batch_size, weight_decay=None, device=None)`.
 
-    `isinstance` asks for all of its attributes, so it takes a problem that was set up.
+    `isinstance` requires all of its attributes, so it is true after `set_up` only.
 
     Attributes:
-        model: The model, once `set_up` was called.
-        dataset: The data set, once `set_up` was called.
+        model: The model, after `set_up`.
+        dataset: The data set, after `set_up`.
     """
 
     model: nn.Module
@@ -141,7 +141,7 @@ class TestProblem(Protocol, metaclass=_NoTestClass):
     ) -> None: ...
 
     def set_up(self) -> None:
-        """Load the data and build the model, with torch's global generator as it stands."""
+        """Load the data and build the model, drawing from torch's global RNG."""
         ...
 
     def get_batch_loss_and_accuracy(
@@ -151,28 +151,28 @@ class TestProblem(Protocol, metaclass=_NoTestClass):
 
         Args:
             batch: What a loader yields.
-            reduction: "none" for one loss an example, "mean" or "sum".
+            reduction: "none" for one loss per example, "mean" or "sum".
 
         Returns:
-            The losses without the regulariser, of shape `(batch_size,)` or a scalar; and the
-            accuracy, a 0-dim tensor in [0, 1], or `None` where the problem has none.
+            The losses without the regularizer, of shape `(batch_size,)` or a scalar; and the
+            accuracy, a 0-dim tensor in [0, 1], or `None` if the problem has none.
         """
         ...
 
     def get_regularization_loss(self) -> Tensor:
-        """The regulariser, a scalar: 0 where there is none."""
+        """The regularizer, a scalar; 0 without one."""
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters split into regularised ones and others."""
+        """Parameters split into regularized ones and others."""
         ...
 
 
 @runtime_checkable
 class CarriesState(Protocol):
-    """A test problem with a state that training carries from batch to batch, besides the model's.
+    """A test problem whose training carries a state from batch to batch, besides the model.
 
-    Without these methods, a run that goes on after an interruption has no such state to restore.
+    Without these methods, a run that resumes has no such state to restore.
     """
 
     def carried_state(self) -> Any:
@@ -180,11 +180,11 @@ class CarriesState(Protocol):
         ...
 
     def restore_carried_state(self, state: Any, batch: Batch) -> None:
-        """Put a state back.
+        """Restore a state.
 
         Args:
             state: What `carried_state` returned.
-            batch: The next batch of training, which goes on from there.
+            batch: The next batch of training, which continues from it.
         """
         ...
 
@@ -200,5 +200,5 @@ class Runner(Protocol):
     ) -> None: ...
 
     def run(self, testproblem: str | None = None, **arguments: Any) -> RunRecord:
-        """Carry out one run."""
+        """Execute one run."""
         ...

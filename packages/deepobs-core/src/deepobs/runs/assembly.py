@@ -61,6 +61,7 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
             "optional for problems of other packages. Leave it at its default."
         )
     problem: TestProblem = problem_class(*arguments, **options)
+    # Checked before the data are loaded: otherwise it would turn out in the middle of a run.
     for method in PROBLEM_METHODS:
         if not callable(getattr(problem, method, None)):
             raise ProtocolError(

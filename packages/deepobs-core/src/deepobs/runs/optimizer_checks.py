@@ -62,6 +62,7 @@ _TRIAL_STEPS = 2
 
 _inferred: dict[tuple[type, str], Needs] = {}
 _step_works: set[tuple[type, str]] = set()
+_points: list[nn.ParameterList] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def resolve_optimizer(
     given = in_json_types("Hyperparameters", hyperparameters or {})
     chosen, all_groups = complete_hyperparameters(choice, given, given_groups)
     found = infer_needs(choice, chosen, all_groups) if needs is None else check_needs(needs)
-    check_joint(found, all_groups)
+    if all_groups:
+        check_joint(found, all_groups)
     return ResolvedOptimizer(choice, in_json_types("Hyperparameters", chosen), all_groups, found)
 
 
@@ -458,16 +460,12 @@ def _network() -> nn.Module:
     return TinyProblem().model
 
 
-@functools.cache
-def _shared_point() -> nn.ParameterList:
-    """One number with a gradient, of two dimensions, since some optimizers take only matrices."""
-    number = nn.Parameter(torch.ones(1, 1, device="cpu"))
-    number.grad = torch.ones_like(number)
-    return nn.ParameterList([number])
-
-
 def _point() -> nn.ParameterList:
-    """The same point for every trial, back at 1: building a module takes longer than a trial."""
-    point = _shared_point()
-    point[0].data.fill_(1.0)
-    return point
+    """One number with a gradient, of two dimensions, since some optimizers take only matrices."""
+    # One for all trials, back at 1: building a module takes longer than a trial.
+    if not _points:
+        number = nn.Parameter(torch.ones(1, 1, device="cpu"))
+        number.grad = torch.ones_like(number)
+        _points.append(nn.ParameterList([number]))
+    _points[0][0].data.fill_(1.0)
+    return _points[0]

@@ -296,6 +296,7 @@ def grouped(
     Returns:
         The hyperparameters of each group with its parameters.
     """
+    # Optimizers of hidden matrices take convolution kernels, too, which they flatten.
     if "convolution" not in groups:
         hidden = [*parameters.get("hidden", []), *parameters.get("convolution", [])]
         parameters = {**parameters, "hidden": hidden, "convolution": []}
@@ -370,6 +371,8 @@ def _build(
     wrapped = first_argument_of(optimizer_class)
     if wrapped is None or wrapped not in hyperparameters:
         return make(parameters, **_with_base_class(hyperparameters))
+    # A wrapper shares one dictionary of hyperparameters with what it wraps, since the specification
+    # has no other place for them: each gets those that it knows.
     arguments = arguments_of(optimizer_class)
     own = {name: value for name, value in hyperparameters.items() if name in arguments}
     others = {name: hyperparameters[name] for name in hyperparameters.keys() - own - {wrapped}}

@@ -102,7 +102,7 @@ class StepFactors:
     def _apply(self) -> None:
         factor = self._factors.get(self._epoch)
         if factor is not None:
-            # Asked for anew each time: loading a state gives the optimizer new groups.
+            # Not stored: loading a state gives the optimizer new groups.
             groups = self._optimizer.param_groups
             for group, initial_rate in zip(groups, self._initial_rates, strict=True):
                 group["lr"] = initial_rate * factor
@@ -133,6 +133,7 @@ def build_schedule(
         factors = specification.lr_sched_factors or ()
         return Schedule(StepFactors(optimizer, dict(zip(epochs or (), factors, strict=True))))
     num_epochs = specification.num_epochs
+    # At least 1: some schedulers divide by the length, and a run of 0 epochs is evaluated, too.
     lengths = {
         "num_epochs": max(num_epochs, 1),
         "num_steps": max(num_epochs * steps_per_epoch, 1),
@@ -178,10 +179,13 @@ def check_scheduler(given: str | Mapping[str, object] | LrScheduler) -> LrSchedu
     return scheduler
 
 
+# By its text: a sweep describes the same scheduler thousands of times, and dictionaries cannot be
+# hashed.
 @functools.lru_cache(maxsize=256)
 def _try_out(description: str) -> None:
     """Build a scheduler and let it advance twice."""
     scheduler = LrScheduler.model_validate_json(description)
+    # Cyclic schedulers demand a momentum, and all warn if they advance before the optimizer.
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(()))], lr=0.1, momentum=0.9)
     built: Any = _built(scheduler, optimizer, {"num_epochs": 10, "num_steps": 1000})
     arguments = [1.0] if _takes_loss(scheduler.name) else []

@@ -88,6 +88,7 @@ def specify(
         sched_epochs, sched_factors = _checked_schedule(
             lr_sched_epochs, lr_sched_factors, resolved.hyperparameters
         )
+    # The description of the data set tells whether they fit: loading the data could take minutes.
     batch_size = checks.integer(
         "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
     )
@@ -116,6 +117,7 @@ def specify(
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
         reshuffle=bool(reshuffle),
+        # Part of the identity, so that results on synthetic data never pass for those on real data.
         fake_data_fraction=config.get_fake_data_fraction(),
         dtype=str(config.get_dtype()).removeprefix("torch."),
         device=str(config.resolve_device(device)),
@@ -167,6 +169,7 @@ def _check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) ->
 def reproduction_command(specification: RunSpecification) -> str:
     """The command that reproduces a run."""
     spec = specification
+    # Another installation may have another optimizer of this name: then only the class is certain.
     is_named = target_of_name(spec.optimizer) == spec.optimizer_target
     words = ["deepobs", "run", spec.testproblem]
     words.append(spec.optimizer if is_named else spec.optimizer_target)
