@@ -6,8 +6,7 @@ import base64
 import hashlib
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -34,15 +33,13 @@ from deepobs_analysis.winners import (
 from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from deepobs_analysis.caveats import Caveat
-    from deepobs_analysis.report_figures import Drawing
-    from deepobs_analysis.report_tables import Table
-    from deepobs_analysis.results import Results, SkippedFile
+    import pandas as pd
+
+    from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
-    from deepobs_analysis.winners import Winner
 
 _TITLE = "Results of DeepOBS"
 _INVISIBLE = ("Cc", "Cf")  # categories of characters: control, format
@@ -55,101 +52,6 @@ _OF_PROBLEM = (
     *("epochs", "steps", "gradient_evaluations", "seconds", "overhead"),
     *("expected_best", "decades", "diverged", "configurations", "seeds", "chosen_by"),
 )
-
-
-class _Commands(NamedTuple):
-    """The commands that reproduce the seeds of a configuration, as far as they were recorded."""
-
-    optimizer: str
-    configuration: str
-    lines: tuple[str, ...]
-
-
-class _Diverged(NamedTuple):
-    """A configuration with runs that diverged, the earliest in `first_epoch` if that is known."""
-
-    optimizer: str
-    configuration: str
-    diverged: int
-    runs: int
-    first_epoch: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """All about one problem.
-
-    Attributes:
-        anchor: Its id within the page.
-        problem: The test problem.
-        winner: Who is best, in words.
-        target: What counts as solved, in words.
-        caveats: Those that concern this problem.
-        figures: The figures.
-        table: The configurations that are shown.
-        diverged: Configurations with runs that diverged.
-        skipped: Its files that could not be used.
-        commands: What reproduces the runs that are shown.
-    """
-
-    anchor: str
-    problem: str
-    winner: str
-    target: str
-    caveats: Sequence[Caveat]
-    figures: Sequence[Drawing]
-    table: Table
-    diverged: Sequence[_Diverged]
-    skipped: Sequence[SkippedFile]
-    commands: Sequence[_Commands]
-
-
-@dataclass(frozen=True, slots=True)
-class _Across:
-    """Optimizers compared over all problems.
-
-    Attributes:
-        figures: The figures.
-        scores: A row for each optimizer.
-        ratios: A row for each problem; `None` without times.
-        skipped: Problems that do not count in all of these, and why.
-        count: How many problems count.
-    """
-
-    figures: Sequence[Drawing]
-    scores: Table
-    ratios: Table | None
-    skipped: Mapping[str, str]
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """All that a report says.
-
-    Attributes:
-        title: The heading.
-        summary: What was compared, and who wins, in sentences.
-        choice: How configurations were chosen, in sentences.
-        caveats: What a careful reader must know.
-        figures: The overview.
-        table: Every optimizer on every problem.
-        sections: One for each problem.
-        across: `None` with one problem or one optimizer.
-        environments: Devices, hardware and versions; `None` if not recorded.
-        skipped: Files that could not be used, and why.
-    """
-
-    title: str
-    summary: Sequence[str]
-    choice: Sequence[str]
-    caveats: Sequence[Caveat]
-    figures: Sequence[Drawing]
-    table: Table
-    sections: Sequence[_Section]
-    across: _Across | None
-    environments: Table | None
-    skipped: Sequence[SkippedFile]
 
 
 def report(results: Results, *, mode: Mode = "most", title: str | None = None) -> str:
@@ -184,86 +86,91 @@ def report(results: Results, *, mode: Mode = "most", title: str | None = None) -
     )
 
 
-def _content(results: Results, mode: Mode, title: str) -> _Content:
+def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
+    """All that a report says, under the names of the template."""
     rows = summarize(results, mode=mode)
     found, best = caveats(rows), winners(rows)
     with same_looks(results.optimizers), gc_paused():
-        return _Content(
-            title=title,
-            summary=comparison_in_words(results, rows, best),
-            choice=choice_in_words(rows),
-            caveats=found,
-            figures=figures.overview(results, mode) if rows else [],
-            table=table_of_summaries(rows, _OVERVIEW),
-            sections=[
-                _section(place, problem, results, rows, winner, found, mode)
+        return {
+            "title": title,
+            "summary": comparison_in_words(results, rows, best),
+            "choice": choice_in_words(rows),
+            "caveats": found,
+            "figures": figures.overview(results, mode) if rows else [],
+            "table": table_of_summaries(rows, _OVERVIEW),
+            "sections": [
+                {
+                    "anchor": f"problem-{place}",
+                    "problem": problem,
+                    "winner": winner_in_words(winner),
+                    "caveats": concerning(problem, found),
+                    "figures": figures.of_problem(
+                        results.only(problems=[problem]), mode, f"p{place}-"
+                    ),
+                    **_section(problem, results, [row for row in rows if row.problem == problem]),
+                }
                 for place, (problem, winner) in enumerate(best.items(), start=1)
             ],
-            across=_across(results, rows, mode),
-            environments=table_of_environments(results),
-            skipped=results.skipped,
-        )
+            "across": _across(results, rows, mode),
+            "environments": table_of_environments(results),
+            "skipped": results.skipped,
+        }
 
 
-def _section(
-    place: int,
-    problem: str,
-    results: Results,
-    rows: Sequence[Summary],
-    winner: Winner,
-    found: Sequence[Caveat],
-    mode: Mode,
-) -> _Section:
-    those = [row for row in rows if row.problem == problem]
-    part = results.only(problems=[problem])
-    judged_by = those[0].selection.metric.name  # the column of the performance shows it
+def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[str, Any]:
+    """The tables and lists of a problem."""
+    judged_by = rows[0].selection.metric.name  # the column of the performance shows it
     names = [name for name in _OF_PROBLEM if name != judged_by]
-    return _Section(
-        anchor=f"problem-{place}",
-        problem=problem,
-        winner=winner_in_words(winner),
-        target=target_in_words(those[0]),
-        caveats=concerning(problem, found),
-        figures=figures.of_problem(part, mode, f"p{place}-"),
-        table=table_of_summaries(those, names, only_known=True),
-        diverged=_diverged(part),
-        skipped=[each for each in results.skipped if problem in each.file.split("/")[:-1]],
-        commands=[
-            _Commands(
-                row.optimizer,
-                row.selection.configuration,
-                tuple(command for command in row.selection.runs["command"] if command),
-            )
-            for row in those
+    return {
+        "target": target_in_words(rows[0]),
+        "table": table_of_summaries(rows, names, only_known=True),
+        "diverged": _diverged(results.runs[results.runs["problem"] == problem]),
+        "skipped": [each for each in results.skipped if problem in each.file.split("/")[:-1]],
+        "commands": [
+            {
+                "optimizer": row.optimizer,
+                "configuration": row.selection.configuration,
+                "lines": [command for command in row.selection.runs["command"] if command],
+            }
+            for row in rows
         ],
-    )
+    }
 
 
-def _diverged(results: Results) -> list[_Diverged]:
-    """All configurations with runs that diverged, in results of one problem."""
+def _diverged(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The configurations of a problem with runs that diverged."""
     found = []
-    for keys, runs in results.runs.groupby(["optimizer", "configuration"], sort=False):
-        optimizer, configuration = map(str, keys)
-        diverged = int(runs["has_diverged"].sum())
+    for (optimizer, configuration), those in runs.groupby(
+        ["optimizer", "configuration"], sort=False
+    ):
+        diverged = int(those["has_diverged"].sum())
         if diverged:
-            epochs = runs["diverged_at_epoch"].dropna()
-            first = int(epochs.min()) if len(epochs) else None
-            found.append(_Diverged(optimizer, configuration, diverged, len(runs), first))
+            epochs = those["diverged_at_epoch"].dropna()
+            found.append(
+                {
+                    "optimizer": optimizer,
+                    "configuration": configuration,
+                    "diverged": diverged,
+                    "runs": len(those),
+                    "first_epoch": int(epochs.min()) if len(epochs) else None,
+                }
+            )
     return found
 
 
-def _across(results: Results, rows: Sequence[Summary], mode: Mode) -> _Across | None:
+def _across(results: Results, rows: Sequence[Summary], mode: Mode) -> dict[str, Any] | None:
+    """Optimizers compared over all problems; `None` with one problem or one optimizer."""
     problems = Counter(row.problem for row in rows)
     if len(problems) < 2 or max(problems.values()) < 2:
         return None
     scores = scores_of(rows)
-    return _Across(
-        figures=figures.across_problems(results, mode),
-        scores=table_of_scores(scores),
-        ratios=table_of_ratios(scores) if scores.timed else None,
-        skipped=scores.skipped,
-        count=len(scores.timed),
-    )
+    return {
+        "figures": figures.across_problems(results, mode),
+        "scores": table_of_scores(scores),
+        "ratios": table_of_ratios(scores) if scores.timed else None,
+        "skipped": scores.skipped,
+        "count": len(scores.timed),
+    }
 
 
 def _prose(sentences: Iterable[str]) -> str:

@@ -35,31 +35,16 @@ _TODAY = {"GradientDescent": "SGD"}
 
 
 class Run(NamedTuple):
-    """A run as its file describes it.
+    """A run as its file describes it; see `Results` for fields of the same name.
 
     Attributes:
-        format: The DeepOBS that wrote the file.
-        problem: Name of the test problem.
-        optimizer: Name of the optimizer, without its class and schedule.
         target: The optimizer's class as `package.module:Class`, empty if unknown.
         schedule_name: Name of its schedule, empty where the learning rate is constant.
-        schedule: All of its schedule, in words.
         identity: All that its numbers depend on but problem, optimizer and seed: the JSON text of a
             dictionary of the `hyperparameters` and of the `rest`.
-        seed: Its seed.
-        batch_size: Examples per step.
-        num_epochs: Passes over the training set.
-        weight_decay: Factor of the regularizer, NaN for the problem's own.
-        has_diverged: Whether a loss was not finite.
-        diverged_at_epoch: In which epoch; `None` where it did not diverge or that is unknown.
         run_id: Identity of the run in files of ours, else empty.
-        steps: Optimization steps taken.
-        gradient_evaluations: Gradients computed.
-        device: Where it ran.
         hardware: Its hardware, as JSON.
         versions: Versions of its software, as JSON.
-        command: The command that reproduces it.
-        started_at: When it began.
         curves: Those of `CURVES`, the seconds of training in each epoch, and the iterates, one
             pair of numbers after the other; `None` for what was not measured.
     """

@@ -105,7 +105,7 @@ def tuning_rank(results: Results, *, mode: Mode = "most") -> Figure:
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names, with_markers=True)
     when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
-    meaning = f"Mean over seeds {when}. Crosses at the border: configurations that diverged."
+    meaning = f"Mean over seeds {when}. Crosses: configurations that diverged."
     layout.notes(figure, [meaning, layout.note_of_limits(axes)])
     return figure
 
