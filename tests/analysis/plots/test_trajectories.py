@@ -6,6 +6,7 @@ import pytest
 from result_files import write_result
 
 from deepobs.errors import ArgumentError
+from deepobs.runs import run, specify
 from deepobs_analysis import load
 from deepobs_analysis.plots.trajectories import trajectories
 
@@ -37,6 +38,15 @@ def test_iterates_are_read_and_kept_in_the_cache(runs):
     for results in (load(runs), load(runs), load(runs, cache=False)):
         found = dict(zip(results.runs["optimizer"], results.runs["iterates"], strict=True))
         assert {name: points.tolist() for name, points in found.items()} == PATHS
+
+
+def test_a_run_records_the_iterates_at_its_evaluations(tmp_path):
+    run(specify("two_d_rosenbrock", "SGD", {"lr": 1e-4}, num_epochs=2), output_dir=tmp_path)
+    ((_, each),) = load(tmp_path).runs.iterrows()
+    assert each["iterates"].shape == (3, 2)
+    assert each["iterates"][0].tolist() == [-0.5, 1.5]
+    u, v = each["iterates"][-1]
+    assert (1 - u) ** 2 + 100 * (v - u**2) ** 2 == pytest.approx(each["test_losses"][-1], rel=1e-5)
 
 
 def test_each_problem_has_the_paths_of_its_optimizers(runs):

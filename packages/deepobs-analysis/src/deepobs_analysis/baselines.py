@@ -163,6 +163,7 @@ def packed_results(stream: IO[bytes], name: str) -> Iterator[tuple[PurePosixPath
             results holds: a path that leads out of it, or a link in place of a result.
     """
     total = 0
+    # Sizes are added up while unpacking: what an archive says of itself beforehand may be a lie.
     try:
         for number, entry in enumerate(_entries(stream)):
             total += entry.size
@@ -183,6 +184,7 @@ def _entries(stream: IO[bytes]) -> Iterator[_Entry]:
     if zipfile.is_zipfile(stream):
         with zipfile.ZipFile(stream) as packed:
             for each in packed.infolist():
+                # Zip archives keep the mode of Unix in the upper half; 0o12 stands for a link.
                 is_link = (each.external_attr >> 28) == 0o12
                 is_file = not is_link and not each.is_dir()
                 yield _Entry(each.filename, each.file_size, is_file, partial(packed.open, each))
@@ -229,6 +231,8 @@ def _content(entry: _Entry, name: str) -> bytes:
 
 def _unpack(stream: IO[bytes], name: str, directory: Path) -> None:
     """Unpack into a temporary directory beside, and move it only after every file was checked."""
+    # Beside the target and not in the system's temporary directory: only within one file system
+    # can the whole directory be renamed at once.
     parent = directory.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".baselines-", dir=parent) as temporary:

@@ -166,6 +166,7 @@ def failing_seeds(row: Summary) -> str | None:
 def lucky_seeds(row: Summary) -> str | None:
     """Report it if the deciding seeds did better than all seeds by two standard errors."""
     values = deciding_seeds(row)
+    # Seeds that fail are reported by themselves, which says the same more clearly.
     if not len(values) or failing_seeds(row) is not None:
         return None
     sign = 1 if row.higher_is_better else -1
@@ -191,6 +192,8 @@ def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
     gaps = np.diff(in_order)
     place = int(gaps.argmax()) + 1
     low, high = in_order[:place], in_order[place:]
+    # Against the spread within the groups: compared with the spread of all seeds, a wide gap would
+    # hide itself, as it makes that spread wide, too.
     within = max(low.std(), high.std())
     return (low, high) if gaps[place - 1] > max(_GAP * within, 0) else None
 
@@ -198,6 +201,7 @@ def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
 def deciding_seeds(row: Summary) -> Floats:
     """The performances of the seeds that decided, empty if all seeds or none did."""
     has_decided = np.isin(row.seeds, row.trials.tuning_seeds)
+    # If all seeds decided there are no others that could contradict them.
     finals = row.selection.final()
     return finals[has_decided] if not has_decided.all() else finals[:0]
 

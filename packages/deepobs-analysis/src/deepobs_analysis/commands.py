@@ -304,7 +304,8 @@ def plot(
     from deepobs_analysis.plots.style import same_looks
 
     file = output or Path(f"{name.rpartition(':')[2]}.pdf")
-    format_of(file)  # before reading results, which may take long
+    # A wrong name is reported before results are read, which may take long.
+    format_of(file)
     results = _read(path, reference=reference)
     # The looks of all optimizers, then a part of them: colors do not depend on the selection.
     with same_looks(results.optimizers):

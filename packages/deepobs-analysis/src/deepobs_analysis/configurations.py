@@ -108,6 +108,8 @@ def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Leaf]]:
 def _leaf(value: Any) -> Leaf:
     if isinstance(value, str):
         return "text", value
+    # True equals 1 and NaN not even itself: as numbers, the first would be merged with 1 and the
+    # second make a configuration of every run.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return ("number", value) if is_number and value == value else ("other", json.dumps(value))
 
@@ -142,6 +144,7 @@ def _clusters(numbers: list[float]) -> list[list[float]]:
     """Group equal numbers; in each group, the one with the shortest text comes first."""
     ordered = sorted(numbers)
     groups = [ordered[:1]] if ordered else []
+    # Neighbors are compared, so that the result does not depend on which number comes first.
     for lower, higher in pairwise(ordered):
         if _are_equal(lower, higher):
             groups[-1].append(higher)

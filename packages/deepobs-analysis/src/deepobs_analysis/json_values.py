@@ -35,6 +35,7 @@ def text(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
 def integer(data: Mapping[str, Any], key: str, *, least: int = 0) -> int:
     """An integer; 128.0 is one, too."""
     value: Any = data.get(key)
+    # The range is checked first: int() of NaN or infinity raises.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not least <= value <= _LARGEST or value != int(value):
         raise NoResultError(f"{key} is not an integer of {least} or more: {_shown(value)}")
@@ -100,6 +101,8 @@ def _is_pair(value: object) -> bool:
 
 
 def _array(key: str, value: object) -> Floats:
+    # NumPy would read text and booleans as numbers. Types of a set are checked, as a loop over all
+    # values takes longer than parsing the JSON.
     if not isinstance(value, list) or not set(map(type, value)) <= _NUMBERS:
         raise NoResultError(f"{key} is not a list of numbers")
     try:

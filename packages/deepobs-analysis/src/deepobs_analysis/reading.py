@@ -104,6 +104,8 @@ def _read_changed(
 ) -> dict[Found, Content]:
     known = results_cache.read(root)
     fresh = _read(root, [file for file in found if file not in known], unread)
+    # In the order in which files are found: the order of rows, and so of equal results, must not
+    # depend on what the cache held.
     either = {**known, **fresh}
     contents = {file: either[file] for file in found if file in either}
     if contents.keys() != known.keys():
@@ -200,6 +202,7 @@ def _table(root: Path, placed: Sequence[_Placed]) -> pd.DataFrame:
         columns[name] = pd.array([getattr(run, name) for run in runs], dtype="Int64")
     for place, name in enumerate(_ARRAYS):
         columns[name] = _objects(run.curves[place] for run in runs)
+    # The cache keeps arrays of one dimension only.
     columns["iterates"] = columns["iterates"].map(_finite_points)
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
 

@@ -56,6 +56,7 @@ def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
         directory: Where to look.
         unread: Receives what cannot be read, and why.
     """
+    # By device and inode, not by path: a link to a parent directory gives ever new paths.
     seen: set[tuple[int, int]] = set()
     waiting = [(str(directory), "")]
     while waiting:
@@ -87,6 +88,7 @@ def read(path: Path, found: Found) -> Content:
     if path.name.endswith(CHECKPOINT):
         run_id = path.name.removesuffix(CHECKPOINT).rpartition("__")[2]
         return Excluded("it is unfinished: there is a checkpoint", run_id)
+    # Before reading: a data set or a model that lies among results would fill the memory.
     if found.size > _MOST_BYTES:
         return Excluded(f"it is not a result: it has {found.size / 2**20:.0f} MiB")
     try:

@@ -136,6 +136,7 @@ def run_from(data: object) -> Run:
 
 
 def _format_of(data: Mapping[str, Any]) -> Format:
+    # Our files hold all keys of 1.2 as well, so they are asked for first.
     if "schema_version" in data:
         return "own"
     if "optimizer_name" in data or "optimizer_hyperparams" in data:
@@ -174,6 +175,7 @@ def _recorded_divergence(
     data: Mapping[str, Any], layout: Format, curves: Sequence[Floats | None]
 ) -> _Divergence:
     """What the file itself says about divergence."""
+    # 1.1 wrote losses as they were: that a run diverged shows in its curves.
     if layout == "1.1":
         return _Divergence(has_diverged=False, epoch=None)
     if layout == "1.2":

@@ -67,6 +67,8 @@ def write(root: Path, contents: Mapping[Found, Content]) -> None:
     }
     values, lengths = _joined([run.curves for run in runs.values()])
     path = _path(root)
+    # A full disk or a home directory that cannot be written to must not keep results from being
+    # shown: they are read from their files then, as without a cache.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_old(path.parent)
@@ -88,11 +90,13 @@ def _remove_old(directory: Path) -> None:
 
 
 def _path(root: Path) -> Path:
+    # Hashed, as the path of a directory can be too long for the name of a file.
     name = hashlib.sha256(bytes(root.absolute())).hexdigest()[:32]
     return config.get_cache_dir() / "results" / f"{name}.npz"
 
 
 def _written_for(root: Path) -> list[Any]:
+    # The version is part of it as another one may understand files differently.
     return [_LAYOUT, __version__, repr(str(root.absolute()))]
 
 

@@ -213,6 +213,8 @@ def _normalized(
 def _improvement(
     pairs: _Pairs, optimizer: str, base: str, problems: Sequence[str], seed: int
 ) -> Estimate:
+    # By final_or_worst: compared by the value before training, a run that diverged could still beat
+    # one that trained badly.
     directions = [pairs[problem, optimizer].metric.higher_is_better for problem in problems]
     measure = partial(probability_of_improvement, higher_is_better=directions)
     both = [
@@ -223,6 +225,7 @@ def _improvement(
 
 
 def _estimate(measure: Callable[..., Floats], *groups: Arrays, seed: int) -> Estimate:
+    # A generator of its own, so that an interval does not depend on which others are computed.
     generator = np.random.default_rng(seed)
     interval = stratified_bootstrap(measure, *groups, generator=generator)
     return Estimate(float(measure(*groups)), interval)

@@ -222,6 +222,7 @@ def _best_configuration(runs: pd.DataFrame, curve: str, mode: Mode) -> pd.DataFr
     table = configuration_performances(runs, curve, mode=mode)
     if mode == "most":
         table = table[table["completed"] == table["completed"].max()]
+    # Of equal means the first name wins, whatever the order in which files were found.
     means = table["mean"].sort_index()
     winner = means.idxmax() if higher_is_better(curve) else means.idxmin()
     return runs[runs["configuration"] == winner].sort_values("seed")

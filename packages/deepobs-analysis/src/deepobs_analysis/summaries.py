@@ -185,6 +185,7 @@ def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:
 def _step_time_beside_sgd(selection: Selection, of_problem: pd.DataFrame) -> float | None:
     """How many times as long a step takes as one of SGD; `None` without comparable measurements."""
     own = _step_times(selection.runs)
+    # All configurations of SGD count: the time of a step does not depend on the learning rate.
     base = _step_times(of_problem[of_problem["optimizer"] == _BASE])
     shared = [circumstances for circumstances in own if circumstances in base]
     if not shared:

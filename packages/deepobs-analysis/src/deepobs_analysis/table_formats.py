@@ -157,6 +157,7 @@ def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str
     if targets and fields & _OF_TARGETS:
         sentences += sources_in_words(targets)
     sentences += choice_in_words(rows)
+    # Titles only: with all cases, the notes of a large table would be longer than the table.
     titles = [found.title for found in caveats(rows)]
     if titles:
         sentences.append(f"Explained by `deepobs report`: {'; '.join(titles)}.")

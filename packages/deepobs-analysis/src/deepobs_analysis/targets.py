@@ -132,6 +132,8 @@ def median_times(
         these optimizers and have the unit recorded for all seeds, and the medians over the seeds,
         shape (optimizers, problems), infinite where half of the seeds or more miss the target.
     """
+    # Ratios depend on all optimizers that are compared, so a problem that one of them was not run
+    # on counts for none: else optimizers would be compared on different problems.
     optimizers = sorted({each.optimizer for each in selections})
     medians: dict[str, dict[str, float]] = {}
     for each in selections:
@@ -153,6 +155,7 @@ def _target(problem: str, selections: list[Selection]) -> Target | None:
         return Target(offer.spec.target_performance, PUBLISHED)
     reference = [each for each in selections if each.is_reference]
     performances = [each.final_or_worst() for each in reference or selections]
+    # The median of an optimizer is infinite if half of its seeds diverged, and no target follows.
     if not any(np.isfinite(each).mean() > 1 / 2 for each in performances):
         return None
     value = target_performance(

@@ -124,6 +124,7 @@ def _winner(rows: list[Summary]) -> Winner:
     measure = partial(performance_difference, higher_is_better=first.higher_is_better)
     both = [[row.selection.final()] for row in (first, second)]
     interval = None
+    # From one or two seeds the bootstrap draws hardly any variation, and any lead looks clear.
     if min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS:
         interval = stratified_bootstrap(measure, *both, generator=np.random.default_rng(0))
     return Winner(first, second, float(measure(*both)), interval)

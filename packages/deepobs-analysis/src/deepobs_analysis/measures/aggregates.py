@@ -78,6 +78,8 @@ def interquartile_mean(scores: Scores) -> Floats:
     Returns:
         Shape (...).
     """
+    # Pooled before trimming, as in the paper: trimmed on each problem, a problem on which most
+    # runs failed would count as much as one on which they all succeeded.
     pooled = np.sort(np.concatenate(_read(scores, ordered), axis=-1), axis=-1)
     runs = pooled.shape[-1]
     dropped = runs // 4
@@ -181,6 +183,7 @@ def stratified_bootstrap(
     if not groups:
         raise ArgumentError("There must be scores of at least one optimizer, got none.")
     resampled = [resample(scores, generator=generator, samples=samples) for scores in groups]
+    # Called once on all samples: a call per sample would take a thousand times as long.
     measured = np.asarray(statistic(*resampled), dtype=np.float64)
     if measured.shape != (samples,):
         raise ArgumentError(
@@ -223,7 +226,8 @@ def percentile_interval(measured: Floats, *, confidence: float = 0.95) -> Interv
         raise ArgumentError(f"The confidence must be above 0 and below 1, got {confidence}.")
     # np.quantile interpolates, and makes NaN of infinities.
     in_order = np.sort(ordered(measured, "measures of the samples"))
-    cut_off = int(round((1 - confidence) / 2 * len(in_order), 6))  # 5, not 4.9999..., of 100
+    # Rounded, as 5 % of 100 is 4.9999... in floating-point numbers, and int() cuts off.
+    cut_off = int(round((1 - confidence) / 2 * len(in_order), 6))
     return Interval(float(in_order[cut_off]), float(in_order[-1 - cut_off]))
 
 
@@ -272,6 +276,8 @@ def rank_distribution(
             "that not all optimizers were run on."
         )
     own_means = np.stack([_means(_read(each, ordered)) for each in scores])
+    # Each optimizer is resampled by itself: its seeds are not those of the others, so a joint draw
+    # of seeds would pair runs that have nothing in common.
     resampled = [resample(each, generator=generator, samples=samples) for each in scores]
     sampled_means = np.stack([_means(each) for each in resampled], axis=1)
     better, tied = _better_and_tied(sampled_means * signs(higher_is_better, own_means.shape[1]))
@@ -319,12 +325,14 @@ def _share_won(own: Floats, other: Floats) -> Floats:
 
 
 def _cohens_d(own: Floats, other: Floats) -> Floats:
+    # Two means were estimated from these runs, which takes a degree of freedom each.
     freedom = own.shape[-1] + other.shape[-1] - 2
     if freedom < 1:
         raise ArgumentError("A standardized difference needs three runs of both together, got two.")
     squares = own.var(-1) * own.shape[-1] + other.var(-1) * other.shape[-1]
     deviation = np.sqrt(squares / freedom)
     difference = own.mean(-1) - other.mean(-1)
+    # Without any spread the quotient is 0 / 0 or infinite: its limit is set before dividing.
     without_spread = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
     np.divide(difference, deviation, out=without_spread, where=deviation > 0)
     return without_spread
@@ -341,6 +349,8 @@ def _better_and_tied(goodness: Floats) -> tuple[Floats, Floats]:
     Args:
         goodness: Higher is better, shape (..., optimizers, problems), as both returned arrays.
     """
+    # Compared pairwise rather than sorted: argsort would give tied optimizers different ranks, by
+    # their order in the results.
     own, others = goodness[..., :, np.newaxis, :], goodness[..., np.newaxis, :, :]
     return (
         (others > own).sum(axis=-2, dtype=np.float64),

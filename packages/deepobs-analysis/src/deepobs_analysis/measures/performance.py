@@ -63,6 +63,7 @@ def best(curve: ArrayLike, *, higher_is_better: bool) -> float:
     Returns:
         The maximum or minimum of the values that are not NaN; NaN if all are.
     """
+    # fmax and fmin ignore NaN, which max and min would return.
     values = floats(curve, "curve")
     return float(np.fmax.reduce(values) if higher_is_better else np.fmin.reduce(values))
 
@@ -79,6 +80,7 @@ def mean_and_deviation(values: ArrayLike) -> MeanAndDeviation:
     References:
         Schneider et al., DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499.
     """
+    # NumPy's default, ddof=0, is what the original reports; with ddof=1 published tables differ.
     numbers = finite(values, "values")
     return MeanAndDeviation(float(numbers.mean()), float(numbers.std()))
 

@@ -59,6 +59,7 @@ def decades_within(
     is_close = _close_to_best(best_of, tolerance)
     if not is_close.any():
         return np.nan
+    # Only without a gap: a second good range beyond bad values is found by luck, not by tuning.
     first, last = _run_around(is_close, int(best_of.argmax()))
     return float(np.log10(tried[last] / tried[first]))
 
@@ -163,6 +164,7 @@ def _goodness_or_lost(performances: ArrayLike, *, higher_is_better: bool) -> Flo
 
 def _close_to_best(goodness: Floats, tolerance: float) -> NDArray[np.bool_]:
     best = goodness.max()
+    # -inf - tolerance * inf is NaN, to which nothing compares.
     if best == -np.inf:
         return np.zeros(goodness.shape, dtype=np.bool_)
     return np.asarray(goodness >= best - relative_tolerance(tolerance) * abs(best))

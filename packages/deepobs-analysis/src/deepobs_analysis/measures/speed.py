@@ -184,6 +184,7 @@ def seconds_to_target(
     """
     epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
     trained = len(floats(curve, "curve")) - 1
+    # `finite` refuses empty arrays, but a run of no epochs has no training seconds.
     seconds = finite(train_seconds, "training seconds") if trained else np.empty(0)
     if len(seconds) != trained:
         raise ArgumentError(
@@ -290,6 +291,8 @@ def benchmark_score(ratios: ArrayLike, *, largest_tau: float = 4.0) -> Floats:
     """
     if not 1 < largest_tau < np.inf:
         raise ArgumentError(f"largest_tau must be a number above 1, such as 4, got {largest_tau}.")
+    # In closed form, as the profile is a staircase: sampled at some taus, it would be off by the
+    # width of their grid.
     areas = np.maximum(0.0, largest_tau - _ratios(ratios))
     return np.asarray(areas.mean(axis=1) / (largest_tau - 1))
 
@@ -307,6 +310,8 @@ def geometric_mean_speedup(times: ArrayLike, reference: ArrayLike) -> Speedup:
     """
     own, other = _not_negative(times, dimensions=1), _not_negative(reference, dimensions=1)
     equally_long("times", own, "times of the reference", other)
+    # A target that is met before training takes no time: its ratio would be 0 or infinite, and one
+    # such problem would decide the mean.
     counts = np.isfinite(own) & np.isfinite(other) & (own > 0) & (other > 0)
     if not counts.any():
         return Speedup(np.nan, 0)

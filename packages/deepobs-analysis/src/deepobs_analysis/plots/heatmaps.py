@@ -141,6 +141,7 @@ def _draw_problem(figure: Figure, axes: Sequence[Axes], those: Sequence[_Panel])
 
 def _draw(axes: Axes, panel: _Panel, colors: ScalarMappable) -> None:
     points, is_grid = list(panel.best), _is_grid(list(panel.best))
+    # On a grid every value takes the same room, which shows 0 beside values of a logarithmic grid.
     where = _placed(axes, points) if is_grid else {point: point for point in points}
     if not is_grid:
         _scale(axes, "x", [point[0] for point in points])

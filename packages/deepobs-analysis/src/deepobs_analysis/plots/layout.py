@@ -117,6 +117,7 @@ def legend(
 
 def legend_of(figure: Figure, handles: Sequence[Artist], *, title: str | None = None) -> None:
     """Explain artists above all panels, each by its label; the figure grows by the legend."""
+    # Matplotlib's own layout would shrink the panels by the legend instead of making room for it.
     labels = [str(each.get_label()) for each in handles]
     width = figure.get_figwidth()
     columns = max(1, min(len(labels), int(width / (_LETTER * max(map(len, labels)) + 0.55))))
@@ -187,6 +188,7 @@ def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_t
         look: The look of the optimizer.
         at_top: Whether the worse end is the upper one.
     """
+    # In coordinates of the panel: the loss of a diverged run would stretch the axis.
     depth = 0.03 + 0.055 * row
     axes.plot(
         places,
@@ -268,6 +270,7 @@ def limits_around(
             positive and span more than a factor of ten.
         outlying: See above.
     """
+    # Of losses on a logarithmic axis, what is far off is judged by logarithms as well.
     values = np.array([best, worst])
     if not higher_is_better and values.min() > 0:
         low, high = np.exp(_around(np.log(values), outlying, higher_is_better=False))

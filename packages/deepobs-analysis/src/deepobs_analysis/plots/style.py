@@ -121,6 +121,7 @@ class Look:
         return {"color": self.color, "linestyle": self.line, "alpha": self.alpha}
 
 
+# A variable of the context, as plots of plugins know nothing of the other figures of a report.
 _all_optimizers: ContextVar[tuple[str, ...]] = ContextVar("all_optimizers", default=())
 
 
@@ -160,6 +161,7 @@ def styled(plot: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Retur
 
     @functools.wraps(plot)
     def drawn(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Returned:
+        # From matplotlib's defaults: a matplotlibrc of the user would change published figures.
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(_RC)  # type: ignore[arg-type] # its keys are literals

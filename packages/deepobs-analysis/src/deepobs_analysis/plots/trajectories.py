@@ -109,6 +109,7 @@ def _window(points: Floats, minima: Floats) -> tuple[tuple[float, float], tuple[
     """The part to show: start and minima, and what of the paths is not far away from them."""
     anchors = np.concatenate([points[:1], minima])
     low, high = anchors.min(axis=0), anchors.max(axis=0)
+    # A run that diverges leaves by orders of magnitude, and would shrink all else to a point.
     reach = _FAR * (high - low).max() or 1.0
     near = points[(np.abs(points - (low + high) / 2) <= (high - low) / 2 + reach).all(axis=1)]
     low, high = np.minimum(low, near.min(axis=0)), np.maximum(high, near.max(axis=0))
