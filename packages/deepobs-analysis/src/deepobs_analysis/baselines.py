@@ -40,10 +40,10 @@ _HOW_TO_GET = (
     "Get those of the paper with `deepobs baselines get`, or set DEEPOBS_BASELINE_DIR to the "
     "directory of others."
 )
-_MOST_ENTRIES = 200_000
-_MOST_BYTES = 2**34  # unpacked; ten times those of the paper
-_MOST_BYTES_OF_A_RESULT = 2**26
-_LEVELS = 4  # <problem>/<optimizer>/<configuration>/<file>, in whatever directories
+# Ten times what the archive of the paper unpacks to: a bomb is refused before it fills the disk.
+_MOST_ENTRIES, _MOST_BYTES, _MOST_BYTES_OF_A_RESULT = 200_000, 2**34, 2**26
+# <problem>/<optimizer>/<configuration>/<file>: archives of GitHub put directories around them.
+_LEVELS = 4
 _BLOCK_BYTES = 2**20
 _COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], object]] = {
     b"\x1f\x8b": gzip.open,
@@ -109,7 +109,8 @@ def download(directory: Path, url: str = URL) -> bool:
         CorruptDataError: It is not an archive of results.
         DataError: The directory cannot be written to.
     """
-    from deepobs.data.download import RemoteFile, download_into  # they come with torch
+    # Imported here as it comes with torch, which showing results must not wait for.
+    from deepobs.data.download import RemoteFile, download_into
 
     if has_results(directory):
         return False
@@ -241,7 +242,8 @@ def _unpack(stream: IO[bytes], name: str, directory: Path) -> None:
             _write(staged / place, content, name)
         if not staged.is_dir():
             raise _unusable(name, "it holds no results of DeepOBS")
-        with contextlib.suppress(OSError):  # a directory that is not empty stays
+        # Only an empty directory is removed: one that holds anything stays, and renaming fails.
+        with contextlib.suppress(OSError):
             directory.rmdir()
         staged.rename(directory)
 

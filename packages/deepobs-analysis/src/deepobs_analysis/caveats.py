@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.summaries import Summary
 
-_STANDARD_ERRORS = 2  # by how many the deciding seeds are better than all seeds, for a caveat
-_FEWEST_TO_SPLIT = 5  # seeds: fewer fall into two groups by chance
-_GAP = 10  # between two groups of seeds, as a multiple of the spread within either
-_LOSS = 0.02  # what the worse group loses, as a share of what training gained
+# By how many the deciding seeds are better than all seeds: two are passed by chance in one of
+# twenty cases.
+_STANDARD_ERRORS = 2
+# Fewer seeds fall into two groups by chance; a smaller gap, as a multiple of the spread within
+# either group, is that of a skewed distribution; a smaller loss, as a share of what training
+# gained, is of no consequence.
+_FEWEST_TO_SPLIT, _GAP, _LOSS = 5, 10, 0.02
 
 _METRIC_OF = {series_name(metric): metric for metric in ("loss", "accuracy")}
 _SPLITS = {
@@ -36,25 +39,14 @@ _SPLITS = {
 
 
 class Finding(NamedTuple):
-    """A single case of a caveat.
-
-    Attributes:
-        text: A sentence.
-        problem: The problem that it is about; empty for all.
-    """
+    """A single case of a caveat: a sentence, and the problem that it is about; empty for all."""
 
     text: str
     problem: str = ""
 
 
 class Caveat(NamedTuple):
-    """Something to know before numbers are trusted.
-
-    Attributes:
-        title: What it is about, in a few words.
-        findings: The cases.
-        advice: What to make of it.
-    """
+    """Something to know before numbers are trusted: the cases, and what to make of them."""
 
     title: str
     findings: tuple[Finding, ...]
@@ -62,11 +54,7 @@ class Caveat(NamedTuple):
 
 
 def caveats(rows: Sequence[Summary]) -> list[Caveat]:
-    """Look for all that is known to mislead readers, the most serious first.
-
-    Args:
-        rows: From `summarize`.
-    """
+    """Look for all that is known to mislead readers, the most serious first."""
     found = (
         _of_rows(
             rows,
@@ -117,11 +105,7 @@ def concerning(problem: str, found: Iterable[Caveat]) -> list[Caveat]:
 
 
 def choice_in_words(rows: Sequence[Summary]) -> list[str]:
-    """Sentences on how configurations were chosen: the rule, on which data, and by which seeds.
-
-    Args:
-        rows: From `summarize`.
-    """
+    """Sentences on how configurations were chosen: the rule, on which data, and by which seeds."""
     chosen = [row for row in rows if row.selection.configurations > 1]
     if not chosen:
         return ["There was no choice: each optimizer was run with one configuration per problem."]

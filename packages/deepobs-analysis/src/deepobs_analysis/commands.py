@@ -234,7 +234,8 @@ def report(
       deepobs report results
       deepobs report results --reference -o report.html
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs_analysis.report import report as write_report  # it comes with matplotlib
+    # Imported here as it comes with matplotlib, whose import takes a second.
+    from deepobs_analysis.report import report as write_report
 
     results = _read(path, problems=problems, optimizers=optimizers, reference=reference)
     write_output(output, write_report(results, mode=mode, title=title))
@@ -300,7 +301,7 @@ def plot(
     if "mode" in known or is_given:
         given.setdefault("mode", mode)
     _require_options(name, given, known)
-    from deepobs_analysis.plots.rendering import format_of, write  # they come with matplotlib
+    from deepobs_analysis.plots.rendering import format_of, write
     from deepobs_analysis.plots.style import same_looks
 
     file = output or Path(f"{name.rpartition(':')[2]}.pdf")
@@ -323,15 +324,7 @@ def _read(
 ) -> Results:
     """Read the results that the arguments of a command describe, and warn of skipped files.
 
-    Args:
-        path: RESULTS, a directory or a file.
-        problems: Names of test problems, empty for all.
-        optimizers: Names of optimizers, empty for all; those of a reference set are kept.
-        reference: A directory, `_PUBLISHED`, or `None` for no reference set.
-
-    Raises:
-        MissingDataError: There is no run, or none to compare with.
-        UnknownNameError: There is no run of a named problem or optimizer.
+    `reference` is a directory, `_PUBLISHED`, or `None`; its optimizers are not filtered.
     """
     results = load(path)
     _warn_of_skipped(path, results)

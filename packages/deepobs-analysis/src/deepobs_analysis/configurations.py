@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.result_formats import Run
 
-Place: TypeAlias = tuple[str, ...]  # where a value is: the section, the name, and deeper
-Leaf: TypeAlias = tuple[str, Any]  # the kind of a value and the value: True is not 1
+# Where a value is: the section, the name, and deeper.
+Place: TypeAlias = tuple[str, ...]
+# The kind of a value, and the value: in a dictionary of values alone, True would be 1.
+Leaf: TypeAlias = tuple[str, Any]
 
 _RELATIVE_TOLERANCE = 1e-9
 _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
@@ -32,12 +34,7 @@ _MISSING = -1
 
 
 class Configuration(NamedTuple):
-    """A configuration among those of its problem and optimizer.
-
-    Attributes:
-        text: Its name: the learning rate, and all else in which they differ.
-        rank: Its place in their order, by the learning rate first.
-    """
+    """A configuration: its name, which is all that tells it from others, and its place."""
 
     text: str
     rank: int
@@ -61,7 +58,8 @@ def displayed_names(runs: Sequence[Run]) -> list[str]:
     """
     targets = defaultdict(set)
     for run in runs:
-        if run.target:  # files of old formats do not say it
+        # Files of old formats do not name the class, and must not make a name ambiguous.
+        if run.target:
             targets[run.optimizer].add(run.target)
     names = []
     for run in runs:
@@ -72,14 +70,7 @@ def displayed_names(runs: Sequence[Run]) -> list[str]:
 
 
 def configurations_of(identities: Iterable[str]) -> dict[str, Configuration]:
-    """Find the configurations of runs of one problem and optimizer.
-
-    Args:
-        identities: Those of `Run`s.
-
-    Returns:
-        The configuration of each identity.
-    """
+    """The configuration of each identity, of runs of one problem and optimizer."""
     contents = {identity: json.loads(identity) for identity in sorted(set(identities))}
     leaves = {identity: dict(_leaves(content, ())) for identity, content in contents.items()}
     names = _names(leaves.values())

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.measures.arrays import Floats
 
-_LARGEST = 2**63 - 1  # a column of integers holds no larger one
-_MOST_LEVELS = 8  # of nested lists; real hyperparameters have two
+# A column of integers holds no larger one.
+_LARGEST = 2**63 - 1
+# Real hyperparameters are lists of two levels at most.
+_MOST_LEVELS = 8
 _NUMBERS = {float, int, type(None)}
 
 

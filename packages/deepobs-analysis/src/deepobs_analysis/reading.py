@@ -85,7 +85,9 @@ def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
     """
     root = Path(path)
     unread: dict[str, str] = {}
-    with gc_paused():  # else it takes twice as long
+    # The collector would look for cycles among millions of numbers of JSON, which have none, and
+    # reading would take twice as long.
+    with gc_paused():
         if root.is_dir():
             found = list(result_files.walk(root, unread))
             contents = _read_changed(root, found, unread) if cache else _read(root, found, unread)
@@ -124,13 +126,7 @@ def _read(root: Path, found: Iterable[Found], unread: dict[str, str]) -> dict[Fo
 
 
 def _assemble(root: Path, contents: Mapping[Found, Content], unread: Mapping[str, str]) -> Results:
-    """Put all runs into one table.
-
-    Args:
-        root: The directory that was read.
-        contents: What the files below it hold.
-        unread: What could not be read, and why.
-    """
+    """Put all runs of a directory into one table, given what could not be read, and why."""
     runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
     latest, older = _latest(_placed(runs))
     skipped = {
@@ -247,7 +243,8 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
     metric = {}
     for problem in {run.problem for run in runs}:
         metric[problem] = "accuracy" if problem in with_accuracy else "loss"
-        with suppress(DeepOBSError):  # the plugin is not installed here
+        # Results can be analyzed where the plugin of their problem is not installed.
+        with suppress(DeepOBSError):
             metric[problem] = registry().problems.spec(problem).metric
     return [metric[run.problem] for run in runs]
 

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from deepobs_analysis.summaries import Summary
 
 _TITLE = "Results of DeepOBS"
-_INVISIBLE = ("Cc", "Cf")  # categories of characters: control, format
+# Unicode categories of invisible characters: control and format.
+_INVISIBLE = ("Cc", "Cf")
 _OVERVIEW = (
     *("problem", "optimizer", "final", "epochs", "seeds"),
     *("configurations", "diverged", "configuration"),
@@ -119,7 +120,8 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
 
 def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[str, Any]:
     """The tables and lists of a problem."""
-    judged_by = rows[0].selection.metric.name  # the column of the performance shows it
+    # The column of the performance shows the metric: a second one would repeat it.
+    judged_by = rows[0].selection.metric.name
     names = [name for name in _OF_PROBLEM if name != judged_by]
     return {
         "target": target_in_words(rows[0]),

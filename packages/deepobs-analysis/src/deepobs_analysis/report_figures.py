@@ -73,7 +73,8 @@ def _drawn(
         plot = import_target(targets[name], name)
         try:
             figure = plot(results, mode=mode)
-        except ArgumentError:  # such as: nothing has two hyperparameters that vary
+        # Such as: no optimizer has two hyperparameters that vary. The page does without the figure.
+        except ArgumentError:
             continue
         yield Drawing(caption, _embedded(svg(figure), f"{prefix}{name}-", caption))
 

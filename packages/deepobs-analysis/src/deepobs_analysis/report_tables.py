@@ -22,13 +22,7 @@ _FIRST_VERSIONS = ("python", "torch")
 
 
 class Heading(NamedTuple):
-    """The heading of a column.
-
-    Attributes:
-        text: Its name.
-        meaning: What the column holds.
-        is_number: Whether values are aligned to the right.
-    """
+    """The heading of a column and what it holds; numbers are aligned to the right."""
 
     text: str
     meaning: str = ""
@@ -36,13 +30,7 @@ class Heading(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A cell.
-
-    Attributes:
-        text: What is shown.
-        is_best: Whether it is the best of its problem.
-        order: The number that it is sorted by; `None` for its text.
-    """
+    """A cell, whether it is the best of its problem, and the number to sort it by, if any."""
 
     text: str
     is_best: bool = False

@@ -15,17 +15,12 @@ if TYPE_CHECKING:
 
 RESULT, FAILURE, CHECKPOINT = ".json", ".failure", ".checkpoint"
 
-_MOST_BYTES = 2**26  # a thousand times those of a long run
+# A thousand times those of a long run.
+_MOST_BYTES = 2**26
 
 
 class Found(NamedTuple):
-    """A file that may be a result.
-
-    Attributes:
-        name: Path relative to the directory that is read.
-        size: Length in bytes.
-        modified: Time of the last change, in nanoseconds.
-    """
+    """A file that may be a result: relative path, bytes, and time of change in nanoseconds."""
 
     name: str
     size: int
@@ -33,12 +28,7 @@ class Found(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """A file that is not a result.
-
-    Attributes:
-        reason: Why, in a few words.
-        run_id: The run that failed or is unfinished, in files of ours; else empty.
-    """
+    """A file that is not a result, and why; with the run that failed or is unfinished, if any."""
 
     reason: str
     run_id: str = ""
@@ -50,11 +40,8 @@ Content: TypeAlias = Run | Excluded
 def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
     """Find the files below a directory that may say something about runs.
 
-    Hidden files are ignored, except checkpoints. Links are followed, but never in circles.
-
-    Args:
-        directory: Where to look.
-        unread: Receives what cannot be read, and why.
+    Hidden files are ignored, except checkpoints. Links are followed, but never in circles. `unread`
+    receives what cannot be read, and why.
     """
     # By device and inode, not by path: a link to a parent directory gives ever new paths.
     seen: set[tuple[int, int]] = set()
@@ -73,14 +60,7 @@ def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
 
 
 def read(path: Path, found: Found) -> Content:
-    """Read a file.
-
-    Args:
-        path: Where it is.
-        found: What `walk` or `described` knows about it.
-
-    Returns:
-        The run, or why there is none.
+    """Read a file that `walk` or `described` found: the run, or why there is none.
 
     Raises:
         OSError: It cannot be read.

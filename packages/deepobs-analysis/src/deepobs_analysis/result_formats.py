@@ -191,15 +191,9 @@ def _recorded_divergence(
 def _settle(
     curves: Sequence[Floats | None], recorded: _Divergence
 ) -> tuple[_Divergence, list[Floats | None]]:
-    """Decide whether a run diverged, and make its curves finite as DeepOBS 1.2 does.
+    """Decide whether a run diverged and when, and make its curves finite as DeepOBS 1.2 does.
 
-    Args:
-        curves: A value before the first and after every epoch, `None` if not measured. They are
-            changed.
-        recorded: What the file itself says.
-
-    Returns:
-        Whether it diverged and when, and the curves; one without a finite first value is `None`.
+    Curves are changed; one without a finite first value becomes `None`.
     """
     lost = [curve for curve in curves if curve is not None and not np.isfinite(curve).all()]
     epoch = min((int(np.flatnonzero(~np.isfinite(curve))[0]) for curve in lost), default=None)

@@ -51,8 +51,7 @@ class Score:
     Attributes:
         optimizer: The optimizer.
         benchmark_score: The area under its performance profile, 0 to 1; `None` without a problem.
-        ratios: By problem, how many times as long as the fastest it takes to the
-            target.
+        ratios: By problem, how many times as long as the fastest it takes to the target.
         speedup: How many times as fast as the base it is; `None` for the base.
         normalized: Interquartile mean of the scores of all seeds, 0 for an untrained model and 1
             for the target; `None` without a problem.

@@ -30,7 +30,8 @@ PUBLISHED = "published with the problem"
 FROM_REFERENCE = "1 % short of the median seed of the best optimizer of the reference set"
 FROM_RESULTS = "1 % short of the median seed of the best optimizer of these results"
 
-_TOLERANCE = 0.01  # else half of the seeds of the best optimizer would miss the target
+# Without it, half of the seeds of the best optimizer would miss the target that they set.
+_TOLERANCE = 0.01
 
 Unit: TypeAlias = Literal["epochs", "steps", "gradient evaluations", "seconds"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -70,11 +71,7 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
 
 
 def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
-    """Sentences on where targets come from, and of which problems where that differs.
-
-    Args:
-        targets: By problem, as sentences call it.
-    """
+    """Sentences on where the targets of problems come from, and of which where that differs."""
     problems: dict[str, list[str]] = defaultdict(list)
     for problem, target in targets.items():
         problems[target.source].append(problem)

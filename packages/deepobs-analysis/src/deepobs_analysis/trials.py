@@ -127,10 +127,7 @@ def best_at(
 ) -> dict[tuple[float, ...], Attempt]:
     """The best attempt with each combination of values of some hyperparameters, sorted.
 
-    Args:
-        tried: The attempts.
-        names: The hyperparameters. Attempts in which one of them is no number are skipped.
-        metric: What they are compared by.
+    Attempts in which one of them is not a number are skipped.
     """
     best: dict[tuple[float, ...], Attempt] = {}
     for each in tried:
@@ -144,12 +141,7 @@ def best_at(
 
 
 def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
-    """Sum up all that was tried.
-
-    Args:
-        selection: What was chosen.
-        runs: All runs of its optimizer on its problem.
-    """
+    """Sum up all runs of the optimizer of a selection on its problem."""
     curve = selection.chosen_by
     table = configuration_performances(runs[runs[curve].notna()], curve, mode=selection.mode)
     means = table["mean"].to_numpy()

@@ -48,11 +48,7 @@ class Winner:
 
 
 def winners(rows: Iterable[Summary]) -> dict[str, Winner]:
-    """Find the best optimizer on each problem.
-
-    Args:
-        rows: From `summarize`.
-    """
+    """The best optimizer on each problem, from `summarize`."""
     by_problem: dict[str, list[Summary]] = {}
     for row in rows:
         by_problem.setdefault(row.problem, []).append(row)
@@ -87,13 +83,7 @@ def target_in_words(row: Summary) -> str:
 def comparison_in_words(
     results: Results, rows: Sequence[Summary], best: Mapping[str, Winner]
 ) -> list[str]:
-    """Sentences on what was compared, with how many runs, and who wins where.
-
-    Args:
-        results: The runs.
-        rows: From `summarize`.
-        best: From `winners`.
-    """
+    """Sentences on what was compared, with how many runs, and who wins where."""
     if not rows:
         return [f"Of {counted(len(results.runs), 'run')}, none measured the test set."]
     optimizers = results.optimizers

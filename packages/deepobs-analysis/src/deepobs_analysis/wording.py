@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 MISSING = "-"
 """Stands for an unknown value."""
 
-_MOST_DIGITS = 7  # of a mean, however small the deviation is
-_DIGITS = 4  # of a number without a deviation
-_LARGEST, _SMALLEST = 1e6, 1e-4  # beyond them, numbers are written with an exponent
+# Digits of a mean, however small the deviation is, as single precision has no more; and of a
+# number without a deviation.
+_MOST_DIGITS, _DIGITS = 7, 4
+# Beyond these, numbers are written with an exponent.
+_LARGEST, _SMALLEST = 1e6, 1e-4
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -37,12 +37,8 @@ _ROOM_FOR_INTERVALS = 8
 class _Comparison(NamedTuple):
     """Final test performances of optimizers on the same problems.
 
-    Attributes:
-        optimizers: Their names.
-        scores: For each optimizer, the performance of each seed per problem, infinitely bad for one
-            that diverged.
-        higher_is_better: For each problem.
-        note: Which problems are compared, in sentences.
+    `scores` hold for each optimizer the performance of each seed per problem, infinitely bad for
+    one that diverged; `note` says which problems are compared.
     """
 
     optimizers: list[str]

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from deepobs_analysis.plots.style import Look
     from deepobs_analysis.results import Metric
 
-_LETTER = 0.062  # average width in inches of a letter of a legend
+# Average width in inches of a letter of a legend: measuring the text would draw the figure twice.
+_LETTER = 0.062
 _LINE_HEIGHT = 0.17
 
 TITLE_PAD = 4.5
@@ -60,14 +61,7 @@ class Limits(NamedTuple):
 def panels(
     count: int, *, columns: int = 4, height: float = 1.45, width: float | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Create a figure with a number of panels, row by row.
-
-    Args:
-        count: Number of panels, 1 or more.
-        columns: Most panels in a row.
-        height: Height of a panel in inches.
-        width: Width of the figure in inches; `None` for what suits the number of panels.
-    """
+    """Create a figure with panels row by row; height of a panel and width of all in inches."""
     across = min(count, columns)
     down = math.ceil(count / across)
     natural = DOUBLE_COLUMN if across > 1 else DOUBLE_COLUMN * 0.6
@@ -91,15 +85,7 @@ def legend(
     with_markers: bool = False,
     title: str | None = None,
 ) -> None:
-    """Explain above all panels which optimizer is which; the figure grows by the legend.
-
-    Args:
-        figure: The figure.
-        optimizers: Their names.
-        further: Other artists to explain, each by its label.
-        with_markers: Whether to show the markers.
-        title: What the whole figure shows.
-    """
+    """Explain above all panels which optimizer is which, and `further` artists by their labels."""
     names = optimizers_in_order(optimizers)
     styles = looks(names)
     handles = [
@@ -154,13 +140,7 @@ def title(axes: Axes, text: str) -> None:
 
 
 def label_panels(axes: Sequence[Axes], x: str, y: Sequence[str]) -> None:
-    """Label the outer panels: x below each column, y where it differs from the panel on the left.
-
-    Args:
-        axes: The panels of a figure, row by row.
-        x: Label of all x axes.
-        y: Label of each y axis.
-    """
+    """Label the outer panels: x below columns, y where it differs from the panel on the left."""
     place_of_first = axes[0].get_subplotspec()
     columns = 1 if place_of_first is None else int(place_of_first.get_gridspec().ncols)
     is_shared = len(set(y)) == 1
@@ -181,12 +161,7 @@ def rows_of_names(axes: Axes, labels: Sequence[str]) -> None:
 def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_top: bool) -> None:
     """Mark where an optimizer diverged, at the worse end of the y axis.
 
-    Args:
-        axes: The panel.
-        places: Where on the x axis.
-        row: A number for the optimizer, so that several do not hide each other.
-        look: The look of the optimizer.
-        at_top: Whether the worse end is the upper one.
+    Optimizers have different rows, so that their crosses do not hide each other.
     """
     # In coordinates of the panel: the loss of a diverged run would stretch the axis.
     depth = 0.03 + 0.055 * row
@@ -225,14 +200,10 @@ def few_ticks(axes: Axes, which: str, most: int = 4, *, integer: bool = False) -
 
 
 def limits_of_curves(curves: Mapping[str, Floats], *, higher_is_better: bool) -> Limits:
-    """Limits for curves over epochs.
+    """Limits for the curves over epochs of each optimizer, shape (epochs + 1,).
 
     The first epochs, a share of `_BEGINNING`, may lie outside, and so may an optimizer that is much
     worse than the others are.
-
-    Args:
-        curves: Of each optimizer, shape (epochs + 1,).
-        higher_is_better: True for accuracies, False for losses.
     """
     after = [each[min(len(each) - 1, round(_BEGINNING * len(each))) :] for each in curves.values()]
     best = [float(each.max() if higher_is_better else each.min()) for each in after]
@@ -241,12 +212,7 @@ def limits_of_curves(curves: Mapping[str, Floats], *, higher_is_better: bool) ->
 
 
 def limits_of_configurations(values: Sequence[float], metric: Metric) -> Limits:
-    """Limits for performances of configurations; those much worse than most may lie outside.
-
-    Args:
-        values: Performances of configurations that completed, at least one.
-        metric: What they are.
-    """
+    """Limits for performances of configurations; those much worse than most may lie outside."""
     best = max(values) if metric.higher_is_better else min(values)
     return limits_around([best] * len(values), values, higher_is_better=metric.higher_is_better)
 
@@ -258,17 +224,11 @@ def limits_around(
     higher_is_better: bool,
     outlying: float = _OUTLYING_CONFIGURATION,
 ) -> Limits:
-    """Limits that hold the values of optimizers, except those far off.
+    """Limits that hold the best and the worst value of each optimizer, except those far off.
 
     A value is far off where it is `outlying` times as far from the best of all as the median of
-    the worst values is.
-
-    Args:
-        best: The best value of each optimizer.
-        worst: The worst value of each.
-        higher_is_better: True for accuracies. For losses, the axis is logarithmic if the values are
-            positive and span more than a factor of ten.
-        outlying: See above.
+    the worst values is. For losses, the axis is logarithmic if the values are positive and span
+    more than a factor of ten.
     """
     # Of losses on a logarithmic axis, what is far off is judged by logarithms as well.
     values = np.array([best, worst])

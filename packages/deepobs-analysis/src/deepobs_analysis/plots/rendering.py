@@ -67,7 +67,8 @@ def svg(figure: Figure) -> str:
 def drawn(figure: Figure, format: str) -> bytes:  # noqa: A002 # matplotlib's word for it
     """The content of a file that shows a figure, in one of `FORMATS`."""
     stream = io.BytesIO()
-    FigureCanvasAgg(figure)  # whatever backend the user's notebook has
+    # Without a canvas of its own a figure is drawn by the backend of the user's notebook.
+    FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A name may hold characters that the font lacks: they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

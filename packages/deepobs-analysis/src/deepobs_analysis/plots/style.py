@@ -51,8 +51,6 @@ _RC: dict[str, Any] = {
     "axes.labelsize": 8.0,
     "axes.titlesize": 8.5,
     "figure.titlesize": 9.0,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
     "legend.fontsize": 8.0,
     "legend.frameon": False,
     "text.color": INK,
@@ -65,18 +63,15 @@ _RC: dict[str, Any] = {
     "axes.grid": True,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
+    **{
+        f"{axis}tick.{name}": value
+        for axis in ("x", "y")
+        for name, value in (
+            *(("labelsize", SMALL), ("color", FAINT), ("labelcolor", INK)),
+            *(("major.width", 0.6), ("major.size", 2.5)),
+            *(("minor.width", 0.4), ("minor.size", 1.5)),
+        )
+    },
     "lines.linewidth": 1.3,
     "lines.markersize": 4.0,
     "patch.linewidth": 0.6,
@@ -101,14 +96,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How an optimizer appears in every figure.
-
-    Attributes:
-        color: Its color.
-        line: Its line style.
-        marker: Its marker.
-        alpha: Opacity of its lines.
-    """
+    """How an optimizer appears in every figure; `alpha` is the opacity of its lines."""
 
     color: str
     line: Any
@@ -127,11 +115,7 @@ _all_optimizers: ContextVar[tuple[str, ...]] = ContextVar("all_optimizers", defa
 
 @contextlib.contextmanager
 def same_looks(optimizers: Iterable[str]) -> Iterator[None]:
-    """Draw several figures, of all results or of parts, in which an optimizer looks the same.
-
-    Args:
-        optimizers: The names of all optimizers of the results.
-    """
+    """Draw several figures of parts of the results of `optimizers`, which look the same in all."""
     token = _all_optimizers.set(tuple(optimizers))
     try:
         yield
@@ -140,13 +124,10 @@ def same_looks(optimizers: Iterable[str]) -> Iterator[None]:
 
 
 def looks(optimizers: Iterable[str]) -> dict[str, Look]:
-    """The look of each optimizer.
+    """The look of each optimizer; within `same_looks`, given those of the other figures.
 
     Well-known ones have their own looks; the others take the free ones in the order of their names.
     An optimizer of a reference set looks like one's own of that name, but dashed and lighter.
-
-    Args:
-        optimizers: Their names. Within `same_looks`, those are added.
     """
     names = set(optimizers).union(_all_optimizers.get())
     bare = sorted({name.removesuffix(REFERENCE_SUFFIX) for name in names})
@@ -171,12 +152,7 @@ def styled(plot: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Retur
 
 
 def shown(name: object, longest: int = 28) -> str:
-    """A name that matplotlib draws verbatim.
-
-    Args:
-        name: Any text, of a result file or a plugin.
-        longest: Characters that fit; the middle of a longer name is replaced by an ellipsis.
-    """
+    """A name that matplotlib draws verbatim; the middle of a longer one becomes an ellipsis."""
     text = clean(name)
     suffix = REFERENCE_SUFFIX if text.endswith(REFERENCE_SUFFIX) else ""
     short = _shortened(text.removesuffix(suffix), longest) + suffix

@@ -124,7 +124,8 @@ def profiles(
     styles = looks(results.optimizers)
     scores = benchmark_score(ratios, largest_tau=largest_tau)
     for name, own, score in zip(optimizers, ratios, scores, strict=True):
-        taus = np.unique([1.0, *own[own <= largest_tau], float(largest_tau)])  # where it rises
+        # Where the staircase rises, and its ends: evenly spaced taus would draw slopes.
+        taus = np.unique([1.0, *own[own <= largest_tau], float(largest_tau)])
         shares = performance_profile(own[np.newaxis], taus)[0]
         label = f"{shown(name, 24)} ({score:.2f})"
         axes.step(taus, shares, where="post", **styles[name].stroke, label=label)

@@ -123,7 +123,8 @@ def _draw_contours(
 ) -> None:
     offer = registry().problems.find(problem)
     if offer is None or "function" not in offer.spec.options:
-        return  # the results are of a plugin that is not installed here
+        # The plugin of the problem is not installed here: paths are drawn without contours.
+        return
     # Only this needs torch, and only now: the functions of problems take tensors.
     import torch
 
