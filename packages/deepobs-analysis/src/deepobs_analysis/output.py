@@ -23,6 +23,7 @@ def write_output(path: Path, content: str | bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Names of files may hold bytes that are not UTF-8: they are escaped, not refused.
         if isinstance(content, str):
             content = content.encode(errors="backslashreplace")
         write_atomic(path, content)

@@ -191,6 +191,7 @@ def _step_time_beside_sgd(selection: Selection, of_problem: pd.DataFrame) -> flo
     if not shared:
         return None
     # Of several machines, one: a ratio of times from different ones would compare the machines.
+    # The most runs give the steadiest median.
     most = max(shared, key=lambda circumstances: len(own[circumstances]))
     return relative_step_time(np.concatenate(own[most]), 1, np.concatenate(base[most]), 1)
 

@@ -80,6 +80,7 @@ def _cells(column: SummaryColumn, rows: Sequence[Summary]) -> list[Cell]:
     if column.goodness is None:
         return [Cell(column.text(row)) for row in rows]
     goodness = [column.goodness(row) for row in rows]
+    # Only values of one problem compare: losses of different problems have different scales.
     by_problem: dict[str, list[tuple[float, ...]]] = {}
     for row, value in zip(rows, goodness, strict=True):
         if value is not None:

@@ -123,6 +123,7 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=22, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.outline.set_visible(False)
     bar.set_label("row beats column")
+    # Long names would overlap below narrow columns, and slanted ones take room from the panel.
     names = [shown(name, 22) for name in compared.optimizers]
     longest = max(map(len, names))
     axes.set_xticks(range(count), names, rotation=0 if longest < 11 else 30)

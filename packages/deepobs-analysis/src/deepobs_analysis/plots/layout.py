@@ -205,6 +205,7 @@ def limits_of_curves(curves: Mapping[str, Floats], *, higher_is_better: bool) ->
     The first epochs, a share of `_BEGINNING`, may lie outside, and so may an optimizer that is much
     worse than the others are.
     """
+    # Losses before training can be orders of magnitude larger than all that follows.
     after = [each[min(len(each) - 1, round(_BEGINNING * len(each))) :] for each in curves.values()]
     best = [float(each.max() if higher_is_better else each.min()) for each in after]
     worst = [float(each.min() if higher_is_better else each.max()) for each in after]

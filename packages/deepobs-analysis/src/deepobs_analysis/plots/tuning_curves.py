@@ -180,6 +180,8 @@ def _draw_rates(
     means = [each.mean for each in tried_by_any if not each.has_diverged]
     layout.limits_of_configurations(means or [0.0, 1.0], metric).apply(axes)
     for row, (name, tried) in enumerate(of_optimizer.items()):
+        # The value before training, which stands for a run that diverged, is not a result of the
+        # learning rate: it gets a cross at the border instead of a place on the line.
         completed = {rate: each for rate, each in tried.items() if not each.has_diverged}
         axes.errorbar(
             list(completed),
