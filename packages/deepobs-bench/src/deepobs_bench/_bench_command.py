@@ -91,6 +91,7 @@ def command(
         inventory = take_inventory(planned.specifications, output_dir)
         tuned = [each.example for each in planned.tunings if each.example is not None]
         wanted = [*inventory.pending.values(), *tuned]
+        # Known before the estimate, which would otherwise try to load, or even download, them.
         missing = missing_data(wanted)
         paces = Paces()
         if not no_estimate:

@@ -75,6 +75,7 @@ class PlanOutput:
         columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
         numbers = ("CONFIGURATIONS", "RUNS", "DONE", "PENDING")
         columns += [Column(heading, is_number=True) for heading in numbers]
+        # Most experiments have no schedules: a column of "constant" would say nothing.
         if all(row[2] == CONSTANT for row in rows):
             del columns[2]
             rows = [[*row[:2], *row[3:]] for row in rows]

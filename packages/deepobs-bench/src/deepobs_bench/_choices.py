@@ -26,6 +26,7 @@ _EITHER = "is given beside tune: give either a grid, or a space in tune (sampler
 
 def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
     """Merge what is tried of an optimizer in general and on one problem; the latter wins."""
+    # A hyperparameter is either fixed or in the grid: what a problem gives replaces both.
     general = experiment.optimizers[label]
     special = _override(experiment, problem, label)
     return Choices.model_construct(  # of values that were checked
@@ -118,6 +119,7 @@ def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> It
         if not isinstance(default, (tuple, list)):
             continue
         for index, value in enumerate(values):
+            # `betas = [0.9, 0.99]` in a grid means two values; the user meant one pair.
             if not isinstance(value, list):
                 message = (
                     f"must be a list such as {written(default)}, got {written(value)}: "
@@ -142,10 +144,6 @@ def refused_values(
     refusals: Sequence[Refusal], lengths: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int] | None, str]]:
     """Trace refusals back to values with which every point of the grid is refused.
-
-    Args:
-        refusals: The points that were refused.
-        lengths: Number of values on each axis.
 
     Yields:
         The axis and the position of a value with the message of its first refusal; `None` in place

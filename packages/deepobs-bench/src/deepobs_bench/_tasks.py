@@ -39,38 +39,25 @@ _one_run_at_a_time = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class RunTask:
-    """A run, and all that a worker has to know to execute it.
-
-    It is pickled only on its way between processes of ours, never into a file.
-
-    Attributes:
-        specification: The run.
-        output_dir: Where the worker writes the result; `None` to only return it.
-        device_is_open: Whether to run on the worker's default device instead of the specified one.
-        settings: Values of `deepobs.config` by name, as `temporary` takes them.
-        code_directory: A directory with modules of the user's own.
-        time_limit: Seconds after which the run is ended.
-        observers: Observers of the run.
-        failures_since: A failure that another process recorded since then is the outcome.
-        checkpoints: When to save checkpoints in `output_dir`; `None` for never.
-    """
+    """A run, and all that a worker has to know to execute it."""
 
     specification: RunSpecification
+    # Where the worker writes the result; `None` to only return it.
     output_dir: Path | None = None
+    # The planning machine may have other devices: the worker then chooses its own default.
     device_is_open: bool = False
+    # What the user set in the planning process, of which a worker knows nothing.
     settings: Mapping[str, Any] = field(default_factory=dict)
     code_directory: str | None = None
     time_limit: float | None = None
     observers: tuple[RunObserver, ...] = ()
+    # A run that failed in this sweep is not tried again by another process; earlier ones are.
     failures_since: datetime | None = None
     checkpoints: CheckpointPlan | None = None
 
 
 def execute(task: RunTask) -> Outcome | None:
-    """Execute a run, in any process and thread.
-
-    Returns:
-        Its record or failure; `None` if another process is executing it.
+    """Execute a run, in any process and thread; `None` if another process is executing it.
 
     Raises:
         OutputError: The outcome cannot be written: no other run's could be, either.
@@ -98,21 +85,13 @@ def known_outcome(
 
 @contextlib.contextmanager
 def claimed(output_dir: Path, specification: RunSpecification) -> Iterator[bool]:
-    """Claim a run for the duration of the block, by a lock of the operating system.
-
-    The lock ends with the process that holds it, however it ends: nothing has to be cleaned up
-    after a `kill -9`.
-
-    Args:
-        output_dir: The directory of results.
-        specification: The run.
-
-    Yields:
-        Whether the run is claimed; `False` if another process or thread holds it.
+    """Claim a run while the block lasts, and yield whether that succeeded.
 
     Raises:
         OutputError: Files in this directory cannot be locked.
     """
+    # A lock of the operating system ends with the process that holds it, however that ends: nothing
+    # has to be cleaned up after a `kill -9`.
     directory = store.configuration_directory(output_dir, specification)
     path = directory / f".random_seed__{specification.random_seed}__{specification.run_id}.lock"
     # A claim may be taken in one thread and released in another.

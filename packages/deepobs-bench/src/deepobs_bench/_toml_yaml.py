@@ -27,13 +27,10 @@ _MAX_VALUES = 1_000_000
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a file into dictionaries, lists, strings, numbers and booleans.
-
-    Args:
-        path: A file whose name ends in .toml, .yaml or .yml.
+    """Read a TOML or YAML file into dictionaries, lists, strings, numbers and booleans.
 
     Raises:
-        ExperimentError: It cannot be read, or is no TOML or YAML.
+        ExperimentError: It cannot be read, or holds neither.
     """
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:

@@ -40,14 +40,7 @@ class Answer:
 
 
 def main(calls_fd: int, answers_fd: int, threads: int, device: str | None) -> None:
-    """Work until the supervisor closes the pipe of calls.
-
-    Args:
-        calls_fd: File descriptor of the pipe of calls.
-        answers_fd: File descriptor of the pipe of answers.
-        threads: Threads of torch.
-        device: The default device; `None` to keep it.
-    """
+    """Serve calls until the supervisor closes their pipe."""
     global _is_worker
     _is_worker = True
     for descriptor in (calls_fd, answers_fd):
@@ -56,10 +49,13 @@ def main(calls_fd: int, answers_fd: int, threads: int, device: str | None) -> No
     answers = Connection(answers_fd, readable=False)
     # The supervisor learns of our end from the pipe, which no child of ours may keep open.
     os.register_at_fork(after_in_child=answers.close)
+    # The traceback of a segmentation fault goes into the log, which is all that remains of a crash.
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what an interruption ends
     _set_up(threads, device)
     answers.send_bytes(pickle.dumps(Answer()))
+    # Calls are received by a thread, which also notices the end of the supervisor during a call;
+    # they are executed here, since only the main thread can handle signals.
     incoming: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(calls, incoming), daemon=True).start()
     while True:
@@ -85,6 +81,7 @@ def _set_up(threads: int, device: str | None) -> None:
 
     from deepobs import config
 
+    # Before the process is ready, so that time limits of runs do not include the imports.
     importlib.import_module("deepobs_bench._tasks")
     torch.set_num_threads(threads)
     # The first optimizer imports half of torch, which would count as time of the first run.

@@ -57,11 +57,7 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
 
 
 def processes(options: ExecutorOptions) -> Executor:
-    """Make the executor for processes of this machine.
-
-    Raises:
-        ArgumentError: A scheduler is given, or a number or a device is not allowed.
-    """
+    """Make the executor for processes of this machine."""
     if options.scheduler is not None:
         raise ArgumentError(
             f"Processes of this machine have no scheduler, got {options.scheduler!r}. Choose the "
@@ -78,12 +74,7 @@ def processes(options: ExecutorOptions) -> Executor:
 
 
 def dask(options: ExecutorOptions) -> Executor:
-    """Make the executor for the workers of a Dask cluster.
-
-    Raises:
-        ExecutorError: The scheduler does not answer, or a worker has other versions.
-        ArgumentError: The address is absent, or devices are given.
-    """
+    """Make the executor for the workers of a Dask cluster."""
     if options.devices:
         raise ArgumentError(
             "Runs on a cluster cannot be distributed on devices of this machine, got "

@@ -213,6 +213,7 @@ def load(path: Path) -> Experiment:
         experiment = Experiment.model_validate(data)
     except ValidationError as error:
         raise refusal(str(path), [_mistake(each, data) for each in error.errors()]) from None
+    # After the values: a wrong name would be reported again wherever it is referred to.
     mistakes = list(_wrong_references(experiment))
     if mistakes:
         raise refusal(str(path), mistakes)

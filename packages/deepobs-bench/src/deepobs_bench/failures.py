@@ -101,15 +101,7 @@ def failure_from(
     printed: str = "",
     worker: str | None = None,
 ) -> Failure:
-    """Describe a run that ended without a result.
-
-    Args:
-        error: What was raised in it, or by its executor.
-        specification: The run.
-        started_at: When it began.
-        printed: What it printed.
-        worker: Where it ran; `None` for this process.
-    """
+    """Describe a run that ended without a result."""
     # A run that was stopped has no traceback of interest: it ends in our observer or executor.
     is_stopped = isinstance(error, RunStoppedError)
     trace = "" if is_stopped else "".join(traceback.format_exception(error))
@@ -148,15 +140,7 @@ def worker_name(process: int) -> str:
 
 
 def write_failure(output_dir: Path, failure: Failure) -> Path:
-    """Write a failure beside the results of its configuration, with a suffix of its own.
-
-    Args:
-        output_dir: The directory of results.
-        failure: What happened.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
+    """Write a failure beside the results of its configuration, with a suffix of its own."""
     return store.write(
         output_dir, failure.specification, failure.model_dump_json(indent=1), suffix=FAILURE
     )

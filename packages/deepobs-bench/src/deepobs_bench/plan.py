@@ -153,12 +153,14 @@ def plan(
         raise refusal(file, mistakes)
     planned = Plan()
     here = config.resolve_device(device)
+    # A plan of 10,000 runs creates hundreds of thousands of objects, none of which is garbage.
     with config.temporary(default_device=here), gc_paused():
         for problem in experiment.all_problems():
             training = _training(experiment, problem)
             if fake_data is not None:
                 training["fake_data"] = fake_data
             settings = _config(training)
+            # `specify` reads them from the configuration: they are part of the run's identity.
             with config.temporary(**settings):
                 for label in experiment.optimizers:
                     expansion = _Expansion(experiment, problem, label, _options(training))
@@ -281,6 +283,7 @@ class _Expansion:
         """The runs that the optimizer accepts; none if it is tuned."""
         if self._optimizer.tune is not None or self._has_too_many():
             return []
+        # Copied for each seed: `specify` checks much, none of which depends on the seed.
         return [
             PlannedRun(self._label, name, specification.model_copy(update={"random_seed": seed}))
             for name, options in self._schedules()
@@ -326,6 +329,7 @@ class _Expansion:
                 yield Mistake(place, message)
 
     def _has_too_many(self) -> bool:
+        # Before the points are made: a grid of a few lines can have more than memory holds.
         points = math.prod(map(len, self._choices.grid.values()))
         runs = points * len(self._experiment.seeds) * len(list(self._schedules()))
         if runs <= MAX_CONFIGURATIONS:

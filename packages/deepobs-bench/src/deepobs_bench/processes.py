@@ -167,13 +167,7 @@ def _share_of_cores(jobs: int) -> int:
 
 
 class WorkerSlot:
-    """A place for a process, which is started by the first call, and replaced when it dies.
-
-    Args:
-        threads: Threads of torch in the process.
-        device: Its default device; `None` for that of this process.
-        jobs: Among how many processes the machine is shared.
-    """
+    """A place for a process, which is started by the first call, and replaced when it dies."""
 
     def __init__(self, threads: int, device: str | None, *, jobs: int = 1) -> None:
         self._threads = threads
@@ -289,6 +283,8 @@ class _WorkerProcess:
             self._answers.recv_bytes()
             self._is_ready = True
             return
+        # One that the system killed for lack of memory is worth another try, unlike an interpreter
+        # that cannot start.
         printed = self._printed_until_the_end()
         self.end()
         was_killed = self._process.returncode == -signal.SIGKILL
@@ -309,6 +305,7 @@ class _WorkerProcess:
         # The process shares our position in the file, and writes from there on.
         os.lseek(self._log.fileno(), 0, os.SEEK_SET)
         os.ftruncate(self._log.fileno(), 0)
+        # Pickled first: an error must not look like one of the pipe, after which we would retry.
         content = pickle.dumps(call)
         try:
             self._calls.send_bytes(content)
@@ -325,6 +322,7 @@ class _WorkerProcess:
         is_late = not self._answers.poll(limit.kill_after if limit and is_bounded else None)
         if is_late:
             self.kill()
+        # Also if it is late: the answer may have arrived just before the kill.
         with contextlib.suppress(EOFError, OSError):
             content = self._answers.recv_bytes()
             answer: Answer = pickle.loads(content)  # noqa: S301 # of a process of ours

@@ -115,6 +115,7 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
         ExecutorError: The executor failed. Results so far are kept.
     """
     results = Results()
+    # Of each outcome only its end is kept: the records of a large sweep do not fit into memory.
     try:
         for specification, outcome in sweep.execute(plan.specifications):
             results.ends[specification.run_id] = end_of(outcome)
@@ -173,6 +174,7 @@ def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing
     """How well a tuned optimizer did in the runs of the report."""
     protocol = result.protocol
     runs = [*(run for trial in result.trials for run in trial.runs), *result.report]
+    # By identity: a run of the report can be one of a trial, with the same seed.
     statuses = [run.status for run in {run.run_id: run for run in runs}.values()]
     best = result.best
     return Standing(

@@ -154,6 +154,7 @@ class Sweep:
         pending = {}
         index = ResultIndex(self.output_dir)
         for specification in _distinct(specifications):
+            # Known runs come first, before any work: the table of a repeated sweep is immediate.
             known = self._known(specification, index)
             if known is None:
                 pending[specification.run_id] = specification
@@ -164,11 +165,13 @@ class Sweep:
         tasks = (self._task(each, observers) for each in tuple(pending.values()))
         with contextlib.closing(dispatch.outcomes(tasks)) as outcomes:
             for specification, outcome in outcomes:
+                # Tuning may ask for the same run again, and must not spend its time a second time.
                 if isinstance(outcome, Failure):
                     self._failed[specification.run_id] = outcome
                 del pending[specification.run_id]
                 self._notify(specification, outcome, was_done=False)
                 yield specification, outcome
+                # After the yield: the caller has seen the outcome, and nothing new is submitted.
                 if pending and self._deadline is not None and time.monotonic() > self._deadline:
                     raise BudgetSpentError("The time is up.")
 
@@ -182,6 +185,7 @@ class Sweep:
         return self._failed.get(specification.run_id)
 
     def _task(self, specification: RunSpecification, observers: Sequence[RunObserver]) -> RunTask:
+        # Workers import the user's modules from here only if this process does so, too.
         here = str(Path.cwd())
         return RunTask(
             specification=specification,
@@ -225,6 +229,7 @@ class _Dispatch:
 
     def outcomes(self, tasks: Iterable[RunTask]) -> Generator[tuple[RunSpecification, Outcome]]:
         """Yield the outcomes in the order in which runs end, last those of other processes."""
+        # Runs of other processes come last: meanwhile, they may be finished.
         elsewhere: deque[RunTask] = deque()
         if self._capacity() == 0:
             self._tell("There is no worker yet: the runs wait for the first one.")
@@ -237,6 +242,7 @@ class _Dispatch:
             if elsewhere:
                 yield from self._wait_for_others(elsewhere)
         finally:
+            # Also when the caller stops iterating: what has not begun must not begin later.
             for future, submitted in self._running.items():
                 future.cancel()
                 submitted.claim.close()
@@ -272,6 +278,7 @@ class _Dispatch:
             done, _ = wait(self._running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 submitted = self._running[future]
+                # Released after the outcome is kept: whoever claims the run next finds it.
                 with submitted.claim:
                     outcome = self._outcome_of(future, submitted)
                     del self._running[future]

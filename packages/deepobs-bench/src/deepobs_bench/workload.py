@@ -153,17 +153,7 @@ def paces_of(
     jobs: int,
     without: Collection[str] = (),
 ) -> Paces:
-    """Learn how fast runs are: from results, else from a few steps of each kind.
-
-    All measurements together take some ten seconds, unless a few steps of one kind take longer;
-    kinds for which no time remains stay unknown.
-
-    Args:
-        pending: The runs to be executed.
-        done: Result files by kind.
-        jobs: How many runs share the cores of this machine.
-        without: Problems that cannot be measured since their data are missing.
-    """
+    """Learn how fast runs are: from results, else from a few steps of each kind."""
     wanted = {kind_of(each): each for each in pending}
     paces = {}
     for kind in wanted:
@@ -175,6 +165,7 @@ def paces_of(
         for kind, each in wanted.items()
         if kind not in paces and each.testproblem not in without
     ]
+    # With all threads, one run would seem faster than each of several at a time.
     with _threads_of_a_job(jobs):
         paces |= _measured_paces(unknown)
     return Paces(paces)
@@ -232,19 +223,7 @@ def _threads_of_a_job(jobs: int) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What is pending of one optimizer with one schedule on one problem.
-
-    Attributes:
-        problem: Name of the problem.
-        optimizer: Name of the optimizer in the experiment.
-        schedule: Name of the learning-rate schedule.
-        is_tuned: Whether its configurations are searched for; it is unknown then what is done.
-        configurations: How many configurations there are.
-        runs: How many runs it has, at most if it is tuned.
-        done: How many of them have a result.
-        pending: How many have none.
-        seconds: How long those will take one after the other, `None` if that is unknown.
-    """
+    """What is pending of one optimizer with one schedule on one problem."""
 
     problem: str
     optimizer: str
@@ -265,6 +244,7 @@ def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
         groups[key][run.specification.run_id] = run.specification
     parts = []
     for (problem, optimizer, schedule), those in groups.items():
+        # By identity: two configurations of an optimizer can be the same run.
         pending = [each for run_id, each in those.items() if run_id in inventory.pending]
         part = Part(
             problem=problem,

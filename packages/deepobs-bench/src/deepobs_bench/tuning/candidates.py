@@ -47,6 +47,7 @@ def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Cand
     """Describe the runs of a configuration, one for each seed."""
     try:
         hyperparameters, options = _arguments(base, setting)
+        # Checked once: the seeds of a configuration are all accepted, or none.
         first = specify(base.testproblem, base.optimizer, hyperparameters, **options)
     except ArgumentError as error:
         return Candidate(setting, refusal=str(error))

@@ -35,13 +35,7 @@ _RUNS_BEFORE = 5
 
 @dataclass
 class StopRule(RunObserver):
-    """Stops a run whose best value so far is worse than a limit.
-
-    Attributes:
-        metric: What is measured, such as `valid_loss`.
-        sign: 1 if it is minimized, -1 if it is maximized.
-        limits: The worst allowed value for each epoch, times the sign.
-    """
+    """Stops a run whose best value so far is worse than a limit."""
 
     metric: str
     sign: int

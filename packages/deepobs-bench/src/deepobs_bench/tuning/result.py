@@ -141,6 +141,7 @@ class TuningResult(BaseModel):
         requested = self.model_dump(
             mode="json", include=_REQUESTED, exclude={"protocol": {"remarks"}}
         )
+        # The order of keys depends on how the request was written, and must not change the file.
         canonical = json.dumps(requested, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -99,6 +99,7 @@ class OptunaSearch:
         """Tell the sampler, always in the order of its suggestions."""
         import optuna
 
+        # A failure says nothing about the values: the sampler must not learn from it.
         failed = optuna.trial.TrialState.FAIL
         with _quiet(optuna):
             for trial, score in zip(self._pending, scores, strict=True):

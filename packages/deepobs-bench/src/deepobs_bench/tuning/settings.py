@@ -90,10 +90,7 @@ class TuningSettings(BaseModel):
 
 
 def checked_settings(values: dict[str, Any]) -> TuningSettings:
-    """Check settings that were given one by one.
-
-    Args:
-        values: What was given, by the name of the attribute; `None` for what is absent.
+    """Check settings that were given one by one; `None` stands for what is absent.
 
     Raises:
         ArgumentError: One of them is not allowed.
@@ -108,18 +105,7 @@ def checked_settings(values: dict[str, Any]) -> TuningSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A protocol of tuning.
-
-    Attributes:
-        reference: Where it was published, empty for the defaults.
-        sampler: What suggests the trials.
-        space: What is tried.
-        trials: How many configurations are tried, `None` for all of a grid.
-        seeds: Seeds of the runs of every trial.
-        report_seeds: Seeds with which the winner is run again, `None` for ten others than `seeds`.
-        remarks: Where it deviates from what was published, a sentence each.
-        chose_on_test: Whether the winner was chosen on the test set.
-    """
+    """A protocol of tuning."""
 
     reference: str = ""
     sampler: str = "random"

@@ -78,6 +78,7 @@ def tune(
     execute = functools.partial(_outcomes, sweep)
     trials = _run_trials(protocol, base, execute)
     winner = winner_of(trials, protocol.metric)
+    # The trials' values of the winner are biased, since it was chosen by them: the report is not.
     report = [] if winner is None else _report(winner, base, protocol, execute)
     unseen = [run for run in report if run.seed not in protocol.seeds]
     has_mixed_seeds = bool(protocol.space) and 0 < len(unseen) < len(report)
@@ -108,6 +109,7 @@ def _run_trials(protocol: TuningProtocol, base: Base, execute: Execute) -> list[
     while len(trials) < protocol.trials:
         asked = search.ask(min(protocol.at_once, protocol.trials - len(trials)))
         candidates = [candidate(base, setting, protocol.seeds) for setting in asked]
+        # Made before the batch starts: it must not depend on which of its runs end first.
         rule = medians.rule() if protocol.prune else None
         outcomes = execute([run for one in candidates for run in one.specifications], rule)
         ended = [
