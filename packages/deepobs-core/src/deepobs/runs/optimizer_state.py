@@ -1,9 +1,4 @@
-"""The state of an optimizer, put back to the bit.
-
-`Optimizer.load_state_dict` turns all floating-point tensors into the type of the parameter, knows
-nothing of attributes, and those that wrap another optimizer may lose sight of its groups. So the
-state is put back here as it was, into the same dictionaries.
-"""
+"""The state of an optimizer, restored to the bit."""
 
 from __future__ import annotations
 
@@ -13,44 +8,51 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """The state of an optimizer and of those inside of it.
+    """Return the state of an optimizer and of those that it wraps.
 
     Args:
-        optimizer: Any optimizer. Attributes of its own count where they are numbers, texts or
+        optimizer: Any optimizer. Its attributes are included if they are numbers, strings or
             tensors.
     """
-    return [_state_of(one) for one in _with_inner_ones(optimizer)]
+    return [_state_of(one) for one in _with_inner_optimizers(optimizer)]
 
 
 def set_optimizer_state(optimizer: torch.optim.Optimizer, states: list[dict[str, Any]]) -> None:
-    """Let an optimizer go on from where `optimizer_state` was called.
+    """Restore the state that `optimizer_state` returned.
 
     Args:
-        optimizer: One that was built in the same way.
-        states: What that returned; the tensors become the optimizer's own.
+        optimizer: An optimizer that was built in the same way.
+        states: The state, whose tensors become the optimizer's own.
 
     Raises:
-        ValueError: It was built in another way.
+        ValueError: The optimizer was built in another way.
     """
-    parts = list(zip(_with_inner_ones(optimizer), states, strict=True))
+    parts = list(zip(_with_inner_optimizers(optimizer), states, strict=True))
     for one, state in parts:
+        # An optimizer that overrides `state_dict` may keep objects that only it can restore.
         if state["own"] is not None:
             one.load_state_dict(state["own"])
+    # Afterwards, since `Optimizer.load_state_dict` alone would not restore to the bit: it casts all
+    # floating-point tensors to the dtype of the parameter (averages in float32 beside weights in
+    # bfloat16), ignores attributes, and replaces the dictionaries of the groups, of which a
+    # wrapper or a scheduler may hold the old ones.
     for one, state in parts:
         _set_state(one, state)
 
 
 def _state_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     of_all: Mapping[Any, Any] = optimizer.state
+    overrides_state_dict = type(optimizer).state_dict is not torch.optim.Optimizer.state_dict
+    # By position: parameters themselves cannot be keys in a file.
     number_of = {id(p): number for number, p in enumerate(_parameters(optimizer))}
     return {
-        "own": optimizer.state_dict() if _says_itself_what_its_state_is(optimizer) else None,
+        "own": optimizer.state_dict() if overrides_state_dict else None,
         "groups": [_storable_items(group) for group in optimizer.param_groups],
         "of_parameters": {
             number_of[id(key)]: value for key, value in of_all.items() if id(key) in number_of
@@ -74,12 +76,8 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _says_itself_what_its_state_is(optimizer: torch.optim.Optimizer) -> bool:
-    return type(optimizer).state_dict is not torch.optim.Optimizer.state_dict
-
-
 def _storable_items(named: Mapping[str, Any]) -> dict[str, Any]:
-    """What can change; functions, parameters and the like stay as the constructor left them."""
+    """The items that can change; functions and parameters stay as the constructor made them."""
     return {name: value for name, value in named.items() if _is_storable(value)}
 
 
@@ -91,17 +89,13 @@ def _is_storable(value: object) -> bool:
     return isinstance(value, _PLAIN) and not isinstance(value, Enum)
 
 
-def _with_inner_ones(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:
+def _with_inner_optimizers(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:
     """An optimizer and all that it wraps, each once, always in the same order."""
     found = [optimizer]
-    for outer in found:  # which grows meanwhile
-        known = set(map(id, found))
-        found += [inner for inner in _inner_ones(outer) if id(inner) not in known]
+    for outer in found:  # the list grows in the loop
+        for value in vars(outer).values():
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                is_known = any(one is other for other in found)
+                if isinstance(one, torch.optim.Optimizer) and not is_known:
+                    found.append(one)
     return found
-
-
-def _inner_ones(optimizer: torch.optim.Optimizer) -> Iterator[torch.optim.Optimizer]:
-    for value in vars(optimizer).values():
-        for one in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(one, torch.optim.Optimizer):
-                yield one
