@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs/reference"
+WRITTEN_BY_HAND = {REFERENCE / "gallery.md", REFERENCE / "index.md"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_the_generated_pages_are_up_to_date(tools: None) -> None:
     for path, text in generated.items():
         written = (ROOT / path).read_text(encoding="utf-8")
         assert written == text, f"{path} is out of date: run `python tools/generate_reference.py`"
-    for path in REFERENCE.rglob("*.*"):
+    for path in set(REFERENCE.rglob("*.*")) - WRITTEN_BY_HAND:
         assert path.relative_to(ROOT) in generated, f"{path} is no longer generated: remove it"
 
 
