@@ -165,7 +165,7 @@ def test_workers_with_other_plugins_are_refused(tmp_path):
 def test_workers_without_deepobs_are_refused(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['deepobs'] = None\n")
     with refused(tmp_path) as message:
-        assert re.search(r"The worker tcp://\S+ cannot carry out runs: .*deepobs", message)
+        assert re.search(r"The worker tcp://\S+ cannot execute runs: .*deepobs", message)
 
 
 @contextlib.contextmanager
