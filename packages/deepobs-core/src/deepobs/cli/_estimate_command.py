@@ -41,10 +41,17 @@ def command(options: RunOptions, validation_size: int, seconds: float, as_json: 
       deepobs estimate quadratic_deep Adam
       deepobs estimate fmnist_2c2d my_module:MyOptimizer --lr 0.1 --fake-data 0.05
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    from deepobs.runs import specify
     from deepobs.runs.estimate import estimate
 
     with options.configured():
-        specification = options.specify(validation_size=validation_size)
+        specification = specify(
+            options.problem,
+            options.optimizer,
+            options.hyperparameters,
+            **options.arguments,
+            validation_size=validation_size,
+        )
         # On standard error: standard output may be JSON for another program.
         screen.show_progress(f"Measuring {options.optimizer} on {options.problem} ...")
         estimated = estimate(specification, seconds=seconds)

@@ -102,7 +102,7 @@ def command(
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.records import DEFAULT_SEED
-    from deepobs.runs import run
+    from deepobs.runs import run, specify
     from deepobs.runs.checkpoints import checkpoint_path
     from deepobs.runs.progress import live_progress, summary_of
 
@@ -110,8 +110,13 @@ def command(
     scheduler = _parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_interval)
     with options.configured():
         # All seeds are specified first: a mistake is reported before anything is trained.
-        specifications = [
-            options.specify(
+        specifications = []
+        for seed in seeds or (DEFAULT_SEED,):
+            specification = specify(
+                options.problem,
+                options.optimizer,
+                options.hyperparameters,
+                **options.arguments,
                 random_seed=seed,
                 validation_size=validation_size,
                 lr_sched_epochs=sched_epochs,
@@ -121,8 +126,7 @@ def command(
                 reshuffle=not no_reshuffle,
                 train_log_interval=log_interval,
             )
-            for seed in seeds or (DEFAULT_SEED,)
-        ]
+            specifications.append(specification)
         for specification in specifications:
             try:
                 with live_progress() as progress:

@@ -21,7 +21,6 @@ from deepobs.plugins.specs import NEEDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepobs.records import RunSpecification
     from deepobs.runs import RunObserver
     from deepobs.runs.checkpoints import CheckpointPlan
 
@@ -159,18 +158,6 @@ class RunOptions:
     hyperparameters: dict[str, Any]
     arguments: dict[str, Any]
     settings: dict[str, Any]
-
-    def specify(self, **others: Any) -> RunSpecification:
-        """Specify the run; the configuration of `configured` must be in effect.
-
-        Args:
-            **others: Arguments of `deepobs.runs.specify` that have options of their own.
-        """
-        from deepobs.runs import specify
-
-        return specify(
-            self.problem, self.optimizer, self.hyperparameters, **self.arguments, **others
-        )
 
     def configured(self) -> contextlib.AbstractContextManager[None]:
         """Put the options into effect and let the optimizer be the user's own code."""
