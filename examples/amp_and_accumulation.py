@@ -1,9 +1,9 @@
-"""Mixed precision and gradient accumulation in a loop of one's own.
+"""Mixed precision and gradient accumulation in a custom training loop.
 
 Four batches of 16 make one step of 64. Parameters stay in float32; the model computes in bfloat16
-where torch thinks that safe. The problem has an L2 regulariser, which belongs to a step and not to
-a batch. Run it as `python examples/amp_and_accumulation.py`: it takes a few seconds, on a GPU if
-there is one, and needs deepobs-core and deepobs-vision.
+where autocast considers that safe. The L2 regularizer of the problem belongs to a step and not to a
+batch. Run it as `python examples/amp_and_accumulation.py`: it takes a few seconds, uses a GPU if
+one is available, and needs deepobs-core and deepobs-vision.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     for epoch in range(1, 6):
         tproblem.model.train()
         batches = iter(tproblem.dataset.train_loader)
-        # Batches that are too few for a step at the end of a pass are left out.
+        # An incomplete group of batches at the end of a pass is dropped.
         while len(parts := list(itertools.islice(batches, PARTS))) == PARTS:
             optimizer.zero_grad()
             accumulate(tproblem, parts)
@@ -34,13 +34,13 @@ def main() -> None:
 
 
 def accumulate(tproblem, parts) -> None:
-    """Leave in `grad` the gradient of the mean loss of all parts plus the regulariser."""
+    """Accumulate in `grad` the gradient of the mean loss of all parts plus the regularizer."""
     for part in parts:
         with torch.autocast(tproblem.device.type, dtype=torch.bfloat16):
             losses, _ = tproblem.get_batch_loss_and_accuracy(part)
-        # The mean over all examples of the step: the sum of every part divided by their number.
+        # Divide by all examples of the step, so that the gradients add up to that of the mean.
         (losses.float().sum() / (len(parts) * len(losses))).backward()
-    # Once a step, in full precision: in every part it would count as often as there are parts.
+    # Once per step and in full precision; in every part it would count `len(parts)` times.
     tproblem.get_regularization_loss().backward()
 
 

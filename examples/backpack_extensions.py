@@ -1,11 +1,12 @@
-"""More than the gradient, with BackPACK: gradients of single examples, their variance, curvature.
+"""Per-example gradients, their variance, and curvature with BackPACK.
 
 Run it as `python examples/backpack_extensions.py`: it takes a few seconds and needs deepobs-core,
 deepobs-vision and `pip install backpack-for-pytorch`.
 
-BackPACK knows layers by their class. First-order extensions (BatchGrad, Variance, ...) work on all
-image classifiers, on wide ResNets and Inception in evaluation mode; second-order ones (DiagGGN,
-KFAC, ...) on the logreg and mlp problems. examples/README.md says why, and what to do elsewhere.
+BackPACK supports specific layer classes. First-order extensions (BatchGrad, Variance, ...) work on
+all image classifiers, on wide ResNets and Inception in evaluation mode only; second-order ones
+(DiagGGN, KFAC, ...) on the logreg and mlp problems. examples/README.md gives reasons and
+alternatives.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import nn
 
 from deepobs.pytorch import testproblems
 
-# torch says so of every model whose inputs have no gradient; BackPACK does not need it.
+# torch warns about every model whose inputs need no gradient; BackPACK needs none, either.
 warnings.filterwarnings("ignore", message="Full backward hook is firing")
 
 
@@ -34,8 +35,8 @@ def main() -> None:
 
 
 def first_order(tproblem, batch) -> None:
-    """Gradients of single examples, and how much they differ, in each tensor of the model."""
-    # Of the sum of losses: of their mean, BackPACK divides each gradient by the number of examples.
+    """Per-example gradients and their variance, for each tensor of the model."""
+    # The sum of the losses: for the mean, BackPACK would divide each gradient by the batch size.
     loss, _ = tproblem.get_batch_loss_and_accuracy(batch, reduction="sum")
     with backpack(BatchGrad(), Variance()):
         loss.backward()
@@ -47,7 +48,7 @@ def first_order(tproblem, batch) -> None:
 
 
 def second_order(tproblem, batch) -> None:
-    """The diagonal of the Gauss-Newton matrix: BackPACK must see the loss as a module, too."""
+    """The diagonal of the Gauss-Newton matrix; the loss must be an extended module, too."""
     images, labels = batch
     loss = extend(nn.CrossEntropyLoss())(tproblem.model(images), labels)
     with backpack(DiagGGNExact()):

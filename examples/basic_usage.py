@@ -1,8 +1,8 @@
-"""A training loop of one's own on a test problem, with no call of DeepOBS around it.
+"""A custom training loop on a test problem, without a runner.
 
 Run it as `python examples/basic_usage.py`: it takes a few seconds and needs deepobs-core and
 deepobs-vision. The data, 1797 digits of 8x8 pixels, come with scikit-learn. To train on another
-problem, change its name: `deepobs list problems` shows which there are.
+problem, change its name; `deepobs list problems` shows all names.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def main() -> None:
 
 
 def train(tproblem, optimizer) -> None:
-    """One pass over the training set; every pass has a new order."""
+    """Train for one pass over the training set, in a new order each time."""
     tproblem.model.train()
     for batch in tproblem.dataset.train_loader:
         optimizer.zero_grad()
-        losses, _ = tproblem.get_batch_loss_and_accuracy(batch)  # a loss for each example
+        losses, _ = tproblem.get_batch_loss_and_accuracy(batch)  # one loss per example
         objective = losses.mean() + tproblem.get_regularization_loss()
         objective.backward()
         optimizer.step()

@@ -1,8 +1,8 @@
-"""An optimizer of one's own, benchmarked with a runner that writes a result file for each run.
+"""A custom optimizer, benchmarked with a runner that writes a result file for each run.
 
 Run it as `python examples/custom_optimizer.py`: it takes about ten seconds and needs deepobs-core
-and deepobs-vision. Results are kept in `results/custom_optimizer`; a second call finds them there
-and trains nothing. From the command line, in the directory of this file, the same run is
+and deepobs-vision. Results are stored in `results/custom_optimizer`; finished runs are skipped the
+next time. The equivalent command, in the directory of this file, is
 
     deepobs run digits_logreg custom_optimizer:SignMomentum --lr 0.01 -o momentum=0.9 --epochs 5
 """
@@ -21,8 +21,8 @@ class SignMomentum(torch.optim.Optimizer):
 
     Args:
         params: Parameters, or groups of them.
-        lr: The size of a step in every coordinate.
-        momentum: How much of the running mean is kept in each step.
+        lr: Step size in every coordinate.
+        momentum: Decay factor of the running mean, from 0 to 1.
     """
 
     def __init__(self, params, lr: float, momentum: float = 0.9) -> None:

@@ -1,8 +1,8 @@
-"""Benchmark three optimizers on two test problems with three seeds, with no download.
+"""Benchmark three optimizers on two test problems with three seeds, without downloads.
 
 Run it as `python examples/quickstart.py`. It needs deepobs-core, deepobs-vision and
-deepobs-analysis, takes well under two minutes on two cores, and leaves a result file for every run
-and a report in `results/quickstart`.
+deepobs-analysis, takes less than two minutes on two cores, and writes a result file for every run
+and a report to `results/quickstart`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/quickstart"))
     output_dir = parser.parse_args().out
     if find_spec("deepobs_analysis") is None:
-        parser.exit(2, "It ends with a report, which needs: pip install deepobs-analysis\n")
+        parser.exit(2, "The report requires deepobs-analysis: pip install deepobs-analysis\n")
     specifications = [
         specify(
             problem,

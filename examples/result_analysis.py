@@ -1,8 +1,8 @@
-"""Reading results: choose configurations, compute measures, make a table and a figure.
+"""Load results, select configurations, compute measures, and create a table and a figure.
 
-Run it as `python examples/result_analysis.py`: it takes about fifteen seconds, most of them to make
-some results to look at, and needs deepobs-core, deepobs-vision and deepobs-analysis. Results are
-kept in `results/result_analysis`; point `OUTPUT_DIR` to yours, also to those of DeepOBS 1.1.
+Run it as `python examples/result_analysis.py`: it takes about fifteen seconds, mostly to create
+example results, and needs deepobs-core, deepobs-vision and deepobs-analysis. Results are stored in
+`results/result_analysis`; set `OUTPUT_DIR` to analyze yours, including those of DeepOBS 1.1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TARGET = 0.9
 
 
 def make_results() -> None:
-    """Train with three learning rates and two seeds each; what is there is not done again."""
+    """Train with three learning rates and two seeds each, unless the results exist."""
     for optimizer, learning_rates in GRID.items():
         for lr in learning_rates:
             for seed in (42, 43):
@@ -33,7 +33,7 @@ def make_results() -> None:
 
 def main() -> None:
     make_results()
-    results = load(OUTPUT_DIR)  # results.runs is a table of pandas: a row for each run
+    results = load(OUTPUT_DIR)  # results.runs is a pandas DataFrame with one row per run
     print(f"{len(results.runs)} runs of {', '.join(results.optimizers)}\n")
     for chosen in select(results, mode="final"):  # the best configuration of each optimizer
         accuracy = mean_and_deviation(chosen.final())

@@ -1,7 +1,7 @@
-"""Learning rates that change: in a runner, in a run that is described, and in a loop of one's own.
+"""Learning-rate schedules: in a runner, in a run specification, and in a custom training loop.
 
 Run it as `python examples/schedules.py`: it takes about ten seconds and needs deepobs-core and
-deepobs-vision. Results are kept in `results/schedules`.
+deepobs-vision. Results are stored in `results/schedules`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NUM_EPOCHS = 6
 
 
 def in_a_runner() -> float:
-    """A tenth of the rate after four epochs, as the original DeepOBS schedules are written."""
+    """Divide the rate by ten after four epochs, in the notation of the original DeepOBS."""
     runner = LearningRateScheduleRunner(torch.optim.SGD, {"lr": {"type": float}})
     record = runner.run(
         "digits_logreg",
@@ -31,7 +31,7 @@ def in_a_runner() -> float:
 
 
 def described() -> float:
-    """A class of `torch.optim.lr_scheduler`, whose arguments may name the length of the run."""
+    """Use a class of `torch.optim.lr_scheduler`; its arguments may refer to the run length."""
     cosine = {"name": "CosineAnnealingLR", "arguments": {"T_max": "num_steps"}, "every": "step"}
     specification = specify(
         "digits_logreg", "SGD", {"lr": 1.0}, lr_scheduler=cosine, num_epochs=NUM_EPOCHS
@@ -40,7 +40,7 @@ def described() -> float:
 
 
 def in_a_loop() -> float:
-    """A scheduler of torch in a loop of one's own, a step after every step of the optimizer."""
+    """Use a torch scheduler in a custom loop, with one step after each optimizer step."""
     torch.manual_seed(42)
     tproblem = testproblems.digits_logreg(batch_size=64)
     tproblem.set_up()

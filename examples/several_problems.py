@@ -1,9 +1,9 @@
-"""Several optimizers on several test problems, with a table and a figure of all of them.
+"""Several optimizers on several test problems, with a table and a figure.
 
 Run it as `python examples/several_problems.py`: it takes about fifteen seconds and needs
-deepobs-core, deepobs-vision and deepobs-analysis. Results are kept in `results/several_problems`.
-For larger experiments there is `deepobs bench`, which carries out several runs at once and goes on
-where it was interrupted.
+deepobs-core, deepobs-vision and deepobs-analysis. Results are stored in `results/several_problems`.
+For larger experiments use `deepobs bench`, which executes runs in parallel and resumes after an
+interruption.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deepobs_analysis.table_formats import as_text
 
 OUTPUT_DIR = Path("results/several_problems")
 SEEDS = (42, 43)
-LEARNING_RATES = {  # tuning is another matter: see docs/guides/tuning.md
+LEARNING_RATES = {  # for tuning, see docs/guides/tuning.md
     "quadratic_deep": {"SGD": 1e-2, "Adam": 3e-2},
     "digits_logreg": {"SGD": 1.0, "Adam": 3e-2},
     "two_d": {"SGD": 1e-6, "Adam": 0.1},  # a suite: a named set of problems

@@ -1,4 +1,4 @@
-"""The package behaves as DeepOBS expects: a test for everything it offers and every check."""
+"""One test for each conformance check of each data set and problem of the package."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is special about this problem; all that every problem has to fulfil is checked elsewhere."""
+"""Tests specific to this problem; test_conformance.py has those of all problems."""
 
 import math
 

@@ -1,1 +1,1 @@
-"""A test problem for DeepOBS: telling interleaved spirals apart."""
+"""A test problem for DeepOBS: classification of interleaved spirals."""

@@ -1,7 +1,7 @@
 """What this package offers to DeepOBS.
 
-`deepobs list` imports this module of every installed package. So it imports neither torch nor the
-other modules: a description names its class as a string, which is imported when it is used.
+`deepobs list` imports this module of every installed package, so it imports neither torch nor the
+other modules. A description names its class as a string, which is imported when it is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DEEPOBS_API_VERSION = 1
 
 @hookimpl
 def deepobs_datasets() -> list[DatasetSpec]:
-    """The data."""
+    """Describe the data set."""
     return [
         DatasetSpec(
             name="spirals",
@@ -32,12 +32,12 @@ def deepobs_datasets() -> list[DatasetSpec]:
 
 @hookimpl
 def deepobs_problems() -> list[ProblemSpec]:
-    """The problem. Its defaults make a run of Adam, at a learning rate of 0.01, take seconds."""
+    """Describe the problem; with its defaults, a run takes seconds."""
     return [
         ProblemSpec(
             name="spirals_mlp",
             target="deepobs_example_problem.problem:SpiralsMLP",
-            summary="Small perceptron that tells three interleaved spirals apart",
+            summary="Small perceptron that classifies three interleaved spirals",
             dataset="spirals",
             batch_size=50,
             epochs=20,
@@ -52,7 +52,7 @@ def deepobs_problems() -> list[ProblemSpec]:
 
 @hookimpl
 def deepobs_suites() -> list[SuiteSpec]:
-    """A set of problems to run together; those of other packages may be among them."""
+    """Describe a set of problems, which may include those of other packages."""
     return [
         SuiteSpec(
             name="plane",

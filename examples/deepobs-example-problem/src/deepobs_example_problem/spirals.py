@@ -24,7 +24,7 @@ class Spirals(GeneratedDataSet):
 
     Attributes:
         num_classes: Labels run from 0 to one less.
-        train_eval_size: How many training examples the training loss is measured on.
+        train_eval_size: Number of training examples on which the training loss is evaluated.
     """
 
     num_classes: ClassVar[int] = 3
@@ -34,7 +34,7 @@ class Spirals(GeneratedDataSet):
     def load(cls, data_dir: Path) -> Splits:
         """Compute the examples; `data_dir` is not used."""
         del data_dir
-        # Seeds of their own: the data are the same in every run, whatever its seed is.
+        # Fixed seeds, because the data must not depend on the seed of the run.
         return Splits(
             train=_spirals(cls.spec.train_size, seed=42),
             test=_spirals(cls.spec.test_size, seed=43),
@@ -45,7 +45,7 @@ def _spirals(size: int, seed: int) -> Examples:
     """Draw points, in turn from each spiral.
 
     Args:
-        size: How many.
+        size: Number of points.
         seed: Seed of the noise.
 
     Returns:
