@@ -30,7 +30,9 @@ def is_number(value: object, least: float = -math.inf, most: float = math.inf) -
 
 def is_integer(value: object, least: float = -math.inf, most: float = math.inf) -> TypeGuard[int]:
     """Whether a value is an integer in a range; booleans are not."""
-    return isinstance(value, int) and is_number(value, least, most)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return least <= value <= most and abs(value) <= sys.float_info.max
 
 
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:

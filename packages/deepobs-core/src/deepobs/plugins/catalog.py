@@ -82,11 +82,11 @@ class Catalog(Generic[SpecT]):
     def called(self, name: str) -> list[Offer[SpecT]]:
         """The offers that a name stands for, which may be several or none."""
         distribution, _, bare_name = name.rpartition(":")
-        return [
-            offer
-            for offer in self._offers.get(bare_name, [])
-            if not distribution or normalized(distribution) == normalized(offer.distribution)
-        ]
+        offers = self._offers.get(bare_name, [])
+        if not distribution:
+            return list(offers)
+        wanted = normalized(distribution)
+        return [offer for offer in offers if normalized(offer.distribution) == wanted]
 
     def find(self, name: str) -> Offer[SpecT] | None:
         """Find one offer.
@@ -139,24 +139,27 @@ class Catalog(Generic[SpecT]):
 
     def described(self, name: str) -> str:
         """What messages call an offer; see `offer`."""
-        offer = self.offer(name)
+        return self._described(self.offer(name))
+
+    def _described(self, offer: Offer[SpecT]) -> str:
         return f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
 
     def load(self, name: str) -> Any:
+        """Import what a name stands for; see `offer` and `load_offer`."""
+        return self.load_offer(self.offer(name))
+
+    def load_offer(self, offer: Offer[SpecT]) -> Any:
         """Import what an offer names.
 
         A target with a class method `bind` is called with its specification and returns the class
         to use: this is how one class serves many test problems.
 
         Raises:
-            UnknownNameError: No plugin offers the name.
-            AmbiguousNameError: More than one plugin offers it.
             ComponentLoadError: Importing it failed.
         """
-        offer = self.offer(name)
         key = offer.qualified_name
         if key not in self._loaded:
-            owner = self.described(key)
+            owner = self._described(offer)
             if not isinstance(offer.spec, TargetSpec):
                 raise ComponentLoadError(f"{owner} has nothing to import.")
             target = import_target(offer.spec.target, owner)

@@ -154,8 +154,8 @@ def check_class(value: object, context: str = "") -> type[torch.optim.Optimizer]
     Raises:
         ArgumentError: It is not.
     """
-    can_step = all(callable(getattr(value, name, None)) for name in ("step", "zero_grad"))
-    if not (isinstance(value, type) and can_step):
+    has_methods = callable(getattr(value, "step", None)) and hasattr(value, "zero_grad")
+    if not (isinstance(value, type) and has_methods):
         raise ArgumentError(
             f"{context}An optimizer must be a subclass of torch.optim.Optimizer, got {value!r}."
         )
@@ -170,7 +170,9 @@ def _by_short_name(name: str) -> OptimizerChoice | None:
         return _from_class(getattr(torch.optim, name)) if _is_in_torch(name) else None
     return OptimizerChoice(
         name=offer.spec.name,
-        optimizer_class=check_class(catalog.load(name), f"{catalog.described(name)} is none: "),
+        optimizer_class=check_class(
+            catalog.load_offer(offer), f"The optimizer {name!r} of {offer.origin} is none: "
+        ),
         defaults=offer.spec.defaults,
         needs=offer.spec.needs,
         distribution=offer.distribution,
