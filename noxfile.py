@@ -1,7 +1,7 @@
-"""All that is done with the repository: `nox` runs every test, `nox -l` lists the rest.
+"""Development tasks: `nox` executes all checks and tests, `nox -l` lists the other sessions.
 
-Every environment is built by uv, which links torch from its cache: the first costs a download, each
-further one seconds. What is tested are the built wheels, as users get them.
+uv creates the environments and links torch from its cache: the first one needs a download, the
+others take seconds. The tests use the built wheels, as users install them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["lint", "typing", "tests", "integration", "release", "docs", "quickstart"]
 
-# Without compiled modules every process that imports torch takes ten seconds to start.
+# Without bytecode, every process that imports torch takes ten seconds to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SIBLINGS = {  # package -> other packages of this repository that it depends on
@@ -34,12 +34,12 @@ TESTED_WITH = {  # package -> other packages of this repository that only its te
     "deepobs-text": ["deepobs-testing"],
     "deepobs-analysis": ["deepobs-bench"],
 }
-EXTRAS = {  # what the tests use, too
+EXTRAS = {  # package -> further requirements of its tests
     "deepobs-core": ["deepobs-core[tensorboard]"],
     "deepobs-bench": ["deepobs-core[tensorboard]", "deepobs-bench[dask,tune]"],
     "deepobs-analysis": ["scipy"],
 }
-AT_MINIMUMS = {  # tests that use every requirement
+AT_MINIMUMS = {  # package -> tests that together use every requirement
     "deepobs-core": "cli_run registry store tensorboard",
     "deepobs-bench": "dask experiment_files tuning",
     "deepobs-testing": "conformance new_plugin",
@@ -48,7 +48,7 @@ AT_MINIMUMS = {  # tests that use every requirement
     "deepobs-analysis": "loading report selection table",
 }
 NEWER_PYTHONS = ["3.12", "3.13", "3.14"]
-# Several files of tests at once, torch with one thread in each: more would wait for each other.
+# Test files in parallel, each with one torch thread: more threads would compete for the cores.
 IN_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 DIST = Path("dist")
@@ -61,22 +61,22 @@ def install_wheels(
     *further: str,
     versions: tuple[str, str] = CONSTRAINTS,
 ) -> None:
-    """Install built wheels of ours, with what they declare to need, and further requirements."""
+    """Install built wheels of ours with their declared and with further requirements."""
     arguments = []
     for package in packages:
         (wheel,) = DIST.glob(f"{package.replace('-', '_')}-*.whl")
-        # An environment that is used again would keep the old code of an unchanged version.
+        # A reused environment would keep the old code, because the version is unchanged.
         arguments += [f"--reinstall-package={package}", str(wheel)]
     session.install(*versions, *arguments, *further)
 
 
 def run_tests(session: nox.Session, directory: str) -> None:
-    """Run the tests of a directory, several files at once."""
+    """Execute the tests of a directory, several files in parallel."""
     session.run("pytest", *IN_PARALLEL, directory, *session.posargs, env=ONE_THREAD)
 
 
 def test_package(session: nox.Session, package: str) -> None:
-    """Run the tests of one package in an environment that holds only what it declares."""
+    """Execute the tests of one package in an environment with only its declared requirements."""
     further = ("pytest", "pytest-xdist", *EXTRAS.get(package, []))
     ours = [*SIBLINGS[package], *TESTED_WITH.get(package, []), package]
     install_wheels(session, ours, *further)
@@ -85,7 +85,7 @@ def test_package(session: nox.Session, package: str) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the sdist of every package, the wheel from it, and check what indexes will check."""
+    """Build the sdist of every package and the wheel from it, and check both for publication."""
     shutil.rmtree(DIST, ignore_errors=True)
     session.install(*CONSTRAINTS, "uv", "twine", "check-wheel-contents")
     building = ("uv", "build", "--quiet", "--build-constraints", "constraints.txt")
@@ -99,20 +99,20 @@ def build(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 @nox.parametrize("package", [nox.param(package, id=package) for package in SIBLINGS])
 def tests(session: nox.Session, package: str) -> None:
-    """Test the built wheel of one package, with nothing installed but what it declares."""
+    """Test the built wheel of one package with only its declared requirements installed."""
     test_package(session, package)
 
 
 @nox.session(requires=["build"], python=NEWER_PYTHONS, default=False, download_python="never")
 @nox.parametrize("package", [nox.param(package, id=package) for package in SIBLINGS])
 def newer_python(session: nox.Session, package: str) -> None:
-    """The same on newer Pythons; skipped where there is none."""
+    """Test the wheels with newer versions of Python, if installed."""
     test_package(session, package)
 
 
 @nox.session(requires=["build"])
 def integration(session: nox.Session) -> None:
-    """Test all wheels together: discovery, the command line, the README, others' optimizers."""
+    """Test all wheels together: plugins, command line, documentation, third-party optimizers."""
     optimizers = ("pytorch_optimizer", "schedulefree", "backpack-for-pytorch")
     tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
     further = (*tools, *EXTRAS["deepobs-bench"], *optimizers)
@@ -122,34 +122,34 @@ def integration(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def release(session: nox.Session) -> None:
-    """Check what is said about a release, and that any subset of the packages can be installed."""
+    """Check release metadata, and that every subset of the packages can be installed."""
     session.install(*CONSTRAINTS, "pytest", "ruamel.yaml", "packaging", "uv")
-    # Beside uv's cache: on another file system, torch would be copied for every environment.
+    # On the file system of uv's cache: on another one, every environment would copy torch.
     place = ("--basetemp", str(Path(session.create_tmp()) / "tests"))
     session.run("pytest", "tests/release", *place, *session.posargs)
 
 
 @nox.session(requires=["build"])
 def docs(session: nox.Session) -> None:
-    """Build the documentation, the figures of its gallery with it; a warning is an error."""
+    """Build the documentation with the figures of its gallery; warnings are errors."""
     install_wheels(session, list(SIBLINGS), "sphinx", "myst-parser", "furo", "latex2mathml")
     session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs)
 
 
 @nox.session(requires=["build"])
 def quickstart(session: nox.Session) -> None:
-    """Benchmark three optimizers on embedded data and show a table."""
+    """Benchmark three optimizers on embedded data and print a table."""
     install_wheels(session, list(SIBLINGS))
     session.run("python", "examples/quickstart.py", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting, and which modules import which (the contracts in pyproject.toml)."""
+    """Check style, formatting and the import contracts in pyproject.toml."""
     session.install(*CONSTRAINTS, "ruff", "import-linter")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    # The source is enough: nothing is imported, so nothing has to be installed.
+    # import-linter reads the source only, so the packages need not be installed.
     sources = os.pathsep.join(f"packages/{package}/src" for package in SIBLINGS)
     session.run("lint-imports", env={"PYTHONPATH": sources})
 
@@ -166,7 +166,7 @@ def typing(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False)
 @nox.parametrize("package", [nox.param(package, id=package) for package in SIBLINGS])
 def minimums(session: nox.Session, package: str) -> None:
-    """Run a part of the tests with the oldest versions that a package says suffice (gigabytes)."""
+    """Execute some tests with the oldest declared versions of requirements (gigabytes)."""
     session.install(*CONSTRAINTS, "uv")
     oldest = str(Path(session.create_tmp()) / "oldest.txt")
     compiling = ("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--all-extras")
@@ -183,13 +183,13 @@ def minimums(session: nox.Session, package: str) -> None:
     install_wheels(session, ours, *further, versions=("-c", oldest))
     folder = f"tests/{package.removeprefix('deepobs-')}"
     tests = [f"{folder}/test_{name}.py" for name in AT_MINIMUMS[package].split()]
-    # Old releases use what newer ones of other packages deprecate, which does no harm.
+    # Old releases use features that newer releases of other packages deprecate.
     session.run("pytest", "-W", "ignore::DeprecationWarning", *tests, *session.posargs)
 
 
 @nox.session(requires=["build"], default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Time training steps against hand-written loops, and data pipelines against torchvision's."""
+    """Compare training steps with hand-written loops, and data pipelines with torchvision's."""
     install_wheels(session, list(SIBLINGS))
     for benchmark in sorted(Path("benchmarks").glob("*.py")):
         session.run("python", str(benchmark))
@@ -197,20 +197,20 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session(requires=["build"], default=False)
 def reproduction(session: nox.Session) -> None:
-    """Train on real data and compare with the published curves (a quarter of an hour)."""
+    """Train on real data and compare with the published curves (15 minutes)."""
     install_wheels(session, list(SIBLINGS), "pytest")
     session.run("pytest", "-m", "slow", "tests/reproduction", *session.posargs)
 
 
 @nox.session(requires=["build"], default=False)
 def conformance(session: nox.Session) -> None:
-    """Make every conformance check of the largest networks, too."""
+    """Execute the conformance checks of the largest networks."""
     install_wheels(session, ["deepobs-core", "deepobs-testing", "deepobs-vision"], "pytest")
     session.run("pytest", "-m", "slow", "tests/vision/test_conformance.py", *session.posargs)
 
 
 @nox.session(requires=["build"], default=False)
 def robustness(session: nox.Session) -> None:
-    """Kill the processes of sweeps at random moments, 50 times (half an hour)."""
+    """Kill processes of sweeps at random times, 50 times (30 minutes)."""
     install_wheels(session, list(SIBLINGS), "pytest", *EXTRAS["deepobs-bench"])
     session.run("pytest", "-m", "slow", "tests/robustness", *session.posargs)

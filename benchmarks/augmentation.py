@@ -1,8 +1,8 @@
-"""Augmented CIFAR-10 batches a second, against torchvision's usual pipeline of one image at a time.
+"""Throughput of augmented CIFAR-10 batches, against torchvision's usual per-image pipeline.
 
-Both crop, flip, change brightness, saturation and contrast, and standardise every image by itself.
-torchvision's pipeline gets a worker process for every core, ours the threads that torch has. They
-run in turn, many times, in this process; the images are synthetic, but of the real number and size.
+Both crop, flip, change brightness, saturation and contrast, and standardize each image.
+torchvision's pipeline gets one worker process per core, ours the threads of torch. They alternate
+many times in this process; the images are synthetic, but have the real number and size.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 def report(pairs: list[tuple[float, float]]) -> None:
     for name, rates in zip(("deepobs", "torchvision"), zip(*pairs, strict=True), strict=True):
-        print(f"{name:<12} {statistics.median(rates):>8.1f} batches a second")
+        print(f"{name:<12} {statistics.median(rates):>8.1f} batches per second")
     ratios = [ours / theirs for ours, theirs in pairs]
     low, _, high = statistics.quantiles(ratios, n=4)
     print(
@@ -67,13 +67,13 @@ def report(pairs: list[tuple[float, float]]) -> None:
 def measure(
     ours: Iterable[Batch], theirs: Iterable[Batch], repeats: int
 ) -> list[tuple[float, float]]:
-    """Batches a second, ours and theirs, a pair for each repeat."""
+    """Batches per second of ours and theirs, a pair for each repeat."""
     endless = [itertools.chain.from_iterable(itertools.repeat(loader)) for loader in (ours, theirs)]
     for batches in endless:  # workers start, allocators settle
         rate(batches)
     pairs = []
     for repeat in range(repeats):
-        # Which comes first alternates, so that neither is favoured.
+        # Alternate the order, so that neither is favored.
         order = (0, 1) if repeat % 2 else (1, 0)
         rates = {number: rate(endless[number]) for number in order}
         pairs.append((rates[0], rates[1]))
@@ -87,7 +87,7 @@ def rate(batches: Iterable[Batch]) -> float:
 
 
 class ImagesOneByOne(Dataset[tuple[torch.Tensor, int]]):
-    """Images as torchvision's CIFAR10 has them: an array in memory, turned into PIL one by one.
+    """Images like torchvision's CIFAR10: an array in memory, converted to PIL one by one.
 
     Args:
         images: Bytes of shape (N, C, H, W).

@@ -1,9 +1,9 @@
-"""Images per second that training on ImageNet gets, over those of torchvision's usual pipeline.
+"""Throughput of the ImageNet pipeline, relative to torchvision's usual per-image pipeline.
 
-Both read the same generated JPEG files with the same number of worker processes, and do the same:
-decode, resize the smaller side to 256, crop the central square, crop 224x224 of it at random, flip
-half of them, standardise every image. torchvision does so one image at a time. The two run in turn,
-a whole pass each, many times.
+Both read the same generated JPEG files with the same number of worker processes, and perform the
+same operations: decode, resize the smaller side to 256, crop the central square, crop a random
+224x224 part, flip half of the images, standardize each image. They alternate many times, one whole
+pass each.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def measure(data_dir: Path, num_workers: int, repeats: int) -> list[tuple[float,
     }
     pairs = []
     for repeat in range(repeats):
-        # Which comes first alternates, so that neither is favoured.
+        # Alternate the order, so that neither is favored.
         names = sorted(loaders, reverse=bool(repeat % 2))
         rates = {name: images_per_second(loaders[name]) for name in names}
         pairs.append((rates["deepobs"], rates["torchvision"]))
@@ -89,14 +89,14 @@ def measure(data_dir: Path, num_workers: int, repeats: int) -> list[tuple[float,
 
 
 def images_per_second(loader: Iterable[Batch]) -> float:
-    """The rate over a whole pass, in which the workers are started and ended."""
+    """The rate over a whole pass, including the start and shutdown of the workers."""
     start = time.perf_counter()
     num_images = sum(len(images) for images, _ in loader)
     return num_images / (time.perf_counter() - start)
 
 
 def torchvision_loader(data_dir: Path, num_workers: int) -> DataLoader[Batch]:
-    """The pipeline of torchvision's own examples, with the operations of ours."""
+    """The pipeline of torchvision's examples, with the operations of ours."""
     operations = [
         transforms.Resize(256),
         transforms.CenterCrop(256),
@@ -120,7 +120,7 @@ def standardized(image: Tensor) -> Tensor:
 
 
 def write_images(root: Path, num_images: int) -> float:
-    """Write training images, and few for testing; the mean size of a file in bytes."""
+    """Write training and a few test images, and return the mean file size in bytes."""
     random = np.random.default_rng(0)
     files = [jpeg(random, *SIZES[index % len(SIZES)]) for index in range(DISTINCT)]
     for part, count in (("train", num_images), ("val", BATCH_SIZE)):
@@ -132,7 +132,7 @@ def write_images(root: Path, num_images: int) -> float:
 
 
 def jpeg(random: np.random.Generator, height: int, width: int) -> bytes:
-    """An image with structure of all sizes, so that it compresses as photographs do."""
+    """An image with structure at all scales, so that it compresses like a photograph."""
     brightness = 128 + sum(
         deviation * smooth_noise(random, height, width, pixels)
         for pixels, deviation in DETAIL.items()
@@ -145,7 +145,7 @@ def jpeg(random: np.random.Generator, height: int, width: int) -> bytes:
 def smooth_noise(
     random: np.random.Generator, height: int, width: int, pixels: int
 ) -> NDArray[np.float32]:
-    """Noise with structure of so many pixels, shape (height, width, 3)."""
+    """Noise with structure at the given scale in pixels, shape (height, width, 3)."""
     coarse = random.normal(size=(3, height // pixels + 2, width // pixels + 2)).astype(np.float32)
     channels = [
         Image.fromarray(channel).resize((width, height), Image.Resampling.BICUBIC)

@@ -1,8 +1,8 @@
-"""Time of reading many result files: at first, and again from the cache.
+"""Time to load many result files, without and with the cache.
 
-The files are made up, but of the size that ours have: ten seeds a setting, all curves, twenty
-minibatch losses. Each time it is a process of its own that reads them; what it takes to import the
-libraries is not counted. The files are in the operating system's memory.
+The files are synthetic, but have a realistic size: ten seeds per configuration, all curves, twenty
+minibatch losses. Each timing uses a new process and excludes the import of libraries. The files are
+in the page cache of the operating system.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import tempfile
 from pathlib import Path
 
 LIMITS = {"cold": 10.0, "warm": 1.0}  # seconds for 10000 files
-SEEDS_OF_A_SETTING = 10
+SEEDS_PER_CONFIGURATION = 10
 _READING = """
 import sys, time
 from deepobs_analysis import reading
 start = time.perf_counter()
 results = reading.load(sys.argv[1])
-print(time.perf_counter() - start, len(results.runs), len(results.left_out))
+print(time.perf_counter() - start, len(results.runs), len(results.skipped))
 """
 
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def seconds_to_read(results: Path, cache: Path, num_files: int) -> float:
-    """Let a new process read the files."""
+    """Load the files in a new process."""
     done = subprocess.run(
         [sys.executable, "-c", _READING, str(results)],
         env={**os.environ, "DEEPOBS_CACHE_DIR": str(cache)},
@@ -58,32 +58,32 @@ def seconds_to_read(results: Path, cache: Path, num_files: int) -> float:
         text=True,
         check=True,
     )
-    seconds, num_runs, num_left_out = done.stdout.split()
-    assert (int(num_runs), int(num_left_out)) == (num_files, 0)  # noqa: S101 # else it is no figure
+    seconds, num_runs, num_skipped = done.stdout.split()
+    assert (int(num_runs), int(num_skipped)) == (num_files, 0)  # noqa: S101 # else the timing means nothing
     return float(seconds)
 
 
 def write_files(directory: Path, num_files: int, num_epochs: int) -> None:
     for index in range(num_files):
-        setting, seed = divmod(index, SEEDS_OF_A_SETTING)
-        path = directory / f"problem_{setting % 7}" / "SGD" / f"setting_{setting}"
+        configuration, seed = divmod(index, SEEDS_PER_CONFIGURATION)
+        path = directory / f"problem_{configuration % 7}" / "SGD" / f"configuration_{configuration}"
         path.mkdir(parents=True, exist_ok=True)
-        content = result(f"problem_{setting % 7}", setting, seed, num_epochs)
+        content = result(f"problem_{configuration % 7}", configuration, seed, num_epochs)
         moment = f"2026-01-02-03-04-05-{index:06}"
         (path / f"random_seed__{seed}__{moment}.json").write_text(json.dumps(content, indent=1))
 
 
-def result(problem: str, setting: int, seed: int, num_epochs: int) -> dict[str, object]:
-    """What a result file of ours holds."""
+def result(problem: str, configuration: int, seed: int, num_epochs: int) -> dict[str, object]:
+    """The content of a result file."""
     curves = [
         f"{split}_{metric}"
         for split in ("train", "valid", "test")
         for metric in ("losses", "accuracies")
     ]
-    lr = 10 ** (-5 + setting / 100)
+    lr = 10 ** (-5 + configuration / 100)
     return {
         "schema_version": 1,
-        "run_id": f"{setting:08x}{seed:08x}",
+        "run_id": f"{configuration:08x}{seed:08x}",
         "status": "completed",
         "testproblem": problem,
         "optimizer_name": "SGD",

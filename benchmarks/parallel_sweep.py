@@ -1,8 +1,7 @@
-"""Throughput of a sweep with two worker processes over that with one.
+"""Throughput of a sweep with two worker processes, relative to one.
 
-Runs of fmnist_logreg, with one thread of torch each, are carried out by one process and by two, in
-turn, many times. The processes are started before anything is timed. The data are synthetic, but of
-full size.
+One and two processes execute runs of fmnist_logreg with one torch thread each, alternating many
+times. The processes start before the timing. The data are synthetic, but have full size.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def main() -> None:
         seeds = itertools.count()
         seconds = {
             executor: sweep_seconds(executor, Path(directory), seeds, arguments.epochs)
-            for executor in (one, two)  # not counted: processes start, data are made
+            for executor in (one, two)  # warm-up: start processes, create data
         }
         ratios = []
         for repeat in range(arguments.repeats):
@@ -56,7 +55,7 @@ def main() -> None:
             print(f"  {seconds[one]:.2f} s and {seconds[two]:.2f} s: {ratios[-1]:.3f}", flush=True)
     low, _, high = statistics.quantiles(ratios, n=4)
     print(
-        f"two processes carry out {statistics.median(ratios):.3f} times as many runs as one "
+        f"two processes execute {statistics.median(ratios):.3f} times as many runs as one "
         f"(middle half {low:.3f} to {high:.3f}; at least {LEAST})"
     )
 
@@ -64,7 +63,7 @@ def main() -> None:
 def sweep_seconds(
     executor: Executor, directory: Path, seeds: itertools.count[int], epochs: int
 ) -> float:
-    """Carry out runs that were not there before; how long it takes."""
+    """Execute new runs, and return the duration in seconds."""
     runs = [
         specify(
             "fmnist_logreg",

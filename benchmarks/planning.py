@@ -1,8 +1,7 @@
-"""Time of planning an experiment of many settings, and of deciding what is already done.
+"""Time to plan an experiment of many configurations, and to find the pending runs.
 
-All of it is timed in a process of its own, as a user meets it: from the file to the plan, and from
-the plan to what is missing in a directory that holds a result of every run. What it takes to import
-the libraries is not counted.
+Each timing uses a new process: from the experiment file to the plan, and from the plan to the
+pending runs of a directory that has a result of every run. It excludes the import of libraries.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from deepobs.runs import run, store
 from deepobs_bench.experiment import load
 from deepobs_bench.plan import plan
 
-LIMIT = 2.0  # seconds, for 10000 settings
+LIMIT = 2.0  # seconds, for 10000 configurations
 EXPERIMENT = """
 problems = ["quadratic_deep"]
 [optimizers.SGD]
@@ -43,23 +42,25 @@ print(planned - began, decided - planned, len(missing))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=int, default=10_000, help="how many [default: 10000]")
+    parser.add_argument(
+        "--configurations", type=int, default=10_000, help="how many [default: 10000]"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="timed times [default: 5]")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         file, results = Path(directory, "experiment.toml"), Path(directory, "results")
-        file.write_text(EXPERIMENT.format(rates=arguments.settings // 100))
+        file.write_text(EXPERIMENT.format(rates=arguments.configurations // 100))
         write_results(file, results)
         times = [seconds_of(file, results) for _ in range(arguments.repeats)]
     for name, seconds in zip(("planning", "deciding"), zip(*times, strict=True), strict=True):
         print(
-            f"{name} {arguments.settings} settings: {statistics.median(seconds):.2f} s "
+            f"{name} {arguments.configurations} configurations: {statistics.median(seconds):.2f} s "
             f"({min(seconds):.2f} to {max(seconds):.2f}; at most {LIMIT} for 10000)"
         )
 
 
 def write_results(file: Path, directory: Path) -> None:
-    """Leave a result of every run, all with the numbers of the first."""
+    """Write a result of every run, all with the numbers of the first."""
     specifications = plan(load(file), str(file), device="cpu").specifications
     record = run(specifications[0].model_copy(update={"num_epochs": 2})).record
     for each in specifications:
@@ -73,11 +74,11 @@ def write_results(file: Path, directory: Path) -> None:
 
 
 def seconds_of(file: Path, results: Path) -> tuple[float, float]:
-    """How long a new process takes to plan and to decide."""
+    """Seconds that a new process takes to plan and to find pending runs."""
     command = [sys.executable, "-c", TIMED, str(file), str(results)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     planned, decided, num_missing = done.stdout.split()
-    assert num_missing == "0"  # noqa: S101 # else the figure would be wrong
+    assert num_missing == "0"  # noqa: S101 # else the timing means nothing
     return float(planned), float(decided)
 
 

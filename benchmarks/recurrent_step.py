@@ -1,9 +1,9 @@
-"""Time of a training step of tolstoi_char_rnn over that of two hand-written loops.
+"""Time of a training step of tolstoi_char_rnn, relative to two hand-written loops.
 
-One loop calls the same model, the other an nn.LSTM of two layers with the dropout that torch has
-between them. Both carry the state by hand and read the same batches of the same text. The three are
-timed in turn, some steps each, many times, in this process; evaluation is left out. The text is
-synthetic, but of full size.
+One loop calls the same model, the other an nn.LSTM of two layers with torch's dropout between them.
+Both carry the state explicitly and read the same batches of the same text. The timings alternate
+many times in this process, a few steps each, without evaluation. The text is synthetic, but has
+full size.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BATCH_SIZE = 50
 LEARNING_RATE = 0.1
 LIMITS = {"same modules": 1.05, "nn.LSTM": 1.1}
-"""How many times as long as these loops a run may take."""
+"""Largest ratios of the times of a run and of these loops."""
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def set_up() -> TestProblem:
 
 
 def run_loop(problem: TestProblem) -> Work:
-    """Steps as runs take them, loading included."""
+    """Steps of the run loop, including loading."""
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
     trainer = Trainer(problem, optimizer)
     batches = itertools.chain.from_iterable(itertools.repeat(problem.dataset.train_loader))
@@ -78,7 +78,7 @@ def run_loop(problem: TestProblem) -> Work:
 
 
 def hand_written_loop(model: nn.Module, problem: TestProblem) -> Work:
-    """Steps as one would write them by hand, on batches that were loaded before."""
+    """Hand-written steps on preloaded batches."""
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     loaded = itertools.cycle(list(itertools.islice(problem.dataset.train_loader, 100)))
     state = None
@@ -103,7 +103,7 @@ def detached(state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
 
 
 class PlainLSTM(nn.Module):
-    """What one would take from torch for the same purpose."""
+    """The usual model of torch for the same purpose."""
 
     def __init__(self, num_symbols: int) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class PlainLSTM(nn.Module):
     def forward(
         self, ids_BT: Tensor, state: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Read sequences: the logits (T, B, symbols) and the state at the end."""
+        """Compute the logits (T, B, symbols) and the final state."""
         features, end = self.lstm(self.embedding(ids_BT.t()), state)
         return self.output(features), end
 

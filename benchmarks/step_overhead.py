@@ -1,9 +1,9 @@
-"""Time of a training step of a run over that of a hand-written loop.
+"""Time of a training step of a run, relative to a hand-written loop.
 
-The hand-written loop trains the same model with the same optimizer on one batch that was loaded
-before, and augmented where the problem does that, so it does nothing but the step itself. Both are
-timed in turn, some steps each, many times, in this process; evaluation is left out. The data are
-synthetic, but of full size.
+The hand-written loop trains the same model with the same optimizer on one preloaded batch
+(augmented, if the problem augments), so that it consists of the step only. The timings alternate
+many times in this process, a few steps each, without evaluation. The data are synthetic, but have
+full size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LIMITS = {"fmnist_mlp": 1.05, "fmnist_logreg": 1.25, "quadratic_deep": 1.5, "cifar10_3c3d": 1.05}
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
-SECONDS = 0.2  # how long one timing takes: so short that a drifting machine drifts for both
+SECONDS = 0.2  # of one timing: short, so that drifts in the machine's speed affect both
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def measure(name: str, repeats: int) -> list[tuple[float, float]]:
     run_steps(num_steps)
     pairs = []
     for repeat in range(repeats):
-        # Which comes first alternates, so that neither is favoured.
+        # Alternate the order, so that neither is favored.
         loops = (run_steps, bare_steps) if repeat % 2 else (bare_steps, run_steps)
         seconds = {loop: seconds_of(loop, num_steps, device) / num_steps for loop in loops}
         pairs.append((seconds[run_steps], seconds[bare_steps]))
@@ -85,7 +85,7 @@ def set_up(name: str) -> TestProblem:
 
 
 class Portions:
-    """The batches of one pass after the other, in portions that take as long as a timing.
+    """Yield the batches of successive passes in portions of one timing each.
 
     Args:
         loader: Yields the batches of a pass.
@@ -104,20 +104,20 @@ class Portions:
 
 
 def run_loop(problem: TestProblem, num_steps: int) -> Callable[[int], None]:
-    """Steps as runs take them, loading included."""
+    """Steps of the run loop, including loading."""
     problem.dataset.train_loader = Portions(problem.dataset.train_loader, num_steps)
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
     trainer = Trainer(problem, optimizer)
 
     def steps(num_steps: int) -> None:
         objectives = trainer.train_epoch(problem.dataset.train_loader)
-        assert len(objectives) == num_steps  # noqa: S101 # else the figure would be wrong
+        assert len(objectives) == num_steps  # noqa: S101 # else the timing means nothing
 
     return steps
 
 
 def bare_loop(problem: TestProblem) -> Callable[[int], None]:
-    """Steps as one would write them by hand, all on the first batch."""
+    """Hand-written steps, all on the first batch."""
     model = problem.model
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     batch = next(iter(problem.dataset.train_loader))
