@@ -37,7 +37,7 @@ def _unit(
     stride: int = 1,
     padding: str = "same",
 ) -> Array:
-    """A convolution, normalised, and ReLU."""
+    """A convolution, normalized, and ReLU."""
     height_width = (size, size) if isinstance(size, int) else size
     return relu(layers.normalize(layers.conv(images, height_width, channels, stride, padding)))
 

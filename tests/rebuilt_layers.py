@@ -17,7 +17,7 @@ Weights = Mapping[str, Array]
 
 
 class Normalization(NamedTuple):
-    """The constants of batch normalisation.
+    """The constants of batch normalization.
 
     Attributes:
         epsilon: What is added to a variance.
@@ -36,9 +36,9 @@ class Layers:
 
     Args:
         trainable: The trainable variables, in the order of their creation.
-        statistics: A moving mean and a moving variance for each normalisation, likewise.
-        is_training: Whether normalisations use the statistics of the batch.
-        normalization: The constants of its normalisations, if it has any.
+        statistics: A moving mean and a moving variance for each normalization, likewise.
+        is_training: Whether normalizations use the statistics of the batch.
+        normalization: The constants of its normalizations, if it has any.
 
     Attributes:
         new_statistics: The moving statistics after a forward pass in the training phase.
@@ -79,7 +79,7 @@ class Layers:
         return x + self._weight("bias", x.shape[-1:])
 
     def normalize(self, images: Array) -> Array:
-        """A batch normalisation."""
+        """A batch normalization."""
         gamma = self._weight("gamma", images.shape[-1:])
         beta = self._weight("beta", images.shape[-1:])
         assert self._normalization is not None

@@ -113,7 +113,7 @@ class Evaluation:
 
     Attributes:
         logits: (B,K), of the output.
-        losses: (B,), without the regulariser.
+        losses: (B,), without the regularizer.
         statistics: The moving statistics after the forward pass, in the training phase alone.
     """
 
@@ -135,7 +135,7 @@ def evaluate(
         problem: The name of a test problem.
         variables: Those of the original.
         batch: What to evaluate it on.
-        is_training: Whether normalisations use the statistics of the batch, and losses include
+        is_training: Whether normalizations use the statistics of the batch, and losses include
             that of an auxiliary head.
     """
     model = model_of(problem)

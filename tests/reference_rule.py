@@ -81,11 +81,11 @@ def _rule(number: int, name: str, shape: tuple[int, ...]) -> Array:
 
 
 def rule_statistics(shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
-    """The moving statistics of the recorded networks' normalisations.
+    """The moving statistics of the recorded networks' normalizations.
 
     Args:
         shapes: The names of the non-trainable variables, in the order of their creation (a mean
-            and a variance for each normalisation), to shapes.
+            and a variance for each normalization), to shapes.
     """
     statistics = {}
     for number, (name, shape) in enumerate(shapes.items()):
@@ -99,7 +99,7 @@ def rule_statistics(shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
 
 
 def assert_distributed_like(values: NDArray[np.floating], recorded: dict[str, Any]) -> None:
-    """Compare freshly initialised values with the statistics of the original's.
+    """Compare freshly initialized values with the statistics of the original's.
 
     Both are random: means and standard deviations may differ by four of their standard errors, and
     extremes by what the thinnest tail here, that of a normal distribution cut at two standard

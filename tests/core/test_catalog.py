@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def catalog(*qualified_names: str, target: str = "fractions:Fraction") -> Catalog[TargetSpec]:
-    """A catalogue of optimizers of these names."""
+    """A catalog of optimizers of these names."""
     found: Catalog[TargetSpec] = Catalog("optimizer", TargetSpec, lambda name: f"No {name}.")
     for qualified_name in qualified_names:
         distribution, _, name = qualified_name.partition(":")

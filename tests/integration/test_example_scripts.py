@@ -131,7 +131,7 @@ def test_an_accumulated_gradient_is_that_of_one_large_batch(
     expected = kernel.grad.clone()
     tproblem.model.zero_grad()
     accumulate(tproblem, parts)
-    # bfloat16 keeps 8 bits of each product, the regulariser all of them.
+    # bfloat16 keeps 8 bits of each product, the regularizer all of them.
     difference = (kernel.grad - expected).norm() / expected.norm()
     assert difference < 0.01
 

@@ -1,4 +1,4 @@
-"""Augmentation as the data sets of small colour images use it."""
+"""Augmentation as the data sets of small color images use it."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ PHASES = [(name, "eval") for name in PROBLEMS] + [(name, "train") for name in NO
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 ILL_CONDITIONED = ("imagenet_inception_v3", "train", torch.float32)
-"""Its auxiliary head normalises two values a channel, which may differ by little but rounding."""
+"""Its auxiliary head normalizes two values a channel, which may differ by little but rounding."""
 
 SLOW = ("imagenet_inception_v3", "eval", torch.float64)
 """Adds little to the training phase in double and the evaluation in single precision."""

@@ -18,7 +18,7 @@ shows what is installed, `deepobs info NAME` all about one of them.
 """
 _PROBLEMS = """
 The metric is what settings are compared by; the target is the value on the test set that counts as
-solved, where one was published with the problem. The weight decay is the factor of the regulariser
+solved, where one was published with the problem. The weight decay is the factor of the regularizer
 `0.5 * factor * ||w||^2`.
 """
 

@@ -14,7 +14,7 @@ ROLES = {
     "head": "the last matrix or convolution kernel, which computes the outputs",
     "hidden": "the other matrices; convolution kernels, too, unless they are named themselves",
     "convolution": "the other convolution kernels",
-    "vector": "biases, scales of normalisations and single numbers",
+    "vector": "biases, scales of normalizations and single numbers",
 }
 """The roles and what they mean."""
 

@@ -29,7 +29,7 @@ Weights: TypeAlias = "Mapping[str, ArrayLike] | str | os.PathLike[str]"
 def load_tf_weights(tproblem: TestProblem, weights: Weights) -> None:
     """Set the model of a test problem to weights of the original.
 
-    Either all weights are set, running statistics of normalisations included, or none.
+    Either all weights are set, running statistics of normalizations included, or none.
 
     Args:
         tproblem: A test problem, set up.
