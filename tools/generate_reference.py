@@ -1,6 +1,6 @@
-"""Write the pages of reference in `docs` from the code that they are about.
+"""Generate the reference pages in `docs` from the code.
 
-Run it whenever a docstring, an option, a hook, a key of a file or what is registered changes:
+Run it whenever a docstring, an option, a hook, a key of a file or a registered component changes:
 
     python tools/generate_reference.py
 

@@ -1,4 +1,4 @@
-"""Draws the gallery: carries out the commands of the page, and shows behind each what it wrote."""
+"""Executes the commands of the gallery page, and inserts their figures."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _PAGE = "reference/gallery"
-_DIRECTORY = "_build/gallery"  # below the pages, as Sphinx wants of pictures
+_DIRECTORY = "_build/gallery"  # below the pages, where Sphinx requires images
 _REPORT = "report.html"
 _COMMAND = re.compile(r"^```bash\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _OUTPUT = re.compile(r" -o (?P<file>\S+)")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Take part in the build."""
+    """Register the extension."""
     app.connect("builder-inited", _draw)
     app.connect("source-read", _show)
     app.connect("build-finished", _add_report)
@@ -31,7 +31,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _draw(app: Sphinx) -> None:
-    """Carry out the commands of the page, unless that was done already."""
+    """Execute the commands of the page, unless this version of it was executed before."""
     text = (app.srcdir / f"{_PAGE}.md").read_text(encoding="utf-8")
     directory = Path(app.srcdir, _DIRECTORY)
     done = directory / hashlib.sha256(text.encode()).hexdigest()
@@ -45,7 +45,7 @@ def _draw(app: Sphinx) -> None:
 
 
 def _show(app: Sphinx, page: str, content: list[str]) -> None:
-    """Let what a command wrote follow it."""
+    """Insert the figures after their commands."""
     del app
     if page == _PAGE:
         content[0] = _COMMAND.sub(_with_what_it_wrote, content[0])

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers show themselves: no page loads anything from elsewhere."""
+"""Formulas as MathML, which browsers render without external resources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Offer the renderer, which `html_math_renderer` chooses."""
+    """Register the renderer for `html_math_renderer`."""
     app.add_html_math_renderer("native", (_inline, None), (_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

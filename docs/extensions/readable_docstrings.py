@@ -1,4 +1,4 @@
-"""Lets Sphinx read docstrings that are written for readers of the code."""
+"""Converts docstrings written for readers of the code to reStructuredText."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BEFORE_NAPOLEON = 100
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Take part in the reading of docstrings."""
+    """Register the extension."""
     app.connect("autodoc-process-docstring", _translate, priority=_BEFORE_NAPOLEON)
     app.connect("autodoc-skip-member", _leave_out)
     app.connect("autodoc-process-signature", _shorten)
@@ -22,7 +22,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _translate(*event: Any) -> None:
-    """Turn what Markdown and reStructuredText write differently into the latter."""
+    """Convert Markdown to reStructuredText where they differ."""
     lines: list[str] = event[-1]
     _mark_code(lines)
     _mark_results(lines)
@@ -66,12 +66,12 @@ def _table(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _leave_out(*event: Any) -> bool | None:
-    """Leave out what says nothing: fields of named tuples, and how pydantic is configured."""
+    """Skip members without information: fields of named tuples, configuration of pydantic."""
     name, value = event[2:4]
     is_silent = name == "model_config" or type(value).__name__ == "_tuplegetter"
     return True if is_silent else None
 
 
 def _shorten(*event: Any) -> tuple[str, None] | None:
-    """Leave out the arguments of models of pydantic, which are the attributes below."""
+    """Omit the arguments of pydantic models, which repeat the attributes."""
     return ("", None) if hasattr(event[3], "model_fields") else None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Take part in the reading of pages."""
+    """Register the extension."""
     app.connect("doctree-read", _without_links_to_others)
     return {"parallel_read_safe": True}
 

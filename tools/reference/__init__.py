@@ -1,1 +1,1 @@
-"""Pages of reference, written from the code that they are about."""
+"""The generated reference pages."""

@@ -1,4 +1,4 @@
-"""The pages of the Python interface: an overview for readers, and what Sphinx makes details from.
+"""The pages of the Python interface: an overview, and the sources of the details for Sphinx.
 
 Public is what a module exports: its `__all__`, else what it defines without a leading underscore.
 """
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
 
 _WITH_PLOTS = "analysis"
-_HEADER = ("name", "what it is")
+_HEADER = ("name", "description")
 _INTRODUCTION = """
-Every public object with a line about it. Signatures and explanations are in the pages that Sphinx
-builds (`nox -s docs`), and in `help()` of Python. Public is what a module exports: what is not here
-may change without notice.
+All public objects in one line each. Signatures and explanations are in the pages that Sphinx builds
+(`nox -s docs`), and in Python's `help()`. Everything else is private and may change without notice.
 """
 
 
 def overview() -> str:
-    """The text of the page that says in a line what each public object is."""
+    """The text of the page that describes each public object in one line."""
     parts = [part for group in GROUPS for part in _overview(group)]
     pages = "\n".join(f"reference/api/{group.name}" for group in GROUPS)
     contents = fenced("{toctree}", f":hidden:\n\n{pages}")
@@ -38,12 +37,12 @@ def overview() -> str:
 
 
 def details() -> dict[str, str]:
-    """The pages on which Sphinx shows signatures and docstrings, by their names."""
+    """The pages on which Sphinx shows signatures and docstrings, by name."""
     return {group.name: _details(group) for group in GROUPS}
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """What a module exports: classes, functions and modules."""
+    """The exported classes, functions and modules of a module."""
     names = getattr(module, "__all__", None)
     if names is None:
         names = [
@@ -89,7 +88,7 @@ def _rows(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 
 def _methods(kind: type) -> Iterator[tuple[str, object]]:
-    """What the class itself defines besides what it inherits."""
+    """The methods that the class itself defines."""
     for name, value in vars(kind).items():
         function = getattr(value, "__func__", getattr(value, "fget", value))
         if not name.startswith("_") and inspect.isfunction(function) and function.__doc__:
@@ -97,7 +96,7 @@ def _methods(kind: type) -> Iterator[tuple[str, object]]:
 
 
 def _arguments(value: Any) -> str:
-    """The names of the arguments, without types and values; nothing for what is not called."""
+    """The names of the arguments without types and values, empty if it is not called."""
     if isinstance(value, property) or inspect.ismodule(value):
         return ""
     if inspect.isclass(value) and (issubclass(value, BaseException) or _is_protocol(value)):
@@ -132,5 +131,5 @@ def _details(group: Group) -> str:
 
 
 def _directive(name: str, argument: str) -> str:
-    """What lets Sphinx write signatures and docstrings."""
+    """A Sphinx directive that inserts signatures and docstrings."""
     return fenced("{eval-rst}", f".. {name}:: {argument}")

@@ -1,4 +1,4 @@
-"""The page of the command line: every command of `deepobs`, as click knows it."""
+"""The page of the command line: every command of `deepobs`, from click."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
 
 _INTRODUCTION = """
 All commands of `deepobs`, as `deepobs COMMAND --help` shows them.
-[Shell completion](#deepobs-completion) knows commands, options and names.
+[Shell completion](#deepobs-completion) completes commands, options and names.
 
-A command ends with 0; with 1 where it found something wrong, such as a run that failed; with 2
-after a mistake in what was typed or an error; and with 130 after an interruption from the keyboard.
+Exit codes: 0 for success; 1 if a check found a problem or something failed, such as a run; 2 for a
+mistake in the command or in a file, or another error that DeepOBS reports; 130 for a keyboard
+interrupt.
 """
 _ABOUT_VARIABLES = """
-They hold for commands and for Python alike. [`deepobs doctor`](#deepobs-doctor) shows which are
-set, and names those that it does not know.
+They apply to commands and to Python. [`deepobs doctor`](#deepobs-doctor) shows those that are set,
+and reports unknown ones.
 """
 
 
 VARIABLES = {
-    "DEEPOBS_DATA_DIR": "Where data sets are kept; else `data` in the cache. `--data-dir` wins.",
-    "DEEPOBS_BASELINE_DIR": "Where published results are kept; else `baselines` in the cache.",
-    "DEEPOBS_CACHE_DIR": "What can be made or downloaded again; else the user's cache.",
-    "DEEPOBS_FAKE_DATA": "1 or a fraction: synthetic data, as by `--fake-data`.",
-    "DEEPOBS_NUM_WORKERS": "Processes that decode images. `--workers` wins.",
-    "DEEPOBS_PLUGINS": "Distributions to load besides deepobs-core, with commas; else all.",
-    "DEEPOBS_STRICT_PLUGINS": "1: a plugin that fails is an error, and not left out.",
+    "DEEPOBS_DATA_DIR": "Directory of data sets (default: `data` in the cache), like `--data-dir`.",
+    "DEEPOBS_BASELINE_DIR": "Directory of published results (default: `baselines` in the cache).",
+    "DEEPOBS_CACHE_DIR": "Cache directory (default: the user's cache).",
+    "DEEPOBS_FAKE_DATA": "1 or a fraction: synthetic data, like `--fake-data`.",
+    "DEEPOBS_NUM_WORKERS": "Number of processes that decode images; `--workers` takes precedence.",
+    "DEEPOBS_PLUGINS": "Comma-separated distributions to load besides deepobs-core (default: all).",
+    "DEEPOBS_STRICT_PLUGINS": "1: a failing plugin is an error and not skipped.",
 }
-"""What each environment variable means."""
+"""The meaning of each environment variable."""
 
 
 def command_line() -> str:
@@ -61,7 +62,7 @@ def _overview() -> str:
         (f"[`deepobs {name}`](#deepobs-{name})", plain(summary), owners.get(name, "deepobs-core"))
         for name, summary in _summaries()
     ]
-    return table(("command", "what it does", "comes with"), rows)
+    return table(("command", "description", "package"), rows)
 
 
 def _summaries() -> list[tuple[str, str]]:
@@ -98,4 +99,4 @@ def _options(command: click.Command, context: click.Context) -> str:
         if isinstance(parameter, click.Option)
     ]
     rows = [(code(names), plain(text)) for names, text in filter(None, records)]
-    return table(("option", "what it does"), rows)
+    return table(("option", "description"), rows)

@@ -1,4 +1,4 @@
-"""The page of the experiment files: their keys, as they are checked when a file is read."""
+"""The page of the experiment files: their keys, from the models that validate them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _INTRODUCTION = """
-Every key that an experiment file may hold, in TOML or YAML. [Experiments](../guides/experiments.md)
-explains how they go together, with examples.
+All keys of experiment files, in TOML or YAML. [Experiments](../guides/experiments.md) explains them
+with examples.
 """
-_WHOLE = "The file itself"
+_WHOLE = "Top level"
 _TABLES: dict[type[BaseModel], str] = {
     experiment.Experiment: _WHOLE,
     experiment.Optimizer: "optimizers.NAME",
@@ -33,7 +33,7 @@ _TABLES: dict[type[BaseModel], str] = {
     TuningSettings: "optimizers.NAME.tune",
 }
 _FURTHER: dict[type[BaseModel], str] = {
-    experiment.Override: " Besides these keys, those of `defaults`."
+    experiment.Override: " The keys of `defaults` are allowed, too."
 }
 
 
@@ -60,7 +60,7 @@ def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _permitted(model: type[BaseModel], key: str) -> str:
-    """What a value must be, in the words of the error about one that is not permitted."""
+    """The permitted values, in the words of the error about an invalid one."""
     kind, words = _refusal(model, key, _Wrong())
     if kind == "tuple_type":
         return f"a list, each {_refusal(model, key, (_Wrong(),))[1]}"
@@ -71,7 +71,7 @@ def _permitted(model: type[BaseModel], key: str) -> str:
 
 
 def _refusal(model: type[BaseModel], key: str, wrong: object) -> tuple[str, str]:
-    """The kind of the error about a value of a key, and what it says is permitted."""
+    """The kind of the error about a value of a key, and the permitted values it names."""
     try:
         model.model_validate({key: wrong})
     except ValidationError as error:
@@ -83,7 +83,7 @@ def _refusal(model: type[BaseModel], key: str, wrong: object) -> tuple[str, str]
 
 
 class _Wrong:
-    """A value that nothing permits."""
+    """A value that is never permitted."""
 
 
 def _default(field: FieldInfo) -> str:
@@ -94,6 +94,6 @@ def _default(field: FieldInfo) -> str:
 
 
 def _written(value: object) -> str:
-    """A value as the file has it."""
+    """A value in the notation of the file."""
     values = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     return code(json.dumps(values))

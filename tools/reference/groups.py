@@ -1,4 +1,4 @@
-"""The modules that are for users, in the order in which the reference has them."""
+"""The public modules in the order of the reference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Group:
     """Modules that belong together.
 
     Attributes:
-        name: Name of the page of its details.
-        title: Its heading.
-        text: What it is for.
+        name: Name of the page with details.
+        title: Heading.
+        text: Description.
         modules: Names of the modules.
     """
 
@@ -25,26 +25,26 @@ class Group:
 GROUPS = (
     Group(
         "facade",
-        "What users import",
+        "Facade",
         "`deepobs.pytorch` has every registered test problem, data set and runner as an attribute: "
-        "`testproblems.mnist_mlp(batch_size=128)`. [Which there are](reference/problems.md).",
+        "`testproblems.mnist_mlp(batch_size=128)`. [All names](reference/problems.md).",
         ("deepobs.pytorch", "deepobs.runs.runner"),
     ),
     Group(
         "config",
         "Settings",
-        "Settings of the process, each with a default that an environment variable can change.",
+        "Settings of the process; environment variables set their defaults.",
         ("deepobs.pytorch.config",),
     ),
     Group(
         "protocols",
         "Protocols",
-        "What test problems, data sets and runners of anybody must have.",
+        "The interfaces of test problems, data sets and runners.",
         ("deepobs.protocols",),
     ),
     Group(
         "problems",
-        "Test problems: what to build on",
+        "Building blocks of test problems",
         "Base classes and parts of test problems.",
         (
             "deepobs.problems",
@@ -60,7 +60,7 @@ GROUPS = (
     ),
     Group(
         "data",
-        "Data sets: what to build on",
+        "Building blocks of data sets",
         "Base classes and parts of data sets.",
         (
             "deepobs.data",
@@ -73,7 +73,7 @@ GROUPS = (
     Group(
         "runs",
         "Runs",
-        "One run: what it is, how it is carried out and what is recorded of it.",
+        "A single run: specification, execution and record.",
         (
             "deepobs.runs",
             "deepobs.runs.checkpoints",
@@ -87,7 +87,7 @@ GROUPS = (
     Group(
         "experiments",
         "Experiments and tuning",
-        "Many runs: from a file to results, and the search for hyperparameters.",
+        "Experiment files, sweeps and hyperparameter search.",
         (
             "deepobs_bench.experiment",
             "deepobs_bench.plan",
@@ -100,13 +100,13 @@ GROUPS = (
     Group(
         "plugins",
         "Plugins",
-        "How packages find each other; [the hooks](reference/hooks.md) have a page of their own.",
+        "Discovery of plugins and their components; see also the [hooks](reference/hooks.md).",
         ("deepobs.plugins",),
     ),
     Group(
         "console",
         "Console kit",
-        "What commands are built with: output, completion, and the options of commands that train.",
+        "Building blocks of commands: output, completion, parsing, and options of runs.",
         (
             "deepobs.console.screen",
             "deepobs.console.text",
@@ -119,25 +119,25 @@ GROUPS = (
     Group(
         "testing",
         "Checks of problems, data sets and optimizers",
-        "What [`deepobs check`](reference/command_line.md#deepobs-check) makes, for tests.",
+        "The checks of [`deepobs check`](reference/command_line.md#deepobs-check), for tests.",
         ("deepobs_testing",),
     ),
     Group(
         "errors",
         "Errors",
-        "What can go wrong, a class for each thing to catch.",
+        "The exceptions that DeepOBS raises.",
         ("deepobs.errors",),
     ),
     Group(
         "tf_weights",
         "Weights of TensorFlow DeepOBS",
-        "Variables of the original, into a model and back.",
+        "Transfer of the original's variables into a model and back.",
         ("deepobs.pytorch.tf_weights",),
     ),
     Group(
         "analysis",
         "Analysis",
-        "Results as tables of pandas, statistics, figures, tables and the report.",
+        "Results as pandas tables, statistics, figures, tables and the report.",
         (
             "deepobs_analysis",
             "deepobs_analysis.reading",

@@ -1,4 +1,4 @@
-"""The page of the hooks: what a plugin can implement, and what it describes with."""
+"""The page of the hooks that plugins implement, and of their specifications."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _INTRODUCTION = f"""
-A plugin is a module that an installed distribution names by an entry point of the group `deepobs`.
-It says which version of this interface it was written for, which is {API_VERSION} today, and
-implements some of the hooks below. It imports nothing heavy: what it describes is named by import
-strings and imported when it is used.
+A plugin is a module that an installed distribution names with an entry point in the group
+`deepobs`. It declares the version of the plugin interface that it was written for, currently
+{API_VERSION}, and implements some of the hooks below. It imports nothing heavy: import strings name
+the components, which are imported when they are used.
 
 ```python
 from deepobs.plugins import ProblemSpec, hookimpl
@@ -39,13 +39,13 @@ def deepobs_problems():
     ]
 ```
 
-A plugin that fails is skipped as a whole, and the others are not affected: `deepobs plugins` shows
-why. A hook may omit arguments that it does not need. If two plugins offer the same name,
+A plugin that fails is skipped as a whole, without affecting the others; `deepobs plugins` shows the
+reason. A hook may omit arguments that it does not need. If two plugins offer the same name,
 `distribution:name` selects one. [Your own test problem](../guides/own_problem.md) is a full
 example.
 """
 _ABOUT_DESCRIPTIONS = """
-All arguments are keywords. A plugin with a specification that is not valid is not loaded.
+All arguments are keyword-only. A plugin with an invalid specification is not loaded.
 """
 _ABOUT_OBSERVERS = """
 A plugin that raises in an observer hook is disabled with a warning; the run continues.
@@ -61,15 +61,15 @@ def hooks() -> str:
     return page(
         "Hooks",
         _INTRODUCTION,
-        "## What a plugin offers",
+        "## Components",
         *_hooks(lambda name: not _observes(name)),
-        "## Observing runs",
+        "## Run observers",
         _ABOUT_OBSERVERS,
         *_hooks(_observes),
-        "## Descriptions",
+        "## Specifications",
         _ABOUT_DESCRIPTIONS,
         *_descriptions(),
-        "## What optimizers can need",
+        "## Needs of optimizers",
         table(
             ("word", "meaning"), [(code(word), plain(text)) for word, text in specs.NEEDS.items()]
         ),
@@ -116,7 +116,7 @@ def _arguments(kind: type[specs.Spec]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def attributes_of(kind: type) -> dict[str, str]:
-    """What the docstrings of a class of ours and of its bases say of each attribute."""
+    """The documentation of each attribute of a class of ours and of its bases."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("deepobs"):

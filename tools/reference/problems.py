@@ -1,4 +1,4 @@
-"""The page of what there is: test problems, data sets, optimizers and suites."""
+"""The page of registered components: test problems, data sets, optimizers and suites."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from deepobs.plugins import Registry
 
 _INTRODUCTION = """
-All that our packages offer, with the values that a run takes where none are given. `deepobs list`
-shows what is installed, `deepobs info NAME` all about one of them.
+All components of the DeepOBS packages, with their defaults. `deepobs list` shows the installed
+ones, and `deepobs info NAME` describes one of them.
 """
 _PROBLEMS = """
-The metric is what settings are compared by; the target is the value on the test set that counts as
-solved, where one was published with the problem. The weight decay is the factor of the regularizer
-`0.5 * factor * ||w||^2`.
+The metric ranks configurations and optimizers. The target, if one was published with the problem,
+is the value on the test set that counts as solved. The weight decay is the factor of the
+regularizer `0.5 * factor * ||w||^2`.
 """
 
 
@@ -38,16 +38,16 @@ def problems(registry: Registry) -> str:
             ("problem", "data set", "batch size", "epochs", "weight decay", "metric", "target"),
             _numbers(registry),
         ),
-        table(("problem", "what it is", "comes with", "reference"), _words(registry)),
+        table(("problem", "description", "package", "reference"), _words(registry)),
         "## Data sets",
         table(
-            ("data set", "what it is", "training", "test", "no download", "reference"),
+            ("data set", "description", "training", "test", "no download", "reference"),
             _data_sets(registry),
         ),
         "## Optimizers",
-        table(("optimizer", "what it is", "class", "reference"), _optimizers(registry)),
+        table(("optimizer", "description", "class", "reference"), _optimizers(registry)),
         "## Suites",
-        table(("suite", "what it is", "problems", "reference"), _suites(registry)),
+        table(("suite", "description", "problems", "reference"), _suites(registry)),
     )
 
 
@@ -94,6 +94,6 @@ def _suites(registry: Registry) -> Iterator[tuple[str, ...]]:
 
 
 def _reference(text: str) -> str:
-    """Where something comes from, with addresses that can be followed."""
+    """A reference, with its addresses as links."""
     linked = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
     return re.sub(r"(?<!\()(https?://[^\s,;)]+)", r"<\1>", linked)

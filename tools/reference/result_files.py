@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _INTRODUCTION = """
-A run writes one file of JSON, which appears whole or not at all:
-`<results>/<test problem>/<optimizer>/<setting>/random_seed__<seed>__<time>.json`. Its keys are
-those of DeepOBS 1.2 and more, so that programs for files of DeepOBS 1.2 read it;
-[analysis](../guides/analysis.md) reads files of DeepOBS 1.1 and 1.2 in turn.
+A run writes one JSON file atomically:
+`<results>/<test problem>/<optimizer>/<configuration>/random_seed__<seed>__<time>.json`. It has all
+keys of DeepOBS 1.2 and more, so programs for files of DeepOBS 1.2 can read it;
+[analysis](../guides/analysis.md) reads files of DeepOBS 1.1 and 1.2, too.
 
-[result_file.schema.json](schemas/result_file.schema.json) is a JSON schema of it (draft 2020-12).
-Further keys may be added without a new `schema_version`: programs pass over what they do not know.
+[result_file.schema.json](schemas/result_file.schema.json) is its JSON schema (draft 2020-12). Keys
+may be added without a new `schema_version`: programs must ignore unknown keys.
 """
 _OLD = """
-DeepOBS 1.1 has other names for some of them: `optimizer` is `optimizer_name`, with the names of
+DeepOBS 1.1 has other names for some keys: `optimizer` is `optimizer_name`, with the names of
 TensorFlow's classes; `hyperparams` and `learning_rate` together are `optimizer_hyperparams`;
 `lr_sched_epochs`, `lr_sched_factors` and `train_log_interval` are in `training_params`.
 """
@@ -88,7 +88,7 @@ def schema() -> str:
         part["description"] = sections(model.__doc__ or "")[""].partition("\n")[0]
         for key, meaning in attributes_of(model).items():
             part["properties"][key]["description"] = meaning
-    # Later versions add keys, and what is not there was not measured.
+    # Later versions add keys, and files omit what was not recorded.
     found["required"] = [
         key for key, field in RunRecord.model_fields.items() if field.is_required()
     ]
@@ -103,9 +103,9 @@ def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _kind(key: str, described: Mapping[str, Any]) -> str:
-    """The type of a value; lists without content are no part of a file."""
-    is_left_out = key in OPTIONAL_LISTS
-    return kind_of(described["anyOf"][0]) if is_left_out else kind_of(described)
+    """The type of a value; files omit empty lists."""
+    is_optional = key in OPTIONAL_LISTS
+    return kind_of(described["anyOf"][0]) if is_optional else kind_of(described)
 
 
 def kind_of(described: Mapping[str, Any]) -> str:
