@@ -1,8 +1,8 @@
-"""What strangers' plugins do wrong, as data: what each does, and what is said about it.
+"""Faulty plugins as data: the mistake of each, and the expected message.
 
-Every plugin is of the distribution `acme-obs` 1.0, whose plugin is the module `acme_obs`; what it
-offers is in the module `acme_parts`. A plugin that ends the process, by `os._exit` or a fault in
-native code, is not among them: nothing in the same process survives that.
+Every plugin is from the distribution `acme-obs` 1.0, whose plugin is the module `acme_obs`; its
+components are in the module `acme_parts`. Plugins that end the process, by `os._exit` or a crash in
+native code, are not included: nothing in the same process survives them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class BadPlugin:
 
 
 def _hook(kind: str, body: str) -> str:
-    """A sound plugin with one more hook."""
+    """A valid plugin with one additional hook."""
     return f"{SOUND}\n@hookimpl\ndef deepobs_{kind}():\n{textwrap.indent(body, '    ')}\n"
 
 

@@ -1,4 +1,4 @@
-"""A data set that derives from nothing of ours, and others that are each broken in one way."""
+"""A data set without a base class of ours, and variants with one defect each."""
 
 from __future__ import annotations
 

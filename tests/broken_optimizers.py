@@ -1,4 +1,4 @@
-"""Optimizers that are each broken in one way."""
+"""Optimizers with one defect each."""
 
 from __future__ import annotations
 

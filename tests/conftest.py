@@ -29,7 +29,7 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of reference data that lies beside a checkout."""
+    """The directory of reference data beside a checkout."""
     if not (_SHARED / "reference").is_dir():
         pytest.skip("the reference data are not beside this checkout (../shared/reference)")
     return _SHARED
@@ -37,13 +37,13 @@ def shared_dir() -> Path:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """The data directory of a test; it is not there yet."""
+    """The data directory of a test, not created yet."""
     return tmp_path / "data"
 
 
 @pytest.fixture(autouse=True)
 def isolated_settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test has a data directory of its own and no settings from outside."""
+    """Give every test its own data directory and no settings from outside."""
     variables = ("FAKE_DATA", "NUM_WORKERS", "PLUGINS", "STRICT_PLUGINS")
     for variable in (f"DEEPOBS_{name}" for name in variables):
         monkeypatch.delenv(variable, raising=False)
@@ -94,7 +94,7 @@ class Mirror:
         self._thread.start()
 
     def close(self) -> None:
-        """Let go of whoever still waits, and stop."""
+        """Release waiting clients, and stop."""
         self.resume.set()
         self._server.shutdown()
         self._thread.join()
@@ -202,7 +202,7 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Registry]:
 def command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Calls `deepobs` in an empty directory: its exit status, what it prints and its errors."""
+    """Calls `deepobs` in an empty directory: exit code, standard output and standard error."""
     from deepobs.cli.main import main
 
     monkeypatch.chdir(tmp_path)
@@ -216,7 +216,7 @@ def command_line(
 
 @pytest.fixture
 def own_optimizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a module that lies where `command_line` is called."""
+    """The name of a module in the directory in which `command_line` is called."""
     name = "own_optimizers_of_a_test"
     (tmp_path / f"{name}.py").write_text(OWN_OPTIMIZERS, encoding="utf-8")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -239,7 +239,7 @@ sys.exit("torch was imported" if "torch" in sys.modules else 0)
 
 @pytest.fixture
 def complete(tmp_path: Path) -> Complete:
-    """Asks for completions as a shell does, in a process of its own: what it is offered."""
+    """Requests completions like a shell, in a new process: the offered words."""
 
     def ask(*typed: list[str], directory: Path | None = None, form: str = "bash") -> list[str]:
         variables = {**os.environ, "PYTHONPATH": str(directory or ""), "TYPED": json.dumps(typed)}

@@ -1,8 +1,8 @@
-"""How the code of a page is run: as a reader would, but without starting Python for each command.
+"""Executes the code of a page like a reader, but without starting Python for each command.
 
-A line that is a command of `deepobs` and nothing else is carried out in this process, with the
-settings of a new one. Every other line goes to bash. Whatever speaks of data that do not come with
-our packages gets small synthetic data.
+A line with a plain command of `deepobs` is executed in this process, with the settings of a new
+one. Every other line goes to bash. Code that uses data sets without embedded data gets small
+synthetic data.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHANGES_THE_SHELL = re.compile(r"^\s*(export|cd|source|\.|unset|set|alias|\w+=\
 
 
 class DocumentError(AssertionError):
-    """A block of a page does not do what the page says."""
+    """A block of a page does not behave as documented."""
 
 
 class Run:
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def defined(self) -> dict[str, Any]:
-        """What its Python has defined, by name."""
+        """The Python namespace of the page."""
         return vars(self._module)
 
     def read(self, text: str) -> None:
@@ -138,7 +138,7 @@ class Run:
 
     @contextlib.contextmanager
     def _data_for(self, code: str) -> Iterator[None]:
-        """Synthetic data, if the code or a file that it names speaks of data that are not here."""
+        """Synthetic data, if the code or a file that it names uses data that need a download."""
         files = [self.directory / word for word in re.findall(r"[\w./-]+\.\w+", code)]
         texts = [code, *(path.read_text("utf-8") for path in files if _is_source(path))]
         if any(_foreign_data().search(text) for text in texts):
@@ -150,7 +150,7 @@ class Run:
 
     @contextlib.contextmanager
     def _as_in_a_new_python(self) -> Iterator[None]:
-        """Put away what the process began with, and then put away what the page leaves."""
+        """Hide the state of the process from the page, and restore it afterwards."""
         begun_with, here = sys.modules["__main__"], Path.cwd()
         sys.modules["__main__"] = self._module
         os.chdir(self.directory)
@@ -162,7 +162,7 @@ class Run:
             self._forget_modules()
 
     def _forget_modules(self) -> None:
-        """Let files beside the reader be imported anew, as a new process would."""
+        """Forget modules from the directory of the page, so that they are imported anew."""
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
             if file and Path(file).is_relative_to(self.directory):
@@ -171,14 +171,14 @@ class Run:
 
 
 def command_lines(code: str) -> list[str]:
-    """The commands of a block of bash, without comments; those of several lines in one."""
+    """The commands of a bash block without comments; continued lines are joined."""
     joined = re.sub(r" *\\\n\s*", " ", code)
     lines = [line.strip() for line in joined.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def words_of_deepobs(line: str) -> list[str] | None:
-    """The arguments of a command of `deepobs`, `None` where bash has to do with the line."""
+    """The arguments of a plain command of `deepobs`, `None` for a line for bash."""
     words = shlex.split(line, comments=True)
     bare = _QUOTED.sub("", line).partition(" #")[0]
     is_ours = words[:1] == ["deepobs"] and not _SHELL.search(bare)
@@ -190,7 +190,7 @@ def _is_source(path: Path) -> bool:
 
 
 def _foreign_data() -> re.Pattern[str]:
-    """Names of data sets that do not come with our packages, and of the problems on them."""
+    """Names of data sets without embedded data, and of the problems on them."""
     data_sets = [offer.spec for offer in registry().datasets.offers()]
     problems = [offer.spec for offer in registry().problems.offers()]
     foreign = [spec.name for spec in data_sets if not spec.embedded]

@@ -1,9 +1,9 @@
 """The pages of the documentation: their code, headings and links.
 
-Every code block of the READMEs and of `docs` is run by tests/integration/test_documentation.py, the
-blocks of a page from top to bottom in one directory that is empty at first: Python in one
-namespace, bash line by line, and a block after `<!-- file: NAME -->` is written to that file
-instead. Output is in blocks of `text`, which are not run; another block that cannot run follows
+tests/integration/test_documentation.py executes every code block of the READMEs and of `docs`: the
+blocks of a page from top to bottom in one initially empty directory, Python in one namespace, bash
+line by line. A block after `<!-- file: NAME -->` is written to that file instead. Output is in
+blocks of `text`, which are not executed; other blocks that cannot be executed follow
 `<!-- not run: REASON -->`, with one of `REASONS`.
 """
 
@@ -69,7 +69,7 @@ def _is_built(path: Path) -> bool:
 
 
 def name_of(page: Path) -> str:
-    """How a page is called in messages: its path in the repository."""
+    """The name of a page in messages: its path in the repository."""
     return page.relative_to(ROOT).as_posix()
 
 
@@ -101,13 +101,13 @@ def links(text: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """What a link to a heading of a page can end in, as GitHub and Sphinx make it."""
+    """The anchors of the headings of a page, as GitHub and Sphinx generate them."""
     titles = [match["title"] for match in _HEADING.finditer(_FENCED.sub("", text))]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def indented_code(text: str) -> list[str]:
-    """First lines of code that is set off by spaces, which would not be run."""
+    """First lines of code blocks made by indentation, which would not be executed."""
     plain = _FENCED.sub("", text)
     return [
         match["code"]

@@ -1,4 +1,4 @@
-"""Virtual environments that hold nothing but what a test installs from the built distributions."""
+"""Virtual environments with only the built distributions that a test installs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from strangers import CONSTRAINTS, ROOT, uv, variables_of_others
+from installed_packages import CONSTRAINTS, ROOT, uv, variables_of_others
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,16 +38,16 @@ class FreshEnvironment:
 
     @property
     def directory(self) -> Path:
-        """Where commands are called, and leave what they write."""
+        """The working directory of commands."""
         return self.place / "directory"
 
     def create(self) -> None:
-        """Make it, without anything that was there before."""
+        """Create it, and replace an existing one."""
         _uv("venv", "--clear", "--no-project", "--python", sys.executable, str(self.place))
         self.directory.mkdir()
 
     def install(self, *requirements: str) -> None:
-        """Install distributions, ours from those that were built."""
+        """Install distributions, ours from the built files."""
         sources = ("--offline", "--find-links", str(DIST), "--constraints", str(CONSTRAINTS))
         # Else uv installs what it remembers of a wheel of the same name.
         anew = (f"--reinstall-package={name}" for name in OURS)
@@ -58,7 +58,7 @@ class FreshEnvironment:
         _uv("pip", "uninstall", *self._python(), distribution)
 
     def called(self, *words: str, status: int = 0, **variables: str) -> str:
-        """Carry out a command of the environment.
+        """Execute a command of the environment.
 
         Args:
             words: The command.
@@ -92,5 +92,5 @@ def _uv(*words: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The variables of this process, less its settings and what leads to its own packages."""
+    """The variables of this process without its settings and the paths of its packages."""
     return variables_of_others() | {"OMP_NUM_THREADS": "1"}

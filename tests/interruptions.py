@@ -44,7 +44,7 @@ class Interrupts(RunObserver):
 
 
 def numbers(record: RunRecord) -> dict[str, Any]:
-    """All of a record that must be the same after an interruption."""
+    """The part of a record that an interruption must not change."""
     return record.model_dump(exclude={*_TIMES, "resumed_at_steps"})
 
 
@@ -55,7 +55,7 @@ def interrupt(
     plan: CheckpointPlan = AT_EVERY_REPORT,
     **arguments: Any,
 ) -> None:
-    """Begin a run that an observer ends."""
+    """Start a run that an observer interrupts."""
     with pytest.raises(InterruptionError):
         run(
             specification,
@@ -67,7 +67,7 @@ def interrupt(
 
 
 def resume(specification: RunSpecification, output_dir: Path, **arguments: Any) -> RunRecord:
-    """Go on with a run."""
+    """Resume a run."""
     plan = CheckpointPlan(every_seconds=0, resume=True)
     return run(specification, output_dir=output_dir, checkpoints=plan, **arguments).record
 

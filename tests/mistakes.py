@@ -1,4 +1,4 @@
-"""Mistakes on the command line, and what the answers to them must have."""
+"""Mistakes on the command line, and the required content of error messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mistake(NamedTuple):
 
 
 def check_answer(mistake: Mistake, command_line: CommandLine, directory: Path) -> None:
-    """The answer names the value and a way out, and nothing was begun."""
+    """Check that the message names the value and a fix, and that nothing was started."""
     code, out, err = command_line(*mistake.words.split())
     assert code == 2, out + err
     assert mistake.value in err

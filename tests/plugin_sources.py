@@ -22,6 +22,6 @@ def problem(name, target="deepobs.problems.quadratic:QuadraticDeep"):
 
 
 def offering(*problems: str) -> str:
-    """A sound plugin that offers test problems of these names."""
+    """A valid plugin that offers test problems of these names."""
     listed = ", ".join(f"problem({name!r})" for name in problems)
     return f"{PREAMBLE}\n@hookimpl\ndef deepobs_problems():\n    return [{listed}]\n"

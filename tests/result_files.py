@@ -1,6 +1,6 @@
-"""Result files for tests, written without training, as each version of DeepOBS writes them.
+"""Result files for tests in the formats of all versions of DeepOBS, written without training.
 
-What is not said is filled in: SGD on quadratic_deep, two epochs that went well.
+Defaults: SGD on quadratic_deep, two completed epochs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write_result(
     moment: str = MOMENT,
     **changed: Any,
 ) -> Path:
-    """Write a result file and say where it is.
+    """Write a result file, and return its path.
 
     Args:
         directory: Results are written into `<directory>/<problem>/<optimizer>/<setting>`.
@@ -50,9 +50,9 @@ def write_result(
         lr: The learning rate, `None` for none.
         seed: The random seed.
         test_losses: An entry before the first and after every epoch. The number of epochs follows.
-        train_losses: Those of the test set where left out.
+        train_losses: By default those of the test set.
         test_accuracies: `None` for a problem without.
-        train_accuracies: Those of the test set where left out.
+        train_accuracies: By default those of the test set.
         valid_losses: `None` for no validation set.
         valid_accuracies: `None` for no validation set.
         hyperparameters: Those besides the learning rate.
@@ -93,7 +93,7 @@ def write_result(
 def write_failure(
     directory: Path, *, kind: str = "error", message: str = "ValueError: no", run_id: str = "0" * 16
 ) -> Path:
-    """Write the file of a failed run and say where it is.
+    """Write the file of a failed run, and return its path.
 
     Args:
         directory: Where to write it.

@@ -26,7 +26,7 @@ BOOK = f"\ufeff{''.join(LINES)}".encode()
 """A stand-in for the published file, of as many lines and as many characters."""
 
 NOVEL = "".join(LINES[29:33] + LINES[804:64649])
-"""What is left without the preface, the contents and the license, by lines of the file."""
+"""The novel without the preface, the contents and the license, by lines of the file."""
 
 
 def tolstoi() -> Any:

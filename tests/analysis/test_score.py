@@ -61,7 +61,7 @@ def test_scores_are_normalized_by_the_untrained_model_and_the_target(results):
     _, by_name = scored(results)
     share = (9 - 1) / (9 - 1.01)
     assert by_name["SGD"].normalized.value == pytest.approx(share)
-    # Of six scores, three of 8 / 7.99 and three of 4 / 7.99, one at each end is left out.
+    # Of six scores, three of 8 / 7.99 and three of 4 / 7.99, one at each end is dropped.
     assert by_name["Adam"].normalized.value == pytest.approx((share + 4 / 7.99) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Claims on runs: one holder at a time, whoever and wherever it is, and none left behind."""
+"""Claims on runs: one holder at a time across processes, and none left behind."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def results(directory):
 
 
 class Counter(RunObserver):
-    """Counts the runs that are carried out."""
+    """Counts executed runs."""
 
     def __init__(self):
         self.started = 0

@@ -29,7 +29,7 @@ LR = {"lr": "log:1e-4:1e-1"}
 
 
 class Counter(RunObserver):
-    """Remembers the runs that are carried out."""
+    """Records executed runs."""
 
     def __init__(self) -> None:
         self.runs: list[RunSpecification] = []

@@ -90,7 +90,7 @@ def test_a_part_that_fails_is_named_with_whose_it_is(
     (message,) = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert plugin.says in message
     assert CULPRIT in message
-    assert ("Traceback" in err) == (plugin.code == 1), err  # of the stranger's own code only
+    assert ("Traceback" in err) == (plugin.code == 1), err  # limited to the plugin's code
     assert_others_are_usable(command_line)
 
 

@@ -16,7 +16,7 @@ def needs(optimizer, **hyperparameters):
 
 
 class HalvingRate(torch.optim.SGD):
-    """An optimizer of one's own, outside any package."""
+    """A custom optimizer outside of any package."""
 
 
 class AnyArguments(torch.optim.SGD):

@@ -12,7 +12,7 @@ from deepobs.runs import run, specify
 STRANGER = f"""{PREAMBLE}
 @hookimpl
 def deepobs_problems():
-    return [problem("stranger", target="acme_obs:Stranger")]
+    return [problem("foreign", target="acme_obs:Foreign")]
 
 class Data:
     name = "zeros"
@@ -26,7 +26,7 @@ class Data:
             (torch.ones(batch_size, 3),) for _ in range(2)
         ]
 
-class Stranger:
+class Foreign:
     def __init__(self, batch_size, weight_decay=None, device=None):
         self.batch_size = batch_size
 
@@ -51,10 +51,10 @@ class Stranger:
 
 
 @pytest.fixture
-def stranger(install, fresh_registry):
+def foreign(install, fresh_registry):
     install("acme-obs", STRANGER)
     fresh_registry()
-    return testproblems.stranger
+    return testproblems.foreign
 
 
 def test_our_problems_and_data_sets_keep_to_the_protocols():
@@ -66,8 +66,8 @@ def test_our_problems_and_data_sets_keep_to_the_protocols():
     assert isinstance(runners.StandardRunner(torch.optim.SGD, {}), protocols.Runner)
 
 
-def test_a_problem_that_derives_from_nothing_of_ours_is_a_test_problem(stranger):
-    problem = stranger(4)
+def test_a_problem_that_derives_from_nothing_of_ours_is_a_test_problem(foreign):
+    problem = foreign(4)
     problem.set_up()
     assert isinstance(problem, protocols.TestProblem)
     assert isinstance(problem.dataset, protocols.DataSet)
@@ -77,8 +77,8 @@ def test_pytest_does_not_take_the_protocol_for_a_test_class():
     assert protocols.TestProblem.__test__ is False
 
 
-def test_a_problem_that_derives_from_nothing_of_ours_can_be_run(stranger):
-    record = run(specify("stranger", "SGD", {"lr": 0.01}, num_epochs=2)).record
+def test_a_problem_that_derives_from_nothing_of_ours_can_be_run(foreign):
+    record = run(specify("foreign", "SGD", {"lr": 0.01}, num_epochs=2)).record
     assert record.test_losses[2] < record.test_losses[0]
     assert record.dataset.name == "zeros"
 
@@ -86,18 +86,18 @@ def test_a_problem_that_derives_from_nothing_of_ours_can_be_run(stranger):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"validation_size": 10}, "stranger does not support validation_size=10"),
-        ({"full_evaluation": True}, "stranger does not support drop_remainder=False"),
-        ({"reshuffle": False}, "stranger does not support reshuffle=False"),
+        ({"validation_size": 10}, "foreign does not support validation_size=10"),
+        ({"full_evaluation": True}, "foreign does not support drop_remainder=False"),
+        ({"reshuffle": False}, "foreign does not support reshuffle=False"),
     ],
 )
-def test_an_option_that_a_problem_does_not_know_is_refused(stranger, option, message):
+def test_an_option_that_a_problem_does_not_know_is_refused(foreign, option, message):
     with pytest.raises(ArgumentError, match=message):
-        run(specify("stranger", "SGD", {"lr": 0.01}, **option))
+        run(specify("foreign", "SGD", {"lr": 0.01}, **option))
 
 
-def test_the_settings_of_torch_do_not_change_a_run(stranger):
-    specification = specify("stranger", "SGD", {"lr": 0.01}, num_epochs=1)
+def test_the_settings_of_torch_do_not_change_a_run(foreign):
+    specification = specify("foreign", "SGD", {"lr": 0.01}, num_epochs=1)
     expected = run(specification).record.test_losses
     torch.set_default_dtype(torch.float64)
     try:

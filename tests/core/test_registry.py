@@ -1,4 +1,4 @@
-"""Discovery with really installed distributions: a broken plugin harms nobody.
+"""Discovery with really installed distributions: a broken plugin does not affect the others.
 
 `install` writes a distribution as an installer does, so that everything from the entry point on is
 what users have. Whether deepobs-vision is installed makes no difference to these tests.
@@ -52,7 +52,7 @@ def names_on_offer(registry: Registry) -> dict[str, list[str]]:
 def assert_skipped(
     registry: Registry, told: list[str], reason: str, name: str = "acme-obs:acme"
 ) -> None:
-    """The one failure is kept, warned about once and named to whoever misses something."""
+    """The failure is kept, warned about once, and named in errors about missing names."""
     (failure,) = registry.failures()
     assert (failure.name, failure.distribution, failure.version) == (name, "acme-obs", "1.0")
     assert failure.state == "failed"
@@ -104,8 +104,8 @@ def test_an_entry_point_file_that_cannot_be_read_is_skipped(install: Install) ->
 @pytest.mark.parametrize("content", [b"[console_scripts]\nunreadable\n", b"\xff\xfe[deepobs]"])
 def test_a_malformed_file_of_a_stranger_is_no_matter(install: Install, content: bytes) -> None:
     offered = names_on_offer(discovered())
-    directory = install("stranger", "", entry_points="")
-    (directory / "stranger-1.0.dist-info" / "entry_points.txt").write_bytes(content)
+    directory = install("foreign", "", entry_points="")
+    (directory / "foreign-1.0.dist-info" / "entry_points.txt").write_bytes(content)
     registry = discovered()
     assert names_on_offer(registry) == offered
     assert not registry.failures()

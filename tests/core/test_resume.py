@@ -1,4 +1,4 @@
-"""A run that was interrupted goes on as if nothing had happened."""
+"""A resumed run gives the same results as an uninterrupted one."""
 
 import random
 

@@ -32,7 +32,7 @@ ARGUMENTS = {
 
 
 class Halving(lr_scheduler.LRScheduler):
-    """A scheduler of one's own."""
+    """A custom scheduler."""
 
     def get_lr(self):
         return [rate * 0.5**self.last_epoch for rate in self.base_lrs]

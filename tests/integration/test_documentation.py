@@ -27,7 +27,7 @@ deepobs run digits_logreg SGD --lr 0.1 --epochs 2 --seed 1 --seed 2
 """,
     "packages/deepobs-text/README.md": f"<!-- file: my.txt -->\n```text\n{OWN_TEXT}```\n",
 }
-MOST_NOT_RUN = {  # how many blocks may be left out for each reason
+MOST_NOT_RUN = {  # largest number of blocks for each reason
     "TensorFlow 1": 3,
     "installs packages": 16,
     "needs a network": 5,

@@ -1,4 +1,4 @@
-"""The example of a package of one's own is installed as strangers do it, and used by its names."""
+"""The example package is installed like by a user, and its components are used by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from strangers import ROOT, called, installed_beside
+from installed_packages import ROOT, called, installed_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,15 +52,15 @@ print(f"{accuracy:.2f}")
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment variables of a process that has the example installed."""
-    directory = tmp_path_factory.mktemp("stranger")
+    directory = tmp_path_factory.mktemp("installed")
     source = shutil.copytree(EXAMPLE, directory / "source")
     return installed_beside(source, directory / "installed")
 
 
-def test_it_is_listed_beside_ours(tmp_path: Path, stranger: dict[str, str]) -> None:
-    output = called("deepobs", "list", "--json", cwd=tmp_path, env=stranger)
+def test_it_is_listed_beside_ours(tmp_path: Path, installed: dict[str, str]) -> None:
+    output = called("deepobs", "list", "--json", cwd=tmp_path, env=installed)
     everything = json.loads(output)
     assert "deepobs-example-problem:spirals" in [one["name"] for one in everything["plugins"]]
     assert {one["state"] for one in everything["plugins"]} == {"loaded"}
@@ -70,10 +70,10 @@ def test_it_is_listed_beside_ours(tmp_path: Path, stranger: dict[str, str]) -> N
     assert "digits_mlp" in {one["name"] for one in everything["problems"]}
 
 
-def test_the_command_line_trains_on_it_by_name(tmp_path: Path, stranger: dict[str, str]) -> None:
+def test_the_command_line_trains_on_it_by_name(tmp_path: Path, installed: dict[str, str]) -> None:
     words = ("deepobs", "run", "spirals_mlp", "SGD", "--lr", "0.5", "--epochs", "1")
     assert "SGD on spirals_mlp, seed 42: after 1 epoch" in called(
-        *words, cwd=tmp_path, env=stranger
+        *words, cwd=tmp_path, env=installed
     )
     (path,) = (tmp_path / "results/spirals_mlp/SGD").rglob("*.json")
     result = json.loads(path.read_text("utf-8"))
@@ -84,32 +84,34 @@ def test_the_command_line_trains_on_it_by_name(tmp_path: Path, stranger: dict[st
 
 
 def test_an_experiment_and_a_report_take_it_like_ours(
-    tmp_path: Path, stranger: dict[str, str]
+    tmp_path: Path, installed: dict[str, str]
 ) -> None:
     (tmp_path / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
-    table = called("deepobs", "bench", "experiment.toml", "--jobs", "2", cwd=tmp_path, env=stranger)
+    table = called(
+        "deepobs", "bench", "experiment.toml", "--jobs", "2", cwd=tmp_path, env=installed
+    )
     assert len(list((tmp_path / "results").rglob("*.json"))) == 8
     assert "spirals_mlp" in table[table.index("BEST CONFIGURATION") :]
-    called("deepobs", "report", "results", "-o", "report.html", cwd=tmp_path, env=stranger)
+    called("deepobs", "report", "results", "-o", "report.html", cwd=tmp_path, env=installed)
     report = (tmp_path / "report.html").read_text("utf-8")
     assert "spirals_mlp" in report
     assert "two_d_rosenbrock" in report
 
 
-def test_the_facade_has_it(tmp_path: Path, stranger: dict[str, str]) -> None:
-    accuracy = called("python", "-c", LOOP, cwd=tmp_path, env=stranger)
+def test_the_facade_has_it(tmp_path: Path, installed: dict[str, str]) -> None:
+    accuracy = called("python", "-c", LOOP, cwd=tmp_path, env=installed)
     assert float(accuracy) > 0.5  # of three spirals
 
 
-def test_it_passes_its_own_tests(tmp_path: Path, stranger: dict[str, str]) -> None:
+def test_it_passes_its_own_tests(tmp_path: Path, installed: dict[str, str]) -> None:
     source = shutil.copytree(EXAMPLE, tmp_path / "source")
-    output = called("pytest", "-q", "-p", "no:cacheprovider", cwd=source, env=stranger)
+    output = called("pytest", "-q", "-p", "no:cacheprovider", cwd=source, env=installed)
     passed = int(output.rpartition("\n")[2].split(" passed")[0])
     assert passed > 10  # its own, and the checks
 
 
-def test_its_code_is_clean(tmp_path: Path, stranger: dict[str, str]) -> None:
+def test_its_code_is_clean(tmp_path: Path, installed: dict[str, str]) -> None:
     pytest.importorskip("ruff")
     source = shutil.copytree(EXAMPLE, tmp_path / "source")
     for words in (("check",), ("format", "--check")):
-        called("ruff", *words, "--no-cache", cwd=source, env=stranger)
+        called("ruff", *words, "--no-cache", cwd=source, env=installed)

@@ -1,8 +1,8 @@
 """A newcomer reads docs/tutorials/new_problem.md in an empty virtual environment, and it works.
 
-The blocks of the page are carried out as they stand, from top to bottom, in one shell and one empty
+The blocks of the page are executed unchanged, from top to bottom, in one shell and one empty
 directory. Nothing is installed there but what the page installs: our packages from the built
-wheels, the others as everywhere in these tests. `pip` is carried out by uv, which takes seconds.
+wheels, the others as everywhere in these tests. uv executes `pip`, which takes seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import documents
 import pytest
-from strangers import CONSTRAINTS, ROOT, uv, variables_of_others
+from installed_packages import CONSTRAINTS, ROOT, uv, variables_of_others
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The reference in `docs` is written from the code as it is, and names all that there is."""
+"""The generated reference in `docs` is up to date and complete."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What `deepobs new-plugin` writes is a package that works as it is."""
+"""The package that `deepobs new-plugin` generates works unchanged."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from strangers import ROOT, called, installed_beside, plain_environment
+from installed_packages import ROOT, called, installed_beside, plain_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from deepobs.runs import run, specify
 if TYPE_CHECKING:
     from deepobs.records import RunRecord
 
-# What strangers warn of is not ours to mend.
+# Warnings of third-party packages are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 DO_NOT_RUN = {
@@ -80,7 +80,7 @@ def _from_parameters(optimizer_class: type[torch.optim.Optimizer]) -> bool:
         optimizer_class(model.parameters(), **_rate(optimizer_class))
     except ImportError:
         return True
-    except Exception:  # a stranger's constructor may raise anything
+    except Exception:  # a third-party constructor may raise anything
         return False
     return True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fresh_environments import DIST, OURS
-from strangers import CONSTRAINTS, uv
+from installed_packages import CONSTRAINTS, uv
 
 pytestmark = pytest.mark.skipif(
     not list(DIST.glob("*.whl")), reason="nothing is built: run `nox -s release`"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import documents
 import pytest
 from fresh_environments import OURS
+from installed_packages import ROOT
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
-from strangers import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Any of the packages can be installed and removed, in any order; what is there works."""
+"""The packages can be installed and removed in any order; the remaining ones work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fresh_environments import DIST, OURS, FreshEnvironment
-from strangers import ROOT
+from installed_packages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -1,7 +1,7 @@
 """Sweeps whose processes are killed at random moments, again and again (slow).
 
 After the same command was given once more, every result has to be there, once, whole, and with the
-numbers of a sweep that nobody disturbed.
+numbers of an undisturbed sweep.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MEASURED = ("train_losses", "test_losses", "minibatch_train_losses", "steps", "
 
 
 class Undisturbed(NamedTuple):
-    """A sweep that nobody disturbed.
+    """An undisturbed sweep.
 
     Attributes:
         seconds: How long it took.

@@ -1,4 +1,4 @@
-"""A recurrent run that was interrupted in the middle of an epoch goes on as if nothing happened."""
+"""A recurrent run resumed in the middle of an epoch gives the same results."""
 
 import pytest
 

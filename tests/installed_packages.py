@@ -1,4 +1,4 @@
-"""Packages of strangers, installed for a test without touching the environment it runs in."""
+"""Installs packages for a test without changing its own environment."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _BIN = Path(sys.executable).parent
 
 _OF_THESE_TESTS = (
     *("DEEPOBS_", "PYTHON", "VIRTUAL_ENV", "NOX_", "PYTEST_", "MPL"),
-    *("UV_PYTHON", "UV_PROJECT"),  # by which nox says where to install
+    *("UV_PYTHON", "UV_PROJECT"),  # set by nox
 )
-"""How the variables begin that tell of the environment of these tests, or of settings of ours."""
+"""Prefixes of variables about the environment of these tests or settings of DeepOBS."""
 
 
 def variables_of_others() -> dict[str, str]:
-    """The environment variables of this process that say nothing of it and of its packages."""
+    """The environment variables of this process except those about its packages and settings."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith(_OF_THESE_TESTS)
     }
 
 
 def uv() -> str:
-    """The program that installs; skips the test where there is none."""
+    """The path of uv; skips the test if it is not installed."""
     found = shutil.which("uv", path=os.pathsep.join((str(_BIN), os.environ.get("PATH", ""))))
     if found is None:
-        pytest.skip("uv is not there: run `nox -s integration`")
+        pytest.skip("uv is not installed: run `nox -s integration`")
     return found
 
 
 def installed_beside(source: Path, target: Path) -> dict[str, str]:
-    """Build a package and install it into a directory of its own.
+    """Build a package and install it into a separate directory.
 
     Args:
         source: The directory of the package.
-        target: Where to install it. What it needs is that of the running environment.
+        target: Where to install it. Its requirements come from the running environment.
 
     Returns:
         The environment variables of a process that finds both.
@@ -55,22 +55,22 @@ def installed_beside(source: Path, target: Path) -> dict[str, str]:
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment variables of a process that calls what is installed here."""
+    """The environment variables of a process that uses the packages of this environment."""
     path = os.pathsep.join((str(_BIN), os.environ["PATH"]))
-    # Threads that wait for each other in tiny operations are slow where other tests run, too.
+    # Several threads would compete with other tests for the cores.
     return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def called(*words: str, cwd: Path, env: dict[str, str]) -> str:
-    """Carry out a command.
+    """Execute a command.
 
     Args:
         words: The command.
-        cwd: Where.
-        env: Its environment variables; `PATH` says whose command it is.
+        cwd: Working directory.
+        env: Environment variables; `PATH` determines the program.
 
     Returns:
-        What it writes to standard output, without the last line break.
+        Standard output without the last line break.
     """
     finished = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
