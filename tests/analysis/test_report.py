@@ -136,9 +136,10 @@ def test_commands_failures_and_diverged_runs_are_told(page):
 
 def test_choosing_on_the_test_set_is_warned_about(page):
     assert (
-        "Configurations were chosen on the test set. 4 configurations, on one and two." in page.text
+        "Configurations were selected on the test set. 4 configurations, on one and two."
+        in page.text
     )
-    assert "it was chosen by the loss on the test set" in page.text
+    assert "it was selected by the loss on the test set" in page.text
 
 
 def test_a_configuration_that_fails_for_other_seeds_is_warned_about(tmp_path):
@@ -150,7 +151,7 @@ def test_a_configuration_that_fails_for_other_seeds_is_warned_about(tmp_path):
     text = Page(report(load(tmp_path))).text
     # (1 + 1.01 + 1.02 + 1.03 + 50.2 + 50.4) / 6 = 17.44
     assert (
-        "SGD on acme: 1.000 with seed 42, which decided between 2 configurations, but "
+        "SGD on acme: 1.000 with seed 42, which selected among 2 configurations, but "
         "17.44 ± 23.23 over all 6 seeds. Near 1.015: 4 seeds; near 50.30: 2 seeds."
     ) in text
     assert "tune with several seeds" in text
@@ -172,7 +173,7 @@ def test_nothing_is_warned_about_without_reason(tmp_path):
         write_result(tmp_path, problem="acme", seed=seed, test_losses=[9, 1 + seed / 1e6])
     html = report(load(tmp_path))
     assert "To know before reading on" not in html
-    assert "There was no choice" in html
+    assert "No selection: " in html
 
 
 CONTROL = "\x1b[31m\x00\u202e$x_1$\n%"
@@ -182,7 +183,7 @@ def test_a_learning_rate_at_the_border_is_warned_about(tmp_path):
     for lr, final in ((0.1, 3), (0.2, 2), (0.3, 1)):
         write_result(tmp_path, problem="acme", lr=lr, test_losses=[9, final])
     text = Page(report(load(tmp_path))).text
-    assert "SGD on acme: 0.3 is the largest that was tried. A better one may lie beyond." in text
+    assert "SGD on acme: 0.3 is the largest one tested. A better one may lie beyond." in text
 
 
 def test_names_that_nothing_can_show_do_no_harm(tmp_path):

@@ -151,9 +151,9 @@ def test_published_results_have_the_numbers_that_their_files_have(published):
 
 def test_published_configurations_that_fail_for_other_seeds_are_named(published):
     gravest = caveats(summarize(load(published, cache=False)))[0]
-    assert gravest.title == "Some seeds fail with a chosen configuration"
+    assert gravest.title == "Some seeds fail with a selected configuration"
     assert [finding.problem for finding in gravest.findings] == ["fmnist_vae", "mnist_vae"]
     assert gravest.findings[1].text == (
-        "SGD on mnist_vae: 28.39 with seed 42, which decided between 36 configurations, but "
+        "SGD on mnist_vae: 28.39 with seed 42, which selected among 36 configurations, but "
         "38.46 ± 11.83 over all 10 seeds. Near 28.77: 6 seeds; near 52.94: 4 seeds."
     )

@@ -126,11 +126,11 @@ def test_below_a_table_in_text_stands_what_its_numbers_are(table):
     assert "Epochs to target: mean epochs until the target is reached" in notes
     assert "The metric is accuracy on acme." in notes
     assert "Target 1 % short of the median seed of the best optimizer of these results." in notes
-    assert "There was no choice" in notes
+    assert "No selection: " in notes
     assert "Explained by `deepobs report`: Fewer than 3 seeds." in notes
     for name_of_format in ("csv", "latex", "markdown", "html"):
         _, out, err = table("--format", name_of_format)
-        assert "There was no choice" not in out
+        assert "No selection: " not in out
         assert err == ""
 
 
@@ -142,14 +142,14 @@ def test_configurations_chosen_on_the_test_set_are_told_below_a_table(tmp_path, 
     table("-o", str(tmp_path / "file.txt"), directory=tmp_path / "grid")
     assert (tmp_path / "file.txt").read_text() == shown
     assert "on the test set, which biases test performance." in shown
-    assert "The results shown include seeds that decided: SGD." in shown
+    assert "The results include selection seeds: SGD." in shown
 
 
 def test_a_choice_on_validation_data_is_told_below_a_table(tmp_path, table):
     for lr in (0.1, 0.2):
         write_result(tmp_path / "grid", lr=lr, valid_losses=[2, 1, 1])
     _, out, _ = table(directory=tmp_path / "grid")
-    assert "it was chosen by the loss on validation data." in out
+    assert "it was selected by the loss on validation data." in out
     assert "too good" not in out
 
 

@@ -99,7 +99,7 @@ def test_every_run_leaves_a_result_and_a_line_and_a_table_ends_it(
     ]
     assert rows[0][2] == "loss"
     assert rows[0][-6:] == ["4", "2", "0", "lr", "=", "1e-05"]
-    assert "chosen on the test set, which makes figures on it too good: quadratic_deep" in out
+    assert "selected on the test set, which makes figures on it too good: quadratic_deep" in out
 
 
 def test_the_deviation_is_that_of_the_population(bench: Callable[..., Any], tmp_path: Path) -> None:
@@ -212,9 +212,9 @@ def test_the_best_setting_is_chosen_on_validation_data_where_there_are_some(
     bench: Callable[..., Any],
 ) -> None:
     _, out, _ = bench(SMALL + "[overrides.quadratic_deep]\nvalidation_size = 256\n")
-    assert "The best configuration was chosen on validation data: quadratic_deep." in out
+    assert "The best configuration was selected on validation data: quadratic_deep." in out
     assert "on the test set, which makes figures on it too good: two_d_beale." in out
-    assert "Seeds that took part in the choice are among those reported: SGD." in out
+    assert "Selection seeds are among those reported: SGD." in out
     rows = _rows(out, "FINAL VALIDATION")
     assert rows[0].count("loss") == 2
 
@@ -249,7 +249,7 @@ def test_tuned_optimizers_are_in_the_table(bench: Callable[..., Any], tmp_path: 
     adam, sgd = _rows(out, "BEST CONFIGURATION")
     assert (adam[1], sgd[1]) == ("Adam", "SGD")
     assert sgd[-3:] == ["lr", "=", "0.001"]
-    assert "took part in the choice" not in out
+    assert "Selection seeds" not in out
     assert len(_results(tmp_path / "results")) == 1 + 4
     assert len(list((tmp_path / "results").rglob("*.tuning"))) == 1
     _, again, _ = bench(text)

@@ -36,12 +36,12 @@ def test_it_ends_with_the_trials_the_winner_and_its_report(
     assert "Winner: trial 1, lr = 0.01." in lines
     assert any(line.startswith("test loss") and "+-" in line for line in lines)
     assert (tmp_path / lines[-1].strip()).is_file()
-    assert "none of which took part in the choice" in out
+    assert "none of which took part in the selection" in out
 
 
 def test_choosing_on_the_test_set_is_said(tune: Callable[..., Any]) -> None:
     _, out, _ = tune("SGD", *GRID, *QUICK, "--select-on", "test")
-    assert "CHOSEN ON THE TEST SET" in out
+    assert "SELECTED ON THE TEST SET" in out
 
 
 def test_the_second_time_it_prints_the_same(tune: Callable[..., Any]) -> None:

@@ -85,7 +85,7 @@ def test_the_preset_of_the_paper_tries_its_36_rates_and_reports_ten_seeds(
     assert [run.seed for run in result.report] == list(range(42, 52))
     assert len(counter.runs) == 36 + 9  # that with seed 42 is there
     said = " ".join(result.explanation)
-    assert "42 took part in the choice" in said
+    assert "42 took part in the selection" in said
     assert "The published protocol chose on the test set" in said
     assert result.summary["test_loss"].runs == 10
     assert result.summary_without_selection is not None
@@ -194,7 +194,7 @@ def test_validation_data_are_held_out_unless_the_test_set_is_asked_for(
     counter = Counter()
     on_test = tuned(space=LR, trials=3, select_on="test", observer=counter)
     assert {run.validation_size for run in counter.runs} == {0}
-    assert "CHOSEN ON THE TEST SET" in " ".join(on_test.explanation)
+    assert "SELECTED ON THE TEST SET" in " ".join(on_test.explanation)
     assert on_test.best is not None
     assert on_test.best.value == on_test.best.runs[0].metrics["test_loss"]
 
@@ -215,7 +215,7 @@ def test_seeds_of_the_report_are_others_than_those_of_the_choice(
 ) -> None:
     result = tuned(space=LR, trials=3, seeds=[5, 7], report_seeds=None)
     assert [run.seed for run in result.report] == list(range(8, 18))
-    assert "none of which took part in the choice" in " ".join(result.explanation)
+    assert "none of which took part in the selection" in " ".join(result.explanation)
     assert result.summary_without_selection is None
     for trial in result.trials:
         assert trial.value == pytest.approx(np.mean([run.value for run in trial.runs]))
@@ -305,7 +305,7 @@ def test_a_problem_that_cannot_hold_out_examples_is_refused_before_any_run(
 
     monkeypatch.setattr(QuadraticDeep, "__init__", plain)
     counter = Counter()
-    with pytest.raises(ArgumentError, match="cannot hold out examples to choose on"):
+    with pytest.raises(ArgumentError, match="cannot hold out examples for selection"):
         tuned(space=LR, observer=counter)
     assert not counter.runs
     assert tuned(space=LR, trials=2, select_on="test").best is not None

@@ -30,7 +30,7 @@ def test_the_first_example_runs_and_has_a_table(tmp_path):
     assert (process.returncode, process.stderr) == (0, "")
     assert len(list((tmp_path / "results").rglob("*.json"))) == 32
     table = process.stdout[process.stdout.index("BEST CONFIGURATION") :]
-    assert "chosen on validation data: digits_mlp, quadratic_deep" in table
+    assert "selected on validation data: digits_mlp, quadratic_deep" in table
     (adam,) = (line for line in table.splitlines() if line.startswith("digits_mlp      Adam"))
     assert float(adam.split("accuracy ")[1].split()[0]) > 0.9
 

@@ -100,7 +100,7 @@ def test_an_optimizer_far_behind_does_not_flatten_the_others(tmp_path):
     figure = overview(load(tmp_path))
     _, high = figure.axes[0].get_ylim()
     assert high < 10
-    assert "leave out" in note(figure)
+    assert "omit" in note(figure)
     assert "Outside at the end: C on acme." in note(figure)
 
 

@@ -1,7 +1,7 @@
-"""What a careful reader of results must know: how configurations were chosen, and what misleads.
+"""Caveats of results: how configurations were selected, and what misleads.
 
 Published results show why: 36 learning rates of SGD on mnist_vae were compared by one seed, and
-with the chosen one, four of ten seeds learn nothing.
+with the selected one, four of ten seeds learn nothing.
 """
 
 from __future__ import annotations
@@ -58,28 +58,28 @@ def caveats(rows: Sequence[Summary]) -> list[Caveat]:
     found = (
         _of_rows(
             rows,
-            "Some seeds fail with a chosen configuration",
+            "Some seeds fail with a selected configuration",
             failing_seeds,
-            "A mean over such seeds describes neither group. A choice by one seed cannot see this: "
-            "tune with several seeds, or take the next configuration.",
+            "A mean over such seeds describes neither group. Selection by one seed cannot detect "
+            "this: tune with several seeds, or use the next-best configuration.",
         ),
         _of_rows(
             rows,
-            "Seeds of chosen configurations diverged",
+            "Seeds of selected configurations diverged",
             _diverged_seeds,
             "They count with the performance before training.",
         ),
         _chosen_on_test(rows),
         _of_rows(
             rows,
-            "The deciding seed was a lucky one",
+            "The selection seed was lucky",
             lucky_seeds,
-            "A configuration that is chosen by few seeds tends to look better than it is: compare "
+            "A configuration selected by few seeds tends to look better than it is: compare "
             "means over all seeds, and distrust differences of this size.",
         ),
         _of_rows(
             rows,
-            "The best learning rate is at the border of what was tried",
+            "The best learning rate is at the boundary of the tested range",
             _border,
             "A better one may lie beyond.",
         ),
@@ -105,10 +105,10 @@ def concerning(problem: str, found: Iterable[Caveat]) -> list[Caveat]:
 
 
 def choice_in_words(rows: Sequence[Summary]) -> list[str]:
-    """Sentences on how configurations were chosen: the rule, on which data, and by which seeds."""
+    """Sentences on how configurations were selected: the rule, the data and the seeds."""
     chosen = [row for row in rows if row.selection.configurations > 1]
     if not chosen:
-        return ["There was no choice: each optimizer was run with one configuration per problem."]
+        return ["No selection: each optimizer was run with one configuration per problem."]
     by_curve: dict[str, dict[str, None]] = defaultdict(dict)
     for row in chosen:
         by_curve[row.selection.chosen_by][row.problem] = None
@@ -118,17 +118,17 @@ def choice_in_words(rows: Sequence[Summary]) -> list[str]:
     for curve, problems in sorted(by_curve.items()):
         split, _, kind = curve.partition("_")
         on = f"the {_METRIC_OF[kind]} on {_SPLITS[split]}"
-        sentences.append(f"On {listed(problems)}, it was chosen by {on}.")
+        sentences.append(f"On {listed(problems)}, it was selected by {on}.")
     optimizers = dict.fromkeys(
         row.optimizer for row in chosen if np.isin(row.seeds, row.trials.tuning_seeds).any()
     )
     if optimizers:
-        sentences.append(f"The results shown include seeds that decided: {listed(optimizers)}.")
+        sentences.append(f"The results include selection seeds: {listed(optimizers)}.")
     return sentences
 
 
 def failing_seeds(row: Summary) -> str | None:
-    """Report it if some seeds of the chosen configuration fail.
+    """Report it if some seeds of the selected configuration fail.
 
     They do where seeds are `two_groups`, of which the worse loses 2 % of what training gained.
     """
@@ -210,7 +210,7 @@ def _border(row: Summary) -> str | None:
     if rate is None or not rates[0] < rates[1] or not np.isclose(rate, rates, rtol=1e-6).any():
         return None
     which = "smallest" if np.isclose(rate, rates[0], rtol=1e-6) else "largest"
-    return f"{_named(row)}: {rate:.4g} is the {which} that was tried."
+    return f"{_named(row)}: {rate:.4g} is the {which} one tested."
 
 
 def _few_seeds(row: Summary) -> str | None:
@@ -223,10 +223,10 @@ def _chosen_on_test(rows: Iterable[Summary]) -> Caveat | None:
         return None
     problems = dict.fromkeys(row.problem for row in chosen)
     return Caveat(
-        "Configurations were chosen on the test set",
+        "Configurations were selected on the test set",
         (Finding(f"{counted(len(chosen), 'configuration')}, on {listed(problems)}."),),
-        "Test performance is too good by what the choice gained. Runs with a validation set "
-        "(validation_size) are chosen on that instead.",
+        "Test performance is optimistically biased. Runs with a validation set "
+        "(validation_size) are selected on that instead.",
     )
 
 
@@ -313,6 +313,6 @@ def _by_choice(row: Summary) -> str:
     seeds = [str(seed) for seed in row.seeds if seed in row.trials.tuning_seeds]
     which = "seed" if len(seeds) == 1 else "seeds"
     return (
-        f"{number(float(values.mean()))} with {which} {listed(seeds)}, which decided between "
+        f"{number(float(values.mean()))} with {which} {listed(seeds)}, which selected among "
         f"{row.selection.configurations} configurations, but "
     )

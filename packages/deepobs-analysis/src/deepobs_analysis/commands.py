@@ -112,7 +112,7 @@ def table(
     """Show how each optimizer performed on each test problem, with its best configuration.
 
     Performances are means ± population standard deviations over the seeds of a configuration. In
-    text format, notes below the table explain the numbers and how configurations were chosen.
+    text format, notes below the table explain the numbers and how configurations were selected.
     LaTeX, Markdown and HTML show the best value of each problem in bold.
 
     \b

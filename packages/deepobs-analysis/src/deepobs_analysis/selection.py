@@ -1,4 +1,4 @@
-"""Which configuration of an optimizer is shown: the best one, chosen by an explicit rule."""
+"""Which configuration of an optimizer is shown: the best one, selected by an explicit rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPLANATIONS: dict[Mode, str] = {
     "final": "the configuration with the best mean over its seeds after the last epoch",
     "best": "the configuration with the best mean over its seeds of the best epoch of each",
 }
-"""What each mode chooses."""
+"""What each mode selects."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
     """
     if mode not in MODES:
         known = ", ".join(MODES)
-        raise ArgumentError(f"Configurations are chosen by one of {known}; got {mode!r}.")
+        raise ArgumentError(f"Configurations are selected by one of {known}; got {mode!r}.")
     if by is not None and by not in CURVES:
         message = f"There is no curve {by!r}. Known: {', '.join(CURVES)}."
         raise ArgumentError(sentences(message, closest(by, CURVES)))

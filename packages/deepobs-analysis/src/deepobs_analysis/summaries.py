@@ -43,7 +43,7 @@ class Summary:
     """How an optimizer performed on a problem, with the configuration that represents it.
 
     Attributes:
-        selection: The configuration, how it was chosen, and its runs.
+        selection: The configuration, how it was selected, and its runs.
         final: Test performance after the last epoch, over its seeds.
         best: Test performance in the best epoch of each seed.
         loss: Test loss after the last epoch; `None` if not measured for all seeds.

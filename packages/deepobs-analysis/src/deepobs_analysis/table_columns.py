@@ -185,7 +185,7 @@ _ALL = (
     SummaryColumn(
         "configurations",
         "Configurations",
-        "configurations that were tried",
+        "configurations that were run",
         lambda row: str(row.selection.configurations),
         ("configurations",),
     ),
@@ -201,7 +201,7 @@ _ALL = (
         "expected_best",
         f"Best of {BUDGET}",
         f"expected performance of the best of {BUDGET} random ones of these configurations, "
-        "by the curve that configurations are chosen by",
+        "by the curve that selects configurations",
         lambda row: number(row.trials.expected_best),
         ("expected_best",),
         _expected_best,
@@ -225,7 +225,7 @@ _ALL = (
     _word(
         "chosen_by",
         "Chosen by",
-        "the curve and the rule by which the configuration was chosen",
+        "the curve and the rule that selected the configuration",
         lambda row: f"{row.selection.chosen_by} ({row.selection.mode})",
         ("chosen_by", "mode", "was_chosen_on_test"),
     ),

@@ -1,4 +1,4 @@
-"""All configurations that were tried for an optimizer on a problem, and how each performed."""
+"""All configurations of an optimizer on a problem, and how each performed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BUDGET = 5
 
 @dataclass(frozen=True)
 class Attempt:
-    """A configuration that was tried.
+    """A configuration that was run.
 
     Attributes:
         configuration: The configuration, in words.

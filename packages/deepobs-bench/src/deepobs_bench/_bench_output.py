@@ -206,7 +206,7 @@ def _show_standings(standings: Sequence[Standing]) -> None:
 
 
 def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
-    """How the configurations were chosen, and what the numbers are."""
+    """How the configurations were selected, and what the numbers are."""
     yield (
         "Means +- population standard deviations over the seeds of a configuration that completed, "
         "after the last epoch."
@@ -218,18 +218,18 @@ def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
     on_test = sorted({each.problem for each in chosen if each.chosen_on == "test"})
     if on_valid:
         yield (
-            f"The best configuration was chosen on validation data: {', '.join(on_valid)}. "
+            f"The best configuration was selected on validation data: {', '.join(on_valid)}. "
             "Configurations of which more seeds completed come first."
         )
     if on_test:
         yield (
-            "The best configuration was chosen on the test set, which makes figures on it too "
-            f"good: {', '.join(on_test)}. Set validation_size to hold out examples to choose on."
+            "The best configuration was selected on the test set, which makes figures on it too "
+            f"good: {', '.join(on_test)}. Set validation_size to hold out examples for selection."
         )
     lucky = dict.fromkeys(each.optimizer for each in chosen if each.has_seeds_of_the_choice)
     if lucky:
         yield (
-            f"Seeds that took part in the choice are among those reported: {', '.join(lucky)}. "
+            f"Selection seeds are among those reported: {', '.join(lucky)}. "
             "With tune, report_seeds are those with which the winner is run again."
         )
 

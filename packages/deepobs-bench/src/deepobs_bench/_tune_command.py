@@ -90,7 +90,7 @@ _NONE = "-"
 @click.option(
     "--validation-size",
     type=int,
-    help="Training examples held out [default: a tenth of them, to choose on].",
+    help="Training examples held out [default: a tenth of them, for selection].",
 )
 @takes_execution
 @takes_results
@@ -109,9 +109,9 @@ def command(
 ) -> None:
     """Find good hyperparameters of OPTIMIZER on the test problem PROBLEM.
 
-    Configurations are tried, the best is chosen on examples held out of the training set, and is
+    The best of the tested configurations is selected on examples held out of the training set, and
     run again with other seeds for the report. Every trial is an ordinary run with a result file;
-    finished runs are skipped. All samplers but grid need Optuna:
+    finished runs are skipped. All samplers except grid require Optuna:
     pip install 'deepobs-bench[tune]'.
 
     \b

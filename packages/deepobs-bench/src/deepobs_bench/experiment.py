@@ -83,7 +83,7 @@ class Training(Table):
 
 
 class Choices(Table):
-    """What is tried of an optimizer: the product of all lists.
+    """The configurations of an optimizer: the product of all lists.
 
     Attributes:
         hyperparameters: Those of one value each.

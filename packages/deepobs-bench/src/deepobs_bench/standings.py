@@ -45,7 +45,7 @@ class Standing:
         optimizer: Name of the optimizer in the experiment.
         schedule: Name of the learning-rate schedule.
         metric: What configurations are compared by, "accuracy" or "loss".
-        chosen_on: The split on which the best one was chosen, "valid" or "test".
+        chosen_on: The split on which the best one was selected, "valid" or "test".
         hyperparameters: Those of the best configuration, `None` if no run completed.
         test: The metric on the test set for each of its seeds that completed.
         valid: The same on validation data.
@@ -54,7 +54,7 @@ class Standing:
         diverged: How many of them diverged.
         failed: How many of them have no result.
         pending: How many were not executed.
-        has_seeds_of_the_choice: Whether seeds with which the best configuration was chosen are
+        has_seeds_of_the_choice: Whether seeds that selected the best configuration are
             among those of `test` and `valid`, which may have been lucky then.
     """
 

@@ -165,7 +165,7 @@ def held_out_examples_are_never_trained_on(subject: Subject) -> None:
         tests < whole.batch_size or tests < _SHARE * len(held_out),
         f"With validation_size={size}, {tests} of {len(held_out)} examples that valid_loader "
         "yields are test examples.",
-        "Hold out a part of the training set: hyperparameters must not be chosen on test data.",
+        "Hold out a part of the training set: hyperparameters must not be selected on test data.",
     )
     require(
         len(held_out) <= size,
@@ -200,7 +200,7 @@ def held_out_examples_are_the_same_for_every_seed(subject: Subject) -> None:
     require(
         ours == theirs,
         f"{_SEEDS}, {len(ours - theirs)} of {len(ours)} held-out examples differ.",
-        "Divide the data with a fixed seed: examples that hyperparameters are chosen on must not "
+        "Divide the data with a fixed seed: examples that select hyperparameters must not "
         "be trained on in a run of another seed.",
     )
 

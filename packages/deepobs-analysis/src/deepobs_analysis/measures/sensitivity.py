@@ -69,7 +69,7 @@ def share_within(
 ) -> float:
     """The share of trials that perform nearly as well as the best one.
 
-    It depends on what was tried: compare it for equal grids or search spaces only.
+    Compare it for equal grids or search spaces only.
 
     Args:
         performances: Of each trial, shape (trials,). NaN or infinitely bad for runs that diverged.
@@ -117,7 +117,7 @@ def expected_best_of(values: ArrayLike, trials: int, *, higher_is_better: bool) 
         sum over i = k..n of C(i - 1, k - 1) / C(n, k) * v_i.
 
     As a U-statistic it estimates the expected best of k independent trials of a random search
-    without bias. (Drawing with replacement, as Dodge et al. do, is biased towards the worse.)
+    without bias. (Drawing with replacement, as Dodge et al. do, is biased toward worse values.)
 
     Args:
         values: The performance of each trial, shape (n,), in any order. A trial that diverged

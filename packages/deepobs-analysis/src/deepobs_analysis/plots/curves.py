@@ -205,7 +205,7 @@ def _notes(
 ) -> Iterable[str]:
     """What lies outside the panels, and what diverged."""
     if any(each.is_clipped for each in drawn.values()):
-        yield "Axes leave out the first epochs and optimizers far behind."
+        yield "Axes omit the first epochs and optimizers far behind."
     hidden = sorted({f"{name} on {key[0]}" for key, each in drawn.items() for name in each.hidden})
     if hidden:
         yield f"Outside at the end: {listed([shown(each, 60) for each in hidden], 4)}."

@@ -74,7 +74,7 @@ def sensitivity_2d(
         _draw_problem(figure, block[: len(those)], those)
         for unused in block[len(those) :]:
             unused.remove()
-    layout.notes(figure, ["Cross: a seed diverged. Ring: the configuration that was chosen."])
+    layout.notes(figure, ["Cross: a seed diverged. Ring: the selected configuration."])
     return figure
 
 

@@ -136,7 +136,7 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
             seeds.add(seed)
         _draw_expected_best(panel, curves, metric, styles)
         layout.title(panel, problem)
-    _label(axes, "configurations tried", by_problem.values())
+    _label(axes, "configurations", by_problem.values())
     layout.legend(figure, {e.optimizer for those in by_problem.values() for e in those})
     used = ", ".join(map(str, sorted(seeds)))
     when = "in the best epoch" if mode == "best" else "after the last epoch"

@@ -1,4 +1,4 @@
-"""Tuning: hyperparameters chosen by a protocol, and reported with other seeds."""
+"""Tuning: hyperparameters selected by a protocol, and reported with other seeds."""
 
 from deepobs_bench.tuning.result import TuningResult
 from deepobs_bench.tuning.settings import TuningSettings

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deepobs_bench.tuning.spaces import Dimension
 
 _VALIDATION_SHARE = 0.1
-"""Share of the training set that is held out to choose on by default."""
+"""Share of the training set that is held out for selection by default."""
 
 _NUM_REPORT_SEEDS = 10
 _DEFAULT_TRIALS = 25
@@ -138,7 +138,7 @@ def _at_once(settings: TuningSettings, sampler: str, trials: int, jobs: int) -> 
 
 
 def _unused(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """Seeds that took no part in the choice."""
+    """Seeds that took no part in the selection."""
     first = max(seeds) + 1
     return tuple(range(first, first + _NUM_REPORT_SEEDS))
 
@@ -155,7 +155,7 @@ def _remarks(settings: TuningSettings, base: Preset) -> Iterator[str]:
     for name in ("space", "sampler", "seeds", "report_seeds"):
         value = getattr(settings, name)
         if value is not None and value != getattr(base, name):
-            yield f"Unlike in the preset, {name} was chosen by the user."
+            yield f"Unlike in the preset, {name} was set by the user."
 
 
 def _validation_size(
@@ -174,7 +174,7 @@ def _validation_size(
     except UnknownNameError as error:
         raise ArgumentError(
             f"The size of the training set of {problem.name} is unknown: set how many examples to "
-            "hold out for validation (validation_size), or choose on the test set."
+            "hold out for validation (validation_size), or select on the test set."
         ) from error
     share = train_size * (config.get_fake_data_fraction() or 1.0) * _VALIDATION_SHARE
     # Evaluation skips the last, smaller batch: all that is held out shall count.
@@ -183,7 +183,7 @@ def _validation_size(
 
 
 def _require_accuracy(problem: ProblemSpec) -> None:
-    """Refuse to choose by an accuracy that a problem of ours does not have."""
+    """Refuse to select by an accuracy that a problem of ours does not have."""
     problem_class = registry().problems.load(problem.name)
     # A class that does not derive from ours may have an accuracy anywhere: its runs will show.
     is_derived = isinstance(problem_class, type) and issubclass(problem_class, Problem)
@@ -192,7 +192,7 @@ def _require_accuracy(problem: ProblemSpec) -> None:
         for name in ("accuracy", "get_batch_loss_and_accuracy")
     ):
         raise ArgumentError(
-            f"The test problem {problem.name} has no accuracy to choose by, got metric='accuracy'. "
+            f"The test problem {problem.name} has no accuracy to select by, got metric='accuracy'. "
             "Choose by the loss, or omit the metric."
         )
 
@@ -201,8 +201,8 @@ def _require_validation(problem: ProblemSpec) -> None:
     problem_class = registry().problems.load(problem.name)
     if unknown_options(problem_class, ["validation_size"]):
         raise ArgumentError(
-            f"The test problem {problem.name} cannot hold out examples to choose on: its class "
-            "takes no validation_size. Add it, as deepobs_testing describes, or choose on the "
+            f"The test problem {problem.name} cannot hold out examples for selection: its class "
+            "takes no validation_size. Add it, as deepobs_testing describes, or select on the "
             "test set (--select-on test), which every result will state."
         )
 
@@ -226,7 +226,7 @@ def _largest_batch(
 
 
 def explanation(protocol: TuningProtocol, optimizer: str) -> tuple[str, ...]:
-    """Explain how the winner is chosen and with which seeds it is reported, in some sentences."""
+    """Explain in sentences how the winner is selected, and with which seeds it is reported."""
     reference = (
         (f"Follows {preset(protocol.preset, optimizer).reference}.", *protocol.remarks)
         if protocol.preset
@@ -270,12 +270,12 @@ def _choice_in_words(protocol: TuningProtocol) -> Iterator[str]:
     epoch = "after the last epoch" if protocol.epoch == "final" else "of any epoch"
     mean = " (mean over the seeds)" if len(protocol.seeds) > 1 else ""
     yield (
-        f"Chosen: the {best} {protocol.metric} on the {_SPLITS[protocol.select_on]} set {epoch}"
+        f"Selected: the {best} {protocol.metric} on the {_SPLITS[protocol.select_on]} set {epoch}"
         f"{mean}; of equal trials the first. Trials that did not complete never win."
     )
     if protocol.select_on == "test":
         yield (
-            "CHOSEN ON THE TEST SET, as requested: figures on the test set are better than they "
+            "SELECTED ON THE TEST SET, as requested: figures on the test set are better than they "
             "would be on new data."
         )
     else:
@@ -289,9 +289,9 @@ def _report(protocol: TuningProtocol) -> str:
     shared = sorted(set(protocol.seeds) & set(protocol.report_seeds))
     reported = f"Reported: the winner with {_seeds(protocol, 'report_seeds')}"
     if not shared or not protocol.space:
-        return reported + (", none of which took part in the choice." if protocol.space else ".")
+        return reported + (", none of which took part in the selection." if protocol.space else ".")
     return (
-        f"{reported}; {numbers(shared)} took part in the choice, so that figures are given with "
+        f"{reported}; {numbers(shared)} took part in the selection, so that figures are given with "
         f"and without {'it' if len(shared) == 1 else 'them'}."
     )
 

@@ -53,7 +53,7 @@ class TunedRun(BaseModel):
 
 
 class Trial(BaseModel):
-    """A configuration that was tried.
+    """A configuration that was run.
 
     Attributes:
         number: Its place in the order of suggestions, counted from 0.
@@ -103,7 +103,7 @@ class TuningResult(BaseModel):
         hyperparameters: Those that are the same in all trials.
         training: What else the runs of all trials share.
         protocol: How it was tuned.
-        explanation: How the winner was chosen and reported, in words.
+        explanation: How the winner was selected and reported, in words.
         trials: All trials in the order of suggestions.
         winner: Number of the best trial, `None` if none completed.
         report: Runs of the winner with the seeds of the report.

@@ -50,9 +50,9 @@ class TuningSettings(BaseModel):
         sampler_seed: Seed of the sampler.
         seeds: Seeds of the runs of every trial; with several, their mean counts.
         report_seeds: Seeds with which the winner is run again.
-        select_on: The split on which the winner is chosen.
+        select_on: The split on which the winner is selected.
         epoch: Whether the last or the best epoch of a run counts.
-        metric: By what the winner is chosen; by default the metric of the problem.
+        metric: The metric that selects the winner; by default the metric of the problem.
         prune: Whether runs that fall behind the median of those before are stopped.
     """
 

@@ -78,7 +78,7 @@ def tune(
     execute = functools.partial(_outcomes, sweep)
     trials = _run_trials(protocol, base, execute)
     winner = winner_of(trials, protocol.metric)
-    # The trials' values of the winner are biased, since it was chosen by them: the report is not.
+    # The trials' values of the winner are biased, since they selected it: the report is not.
     report = [] if winner is None else _report(winner, base, protocol, execute)
     unseen = [run for run in report if run.seed not in protocol.seeds]
     has_mixed_seeds = bool(protocol.space) and 0 < len(unseen) < len(report)
