@@ -7,6 +7,7 @@ native code, are not included: nothing in the same process survives them.
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,13 @@ from typing import TYPE_CHECKING
 from plugin_sources import PREAMBLE, offering
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    CommandLine = Callable[..., tuple[int, str, str]]
+
+CULPRIT = "acme-obs"
+SHORT = ("SGD", "--lr", "0.01", "--epochs", "0", "--batch-size", "500", "--device", "cpu")
+
 
 SOUND = offering("acme_bowl")
 
@@ -334,6 +341,24 @@ IN_USE = {
         *_WITH_OPTIMIZER,
         code=1,
     ),
+    "a command is none": _other(
+        "commands", "CommandSpec", "bad = 7", "is 7. It must be a click.Command", "acme-bad"
+    ),
+    "the module of a command raises": _other(
+        "commands", "CommandSpec", "raise RuntimeError('rusty')", "RuntimeError: rusty", "acme-bad"
+    ),
+    "a command raises": _other(
+        "commands",
+        "CommandSpec",
+        "import click\n@click.command()\ndef bad(): raise RuntimeError('rusty')",
+        "failed in code of acme-obs 1.0: RuntimeError: rusty",
+        "acme-bad",
+        code=1,
+    ),
+}
+"""Plugins whose parts fail when they are used."""
+
+IN_SWEEPS = {
     "an executor is none": replace(
         _other("executors", "ExecutorSpec", "bad = 7", "is 7. It must be", *_WITH_EXECUTOR),
         files=_EXPERIMENT,
@@ -364,22 +389,8 @@ IN_USE = {
         code=2,
         files={"suite.toml": "suites = ['acme']\nseeds = [1]\n[optimizers.SGD]\n"},
     ),
-    "a command is none": _other(
-        "commands", "CommandSpec", "bad = 7", "is 7. It must be a click.Command", "acme-bad"
-    ),
-    "the module of a command raises": _other(
-        "commands", "CommandSpec", "raise RuntimeError('rusty')", "RuntimeError: rusty", "acme-bad"
-    ),
-    "a command raises": _other(
-        "commands",
-        "CommandSpec",
-        "import click\n@click.command()\ndef bad(): raise RuntimeError('rusty')",
-        "failed in code of acme-obs 1.0: RuntimeError: rusty",
-        "acme-bad",
-        code=1,
-    ),
 }
-"""Plugins whose parts fail when they are used."""
+"""What fails when many runs use it, which takes deepobs-bench."""
 
 HARMLESS = {
     "it prints in its import": SOUND + "print('welcome to acme')",
@@ -400,3 +411,27 @@ HARMLESS = {
     + "import time\n@hookimpl\ndef deepobs_epoch_ended(metrics): time.sleep(0.02)",
 }
 """Plugins with bad manners that can be used: nothing is wrong with the process afterwards."""
+
+
+def assert_others_are_usable(command_line: CommandLine) -> None:
+    """Problems of other packages are listed and trained."""
+    code, out, _ = command_line("list", "problems", "--json")
+    assert code == 0
+    assert {"quadratic_deep", "zeta_bowl"} <= {each["name"] for each in json.loads(out)}
+    code, out, err = command_line("run", "zeta_bowl", *SHORT)
+    assert code == 0, err
+    assert "SGD on zeta_bowl" in out
+
+
+def assert_named(
+    plugin: BadPlugin, install_bad: Callable[[BadPlugin], None], command_line: CommandLine
+) -> None:
+    """A part of a plugin that fails is named with its distribution, and others are usable."""
+    install_bad(plugin)
+    code, _, err = command_line(*plugin.command)
+    assert code == plugin.code, err
+    (message,) = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert plugin.says in message
+    assert CULPRIT in message
+    assert ("Traceback" in err) == (plugin.code == 1), err  # limited to the plugin's code
+    assert_others_are_usable(command_line)

@@ -17,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bad_plugins import BadPlugin
     from plugin_sources import Install
 
     from deepobs.plugins import Registry
@@ -255,3 +256,25 @@ def complete(tmp_path: Path) -> Complete:
         return done.stdout.splitlines()
 
     return ask
+
+
+@pytest.fixture
+def install_bad(
+    install: Install, tmp_path: Path, fresh_registry: Callable[[], Registry]
+) -> Callable[[BadPlugin], None]:
+    """Installs a bad plugin beside a good one, in a process that has not looked for any yet."""
+    del fresh_registry
+    from plugin_sources import offering
+
+    install("zeta-obs", offering("zeta_bowl"))
+
+    def install_it(plugin: BadPlugin) -> None:
+        directory = install("acme-obs", plugin.source, entry_points=plugin.entry_points)
+        if plugin.parts:
+            (directory / "acme_parts.py").write_text(plugin.parts, encoding="utf-8")
+        if plugin.metadata is not None:
+            (directory / "acme_obs-1.0.dist-info" / "METADATA").write_bytes(plugin.metadata)
+        for name, content in plugin.files.items():
+            (tmp_path / name).write_text(content, encoding="utf-8")
+
+    return install_it

@@ -8,7 +8,17 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
-from bad_plugins import HARMLESS, IN_USE, LEFT_OUT, BadPlugin
+from bad_plugins import (
+    CULPRIT,
+    HARMLESS,
+    IN_SWEEPS,
+    IN_USE,
+    LEFT_OUT,
+    SHORT,
+    BadPlugin,
+    assert_named,
+    assert_others_are_usable,
+)
 from plugin_sources import offering
 
 if TYPE_CHECKING:
@@ -21,42 +31,9 @@ if TYPE_CHECKING:
 
     CommandLine = Callable[..., tuple[int, str, str]]
 
-CULPRIT = "acme-obs"
-SHORT = ("SGD", "--lr", "0.01", "--epochs", "0", "--batch-size", "500", "--device", "cpu")
-
-
-@pytest.fixture
-def install_bad(
-    install: Install, tmp_path: Path, fresh_registry: Callable[[], Registry]
-) -> Callable[[BadPlugin], None]:
-    """Installs a bad plugin beside a good one, in a process that has not looked for any yet."""
-    del fresh_registry
-    install("zeta-obs", offering("zeta_bowl"))
-
-    def install_it(plugin: BadPlugin) -> None:
-        directory = install(CULPRIT, plugin.source, entry_points=plugin.entry_points)
-        if plugin.parts:
-            (directory / "acme_parts.py").write_text(plugin.parts, encoding="utf-8")
-        if plugin.metadata is not None:
-            (directory / "acme_obs-1.0.dist-info" / "METADATA").write_bytes(plugin.metadata)
-        for name, content in plugin.files.items():
-            (tmp_path / name).write_text(content, encoding="utf-8")
-
-    return install_it
-
-
-def assert_others_are_usable(command_line: CommandLine) -> None:
-    """Problems of other packages are listed and trained."""
-    code, out, _ = command_line("list", "problems", "--json")
-    assert code == 0
-    assert {"quadratic_deep", "zeta_bowl"} <= {each["name"] for each in json.loads(out)}
-    code, out, err = command_line("run", "zeta_bowl", *SHORT)
-    assert code == 0, err
-    assert "SGD on zeta_bowl" in out
-
 
 def test_there_are_more_than_40_kinds_of_bad_plugin() -> None:
-    assert len(LEFT_OUT) + len(IN_USE) + len(HARMLESS) > 40
+    assert len(LEFT_OUT) + len(IN_USE) + len(IN_SWEEPS) + len(HARMLESS) > 40
 
 
 @pytest.mark.parametrize("kind", LEFT_OUT)
@@ -83,15 +60,7 @@ def test_a_plugin_that_cannot_be_loaded_is_left_out(
 def test_a_part_that_fails_is_named_with_whose_it_is(
     install_bad: Callable[[BadPlugin], None], command_line: CommandLine, kind: str
 ) -> None:
-    plugin = IN_USE[kind]
-    install_bad(plugin)
-    code, _, err = command_line(*plugin.command)
-    assert code == plugin.code, err
-    (message,) = [line for line in err.splitlines() if line.startswith("Error: ")]
-    assert plugin.says in message
-    assert CULPRIT in message
-    assert ("Traceback" in err) == (plugin.code == 1), err  # limited to the plugin's code
-    assert_others_are_usable(command_line)
+    assert_named(IN_USE[kind], install_bad, command_line)
 
 
 @pytest.mark.parametrize("kind", HARMLESS)
