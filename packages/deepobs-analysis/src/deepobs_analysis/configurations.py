@@ -161,7 +161,7 @@ def _written(numbers: Sequence[float]) -> list[str]:
 
 
 def _rounded(number: float, digits: int) -> str:
-    """A short number as it is, others with so many digits, including trailing zeros."""
+    """A short number unchanged, others with so many digits, including trailing zeros."""
     if isinstance(number, int):
         return str(number)
     short = f"{number:.{digits}g}"

@@ -89,7 +89,7 @@ def points(data: Mapping[str, Any], key: str) -> Floats | None:
 def check_plain(key: str, value: object, levels: int = _MOST_LEVELS) -> None:
     """Refuse what is nested too deeply, and integers that no float holds."""
     if isinstance(value, (dict, list)):
-        # A bomb of brackets would exhaust the stack of whoever walks through it later.
+        # A bomb of brackets would exhaust the stack of code that traverses it later.
         if levels == 0:
             raise NoResultError(f"{key} is nested too deeply")
         for item in value.values() if isinstance(value, dict) else value:

@@ -27,7 +27,7 @@ _OF_A_PROBLEM = {
     "sensitivity": "Test performance over the learning rate",
     "sensitivity_2d": "Test performance over two hyperparameters",
     "tuning_rank": "All configurations, from the best to the worst",
-    "expected_best": "Expected performance of the best of so many configurations",
+    "expected_best": "Expected performance of the best of k configurations",
 }
 _ACROSS_PROBLEMS = {
     "profiles": "Performance profile of times to targets",

@@ -228,7 +228,7 @@ def _optimizer(data: Mapping[str, Any], layout: Format) -> str:
     if layout == "own":
         return name
     # DeepOBS 1.1 and 1.2 wrote names of TensorFlow's classes, such as AdamOptimizer. Under the
-    # names of today, published runs and one's own are the same optimizer.
+    # current names, published and new runs are of the same optimizer.
     short = name.removesuffix("Optimizer") or name
     return _TODAY.get(short, short)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Split: TypeAlias = Literal["train", "valid", "test"]
 
 REFERENCE_SUFFIX = " (reference)"
-"""How the names of optimizers of a reference set end, beside one's own."""
+"""Suffix of the names of optimizers of a reference set."""
 
 CURVES = tuple(map(series_name, METRICS))
 """The columns that hold a curve: a value before the first and after every epoch."""

@@ -119,7 +119,7 @@ def _runs(text: Mapping[str, Any], curves: Iterable[Any]) -> Iterator[tuple[Foun
 
 def _joined(curves: Sequence[tuple[Floats | None, ...]]) -> tuple[Floats, npt.NDArray[np.int64]]:
     """All curves one after the other, and how long each is."""
-    # Ten thousand small arrays would take seconds to load: the archive opens each by itself.
+    # Ten thousand small arrays would take seconds to load: the archive opens each separately.
     lengths = [[_NOT_MEASURED if each is None else len(each) for each in of] for of in curves]
     measured = [each for of in curves for each in of if each is not None]
     values = np.concatenate(measured) if measured else np.empty(0)

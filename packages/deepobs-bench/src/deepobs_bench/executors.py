@@ -23,7 +23,7 @@ class ExecutorOptions:
         jobs: How many runs at a time.
         threads: Threads of torch for each of them; `None` to divide the cores.
         devices: The devices on which to distribute them; none for the default device.
-        time_limit: Seconds after which a run that did not stop by itself is killed.
+        time_limit: Seconds after which a run that has not stopped is killed.
         scheduler: The address of a cluster's scheduler.
         shared_results: Whether workers of a cluster write the results into a directory that they
             share with this machine; otherwise this process writes them.

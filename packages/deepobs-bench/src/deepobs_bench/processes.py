@@ -54,14 +54,14 @@ _MAX_WAIT = 1e6  # seconds, more than a week; `poll` takes no more than some wee
 
 
 class Limit(NamedTuple):
-    """Seconds until a call should have ended by itself, and until it is killed."""
+    """Seconds until a call should have ended, and until it is killed."""
 
     seconds: float
     kill_after: float
 
 
 def limit_of(time_limit: float | None) -> Limit | None:
-    """Return the limit of a call that should end by itself after a time, `None` for no limit."""
+    """Return the limit of a call that should end after a time, `None` for no limit."""
     return None if time_limit is None else Limit(time_limit, time_limit + _GRACE_SECONDS)
 
 
@@ -340,7 +340,7 @@ class _WorkerProcess:
         raise RunCrashedError("crash", message, log=printed, worker=worker)
 
     def dismiss(self) -> None:
-        """Let it end by itself, with a last checkpoint if it writes any, else at once."""
+        """Stop it gracefully, with a last checkpoint if it writes any, else at once."""
         if not self._is_ready:  # it does not listen yet, and has nothing to save
             self.kill()
             return

@@ -278,7 +278,7 @@ class _Dispatch:
             done, _ = wait(self._running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 submitted = self._running[future]
-                # Released after the outcome is kept: whoever claims the run next finds it.
+                # Released after the outcome is kept: the next process to claim the run finds it.
                 with submitted.claim:
                     outcome = self._outcome_of(future, submitted)
                     del self._running[future]

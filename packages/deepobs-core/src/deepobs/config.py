@@ -1,7 +1,8 @@
 """Settings of this process: directories, device and type of tensors, synthetic data.
 
-A setting is read when it is used, so that a change takes effect at once. A call of `set_...` wins
-over the environment, which wins over the default. Importing this module does not import torch.
+A setting is read when it is used, so that a change takes effect at once. A call of `set_...` takes
+precedence over the environment, which takes precedence over the default. Importing this module does
+not import torch.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _PART_OF_SPECIFICATIONS = ("dtype", "default_device", "fake_data_fraction")
 def get_cache_dir() -> Path:
     """The directory of caches (`DEEPOBS_CACHE_DIR`, else the user's cache).
 
-    Data sets and published results are kept in it, too, unless a directory was chosen for them.
+    Data sets and published results are kept in it, too, unless another directory was set.
     """
     from_environment = os.environ.get("DEEPOBS_CACHE_DIR")
     if from_environment:

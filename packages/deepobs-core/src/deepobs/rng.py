@@ -60,7 +60,7 @@ def preserved() -> Iterator[None]:
     accelerator = torch.accelerator.current_accelerator()
     count, device_type = 0, "cuda"
     if accelerator is not None:
-        # Reading the RNG of an accelerator that nobody uses yet would initialize it, which is slow
+        # Reading the RNG of an unused accelerator would initialize it, which is slow
         # and an error in a forked process.
         module = torch.get_device_module(accelerator)
         is_initialized = getattr(module, "is_initialized", lambda: True)()

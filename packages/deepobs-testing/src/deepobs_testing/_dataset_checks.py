@@ -249,7 +249,7 @@ def reshuffle_false_keeps_the_order(subject: Subject) -> None:
 
 
 def _order(subject: Subject, seed: int, **further: bool) -> list[list[bytes]]:
-    """The order of two training passes, told from the labels, which augmentation keeps."""
+    """The order of two training passes, determined from the labels, which augmentation keeps."""
     loader = subject.build(seed=seed, **further).train_loader
     return [last_tensors_of(loader) for _ in range(2)]
 

@@ -50,7 +50,7 @@ def _verdict(
         return "failed", reason, "Look for an endless loop, or raise the limit (check_seconds)."
     except KeyboardInterrupt:
         raise
-    # sys.exit() in the code of others must not end the examination.
+    # sys.exit() in third-party code must not end the examination.
     except BaseException as error:
         return "failed", f"{summary_of(error)}.", _place_of(error)
     return "passed", "", ""

@@ -19,7 +19,7 @@ MOST_BATCHES = 300
 """Checks read at most this many batches of a pass."""
 
 # Enough to tell the order of a pass. Checks of a problem read no more of a registered data set,
-# which is checked by itself.
+# which is checked separately.
 FEW_BATCHES = 30
 
 LOADERS = ("train_loader", "train_eval_loader", "valid_loader", "test_loader")

@@ -155,7 +155,7 @@ FILES = (
 
 
 def write_package(names: Names, parent: Path) -> dict[Path, str]:
-    """Write a package that can be installed and tested as it is; return what each file holds.
+    """Write a package that can be installed and tested unchanged; return the content of each file.
 
     Raises:
         OutputError: Its directory already exists, or cannot be written.

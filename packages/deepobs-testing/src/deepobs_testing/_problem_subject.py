@@ -182,7 +182,7 @@ class Subject:
 
     @property
     def most_batches(self) -> int:
-        """How many batches of a pass to read: few if the data set is checked by itself."""
+        """How many batches of a pass to read: few if the data set is checked separately."""
         return MOST_BATCHES if self._dataset_class is None else FEW_BATCHES
 
     @property

@@ -276,7 +276,7 @@ def rank_distribution(
             "that not all optimizers were run on."
         )
     own_means = np.stack([_means(_read(each, ordered)) for each in scores])
-    # Each optimizer is resampled by itself: its seeds are not those of the others, so a joint draw
+    # Each optimizer is resampled separately: its seeds are not those of the others, so a joint draw
     # of seeds would pair runs that have nothing in common.
     resampled = [resample(each, generator=generator, samples=samples) for each in scores]
     sampled_means = np.stack([_means(each) for each in resampled], axis=1)

@@ -127,7 +127,7 @@ def looks(optimizers: Iterable[str]) -> dict[str, Look]:
     """The look of each optimizer; within `same_looks`, given those of the other figures.
 
     Well-known ones have their own looks; the others take the free ones in the order of their names.
-    An optimizer of a reference set looks like one's own of that name, but dashed and lighter.
+    An optimizer of a reference set looks like the one of the same name, but dashed and lighter.
     """
     names = set(optimizers).union(_all_optimizers.get())
     bare = sorted({name.removesuffix(REFERENCE_SUFFIX) for name in names})

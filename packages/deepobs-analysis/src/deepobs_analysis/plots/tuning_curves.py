@@ -141,7 +141,7 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
     used = ", ".join(map(str, sorted(seeds)))
     when = "in the best epoch" if mode == "best" else "after the last epoch"
     meaning = (
-        f"Expected best performance {when} of so many configurations, drawn at random from those "
+        f"Expected best performance {when} of k configurations, drawn at random from those "
         f"that were run with seed {used}."
     )
     layout.notes(figure, [meaning, layout.note_of_limits(axes)])

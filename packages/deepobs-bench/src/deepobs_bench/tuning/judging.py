@@ -185,7 +185,7 @@ def values_of(record: RunRecord, protocol: TuningProtocol) -> list[float | None]
 
 
 def score(trial: Trial, metric: str) -> float | None:
-    """What a sampler is told of a trial.
+    """The result of a trial for a sampler.
 
     Args:
         trial: A trial whose runs have ended.

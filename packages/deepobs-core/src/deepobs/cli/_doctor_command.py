@@ -263,7 +263,7 @@ def _installed(name: str) -> tuple[str | None, list[Requirement]]:
     # Of two copies, the first one on the import path is what Python imports.
     for distribution in distributions(name=name):
         requirements = []
-        with contextlib.suppress(Exception):  # malformed metadata of others raise anything
+        with contextlib.suppress(Exception):  # malformed metadata of other packages raise anything
             requirements = [Requirement(text) for text in distribution.requires or ()]
         needed = [one for one in requirements if one.marker is None or one.marker.evaluate()]
         return identity(distribution)[1], needed

@@ -272,7 +272,7 @@ def configured(doing: str, *, dtype: str | None = None, **settings: Any) -> Iter
         raise
     except Exception as error:
         foreign = foreign_traceback(error)
-        # Without a frame of others it is a bug of ours, whose whole traceback is needed.
+        # Without a frame of another package it is a bug of ours: show the whole traceback.
         if foreign is None:
             raise
         click.echo("".join(traceback.format_exception(error.with_traceback(foreign))), err=True)

@@ -16,7 +16,7 @@ def clean(text: object) -> str:
         The text on one line; unprintable characters are escaped as in Python source.
     """
     one_line = " ".join(str(text).split())
-    # An escape character printed as it is would let a plugin's metadata control the terminal.
+    # A raw escape character would let a plugin's metadata control the terminal.
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in one_line

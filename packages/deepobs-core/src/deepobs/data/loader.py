@@ -126,7 +126,7 @@ class TensorLoader(ShuffledLoader):
     def _in_order(self) -> Iterator[Batch]:
         for start in range(0, self.num_examples, self._chunk_size):
             stop = min(start + self._chunk_size, self.num_examples)
-            # A copy: whoever modifies a batch in place must not change the data set.
+            # A copy: modifying a batch in place must not change the data set.
             yield tuple(tensor[start:stop].clone() for tensor in self.tensors)
 
     def _gathered(self, order: Tensor) -> Iterator[Batch]:

@@ -36,7 +36,7 @@ _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 def _must_be(allowed: str, fits: Callable[[Any], bool], **more: Any) -> dict[str, Any]:
     """The metadata of a field: what it may hold, in words and as a function.
 
-    With `make`, a collection is converted to a type that nobody can change.
+    With `make`, a collection is converted to an immutable type.
     """
     return {"allowed": allowed, "fits": fits, **more}
 

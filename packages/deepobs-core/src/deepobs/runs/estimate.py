@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
 
     Work = Callable[[int], object]
-    """Does so many units of something, such as steps or batches."""
+    """Executes a number of units of work, such as steps or batches."""
 
 __all__ = ["Estimate", "PeakMemory", "Spread", "estimate"]
 
@@ -319,7 +319,7 @@ def time_in_turn(rivals: Sequence[Work], *, seconds: float, device: torch.device
 
 
 def seconds_of(work: Work, units: int, device: torch.device) -> float:
-    """Time so many units, until the device has completed them."""
+    """Time a number of units, until the device has completed them."""
     _synchronize(device)
     start = time.perf_counter()
     work(units)

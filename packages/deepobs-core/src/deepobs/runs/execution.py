@@ -64,8 +64,8 @@ def run(
         output_dir: The directory of results; `None` to write no file.
         overwrite: Execute the run even if its result exists. Both files are kept, and the latest
             one counts.
-        observers: Are told the events of the run. When it continues from a checkpoint, they are
-            told the earlier epochs, too.
+        observers: Receive the events of the run. When it continues from a checkpoint, they
+            receive the earlier epochs, too.
         checkpoints: When to save the state of the run, and whether to continue from one; `None`
             for never. The file is beside the result, and removed once that is written.
 
@@ -108,7 +108,7 @@ def execute(
 
     Args:
         state: The run, at its beginning or where a checkpoint left off.
-        observers: Are told the events of the run.
+        observers: Receive the events of the run.
         checkpointer: Writes checkpoints; `None` for none.
     """
     history, num_epochs = state.history, state.specification.num_epochs
@@ -133,7 +133,7 @@ def execute(
         if not is_finite:
             break
         metrics = state.evaluate()
-        # Before observers are told: one that ends the run then leaves a checkpoint behind.
+        # Before observers are called: one that ends the run then leaves a checkpoint behind.
         if checkpointer is not None:
             checkpointer.after_epoch(state)
         tell(observers, "epoch_ended", history.epochs, metrics)

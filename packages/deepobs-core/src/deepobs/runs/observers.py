@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RunObserver:
-    """Is told the events of a run; override those of interest."""
+    """Receives the events of a run; override those of interest."""
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Everything was checked and set up; no step was taken yet."""
@@ -51,7 +51,7 @@ def tell(observers: Sequence[RunObserver], event: str, *arguments: Any) -> None:
     """Call a method of several observers, without any effect on the numbers of the run.
 
     Args:
-        observers: The observers, in the order in which they are told.
+        observers: The observers, in the order in which they are called.
         event: The name of the method.
         *arguments: Its arguments.
     """

@@ -405,7 +405,7 @@ def _result_of_trial(
             # An optimizer that asked for no gradient did not call the closure that it was given.
             is_used = trainer.gradient_evaluations >= min(steps, 1)
             return problem.numbers() if is_used else None
-        except (Exception, SystemExit):  # code of others raises anything; training will show it
+        except (Exception, SystemExit):  # third-party code raises anything; training will show it
             return None
 
 

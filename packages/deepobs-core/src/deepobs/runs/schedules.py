@@ -127,7 +127,7 @@ def build_schedule(
     if not all("lr" in group for group in optimizer.param_groups):
         raise ArgumentError(
             f"{type(optimizer).__name__} keeps no learning rate 'lr' in its parameter groups: "
-            "leave out the schedule."
+            "remove the schedule."
         )
     if description is None:
         factors = specification.lr_sched_factors or ()

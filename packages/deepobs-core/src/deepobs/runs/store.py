@@ -190,7 +190,7 @@ def write(
 
 
 def _remove_leftovers(directory: Path) -> None:
-    """Remove unfinished files of killed writers, so old that nobody can still be writing them."""
+    """Remove unfinished files of killed writers, too old for a running writer."""
     for path in directory.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(FileNotFoundError):  # another process may do the same
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:

@@ -61,7 +61,7 @@ class TensorBoardObserver(RunObserver):
         """
         require_tensorboard()
         del steps_per_epoch
-        if hasattr(self, "_log"):  # of a run that failed, of which observers are not told
+        if hasattr(self, "_log"):  # not set if the run failed, which observers do not learn
             self._log.close()
         configuration = configuration_directory(self._directory, specification)
         with self._failures_explained():
@@ -129,7 +129,7 @@ class _RunLog:
     def __init__(self, directory: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # Observers of a resumed run are told its earlier epochs again, but not its earlier steps.
+        # Observers of a resumed run receive its earlier epochs again, but not its earlier steps.
         self._earlier_objectives = _objectives_in(directory)
         for path in directory.glob(_EVENT_FILES):
             path.unlink()
