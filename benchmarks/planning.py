@@ -34,9 +34,9 @@ torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of t
 began = time.perf_counter()
 specifications = plan(load(Path(sys.argv[1])), sys.argv[1], device="cpu").specifications
 planned = time.perf_counter()
-missing = take_inventory(specifications, Path(sys.argv[2])).pending
+pending = take_inventory(specifications, Path(sys.argv[2])).pending
 decided = time.perf_counter()
-print(planned - began, decided - planned, len(missing))
+print(planned - began, decided - planned, len(pending))
 """
 
 
@@ -77,8 +77,8 @@ def seconds_of(file: Path, results: Path) -> tuple[float, float]:
     """Seconds that a new process takes to plan and to find pending runs."""
     command = [sys.executable, "-c", TIMED, str(file), str(results)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    planned, decided, num_missing = done.stdout.split()
-    assert num_missing == "0"  # noqa: S101 # else the timing means nothing
+    planned, decided, num_pending = done.stdout.split()
+    assert num_pending == "0"  # noqa: S101 # else the timing means nothing
     return float(planned), float(decided)
 
 

@@ -42,7 +42,7 @@ class Spirals(GeneratedDataSet):
 
 
 def _spirals(size: int, seed: int) -> Examples:
-    """Draw points, in turn from each spiral.
+    """Draw points from each spiral in turn.
 
     Args:
         size: Number of points.

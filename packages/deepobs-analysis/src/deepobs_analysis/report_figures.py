@@ -80,7 +80,7 @@ def _drawn(
 
 
 def _embedded(svg: str, prefix: str, label: str) -> Markup:
-    """Make an SVG element that can stand beside others in a page.
+    """Create an SVG element that can stand beside others in a page.
 
     Args:
         svg: What matplotlib wrote, from `<svg` on.

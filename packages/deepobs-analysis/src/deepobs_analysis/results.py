@@ -104,7 +104,7 @@ class Results:
         return sorted(is_reference.index, key=lambda name: (is_reference[name], name))
 
     def metric(self, problem: str) -> Metric:
-        """What optimizers are compared by on a problem."""
+        """The metric by which optimizers are compared on a problem."""
         return Metric(self._those_of("problem", [problem])["metric"].iloc[0])
 
     def only(

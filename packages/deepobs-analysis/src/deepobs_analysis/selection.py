@@ -59,7 +59,7 @@ class Selection:
 
     @property
     def was_chosen_on_test(self) -> bool:
-        """Whether test performance is biased, as it decided between several configurations."""
+        """Whether test performance is biased because it selected among several configurations."""
         return self.configurations > 1 and self.chosen_by.startswith("test")
 
     def curves(self, split: Split = "test") -> Floats:

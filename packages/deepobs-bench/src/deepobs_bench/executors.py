@@ -38,7 +38,7 @@ class ExecutorOptions:
 
 
 def open_executor(name: str, options: ExecutorOptions) -> Executor:
-    """Make an executor.
+    """Create an executor.
 
     Args:
         name: A name that `deepobs list executors` shows.
@@ -57,7 +57,7 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
 
 
 def processes(options: ExecutorOptions) -> Executor:
-    """Make the executor for processes of this machine."""
+    """Create the executor for processes of this machine."""
     if options.scheduler is not None:
         raise ArgumentError(
             f"Processes of this machine have no scheduler, got {options.scheduler!r}. Choose the "
@@ -74,7 +74,7 @@ def processes(options: ExecutorOptions) -> Executor:
 
 
 def dask(options: ExecutorOptions) -> Executor:
-    """Make the executor for the workers of a Dask cluster."""
+    """Create the executor for the workers of a Dask cluster."""
     if options.devices:
         raise ArgumentError(
             "Runs on a cluster cannot be distributed on devices of this machine, got "

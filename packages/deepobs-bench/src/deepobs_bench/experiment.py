@@ -115,7 +115,7 @@ class Optimizer(Choices):
 
 
 class Override(Training):
-    """What is different for one test problem.
+    """Overrides for one test problem.
 
     Attributes:
         optimizers: What is tried there of some of the optimizers, key by key.

@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test for each check of each target that the marker names."""
+    """Create a test for each check of each target that the marker names."""
     if "deepobs_check" not in metafunc.fixturenames:
         return
     from deepobs.errors import DeepOBSError

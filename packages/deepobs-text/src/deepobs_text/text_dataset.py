@@ -123,7 +123,7 @@ class TextDataSet(FileDataSet):
 
     @classmethod
     def make_fake(cls, fraction: float) -> TextSplits:
-        """Make a learnable text of at least a few batches."""
+        """Create a learnable text of at least a few batches."""
         return synthetic_text(cls.spec, cls.synthetic_symbols, fraction)
 
     def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
@@ -217,7 +217,7 @@ def divide(path: Path, text: str) -> TextSplits:
 
 @functools.lru_cache(maxsize=1)
 def synthetic_text(spec: DatasetSpec, num_symbols: int, fraction: float) -> TextSplits:
-    """Make the synthetic twin of a text, a Markov chain, for trials without the real text.
+    """Create the synthetic twin of a text, a Markov chain, for trials without the real text.
 
     Args:
         spec: The data set; its name and its split sizes determine the text.

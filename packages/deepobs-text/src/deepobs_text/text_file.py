@@ -61,7 +61,7 @@ class TextFile(TextDataSet):
 
 
 def text_data_set(path: str | os.PathLike[str], name: str | None = None) -> type[TextFile]:
-    """Make a data set of any text: `text_data_set("my.txt")(batch_size=20)`.
+    """Create a data set of any text: `text_data_set("my.txt")(batch_size=20)`.
 
     It has no synthetic twin: the text is used even if synthetic data are requested.
 

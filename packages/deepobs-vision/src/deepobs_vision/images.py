@@ -48,7 +48,7 @@ class ImageDataSet(TensorDataSet):
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:
-        """Make learnable images with the real shape and labels, at least a few hundred."""
+        """Create learnable images with the real shape and labels, at least a few hundred."""
         return synthetic_images(
             cls.spec,
             image_shape=cls.image_shape,
@@ -67,7 +67,7 @@ def synthetic_images(
     largest_value: int,
     fraction: float,
 ) -> Splits:
-    """Make the synthetic twin of a data set: a pattern for each class, and noise.
+    """Create the synthetic twin of a data set: a pattern for each class, and noise.
 
     Args:
         spec: The data set; its name and its split sizes determine the images.

@@ -22,7 +22,7 @@ Pair = tuple[int, int]
 def dense(
     in_features: int, out_features: int, *, kernel_initializer: Initializer, bias: float = 0.0
 ) -> nn.Linear:
-    """Make a fully connected layer whose biases all start at `bias`."""
+    """Create a fully connected layer whose biases all start at `bias`."""
     layer = nn.Linear(in_features, out_features)
     _initialize(layer, kernel_initializer, bias)
     return layer
@@ -38,7 +38,7 @@ def conv2d(
     kernel_initializer: Initializer,
     bias: float | None = 0.0,
 ) -> nn.Conv2d:
-    """Make a convolution of images (B,C,H,W).
+    """Create a convolution of images (B,C,H,W).
 
     Args:
         in_channels: Channels of the images.
@@ -100,7 +100,7 @@ def conv2d_transpose(
     kernel_initializer: Initializer,
     bias: float = 0.0,
 ) -> nn.ConvTranspose2d:
-    """Make a transposed convolution of images (B,C,H,W) to `stride` times their size.
+    """Create a transposed convolution of images (B,C,H,W) to `stride` times their size.
 
     Other arguments are those of `conv2d`; `kernel_size` must be at least `stride`.
     """

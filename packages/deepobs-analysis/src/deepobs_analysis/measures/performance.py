@@ -33,7 +33,7 @@ class Quartiles(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """How far the runs of a configuration lie apart.
+    """The variation between the runs of a configuration.
 
     Attributes:
         deviation: Population standard deviation.
@@ -103,7 +103,7 @@ def quartiles(values: ArrayLike) -> Quartiles:
 
 
 def spread(values: ArrayLike) -> Spread:
-    """How far runs that differ only in their seed lie apart, in the unit of the values.
+    """The variation between runs that differ only in their seed, in the unit of the values.
 
     Args:
         values: One value per run, finite, shape (runs,).

@@ -177,7 +177,7 @@ def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_t
 
 
 def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
-    """Make an axis logarithmic, with as many ticks as a small panel has room for."""
+    """Create an axis logarithmic, with as many ticks as a small panel has room for."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     few_decades(axis, low, high)

@@ -138,7 +138,7 @@ def looks(optimizers: Iterable[str]) -> dict[str, Look]:
 
 
 def styled(plot: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Returned]:
-    """Make a function draw, or write, in the style of all figures, whatever the user's style."""
+    """Create a function draw, or write, in the style of all figures, whatever the user's style."""
 
     @functools.wraps(plot)
     def drawn(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Returned:

@@ -76,7 +76,7 @@ def by_usable_name(catalog: Catalog[Any]) -> dict[str, Offer[Any]]:
 
 
 def described(offer: Offer[Any], *, is_ambiguous: bool) -> dict[str, object]:
-    """What is known of an offer without importing it, for JSON output."""
+    """The metadata of an offer for JSON output, without importing it."""
     return {
         **{field.name: getattr(offer.spec, field.name) for field in fields(offer.spec)},
         "distribution": offer.distribution,

@@ -144,7 +144,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
 
     @classmethod
     def bind(cls, spec: DatasetSpec) -> type[Self]:
-        """Make the subclass of a registered data set."""
+        """Create the subclass of a registered data set."""
         return bound(cls, spec, "deepobs.pytorch.datasets")
 
     def __repr__(self) -> str:
@@ -167,7 +167,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
     @classmethod
     @abstractmethod
     def make_fake(cls, fraction: float) -> StoredSplits[ExamplesT]:
-        """Make synthetic examples with the real shapes and ranges.
+        """Create synthetic examples with the real shapes and ranges.
 
         Args:
             fraction: Size of each split as a fraction of the real one, in (0, 1].

@@ -236,7 +236,7 @@ class FileDataSet(TensorDataSet):
 
 
 def corrupt(path: Path, what: str) -> CorruptDataError:
-    """Make the error for a file with unexpected content.
+    """Create the error for a file with unexpected content.
 
     Args:
         path: The file.

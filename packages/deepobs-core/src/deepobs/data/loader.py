@@ -144,7 +144,7 @@ class TensorLoader(ShuffledLoader):
 
 
 def seeded_generator() -> torch.Generator:
-    """Make a generator for the data, seeded from torch's global generator."""
+    """Create a generator for the data, seeded from torch's global generator."""
     seed = int(torch.randint(2**63 - 1, (), dtype=torch.int64, device="cpu"))
     return torch.Generator(device="cpu").manual_seed(seed)
 

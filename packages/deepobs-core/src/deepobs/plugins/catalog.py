@@ -207,7 +207,7 @@ def import_target(target: str, owner: str) -> Any:
 
 
 def bound(target: type[ClassT], spec: Spec, module: str) -> type[ClassT]:
-    """Make the subclass that stands for one specification, its attribute `spec`.
+    """Create the subclass that stands for one specification, its attribute `spec`.
 
     Args:
         target: The class that the specification names.

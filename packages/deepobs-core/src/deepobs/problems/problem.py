@@ -73,7 +73,7 @@ class Problem(ABC):
 
     @classmethod
     def bind(cls, spec: ProblemSpec) -> type[Self]:
-        """Make the subclass that stands for one registered problem."""
+        """Create the subclass that stands for one registered problem."""
         return bound(cls, spec, "deepobs.pytorch.testproblems")
 
     # Type checkers would take this method to allow any attribute.

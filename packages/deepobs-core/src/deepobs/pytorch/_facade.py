@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def attributes(
     module: str, kind: Literal["problems", "datasets", "runners"]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the functions `__getattr__` and `__dir__` of a module.
+    """Create the functions `__getattr__` and `__dir__` of a module.
 
     Args:
         module: Name of the module.
