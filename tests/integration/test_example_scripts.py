@@ -170,7 +170,7 @@ def _individual_gradients(model: torch.nn.Module, image_shape: tuple[int, ...]) 
         ("models:conv_2c2d", (1, 28, 28)),
         ("models:conv_3c3d", (3, 32, 32)),
         ("models:all_cnn_c", (3, 32, 32)),
-        ("models:wide_resnet_16_4", (3, 32, 32)),
+        ("wide_resnet:wide_resnet_16_4", (3, 32, 32)),
     ],
 )
 def test_backpack_knows_the_layers_of_image_classifiers(
@@ -182,7 +182,7 @@ def test_backpack_knows_the_layers_of_image_classifiers(
 
 @pytest.mark.parametrize(
     "model",
-    ["models:vgg16", "models:vgg19", "models:wide_resnet_40_4", "inception:InceptionV3"],
+    ["models:vgg16", "models:vgg19", "wide_resnet:wide_resnet_40_4", "inception:InceptionV3"],
 )
 def test_large_image_classifiers_have_parameters_in_the_same_layers(model: str) -> None:
     with torch.device("meta"):

@@ -50,6 +50,7 @@ GROUPS = (
             "deepobs.problems",
             "deepobs.problems.initializers",
             "deepobs_vision.classification",
+            "deepobs_vision.inception",
             "deepobs_vision.vae",
             "deepobs_vision.layers",
             "deepobs_text.language_model",

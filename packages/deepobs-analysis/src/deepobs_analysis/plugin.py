@@ -13,6 +13,19 @@ _COMMANDS = {
     "score": "Compare optimizers over all problems: scores, speedups, intervals",
     "report": "Write all about some results into one page: figures, tables, caveats",
 }
+_PLOTS = (
+    ("curves", "overview", "Test loss and accuracy on every problem over epochs"),
+    ("curves", "performance", "Loss and accuracy on training and test set over epochs"),
+    ("times", "time_to_target", "Time of every optimizer to the target of each problem"),
+    ("times", "profiles", "Share of problems over the time relative to the fastest"),
+    ("comparisons", "ranks", "How often an optimizer is the best, the second, ..."),
+    ("comparisons", "comparison", "Probability that one optimizer beats another"),
+    ("tuning_curves", "sensitivity", "Test performance over the learning rate"),
+    ("heatmaps", "sensitivity_2d", "Test performance over two hyperparameters"),
+    ("tuning_curves", "tuning_rank", "Configurations from the best to the worst"),
+    ("tuning_curves", "expected_best", "Expected best of a number of configurations"),
+    ("trajectories", "trajectories", "Iterates on the functions of two variables"),
+)
 
 
 @hookimpl
@@ -33,20 +46,6 @@ def deepobs_commands() -> list[CommandSpec]:
 def deepobs_plots() -> list[PlotSpec]:
     """The figures, in the order in which a report shows them."""
     return [
-        _plot("curves", "overview", "Test loss and accuracy on every problem over epochs"),
-        _plot("curves", "performance", "Loss and accuracy on training and test set over epochs"),
-        _plot("times", "time_to_target", "Time of every optimizer to the target of each problem"),
-        _plot("times", "profiles", "Share of problems over the time relative to the fastest"),
-        _plot("comparisons", "ranks", "How often an optimizer is the best, the second, ..."),
-        _plot("comparisons", "comparison", "Probability that one optimizer beats another"),
-        _plot("tuning_curves", "sensitivity", "Test performance over the learning rate"),
-        _plot("heatmaps", "sensitivity_2d", "Test performance over two hyperparameters"),
-        _plot("tuning_curves", "tuning_rank", "Configurations from the best to the worst"),
-        _plot("tuning_curves", "expected_best", "Expected best of a number of configurations"),
-        _plot("trajectories", "trajectories", "Iterates on the functions of two variables"),
+        PlotSpec(name=name, target=f"deepobs_analysis.plots.{module}:{name}", summary=summary)
+        for module, name, summary in _PLOTS
     ]
-
-
-def _plot(module: str, name: str, summary: str) -> PlotSpec:
-    target = f"deepobs_analysis.plots.{module}:{name}"
-    return PlotSpec(name=name, summary=summary, target=target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
         def num_classes(self) -> int:
             """Labels run from 0 to one less."""
             ...
-
-
-_SMOOTHING = 0.1
-_AUXILIARY_WEIGHT = 0.4
 
 
 class ImageClassification(Problem):
@@ -80,28 +75,3 @@ class ImageClassification(Problem):
         """
         is_correct_B = outputs.argmax(dim=1) == batch[1]
         return is_correct_B.mean(dtype=torch.float32)
-
-
-class InceptionClassification(ImageClassification):
-    """Cross-entropy with labels smoothed by 0.1, plus 0.4 times that of a second head in training.
-
-    In training mode, the model also returns the logits of the second head.
-    """
-
-    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
-        """Compute the cross-entropy in nats, and the logits of the first head.
-
-        Args:
-            batch: Images (B,C,H,W) and labels (B,).
-            reduction: "none" for one loss per image, "mean" or "sum".
-        """
-        images_BCHW, labels_B = batch
-        # Smoothed in evaluation, too, as in the original: its published losses include it.
-        cross_entropy = functools.partial(
-            F.cross_entropy, target=labels_B, reduction=reduction, label_smoothing=_SMOOTHING
-        )
-        logits_BK, auxiliary_BK = self.model(images_BCHW)
-        losses = cross_entropy(logits_BK)
-        if auxiliary_BK is not None:
-            losses = losses + _AUXILIARY_WEIGHT * cross_entropy(auxiliary_BK)
-        return losses, logits_BK

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data import EmbeddedDataSet, Splits
+from deepobs.data.tensor_dataset import EmbeddedDataSet, Splits
 from deepobs.errors import CorruptDataError
 from deepobs_vision.images import ImageDataSet
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data import Splits, TensorDataSet
 from deepobs.data.loader import ToFloat
+from deepobs.data.tensor_dataset import Splits, TensorDataSet
 
 if TYPE_CHECKING:
     from deepobs.data import Examples

@@ -6,18 +6,51 @@ Axes in the names of tensors: B batch, C channels, H height, W width, K classes.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
+from deepobs_vision.classification import ImageClassification
 from deepobs_vision.layers import Flatten, ResizeBilinear, conv2d, dense
 
+if TYPE_CHECKING:
+    from deepobs.problems import Reduction
+    from deepobs.protocols import Batch
+
 _SIZE = 299
+_SMOOTHING = 0.1
+_AUXILIARY_WEIGHT = 0.4
 
 _dense = partial(dense, kernel_initializer=glorot_uniform_)
+
+
+class InceptionClassification(ImageClassification):
+    """Cross-entropy with labels smoothed by 0.1, plus 0.4 times that of a second head in training.
+
+    In training mode, the model also returns the logits of the second head.
+    """
+
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
+        """Compute the cross-entropy in nats, and the logits of the first head.
+
+        Args:
+            batch: Images (B,C,H,W) and labels (B,).
+            reduction: "none" for one loss per image, "mean" or "sum".
+        """
+        images_BCHW, labels_B = batch
+        # Smoothed in evaluation, too, as in the original: its published losses include it.
+        cross_entropy = partial(
+            F.cross_entropy, target=labels_B, reduction=reduction, label_smoothing=_SMOOTHING
+        )
+        logits_BK, auxiliary_BK = self.model(images_BCHW)
+        losses = cross_entropy(logits_BK)
+        if auxiliary_BK is not None:
+            losses = losses + _AUXILIARY_WEIGHT * cross_entropy(auxiliary_BK)
+        return losses, logits_BK
 
 
 class InceptionV3(nn.Module):

@@ -12,7 +12,7 @@ _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1
 _DIGITS = "The embedded counterpart of the DeepOBS problem on MNIST"
 
 _CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
-_INCEPTION = "deepobs_vision.classification:InceptionClassification"
+_INCEPTION = "deepobs_vision.inception:InceptionClassification"
 
 _MODELS = {
     "logreg": ("deepobs_vision.models:logreg", "Logistic regression"),
@@ -22,8 +22,8 @@ _MODELS = {
     "allcnnc": ("deepobs_vision.models:all_cnn_c", "All-CNN-C, nine convolutional layers"),
     "vgg16": ("deepobs_vision.models:vgg16", "VGG 16"),
     "vgg19": ("deepobs_vision.models:vgg19", "VGG 19"),
-    "wrn164": ("deepobs_vision.models:wide_resnet_16_4", "Wide ResNet 16-4"),
-    "wrn404": ("deepobs_vision.models:wide_resnet_40_4", "Wide ResNet 40-4"),
+    "wrn164": ("deepobs_vision.wide_resnet:wide_resnet_16_4", "Wide ResNet 16-4"),
+    "wrn404": ("deepobs_vision.wide_resnet:wide_resnet_40_4", "Wide ResNet 40-4"),
     "inception_v3": ("deepobs_vision.inception:InceptionV3", "Inception v3"),
 }
 _DATA = {

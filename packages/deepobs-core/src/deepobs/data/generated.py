@@ -1,4 +1,4 @@
-"""The data of the quadratic and the two-dimensional problems."""
+"""Data sets that are computed: those of the quadratic and the two-dimensional problems."""
 
 from __future__ import annotations
 
@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data.tensor_dataset import GeneratedDataSet, Splits
+from deepobs.data.tensor_dataset import EmbeddedDataSet, Splits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+class GeneratedDataSet(EmbeddedDataSet):
+    """A data set computed by `load`, identically on every machine.
+
+    `load` must draw from a generator with a fixed seed, so that the seed of a run has no effect,
+    and from `numpy.random.RandomState`, whose stream NumPy guarantees. Besides `load`, a subclass
+    only defines `train_eval_size`.
+    """
+
+    origin: ClassVar[str] = "generated"
+    has_fake_twin: ClassVar[bool] = False
+
+    @classmethod
+    def make_fake(cls, fraction: float) -> Splits:
+        """Never called: the data are their own twin."""
+        raise NotImplementedError("Generated data need no synthetic twin.")
 
 
 class Quadratic(GeneratedDataSet):

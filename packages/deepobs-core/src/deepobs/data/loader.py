@@ -28,6 +28,9 @@ class ShuffledLoader(ABC):
         generator: CPU generator of the randomness of a pass; `None` for stored order.
         reshuffle: Whether each pass has a new order or all share the first.
         drop_remainder: Whether a pass drops the last, smaller batch.
+
+    Attributes:
+        num_examples: Number of examples that a pass yields.
     """
 
     def __init__(
@@ -42,14 +45,9 @@ class ShuffledLoader(ABC):
         self.batch_size = batch_size
         self.generator = generator
         self.reshuffle = reshuffle
-        self.drop_remainder = drop_remainder
         self._total = total
+        self.num_examples = total - (total % batch_size if drop_remainder else 0)
         self._kept_order: Tensor | None = None
-
-    @property
-    def num_examples(self) -> int:
-        """Number of examples that a pass yields."""
-        return self._total - (self._total % self.batch_size if self.drop_remainder else 0)
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
@@ -117,30 +115,27 @@ class TensorLoader(ShuffledLoader):
     def __iter__(self) -> Iterator[Batch]:
         """Start a new pass, in random order if there is a generator."""
         order = self.draw_order()
-        chunks = self._in_order() if order is None else self._gathered(order)
+        chunks = self._chunks(order)
         if self._transform is not None:
             chunks = map(self._transform, chunks)
         for chunk in chunks:
             yield from zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
 
-    def _in_order(self) -> Iterator[Batch]:
-        for start in range(0, self.num_examples, self._chunk_size):
-            stop = min(start + self._chunk_size, self.num_examples)
-            # A copy: modifying a batch in place must not change the data set.
-            yield tuple(tensor[start:stop].clone() for tensor in self.tensors)
-
-    def _gathered(self, order: Tensor) -> Iterator[Batch]:
-        for rows in torch.split(order.to(self.tensors[0].device), self._chunk_size):
-            yield tuple(tensor.index_select(0, rows) for tensor in self.tensors)
-
-    @property
-    def _chunk_size(self) -> int:
-        """Number of examples gathered at once: several batches if these are small."""
+    def _chunks(self, order: Tensor | None) -> Iterator[Batch]:
+        """The stored examples of a pass, those of several batches at once if these are small."""
         # Small batches cost more in calls than in bytes; large chunks would not stay in the cache.
         bytes_per_batch = self.batch_size * sum(
             tensor[0].numel() * tensor.element_size() for tensor in self.tensors
         )
-        return self.batch_size * max(1, _CHUNK_BYTES // bytes_per_batch)
+        size = self.batch_size * max(1, _CHUNK_BYTES // bytes_per_batch)
+        if order is not None:
+            for rows in torch.split(order.to(self.tensors[0].device), size):
+                yield tuple(tensor.index_select(0, rows) for tensor in self.tensors)
+            return
+        for start in range(0, self.num_examples, size):
+            stop = min(start + size, self.num_examples)
+            # A copy: modifying a batch in place must not change the data set.
+            yield tuple(tensor[start:stop].clone() for tensor in self.tensors)
 
 
 def seeded_generator() -> torch.Generator:

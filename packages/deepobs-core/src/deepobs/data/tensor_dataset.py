@@ -123,20 +123,3 @@ class EmbeddedDataSet(TensorDataSet):
     def verify(cls, data_dir: Path) -> DataStatus:
         """Check nothing, unless a subclass has something to check."""
         return cls.status(data_dir)
-
-
-class GeneratedDataSet(EmbeddedDataSet):
-    """A data set computed by `load`, identically on every machine.
-
-    `load` must draw from a generator with a fixed seed, so that the seed of a run has no effect,
-    and from `numpy.random.RandomState`, whose stream NumPy guarantees. Besides `load`, a subclass
-    only defines `train_eval_size`.
-    """
-
-    origin: ClassVar[str] = "generated"
-    has_fake_twin: ClassVar[bool] = False
-
-    @classmethod
-    def make_fake(cls, fraction: float) -> Splits:
-        """Never called: the data are their own twin."""
-        raise NotImplementedError("Generated data need no synthetic twin.")

@@ -66,11 +66,6 @@ class Catalog(Generic[SpecT]):
         """Add an offer; a second one of the same name makes the bare name ambiguous."""
         self._offers.setdefault(offer.spec.name, []).append(offer)
 
-    def has(self, offer: Offer[SpecT]) -> bool:
-        """Whether the same distribution offers something of the same name already."""
-        others = self._offers.get(offer.spec.name, [])
-        return any(one.distribution == offer.distribution for one in others)
-
     def names(self) -> list[str]:
         """The names on offer, sorted."""
         return sorted(self._offers)
@@ -139,17 +134,11 @@ class Catalog(Generic[SpecT]):
 
     def described(self, name: str) -> str:
         """What messages call an offer; see `offer`."""
-        return self._described(self.offer(name))
-
-    def _described(self, offer: Offer[SpecT]) -> str:
+        offer = self.offer(name)
         return f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
 
     def load(self, name: str) -> Any:
-        """Import what a name stands for; see `offer` and `load_offer`."""
-        return self.load_offer(self.offer(name))
-
-    def load_offer(self, offer: Offer[SpecT]) -> Any:
-        """Import what an offer names.
+        """Import what a name stands for; see `offer`.
 
         A target with a class method `bind` is called with its specification and returns the class
         to use: this is how one class serves many test problems.
@@ -157,9 +146,10 @@ class Catalog(Generic[SpecT]):
         Raises:
             ComponentLoadError: Importing it failed.
         """
+        offer = self.offer(name)
         key = offer.qualified_name
         if key not in self._loaded:
-            owner = self._described(offer)
+            owner = self.described(key)
             if not isinstance(offer.spec, TargetSpec):
                 raise ComponentLoadError(f"{owner} has nothing to import.")
             target = import_target(offer.spec.target, owner)

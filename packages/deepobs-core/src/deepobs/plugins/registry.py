@@ -262,7 +262,7 @@ class Registry:
     def _keep(self, offers: list[tuple[Catalog[Any], Offer[Any]]]) -> None:
         # All are checked before the first is added, so that a plugin that fails leaves none.
         for catalog, offer in offers:
-            if catalog.has(offer):
+            if catalog.called(offer.qualified_name):
                 raise PluginError(
                     f"Its distribution offers {offer.spec.name!r} twice. Give each its own name."
                 )

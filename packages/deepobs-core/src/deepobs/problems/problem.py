@@ -45,6 +45,7 @@ class Problem(ABC):
         spec: The specification it is registered with.
         model: The model, after `set_up`.
         dataset: The data set, after `set_up`.
+        records_iterates: Whether result files hold the parameters at every evaluation.
 
     Raises:
         ArgumentError: An argument is out of range.
@@ -53,6 +54,7 @@ class Problem(ABC):
     spec: ClassVar[ProblemSpec]
     model: nn.Module
     dataset: DataSet
+    records_iterates: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -33,7 +33,6 @@ class TwoD(SyntheticProblem):
     """A function of two variables plus the noise `u * x + v * y`."""
 
     records_iterates: ClassVar[bool] = True
-    """Result files hold the point at every evaluation."""
 
     model: TwoDModel
 

@@ -171,7 +171,8 @@ def _by_short_name(name: str) -> OptimizerChoice | None:
     return OptimizerChoice(
         name=offer.spec.name,
         optimizer_class=check_class(
-            catalog.load_offer(offer), f"The optimizer {name!r} of {offer.origin} is none: "
+            catalog.load(name),
+            f"The optimizer {name!r} of {offer.origin} is none: ",
         ),
         defaults=offer.spec.defaults,
         needs=offer.spec.needs,

@@ -6,6 +6,7 @@ import deepobs.protocols
 import deepobs_text.char_rnn
 import deepobs_text.transformer
 import deepobs_vision.classification
+import deepobs_vision.inception
 import deepobs_vision.vae
 
 class cifar100_3c3d(deepobs_vision.classification.ImageClassification):
@@ -56,7 +57,7 @@ class fmnist_mlp(deepobs_vision.classification.ImageClassification):
 class fmnist_vae(deepobs_vision.vae.VariationalAutoencoder):
     """Variational autoencoder on Fashion-MNIST."""
 
-class imagenet_inception_v3(deepobs_vision.classification.InceptionClassification):
+class imagenet_inception_v3(deepobs_vision.inception.InceptionClassification):
     """Inception v3 on ImageNet."""
 
 class imagenet_vgg16(deepobs_vision.classification.ImageClassification):
