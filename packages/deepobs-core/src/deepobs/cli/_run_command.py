@@ -103,7 +103,6 @@ def command(
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.records import DEFAULT_SEED
     from deepobs.runs import run, specify
-    from deepobs.runs.checkpoints import checkpoint_path
     from deepobs.runs.progress import live_progress, summary_of
 
     sched_epochs, sched_factors = _parsed_schedule(schedule)
@@ -138,6 +137,8 @@ def command(
                         checkpoints=results.checkpoints,
                     )
             except KeyboardInterrupt:
+                from deepobs.runs.checkpoints import checkpoint_path
+
                 if checkpoint_path(results.output_dir, specification).exists():
                     remedy = "repeat the command with --resume to continue this run."
                     show_message("Checkpoint", remedy)

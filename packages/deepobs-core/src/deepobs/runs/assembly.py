@@ -91,13 +91,14 @@ def build_optimizer(
     """
     if optimizer_class is None:
         optimizer_class = import_target(specification.optimizer_target, "The optimizer")
-    own_roles = getattr(problem, "parameter_roles", None)
+    groups = specification.parameter_groups
+    own_roles = getattr(problem, "parameter_roles", None) if groups else None
     try:
         return construct(
             optimizer_class,
             problem.model,
             specification.hyperparameters,
-            groups=specification.parameter_groups,
+            groups=groups,
             needs=specification.optimizer_needs,
             roles=None if own_roles is None else own_roles(),
         )
@@ -107,7 +108,7 @@ def build_optimizer(
                 f"{specification.optimizer} cannot train the model of "
                 f"{specification.testproblem}: {reason_of(error)}.",
                 # specify() tried it on a single matrix, which such an optimizer takes.
-                "" if specification.parameter_groups else _GROUPS_HINT,
+                "" if groups else _GROUPS_HINT,
             )
         ) from error
 

@@ -69,21 +69,17 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 def hardware(device: torch.device) -> dict[str, Any]:
     """What timings depend on."""
+    processor = None
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        processor = next(names, None)
     described: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.system(),
-        "processor": _processor(),
+        "processor": platform.processor() if processor is None else processor,
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
     }
     if device.type == "cuda":
         described["accelerator"] = torch.cuda.get_device_name(device)
     return described
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

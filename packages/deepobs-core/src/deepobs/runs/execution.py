@@ -14,8 +14,9 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.records import DataSetRecord, RunRecord
 from deepobs.runs import environment, store
+from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.observers import PluginObservers, tell
-from deepobs.runs.run_state import begin_run
+from deepobs.runs.run_state import RunState
 from deepobs.runs.specification import reproduction_command
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import Checkpointer, CheckpointPlan
     from deepobs.runs.observers import RunObserver
-    from deepobs.runs.run_state import RunState
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def run(
 
 def execute(
     state: RunState,
-    observers: Sequence[RunObserver] = (),
+    observers: Sequence[RunObserver | PluginObservers] = (),
     checkpointer: Checkpointer | None = None,
 ) -> RunRecord:
     """Train and evaluate to the end of a run.
@@ -149,7 +149,9 @@ def _begin_or_resume(
     optimizer_class: type[torch.optim.Optimizer] | None,
     checkpointer: Checkpointer | None,
 ) -> RunState:
-    state = begin_run(specification, optimizer_class)
+    problem = set_up_problem(specification)
+    optimizer = build_optimizer(specification, problem, optimizer_class)
+    state = RunState(specification, problem, optimizer)
     saved = None if checkpointer is None else checkpointer.load()
     if checkpointer is None or saved is None:
         return state
@@ -159,7 +161,7 @@ def _begin_or_resume(
         checkpointer.reject(error)
         # A part of the state may have been loaded: initial weights have to be drawn again.
         rng.seed(specification.random_seed)
-        return begin_run(specification, optimizer_class)
+        return _begin_or_resume(specification, optimizer_class, checkpointer=None)
     return state
 
 

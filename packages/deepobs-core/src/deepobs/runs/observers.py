@@ -47,7 +47,7 @@ class RunObserver:
         """The run completed or diverged."""
 
 
-def tell(observers: Sequence[RunObserver], event: str, *arguments: Any) -> None:
+def tell(observers: Sequence[RunObserver | PluginObservers], event: str, *arguments: Any) -> None:
     """Call a method of several observers, without any effect on the numbers of the run.
 
     Args:
@@ -58,10 +58,12 @@ def tell(observers: Sequence[RunObserver], event: str, *arguments: Any) -> None:
     # A run gives the same numbers whether it is observed or not.
     with rng.preserved():
         for observer in observers:
-            getattr(observer, event)(*arguments)
+            method = getattr(observer, event, None)
+            if method is not None:
+                method(*arguments)
 
 
-class PluginObservers(RunObserver):
+class PluginObservers:
     """Passes the events on to the observer hooks of plugins."""
 
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:

@@ -15,7 +15,6 @@ import torch
 from deepobs import rng
 from deepobs.protocols import CarriesState, ResumableLoader
 from deepobs.records import METRICS, series_name
-from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.schedules import build_schedule
@@ -163,25 +162,6 @@ class RunState:
         # was trained on sets the RNGs itself. Restored earlier, dropout and data augmentation of
         # the next step would differ from those of a run that was not interrupted.
         rng.set_state(state["random"], self.device)
-
-
-def begin_run(
-    specification: RunSpecification, optimizer_class: type[torch.optim.Optimizer] | None = None
-) -> RunState:
-    """Build everything for a run, without any training.
-
-    Args:
-        specification: The run.
-        optimizer_class: The optimizer's class, where its import string does not lead to it.
-
-    Raises:
-        DataError: The data are missing or broken.
-        ArgumentError: A value does not fit the data set or the model.
-    """
-    problem = set_up_problem(specification)
-    return RunState(
-        specification, problem, build_optimizer(specification, problem, optimizer_class)
-    )
 
 
 @dataclass
