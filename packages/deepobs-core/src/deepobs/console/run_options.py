@@ -261,6 +261,8 @@ def configured(doing: str, *, dtype: str | None = None, **settings: Any) -> Iter
 
     from deepobs import config
 
+    # Outside of the `try`: what happens in a plugin now is no failure of the optimizer.
+    registry()
     # Options that were not given must not hide what the environment variables set.
     if dtype is not None:
         settings["dtype"] = getattr(torch, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -133,14 +134,11 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         self.dtype = config.get_dtype()
         # The order of the data must not depend on how many random numbers the model draws.
         self.generator = seeded_generator()
-        self.train_loader = self.training_loader(parts.pop("train"), reshuffle=reshuffle)
-        evaluation_loaders = {
-            name: self.evaluation_loader(part, drop_remainder=drop_remainder)
-            for name, part in parts.items()
-        }
-        self.train_eval_loader = evaluation_loaders["train_eval"]
-        self.valid_loader = evaluation_loaders.get("valid")
-        self.test_loader = evaluation_loaders["test"]
+        self.train_loader = self.training_loader(parts["train"], reshuffle=reshuffle)
+        evaluated = functools.partial(self.evaluation_loader, drop_remainder=drop_remainder)
+        self.train_eval_loader = evaluated(parts["train_eval"])
+        self.valid_loader = evaluated(parts["valid"]) if "valid" in parts else None
+        self.test_loader = evaluated(parts["test"])
 
     @classmethod
     def bind(cls, spec: DatasetSpec) -> type[Self]:

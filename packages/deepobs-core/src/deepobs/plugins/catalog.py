@@ -132,13 +132,13 @@ class Catalog(Generic[SpecT]):
         is_alone = len(self._offers[offer.spec.name]) == 1
         return offer.spec.name if is_alone else offer.qualified_name
 
-    def described(self, name: str) -> str:
+    def described(self, name: str | Offer[SpecT]) -> str:
         """What messages call an offer; see `offer`."""
-        offer = self.offer(name)
+        offer = name if isinstance(name, Offer) else self.offer(name)
         return f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
 
-    def load(self, name: str) -> Any:
-        """Import what a name stands for; see `offer`.
+    def load(self, name: str | Offer[SpecT]) -> Any:
+        """Import what an offer, or its name, stands for; see `offer`.
 
         A target with a class method `bind` is called with its specification and returns the class
         to use: this is how one class serves many test problems.
@@ -146,10 +146,10 @@ class Catalog(Generic[SpecT]):
         Raises:
             ComponentLoadError: Importing it failed.
         """
-        offer = self.offer(name)
+        offer = name if isinstance(name, Offer) else self.offer(name)
         key = offer.qualified_name
         if key not in self._loaded:
-            owner = self.described(key)
+            owner = self.described(offer)
             if not isinstance(offer.spec, TargetSpec):
                 raise ComponentLoadError(f"{owner} has nothing to import.")
             target = import_target(offer.spec.target, owner)

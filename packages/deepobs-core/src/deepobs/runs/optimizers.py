@@ -171,7 +171,7 @@ def _by_short_name(name: str) -> OptimizerChoice | None:
     return OptimizerChoice(
         name=offer.spec.name,
         optimizer_class=check_class(
-            catalog.load(name),
+            catalog.load(offer),
             f"The optimizer {name!r} of {offer.origin} is none: ",
         ),
         defaults=offer.spec.defaults,
