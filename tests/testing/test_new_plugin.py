@@ -123,7 +123,7 @@ def test_all_names_follow_from_that_of_the_distribution(
         ("DeepOBS_Vision", "'deepobs-vision' is a package of DeepOBS itself"),
         ("torch", "'torch' is taken: torch 2"),
         ("json", "'json' is a module of Python's standard library"),
-        ("click", "the module 'click' already exists"),
+        ("torchgen", "the module 'torchgen' already exists"),
         ("deepobs-two-d", "The data set would be called 'two_d', like one of deepobs-core"),
         (
             "deepobs-mnist",
