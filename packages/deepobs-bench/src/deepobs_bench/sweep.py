@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, ExecutorError
 from deepobs.runs import store
-from deepobs.runs.store import ResultIndex
 from deepobs_bench._tasks import RunTask, claimed, execute, known_outcome
 from deepobs_bench.failures import (
     Failure,
@@ -27,6 +26,7 @@ from deepobs_bench.failures import (
     now,
     write_failure,
 )
+from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
     import os

@@ -17,7 +17,7 @@ from deepobs.resources import usable_cores
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import set_up_problem
 from deepobs.runs.estimate import estimate
-from deepobs.runs.store import ResultIndex
+from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

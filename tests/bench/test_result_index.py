@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepobs.runs import run, specify, store
-from deepobs.runs.store import ResultIndex
+from deepobs_bench.result_index import ResultIndex
 
 
 @pytest.fixture
