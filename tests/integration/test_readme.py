@@ -35,7 +35,7 @@ def test_its_code_runs_and_does_what_is_said(
     assert reader.defined["accuracy"].ndim == 0
     assert 0.3 < reader.defined["accuracy"] <= 1  # ten classes: guessing gives 0.1
     # The runs that the second command executed are skipped.
-    assert "24 runs: 12 there, 12 missing." in capsys.readouterr().out
+    assert "24 runs: 12 done, 12 pending." in capsys.readouterr().out
     seeds = [json.loads(path.read_text())["random_seed"] for path in results_of(directory)]
     assert {42, 43, 44} == set(seeds)
     assert (directory / "curves.pdf").exists()
