@@ -12,8 +12,8 @@ from deepobs import config
 from deepobs.console import screen
 from deepobs.console.commands import Group, as_json, show_help_without_command
 from deepobs.console.screen import Column
+from deepobs.console.text import counted
 from deepobs_analysis import baselines
-from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from deepobs_analysis.results import Results

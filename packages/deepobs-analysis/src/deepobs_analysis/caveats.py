@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from deepobs.console.text import counted
 from deepobs.records import series_name
 from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.winners import FEWEST_SEEDS
-from deepobs_analysis.wording import counted, full_mean_text, listed, number
+from deepobs_analysis.wording import full_mean_text, listed, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -14,6 +14,7 @@ from deepobs.console.commands import as_json, completing_offers
 from deepobs.console.offers import by_usable_name
 from deepobs.console.parsing import parsed_options
 from deepobs.console.screen import Column
+from deepobs.console.text import counted
 from deepobs.errors import MissingDataError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_analysis import table_columns, table_formats
@@ -24,7 +25,7 @@ from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
-from deepobs_analysis.wording import MISSING, counted, interval_text, number, speedup_text
+from deepobs_analysis.wording import MISSING, interval_text, number, speedup_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

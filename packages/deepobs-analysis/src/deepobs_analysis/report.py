@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from deepobs.console.text import counted
 from deepobs.resources import gc_paused
 from deepobs_analysis import __version__
 from deepobs_analysis import report_figures as figures
@@ -30,7 +31,6 @@ from deepobs_analysis.winners import (
     winner_in_words,
     winners,
 )
-from deepobs_analysis.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

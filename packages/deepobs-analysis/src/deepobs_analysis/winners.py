@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepobs.console.text import counted
 from deepobs_analysis.measures import performance_difference, stratified_bootstrap
 from deepobs_analysis.summaries import best_of
-from deepobs_analysis.wording import counted, interval_text, listed, mean_text, number
+from deepobs_analysis.wording import interval_text, listed, mean_text, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -31,11 +31,6 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def counted(number: int, noun: str) -> str:
-    """A count with its noun: "1 run", "2 runs"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
     """A mean and the deviation of its seeds, rounded to two digits of the deviation.
 

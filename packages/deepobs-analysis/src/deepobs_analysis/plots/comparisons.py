@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import Colormap, ListedColormap
 
+from deepobs.console.text import counted
 from deepobs.errors import ArgumentError
 from deepobs_analysis.measures import (
     probability_of_improvement,
@@ -19,7 +20,7 @@ from deepobs_analysis.measures import (
 from deepobs_analysis.plots import layout
 from deepobs_analysis.plots.style import DOUBLE_COLUMN, SINGLE_COLUMN, SMALL, looks, shown, styled
 from deepobs_analysis.selection import selections_by_problem
-from deepobs_analysis.wording import counted, listed
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

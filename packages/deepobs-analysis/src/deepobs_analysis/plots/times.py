@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.measures import (
     benchmark_score,
@@ -31,7 +32,7 @@ from deepobs_analysis.targets import (
     targets,
     times_to_target,
 )
-from deepobs_analysis.wording import counted, listed
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
