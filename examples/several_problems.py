@@ -30,7 +30,7 @@ LEARNING_RATES = {  # for tuning, see docs/guides/tuning.md
 def main() -> None:
     for name, learning_rates in LEARNING_RATES.items():
         suites = registry().suites
-        problems = suites.spec(name).problems if name in suites.names() else [name]
+        problems = suites.offer(name).spec.problems if name in suites.names() else [name]
         for problem in problems:
             for optimizer, lr in learning_rates.items():
                 for seed in SEEDS:

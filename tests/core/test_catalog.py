@@ -15,15 +15,14 @@ from deepobs.errors import (
 )
 from deepobs.plugins import Offer, OptimizerSpec, SuiteSpec
 from deepobs.plugins.catalog import Catalog, import_target
-from deepobs.plugins.specs import TargetSpec
 
 if TYPE_CHECKING:
     from plugin_sources import Install
 
 
-def catalog(*qualified_names: str, target: str = "fractions:Fraction") -> Catalog[TargetSpec]:
+def catalog(*qualified_names: str, target: str = "fractions:Fraction") -> Catalog[OptimizerSpec]:
     """A catalog of optimizers of these names."""
-    found: Catalog[TargetSpec] = Catalog("optimizer", TargetSpec, lambda name: f"No {name}.")
+    found: Catalog[OptimizerSpec] = Catalog(OptimizerSpec, lambda name: f"No {name}.")
     for qualified_name in qualified_names:
         distribution, _, name = qualified_name.partition(":")
         spec = OptimizerSpec(name=name, target=target, summary="")
@@ -66,7 +65,7 @@ def test_a_qualified_name_that_matches_nothing_is_unknown(name: str) -> None:
 
 
 def test_what_has_no_target_cannot_be_imported() -> None:
-    suites: Catalog[SuiteSpec] = Catalog("suite", SuiteSpec, lambda name: "")
+    suites: Catalog[SuiteSpec] = Catalog(SuiteSpec, lambda name: "")
     suites.add(Offer(SuiteSpec(name="all", summary="", problems=("x",)), "acme-obs", "1.0"))
     with pytest.raises(ComponentLoadError, match=r"'all' of acme-obs 1\.0 has nothing to import"):
         suites.load("all")

@@ -78,7 +78,7 @@ def test_what_is_written_is_python_that_the_registry_accepts(tmp_path: Path) -> 
     module = type("Module", (), {k: v for k, v in namespace.items() if not k.startswith("__")})
     registry.add(module, Plugin(name="a:a", distribution="a", version="1", target="a"))
     assert registry.problems.names() == ["acme_mlp"]
-    assert registry.problems.spec("acme_mlp").target == "deepobs_acme.problem:AcmeMLP"
+    assert registry.problems.offer("acme_mlp").spec.target == "deepobs_acme.problem:AcmeMLP"
     assert registry.datasets.names() == ["acme"]
 
 

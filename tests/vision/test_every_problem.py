@@ -32,7 +32,7 @@ def batch_size_for(name: str) -> int:
 def test_two_steps_and_an_evaluation(name: str, set_up: SetUp) -> None:
     config.set_num_workers(0)
     problem = set_up(name, batch_size=batch_size_for(name))
-    spec = registry().problems.spec(name)
+    spec = registry().problems.offer(name).spec
     assert problem.weight_decay == (spec.weight_decay or 0)
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=1e-4)
     before = [parameter.detach().sum() for parameter in problem.model.parameters()]

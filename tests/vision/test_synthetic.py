@@ -16,7 +16,7 @@ _NAMES = ("mnist", "fmnist", "digits")
 def test_a_twin_has_the_shapes_the_sizes_and_the_labels_of_the_real_data(name: str) -> None:
     config.set_fake_data(True)
     dataset = registry().datasets.load(name)(64, device="cpu")
-    spec = registry().datasets.spec(name)
+    spec = registry().datasets.offer(name).spec
     assert dataset.is_fake is True
     images, labels = dataset.train_loader.tensors
     assert images.shape == (spec.train_size, *dataset.image_shape)

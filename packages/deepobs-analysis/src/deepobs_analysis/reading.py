@@ -245,7 +245,7 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
         metric[problem] = "accuracy" if problem in with_accuracy else "loss"
         # Results can be analyzed where the plugin of their problem is not installed.
         with suppress(DeepOBSError):
-            metric[problem] = registry().problems.spec(problem).metric
+            metric[problem] = registry().problems.offer(problem).spec.metric
     return [metric[run.problem] for run in runs]
 
 

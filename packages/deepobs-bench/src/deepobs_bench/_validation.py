@@ -153,11 +153,11 @@ def _optimizers(value: object) -> object:
 def _find_suite(name: str) -> None:
     """Look up a suite and all of its problems."""
     catalog, suites = registry().problems, registry().suites
-    for problem in suites.spec(name).problems:
+    for problem in suites.offer(name).spec.problems:
         try:
             catalog.offer(problem)
         except DeepOBSError as error:
-            raise DeepOBSError(f"{suites.described(name)} cannot be used: {error}") from error
+            raise DeepOBSError(f"{suites.offer(name)} cannot be used: {error}") from error
 
 
 def _integer(words: str, least: int, most: float = math.inf) -> BeforeValidator:

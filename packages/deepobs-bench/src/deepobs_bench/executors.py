@@ -47,12 +47,13 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
     Raises:
         DeepOBSError: The executor does not exist, or does not support the options.
     """
-    make, described = registry().executors.load(name), registry().executors.described(name)
+    offer = registry().executors.offer(name)
+    make = registry().executors.load(offer)
     if not callable(make):
-        raise ProtocolError(f"{described} is {make!r}. It must be a function or a class.")
+        raise ProtocolError(f"{offer} is {make!r}. It must be a function or a class.")
     executor: object = make(options)
     if not isinstance(executor, Executor):
-        raise ProtocolError(f"{described} returns {executor!r}, not a concurrent.futures.Executor.")
+        raise ProtocolError(f"{offer} returns {executor!r}, not a concurrent.futures.Executor.")
     return executor
 
 

@@ -357,7 +357,7 @@ class _Expansion:
                 self._refusals.setdefault(schedule, []).append(Refusal(positions, str(error)))
 
     def _protocol(self, settings: TuningSettings, options: Options) -> TuningProtocol:
-        problem = registry().problems.spec(self._problem)
+        problem = registry().problems.offer(self._problem).spec
         name = find_optimizer(self._optimizer.class_).name
         protocol = complete(settings, problem, name, options=options, jobs=1)
         given = self._choices.hyperparameters

@@ -246,7 +246,7 @@ def _rank(
 
 
 def _metric_of(problem: str) -> str:
-    return registry().problems.spec(problem).metric
+    return registry().problems.offer(problem).spec.metric
 
 
 def _final(record: RunRecord, name: str) -> float | None:

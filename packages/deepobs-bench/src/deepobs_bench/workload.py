@@ -91,7 +91,7 @@ def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
         among them: its runs will fail with the reason.
     """
     real = {each.testproblem: None for each in specifications if not each.fake_data_fraction}
-    datasets = {problem: registry().problems.spec(problem).dataset for problem in real}
+    datasets = {problem: registry().problems.offer(problem).spec.dataset for problem in real}
     absent = {name for name in set(datasets.values()) if _is_missing(name)}
     return {problem: name for problem, name in datasets.items() if name in absent}
 

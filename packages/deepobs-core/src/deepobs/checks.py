@@ -108,12 +108,12 @@ def check_length(what: str, name: str) -> None:
         )
 
 
-def check_call(component_class: Any, component: str, *arguments: Any, **options: Any) -> None:
+def check_call(component_class: Any, component: object, *arguments: Any, **options: Any) -> None:
     """Refuse a class whose constructor does not take what its protocol says.
 
     Args:
         component_class: The class.
-        component: What messages call it: "The test problem 'acme' of acme-obs 1.0".
+        component: What messages call it: an offer, or a text such as "The test problem 'acme'".
         *arguments: Its positional arguments.
         **options: Its keyword arguments.
 

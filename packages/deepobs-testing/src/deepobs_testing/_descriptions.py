@@ -64,7 +64,7 @@ def its_data_set_is_the_one_it_names(subject: _problem_subject.Subject) -> None:
 
 def its_default_batch_size_fits_its_data(subject: _problem_subject.Subject) -> None:
     """Every split has a batch of the default size."""
-    spec = registry().datasets.spec(subject.spec.dataset)
+    spec = registry().datasets.offer(subject.spec.dataset).spec
     smallest = min(spec.train_size, spec.test_size)
     require(
         subject.spec.batch_size <= smallest,

@@ -170,7 +170,7 @@ def _validation_size(
     if given or settings.select_on == "test":
         return given
     try:
-        train_size = registry().datasets.spec(problem.dataset).train_size
+        train_size = registry().datasets.offer(problem.dataset).spec.train_size
     except UnknownNameError as error:
         raise ArgumentError(
             f"The size of the training set of {problem.name} is unknown: set how many examples to "

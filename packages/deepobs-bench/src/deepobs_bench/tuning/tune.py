@@ -68,7 +68,7 @@ def tune(
     Raises:
         DeepOBSError: Settings do not fit the problem or the optimizer, or no trial could be run.
     """
-    problem = registry().problems.spec(testproblem)
+    problem = registry().problems.offer(testproblem).spec
     name = find_optimizer(optimizer).name
     protocol = complete(settings, problem, name, options=options or {}, jobs=jobs)
     common = {**(options or {}), "validation_size": protocol.validation_size}

@@ -129,8 +129,8 @@ class _Commands(Group):
         except UnknownNameError:
             return None
         if not isinstance(command, click.Command):
-            described = registry().commands.described(name)
-            raise ComponentLoadError(f"{described} is {command!r}. It must be a click.Command.")
+            offer = registry().commands.offer(name)
+            raise ComponentLoadError(f"{offer} is {command!r}. It must be a click.Command.")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

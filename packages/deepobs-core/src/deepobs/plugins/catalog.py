@@ -25,13 +25,16 @@ SpecT = TypeVar("SpecT", bound=Spec)
 ClassT = TypeVar("ClassT")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Offer(Generic[SpecT]):
     """A specification and the installed distribution it comes from."""
 
     spec: SpecT
     distribution: str
     version: str
+
+    def __str__(self) -> str:
+        return f"The {self.spec.kind} {self.spec.name!r} of {self.origin}"
 
     @property
     def qualified_name(self) -> str:
@@ -50,17 +53,16 @@ class Catalog(Generic[SpecT]):
     A name may be written `distribution:name`, which it must be if two plugins offer it.
 
     Args:
-        kind: What is offered, in the singular: "test problem".
         spec_type: The class of its specifications.
         hint: Called with an unknown name; returns what to do about it.
     """
 
-    def __init__(self, kind: str, spec_type: type[SpecT], hint: Callable[[str], str]) -> None:
-        self.kind = kind
+    def __init__(self, spec_type: type[SpecT], hint: Callable[[str], str]) -> None:
+        self.kind = spec_type.kind
         self.spec_type = spec_type
         self._hint = hint
         self._offers: dict[str, list[Offer[SpecT]]] = {}
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[Offer[SpecT], Any] = {}
 
     def add(self, offer: Offer[SpecT]) -> None:
         """Add an offer; a second one of the same name makes the bare name ambiguous."""
@@ -72,10 +74,17 @@ class Catalog(Generic[SpecT]):
 
     def offers(self) -> list[Offer[SpecT]]:
         """All offers, sorted by name."""
-        return [offer for name in self.names() for offer in self._offers[name]]
+        return [offer for _, offers in sorted(self._offers.items()) for offer in offers]
 
     def called(self, name: str) -> list[Offer[SpecT]]:
-        """The offers that a name stands for, which may be several or none."""
+        """The offers that a name stands for, which may be several or none.
+
+        Raises:
+            ArgumentError: It is not a string.
+        """
+        # A class is easily given in place of its name.
+        if not isinstance(name, str):
+            raise ArgumentError(f"The name of a {self.kind} must be a string, got {name!r}.")
         distribution, _, bare_name = name.rpartition(":")
         offers = self._offers.get(bare_name, [])
         if not distribution:
@@ -84,27 +93,8 @@ class Catalog(Generic[SpecT]):
         return [offer for offer in offers if normalized(offer.distribution) == wanted]
 
     def find(self, name: str) -> Offer[SpecT] | None:
-        """Find one offer.
-
-        Returns:
-            `None` if no plugin offers the name.
-
-        Raises:
-            ArgumentError: It is not a string.
-            AmbiguousNameError: More than one plugin offers it.
-        """
-        # A class is easily given in place of its name.
-        if not isinstance(name, str):
-            raise ArgumentError(f"The name of a {self.kind} must be a string, got {name!r}.")
-        matches = self.called(name)
-        if len(matches) > 1:
-            owners = " and ".join(offer.origin for offer in matches)
-            choices = " or ".join(repr(offer.qualified_name) for offer in matches)
-            raise AmbiguousNameError(
-                f"The {self.kind} {matches[0].spec.name!r} is offered by {owners}. "
-                f"Say which one you mean: {choices}."
-            )
-        return matches[0] if matches else None
+        """Find one offer; `None` if no plugin offers the name, else see `offer`."""
+        return self.offer(name) if self.called(name) else None
 
     def offer(self, name: str) -> Offer[SpecT]:
         """Find one offer.
@@ -114,28 +104,26 @@ class Catalog(Generic[SpecT]):
             UnknownNameError: No plugin offers it.
             AmbiguousNameError: More than one plugin offers it.
         """
-        offer = self.find(name)
-        if offer is None:
+        matches = self.called(name)
+        if not matches:
             problem = f"There is no {self.kind} {name!r}."
             raise UnknownNameError(
-                sentences(problem, closest(name, self.names()), self._hint(name))
+                sentences(problem, closest(name, self._offers), self._hint(name))
             )
-        return offer
-
-    def spec(self, name: str) -> SpecT:
-        """The specification of one offer; see `offer`."""
-        return self.offer(name).spec
+        if len(matches) > 1:
+            owners = " and ".join(offer.origin for offer in matches)
+            choices = " or ".join(repr(offer.qualified_name) for offer in matches)
+            raise AmbiguousNameError(
+                f"The {self.kind} {matches[0].spec.name!r} is offered by {owners}. "
+                f"Say which one you mean: {choices}."
+            )
+        return matches[0]
 
     def usable_name(self, name: str) -> str:
         """The shortest name of the same offer; see `offer`."""
         offer = self.offer(name)
         is_alone = len(self._offers[offer.spec.name]) == 1
         return offer.spec.name if is_alone else offer.qualified_name
-
-    def described(self, name: str | Offer[SpecT]) -> str:
-        """What messages call an offer; see `offer`."""
-        offer = name if isinstance(name, Offer) else self.offer(name)
-        return f"The {self.kind} {offer.spec.name!r} of {offer.origin}"
 
     def load(self, name: str | Offer[SpecT]) -> Any:
         """Import what an offer, or its name, stands for; see `offer`.
@@ -147,38 +135,36 @@ class Catalog(Generic[SpecT]):
             ComponentLoadError: Importing it failed.
         """
         offer = name if isinstance(name, Offer) else self.offer(name)
-        key = offer.qualified_name
-        if key not in self._loaded:
-            owner = self.described(offer)
+        if offer not in self._loaded:
             if not isinstance(offer.spec, TargetSpec):
-                raise ComponentLoadError(f"{owner} has nothing to import.")
-            target = import_target(offer.spec.target, owner)
+                raise ComponentLoadError(f"{offer} has nothing to import.")
+            target = import_target(offer.spec.target, offer)
             try:
                 component = target.bind(offer.spec) if hasattr(target, "bind") else target
             except Exception as error:
                 # An AttributeError of `bind` would look like a missing name to users of the facade.
                 raise ComponentLoadError(
-                    f"{owner} cannot be made from {offer.spec.target!r}: {message_of(error)}"
+                    f"{offer} cannot be made from {offer.spec.target!r}: {message_of(error)}"
                 ) from error
             # Of two threads that reach this line the first decides, so that both get one class.
-            self._loaded.setdefault(key, component)
-        return self._loaded[key]
+            self._loaded.setdefault(offer, component)
+        return self._loaded[offer]
 
     def offer_of(self, component: object) -> Offer[SpecT] | None:
         """The offer from which a class, or the class of an object, was loaded."""
         # By identity: a user's own subclass is not what the plugin offers.
-        for key, loaded in self._loaded.items():
+        for offer, loaded in self._loaded.items():
             if loaded is component or loaded is type(component):
-                return self.offer(key)
+                return offer
         return None
 
 
-def import_target(target: str, owner: str) -> Any:
+def import_target(target: str, owner: object) -> Any:
     """Import `package.module:attribute`.
 
     Args:
         target: The import string.
-        owner: What messages call it.
+        owner: What messages call it: an offer or a text.
 
     Raises:
         ComponentLoadError: The module raises while it is imported, or has no such attribute.

@@ -40,7 +40,7 @@ def described(component: object) -> str:
     for catalog in registry().catalogs():
         offer = catalog.offer_of(component)
         if offer is not None:
-            return catalog.described(offer.qualified_name)
+            return str(offer)
     owner = owner_of_module(type(component).__module__)
     return type(component).__name__ + (f" of {owner}" if owner else "")
 

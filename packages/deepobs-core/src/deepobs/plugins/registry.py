@@ -57,14 +57,14 @@ class Registry:
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self._plugins: dict[str, Plugin] = {}
-        self.problems = Catalog("test problem", specs.ProblemSpec, self.hint)
-        self.datasets = Catalog("data set", specs.DatasetSpec, self.hint)
-        self.optimizers = Catalog("optimizer", specs.OptimizerSpec, self._hint_at_plugins)
-        self.runners = Catalog("runner", specs.RunnerSpec, self._hint_at_plugins)
-        self.suites = Catalog("suite", specs.SuiteSpec, self._hint_at_plugins)
-        self.executors = Catalog("executor", specs.ExecutorSpec, self._hint_at_plugins)
-        self.plots = Catalog("plot", specs.PlotSpec, self._hint_at_plugins)
-        self.commands = Catalog("command", specs.CommandSpec, self._hint_at_plugins)
+        self.problems = Catalog(specs.ProblemSpec, self.hint)
+        self.datasets = Catalog(specs.DatasetSpec, self.hint)
+        self.optimizers = Catalog(specs.OptimizerSpec, self._hint_at_plugins)
+        self.runners = Catalog(specs.RunnerSpec, self._hint_at_plugins)
+        self.suites = Catalog(specs.SuiteSpec, self._hint_at_plugins)
+        self.executors = Catalog(specs.ExecutorSpec, self._hint_at_plugins)
+        self.plots = Catalog(specs.PlotSpec, self._hint_at_plugins)
+        self.commands = Catalog(specs.CommandSpec, self._hint_at_plugins)
         self._catalog_of: dict[str, Catalog[Any]] = {
             _PREFIX + kind: found for kind, found in vars(self).items() if type(found) is Catalog
         }
@@ -262,7 +262,9 @@ class Registry:
     def _keep(self, offers: list[tuple[Catalog[Any], Offer[Any]]]) -> None:
         # All are checked before the first is added, so that a plugin that fails leaves none.
         for catalog, offer in offers:
-            if catalog.called(offer.qualified_name):
+            if any(
+                one.distribution == offer.distribution for one in catalog.called(offer.spec.name)
+            ):
                 raise PluginError(
                     f"Its distribution offers {offer.spec.name!r} twice. Give each its own name."
                 )

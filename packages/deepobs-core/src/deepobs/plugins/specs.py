@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from deepobs.checks import LONGEST_NAME, is_integer, is_number
 from deepobs.errors import SpecError
@@ -80,7 +80,10 @@ class Spec:
     Attributes:
         name: The public name: a Python identifier that nothing else of the kind has.
         summary: One line for `deepobs list`.
+        kind: What messages call what it describes.
     """
+
+    kind: ClassVar[str]
 
     name: str = field(metadata=_IDENTIFIER)
     summary: str = field(metadata=_LINE)
@@ -128,6 +131,8 @@ class ProblemSpec(TargetSpec):
         options: Further arguments that the target understands, such as the model to build.
     """
 
+    kind = "test problem"
+
     dataset: str = field(metadata=_must_be("a name", lambda value: _is_text(value) and value != ""))
     batch_size: int = field(metadata=_POSITIVE)
     epochs: int = field(metadata=_COUNT)
@@ -151,6 +156,8 @@ class DatasetSpec(TargetSpec):
         embedded: Whether it comes with the package, so that nothing is ever downloaded.
     """
 
+    kind = "data set"
+
     train_size: int = field(metadata=_POSITIVE)
     test_size: int = field(metadata=_POSITIVE)
     example: str = ""
@@ -167,6 +174,8 @@ class OptimizerSpec(TargetSpec):
         needs: What it needs from the training loop, words of `NEEDS`; `None` to infer it.
         reference: Where the method comes from.
     """
+
+    kind = "optimizer"
 
     defaults: Mapping[str, object] = field(default_factory=dict, hash=False, metadata=_MAPPING)
     needs: tuple[str, ...] | None = field(
@@ -189,6 +198,8 @@ class SuiteSpec(Spec):
         reference: Where this choice comes from.
     """
 
+    kind = "suite"
+
     problems: tuple[str, ...] = field(
         metadata=_must_be(
             "several strings, the names of one test problem or more",
@@ -203,10 +214,14 @@ class SuiteSpec(Spec):
 class RunnerSpec(TargetSpec):
     """A class that trains one optimizer on one problem."""
 
+    kind = "runner"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSpec(TargetSpec):
     """A `concurrent.futures.Executor` that can execute a sweep."""
+
+    kind = "executor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +238,8 @@ class PlotSpec(TargetSpec):
     anything.
     """
 
+    kind = "plot"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec(TargetSpec):
@@ -231,6 +248,8 @@ class CommandSpec(TargetSpec):
     Attributes:
         name: What is typed: lower-case letters, digits and hyphens.
     """
+
+    kind = "command"
 
     name: str = field(
         metadata=_must_be(

@@ -116,7 +116,8 @@ class Problem(ABC):
         """Load the data set that the specification names."""
         datasets = registry().datasets
         try:
-            dataset_class = datasets.load(self.spec.dataset)
+            offer = datasets.offer(self.spec.dataset)
+            dataset_class = datasets.load(offer)
         except DeepOBSError as error:
             from deepobs.plugins.provenance import described
 
@@ -127,7 +128,7 @@ class Problem(ABC):
             "drop_remainder": self.drop_remainder,
             **self.dataset_options(),
         }
-        check_call(dataset_class, datasets.described(self.spec.dataset), self.batch_size, **options)
+        check_call(dataset_class, offer, self.batch_size, **options)
         dataset: DataSet = dataset_class(self.batch_size, **options)
         return dataset
 

@@ -53,7 +53,7 @@ def get_testproblem_default_setting(testproblem: str) -> dict[str, int | float |
     Raises:
         UnknownNameError: There is no such test problem.
     """
-    spec = registry().problems.spec(testproblem)
+    spec = registry().problems.offer(testproblem).spec
     return {
         "batch_size": spec.batch_size,
         "num_epochs": spec.epochs,

@@ -43,10 +43,10 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
         ProtocolError: The problem lacks something without which it cannot be trained.
     """
     name = specification.testproblem
-    problem_class: Any = registry().problems.load(name)
-    described = registry().problems.described(name)
+    offer = registry().problems.offer(name)
+    problem_class: Any = registry().problems.load(offer)
     arguments = specification.batch_size, specification.weight_decay, specification.device
-    check_call(problem_class, described, *arguments)
+    check_call(problem_class, offer, *arguments)
     # Only those that differ from their defaults: other packages' problems need not have them.
     options: dict[str, Any] = {}
     if specification.validation_size:
@@ -65,7 +65,7 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
     for method in PROBLEM_METHODS:
         if not callable(getattr(problem, method, None)):
             raise ProtocolError(
-                f"{described} has no method {method}. A test problem must have "
+                f"{offer} has no method {method}. A test problem must have "
                 f"{', '.join(PROBLEM_METHODS)}."
             )
     problem.set_up()

@@ -410,8 +410,8 @@ def _full_sizes(
     dataset: DataSet, specification: RunSpecification, sizes: dict[str, int]
 ) -> dict[str, int]:
     """Examples of each split of the real data."""
-    problem = registry().problems.spec(specification.testproblem)
-    spec = registry().datasets.spec(problem.dataset)
+    problem = registry().problems.offer(specification.testproblem).spec
+    spec = registry().datasets.offer(problem.dataset).spec
     train = spec.train_size - specification.validation_size
     proportional = round(sizes["train_eval"] * train / sizes["train"])
     return {

@@ -75,7 +75,7 @@ def specify(
         DeepOBSError: A name is unknown, or a value is out of range.
     """
     problems = registry().problems
-    problem = problems.spec(testproblem)
+    problem = problems.offer(testproblem).spec
     resolved = resolve_optimizer(optimizer, hyperparameters, groups=parameter_groups, needs=needs)
     sched_epochs = sched_factors = None
     if lr_sched_epochs is not None or lr_sched_factors is not None:
@@ -159,7 +159,7 @@ def _check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) ->
     # Other packages' data sets may accept fewer examples than a batch has.
     if not (isinstance(dataset_class, type) and issubclass(dataset_class, BaseDataSet)):
         return
-    spec = datasets.spec(problem.dataset)
+    spec = datasets.offer(problem.dataset).spec
     checks.integer("validation_size", validation_size, least=0, most=spec.train_size - 1)
     train = spec.train_size - validation_size
     sizes = {"train": train, "test": spec.test_size, "valid": validation_size}
