@@ -90,26 +90,6 @@ class DataSet(Protocol):
         ...
 
 
-def loaders_of(dataset: DataSet) -> dict[str, Loader]:
-    """The loaders of the splits that a data set has, by the name of the split."""
-    loaders = {
-        "train": dataset.train_loader,
-        "train_eval": dataset.train_eval_loader,
-        "valid": dataset.valid_loader,
-        "test": dataset.test_loader,
-    }
-    return {name: loader for name, loader in loaders.items() if loader is not None}
-
-
-PROBLEM_METHODS = (
-    "set_up",
-    "get_batch_loss_and_accuracy",
-    "get_regularization_loss",
-    "parameter_groups",
-)
-"""The methods of a test problem."""
-
-
 class _NoTestClass(type(Protocol)):  # type: ignore[misc] # the metaclass has no public name
     """Keeps pytest from collecting the protocol as a test class.
 

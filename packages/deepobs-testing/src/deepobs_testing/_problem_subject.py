@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from deepobs import rng
 from deepobs.plugins import registry
-from deepobs.protocols import PROBLEM_METHODS, DataSet
-from deepobs.runs.assembly import unknown_options
+from deepobs.protocols import DataSet
+from deepobs.runs.assembly import PROBLEM_METHODS, unknown_options
 from deepobs.runs.run_state import loader_state, set_loader_state
 from deepobs_testing._dataset_subject import fraction_for, sized
 from deepobs_testing._execution import Memo, TimeLimitReached, time_limit

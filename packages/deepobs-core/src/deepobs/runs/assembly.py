@@ -12,7 +12,6 @@ from deepobs.errors import ArgumentError, ProtocolError, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.provenance import protocol_error
-from deepobs.protocols import PROBLEM_METHODS, loaders_of
 from deepobs.runs.optimizers import REFUSALS, construct, reason_of
 
 if TYPE_CHECKING:
@@ -22,6 +21,14 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import TestProblem
     from deepobs.records import RunSpecification
+
+PROBLEM_METHODS = (
+    "set_up",
+    "get_batch_loss_and_accuracy",
+    "get_regularization_loss",
+    "parameter_groups",
+)
+"""The methods that every test problem has."""
 
 _LOADERS = ("train_loader", "train_eval_loader", "test_loader")
 _GROUPS_HINT = (
@@ -143,7 +150,8 @@ def _check_set_up(problem: TestProblem) -> None:
         raise protocol_error(
             dataset or problem, what, f"A data set must have {', '.join(_LOADERS)}"
         )
-    for split, loader in loaders_of(dataset).items():
-        if len(loader) < 1:
+    for split in ("train", "train_eval", "valid", "test"):
+        loader = getattr(dataset, f"{split}_loader")
+        if loader is not None and len(loader) < 1:
             what = f"has no batch in its {split} split at batch_size={dataset.batch_size}"
             raise protocol_error(dataset, what, "Choose a smaller batch_size")

@@ -19,7 +19,6 @@ import torch
 from deepobs import checks
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.protocols import loaders_of
 from deepobs.runs import environment
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
@@ -197,7 +196,7 @@ def _evaluation_seconds(
     problem: TestProblem, lengths: Mapping[str, int], seconds: float, device: torch.device
 ) -> float:
     """The time of an evaluation at full size, from some batches of each split."""
-    loaders = loaders_of(problem.dataset)
+    loaders = _loaders_of(problem.dataset)
     del loaders["train"]
     total = 0.0
     with evaluating(problem):
@@ -387,6 +386,17 @@ def _peak_of_process() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def _loaders_of(dataset: DataSet) -> dict[str, Loader]:
+    """The loaders of the splits that a data set has, by the name of the split."""
+    loaders = {
+        "train": dataset.train_loader,
+        "train_eval": dataset.train_eval_loader,
+        "valid": dataset.valid_loader,
+        "test": dataset.test_loader,
+    }
+    return {name: loader for name, loader in loaders.items() if loader is not None}
+
+
 def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str, int]:
     """The number of batches that a pass over each split of the real data has.
 
@@ -394,7 +404,7 @@ def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str,
         dataset: The data set of the run; a synthetic one may be a fraction of the real size.
         specification: The run.
     """
-    lengths = {name: len(loader) for name, loader in loaders_of(dataset).items()}
+    lengths = {name: len(loader) for name, loader in _loaders_of(dataset).items()}
     sizes: dict[str, int] = getattr(dataset, "split_sizes", {})
     # Other packages' data sets need not state their sizes: then only their loaders tell.
     if not getattr(dataset, "is_fake", False) or not lengths.keys() <= sizes.keys():

@@ -8,12 +8,11 @@ import math
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import torch
 
 from deepobs import rng
-from deepobs.protocols import CarriesState, ResumableLoader
 from deepobs.records import METRICS, series_name
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from deepobs.protocols import Batch, Loader, TestProblem
+    from deepobs.protocols import Batch, CarriesState, Loader, ResumableLoader, TestProblem
     from deepobs.records import RunSpecification
 
 
@@ -310,7 +309,7 @@ class Pass:
         set_loader_state(loader, start["loader"])
         rng.set_state(start["random"], device)
         batches = _batches_from(len(objectives), loader)
-        if carried is not None and isinstance(problem, CarriesState):
+        if carried is not None and _carries_state(problem):
             batches = _restoring(problem, carried, batches)
         return cls(batches, start, objectives, time.perf_counter() - state["seconds"])
 
@@ -320,23 +319,36 @@ class Pass:
             "start": self.start,
             "objectives": self.objectives,
             "seconds": self.seconds,
-            "carried_state": problem.carried_state() if isinstance(problem, CarriesState) else None,
+            "carried_state": problem.carried_state() if _carries_state(problem) else None,
         }
 
 
 def loader_state(loader: Loader) -> dict[str, Any]:
     """Return the state of a loader, empty for loaders that have none."""
-    return loader.state_dict() if isinstance(loader, ResumableLoader) else {}
+    return loader.state_dict() if _is_resumable(loader) else {}
 
 
 def set_loader_state(loader: Loader, state: dict[str, Any]) -> None:
     """Restore the state that `loader_state` returned."""
-    if isinstance(loader, ResumableLoader):
+    if _is_resumable(loader):
         loader.load_state_dict(state)
 
 
+def _is_resumable(loader: Loader) -> TypeGuard[ResumableLoader]:
+    # Imported late, as below: a run that is not checkpointed needs no protocols.
+    from deepobs.protocols import ResumableLoader
+
+    return isinstance(loader, ResumableLoader)
+
+
+def _carries_state(problem: TestProblem) -> TypeGuard[CarriesState]:
+    from deepobs.protocols import CarriesState
+
+    return isinstance(problem, CarriesState)
+
+
 def _batches_from(number: int, loader: Loader) -> Iterator[Batch]:
-    if isinstance(loader, ResumableLoader):
+    if _is_resumable(loader):
         return loader.batches_from(number)
     batches = iter(loader)
     next(itertools.islice(batches, number, number), None)  # now, so that it draws its numbers now
