@@ -15,15 +15,16 @@ from deepobs.records import RunRecord
 from deepobs.runs import RunObserver
 from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.sweep import Sweep
-from deepobs_bench.tuning import TuningSettings, tune
 from deepobs_bench.tuning.result import path_of, read
+from deepobs_bench.tuning.settings import TuningSettings
+from deepobs_bench.tuning.tune import tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from deepobs.records import RunSpecification
-    from deepobs_bench.tuning import TuningResult
+    from deepobs_bench.tuning.result import TuningResult
 
 LR = {"lr": "log:1e-4:1e-1"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from deepobs_bench import experiment
-from deepobs_bench.tuning import TuningSettings
+from deepobs_bench.tuning.settings import TuningSettings
 from reference.hooks import attributes_of
 from reference.markdown import code, first_line, page, plain, table
 

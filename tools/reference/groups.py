@@ -95,7 +95,9 @@ GROUPS = (
             "deepobs_bench.sweep",
             "deepobs_bench.executors",
             "deepobs_bench.standings",
-            "deepobs_bench.tuning",
+            "deepobs_bench.tuning.tune",
+            "deepobs_bench.tuning.settings",
+            "deepobs_bench.tuning.result",
         ),
     ),
     Group(

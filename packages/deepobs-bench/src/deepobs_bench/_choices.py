@@ -12,7 +12,7 @@ from deepobs.runs.optimizers import arguments_of, find_optimizer, unknown_hyperp
 from deepobs.runs.schedules import check_scheduler
 from deepobs_bench._validation import Mistake, written
 from deepobs_bench.experiment import Choices
-from deepobs_bench.tuning.candidates import PROBLEM_OPTIONS, whole
+from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
 
 if TYPE_CHECKING:
     import inspect

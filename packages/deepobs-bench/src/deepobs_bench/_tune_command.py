@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
     from deepobs_bench._execution_options import Execution
     from deepobs_bench.failures import Outcome
-    from deepobs_bench.tuning import TuningResult, TuningSettings
-    from deepobs_bench.tuning.result import Summary, Trial
+    from deepobs_bench.tuning.result import Summary, Trial, TuningResult
+    from deepobs_bench.tuning.settings import TuningSettings
 
 _NO_WINNER = 1
 _NONE = "-"
@@ -123,8 +123,8 @@ def command(
           --space nesterov=true,false
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs_bench.sweep import Sweep
-    from deepobs_bench.tuning import tune
     from deepobs_bench.tuning.result import path_of
+    from deepobs_bench.tuning.tune import tune
 
     chosen = _checked(spaces, settings)
     with options.configured(), execution.open() as workers:

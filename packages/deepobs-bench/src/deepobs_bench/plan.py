@@ -14,10 +14,8 @@ import torch
 
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
-from deepobs.plugins import registry
 from deepobs.resources import gc_paused
 from deepobs.runs import specify
-from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench._choices import (
     Refusal,
     choices_for,
@@ -28,8 +26,6 @@ from deepobs_bench._choices import (
 )
 from deepobs_bench._validation import MAX_CONFIGURATIONS, Mistake, refusal
 from deepobs_bench.experiment import CONSTANT
-from deepobs_bench.tuning.candidates import Base, require_space
-from deepobs_bench.tuning.protocol import complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -357,12 +353,12 @@ class _Expansion:
                 self._refusals.setdefault(schedule, []).append(Refusal(positions, str(error)))
 
     def _protocol(self, settings: TuningSettings, options: Options) -> TuningProtocol:
-        problem = registry().problems.offer(self._problem).spec
-        name = find_optimizer(self._optimizer.class_).name
-        protocol = complete(settings, problem, name, options=options, jobs=1)
+        # Imported here: most experiments tune nothing.
+        from deepobs_bench.tuning.candidates import Base
+        from deepobs_bench.tuning.protocol import complete
+
         given = self._choices.hyperparameters
-        require_space(Base(self._problem, self._optimizer.class_, given, options), protocol.space)
-        return protocol
+        return complete(settings, Base(self._problem, self._optimizer.class_, given, options))
 
     def _example(self, options: Options) -> RunSpecification | None:
         given = self._choices.hyperparameters

@@ -13,8 +13,6 @@ from deepobs.plugins import registry
 from deepobs.records import series_name
 from deepobs_bench.failures import Failure
 from deepobs_bench.sweep import BudgetSpentError
-from deepobs_bench.tuning.result import path_of
-from deepobs_bench.tuning.tune import tune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,6 +97,8 @@ class Results:
 
     def tuning_files(self, output_dir: Path) -> list[Path]:
         """The files of the tunings."""
+        from deepobs_bench.tuning.result import path_of
+
         return [path_of(output_dir, result) for _, result in self.tuned]
 
 
@@ -129,6 +129,9 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
 
 
 def _tune(planned: PlannedTuning, sweep: Sweep, jobs: int, results: Results) -> None:
+    # Imported here: most experiments tune nothing.
+    from deepobs_bench.tuning.tune import tune
+
     try:
         with config.temporary(**planned.config):
             tuned = tune(

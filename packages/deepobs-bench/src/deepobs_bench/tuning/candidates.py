@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError
 from deepobs.runs import specify
 from deepobs.runs.optimizers import find_optimizer
+from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.records import RunSpecification
-
-PROBLEM_OPTIONS = {"batch_size": "batch_size", "problem_weight_decay": "weight_decay"}
-"""What a space may hold besides hyperparameters, and its name in `specify`."""
-
-_ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
 
 
 @dataclass(frozen=True)
@@ -77,12 +72,6 @@ def _arguments(base: Base, setting: Mapping[str, Any]) -> tuple[dict[str, Any], 
         else:
             hyperparameters[name] = value
     return hyperparameters, options
-
-
-def whole(name: str) -> str:
-    """Return `betas` for an element such as `betas[0]`, and any other name unchanged."""
-    match = _ELEMENT.match(name)
-    return match["name"] if match else name
 
 
 def _with_element(

@@ -12,15 +12,20 @@ from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.plugins import registry
 from deepobs.problems import Problem
 from deepobs.runs.assembly import unknown_options
+from deepobs.runs.optimizers import find_optimizer
+from deepobs_bench.tuning.candidates import require_space
+from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.samplers import GridSearch
-from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET, preset
+from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET
 from deepobs_bench.tuning.spaces import DimensionSetting, Range, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from deepobs.plugins import ProblemSpec
-    from deepobs_bench.tuning.settings import Preset, TuningSettings
+    from deepobs_bench.tuning.candidates import Base
+    from deepobs_bench.tuning.presets import Preset
+    from deepobs_bench.tuning.settings import TuningSettings
     from deepobs_bench.tuning.spaces import Dimension
 
 _VALIDATION_SHARE = 0.1
@@ -66,37 +71,29 @@ class TuningProtocol(BaseModel):
     remarks: tuple[str, ...]
 
 
-def complete(
-    settings: TuningSettings,
-    problem: ProblemSpec,
-    optimizer: str,
-    *,
-    options: Mapping[str, Any],
-    jobs: int,
-) -> TuningProtocol:
+def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningProtocol:
     """Fill in what the settings leave open: from the preset, else from the defaults.
 
     Args:
         settings: What the user said.
-        problem: The test problem.
-        optimizer: Name of the optimizer.
-        options: Arguments of `specify` that all runs share.
+        base: What all trials share.
         jobs: How many runs are executed at a time.
 
     Raises:
-        ArgumentError: The settings contradict each other.
+        ArgumentError: The settings contradict each other, or do not fit the problem or optimizer.
     """
-    base = preset(settings.preset, optimizer)
+    problem = registry().problems.offer(base.testproblem).spec
+    published = preset(settings.preset, find_optimizer(base.optimizer).name)
     is_one_shot = settings.budget == "one-shot"
-    space = {} if is_one_shot else settings.space or base.space
+    space = {} if is_one_shot else settings.space or published.space
     # The optimizer's defaults are a grid of one point.
-    sampler = "grid" if is_one_shot else settings.sampler or base.sampler
-    trials = _trials(settings, base, sampler, space)
+    sampler = "grid" if is_one_shot else settings.sampler or published.sampler
+    trials = _trials(settings, published, sampler, space)
     metric = settings.metric or problem.metric
     if metric == "accuracy":
         _require_accuracy(problem)
-    seeds = settings.seeds or base.seeds
-    return TuningProtocol(
+    seeds = settings.seeds or published.seeds
+    protocol = TuningProtocol(
         preset=settings.preset,
         budget=settings.budget,
         space=space,
@@ -105,22 +102,24 @@ def complete(
         trials=trials,
         at_once=_at_once(settings, sampler, trials, jobs),
         seeds=seeds,
-        report_seeds=settings.report_seeds or base.report_seeds or _unused(seeds),
+        report_seeds=settings.report_seeds or published.report_seeds or _unused(seeds),
         select_on=settings.select_on,
         epoch=settings.epoch,
         metric=metric,
         prune=settings.prune,
-        validation_size=_validation_size(settings, problem, options, space),
-        remarks=tuple(_remarks(settings, base)) if settings.preset else (),
+        validation_size=_validation_size(settings, problem, base.options, space),
+        remarks=tuple(_remarks(settings, published)) if settings.preset else (),
     )
+    require_space(base, space)
+    return protocol
 
 
 def _trials(
-    settings: TuningSettings, base: Preset, sampler: str, space: Mapping[str, Dimension]
+    settings: TuningSettings, published: Preset, sampler: str, space: Mapping[str, Dimension]
 ) -> int:
     asked = TRIALS_OF_BUDGET[settings.budget] if settings.budget else settings.trials
     if sampler != "grid":
-        return asked or base.trials or _DEFAULT_TRIALS
+        return asked or published.trials or _DEFAULT_TRIALS
     points = len(GridSearch(space))
     if asked not in (None, points):
         raise ArgumentError(
@@ -143,18 +142,18 @@ def _unused(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(first, first + _NUM_REPORT_SEEDS))
 
 
-def _remarks(settings: TuningSettings, base: Preset) -> Iterator[str]:
+def _remarks(settings: TuningSettings, published: Preset) -> Iterator[str]:
     """Where the protocol deviates from the published one."""
     if not settings.space:
-        yield from base.remarks
-    if base.chose_on_test and settings.select_on == "valid":
+        yield from published.remarks
+    if published.chose_on_test and settings.select_on == "valid":
         yield (
             "The published protocol chose on the test set and held out nothing; to follow it, "
             "set select_on = test."
         )
     for name in ("space", "sampler", "seeds", "report_seeds"):
         value = getattr(settings, name)
-        if value is not None and value != getattr(base, name):
+        if value is not None and value != getattr(published, name):
             yield f"Unlike in the preset, {name} was set by the user."
 
 

@@ -1,13 +1,13 @@
-"""How to tune, as the user says it, and the published protocols that fill in the rest."""
+"""How to tune, as the user says it in an experiment file or by options of `deepobs tune`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from deepobs.errors import ArgumentError
+from deepobs.records import DEFAULT_SEED
 from deepobs_bench._validation import (
     Count,
     Flag,
@@ -18,7 +18,7 @@ from deepobs_bench._validation import (
     one_of,
     refused,
 )
-from deepobs_bench.tuning.spaces import Dimension, DimensionSetting, parsed
+from deepobs_bench.tuning.spaces import DimensionSetting
 
 Sampler = Annotated[Literal["grid", "random", "tpe", "gp"], one_of("grid", "random", "tpe", "gp")]
 PresetName = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
@@ -31,9 +31,6 @@ Metric = Annotated[Literal["accuracy", "loss"], one_of("accuracy", "loss")]
 
 TRIALS_OF_BUDGET: dict[str, int] = {"one-shot": 1, "small": 25, "medium": 50, "large": 75}
 """The budgets of Schmidt, Schneider, Hennig: Descending through a Crowded Valley, ICML 2021."""
-
-_SEED = 42
-_TEN_SEEDS = tuple(range(42, 52))
 
 
 class TuningSettings(BaseModel):
@@ -64,7 +61,7 @@ class TuningSettings(BaseModel):
     sampler: Sampler | None = None
     trials: Trials | None = None
     at_once: Count | None = None
-    sampler_seed: Seed = _SEED
+    sampler_seed: Seed = DEFAULT_SEED
     seeds: Seeds | None = None
     report_seeds: Seeds | None = None
     select_on: Split = "valid"
@@ -101,72 +98,3 @@ def checked_settings(values: dict[str, Any]) -> TuningSettings:
     except ValidationError as error:
         mistakes = [Mistake(one["loc"], one["msg"]) for one in error.errors()]
         raise ArgumentError("\n".join(map(str, mistakes))) from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
-    """A protocol of tuning."""
-
-    reference: str = ""
-    sampler: str = "random"
-    space: dict[str, Dimension] = field(default_factory=dict)
-    trials: int | None = 25
-    seeds: tuple[int, ...] = (_SEED,)
-    report_seeds: tuple[int, ...] | None = None
-    remarks: tuple[str, ...] = ()
-    chose_on_test: bool = False
-
-
-def preset(name: str | None, optimizer: str) -> Preset:
-    """Look up a published protocol; `None` stands for the defaults, which have no space."""
-    if name is None:
-        return Preset()
-    return _PAPER if name == "paper" else _crowded_valley(optimizer)
-
-
-_PAPER = Preset(
-    reference="Schneider, Balles, Hennig: DeepOBS, ICLR 2019",
-    sampler="grid",
-    space={"lr": parsed("log:1e-5:1e2:36")},
-    trials=None,
-    report_seeds=_TEN_SEEDS,
-    chose_on_test=True,
-)
-
-_BETAS = {"betas[0]": parsed("log:0.5:0.999"), "betas[1]": parsed("log:0.8:0.999")}
-_NEAR_ONE = parsed("one-minus-log:1e-4:1")
-_CROWDED_VALLEY: dict[str, dict[str, Dimension]] = {
-    "SGD": {},
-    "Momentum": {"momentum": _NEAR_ONE},
-    "Nesterov": {"momentum": _NEAR_ONE},
-    "Adagrad": {},
-    "Adadelta": {"rho": _NEAR_ONE},
-    "RMSprop": {"alpha": _NEAR_ONE},
-    "Adam": _BETAS,
-    "NAdam": _BETAS,
-    "RAdam": _BETAS,
-}
-"""What is tried besides the learning rate. The ranges of learning rates and betas are those that
-the file names of the published runs span; for a momentum and the like, see `_crowded_valley`."""
-
-
-def _crowded_valley(optimizer: str) -> Preset:
-    others = _CROWDED_VALLEY.get(optimizer)
-    remarks = []
-    if others is None:
-        remarks.append(
-            f"{optimizer} has no space in this preset: its learning rate is tried in the space "
-            "of all others."
-        )
-    elif _NEAR_ONE in others.values():
-        (name,) = others
-        remarks.append(
-            f"1 - {name} is drawn log-uniformly from 1e-4 to 1, where the published runs of 2020 "
-            f"drew {name} itself so."
-        )
-    return Preset(
-        reference="Schmidt, Schneider, Hennig: Descending through a Crowded Valley, ICML 2021",
-        space={"lr": parsed("log:1e-4:1")} | (others or {}),
-        report_seeds=_TEN_SEEDS,
-        remarks=tuple(remarks),
-    )

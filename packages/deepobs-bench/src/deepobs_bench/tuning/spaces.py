@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,7 +19,17 @@ _ALLOWED = (
     "choice:a; a number of points for grids may follow, as in log:1e-5:1e2:36."
 )
 _DIGITS = 6
+_ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
 _WORDS = {"true": True, "false": False, "none": None}
+
+PROBLEM_OPTIONS = {"batch_size": "batch_size", "problem_weight_decay": "weight_decay"}
+"""What can be tuned besides hyperparameters, and its name in `specify`."""
+
+
+def whole(name: str) -> str:
+    """Return `betas` for an element such as `betas[0]`, and any other name unchanged."""
+    match = _ELEMENT.match(name)
+    return match["name"] if match else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError
-from deepobs.plugins import registry
 from deepobs.records import DEFAULT_SEED, RunRecord
 from deepobs.runs.environment import versions
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
-from deepobs_bench.tuning.candidates import PROBLEM_OPTIONS, Base, candidate, require_space
+from deepobs_bench.tuning.candidates import Base, candidate
 from deepobs_bench.tuning.judging import Medians, judged_run, score, trial_of, winner_of
 from deepobs_bench.tuning.protocol import complete, explanation
 from deepobs_bench.tuning.result import TuningResult
 from deepobs_bench.tuning.samplers import GridSearch, OptunaSearch
+from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -68,13 +69,11 @@ def tune(
     Raises:
         DeepOBSError: Settings do not fit the problem or the optimizer, or no trial could be run.
     """
-    problem = registry().problems.offer(testproblem).spec
-    name = find_optimizer(optimizer).name
-    protocol = complete(settings, problem, name, options=options or {}, jobs=jobs)
-    common = {**(options or {}), "validation_size": protocol.validation_size}
     given = in_json_types("Hyperparameters", hyperparameters or {})
-    base = Base(testproblem, optimizer, given, common)
-    require_space(base, protocol.space)
+    base = Base(testproblem, optimizer, given, options or {})
+    protocol = complete(settings, base, jobs=jobs)
+    common = {**base.options, "validation_size": protocol.validation_size}
+    base = dataclasses.replace(base, options=common)
     execute = functools.partial(_outcomes, sweep)
     trials = _run_trials(protocol, base, execute)
     winner = winner_of(trials, protocol.metric)
@@ -90,7 +89,7 @@ def tune(
         hyperparameters=given,
         training=_common_parts(example, protocol),
         protocol=protocol,
-        explanation=explanation(protocol, name),
+        explanation=explanation(protocol, find_optimizer(optimizer).name),
         trials=tuple(trials),
         winner=None if winner is None else winner.number,
         report=tuple(report),
