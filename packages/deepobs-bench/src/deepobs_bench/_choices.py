@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
-from deepobs.runs.optimizers import arguments_of, find_optimizer, unknown_hyperparameters
+from deepobs.runs.optimizers import constructor_of, find_optimizer, unknown_hyperparameters
 from deepobs.runs.schedules import check_scheduler
 from deepobs_bench._validation import Mistake, written
 from deepobs_bench.experiment import Choices
@@ -98,7 +98,7 @@ def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterato
         tuned = (name for name in optimizer.tune.space or () if name not in PROBLEM_OPTIONS)
         places |= {whole(name): ("tune", "space", name) for name in tuned}
     given = {*optimizer.hyperparameters, *optimizer.grid, *places}
-    parameters = arguments_of(optimizer_class)
+    _, parameters = constructor_of(optimizer_class)
     unknown = unknown_hyperparameters(optimizer_class, given)
     for name in (name for name in places if name in unknown):
         message = f"{optimizer.class_} has no such hyperparameter."
@@ -109,7 +109,7 @@ def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterato
 
 def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
     """Find lists where a number is needed, and numbers where a list is."""
-    parameters = arguments_of(find_optimizer(optimizer.class_).optimizer_class)
+    _, parameters = constructor_of(find_optimizer(optimizer.class_).optimizer_class)
     for name, value in choices.hyperparameters.items():
         if isinstance(value, list) and isinstance(_default(parameters, name), (int, float)):
             message = f"must be one value, got {written(value)}: several to try belong in grid"

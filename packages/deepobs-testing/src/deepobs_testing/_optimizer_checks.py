@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from deepobs.errors import ArgumentError
 from deepobs.runs import run, specify
-from deepobs.runs.optimizer_checks import TinyProblem
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
-from deepobs.runs.optimizers import arguments_of, check_class, first_argument_of
+from deepobs.runs.optimizer_trials import TinyProblem
+from deepobs.runs.optimizers import check_class, constructor_of
 from deepobs_testing._execution import summary_of
 from deepobs_testing._optimizer_subject import Training
 from deepobs_testing._process import SEED, UNUSUAL_SEED, changed_settings, process_settings
@@ -108,7 +108,7 @@ def its_groups_have_settings_of_their_own(subject: Subject) -> None:
 def _of_groups(subject: Subject, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     hyperparameters, roles = subject.arguments
     make: Any = subject.optimizer_class
-    if roles or first_argument_of(subject.optimizer_class) != "params":
+    if roles or constructor_of(subject.optimizer_class)[0] != "params":
         skip("It is built from the model, another optimizer, or parameters of certain roles")
     try:
         optimizer: torch.optim.Optimizer = make(groups, **hyperparameters)
@@ -142,7 +142,7 @@ def a_schedule_can_change_its_learning_rate(subject: Subject) -> None:
 
 def _learning_rate(subject: Subject) -> float:
     hyperparameters, _ = subject.arguments
-    if "lr" not in arguments_of(subject.optimizer_class):
+    if "lr" not in constructor_of(subject.optimizer_class)[1]:
         skip("Its constructor takes no learning rate lr")
     rate = hyperparameters["lr"]
     if not isinstance(rate, (int, float)) or not rate:

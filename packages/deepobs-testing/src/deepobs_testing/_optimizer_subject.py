@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.runs.optimizer_checks import (
-    TinyProblem,
-    check_joint,
-    complete_hyperparameters,
-    infer_needs,
-)
+from deepobs.runs.optimizer_checks import check_joint, complete_hyperparameters, infer_needs
+from deepobs.runs.optimizer_trials import TinyProblem
 from deepobs.runs.optimizers import (
     OPTIMIZER,
     OTHERS,
     Groups,
     OptimizerChoice,
     construct,
+    constructor_of,
     find_optimizer,
-    first_argument_of,
 )
 from deepobs.runs.training import Trainer
 from deepobs_testing._execution import Memo, summary_of
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from deepobs.runs.optimizer_checks import Needs
+    from deepobs.runs.optimizers import Needs
     from deepobs_testing._targets import Target
 
 # How users train with an optimizer that takes hidden matrices only.
@@ -87,7 +83,7 @@ class Subject:
         choice = self.choice
         self._require_one_pass_over_parameters()
         hyperparameters, groups = complete_hyperparameters(choice, self.given)
-        needs = {"model"} & {first_argument_of(choice.optimizer_class)}
+        needs = {"model"} & {constructor_of(choice.optimizer_class)[0]}
         try:
             construct(
                 choice.optimizer_class,

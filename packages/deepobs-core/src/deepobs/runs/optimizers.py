@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Groups: TypeAlias = dict[str, dict[str, Any]]
 """Hyperparameters by the role of the parameters that they are for."""
 
+Needs: TypeAlias = tuple[str, ...]
+"""A step protocol: words of `NEEDS`, sorted."""
+
 OTHERS = "others"
 """The role of all parameters whose own role has no group."""
 
@@ -59,40 +62,22 @@ class OptimizerChoice:
     Attributes:
         name: Its name in result files.
         optimizer_class: The class itself.
+        target: The class, as `package.module:Class`.
+        is_from_torch: Whether the class is part of torch.
+        source: A hash of the code of a class that neither a plugin nor torch releases, so that a
+            change of an optimizer under development makes a different run; comments and formatting
+            do not count. Empty for released classes and for code that cannot be found.
         defaults: Hyperparameters that differ from the defaults of the class.
         needs: The step protocol that its plugin declares, words of `NEEDS`; `None` if undeclared.
-        distribution: The plugin that offers the name; empty for a class outside the registry.
     """
 
     name: str
     optimizer_class: type[torch.optim.Optimizer]
+    target: str
+    is_from_torch: bool
+    source: str = ""
     defaults: Mapping[str, object] = field(default_factory=dict)
-    needs: tuple[str, ...] | None = None
-    distribution: str = ""
-
-    @property
-    def target(self) -> str:
-        """The class, as `package.module:Class`."""
-        if self.is_from_torch:  # torch may rename its modules; the names in torch.optim stay
-            return f"torch.optim:{self.optimizer_class.__name__}"
-        return f"{self.optimizer_class.__module__}:{self.optimizer_class.__qualname__}"
-
-    @property
-    def is_from_torch(self) -> bool:
-        """Whether the class is part of torch."""
-        return getattr(torch.optim, self.optimizer_class.__name__, None) is self.optimizer_class
-
-    @property
-    def source(self) -> str:
-        """A hash of the code of a class that neither a plugin nor torch releases.
-
-        A change of an optimizer under development makes a different run; comments and formatting do
-        not count. Empty for released classes and for code that cannot be found.
-        """
-        if self.distribution or self.is_from_torch:
-            return ""
-        digest: str = _hash_of_code(self.optimizer_class)
-        return digest
+    needs: Needs | None = None
 
 
 def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerChoice:
@@ -108,22 +93,30 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
         ComponentLoadError: Its module cannot be imported.
         ArgumentError: It is not an optimizer, or none that can be used here.
     """
-    if not isinstance(optimizer, str):
-        return _from_class(optimizer)
-    found = _by_short_name(optimizer)
-    if found is not None:
-        return found
-    if ":" in optimizer:
-        return _from_class(import_target(optimizer, "The optimizer"))
-    known = {*registry().optimizers.names(), *filter(_is_in_torch, dir(torch.optim))}
-    raise UnknownNameError(
-        sentences(
-            f"There is no optimizer {optimizer!r}.",
-            closest(optimizer, known),
-            "`deepobs list optimizers` lists all; "
-            "a class of your own is named as package.module:Class.",
+    catalog = registry().optimizers
+    offer = catalog.find(optimizer) if isinstance(optimizer, str) else None
+    if offer is not None:
+        context = f"The optimizer {optimizer!r} of {offer.origin} is none: "
+        found = check_class(catalog.load(offer), context)
+    else:
+        found = check_class(_unregistered(optimizer) if isinstance(optimizer, str) else optimizer)
+    name = found.__name__
+    is_from_torch = getattr(torch.optim, name, None) is found
+    # torch may rename its modules; the names in torch.optim stay.
+    target = f"torch.optim:{name}" if is_from_torch else f"{found.__module__}:{found.__qualname__}"
+    if offer is not None:
+        spec = offer.spec
+        return OptimizerChoice(
+            spec.name, found, target, is_from_torch, defaults=spec.defaults, needs=spec.needs
         )
-    )
+    check_length("The name of an optimizer", name)
+    if name in _NEEDS_SPARSE_GRADIENTS:
+        raise ArgumentError(
+            f"{name} needs sparse gradients, which no test problem has. "
+            "`deepobs list optimizers` shows others."
+        )
+    source = "" if is_from_torch else _hash_of_code(found)
+    return OptimizerChoice(name, found, target, is_from_torch, source)
 
 
 def target_of_name(name: str) -> str | None:
@@ -137,10 +130,10 @@ def target_of_name(name: str) -> str | None:
         string if it does not lead to one class, such as when two plugins offer it.
     """
     try:
-        found = _by_short_name(name)
+        is_known = registry().optimizers.find(name) is not None or _is_in_torch(name)
+        return find_optimizer(name).target if is_known else None
     except DeepOBSError:
         return ""
-    return None if found is None else found.target
 
 
 def check_class(value: object, context: str = "") -> type[torch.optim.Optimizer]:
@@ -162,33 +155,21 @@ def check_class(value: object, context: str = "") -> type[torch.optim.Optimizer]
     return value
 
 
-def _by_short_name(name: str) -> OptimizerChoice | None:
-    """The registered optimizer, else that of torch."""
-    catalog = registry().optimizers
-    offer = catalog.find(name)
-    if offer is None:
-        return _from_class(getattr(torch.optim, name)) if _is_in_torch(name) else None
-    return OptimizerChoice(
-        name=offer.spec.name,
-        optimizer_class=check_class(
-            catalog.load(offer),
-            f"The optimizer {name!r} of {offer.origin} is none: ",
-        ),
-        defaults=offer.spec.defaults,
-        needs=offer.spec.needs,
-        distribution=offer.distribution,
-    )
-
-
-def _from_class(value: object) -> OptimizerChoice:
-    optimizer_class = check_class(value)
-    check_length("The name of an optimizer", optimizer_class.__name__)
-    if optimizer_class.__name__ in _NEEDS_SPARSE_GRADIENTS:
-        raise ArgumentError(
-            f"{optimizer_class.__name__} needs sparse gradients, which no test problem has. "
-            "`deepobs list optimizers` shows others."
+def _unregistered(name: str) -> object:
+    """What a name stands for that no plugin offers."""
+    if _is_in_torch(name):
+        return getattr(torch.optim, name)
+    if ":" in name:
+        return import_target(name, "The optimizer")
+    known = {*registry().optimizers.names(), *filter(_is_in_torch, dir(torch.optim))}
+    raise UnknownNameError(
+        sentences(
+            f"There is no optimizer {name!r}.",
+            closest(name, known),
+            "`deepobs list optimizers` lists all; "
+            "a class of your own is named as package.module:Class.",
         )
-    return OptimizerChoice(name=optimizer_class.__name__, optimizer_class=optimizer_class)
+    )
 
 
 def _is_in_torch(name: str) -> bool:
@@ -215,20 +196,19 @@ def _hash_of_code(optimizer_class: Any) -> str:
 signature_of: Callable[[Any], inspect.Signature] = _cached(inspect.signature)
 
 
-def arguments_of(
+def constructor_of(
     optimizer_class: type[torch.optim.Optimizer],
-) -> Mapping[str, inspect.Parameter]:
-    """The arguments of a constructor besides the first, which takes the parameters."""
-    return dict(list(signature_of(optimizer_class).parameters.items())[1:])
+) -> tuple[str | None, Mapping[str, inspect.Parameter]]:
+    """The name of a constructor's first argument, and its other arguments by name.
 
-
-def first_argument_of(optimizer_class: type[torch.optim.Optimizer]) -> str | None:
-    """The name of a constructor's first argument.
-
-    It is "model" if the optimizer takes the model in place of its parameters; one that wraps
-    another optimizer calls it "optimizer" or the like.
+    The first takes the parameters. It is "model" if the optimizer takes the model in their place;
+    one that wraps another optimizer calls it "optimizer" or the like.
     """
-    return next(iter(signature_of(optimizer_class).parameters), None)
+    arguments = dict(signature_of(optimizer_class).parameters)
+    first = next(iter(arguments), None)
+    if first is not None:
+        del arguments[first]
+    return first, arguments
 
 
 def unknown_hyperparameters(
@@ -241,8 +221,8 @@ def unknown_hyperparameters(
         names: All hyperparameters that are given to it. If the wrapped optimizer is among them, it
             gets whatever the class itself does not know.
     """
-    given, arguments = list(names), arguments_of(optimizer_class)
-    first = first_argument_of(optimizer_class)
+    given = list(names)
+    first, arguments = constructor_of(optimizer_class)
     if first in given and first not in ("params", "model"):
         return []
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments.values()):
@@ -342,7 +322,7 @@ def construct(
                 f"{optimizer_class.__name__} is built from the model and takes no parameter "
                 f"groups, got those of {', '.join(groups)}. Leave the groups out."
             )
-        takes_both = "params" in arguments_of(optimizer_class)
+        takes_both = "params" in constructor_of(optimizer_class)[1]
         further = {"params": model.parameters()} if takes_both else {}
         return make(model, **further, **_with_base_class(hyperparameters))
     if not groups:
@@ -356,7 +336,12 @@ def construct(
             own.append({"params": parameters, **values})
     if own:
         parts.insert(0, _build(optimizer_class, own, hyperparameters))
-    return parts[0] if len(parts) == 1 else JointOptimizer(parts)
+    if len(parts) == 1:
+        return parts[0]
+    # Imported late, since hardly any run needs it.
+    from deepobs.runs.joint_optimizer import JointOptimizer
+
+    return JointOptimizer(parts)
 
 
 def reason_of(error: Exception) -> str:
@@ -371,12 +356,13 @@ def _build(
     hyperparameters: Mapping[str, Any],
 ) -> torch.optim.Optimizer:
     make: Callable[..., torch.optim.Optimizer] = optimizer_class
-    wrapped = first_argument_of(optimizer_class)
+    wrapped, arguments = constructor_of(optimizer_class)
     if wrapped is None or wrapped not in hyperparameters:
-        return make(parameters, **_with_base_class(hyperparameters))
+        if BASE in hyperparameters:
+            hyperparameters = _with_base_class(hyperparameters)
+        return make(parameters, **hyperparameters)
     # A wrapper shares one dictionary of hyperparameters with what it wraps, since the specification
     # has no other place for them: each gets those that it knows.
-    arguments = arguments_of(optimizer_class)
     own = {name: value for name, value in hyperparameters.items() if name in arguments}
     others = {name: hyperparameters[name] for name in hyperparameters.keys() - own - {wrapped}}
     return make(_build_named(hyperparameters[wrapped], parameters, others), **own)
@@ -394,50 +380,3 @@ def _with_base_class(hyperparameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return hyperparameters
     choice = find_optimizer(base)
     return {**choice.defaults, **hyperparameters, BASE: choice.optimizer_class}
-
-
-class JointOptimizer(torch.optim.Optimizer):
-    """Several optimizers, each of some of a model's parameters, as one.
-
-    Args:
-        parts: The optimizers.
-    """
-
-    def __init__(self, parts: list[torch.optim.Optimizer]) -> None:
-        self.parts = parts
-        groups = [group for part in parts for group in part.param_groups]
-        super().__init__([one for group in groups for one in group["params"]], {})
-        self._share_groups()
-
-    def step(self) -> None:  # type: ignore[override] # a closure cannot serve all of them
-        """Take a step of each."""
-        for part in self.parts:
-            part.step()
-
-    def train(self) -> None:
-        """Switch those that have modes to the training mode."""
-        self._switch("train")
-
-    def eval(self) -> None:
-        """Switch those that have modes to the evaluation mode."""
-        self._switch("eval")
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states of all."""
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the states that `state_dict` returned."""
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self._share_groups()
-
-    def _switch(self, mode: str) -> None:
-        for part in self.parts:
-            if hasattr(part, mode):
-                getattr(part, mode)()
-
-    def _share_groups(self) -> None:
-        # The same dictionaries, not copies: a schedule that sets a learning rate in the groups here
-        # must set it in the parts. Loading a state makes new ones.
-        self.param_groups = [group for part in self.parts for group in part.param_groups]
