@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from deepobs.data.loader import TensorLoader, ToFloat, seeded_generator
+from deepobs.data import TensorLoader
+from deepobs.data.base import seeded_generator
 
 
 def _numbers(size: int = 10, batch_size: int = 4, **arguments: object) -> TensorLoader:
@@ -117,15 +117,6 @@ def test_changing_a_batch_in_place_changes_no_other(in_order: bool) -> None:
 def test_the_transform_sees_every_batch() -> None:
     loader = _numbers(transform=lambda batch: (batch[0] + 1, batch[1]))
     assert _firsts(loader) == [1, 2, 3, 4, 5, 6, 7, 8]
-
-
-def test_bytes_become_correctly_rounded_quotients() -> None:
-    every_byte = np.arange(256, dtype=np.uint8)
-    images = ToFloat(torch.float32, torch.device("cpu"))(torch.from_numpy(every_byte))
-    assert images.dtype == torch.float32
-    assert np.array_equal(images.numpy(), every_byte.astype(np.float32) / np.float32(255))
-    to_float = ToFloat(torch.float64, torch.device("cpu"), largest=16)
-    assert to_float(torch.tensor([0, 8, 16])).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_the_order_of_the_first_pass_can_be_repeated() -> None:

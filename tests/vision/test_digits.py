@@ -59,6 +59,24 @@ def test_the_batches_are_floats_from_zero_to_one() -> None:
         assert images.max() == 1
 
 
+def test_bytes_become_correctly_rounded_quotients() -> None:
+    def scaled(name: str, values: torch.Tensor) -> torch.Tensor:
+        images: torch.Tensor = (
+            registry()
+            .datasets.load(name)(1, device="cpu")
+            .transform((values, torch.zeros(len(values))))[0]
+        )
+        return images
+
+    every_byte = np.arange(256, dtype=np.uint8)
+    config.set_fake_data(0.01)
+    images = scaled("mnist", torch.from_numpy(every_byte))
+    assert images.dtype == torch.float32
+    assert np.array_equal(images.numpy(), every_byte.astype(np.float32) / np.float32(255))
+    config.set_dtype(torch.float64)
+    assert scaled("digits", torch.tensor([0, 8, 16])).tolist() == [0.0, 0.5, 1.0]
+
+
 def test_digits_are_embedded_and_checked(tmp_path: Path) -> None:
     digits = registry().datasets.load("digits")
     for ask in (digits.status, digits.prepare, digits.verify):

@@ -154,7 +154,7 @@ def building_it_leaves_the_generators_of_others_alone(subject: Subject) -> None:
         first != second,
         f"After the constructor, torch.rand gives {first:.6f} for both torch.manual_seed({SEED}) "
         f"and torch.manual_seed({OTHER_SEED}) before it.",
-        "Do not call torch.manual_seed: draw from deepobs.data.loader.seeded_generator() or a "
+        "Do not call torch.manual_seed: draw from deepobs.data.base.seeded_generator() or a "
         "torch.Generator of its own.",
     )
 

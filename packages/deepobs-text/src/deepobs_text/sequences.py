@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deepobs.data.loader import TensorLoader
+from deepobs.data.tensor_dataset import TensorLoader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,7 @@ from deepobs.errors import ArgumentError
 from deepobs_text.sequences import StreamLoader, window_loader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -128,7 +129,7 @@ class TextDataSet(FileDataSet):
 
     def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
         """Build the loader of full batches, in text order or in an order drawn by `generator`."""
-        (ids,) = self._on_device(examples)
+        ids = examples[0].to(self.device)
         if not self.shuffles:
             return StreamLoader(ids, self.batch_size, self.sequence_length)
         return window_loader(
@@ -141,7 +142,7 @@ class TextDataSet(FileDataSet):
 
     def evaluation_loader(self, examples: Examples, *, drop_remainder: bool) -> Loader:
         """Build a loader of batches in text order."""
-        (ids,) = self._on_device(examples)
+        ids = examples[0].to(self.device)
         sizes = self.batch_size, self.sequence_length
         if not self.shuffles:
             return StreamLoader(ids, *sizes, drop_remainder=drop_remainder)
@@ -153,25 +154,27 @@ class TextDataSet(FileDataSet):
         self.vocabulary = text.vocabulary
         # Contiguous stretches: characters chosen at random, as the base class does, are no text.
         (ids,) = splits.train
-        checks.integer("validation_size", validation_size, least=0, most=len(ids) - 1)
-        kept = ids[: len(ids) - validation_size]
+        held = checks.integer("validation_size", validation_size, least=0, most=len(ids) - 1)
+        kept = ids[: len(ids) - held]
         parts: dict[str, Examples] = {
             "train": (kept,),
             "train_eval": (kept[: self.train_eval_size],),
         }
-        if validation_size:
+        if held:
             parts["valid"] = (ids[len(kept) :],)
-        return parts | {"test": splits.test}
+        parts["test"] = splits.test
+        self._check_lengths({name: len(part[0]) for name, part in parts.items()})
+        return parts
 
-    def _check_batch_size(self) -> None:
-        shortest = min(self.split_sizes, key=lambda name: self.split_sizes[name])
-        size = self.split_sizes[shortest]
+    def _check_lengths(self, lengths: Mapping[str, int]) -> None:
+        shortest = min(lengths, key=lambda name: lengths[name])
+        size = lengths[shortest]
         # Each split needs a full batch, since evaluation drops the remainder by default.
         needed = self.batch_size * self.sequence_length + 1
         if size >= needed:
             return
         remedy = "or take a longer text"
-        if "valid" in self.split_sizes and shortest != "test":
+        if "valid" in lengths and shortest != "test":
             remedy = f"or a {'larger' if shortest == 'valid' else 'smaller'} validation_size"
         raise ArgumentError(
             f"The text of {self.name} is too short for batches of {self.batch_size} sequences "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from deepobs.data.loader import ToFloat
 from deepobs.data.tensor_dataset import Splits, TensorDataSet
 
 if TYPE_CHECKING:
@@ -38,13 +37,14 @@ class ImageDataSet(TensorDataSet):
     largest_value: ClassVar[int] = 255
 
     def transform(self, batch: Batch) -> Batch:
-        """Scale images, uint8 (B, C, H, W), to [0, 1]."""
+        """Scale images, uint8 (B, C, H, W), to correctly rounded floats in [0, 1]."""
         images, labels = batch
-        return self._to_float(images), labels
+        return images.to(self.dtype).div_(self._divisor), labels
 
     @functools.cached_property
-    def _to_float(self) -> ToFloat:
-        return ToFloat(self.dtype, self.device, self.largest_value)
+    def _divisor(self) -> torch.Tensor:
+        # To divide by a Python number, CUDA multiplies by its reciprocal, which rounds differently.
+        return torch.full((), self.largest_value, dtype=self.dtype, device=self.device)
 
     @classmethod
     def make_fake(cls, fraction: float) -> Splits:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from deepobs.data.loader import ShuffledLoader
+from deepobs.data.base import ShuffledLoader
 from deepobs_vision.workers import in_workers
 
 if TYPE_CHECKING:

@@ -8,8 +8,13 @@ if TYPE_CHECKING:
     from deepobs.data.download import RemoteFile, fetch
     from deepobs.data.file_dataset import FileDataSet, Layout
     from deepobs.data.generated import GeneratedDataSet
-    from deepobs.data.loader import TensorLoader
-    from deepobs.data.tensor_dataset import EmbeddedDataSet, Examples, Splits, TensorDataSet
+    from deepobs.data.tensor_dataset import (
+        EmbeddedDataSet,
+        Examples,
+        Splits,
+        TensorDataSet,
+        TensorLoader,
+    )
 
 __all__ = [
     "BaseDataSet",
@@ -31,8 +36,7 @@ _MODULES = {
     "download": ("RemoteFile", "fetch"),
     "file_dataset": ("FileDataSet", "Layout"),
     "generated": ("GeneratedDataSet",),
-    "loader": ("TensorLoader",),
-    "tensor_dataset": ("EmbeddedDataSet", "Examples", "Splits", "TensorDataSet"),
+    "tensor_dataset": ("EmbeddedDataSet", "Examples", "Splits", "TensorDataSet", "TensorLoader"),
 }
 
 

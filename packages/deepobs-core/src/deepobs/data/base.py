@@ -1,30 +1,52 @@
-"""Base class of all data sets: four splits, two of them taken from the training set."""
+"""Base classes of all data sets, with four splits, and of the loaders of their batches."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
+import torch
 
 from deepobs import checks, config
-from deepobs.data.loader import seeded_generator
 from deepobs.plugins.catalog import bound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import Protocol
 
-    import torch
     from numpy.typing import NDArray
 
     from deepobs.plugins import DatasetSpec
-    from deepobs.protocols import Loader
+    from deepobs.protocols import Batch, Loader
+
+    _ExamplesT_co = TypeVar("_ExamplesT_co", covariant=True)
+
+    class StoredSplits(Protocol[_ExamplesT_co]):
+        """The stored examples: training set and test set."""
+
+        @property
+        def train(self) -> _ExamplesT_co:
+            """The training set, from which `train_eval` and `valid` are taken."""
+            ...
+
+        @property
+        def test(self) -> _ExamplesT_co:
+            """The test set."""
+            ...
+
+        @property
+        def fingerprint(self) -> str:
+            """Hexadecimal digest that is equal wherever the data are equal."""
+            ...
+
 
 ExamplesT = TypeVar("ExamplesT")
-_ExamplesT_co = TypeVar("_ExamplesT_co", covariant=True)
 
 _log = logging.getLogger(__name__)
 
@@ -46,25 +68,6 @@ class DataStatus:
     path: Path | None = None
 
 
-class StoredSplits(Protocol[_ExamplesT_co]):
-    """The stored examples: training set and test set."""
-
-    @property
-    def train(self) -> _ExamplesT_co:
-        """The training set, from which `train_eval` and `valid` are taken."""
-        ...
-
-    @property
-    def test(self) -> _ExamplesT_co:
-        """The test set."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Hexadecimal digest that is equal wherever the data are equal."""
-        ...
-
-
 class BaseDataSet(ABC, Generic[ExamplesT]):
     """A data set divided into splits, for any representation of examples.
 
@@ -80,6 +83,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
 
     Attributes:
         spec: The specification it is registered with.
+        name: The registered name.
         train_eval_size: Number of training examples that the training loss is evaluated on.
         has_fake_twin: Whether `make_fake` is used on request; generated data are their own twin.
         dtype: Floating-point type of the batches, `config.get_dtype()` at construction.
@@ -114,6 +118,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         drop_remainder: bool = True,
         reshuffle: bool = True,
     ) -> None:
+        self.name = self.spec.name
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.device = config.resolve_device(device)
         fraction = config.get_fake_data_fraction()
@@ -128,9 +133,9 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
                 self.name,
                 self.described_sizes(*sizes),
             )
-        parts = self._parts(splits, checks.integer("validation_size", validation_size, least=0))
+        parts = self._parts(splits, validation_size)
         self.split_sizes = {name: self.count(part) for name, part in parts.items()}
-        self._check_batch_size()
+        checks.check_batch_size(self.batch_size, self.split_sizes, self.name)
         self.dtype = config.get_dtype()
         # The order of the data must not depend on how many random numbers the model draws.
         self.generator = seeded_generator()
@@ -147,11 +152,6 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_size={self.batch_size}, device='{self.device}')"
-
-    @property
-    def name(self) -> str:
-        """The registered name."""
-        return self.spec.name
 
     @classmethod
     @abstractmethod
@@ -215,13 +215,13 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
     def _parts(self, splits: StoredSplits[ExamplesT], validation_size: int) -> dict[str, ExamplesT]:
         """Divide the training examples: held out, evaluated on, and the rest."""
         total = self.count(splits.train)
-        checks.integer("validation_size", validation_size, least=0, most=total - 1)
+        held = checks.integer("validation_size", validation_size, least=0, most=total - 1)
         # The seed of a run must not matter: runs of different seeds are tuned on the same examples.
         # And NumPy guarantees the stream of RandomState, so later versions split alike.
         shuffled = np.random.RandomState(_SPLIT_SEED).permutation(total)
-        held_out, kept = shuffled[:validation_size], shuffled[validation_size:]
+        held_out, kept = shuffled[:held], shuffled[held:]
         rows = {"train": kept, "train_eval": kept[max(len(kept) - self.train_eval_size, 0) :]}
-        if validation_size:
+        if held:
             rows["valid"] = held_out
         # In stored order, and all of the examples without a copy.
         parts = {
@@ -230,5 +230,79 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         }
         return parts | {"test": splits.test}
 
-    def _check_batch_size(self) -> None:
-        checks.check_batch_size(self.batch_size, self.split_sizes, self.name)
+
+class ShuffledLoader(ABC):
+    """Yields batches of examples in stored or random order.
+
+    A subclass implements a pass; `draw_order` provides its order.
+
+    Args:
+        total: Number of examples.
+        batch_size: Examples per batch.
+        generator: CPU generator of the randomness of a pass; `None` for stored order.
+        reshuffle: Whether each pass has a new order or all share the first.
+        drop_remainder: Whether a pass drops the last, smaller batch.
+
+    Attributes:
+        num_examples: Number of examples that a pass yields.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        reshuffle: bool = True,
+        drop_remainder: bool = True,
+    ) -> None:
+        self.batch_size = batch_size
+        self.generator = generator
+        self.reshuffle = reshuffle
+        self._total = total
+        self.num_examples = total - (total % batch_size if drop_remainder else 0)
+        self._kept_order: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        """The number of batches in a pass."""
+        return (self.num_examples + self.batch_size - 1) // self.batch_size
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Batch]:
+        """Start a new pass, in random order if there is a generator."""
+
+    def batches_from(self, number: int) -> Iterator[Batch]:
+        """Start a new pass and skip its first batches."""
+        # Their random numbers are drawn nevertheless: a resumed pass must continue bit by bit.
+        return itertools.islice(self, number, None)
+
+    def draw_order(self) -> torch.Tensor | None:
+        """Draw the rows of a new pass, on the CPU; `None` for stored order."""
+        if self.generator is None:
+            return None
+        if self._kept_order is not None:
+            return self._kept_order
+        # Drawn on the CPU: a seed must mean the same order on every device.
+        # And whole, although a part is used, so that every example has the same chance.
+        order = torch.randperm(self._total, generator=self.generator, device="cpu")
+        order = order[: self.num_examples]
+        self._kept_order = None if self.reshuffle else order
+        return order
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next pass depends on."""
+        if self.generator is None:
+            return {}
+        return {"generator": self.generator.get_state(), "order": self._kept_order}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Make the next pass the one that followed the call of `state_dict`."""
+        if self.generator is not None:
+            self.generator.set_state(state["generator"])
+            self._kept_order = state["order"]
+
+
+def seeded_generator() -> torch.Generator:
+    """Create a generator for the data, seeded from torch's global generator."""
+    seed = int(torch.randint(2**63 - 1, (), dtype=torch.int64, device="cpu"))
+    return torch.Generator(device="cpu").manual_seed(seed)

@@ -1,19 +1,19 @@
-"""Data sets small enough to reside in memory on the device."""
+"""Data sets small enough to reside in memory on the device, and the loader of their batches."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from deepobs.data.base import BaseDataSet, DataStatus
-from deepobs.data.loader import TensorLoader
+from deepobs.data.base import BaseDataSet, DataStatus, ShuffledLoader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Examples = tuple[Tensor, ...]
 """Tensors of equal length: one row of each makes an example."""
+
+_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,53 @@ class Splits:
             digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+class TensorLoader(ShuffledLoader):
+    """Yields batches of resident tensors: no copy to the device, no Python per example.
+
+    A batch never shares memory with the tensors, so it can be modified in place.
+
+    Args:
+        tensors: Tensors of equal length along their first dimension, on one device.
+        batch_size: Examples per batch.
+        transform: Applied to stored examples, of one or more batches at once.
+        arguments: Those of `ShuffledLoader`.
+    """
+
+    def __init__(
+        self,
+        tensors: Batch,
+        batch_size: int,
+        *,
+        transform: Callable[[Batch], Batch] | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(len(tensors[0]), batch_size, **arguments)
+        self.tensors = tensors
+        self._transform = transform
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Start a new pass, in random order if there is a generator."""
+        order = self.draw_order()
+        if order is not None:
+            order = order.to(self.tensors[0].device)
+        # Small batches cost more in calls than in bytes, so several are gathered at once; large
+        # chunks would not stay in the cache.
+        bytes_per_batch = self.batch_size * sum(
+            tensor[0].numel() * tensor.element_size() for tensor in self.tensors
+        )
+        size = self.batch_size * max(1, _CHUNK_BYTES // bytes_per_batch)
+        for start in range(0, self.num_examples, size):
+            rows = slice(start, min(start + size, self.num_examples))
+            if order is None:
+                # A copy: modifying a batch in place must not change the data set.
+                chunk = tuple(tensor[rows].clone() for tensor in self.tensors)
+            else:
+                chunk = tuple(tensor.index_select(0, order[rows]) for tensor in self.tensors)
+            if self._transform is not None:
+                chunk = self._transform(chunk)
+            yield from zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
 
 
 class TensorDataSet(BaseDataSet[Examples]):
@@ -64,7 +113,7 @@ class TensorDataSet(BaseDataSet[Examples]):
     def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
         """Build the loader of full batches in random order, through `transform_training`."""
         return TensorLoader(
-            self._on_device(examples),
+            tuple(tensor.to(self.device) for tensor in examples),
             self.batch_size,
             generator=self.generator,
             reshuffle=reshuffle,
@@ -74,7 +123,7 @@ class TensorDataSet(BaseDataSet[Examples]):
     def evaluation_loader(self, examples: Examples, *, drop_remainder: bool) -> Loader:
         """Build a loader of batches in stored order, through `transform`."""
         return TensorLoader(
-            self._on_device(examples),
+            tuple(tensor.to(self.device) for tensor in examples),
             self.batch_size,
             drop_remainder=drop_remainder,
             transform=self.transform,
@@ -94,9 +143,6 @@ class TensorDataSet(BaseDataSet[Examples]):
         examples on every device.
         """
         return self.transform(batch)
-
-    def _on_device(self, examples: Examples) -> Examples:
-        return tuple(tensor.to(self.device) for tensor in examples)
 
 
 class EmbeddedDataSet(TensorDataSet):
