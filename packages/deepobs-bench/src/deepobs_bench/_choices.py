@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
@@ -21,41 +20,31 @@ if TYPE_CHECKING:
     from deepobs_bench._validation import Location
     from deepobs_bench.experiment import Experiment, Optimizer, Schedule
 
+    Refusal = tuple[tuple[int, ...], str]
+    """A point of a grid that the optimizer refused: positions of its values, and the message."""
+
 _EITHER = "is given beside tune: give either a grid, or a space in tune (sampler = grid tries all)"
 
 
 def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
     """Merge what is tried of an optimizer in general and on one problem; the latter wins."""
-    # A hyperparameter is either fixed or in the grid: what a problem gives replaces both.
     general = experiment.optimizers[label]
-    special = _override(experiment, problem, label)
+    override = experiment.overrides.get(problem)
+    special = override.optimizers.get(label) if override else None
+    if special is None:
+        return general
+    # A hyperparameter is either fixed or in the grid: what a problem gives replaces both.
+    fixed = {k: v for k, v in general.hyperparameters.items() if k not in special.grid}
+    grid = {k: v for k, v in general.grid.items() if k not in special.hyperparameters}
     return Choices.model_construct(  # of values that were checked
-        hyperparameters=_without(general.hyperparameters, special.grid) | special.hyperparameters,
-        grid=_without(general.grid, special.hyperparameters) | special.grid,
+        hyperparameters=fixed | special.hyperparameters,
+        grid=grid | special.grid,
         schedules=general.schedules if special.schedules is None else special.schedules,
     )
 
 
-def place_in_grid(experiment: Experiment, problem: str, label: str, name: str) -> Location:
-    """Where the file gives the values of a hyperparameter that are tried on a problem."""
-    if name in _override(experiment, problem, label).grid:
-        return ("overrides", problem, "optimizers", label, "grid", name)
-    return ("optimizers", label, "grid", name)
-
-
-def _override(experiment: Experiment, problem: str, label: str) -> Choices:
-    override = experiment.overrides.get(problem)
-    return (override and override.optimizers.get(label)) or Choices()
-
-
-def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
-
-
-def schedule_options(schedule: Schedule | None) -> dict[str, Any]:
-    """The keyword arguments of `specify` for a schedule; `None` keeps the learning rate."""
-    if schedule is None:
-        return {}
+def schedule_options(schedule: Schedule) -> dict[str, Any]:
+    """The keyword arguments of `specify` for a schedule."""
     if schedule.scheduler is None:
         return {"lr_sched_epochs": schedule.epochs, "lr_sched_factors": schedule.factors}
     described = schedule.model_dump(include={"arguments", "every"})
@@ -132,34 +121,28 @@ def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
     return parameters[name].default if name in parameters else None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A point of a grid that the optimizer refused."""
-
-    positions: tuple[int, ...]
-    message: str
-
-
 def refused_values(
-    refusals: Sequence[Refusal], lengths: Sequence[int]
-) -> Iterator[tuple[tuple[int, int] | None, str]]:
-    """Trace refusals back to values with which every point of the grid is refused.
-
-    Yields:
-        The axis and the position of a value with the message of its first refusal; `None` in place
-        of the value for refusals that no single value explains.
-    """
+    experiment: Experiment, problem: str, label: str, refusals: Sequence[Refusal]
+) -> Iterator[Mistake]:
+    """Trace refused points of a grid back to values with which every point is refused."""
+    place = ("optimizers", label)
+    grid = choices_for(experiment, problem, label).grid
+    num_points = math.prod(map(len, grid.values()))
     # Where every point is refused, no value is at fault: the mistake is elsewhere.
-    if len(refusals) == math.prod(lengths):
-        yield None, refusals[0].message
+    if len(refusals) == num_points:
+        yield Mistake(place, refusals[0][1])
         return
-    refusals_of: dict[tuple[int, int], list[Refusal]] = defaultdict(list)
+    refusals_of: dict[tuple[str, int], list[Refusal]] = defaultdict(list)
     for refusal in refusals:
-        for axis, position in enumerate(refusal.positions):
-            refusals_of[axis, position].append(refusal)
+        for name, position in zip(grid, refusal[0], strict=True):
+            refusals_of[name, position].append(refusal)
+    override = experiment.overrides.get(problem)
+    special = override.optimizers.get(label) if override else None
     explained: set[Refusal] = set()
-    for (axis, position), those in refusals_of.items():
-        if len(those) == math.prod(lengths) // lengths[axis]:
-            yield (axis, position), those[0].message
+    for (name, position), those in refusals_of.items():
+        if len(those) == num_points // len(grid[name]):
+            is_special = special is not None and name in special.grid
+            whose = ("overrides", problem, *place) if is_special else place
+            yield Mistake((*whose, "grid", name, position), those[0][1])
             explained.update(those)
-    yield from ((None, refusal.message) for refusal in refusals if refusal not in explained)
+    yield from (Mistake(place, each[1]) for each in refusals if each not in explained)

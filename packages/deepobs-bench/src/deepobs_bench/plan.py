@@ -16,14 +16,7 @@ from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.resources import gc_paused
 from deepobs.runs import specify
-from deepobs_bench._choices import (
-    Refusal,
-    choices_for,
-    place_in_grid,
-    refused_values,
-    schedule_options,
-    wrong_choices,
-)
+from deepobs_bench._choices import choices_for, refused_values, schedule_options, wrong_choices
 from deepobs_bench._validation import MAX_CONFIGURATIONS, Mistake, refusal
 from deepobs_bench.experiment import CONSTANT
 
@@ -31,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from deepobs.records import RunSpecification
-    from deepobs_bench.experiment import Choices, Experiment
-    from deepobs_bench.tuning.protocol import TuningProtocol
+    from deepobs_bench.experiment import Experiment
     from deepobs_bench.tuning.settings import TuningSettings
 
     Options = dict[str, Any]
@@ -150,19 +142,18 @@ def plan(
     planned = Plan()
     here = config.resolve_device(device)
     # A plan of 10,000 runs creates hundreds of thousands of objects, none of which is garbage.
-    with config.temporary(default_device=here), gc_paused():
+    with gc_paused():
         for problem in experiment.all_problems():
-            training = _training(experiment, problem)
-            if fake_data is not None:
-                training["fake_data"] = fake_data
-            settings = _config(training)
+            settings, options = _training(experiment, problem, fake_data)
             # `specify` reads them from the configuration: they are part of the run's identity.
-            with config.temporary(**settings):
-                for label in experiment.optimizers:
-                    expansion = _Expansion(experiment, problem, label, _options(training))
-                    planned.runs.extend(expansion.runs())
-                    planned.tunings.extend(expansion.tunings(settings))
-                    mistakes += expansion.mistakes()
+            with config.temporary(default_device=here, **settings):
+                for label, optimizer in experiment.optimizers.items():
+                    expansion = _Expansion(experiment, problem, label, options)
+                    if optimizer.tune is None:
+                        planned.runs.extend(expansion.runs())
+                    else:
+                        planned.tunings.extend(expansion.tunings(optimizer.tune, settings))
+                    mistakes += expansion.mistakes
     if mistakes:
         raise refusal(file, mistakes)
     return planned
@@ -226,21 +217,15 @@ def _require_matches(
             raise ArgumentError(sentences(message, closest(pattern, names), allowed))
 
 
-def _training(experiment: Experiment, problem: str) -> dict[str, Any]:
-    """What the file says about training on a problem, by its keys."""
-    override = experiment.overrides.get(problem)
-    return {
-        **experiment.defaults.model_dump(exclude_none=True),
-        **(override.model_dump(exclude_none=True, exclude={"optimizers"}) if override else {}),
-    }
-
-
-def _config(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What `specify` reads from the configuration, as `config.temporary` takes it."""
-    settings = {"fake_data": training["fake_data"]} if "fake_data" in training else {}
-    if "dtype" in training:
-        settings["dtype"] = getattr(torch, training["dtype"])
-    return settings
+_NAMES_IN_SPECIFY = {
+    "epochs": "num_epochs",
+    "batch_size": "batch_size",
+    "weight_decay": "weight_decay",
+    "validation_size": "validation_size",
+    "full_evaluation": "full_evaluation",
+    "bare_losses": "bare_losses",
+    "log_interval": "train_log_interval",
+}
 
 
 _NAMES_IN_SPECIFY = {
@@ -254,122 +239,108 @@ _NAMES_IN_SPECIFY = {
 }
 
 
-def _options(training: Mapping[str, Any]) -> Options:
-    named = {
+def _training(
+    experiment: Experiment, problem: str, fake_data: float | None
+) -> tuple[dict[str, Any], Options]:
+    """How to train on a problem: values of `deepobs.config`, and arguments of `specify`."""
+    training = experiment.defaults.model_dump(exclude_none=True)
+    override = experiment.overrides.get(problem)
+    if override is not None:
+        training |= override.model_dump(exclude_none=True, exclude={"optimizers"})
+    if fake_data is not None:
+        training["fake_data"] = fake_data
+    settings = {"fake_data": training["fake_data"]} if "fake_data" in training else {}
+    if "dtype" in training:
+        settings["dtype"] = getattr(torch, training["dtype"])
+    options = {
         theirs: training[ours] for ours, theirs in _NAMES_IN_SPECIFY.items() if ours in training
     }
-    return {**named, "reshuffle": not training.get("same_order", False)}
+    return settings, {**options, "reshuffle": not training.get("same_order", False)}
 
 
 class _Expansion:
-    """What an experiment asks for of one optimizer on one problem."""
+    """What an experiment asks for of one optimizer on one problem.
+
+    Attributes:
+        mistakes: Why there are no more runs and tunings.
+    """
 
     def __init__(self, experiment: Experiment, problem: str, label: str, options: Options) -> None:
+        self.mistakes: list[Mistake] = []
         self._experiment = experiment
         self._problem = problem
         self._label = label
         self._optimizer = experiment.optimizers[label]
         self._choices = choices_for(experiment, problem, label)
         own = self._optimizer.model_dump(include={"needs", "parameter_groups"}, exclude_none=True)
-        self._options = {**options, **own}
-        self._refusals: dict[str, list[Refusal]] = {}
-        self._others: list[Mistake] = []
+        described = {name: schedule_options(one) for name, one in experiment.schedules.items()}
+        names = self._choices.schedules or tuple(described) or (CONSTANT,)
+        self._schedules = [(name, {**options, **own, **described.get(name, {})}) for name in names]
 
-    def runs(self) -> list[PlannedRun]:
-        """The runs that the optimizer accepts; none if it is tuned."""
-        if self._optimizer.tune is not None or self._has_too_many():
-            return []
-        # Copied for each seed: `specify` checks much, none of which depends on the seed.
-        return [
-            PlannedRun(self._label, name, specification.model_copy(update={"random_seed": seed}))
-            for name, options in self._schedules()
-            for specification in self._configurations(name, options)
-            for seed in self._experiment.seeds
-        ]
-
-    def tunings(self, settings: dict[str, Any]) -> Iterator[PlannedTuning]:
-        """The searches, one for each schedule; `settings` of `deepobs.config` are in force."""
-        if self._optimizer.tune is None:
-            return
-        for name, options in self._schedules():
-            try:
-                protocol = self._protocol(self._optimizer.tune, options)
-            except DeepOBSError as error:
-                self._others.append(Mistake(("optimizers", self._label, "tune"), str(error)))
-                return
-            yield PlannedTuning(
-                problem=self._problem,
-                optimizer=self._label,
-                schedule=name,
-                optimizer_class=self._optimizer.class_,
-                settings=self._optimizer.tune,
-                hyperparameters=self._choices.hyperparameters,
-                options=options,
-                config=settings,
-                num_runs=protocol.trials * len(protocol.seeds) + len(protocol.report_seeds),
-                example=self._example({**options, "validation_size": protocol.validation_size}),
-            )
-
-    def mistakes(self) -> Iterator[Mistake]:
-        """Why there are no more runs and searches."""
-        yield from self._others
-        names = list(self._choices.grid)
-        lengths = [len(values) for values in self._choices.grid.values()]
-        for refusals in self._refusals.values():
-            for value, message in refused_values(refusals, lengths):
-                place: tuple[str | int, ...] = ("optimizers", self._label)
-                if value is not None:
-                    name = names[value[0]]
-                    grid = place_in_grid(self._experiment, self._problem, self._label, name)
-                    place = (*grid, value[1])
-                yield Mistake(place, message)
-
-    def _has_too_many(self) -> bool:
+    def runs(self) -> Iterator[PlannedRun]:
+        """The runs that the optimizer accepts."""
         # Before the points are made: a grid of a few lines can have more than memory holds.
         points = math.prod(map(len, self._choices.grid.values()))
-        runs = points * len(self._experiment.seeds) * len(list(self._schedules()))
-        if runs <= MAX_CONFIGURATIONS:
-            return False
+        seeds = self._experiment.seeds
+        if points * len(seeds) * len(self._schedules) > MAX_CONFIGURATIONS:
+            self.mistakes.append(self._too_many(points))
+            return
+        for schedule, options in self._schedules:
+            for one in self._configurations(options):
+                # Copied for each seed: `specify` checks much, none of which depends on the seed.
+                for seed in seeds:
+                    run = one.model_copy(update={"random_seed": seed})
+                    yield PlannedRun(self._label, schedule, run)
+
+    def _configurations(self, options: Options) -> Iterator[RunSpecification]:
+        grid, refusals = self._choices.grid, []
+        for point in itertools.product(*map(enumerate, grid.values())):
+            values = (value for _, value in point)
+            hyperparameters = self._choices.hyperparameters | dict(zip(grid, values, strict=True))
+            try:
+                yield specify(self._problem, self._optimizer.class_, hyperparameters, **options)
+            except DeepOBSError as error:
+                refusals.append((tuple(position for position, _ in point), str(error)))
+        if refusals:
+            problem, label = self._problem, self._label
+            self.mistakes += refused_values(self._experiment, problem, label, refusals)
+
+    def _too_many(self, points: int) -> Mistake:
         message = f"must have at most {MAX_CONFIGURATIONS} points, got {points}"
         if points <= MAX_CONFIGURATIONS:
+            runs = points * len(self._experiment.seeds) * len(self._schedules)
             message = (
                 f"must have at most {MAX_CONFIGURATIONS} runs on a problem, got {runs}: {points} "
                 "points with all seeds and schedules"
             )
-        self._others.append(Mistake(("optimizers", self._label, "grid"), message))
-        return True
+        return Mistake(("optimizers", self._label, "grid"), message)
 
-    def _schedules(self) -> Iterator[tuple[str, Options]]:
-        """The names of the schedules, and the options of `specify` with each of them."""
-        described = self._experiment.schedules
-        for name in self._choices.schedules or tuple(described) or (CONSTANT,):
-            yield name, {**self._options, **schedule_options(described.get(name))}
-
-    def _configurations(self, schedule: str, options: Options) -> Iterator[RunSpecification]:
-        for positions, hyperparameters in _points(self._choices):
-            try:
-                yield specify(self._problem, self._optimizer.class_, hyperparameters, **options)
-            except DeepOBSError as error:
-                self._refusals.setdefault(schedule, []).append(Refusal(positions, str(error)))
-
-    def _protocol(self, settings: TuningSettings, options: Options) -> TuningProtocol:
+    def tunings(self, tune: TuningSettings, settings: dict[str, Any]) -> Iterator[PlannedTuning]:
+        """The searches, one for each schedule; `settings` of `deepobs.config` are in force."""
         # Imported here: most experiments tune nothing.
         from deepobs_bench.tuning.candidates import Base
         from deepobs_bench.tuning.protocol import complete
 
-        given = self._choices.hyperparameters
-        return complete(settings, Base(self._problem, self._optimizer.class_, given, options))
-
-    def _example(self, options: Options) -> RunSpecification | None:
-        given = self._choices.hyperparameters
-        with contextlib.suppress(DeepOBSError):  # such as a learning rate without a default
-            return specify(self._problem, self._optimizer.class_, given, **options)
-        return None
-
-
-def _points(choices: Choices) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """The points of a grid: the position of each value on its axis, and all hyperparameters."""
-    names = list(choices.grid)
-    for point in itertools.product(*map(enumerate, choices.grid.values())):
-        values = dict(zip(names, (value for _, value in point), strict=True))
-        yield tuple(position for position, _ in point), {**choices.hyperparameters, **values}
+        optimizer, given = self._optimizer.class_, self._choices.hyperparameters
+        for name, options in self._schedules:
+            try:
+                protocol = complete(tune, Base(self._problem, optimizer, given, options))
+            except DeepOBSError as error:
+                self.mistakes.append(Mistake(("optimizers", self._label, "tune"), str(error)))
+                return
+            example = None
+            held_out = {**options, "validation_size": protocol.validation_size}
+            with contextlib.suppress(DeepOBSError):  # such as a learning rate without a default
+                example = specify(self._problem, optimizer, given, **held_out)
+            yield PlannedTuning(
+                problem=self._problem,
+                optimizer=self._label,
+                schedule=name,
+                optimizer_class=optimizer,
+                settings=tune,
+                hyperparameters=given,
+                options=options,
+                config=settings,
+                num_runs=protocol.trials * len(protocol.seeds) + len(protocol.report_seeds),
+                example=example,
+            )
