@@ -15,11 +15,12 @@ from plugin_sources import offering
 
 distributed = pytest.importorskip("distributed")
 
-from deepobs.errors import ArgumentError, ExecutorError, OutputError  # noqa: E402
+from deepobs.errors import ArgumentError, OutputError  # noqa: E402
 from deepobs.records import RunRecord  # noqa: E402
 from deepobs.runs import specify  # noqa: E402
 from deepobs_bench._dask import DaskExecutor  # noqa: E402
 from deepobs_bench.executors import ExecutorOptions, SerialExecutor, open_executor  # noqa: E402
+from deepobs_bench.failures import ExecutorError  # noqa: E402
 from deepobs_bench.sweep import Sweep  # noqa: E402
 
 TROUBLE = """

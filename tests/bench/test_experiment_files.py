@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepobs.errors import ExperimentError
+from deepobs.errors import ArgumentError
 from deepobs_bench._toml_yaml import read
 from deepobs_bench.experiment import load
 
@@ -18,7 +18,7 @@ WORKING = 'problems = ["quadratic_deep"]\n'
 
 
 def _refusal(path: Path) -> str:
-    with pytest.raises(ExperimentError) as refused:
+    with pytest.raises(ArgumentError) as refused:
         load(path)
     return str(refused.value)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepobs.errors import ArgumentError, ExperimentError
+from deepobs.errors import ArgumentError
 from deepobs_bench.experiment import load
 from deepobs_bench.plan import only, plan
 
@@ -184,7 +184,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
         HEADER + f"[optimizers.a]\n{class_}hyperparameters = {{ optimizer = 'SGD', lr = 0.5 }}\n"
     ).runs
     assert run.specification.hyperparameters == {"optimizer": "SGD", "lr": 0.5}
-    with pytest.raises(ExperimentError, match="Outer has no such hyperparameter"):
+    with pytest.raises(ArgumentError, match="Outer has no such hyperparameter"):
         planned(HEADER + f"[optimizers.a]\n{class_}hyperparameters = {{ lr = 0.5 }}\n")
 
 
@@ -306,7 +306,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
 def test_what_does_not_fit_is_refused_with_its_place(
     planned, text: str, path: str, message: str
 ) -> None:
-    with pytest.raises(ExperimentError) as refused:
+    with pytest.raises(ArgumentError) as refused:
         planned(HEADER + text)
     first = str(refused.value).splitlines()[0]
     assert first.startswith(f"experiment.toml: {path}: ")
@@ -314,7 +314,7 @@ def test_what_does_not_fit_is_refused_with_its_place(
 
 
 def test_each_wrong_value_is_named_once(planned) -> None:
-    with pytest.raises(ExperimentError) as refused:
+    with pytest.raises(ArgumentError) as refused:
         planned(
             'suites = ["two_d"]\n[optimizers.SGD.grid]\nlr = [0.1, -1]\nmomentum = [-2, 0, 0.9]\n'
         )

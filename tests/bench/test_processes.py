@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from deepobs.errors import ArgumentError, ExecutorError
+from deepobs.errors import ArgumentError
 from deepobs.records import RunRecord
 from deepobs.runs import specify
 from deepobs_bench.executors import ExecutorOptions, open_executor
-from deepobs_bench.failures import RunCrashedError
+from deepobs_bench.failures import ExecutorError, RunCrashedError
 from deepobs_bench.processes import Limit, WorkerProcesses
 from deepobs_bench.sweep import Sweep
 

@@ -8,13 +8,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import pytest
 
 from deepobs import config
-from deepobs.errors import ArgumentError, ExecutorError, OutputError
+from deepobs.errors import ArgumentError, OutputError
 from deepobs.records import RunRecord
 from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs_bench._tasks import claimed
 from deepobs_bench.executors import SerialExecutor
-from deepobs_bench.failures import Failure, RunStoppedError, find_failure
+from deepobs_bench.failures import ExecutorError, Failure, RunStoppedError, find_failure
 from deepobs_bench.sweep import Sweep
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from deepobs.errors import ArgumentError, SpecError
+from deepobs.errors import ArgumentError
 from deepobs.plugins.specs import OptimizerSpec
 from deepobs.problems import Problem
 from deepobs.runs import reproduction_command, run, specify
@@ -214,7 +214,7 @@ def test_needs_that_make_no_sense_are_refused(needs, message):
 def test_a_plugin_declares_needs():
     spec = {"name": "Sharp", "target": "module:Class", "summary": "A line"}
     assert OptimizerSpec(**spec, needs=["closure"]).needs == ("closure",)
-    with pytest.raises(SpecError, match=r"needs.*some of plain, closure"):
+    with pytest.raises(ArgumentError, match=r"needs.*some of plain, closure"):
         OptimizerSpec(**spec, needs=["closur"])
 
 

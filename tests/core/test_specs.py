@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deepobs.errors import SpecError
+from deepobs.errors import ArgumentError
 from deepobs.plugins import (
     CommandSpec,
     DatasetSpec,
@@ -86,7 +86,7 @@ def test_a_sound_description_is_accepted_and_travels_between_processes(spec_type
 def test_an_unusable_value_is_named_with_what_is_allowed(
     spec_type: type, attribute: str, value: object, allowed: str
 ) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         spec_type(**{**GOOD[spec_type], attribute: value})
     message = str(caught.value)
     assert spec_type.__name__ in message

@@ -12,7 +12,7 @@ import torch
 
 from deepobs import config
 from deepobs.data import Layout
-from deepobs.errors import CorruptDataError, DataError, MissingDataError, SpecError
+from deepobs.errors import ArgumentError, CorruptDataError, DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
 from deepobs.protocols import DataSet
 from deepobs_text import text_file
@@ -79,7 +79,7 @@ def test_it_is_called_after_its_file(tmp_path: Path, file_name: str, name: str) 
 
 def test_a_name_that_no_data_set_may_have_is_refused(path: Path) -> None:
     path.write_text(_TEXT, encoding="utf-8")
-    with pytest.raises(SpecError, match="'two words'"):
+    with pytest.raises(ArgumentError, match="'two words'"):
         text_data_set(path, name="two words")
 
 

@@ -93,6 +93,7 @@ GROUPS = (
             "deepobs_bench.experiment",
             "deepobs_bench.plan",
             "deepobs_bench.sweep",
+            "deepobs_bench.failures",
             "deepobs_bench.executors",
             "deepobs_bench.standings",
             "deepobs_bench.tuning.tune",

@@ -17,9 +17,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepobs import __version__
-from deepobs.errors import ArgumentError, ExecutorError, MissingPackageError, OutputError
+from deepobs.errors import ArgumentError, MissingPackageError, OutputError
 from deepobs.plugins import registry
-from deepobs_bench.failures import RunCrashedError
+from deepobs_bench.failures import ExecutorError, RunCrashedError
 from deepobs_bench.processes import KillableExecutor, WorkerSlot, limit_of
 
 try:

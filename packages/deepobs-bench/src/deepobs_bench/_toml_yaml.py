@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ruamel.yaml.nodes import ScalarNode
 
-    from deepobs.errors import ExperimentError
+    from deepobs.errors import ArgumentError
 
 _LINE = re.compile(r"\(at line (\d+), column \d+\)")
 _TOO_DEEP = "Its lists and tables are nested too deeply, or contain themselves."
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a TOML or YAML file into dictionaries, lists, strings, numbers and booleans.
 
     Raises:
-        ExperimentError: It cannot be read, or holds neither.
+        ArgumentError: It cannot be read, or holds neither.
     """
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
@@ -117,7 +117,7 @@ _PARSERS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
 }
 
 
-def _refused(path: Path, message: str) -> ExperimentError:
+def _refused(path: Path, message: str) -> ArgumentError:
     return refusal(str(path), [Mistake((), message)])
 
 

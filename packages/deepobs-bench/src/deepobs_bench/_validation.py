@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from deepobs.checks import is_integer, is_number
-from deepobs.errors import DeepOBSError, ExperimentError, closest, sentences
+from deepobs.checks import is_number
+from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.runs.optimizers import find_optimizer
 
@@ -43,10 +43,10 @@ class Mistake:
         return f"{_key_path(self.location)}: {self.message}" if self.location else self.message
 
 
-def refusal(file: str, mistakes: Iterable[Mistake]) -> ExperimentError:
+def refusal(file: str, mistakes: Iterable[Mistake]) -> ArgumentError:
     """Return one error that lists the mistakes in a file, each on a line."""
     lines = dict.fromkeys(f"{file}: {mistake}" for mistake in mistakes)
-    return ExperimentError("\n".join(lines))
+    return ArgumentError("\n".join(lines))
 
 
 def _key_path(location: Location) -> str:
@@ -122,6 +122,10 @@ def _is_fraction(value: object) -> bool:
     return isinstance(value, bool) or is_number(value, 0, 1)
 
 
+def _is_integer(value: object, least: int, most: float) -> bool:
+    return isinstance(value, int) and is_number(value, least, most)
+
+
 def _seeds(value: object) -> object:
     """Read `42`, `[42, 43]` or "42..51"."""
     match = _RANGE.match(value) if isinstance(value, str) else None
@@ -130,7 +134,7 @@ def _seeds(value: object) -> object:
         if first <= last < min(first + _MAX_SEEDS, _MAX_SEED + 1):
             return range(first, last + 1)
     seeds = value if isinstance(value, (list, tuple)) else [value]
-    if not seeds or not all(is_integer(seed, 0, _MAX_SEED) for seed in seeds):
+    if not seeds or not all(_is_integer(seed, 0, _MAX_SEED) for seed in seeds):
         allowed = f'integers from 0 to {_MAX_SEED}, as in 42, [42, 43, 44] or "42..51"'
         raise must_be(allowed, value)
     if len(set(seeds)) < len(seeds):
@@ -161,7 +165,7 @@ def _find_suite(name: str) -> None:
 
 
 def _integer(words: str, least: int, most: float = math.inf) -> BeforeValidator:
-    return _allowed(f"an integer {words}", lambda value: is_integer(value, least, most))
+    return _allowed(f"an integer {words}", lambda value: _is_integer(value, least, most))
 
 
 _STRING = _allowed("a string", lambda value: isinstance(value, str))

@@ -206,7 +206,7 @@ def load(path: Path) -> Experiment:
         path: A TOML or YAML file.
 
     Raises:
-        ExperimentError: The file has mistakes; the message lists all of them.
+        ArgumentError: The file has mistakes; the message lists all of them.
     """
     data = _toml_yaml.read(path)
     try:

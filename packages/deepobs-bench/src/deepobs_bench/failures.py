@@ -28,6 +28,10 @@ _MAX_LOG = 2**16  # characters
 _OF_THE_CPU_ALLOCATOR = "DefaultCPUAllocator"  # torch raises a bare RuntimeError there
 
 
+class ExecutorError(DeepOBSError):
+    """An executor cannot start or execute runs."""
+
+
 class RunStoppedError(DeepOBSError):
     """Raised by an observer to end the run that it observes, which is recorded as a failure.
 

@@ -133,7 +133,7 @@ def plan(
         device: Where to run; `None` for `config.get_default_device()`.
 
     Raises:
-        ExperimentError: Hyperparameters or schedules do not fit the optimizers; all are listed.
+        ArgumentError: Hyperparameters or schedules do not fit the optimizers; all are listed.
         ArgumentError: The device does not exist here.
     """
     mistakes = list(wrong_choices(experiment))

@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from deepobs import checks, config
-from deepobs.errors import ExecutorError
 from deepobs.resources import usable_cores
 from deepobs_bench._worker import SECONDS_TO_END, Answer, tail_of
-from deepobs_bench.failures import RunCrashedError, worker_name
+from deepobs_bench.failures import ExecutorError, RunCrashedError, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

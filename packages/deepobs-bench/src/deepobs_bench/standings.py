@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deepobs import config
-from deepobs.errors import DeepOBSError, ExecutorError, OutputError
+from deepobs.errors import DeepOBSError, OutputError
 from deepobs.plugins import registry
 from deepobs.records import series_name
-from deepobs_bench.failures import Failure
+from deepobs_bench.failures import ExecutorError, Failure
 from deepobs_bench.sweep import BudgetSpentError
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import ValidationError
 
 from deepobs import config
-from deepobs.errors import ArgumentError, DeepOBSError, ExecutorError
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.runs import store
 from deepobs_bench._tasks import RunTask, claimed, execute, known_outcome
 from deepobs_bench.failures import (
+    ExecutorError,
     Failure,
     Outcome,
     RunCrashedError,

@@ -28,13 +28,6 @@ def is_number(value: object, least: float = -math.inf, most: float = math.inf) -
     return least <= value <= most and abs(value) <= sys.float_info.max
 
 
-def is_integer(value: object, least: float = -math.inf, most: float = math.inf) -> TypeGuard[int]:
-    """Whether a value is an integer in a range; booleans are not."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return False
-    return least <= value <= most and abs(value) <= sys.float_info.max
-
-
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:
     """Refuse anything but an integer in a range.
 
@@ -47,14 +40,15 @@ def integer(name: str, value: object, least: int, most: int | None = None) -> in
     Raises:
         ArgumentError: It is not permitted.
     """
-    is_numpy = isinstance(value, numbers.Integral) and not isinstance(value, int)
-    number = int(value) if is_numpy else value  # type: ignore[call-overload] # an integer
-    if is_integer(number, least, math.inf if most is None else most):
-        return number
     permitted = f"{least} or more" if most is None else f"from {least} to {most}"
-    if is_integer(number):
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    number: int | None = int(value) if is_integer else None  # type: ignore[call-overload]
+    # What no float can hold would fail later, in the computations with it.
+    if number is None or abs(number) > sys.float_info.max:
+        raise ArgumentError(f"{name} must be an integer, {permitted}; got {value!r}.")
+    if number < least or (most is not None and number > most):
         raise ArgumentError(f"{name} must be {permitted}, got {number}.")
-    raise ArgumentError(f"{name} must be an integer, {permitted}; got {value!r}.")
+    return number
 
 
 def non_negative(name: str, value: object) -> float:

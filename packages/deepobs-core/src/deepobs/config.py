@@ -8,6 +8,7 @@ not import torch.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -107,11 +108,7 @@ def set_dtype(dtype: torch.dtype | None) -> None:
 
 def get_default_device() -> torch.device:
     """The device of problems that name none: what was set, else CUDA if available, else the CPU."""
-    import torch
-
-    if _settings.default_device is not None:
-        return _settings.default_device
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return resolve_device(None)
 
 
 def set_default_device(device: str | torch.device | None) -> None:
@@ -135,7 +132,8 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     import torch
 
     if device is None:
-        return get_default_device()
+        cuda_or_cpu = "cuda" if torch.cuda.is_available() else "cpu"
+        return _settings.default_device or torch.device(cuda_or_cpu)
     try:
         resolved = torch.device(device)
         # A name can be valid without such a device, and "meta" tensors hold no values: only
@@ -203,13 +201,18 @@ def get_fake_data_fraction() -> float:
     """
     if _settings.fake_data_fraction is not None:
         return _settings.fake_data_fraction
-    value = os.environ.get("DEEPOBS_FAKE_DATA") or "0"
+    value = os.environ.get("DEEPOBS_FAKE_DATA")
+    if not value:
+        return 0.0
     try:
-        return _fraction(float(value))
+        fraction = float(value)
     except ValueError:
+        fraction = math.nan
+    if not 0 <= fraction <= 1:
         raise ArgumentError(
             f"DEEPOBS_FAKE_DATA must be 1, 0 or a fraction of the split sizes, got {value!r}."
-        ) from None
+        )
+    return fraction
 
 
 def set_fake_data(fake_data: bool | float | None) -> None:
@@ -219,7 +222,10 @@ def set_fake_data(fake_data: bool | float | None) -> None:
         fake_data: `True` for splits of full size, a fraction such as 0.01 for smaller ones,
             `False` for real data, `None` for the value of the environment variable.
     """
-    _settings.fake_data_fraction = None if fake_data is None else _fraction(float(fake_data))
+    fraction = None if fake_data is None else float(fake_data)
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise ArgumentError(f"fake_data must be from 0 to 1, got {fraction!r}.")
+    _settings.fake_data_fraction = fraction
 
 
 @contextlib.contextmanager
@@ -256,9 +262,3 @@ def chosen() -> dict[str, Any]:
         name: value.resolve() if isinstance(value, Path) else value
         for name, value in differing.items()
     }
-
-
-def _fraction(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ArgumentError(f"fake_data must be from 0 to 1, got {value!r}.")
-    return value

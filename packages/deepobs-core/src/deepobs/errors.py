@@ -17,7 +17,7 @@ class DeepOBSError(Exception):
 
 
 class ArgumentError(DeepOBSError, ValueError):
-    """A value is out of range or of the wrong kind."""
+    """A value, of a call, a file or a specification, is out of range or of the wrong kind."""
 
 
 class UnknownNameError(DeepOBSError, LookupError):
@@ -26,10 +26,6 @@ class UnknownNameError(DeepOBSError, LookupError):
 
 class AmbiguousNameError(DeepOBSError, LookupError):
     """More than one installed plugin offers this name."""
-
-
-class SpecError(DeepOBSError, ValueError):
-    """A specification of a plugin has a value that is not allowed."""
 
 
 class PluginError(DeepOBSError):
@@ -72,16 +68,8 @@ class DownloadError(DataError):
     """No mirror delivered a file with the expected content."""
 
 
-class ExperimentError(DeepOBSError, ValueError):
-    """An experiment file cannot be used."""
-
-
 class OutputError(DeepOBSError, OSError):
     """Results cannot be written or read back."""
-
-
-class ExecutorError(DeepOBSError):
-    """An executor cannot start or execute runs."""
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -76,7 +76,7 @@ def text_data_set(path: str | os.PathLike[str], name: str | None = None) -> type
         MissingDataError: There is no such file.
         CorruptDataError: It is not UTF-8 or too short.
         DataError: It cannot be read.
-        SpecError: The name is not an identifier.
+        ArgumentError: The name is not an identifier.
     """
     file = Path(path).expanduser().absolute()
     missing = MissingDataError(f"There is no text {file}. Give the path of a file.")

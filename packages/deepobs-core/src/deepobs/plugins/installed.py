@@ -59,11 +59,6 @@ class Plugin:
         """Name and version of the distribution."""
         return f"{self.distribution} {self.version}".rstrip()
 
-    @property
-    def is_core(self) -> bool:
-        """Whether it is deepobs-core, which `DEEPOBS_PLUGINS` cannot exclude."""
-        return normalized(self.distribution) == CORE_DISTRIBUTION
-
 
 def normalized(distribution: str) -> str:
     """The form in which installers compare distribution names: case and `-_.` do not matter."""
@@ -97,7 +92,10 @@ def installed_plugins() -> list[tuple[Plugin, Callable[[], object]]]:
                 (Plugin(f"{name}:{entry.name}", name, version, entry.value), entry.load)
                 for entry in entries
             ]
-    return sorted(found, key=lambda pair: (not pair[0].is_core, pair[0].name))
+    return sorted(
+        found,
+        key=lambda pair: (normalized(pair[0].distribution) != CORE_DISTRIBUTION, pair[0].name),
+    )
 
 
 def _refuse(error: Exception) -> object:

@@ -26,7 +26,7 @@ from deepobs.errors import PluginError, PluginWarning, closest, message_of, sent
 from deepobs.plugins import hookspecs, specs
 from deepobs.plugins._first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.catalog import Catalog, Offer
-from deepobs.plugins.installed import Plugin, installed_plugins, normalized
+from deepobs.plugins.installed import CORE_DISTRIBUTION, Plugin, installed_plugins, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -83,11 +83,11 @@ class Registry:
         Raises:
             PluginError: A plugin failed and the registry is strict.
         """
-        wanted = None if allowed is None else {normalized(name) for name in allowed}
+        wanted = None if allowed is None else {CORE_DISTRIBUTION, *map(normalized, allowed)}
         installed = installed_plugins()
         registered = []
         for plugin, load in installed:
-            if not (wanted is None or plugin.is_core or normalized(plugin.distribution) in wanted):
+            if wanted is not None and normalized(plugin.distribution) not in wanted:
                 plugin.state = "excluded"
                 self._plugins[plugin.name] = plugin
                 continue
@@ -107,7 +107,7 @@ class Registry:
                 with self._skipping(plugin):
                     self._keep(offers)
         met = {normalized(plugin.distribution) for plugin, _ in installed}
-        for name in sorted((wanted or set()) - met):
+        for name in sorted((wanted or set()) - met - {CORE_DISTRIBUTION}):
             with self._skipping(Plugin(name=name, distribution=name, version="", target="")):
                 raise PluginError(
                     "DEEPOBS_PLUGINS names it, but no plugin of this name is installed"

@@ -7,14 +7,13 @@ neither torch nor the plugin's own code is imported before somebody uses it.
 from __future__ import annotations
 
 import keyword
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from deepobs.checks import LONGEST_NAME, is_integer, is_number
-from deepobs.errors import SpecError
+from deepobs.checks import LONGEST_NAME, is_number
+from deepobs.errors import ArgumentError
 
 NEEDS = {
     "plain": "step() after the gradients were computed, nothing else",
@@ -29,20 +28,8 @@ NEEDS = {
 }
 """What an optimizer can need besides parameters and a call of step()."""
 
-_COMMAND_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
+_COMMAND_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{LONGEST_NAME - 1}}}\Z")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
-
-
-def _must_be(allowed: str, fits: Callable[[Any], bool], **more: Any) -> dict[str, Any]:
-    """The metadata of a field: what it may hold, in words and as a function.
-
-    With `make`, a collection is converted to an immutable type.
-    """
-    return {"allowed": allowed, "fits": fits, **more}
-
-
-def _is_text(value: object, longest: float = math.inf) -> bool:
-    return isinstance(value, str) and len(value.encode(errors="replace")) <= longest
 
 
 def _are_words(value: object) -> bool:
@@ -50,27 +37,62 @@ def _are_words(value: object) -> bool:
     return isinstance(value, (tuple, frozenset)) and all(isinstance(word, str) for word in value)
 
 
-_IDENTIFIER = _must_be(
-    f"a public Python identifier of at most {LONGEST_NAME} bytes, such as 'mnist_mlp'",
-    lambda name: (
-        _is_text(name, LONGEST_NAME)
-        and name.isidentifier()
-        and not name.startswith("_")
-        and not keyword.iskeyword(name)
+# What an attribute may hold, in words and as a function.
+_Rule: TypeAlias = "tuple[str, Callable[[Any], object]]"
+
+_POSITIVE: _Rule = (
+    "an integer of 1 or more",
+    lambda value: isinstance(value, int) and is_number(value, 1),
+)
+_MAPPING: _Rule = ("a mapping", lambda value: isinstance(value, Mapping))
+
+_RULES: dict[str, _Rule] = {
+    "name": (
+        f"a public Python identifier of at most {LONGEST_NAME} bytes, such as 'mnist_mlp'",
+        lambda name: (
+            isinstance(name, str)
+            and name.isidentifier()
+            and len(name.encode()) <= LONGEST_NAME
+            and not name.startswith("_")
+            and not keyword.iskeyword(name)
+        ),
     ),
-)
-_LINE = _must_be("a line of text", lambda value: _is_text(value) and len(value.splitlines()) <= 1)
-_TARGET_STRING = _must_be(
-    "an import string such as 'package.module:Class'",
-    lambda value: _is_text(value) and _TARGET.match(value) is not None,
-)
-_POSITIVE = _must_be("an integer of 1 or more", lambda value: is_integer(value, 1))
-_COUNT = _must_be("an integer of 0 or more", lambda value: is_integer(value, 0))
-_FACTOR = _must_be("None or >= 0", lambda value: value is None or is_number(value, 0))
-_VALUE = _must_be("None or a finite number", lambda value: value is None or is_number(value))
-_METRIC = _must_be("'accuracy' or 'loss'", lambda value: value in ("accuracy", "loss"))
-_WORDS = _must_be("several strings", _are_words, make=frozenset)
-_MAPPING = _must_be("a mapping", lambda value: isinstance(value, Mapping))
+    "summary": (
+        "a line of text",
+        lambda value: isinstance(value, str) and len(value.splitlines()) <= 1,
+    ),
+    "target": (
+        "an import string such as 'package.module:Class'",
+        lambda value: isinstance(value, str) and _TARGET.match(value),
+    ),
+    "dataset": ("a name", lambda value: isinstance(value, str) and value),
+    "batch_size": _POSITIVE,
+    "epochs": (
+        "an integer of 0 or more",
+        lambda value: isinstance(value, int) and is_number(value, 0),
+    ),
+    "weight_decay": ("None or >= 0", lambda value: value is None or is_number(value, 0)),
+    "metric": ("'accuracy' or 'loss'", lambda value: value in ("accuracy", "loss")),
+    "tags": ("several strings", _are_words),
+    "target_performance": (
+        "None or a finite number",
+        lambda value: value is None or is_number(value),
+    ),
+    "options": _MAPPING,
+    "train_size": _POSITIVE,
+    "test_size": _POSITIVE,
+    "defaults": _MAPPING,
+    "needs": (
+        f"None or some of {', '.join(NEEDS)}",
+        lambda needs: needs is None or (_are_words(needs) and NEEDS.keys() >= set(needs)),
+    ),
+    "problems": (
+        "several strings, the names of one test problem or more",
+        lambda names: _are_words(names) and names,
+    ),
+}
+# A plugin could change a list later.
+_IMMUTABLE: dict[str, type] = {"tags": frozenset, "needs": tuple, "problems": tuple}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +106,23 @@ class Spec:
     """
 
     kind: ClassVar[str]
+    _rules: ClassVar[Mapping[str, _Rule]] = _RULES
 
-    name: str = field(metadata=_IDENTIFIER)
-    summary: str = field(metadata=_LINE)
+    name: str
+    summary: str
 
     def __post_init__(self) -> None:
         """Refuse values that could not be used later."""
         for each in fields(self):
-            value = getattr(self, each.name)
-            rule = each.metadata
-            if "make" in rule and isinstance(value, Iterable) and not isinstance(value, str):
-                value = rule["make"](value)
+            value, rule = getattr(self, each.name), self._rules.get(each.name)
+            make = _IMMUTABLE.get(each.name)
+            if make and isinstance(value, Iterable) and not isinstance(value, str):
+                value = make(value)
                 object.__setattr__(self, each.name, value)
-            if rule and not rule["fits"](value):
-                raise SpecError(
+            if rule and not rule[1](value):
+                raise ArgumentError(
                     f"{type(self).__name__} {self.name!r} has {each.name} {value!r}. "
-                    f"It must be {rule['allowed']}."
+                    f"It must be {rule[0]}."
                 )
 
 
@@ -111,7 +134,7 @@ class TargetSpec(Spec):
         target: Where the implementation is, as `package.module:attribute`.
     """
 
-    target: str = field(metadata=_TARGET_STRING)
+    target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +156,15 @@ class ProblemSpec(TargetSpec):
 
     kind = "test problem"
 
-    dataset: str = field(metadata=_must_be("a name", lambda value: _is_text(value) and value != ""))
-    batch_size: int = field(metadata=_POSITIVE)
-    epochs: int = field(metadata=_COUNT)
-    weight_decay: float | None = field(default=None, metadata=_FACTOR)
-    metric: Literal["accuracy", "loss"] = field(default="loss", metadata=_METRIC)
+    dataset: str
+    batch_size: int
+    epochs: int
+    weight_decay: float | None = None
+    metric: Literal["accuracy", "loss"] = "loss"
     reference: str = ""
-    tags: frozenset[str] = field(default=frozenset(), metadata=_WORDS)
-    target_performance: float | None = field(default=None, metadata=_VALUE)
-    options: Mapping[str, object] = field(default_factory=dict, hash=False, metadata=_MAPPING)
+    tags: frozenset[str] = frozenset()
+    target_performance: float | None = None
+    options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +181,8 @@ class DatasetSpec(TargetSpec):
 
     kind = "data set"
 
-    train_size: int = field(metadata=_POSITIVE)
-    test_size: int = field(metadata=_POSITIVE)
+    train_size: int
+    test_size: int
     example: str = ""
     reference: str = ""
     embedded: bool = False
@@ -177,15 +200,8 @@ class OptimizerSpec(TargetSpec):
 
     kind = "optimizer"
 
-    defaults: Mapping[str, object] = field(default_factory=dict, hash=False, metadata=_MAPPING)
-    needs: tuple[str, ...] | None = field(
-        default=None,
-        metadata=_must_be(
-            f"None or some of {', '.join(NEEDS)}",
-            lambda needs: needs is None or (_are_words(needs) and NEEDS.keys() >= set(needs)),
-            make=tuple,
-        ),
-    )
+    defaults: Mapping[str, object] = field(default_factory=dict, hash=False)
+    needs: tuple[str, ...] | None = None
     reference: str = ""
 
 
@@ -200,13 +216,7 @@ class SuiteSpec(Spec):
 
     kind = "suite"
 
-    problems: tuple[str, ...] = field(
-        metadata=_must_be(
-            "several strings, the names of one test problem or more",
-            lambda names: _are_words(names) and len(names) > 0,
-            make=tuple,
-        )
-    )
+    problems: tuple[str, ...]
     reference: str = ""
 
 
@@ -250,10 +260,10 @@ class CommandSpec(TargetSpec):
     """
 
     kind = "command"
-
-    name: str = field(
-        metadata=_must_be(
+    _rules: ClassVar[Mapping[str, _Rule]] = {
+        **_RULES,
+        "name": (
             f"of lower-case letters, digits and hyphens, at most {LONGEST_NAME}, such as 'analyze'",
-            lambda name: _is_text(name, LONGEST_NAME) and _COMMAND_NAME.match(name) is not None,
-        )
-    )
+            lambda name: isinstance(name, str) and _COMMAND_NAME.match(name),
+        ),
+    }
