@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
 from deepobs.runs.optimizers import constructor_of, find_optimizer, unknown_hyperparameters
-from deepobs.runs.schedules import check_scheduler
 from deepobs_bench._validation import Mistake, written
 from deepobs_bench.experiment import Choices
 from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
@@ -55,6 +54,8 @@ def wrong_choices(experiment: Experiment) -> Iterator[Mistake]:
     """Find schedulers and hyperparameters that do not exist, and keys that exclude each other."""
     for name, schedule in experiment.schedules.items():
         if schedule.scheduler is not None:
+            from deepobs.runs.schedules import check_scheduler
+
             try:
                 check_scheduler(schedule_options(schedule)["lr_scheduler"])
             except DeepOBSError as error:

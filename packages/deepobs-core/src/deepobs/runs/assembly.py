@@ -62,7 +62,7 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
         options["drop_remainder"] = False
     if not specification.reshuffle:
         options["reshuffle"] = False
-    for option in unknown_options(problem_class, options):
+    for option in unknown_options(problem_class, options) if options else ():
         raise ArgumentError(
             f"The test problem {name} does not support {option}={options[option]!r}, which is "
             "optional for problems of other packages. Leave it at its default."

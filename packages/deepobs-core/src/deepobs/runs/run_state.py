@@ -16,7 +16,6 @@ from deepobs import rng
 from deepobs.records import METRICS, series_name
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
-from deepobs.runs.schedules import build_schedule
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import Batch, CarriesState, Loader, ResumableLoader, TestProblem
     from deepobs.records import RunSpecification
+    from deepobs.runs.schedules import Schedule
 
 
 class RunState:
@@ -40,7 +40,7 @@ class RunState:
         device: The device of the run.
         problem: Its problem.
         optimizer: Its optimizer.
-        schedule: What changes the learning rate.
+        schedule: What changes the learning rate; `None` where it is constant.
         trainer: Takes the steps.
         history: What was measured.
         training_pass: The pass over the training set in progress; `None` between passes.
@@ -58,12 +58,18 @@ class RunState:
         self.device = torch.device(specification.device)
         self.problem = problem
         self.optimizer = optimizer
-        self.schedule = build_schedule(specification, optimizer, len(problem.dataset.train_loader))
+        self.schedule: Schedule | None = None
+        if specification.lr_scheduler is not None or specification.lr_sched_epochs is not None:
+            # Imported late, since the learning rate of most runs is constant.
+            from deepobs.runs.schedules import build_schedule
+
+            steps_per_epoch = len(problem.dataset.train_loader)
+            self.schedule = build_schedule(specification, optimizer, steps_per_epoch)
         self.trainer = Trainer(
             problem,
             optimizer,
             needs=specification.optimizer_needs,
-            after_step=self.schedule.after_step,
+            after_step=None if self.schedule is None else self.schedule.after_step,
         )
         self.history = History()
         self.training_pass: Pass | None = None
@@ -113,7 +119,7 @@ class RunState:
         if getattr(self.problem, "records_iterates", False) and not self.history.has_diverged:
             parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
             self.history.iterates.append(parameters.detach().tolist())
-        if self.history.epochs > 0:
+        if self.schedule is not None and self.history.epochs > 0:
             self.schedule.epoch_ended(metrics)
         return metrics
 
@@ -128,7 +134,7 @@ class RunState:
         return {
             "model": self.problem.model.state_dict(),
             "optimizer": optimizer_state(self.optimizer),
-            "schedule": self.schedule.state_dict(),
+            "schedule": {} if self.schedule is None else self.schedule.state_dict(),
             "trainer": self.trainer.state_dict(),
             "history": vars(self.history).copy(),
             "random": rng.get_state(self.device),
@@ -147,7 +153,8 @@ class RunState:
         self.problem.model.load_state_dict(state["model"])
         # Before the optimizer: a scheduler may set learning rates while it is loaded, and those in
         # the optimizer's state are the ones to continue with.
-        self.schedule.load_state_dict(state["schedule"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
         set_optimizer_state(self.optimizer, state["optimizer"])
         self.trainer.load_state_dict(state["trainer"])
         vars(self.history).update(state["history"])

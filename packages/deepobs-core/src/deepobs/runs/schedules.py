@@ -30,8 +30,7 @@ class Schedule:
     """Sets the learning rate in the course of a run.
 
     Args:
-        scheduler: Has the methods `step`, `state_dict` and `load_state_dict`; `None` for a constant
-            learning rate.
+        scheduler: Has the methods `step`, `state_dict` and `load_state_dict`.
         every: When it advances: after each "epoch" or each "step".
         takes_loss: Whether its `step` takes the training loss.
 
@@ -39,13 +38,10 @@ class Schedule:
         after_step: To be called after each step; `None` if there is nothing to do then.
     """
 
-    def __init__(
-        self, scheduler: Any = None, *, every: str = "epoch", takes_loss: bool = False
-    ) -> None:
+    def __init__(self, scheduler: Any, *, every: str = "epoch", takes_loss: bool = False) -> None:
         self._scheduler = scheduler
         self._takes_loss = takes_loss
-        is_by_step = scheduler is not None and every == "step"
-        self.after_step: Callable[[], object] | None = scheduler.step if is_by_step else None
+        self.after_step: Callable[[], object] | None = scheduler.step if every == "step" else None
 
     def epoch_ended(self, metrics: Mapping[str, float]) -> None:
         """Advance after an epoch.
@@ -55,17 +51,16 @@ class Schedule:
         """
         if self._takes_loss:
             self._scheduler.step(metrics["train_loss"])
-        elif self._scheduler is not None and self.after_step is None:
+        elif self.after_step is None:
             self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to store besides the rates in the optimizer."""
-        return {} if self._scheduler is None else dict(self._scheduler.state_dict())
+        return dict(self._scheduler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        if self._scheduler is not None:
-            self._scheduler.load_state_dict(state)
+        self._scheduler.load_state_dict(state)
 
 
 class StepFactors:
@@ -114,24 +109,22 @@ def build_schedule(
     """Build the schedule that a run specifies.
 
     Args:
-        specification: The run.
+        specification: The run, whose learning rate changes.
         optimizer: Its optimizer.
         steps_per_epoch: Steps of a pass over the training set.
 
     Raises:
         ArgumentError: The optimizer does not take it.
     """
-    description, epochs = specification.lr_scheduler, specification.lr_sched_epochs
-    if description is None and epochs is None:
-        return Schedule()
+    description = specification.lr_scheduler
     if not all("lr" in group for group in optimizer.param_groups):
         raise ArgumentError(
             f"{type(optimizer).__name__} keeps no learning rate 'lr' in its parameter groups: "
             "remove the schedule."
         )
     if description is None:
-        factors = specification.lr_sched_factors or ()
-        return Schedule(StepFactors(optimizer, dict(zip(epochs or (), factors, strict=True))))
+        epochs, factors = specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
+        return Schedule(StepFactors(optimizer, dict(zip(epochs, factors, strict=True))))
     num_epochs = specification.num_epochs
     # At least 1: some schedulers divide by the length, and a run of 0 epochs is evaluated, too.
     lengths = {

@@ -13,7 +13,6 @@ from deepobs.plugins import registry
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
 from deepobs.runs.optimizer_checks import resolve_optimizer
 from deepobs.runs.optimizers import target_of_name
-from deepobs.runs.schedules import check_scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,6 +93,10 @@ def specify(
     )
     validation_size = checks.integer("validation_size", validation_size, least=0)
     _check_sizes(problem, batch_size, validation_size)
+    if lr_scheduler is not None:
+        from deepobs.runs.schedules import check_scheduler
+
+        lr_scheduler = check_scheduler(lr_scheduler)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=resolved.choice.name,
@@ -112,7 +115,7 @@ def specify(
         ),
         lr_sched_epochs=sched_epochs,
         lr_sched_factors=sched_factors,
-        lr_scheduler=None if lr_scheduler is None else check_scheduler(lr_scheduler),
+        lr_scheduler=lr_scheduler,
         validation_size=validation_size,
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
