@@ -193,7 +193,7 @@ _PARTS = """
 import torch
 from torch import nn
 from deepobs.data.generated import Quadratic
-from deepobs.problems.quadratic import QuadraticDeep
+from deepobs.problems.synthetic import QuadraticDeep
 """
 
 
@@ -222,7 +222,7 @@ def _data_set(body: str, says: str, *, code: int = 2) -> BadPlugin:
         )
         + "@hookimpl\ndef deepobs_problems():\n"
         "    return [ProblemSpec(name='acme_bad', summary='', dataset='acme_data', batch_size=8,"
-        " epochs=1, target='deepobs.problems.quadratic:QuadraticDeep')]\n"
+        " epochs=1, target='deepobs.problems.synthetic:QuadraticDeep')]\n"
     )
     return BadPlugin(source=source, parts=_PARTS + body, says=says, command=TRAIN, code=code)
 

@@ -13,7 +13,7 @@ from deepobs.plugins import DatasetSpec, ProblemSpec, RunnerSpec, SuiteSpec, hoo
 
 DEEPOBS_API_VERSION = 1
 
-def problem(name, target="deepobs.problems.quadratic:QuadraticDeep"):
+def problem(name, target="deepobs.problems.synthetic:QuadraticDeep"):
     return ProblemSpec(
         name=name, target=target, summary="Ours", dataset="quadratic", batch_size=8, epochs=1
     )

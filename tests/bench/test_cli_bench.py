@@ -50,7 +50,7 @@ def deepobs_datasets():
 @hookimpl
 def deepobs_problems():
     return [ProblemSpec(
-        name="acme_mlp", target="deepobs.problems.quadratic:QuadraticDeep", summary="Ours",
+        name="acme_mlp", target="deepobs.problems.synthetic:QuadraticDeep", summary="Ours",
         dataset="acme_data", batch_size=8, epochs=1,
     )]
 """

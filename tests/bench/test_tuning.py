@@ -297,7 +297,7 @@ def test_what_cannot_be_meant_is_refused(
 def test_a_problem_that_cannot_hold_out_examples_is_refused_before_any_run(
     tuned: Callable[..., TuningResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepobs.problems.quadratic import QuadraticDeep
+    from deepobs.problems.synthetic import QuadraticDeep
 
     def plain(
         self: Any, batch_size: int, weight_decay: float | None = None, device: Any = None

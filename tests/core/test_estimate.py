@@ -46,7 +46,7 @@ from deepobs.data import EmbeddedDataSet
 def deepobs_problems():
     return [
         ProblemSpec(
-            name="acme_deep", target="deepobs.problems.quadratic:QuadraticDeep", summary="Ours",
+            name="acme_deep", target="deepobs.problems.synthetic:QuadraticDeep", summary="Ours",
             dataset="acme_vectors", batch_size=32, epochs=3,
         )
     ]

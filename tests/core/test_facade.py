@@ -133,7 +133,7 @@ def test_every_other_failure_keeps_its_own_error_in_both_forms(
 def test_an_attribute_error_in_a_problem_is_not_a_missing_name(
     install: Install, fresh_registry: Callable[[], Registry]
 ) -> None:
-    source = offering("acme_bowl").replace("deepobs.problems.quadratic:", "acme_code:")
+    source = offering("acme_bowl").replace("deepobs.problems.synthetic:", "acme_code:")
     install("acme-obs", source)
     install("acme-code", "import math\nmath.nonsense", entry_points="")
     fresh_registry()

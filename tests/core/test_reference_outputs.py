@@ -10,7 +10,7 @@ import torch
 from reference_rule import Reference
 
 from deepobs.plugins import registry
-from deepobs.problems.quadratic import deep_hessian
+from deepobs.problems.synthetic import deep_hessian
 from deepobs.pytorch.tf_weights import export_tf_weights, load_tf_weights
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ class AsksTheNetwork(Quadratic):
         socket.create_connection(("192.0.2.1", 80), timeout=0.01)
 
 def problem(name, **further):
-    base = dict(target="deepobs.problems.quadratic:QuadraticDeep", summary="Ours",
+    base = dict(target="deepobs.problems.synthetic:QuadraticDeep", summary="Ours",
                 dataset="quadratic", batch_size=8, epochs=1)
     return ProblemSpec(name=name, **base | further)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,7 @@ class LanguageModel(Problem):
     data set.
     """
 
+    dataset_options: ClassVar[tuple[str, ...]] = ("sequence_length", "shuffles")
     dataset: Text
 
     @abstractmethod
@@ -51,12 +52,6 @@ class LanguageModel(Problem):
         Returns:
             Shape (T, B, symbols).
         """
-
-    def dataset_options(self) -> dict[str, Any]:
-        """Arguments of the data set, including those in the specification."""
-        known = ("sequence_length", "shuffles")
-        chosen = {name: self.spec.options[name] for name in known if name in self.spec.options}
-        return super().dataset_options() | chosen
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
         """Compute the cross-entropy in nats, and the logits.

@@ -15,7 +15,7 @@ def deepobs_problems() -> list[ProblemSpec]:
     """The synthetic problems."""
     quadratic = ProblemSpec(
         name="quadratic_deep",
-        target="deepobs.problems.quadratic:QuadraticDeep",
+        target="deepobs.problems.synthetic:QuadraticDeep",
         summary="Stochastic quadratic of 100 dimensions with a deep-learning-like spectrum",
         dataset="quadratic",
         batch_size=128,
@@ -32,14 +32,14 @@ def deepobs_problems() -> list[ProblemSpec]:
     return [quadratic] + [
         ProblemSpec(
             name=f"two_d_{name}",
-            target="deepobs.problems.two_d:TwoD",
+            target="deepobs.problems.synthetic:TwoD",
             summary=f"{title} of two variables, with noise on its gradient",
             dataset="two_d",
             batch_size=128,
             epochs=100,
             reference=_PAPER,
             tags=frozenset({"synthetic", "small", "non-convex"}),
-            options={"start": start, "function": f"deepobs.problems.two_d:{name}"},
+            options={"start": start, "function": f"deepobs.problems.synthetic:{name}"},
         )
         for name, title, start in two_d
     ]

@@ -1,4 +1,4 @@
-"""The base classes of our test problems."""
+"""The base class of our test problems."""
 
 from __future__ import annotations
 
@@ -43,9 +43,12 @@ class Problem(ABC):
 
     Attributes:
         spec: The specification it is registered with.
+        name: The name it is registered under.
         model: The model, after `set_up`.
         dataset: The data set, after `set_up`.
+        has_regularizer: Whether it takes a `weight_decay`.
         records_iterates: Whether result files hold the parameters at every evaluation.
+        dataset_options: The names of those options of the specification that its data set takes.
 
     Raises:
         ArgumentError: An argument is out of range.
@@ -54,7 +57,9 @@ class Problem(ABC):
     spec: ClassVar[ProblemSpec]
     model: nn.Module
     dataset: DataSet
+    has_regularizer: ClassVar[bool] = True
     records_iterates: ClassVar[bool] = False
+    dataset_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -66,8 +71,17 @@ class Problem(ABC):
         drop_remainder: bool = True,
         reshuffle: bool = True,
     ) -> None:
+        self.name = self.spec.name
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
-        self.weight_decay = self._checked_weight_decay(weight_decay)
+        if weight_decay is None:
+            self.weight_decay = self.spec.weight_decay or 0.0
+        else:
+            self.weight_decay = checks.non_negative("weight_decay", weight_decay)
+        if self.weight_decay and not self.has_regularizer:
+            raise ArgumentError(
+                f"{self.name} has no regularizer: weight_decay must be None or 0, "
+                f"got {self.weight_decay}."
+            )
         self.device = config.resolve_device(device)
         self.validation_size = checks.integer("validation_size", validation_size, least=0)
         self.drop_remainder = drop_remainder
@@ -88,11 +102,6 @@ class Problem(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_size={self.batch_size}, device='{self.device}')"
-
-    @property
-    def name(self) -> str:
-        """The name it is registered under."""
-        return self.spec.name
 
     def set_up(self) -> None:
         """Load the data and build the model.
@@ -122,20 +131,20 @@ class Problem(ABC):
             from deepobs.plugins.provenance import described
 
             raise type(error)(f"{described(self)} needs a data set. {error}") from error
-        options = {
+        options: dict[str, Any] = {
             "device": self.device,
             "validation_size": self.validation_size,
             "drop_remainder": self.drop_remainder,
-            **self.dataset_options(),
         }
+        # Only if asked for: data sets of other packages need not support it.
+        if not self.reshuffle:
+            options["reshuffle"] = False
+        for name in self.dataset_options:
+            if name in self.spec.options:
+                options[name] = self.spec.options[name]
         check_call(dataset_class, offer, self.batch_size, **options)
         dataset: DataSet = dataset_class(self.batch_size, **options)
         return dataset
-
-    def dataset_options(self) -> dict[str, Any]:
-        """Further arguments for the data set."""
-        # Only if asked for: data sets of other packages need not support it.
-        return {} if self.reshuffle else {"reshuffle": False}
 
     @abstractmethod
     def build_model(self) -> nn.Module:
@@ -222,11 +231,6 @@ class Problem(ABC):
         """The role of each trained parameter, a key of `ROLES`, by its name in the model."""
         return parameter_roles(self.model)
 
-    def _checked_weight_decay(self, weight_decay: float | None) -> float:
-        if weight_decay is None:
-            return self.spec.weight_decay or 0.0
-        return checks.non_negative("weight_decay", weight_decay)
-
 
 def _checked(reduction: str) -> Reduction:
     if reduction not in _REDUCTIONS:
@@ -239,23 +243,3 @@ def reduced(losses_B: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "mean":
         return losses_B.mean()
     return losses_B.sum() if reduction == "sum" else losses_B
-
-
-class SyntheticProblem(Problem):
-    """A problem without a network: its parameters are a point, and there is no regularizer."""
-
-    def regularized_parameters(self) -> list[Tensor]:
-        """None: the position of the minimum must not move."""
-        return []
-
-    def parameter_roles(self) -> dict[str, str]:
-        """All are vectors, whatever their shape."""
-        return {name: "vector" for name, _ in self.model.named_parameters()}
-
-    def _checked_weight_decay(self, weight_decay: float | None) -> float:
-        checked = super()._checked_weight_decay(weight_decay)
-        if checked:
-            raise ArgumentError(
-                f"{self.name} has no regularizer: weight_decay must be None or 0, got {checked}."
-            )
-        return checked

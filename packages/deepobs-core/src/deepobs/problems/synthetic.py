@@ -1,14 +1,16 @@
-"""A stochastic quadratic problem of 100 dimensions with a deep-learning-like spectrum."""
+"""The synthetic problems: a quadratic bowl, and classic test functions of two variables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepobs.problems.problem import SyntheticProblem, reduced
+from deepobs.plugins.catalog import import_target
+from deepobs.problems.problem import Problem, reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch
 
 _DIMENSIONS = 100
+
+
+class SyntheticProblem(Problem):
+    """A problem without a network: its parameters are a point, and there is no regularizer."""
+
+    has_regularizer: ClassVar[bool] = False
+
+    def regularized_parameters(self) -> list[Tensor]:
+        """None: the position of the minimum must not move."""
+        return []
+
+    def parameter_roles(self) -> dict[str, str]:
+        """All are vectors, whatever their shape."""
+        return {name: "vector" for name, _ in self.model.named_parameters()}
 
 
 class QuadraticModel(nn.Module):
@@ -38,7 +54,7 @@ class QuadraticModel(nn.Module):
 
 
 class QuadraticDeep(SyntheticProblem):
-    """A quadratic bowl, 90 % of whose curvatures are below 1 and 10 % between 30 and 60."""
+    """A noisy quadratic bowl, 90 % of whose curvatures are below 1 and 10 % between 30 and 60."""
 
     def build_model(self) -> nn.Module:
         """The point and the Hessian, which is the same for every instance."""
@@ -81,3 +97,56 @@ def _random_rotation(dimensions: int, random: np.random.RandomState) -> NDArray[
         extended[1:, 1:] = rotation
         rotation = extended - 2 * np.outer(mirror, mirror @ extended)
     return -rotation
+
+
+class TwoDModel(nn.Module):
+    """The point (u, v), held in two scalars named `weight` and `bias` as in the original.
+
+    Args:
+        start: Where it starts.
+    """
+
+    def __init__(self, start: tuple[float, float]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(start[0]))
+        self.bias = nn.Parameter(torch.tensor(start[1]))
+
+
+class TwoD(SyntheticProblem):
+    """A function of two variables plus the noise `u * x + v * y`."""
+
+    records_iterates: ClassVar[bool] = True
+
+    model: TwoDModel
+
+    def build_model(self) -> TwoDModel:
+        """The point where the original starts."""
+        start = self.spec.options["start"]
+        return TwoDModel(start)  # type: ignore[arg-type]
+
+    def set_up(self) -> None:
+        """Load the data, build the model and find the function."""
+        super().set_up()
+        self._function = import_target(str(self.spec.options["function"]), self.name)
+
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
+        """The losses of a batch `(x (B,), y (B,))`; there is no accuracy."""
+        x_B, y_B = batch
+        u, v = self.model.weight, self.model.bias
+        return reduced(self._function(u, v) + u * x_B + v * y_B, reduction), None
+
+
+def rosenbrock(u: Tensor, v: Tensor) -> Tensor:
+    """The curved valley of Rosenbrock, with its minimum 0 at (1, 1)."""
+    return (1 - u) ** 2 + 100 * (v - u**2) ** 2
+
+
+def beale(u: Tensor, v: Tensor) -> Tensor:
+    """The function of Beale, with its minimum 0 at (3, 0.5)."""
+    return (1.5 - u + u * v) ** 2 + (2.25 - u + u * v**2) ** 2 + (2.625 - u + u * v**3) ** 2
+
+
+def branin(u: Tensor, v: Tensor) -> Tensor:
+    """The function of Branin, with three equal minima of 0.397887."""
+    valley = v - 5.1 / (4 * math.pi**2) * u**2 + 5 / math.pi * u - 6
+    return valley**2 + 10 * (1 - 1 / (8 * math.pi)) * torch.cos(u) + 10
