@@ -34,7 +34,7 @@ torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of t
 began = time.perf_counter()
 specifications = plan(load(Path(sys.argv[1])), sys.argv[1], device="cpu").specifications
 planned = time.perf_counter()
-pending = take_inventory(specifications, Path(sys.argv[2])).pending
+pending, _ = take_inventory(specifications, Path(sys.argv[2]))
 decided = time.perf_counter()
 print(planned - began, decided - planned, len(pending))
 """

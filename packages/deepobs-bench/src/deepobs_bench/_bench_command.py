@@ -79,7 +79,7 @@ def command(
     from deepobs_bench import _bench_output as output
     from deepobs_bench.experiment import load
     from deepobs_bench.plan import only, plan
-    from deepobs_bench.workload import Paces, missing_data, paces_of, take_inventory
+    from deepobs_bench.workload import missing_data, paces_of, take_inventory
 
     with run_options.configured(
         f"The experiment {file}", data_dir=data_dir, num_workers=num_workers
@@ -88,17 +88,17 @@ def command(
         experiment = load(file)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
         planned = only(patterns, planned) if patterns else planned
-        inventory = take_inventory(planned.specifications, output_dir)
+        pending, done = take_inventory(planned.specifications, output_dir)
         tuned = [each.example for each in planned.tunings if each.example is not None]
-        wanted = [*inventory.pending.values(), *tuned]
+        wanted = [*pending.values(), *tuned]
         # Known before the estimate, which would otherwise try to load, or even download, them.
         missing = missing_data(wanted)
-        paces = Paces()
+        paces = {}
         if not no_estimate:
             if wanted:
                 screen.show_progress("Estimating how long the runs will take ...")
-            paces = paces_of(wanted, inventory.done, jobs=jobs, without=missing)
-        shown = output.PlanOutput(planned, inventory, paces, jobs, output_dir, missing)
+            paces = paces_of(wanted, done, jobs=jobs, without=missing)
+        shown = output.PlanOutput(planned, pending, paces, jobs, output_dir, missing)
         if not as_json:
             shown.show(in_full=dry_run, with_time=not no_estimate)
         elif dry_run:
@@ -108,7 +108,7 @@ def command(
             return
         executed = _execute(
             planned,
-            len(inventory.pending),
+            len(pending),
             execution,
             results,
             device_is_open=device is None,

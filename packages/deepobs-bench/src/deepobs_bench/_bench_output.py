@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from deepobs.records import RunSpecification
     from deepobs_bench.plan import Plan
     from deepobs_bench.standings import Results, Standing
-    from deepobs_bench.workload import Inventory, Paces, Part
+    from deepobs_bench.workload import Paces, Part
 
 _UNKNOWN = "?"
 _NONE = "-"
@@ -34,7 +35,7 @@ class PlanOutput:
     """The plan of an experiment before it starts."""
 
     plan: Plan
-    inventory: Inventory
+    pending: Mapping[str, RunSpecification]
     paces: Paces
     jobs: int
     output_dir: Path
@@ -44,7 +45,7 @@ class PlanOutput:
         """Show how much is pending, in full with a row for each optimizer on each problem."""
         if in_full:
             self._show_table()
-        pending, total = len(self.inventory.pending), len(self.plan.specifications)
+        pending, total = len(self.pending), len(self.plan.specifications)
         totals = [
             f"{counted(total, 'run')}: {total - pending} done, {pending} pending" if total else "",
             self._tunings(),
@@ -56,10 +57,10 @@ class PlanOutput:
 
     def for_programs(self) -> dict[str, Any]:
         """Describe what is pending for other programs."""
-        seconds, num_unknown = time_left(self.plan, self.inventory, self.paces)
-        total, pending = len(self.plan.specifications), len(self.inventory.pending)
+        seconds, num_unknown = time_left(self.plan, self.pending, self.paces)
+        total, pending = len(self.plan.specifications), len(self.pending)
         return {
-            "parts": [asdict(each) for each in parts_of(self.plan, self.inventory, self.paces)],
+            "parts": [asdict(each) for each in parts_of(self.plan, self.pending, self.paces)],
             "runs": total,
             "done": total - pending,
             "pending": pending,
@@ -71,7 +72,7 @@ class PlanOutput:
         }
 
     def _show_table(self) -> None:
-        rows = [_row(part) for part in parts_of(self.plan, self.inventory, self.paces)]
+        rows = [_row(part) for part in parts_of(self.plan, self.pending, self.paces)]
         columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
         numbers = ("CONFIGURATIONS", "RUNS", "DONE", "PENDING")
         columns += [Column(heading, is_number=True) for heading in numbers]
@@ -88,7 +89,7 @@ class PlanOutput:
         return f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}" if tunings else ""
 
     def _time(self) -> str:
-        total, num_unknown = time_left(self.plan, self.inventory, self.paces)
+        total, num_unknown = time_left(self.plan, self.pending, self.paces)
         if total is None:
             return "How long they will take could not be measured."
         unknown = f", and {counted(num_unknown, 'run')} of unknown duration" if num_unknown else ""

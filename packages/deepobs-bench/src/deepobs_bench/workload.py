@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -20,12 +20,15 @@ from deepobs.runs.estimate import estimate
 from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from deepobs.data.base import DataStatus
     from deepobs.records import RunSpecification
     from deepobs_bench.plan import Plan
+
+    Paces = dict["Kind", "Pace"]
+    """How fast runs are, as far as that is known."""
 
 _SECONDS_FOR_ALL = 10.0
 _MAX_SECONDS_FOR_ONE = 0.5
@@ -58,16 +61,14 @@ def kind_of(specification: RunSpecification) -> Kind:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """Runs without a result by `run_id`, and the result files of the others by their kind."""
+def take_inventory(
+    specifications: Iterable[RunSpecification], output_dir: Path
+) -> tuple[dict[str, RunSpecification], dict[Kind, list[Path]]]:
+    """Look for the results of runs.
 
-    pending: dict[str, RunSpecification]
-    done: dict[Kind, list[Path]]
-
-
-def take_inventory(specifications: Iterable[RunSpecification], output_dir: Path) -> Inventory:
-    """Look for the results of runs."""
+    Returns:
+        Runs without a result by `run_id`, and the result files of the others by their kind.
+    """
     index = ResultIndex(output_dir)
     pending: dict[str, RunSpecification] = {}
     done: dict[Kind, list[Path]] = defaultdict(list)
@@ -77,7 +78,7 @@ def take_inventory(specifications: Iterable[RunSpecification], output_dir: Path)
             pending[specification.run_id] = specification
         else:
             done[kind_of(specification)].append(path)
-    return Inventory(pending, done)
+    return pending, done
 
 
 def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
@@ -92,16 +93,14 @@ def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
     """
     real = {each.testproblem: None for each in specifications if not each.fake_data_fraction}
     datasets = {problem: registry().problems.offer(problem).spec.dataset for problem in real}
-    absent = {name for name in set(datasets.values()) if _is_missing(name)}
+    absent = set()
+    for name in set(datasets.values()):
+        # Data sets of other packages may have no status, or raise anything.
+        with contextlib.suppress(Exception):
+            status: DataStatus = registry().datasets.load(name).status(config.get_data_dir())
+            if status.state == "missing":
+                absent.add(name)
     return {problem: name for problem, name in datasets.items() if name in absent}
-
-
-def _is_missing(dataset: str) -> bool:
-    try:
-        status: DataStatus = registry().datasets.load(dataset).status(config.get_data_dir())
-    except Exception:  # data sets of other packages may have no status, or raise anything
-        return False
-    return status.state == "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,38 +111,22 @@ class Pace:
     other_seconds: float
 
 
-@dataclass(frozen=True)
-class Paces:
-    """How fast runs are, by kind, as far as that is known."""
-
-    by_kind: dict[Kind, Pace] = field(default_factory=dict)
-
-    def seconds_of(self, specifications: Iterable[RunSpecification]) -> float | None:
-        """The time of runs one after the other; `None` if that of one of them is unknown."""
-        total = 0.0
-        counts = Counter((kind_of(each), each.num_epochs) for each in specifications)
-        for (kind, num_epochs), count in counts.items():
-            pace = self._pace_of(kind)
-            if pace is None:
-                return None
-            total += count * (pace.other_seconds + num_epochs * pace.epoch_seconds)
-        return total
-
-    def _pace_of(self, kind: Kind) -> Pace | None:
-        """The pace of a kind, else the mean of other optimizers: most of them take as long."""
-        if kind in self.by_kind:
-            return self.by_kind[kind]
-        alike = [
-            pace
-            for other, pace in self.by_kind.items()
-            if other._replace(optimizer=kind.optimizer) == kind
-        ]
-        if not alike:
+def seconds_of(specifications: Iterable[RunSpecification], paces: Paces) -> float | None:
+    """The time of runs one after the other; `None` if that of one of them is unknown."""
+    total = 0.0
+    counts = Counter((kind_of(each), each.num_epochs) for each in specifications)
+    for (kind, num_epochs), count in counts.items():
+        if kind in paces:
+            known = [paces[kind]]
+        else:  # most other optimizers take as long
+            alike = (other for other in paces if other._replace(optimizer=kind.optimizer) == kind)
+            known = [paces[other] for other in alike]
+        if not known:
             return None
-        return Pace(
-            statistics.fmean(pace.epoch_seconds for pace in alike),
-            statistics.fmean(pace.other_seconds for pace in alike),
-        )
+        epoch_seconds = statistics.fmean(pace.epoch_seconds for pace in known)
+        other_seconds = statistics.fmean(pace.other_seconds for pace in known)
+        total += count * (other_seconds + num_epochs * epoch_seconds)
+    return total
 
 
 def paces_of(
@@ -153,7 +136,14 @@ def paces_of(
     jobs: int,
     without: Collection[str] = (),
 ) -> Paces:
-    """Learn how fast runs are: from results, else from a few steps of each kind."""
+    """Learn how fast runs are: from results, else from a few steps of each kind.
+
+    Args:
+        pending: The runs.
+        done: Result files by the kind of their run.
+        jobs: How many runs are executed at a time.
+        without: Names of the problems of which nothing can be measured.
+    """
     wanted = {kind_of(each): each for each in pending}
     paces = {}
     for kind in wanted:
@@ -166,9 +156,13 @@ def paces_of(
         if kind not in paces and each.testproblem not in without
     ]
     # With all threads, one run would seem faster than each of several at a time.
-    with _threads_of_a_job(jobs):
-        paces |= _measured_paces(unknown)
-    return Paces(paces)
+    num_threads = torch.get_num_threads()
+    if jobs > 1:
+        torch.set_num_threads(max(1, usable_cores() // jobs))
+    try:
+        return paces | _measured_paces(unknown)
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _recorded_pace(path: Path) -> Pace | None:
@@ -183,7 +177,7 @@ def _recorded_pace(path: Path) -> Pace | None:
     return Pace(statistics.fmean(record.train_seconds) + evaluation, evaluation)
 
 
-def _measured_paces(specifications: Sequence[RunSpecification]) -> dict[Kind, Pace]:
+def _measured_paces(specifications: Sequence[RunSpecification]) -> Paces:
     """Measure one run of each kind, as long as time remains."""
     deadline = time.perf_counter() + _SECONDS_FOR_ALL
     paces = {}
@@ -209,18 +203,6 @@ def _measured_paces(specifications: Sequence[RunSpecification]) -> dict[Kind, Pa
     return paces
 
 
-@contextlib.contextmanager
-def _threads_of_a_job(jobs: int) -> Iterator[None]:
-    """Compute with as many threads as each of several runs will have."""
-    before = torch.get_num_threads()
-    if jobs > 1:
-        torch.set_num_threads(max(1, usable_cores() // jobs))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """What is pending of one optimizer with one schedule on one problem."""
@@ -236,8 +218,14 @@ class Part:
     seconds: float | None
 
 
-def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
-    """Say what is pending of each optimizer on each problem."""
+def parts_of(plan: Plan, pending: Collection[str], paces: Paces) -> list[Part]:
+    """Say what is pending of each optimizer on each problem.
+
+    Args:
+        plan: The plan.
+        pending: Which of its runs are pending, by `run_id`.
+        paces: How fast runs are.
+    """
     groups: dict[tuple[str, str, str], dict[str, RunSpecification]] = defaultdict(dict)
     for run in plan.runs:
         key = (run.specification.testproblem, run.optimizer, run.schedule)
@@ -245,7 +233,7 @@ def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
     parts = []
     for (problem, optimizer, schedule), those in groups.items():
         # By identity: two configurations of an optimizer can be the same run.
-        pending = [each for run_id, each in those.items() if run_id in inventory.pending]
+        left = [each for run_id, each in those.items() if run_id in pending]
         part = Part(
             problem=problem,
             optimizer=optimizer,
@@ -253,9 +241,9 @@ def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
             is_tuned=False,
             configurations=len({repr(each.hyperparameters) for each in those.values()}),
             runs=len(those),
-            done=len(those) - len(pending),
-            pending=len(pending),
-            seconds=paces.seconds_of(pending),
+            done=len(those) - len(left),
+            pending=len(left),
+            seconds=seconds_of(left, paces),
         )
         parts.append(part)
     for tuning in plan.tunings:
@@ -266,18 +254,20 @@ def parts_of(plan: Plan, inventory: Inventory, paces: Paces) -> list[Part]:
             schedule=tuning.schedule,
             is_tuned=True,
             runs=tuning.num_runs,
-            seconds=paces.seconds_of(runs) if runs else None,
+            seconds=seconds_of(runs, paces) if runs else None,
         )
         parts.append(part)
     return parts
 
 
-def time_left(plan: Plan, inventory: Inventory, paces: Paces) -> tuple[float | None, int]:
+def time_left(
+    plan: Plan, pending: Mapping[str, RunSpecification], paces: Paces
+) -> tuple[float | None, int]:
     """Say how long all pending runs will take, one after the other.
 
     Args:
         plan: The plan.
-        inventory: Which of its runs are done.
+        pending: Which of its runs are pending, by `run_id`.
         paces: How fast runs are.
 
     Returns:
@@ -287,8 +277,8 @@ def time_left(plan: Plan, inventory: Inventory, paces: Paces) -> tuple[float | N
     tuned = [tuning.example for tuning in plan.tunings for _ in range(tuning.num_runs)]
     known = [
         each
-        for each in (*inventory.pending.values(), *tuned)
-        if each is not None and paces.seconds_of([each]) is not None
+        for each in (*pending.values(), *tuned)
+        if each is not None and seconds_of([each], paces) is not None
     ]
-    num_unknown = len(inventory.pending) + len(tuned) - len(known)
-    return None if num_unknown and not known else paces.seconds_of(known), num_unknown
+    num_unknown = len(pending) + len(tuned) - len(known)
+    return None if num_unknown and not known else seconds_of(known, paces), num_unknown
