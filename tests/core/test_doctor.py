@@ -150,11 +150,9 @@ def test_every_variable_that_the_code_reads_is_known() -> None:
         name
         for path in source.rglob("*.py")
         for name in re.findall(
-            r'environ(?:\.get\(|\[)"(DEEPOBS_[A-Z_]+)"|_directory\([^)]*"(DEEPOBS_[A-Z_]+)"',
+            r'(?:environ(?:\.get\(|\[)|_from_environment\()"(DEEPOBS_[A-Z_]+)"',
             path.read_text(encoding="utf-8"),
         )
-        for name in name
-        if name
     }
     assert read == set(examination.VARIABLES)
 

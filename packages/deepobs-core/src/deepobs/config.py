@@ -48,21 +48,14 @@ def get_cache_dir() -> Path:
 
     Data sets and published results are kept in it, too, unless another directory was set.
     """
-    from_environment = os.environ.get("DEEPOBS_CACHE_DIR")
-    if from_environment:
-        return _path("DEEPOBS_CACHE_DIR", from_environment)
     from platformdirs import user_cache_path
 
-    return user_cache_path("deepobs", appauthor=False)
+    return _from_environment("DEEPOBS_CACHE_DIR") or user_cache_path("deepobs", appauthor=False)
 
 
-def _directory(chosen: Path | None, variable: str, default_name: str) -> Path:
-    if chosen is not None:
-        return chosen
-    from_environment = os.environ.get(variable)
-    if from_environment:
-        return _path(variable, from_environment)
-    return get_cache_dir() / default_name
+def _from_environment(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return _path(variable, value) if value else None
 
 
 def _path(name: str, value: str | os.PathLike[str]) -> Path:
@@ -74,7 +67,8 @@ def _path(name: str, value: str | os.PathLike[str]) -> Path:
 
 def get_data_dir() -> Path:
     """The directory that holds the data sets (`DEEPOBS_DATA_DIR`, else in the user's cache)."""
-    return _directory(_settings.data_dir, "DEEPOBS_DATA_DIR", "data")
+    chosen = _settings.data_dir or _from_environment("DEEPOBS_DATA_DIR")
+    return chosen or get_cache_dir() / "data"
 
 
 def set_data_dir(data_dir: str | os.PathLike[str] | None) -> None:
@@ -84,7 +78,8 @@ def set_data_dir(data_dir: str | os.PathLike[str] | None) -> None:
 
 def get_baseline_dir() -> Path:
     """The directory of published results (`DEEPOBS_BASELINE_DIR`, else in the user's cache)."""
-    return _directory(_settings.baseline_dir, "DEEPOBS_BASELINE_DIR", "baselines")
+    chosen = _settings.baseline_dir or _from_environment("DEEPOBS_BASELINE_DIR")
+    return chosen or get_cache_dir() / "baselines"
 
 
 def set_baseline_dir(baseline_dir: str | os.PathLike[str] | None) -> None:

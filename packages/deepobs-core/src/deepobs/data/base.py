@@ -7,6 +7,7 @@ import itertools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
@@ -17,7 +18,6 @@ from deepobs.plugins.catalog import bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Protocol
 
     from numpy.typing import NDArray
@@ -123,7 +123,11 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         self.device = config.resolve_device(device)
         fraction = config.get_fake_data_fraction()
         self.is_fake = fraction > 0 and self.has_fake_twin
-        splits = self.make_fake(fraction) if self.is_fake else self.load(config.get_data_dir())
+        if self.is_fake:
+            splits = self.make_fake(fraction)
+        else:
+            # A wrong directory of the user must not keep anybody from data that are in none.
+            splits = self.load(Path() if self.spec.embedded else config.get_data_dir())
         self.fingerprint = splits.fingerprint
         # Part of a published data set is accepted, for trials, but must not pass for all of it.
         sizes = self.count(splits.train), self.count(splits.test)

@@ -32,11 +32,6 @@ _COMMAND_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{LONGEST_NAME - 1}}}\Z")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 
 
-def _are_words(value: object) -> bool:
-    # A string is an iterable of strings, too, but is a slip where several are meant.
-    return isinstance(value, (tuple, frozenset)) and all(isinstance(word, str) for word in value)
-
-
 # What an attribute may hold, in words and as a function.
 _Rule: TypeAlias = "tuple[str, Callable[[Any], object]]"
 
@@ -73,7 +68,10 @@ _RULES: dict[str, _Rule] = {
     ),
     "weight_decay": ("None or >= 0", lambda value: value is None or is_number(value, 0)),
     "metric": ("'accuracy' or 'loss'", lambda value: value in ("accuracy", "loss")),
-    "tags": ("several strings", _are_words),
+    "tags": (
+        "several strings",
+        lambda tags: isinstance(tags, frozenset) and all(isinstance(tag, str) for tag in tags),
+    ),
     "target_performance": (
         "None or a finite number",
         lambda value: value is None or is_number(value),
@@ -84,11 +82,16 @@ _RULES: dict[str, _Rule] = {
     "defaults": _MAPPING,
     "needs": (
         f"None or some of {', '.join(NEEDS)}",
-        lambda needs: needs is None or (_are_words(needs) and NEEDS.keys() >= set(needs)),
+        lambda needs: (
+            needs is None
+            or (isinstance(needs, tuple) and all(need in list(NEEDS) for need in needs))
+        ),
     ),
     "problems": (
         "several strings, the names of one test problem or more",
-        lambda names: _are_words(names) and names,
+        lambda names: (
+            isinstance(names, tuple) and names and all(isinstance(name, str) for name in names)
+        ),
     ),
 }
 # A plugin could change a list later.
@@ -116,6 +119,7 @@ class Spec:
         for each in fields(self):
             value, rule = getattr(self, each.name), self._rules.get(each.name)
             make = _IMMUTABLE.get(each.name)
+            # A string is an iterable of strings, too, but is a slip where several are meant.
             if make and isinstance(value, Iterable) and not isinstance(value, str):
                 value = make(value)
                 object.__setattr__(self, each.name, value)
