@@ -10,7 +10,7 @@ import click
 
 from deepobs import config
 from deepobs.console import screen
-from deepobs.console.commands import Group, as_json, show_help_without_command
+from deepobs.console.commands import as_json
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
 from deepobs_analysis import baselines
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from deepobs_analysis.results import Results
 
 
-@click.group("baselines", cls=Group, invoke_without_command=True)
+@click.group("baselines", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Get and show published results, to compare with.
 
     They are kept in the user's cache, or in DEEPOBS_BASELINE_DIR.
     """
-    show_help_without_command(context)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @command.command("get")

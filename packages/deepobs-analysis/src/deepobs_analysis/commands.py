@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing_offers
-from deepobs.console.offers import by_usable_name
+from deepobs.console.commands import as_json, completing
+from deepobs.console.offers import KINDS, by_usable_name
 from deepobs.console.parsing import parsed_options
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
@@ -43,7 +43,7 @@ _problems = click.option(
     "problems",
     multiple=True,
     metavar="NAME",
-    shell_complete=completing_offers("problems"),
+    shell_complete=completing(KINDS["problems"].summaries),
     help="Only this test problem. May be repeated.",
 )
 _optimizers = click.option(
@@ -51,7 +51,7 @@ _optimizers = click.option(
     "optimizers",
     multiple=True,
     metavar="NAME",
-    shell_complete=completing_offers("optimizers"),
+    shell_complete=completing(KINDS["optimizers"].summaries),
     help="Only this optimizer of RESULTS. May be repeated.",
 )
 _mode = click.option(
@@ -134,7 +134,7 @@ def table(
         write_output(output, table_formats.FORMATS[format_name](columns, rows))
     elif format_name == "text":
         heading, *lines = table_formats.as_text(columns, rows, screen.terminal_width())
-        screen.show_heading(heading)
+        screen.show(heading, is_heading=True)
         for line in lines:
             screen.show(line)
         screen.show()
@@ -244,7 +244,7 @@ def report(
 
 
 @click.command("plot")
-@click.argument("name", shell_complete=completing_offers("plots"))
+@click.argument("name", shell_complete=completing(KINDS["plots"].summaries))
 @_path
 @click.option(
     "-o",

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepobs.console import run_options, screen
 from deepobs.console.commands import as_json
-from deepobs_bench._execution_options import takes_execution, tell
+from deepobs_bench._execution_options import EXECUTION_PARAMETERS, Execution, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deepobs.console.run_options import ResultOptions
-    from deepobs_bench._execution_options import Execution
     from deepobs_bench.experiment import Budget
     from deepobs_bench.plan import Plan
     from deepobs_bench.standings import Results
@@ -24,43 +23,46 @@ if TYPE_CHECKING:
 _INCOMPLETE = 1
 
 
-@click.command("bench")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Show the plan and execute nothing.")
-@click.option(
-    "--only",
-    "patterns",
-    multiple=True,
-    metavar="KEY=PATTERN",
-    help="Execute a part: problem=digits_*, optimizer=SGD (its name in FILE, or its class), "
-    "schedule=cosine or seed=42. May be repeated.",
+@click.command(
+    "bench",
+    params=[
+        click.Argument(["file"], type=click.Path(path_type=Path)),
+        click.Option(["--dry-run"], is_flag=True, help="Show the plan and execute nothing."),
+        click.Option(
+            ["--only", "patterns"],
+            multiple=True,
+            metavar="KEY=PATTERN",
+            help="Execute a part: problem=digits_*, optimizer=SGD (its name in FILE, or its "
+            "class), schedule=cosine or seed=42. May be repeated.",
+        ),
+        click.Option(
+            ["--no-estimate"],
+            is_flag=True,
+            help="Do not measure how long the runs will take, which takes up to ten seconds.",
+        ),
+        *EXECUTION_PARAMETERS,
+        run_options.DEVICE,
+        run_options.DATA_DIR,
+        run_options.FAKE_DATA,
+        run_options.NUM_WORKERS,
+        *run_options.RESULT_PARAMETERS,
+    ],
 )
-@click.option(
-    "--no-estimate",
-    is_flag=True,
-    help="Do not measure how long the runs will take, which takes up to ten seconds.",
-)
-@takes_execution
-@run_options.device
-@run_options.data_dir
-@run_options.fake_data
-@run_options.num_workers
-@run_options.takes_results
 @as_json
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     file: Path,
     dry_run: bool,
     patterns: tuple[str, ...],
     no_estimate: bool,
-    execution: Execution,
     device: str | None,
     data_dir: Path | None,
     fake_data: float | None,
     num_workers: int | None,
-    results: ResultOptions,
     as_json: bool,
+    **shared: Any,
 ) -> None:
     """Execute the pending runs of the experiment in FILE, and show a table of all results.
 
@@ -81,6 +83,8 @@ def command(
     from deepobs_bench.plan import only, plan
     from deepobs_bench.workload import missing_data, paces_of, take_inventory
 
+    execution = Execution.taken_from(shared)
+    results = run_options.ResultOptions.taken_from(shared)
     with run_options.configured(
         f"The experiment {file}", data_dir=data_dir, num_workers=num_workers
     ):

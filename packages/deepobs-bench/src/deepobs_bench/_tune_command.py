@@ -8,18 +8,21 @@ import click
 
 from deepobs.console import screen
 from deepobs.console.commands import as_json, completing
-from deepobs.console.run_options import takes_results, takes_run
+from deepobs.console.run_options import (
+    RESULT_PARAMETERS,
+    RUN_PARAMETERS,
+    ResultOptions,
+    RunOptions,
+)
 from deepobs.console.screen import Column
 from deepobs.console.text import clean
-from deepobs_bench._execution_options import takes_execution, tell
+from deepobs_bench._execution_options import EXECUTION_PARAMETERS, Execution, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from deepobs.console.run_options import ResultOptions, RunOptions
     from deepobs.records import RunSpecification
-    from deepobs_bench._execution_options import Execution
     from deepobs_bench.failures import Outcome
     from deepobs_bench.tuning.result import Summary, Trial, TuningResult
     from deepobs_bench.tuning.settings import TuningSettings
@@ -28,82 +31,86 @@ _NO_WINNER = 1
 _NONE = "-"
 
 
-@click.command("tune")
-@click.option(
-    "--space",
-    "spaces",
-    multiple=True,
-    metavar="NAME=SPACE",
-    help="What to try of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
-    "one-minus-log:1e-4:1 (for factors near 1), or a list a,b,c; with a number of points for a "
-    "grid, as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or problem_weight_decay. May be "
-    "repeated.",
+@click.command(
+    "tune",
+    params=[
+        click.Option(
+            ["--space", "spaces"],
+            multiple=True,
+            metavar="NAME=SPACE",
+            help="What to try of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
+            "one-minus-log:1e-4:1 (for factors near 1), or a list a,b,c; with a number of points "
+            "for a grid, as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or "
+            "problem_weight_decay. May be repeated.",
+        ),
+        click.Option(
+            ["--preset"],
+            shell_complete=completing(("paper", "crowded-valley")),
+            help="A published protocol: paper (DeepOBS: 36 learning rates from 1e-5 to 1e2, seeds "
+            "42 to 51) or crowded-valley (random search, spaces by optimizer).",
+        ),
+        click.Option(
+            ["--sampler"],
+            shell_complete=completing(("grid", "random", "tpe", "gp")),
+            help="grid, random, tpe or gp [default: random].",
+        ),
+        click.Option(["--trials"], type=int, help="Number of trials [default: 25; all of a grid]."),
+        click.Option(
+            ["--budget"],
+            shell_complete=completing(("one-shot", "small", "medium", "large")),
+            help="one-shot, small, medium or large: 1, 25, 50 or 75 trials.",
+        ),
+        click.Option(
+            ["--parallel-trials", "at_once"],
+            type=int,
+            help="Trials that tpe, gp and pruning start before they know results "
+            "[default: the jobs].",
+        ),
+        click.Option(["--sampler-seed"], type=int, help="Seed of the sampler [default: 42]."),
+        click.Option(
+            ["--seeds"], help="Seeds of every trial, such as 42 or 1,2,3 or 1..3 [default: 42]."
+        ),
+        click.Option(
+            ["--report-seeds"], help="Seeds of the winner's runs [default: the next ten]."
+        ),
+        click.Option(
+            ["--select-on"],
+            shell_complete=completing(("valid", "test")),
+            help="valid: examples held out of the training set [default]. test: the test set, "
+            "which makes figures on it too good.",
+        ),
+        click.Option(
+            ["--epoch"],
+            shell_complete=completing(("final", "best")),
+            help="Whether the final [default] or the best epoch of a run counts.",
+        ),
+        click.Option(
+            ["--metric"],
+            shell_complete=completing(("accuracy", "loss")),
+            help="accuracy or loss [default: the problem's].",
+        ),
+        click.Option(
+            ["--prune"],
+            is_flag=True,
+            help="Stop runs that fall behind the median of earlier runs.",
+        ),
+        *RUN_PARAMETERS,
+        click.Option(
+            ["--validation-size"],
+            type=int,
+            help="Training examples held out [default: a tenth of them, for selection].",
+        ),
+        *EXECUTION_PARAMETERS,
+        *RESULT_PARAMETERS,
+    ],
 )
-@click.option(
-    "--preset",
-    shell_complete=completing(("paper", "crowded-valley")),
-    help="A published protocol: paper (DeepOBS: 36 learning rates from 1e-5 to 1e2, seeds 42 to "
-    "51) or crowded-valley (random search, spaces by optimizer).",
-)
-@click.option(
-    "--sampler",
-    shell_complete=completing(("grid", "random", "tpe", "gp")),
-    help="grid, random, tpe or gp [default: random].",
-)
-@click.option("--trials", type=int, help="Number of trials [default: 25; all of a grid].")
-@click.option(
-    "--budget",
-    shell_complete=completing(("one-shot", "small", "medium", "large")),
-    help="one-shot, small, medium or large: 1, 25, 50 or 75 trials.",
-)
-@click.option(
-    "--parallel-trials",
-    "at_once",
-    type=int,
-    help="Trials that tpe, gp and pruning start before they know results [default: the jobs].",
-)
-@click.option("--sampler-seed", type=int, help="Seed of the sampler [default: 42].")
-@click.option("--seeds", help="Seeds of every trial, such as 42 or 1,2,3 or 1..3 [default: 42].")
-@click.option("--report-seeds", help="Seeds of the winner's runs [default: the next ten].")
-@click.option(
-    "--select-on",
-    shell_complete=completing(("valid", "test")),
-    help="valid: examples held out of the training set [default]. test: the test set, which makes "
-    "figures on it too good.",
-)
-@click.option(
-    "--epoch",
-    shell_complete=completing(("final", "best")),
-    help="Whether the final [default] or the best epoch of a run counts.",
-)
-@click.option(
-    "--metric",
-    shell_complete=completing(("accuracy", "loss")),
-    help="accuracy or loss [default: the problem's].",
-)
-@click.option(
-    "--prune",
-    is_flag=True,
-    help="Stop runs that fall behind the median of earlier runs.",
-)
-@takes_run
-@click.option(
-    "--validation-size",
-    type=int,
-    help="Training examples held out [default: a tenth of them, for selection].",
-)
-@takes_execution
-@takes_results
 @as_json
 @click.pass_context
 def command(
     context: click.Context,
     /,
-    options: RunOptions,
     spaces: tuple[str, ...],
     validation_size: int | None,
-    execution: Execution,
-    results: ResultOptions,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -126,6 +133,8 @@ def command(
     from deepobs_bench.tuning.result import path_of
     from deepobs_bench.tuning.tune import tune
 
+    options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
+    execution = Execution.taken_from(settings)
     chosen = _checked(spaces, settings)
     with options.configured(), execution.open() as workers:
         result = tune(
@@ -191,7 +200,7 @@ def _show_run(run: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> 
 
 def _show(result: TuningResult, file: Path) -> None:
     """Show all trials from the best to the worst, the winner and its report."""
-    screen.show_heading(clean(f"{result.optimizer} on {result.testproblem}"))
+    screen.show(clean(f"{result.optimizer} on {result.testproblem}"), is_heading=True)
     for sentence in result.explanation:
         screen.show_text(sentence)
     screen.show()

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing_offers
-from deepobs.console.parsing import parsed_hyperparameters
+from deepobs.console.commands import as_json, completing
+from deepobs.console.offers import KINDS
+from deepobs.console.parsing import parsed_options
 from deepobs.console.run_options import (
+    DATA_DIR,
+    FAKE_DATA,
+    HYPERPARAMETERS,
     current_directory_importable,
-    data_dir,
-    fake_data,
-    hyperparameters,
 )
 from deepobs.console.text import clean, wrap
 from deepobs.errors import UnknownNameError, closest, sentences
@@ -43,37 +44,55 @@ _SHOWN: dict[Outcome, str] = {"passed": "passed ", "failed": "FAILED ", "skipped
 _INDENT = "  "
 
 
-@click.command("check")
-@click.argument(
-    "names", nargs=-1, metavar="[NAME]...", shell_complete=completing_offers(*CATALOGS.values())
+def _summaries() -> dict[str, str]:
+    return {
+        name: summary
+        for kind in CATALOGS.values()
+        for name, summary in KINDS[kind].summaries().items()
+    }
+
+
+@click.command(
+    "check",
+    params=[
+        click.Argument(
+            ["names"], nargs=-1, metavar="[NAME]...", shell_complete=completing(_summaries)
+        ),
+        click.Option(
+            ["--all-of", "distribution"],
+            metavar="DISTRIBUTION",
+            help="Check all that a package offers.",
+        ),
+        click.Option(
+            ["--only"], multiple=True, metavar="CHECK", help="Run only this check. May be repeated."
+        ),
+        click.Option(
+            ["--skip"], multiple=True, metavar="CHECK", help="Skip this check. May be repeated."
+        ),
+        click.Option(
+            ["--batch-size"],
+            type=click.IntRange(min=2),
+            help=f"Examples per batch [default: {BATCH_SIZE}].",
+        ),
+        click.Option(
+            ["--set-up-seconds"],
+            type=click.FloatRange(min=0, min_open=True),
+            default=SET_UP_SECONDS,
+            show_default=True,
+            help="Time limit of the constructor and of set_up of a problem.",
+        ),
+        click.Option(
+            ["--check-seconds"],
+            type=click.FloatRange(min=0, min_open=True),
+            default=CHECK_SECONDS,
+            show_default=True,
+            help="Time limit of each check.",
+        ),
+        HYPERPARAMETERS,
+        DATA_DIR,
+        FAKE_DATA,
+    ],
 )
-@click.option(
-    "--all-of", "distribution", metavar="DISTRIBUTION", help="Check all that a package offers."
-)
-@click.option(
-    "--only", multiple=True, metavar="CHECK", help="Run only this check. May be repeated."
-)
-@click.option("--skip", multiple=True, metavar="CHECK", help="Skip this check. May be repeated.")
-@click.option(
-    "--batch-size", type=click.IntRange(min=2), help=f"Examples per batch [default: {BATCH_SIZE}]."
-)
-@click.option(
-    "--set-up-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=SET_UP_SECONDS,
-    show_default=True,
-    help="Time limit of the constructor and of set_up of a problem.",
-)
-@click.option(
-    "--check-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=CHECK_SECONDS,
-    show_default=True,
-    help="Time limit of each check.",
-)
-@hyperparameters
-@data_dir
-@fake_data
 @as_json
 @click.pass_context
 def command(
@@ -98,7 +117,7 @@ def command(
 
     if bool(names) == bool(distribution):
         raise click.UsageError("Give names to check, or --all-of DISTRIBUTION.", context)
-    further["hyperparameters"] = parsed_hyperparameters(None, hyperparameters)
+    further["hyperparameters"] = parsed_options({}, hyperparameters, "-o", "The hyperparameter")
     with current_directory_importable(), config.temporary():
         if data_dir is not None:
             config.set_data_dir(data_dir)
@@ -152,7 +171,7 @@ def _checked(
     examination = Examination(target, options)
     if is_shown:
         origin = f", {target.offer.origin}" if target.offer else ""
-        screen.show_heading(clean(f"{target.name} ({target.kind}{origin})"))
+        screen.show(clean(f"{target.name} ({target.kind}{origin})"), is_heading=True)
     results = []
     for check in checks:
         results.append(examination.result_of(check))

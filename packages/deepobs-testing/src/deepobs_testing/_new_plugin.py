@@ -241,9 +241,8 @@ def command(name: str, parent: Path) -> None:
     names = names_of(name)
     written = write_package(names, parent)
     directory = parent / names.distribution
-    screen.show_heading(
-        f"{names.distribution}: data set {names.name}, test problem {names.problem}"
-    )
+    heading = f"{names.distribution}: data set {names.name}, test problem {names.problem}"
+    screen.show(heading, is_heading=True)
     screen.show_fields({str(path): summary for path, summary in written.items()}, indent="  ")
     screen.show()
     screen.show("Next:")

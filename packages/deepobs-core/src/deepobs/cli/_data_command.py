@@ -9,20 +9,14 @@ import click
 
 from deepobs import config
 from deepobs.console import run_options, screen
-from deepobs.console.commands import (
-    Group,
-    as_json,
-    completing_offers,
-    require_known,
-    show_help_without_command,
-)
-from deepobs.console.offers import by_usable_name
+from deepobs.console.commands import as_json, completing, require_known
+from deepobs.console.offers import KINDS, by_usable_name
 from deepobs.console.screen import Column
 from deepobs.errors import message_of
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
 FAILED = "failed"
@@ -61,14 +55,15 @@ def outcome_of(action: str, name: str, data_dir: Path) -> Outcome:
     return Outcome(name, status.state, status.detail, status.path)
 
 
-@click.group("data", cls=Group, invoke_without_command=True)
+@click.group("data", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Check, download and verify data sets.
 
     They are kept in the user's cache, or in the directory that DEEPOBS_DATA_DIR names.
     """
-    show_help_without_command(context)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _known() -> Iterable[str]:
@@ -83,22 +78,20 @@ def _checked(context: click.Context, _parameter: click.Parameter, names: Any) ->
     return tuple(dict.fromkeys(names))
 
 
-def _takes_names(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the arguments that all of this group take."""
-    for parameter in (
-        as_json,
-        run_options.data_dir,
-        click.argument(
-            "names", nargs=-1, callback=_checked, shell_complete=completing_offers("datasets")
-        ),
-        click.pass_context,
-    ):
-        function = parameter(function)
-    return function
+_PARAMETERS = (
+    click.Argument(
+        ["names"],
+        nargs=-1,
+        callback=_checked,
+        shell_complete=completing(KINDS["datasets"].summaries),
+    ),
+    run_options.DATA_DIR,
+)
 
 
-@command.command("status")
-@_takes_names
+@command.command("status", params=[*_PARAMETERS])
+@as_json
+@click.pass_context
 def status(
     context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:
@@ -109,9 +102,10 @@ def status(
     _perform(context, "status", names or tuple(_known()), data_dir, as_json=as_json)
 
 
-@command.command("prepare")
-@_takes_names
+@command.command("prepare", params=[*_PARAMETERS])
+@as_json
 @click.option("--all", "is_for_all", is_flag=True, help="Prepare every data set.")
+@click.pass_context
 def prepare(
     context: click.Context,
     names: tuple[str, ...],
@@ -131,8 +125,9 @@ def prepare(
     _perform(context, "prepare", names or tuple(_known()), data_dir, as_json=as_json)
 
 
-@command.command("verify")
-@_takes_names
+@command.command("verify", params=[*_PARAMETERS])
+@as_json
+@click.pass_context
 def verify(
     context: click.Context, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:

@@ -21,7 +21,7 @@ from deepobs import config
 from deepobs.console import screen
 from deepobs.console.commands import as_json
 from deepobs.console.offers import KINDS, ambiguous_names
-from deepobs.console.run_options import data_dir
+from deepobs.console.run_options import DATA_DIR
 from deepobs.console.text import memory
 from deepobs.errors import ArgumentError, PluginError, closest, sentences
 from deepobs.plugins import registry
@@ -64,8 +64,7 @@ class Problem(NamedTuple):
 Check: TypeAlias = Callable[[], Iterator[Fact | Problem]]
 
 
-@click.command("doctor")
-@data_dir
+@click.command("doctor", params=[DATA_DIR])
 @as_json
 @click.pass_context
 def command(context: click.Context, data_dir: Path | None, as_json: bool) -> None:
@@ -285,13 +284,13 @@ def _obstacle(place: Path) -> str | None:
 def _show(sections: dict[str, tuple[list[Fact], list[Problem]]]) -> None:
     for title, (facts, _) in sections.items():
         if facts:
-            screen.show_heading(title)
+            screen.show(title, is_heading=True)
             fields = {one.name: one.value if one.text is None else one.text for one in facts}
             screen.show_fields(fields, indent="  ")
             screen.show()
     problems = [f"{one.what} {one.remedy}" for _, several in sections.values() for one in several]
     if problems:
-        screen.show_heading(f"To fix ({len(problems)})")
+        screen.show(f"To fix ({len(problems)})", is_heading=True)
         numbered = {f"{number}.": problem for number, problem in enumerate(problems, start=1)}
         screen.show_fields(numbered, indent="  ")
     else:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepobs.console import screen
 from deepobs.console.commands import as_json
-from deepobs.console.run_options import takes_run, validation_size
+from deepobs.console.run_options import RUN_PARAMETERS, VALIDATION_SIZE, RunOptions
 from deepobs.console.text import clean, counted, duration, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepobs.console.run_options import RunOptions
     from deepobs.runs.estimate import Estimate, PeakMemory, Spread
 
 
-@click.command("estimate")
-@takes_run
-@validation_size
-@click.option(
-    "--seconds",
-    type=float,
-    default=10.0,
-    show_default=True,
-    help="How long to measure after the setup; a few slow steps may take longer.",
+@click.command(
+    "estimate",
+    params=[
+        *RUN_PARAMETERS,
+        VALIDATION_SIZE,
+        click.Option(
+            ["--seconds"],
+            type=float,
+            default=10.0,
+            show_default=True,
+            help="How long to measure after the setup; a few slow steps may take longer.",
+        ),
+    ],
 )
 @as_json
-def command(options: RunOptions, validation_size: int, seconds: float, as_json: bool) -> None:
+def command(validation_size: int, seconds: float, as_json: bool, **shared: Any) -> None:
     """Measure how long training OPTIMIZER on PROBLEM will take, and how much memory.
 
     PROBLEM, OPTIMIZER and the options are those of `deepobs run`. Some steps and evaluations are
@@ -44,6 +47,7 @@ def command(options: RunOptions, validation_size: int, seconds: float, as_json: 
     from deepobs.runs import specify
     from deepobs.runs.estimate import estimate
 
+    options = RunOptions.taken_from(shared)
     with options.configured():
         specification = specify(
             options.problem,
@@ -63,7 +67,7 @@ def command(options: RunOptions, validation_size: int, seconds: float, as_json: 
 
 def _show(estimated: Estimate) -> None:
     specification = estimated.specification
-    screen.show_heading(clean(f"{specification.optimizer} on {specification.testproblem}"))
+    screen.show(clean(f"{specification.optimizer} on {specification.testproblem}"), is_heading=True)
     for line in _conditions(estimated):
         screen.show_text(line)
     screen.show()

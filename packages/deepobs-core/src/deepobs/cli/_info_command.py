@@ -12,7 +12,7 @@ import click
 from deepobs import config
 from deepobs.cli._data_command import FAILED, outcome_of
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing_offers
+from deepobs.console.commands import as_json, completing
 from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
 from deepobs.console.screen import Column
 from deepobs.console.text import clean
@@ -33,8 +33,12 @@ _SHOWN_APART = {
 _SHOWN_IF_KNOWN = {"target_performance"}
 
 
+def _summaries() -> dict[str, str]:
+    return {name: summary for kind in KINDS.values() for name, summary in kind.summaries().items()}
+
+
 @click.command("info")
-@click.argument("name", shell_complete=completing_offers(*KINDS))
+@click.argument("name", shell_complete=completing(_summaries))
 @as_json
 @click.pass_context
 def command(context: click.Context, name: str, as_json: bool) -> None:
@@ -118,7 +122,7 @@ def _needs(offer: Offer[Any]) -> list[str]:
 
 
 def _show(facts: Facts) -> None:
-    screen.show_heading(clean(f"{facts['name']} ({facts['kind']})"))
+    screen.show(clean(f"{facts['name']} ({facts['kind']})"), is_heading=True)
     screen.show_text(facts["summary"])
     screen.show()
     fields = {"From": f"{facts['distribution']} {facts['version']}"}

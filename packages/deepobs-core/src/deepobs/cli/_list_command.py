@@ -88,12 +88,12 @@ def _show_everything() -> None:
     for kind in KINDS.values():
         offers = _offers(kind)
         if offers:
-            screen.show_heading(f"{kind.title} ({len(offers)})")
+            screen.show(f"{kind.title} ({len(offers)})", is_heading=True)
             summaries = {name: offer.spec.summary for name, offer in offers.items()}
             screen.show_fields(summaries, indent="  ")
             _show_ambiguities(kind)
             screen.show()
-    screen.show_heading(f"Plugins ({len(registry().plugins)})")
+    screen.show(f"Plugins ({len(registry().plugins)})", is_heading=True)
     states = {plugin.name: f"{plugin.version} {plugin.state}" for plugin in registry().plugins}
     screen.show_fields(states, indent="  ")
 

@@ -2,88 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepobs.console.parsing import parsed_options
-from deepobs.console.run_options import takes_results, takes_run, validation_size
+from deepobs.console.run_options import (
+    RESULT_PARAMETERS,
+    RUN_PARAMETERS,
+    VALIDATION_SIZE,
+    ResultOptions,
+    RunOptions,
+)
 from deepobs.console.screen import show, show_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deepobs.console.run_options import ResultOptions, RunOptions
+
+def _epoch_and_factor(text: str) -> tuple[int, float]:
+    """Read `60:0.2`; a type of click."""
+    epoch, _, factor = text.partition(":")
+    try:
+        return int(epoch), float(factor)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not EPOCH:FACTOR, such as 60:0.2.") from None
 
 
-@click.command("run")
-@takes_run
-@validation_size
-@click.option(
-    "--seed",
-    "seeds",
-    type=int,
-    multiple=True,
-    help="Random seed [default: 42]. May be repeated: a run for each.",
+@click.command(
+    "run",
+    params=[
+        *RUN_PARAMETERS,
+        VALIDATION_SIZE,
+        click.Option(
+            ["--seed", "seeds"],
+            type=int,
+            multiple=True,
+            help="Random seed [default: 42]. May be repeated: a run for each.",
+        ),
+        click.Option(
+            ["--lr-schedule", "schedule"],
+            type=_epoch_and_factor,
+            multiple=True,
+            metavar="EPOCH:FACTOR",
+            help="From this epoch on, the learning rate is FACTOR times the initial one. May "
+            "be repeated.",
+        ),
+        click.Option(
+            ["--lr-scheduler"],
+            metavar="NAME",
+            help="A class of torch.optim.lr_scheduler that sets the learning rate, such as StepLR.",
+        ),
+        click.Option(
+            ["--lr-scheduler-option", "lr_scheduler_options"],
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An argument of the scheduler, such as step_size=10 or T_max=num_epochs. May "
+            "be repeated.",
+        ),
+        click.Option(
+            ["--lr-scheduler-interval"],
+            type=click.Choice(("epoch", "step")),
+            default="epoch",
+            show_default=True,
+            help="When the scheduler steps.",
+        ),
+        click.Option(
+            ["--exclude-regularizer"],
+            is_flag=True,
+            help="Report losses without the regularizer.",
+        ),
+        click.Option(
+            ["--no-reshuffle"],
+            is_flag=True,
+            help="Use the order of the first epoch in every epoch, as the runs of the paper do.",
+        ),
+        click.Option(
+            ["--log-interval"],
+            type=int,
+            default=10,
+            show_default=True,
+            help="Steps between recorded minibatch losses.",
+        ),
+        *RESULT_PARAMETERS,
+        click.Option(["--overwrite"], is_flag=True, help="Rerun even if the result exists."),
+    ],
 )
-@click.option(
-    "--lr-schedule",
-    "schedule",
-    multiple=True,
-    metavar="EPOCH:FACTOR",
-    help="From this epoch on, the learning rate is FACTOR times the initial one. May be repeated.",
-)
-@click.option(
-    "--lr-scheduler",
-    metavar="NAME",
-    help="A class of torch.optim.lr_scheduler that sets the learning rate, such as StepLR.",
-)
-@click.option(
-    "--lr-scheduler-option",
-    "lr_scheduler_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An argument of the scheduler, such as step_size=10 or T_max=num_epochs. May be repeated.",
-)
-@click.option(
-    "--lr-scheduler-interval",
-    type=click.Choice(("epoch", "step")),
-    default="epoch",
-    show_default=True,
-    help="When the scheduler steps.",
-)
-@click.option(
-    "--exclude-regularizer",
-    is_flag=True,
-    help="Report losses without the regularizer.",
-)
-@click.option(
-    "--no-reshuffle",
-    is_flag=True,
-    help="Use the order of the first epoch in every epoch, as the runs of the paper do.",
-)
-@click.option(
-    "--log-interval",
-    type=int,
-    default=10,
-    show_default=True,
-    help="Steps between recorded minibatch losses.",
-)
-@takes_results
-@click.option("--overwrite", is_flag=True, help="Rerun even if the result exists.")
 def command(
-    options: RunOptions,
     validation_size: int,
     seeds: tuple[int, ...],
-    schedule: tuple[str, ...],
+    schedule: tuple[tuple[int, float], ...],
     lr_scheduler: str | None,
     lr_scheduler_options: tuple[str, ...],
     lr_scheduler_interval: str,
     exclude_regularizer: bool,
     no_reshuffle: bool,
     log_interval: int,
-    results: ResultOptions,
     overwrite: bool,
+    **shared: Any,
 ) -> None:
     """Train OPTIMIZER on the test problem PROBLEM and write a result file.
 
@@ -105,7 +121,7 @@ def command(
     from deepobs.runs import run, specify
     from deepobs.runs.progress import live_progress, summary_of
 
-    sched_epochs, sched_factors = _parsed_schedule(schedule)
+    options, results = RunOptions.taken_from(shared), ResultOptions.taken_from(shared)
     scheduler = _parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_interval)
     with options.configured():
         # All seeds are specified first: a mistake is reported before anything is trained.
@@ -118,8 +134,8 @@ def command(
                 **options.arguments,
                 random_seed=seed,
                 validation_size=validation_size,
-                lr_sched_epochs=sched_epochs,
-                lr_sched_factors=sched_factors,
+                lr_sched_epochs=[epoch for epoch, _ in schedule] or None,
+                lr_sched_factors=[factor for _, factor in schedule] or None,
                 lr_scheduler=scheduler,
                 bare_losses=exclude_regularizer,
                 reshuffle=not no_reshuffle,
@@ -147,23 +163,6 @@ def command(
                 show("Result already exists; use --overwrite to rerun.")
             show(summary_of(result.record))
             show(f"  {result.path}")
-
-
-def _parsed_schedule(entries: Sequence[str]) -> tuple[list[int] | None, list[float] | None]:
-    """Epochs and factors of texts such as `60:0.2`, `None` for both without any."""
-    if not entries:
-        return None, None
-    epochs, factors = [], []
-    for entry in entries:
-        epoch, _, factor = entry.partition(":")
-        try:
-            epochs.append(int(epoch))
-            factors.append(float(factor))
-        except ValueError:
-            raise click.BadParameter(
-                f"{entry!r} is not EPOCH:FACTOR, such as 60:0.2.", param_hint="'--lr-schedule'"
-            ) from None
-    return epochs, factors
 
 
 def _parsed_scheduler(

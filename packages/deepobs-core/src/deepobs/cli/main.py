@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import platform
 import traceback
 import warnings
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
+import importlib_metadata as metadata
 from click.shell_completion import CompletionItem
-from importlib_metadata import PackageNotFoundError, version
 
 from deepobs import __version__
 from deepobs.cli._completion_command import PROGRAM, VARIABLE
 from deepobs.console import screen
-from deepobs.console.commands import Group, show_help_without_command
 from deepobs.console.offers import by_usable_name
 from deepobs.console.text import clean
 from deepobs.errors import (
@@ -36,6 +36,9 @@ from deepobs.plugins import CommandSpec, registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS
 from deepobs.plugins.provenance import provenance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FOUND_WRONG = 1
 _USAGE_ERROR = 2
@@ -77,7 +80,10 @@ def main(args: list[str] | None = None) -> int:
     if VARIABLE in os.environ:
         return _complete()
     with warnings.catch_warnings():
-        _show_our_warnings_as_messages()
+        # Even if PYTHONWARNINGS ignores warnings: a skipped plugin must not go unnoticed.
+        for ours in _OUR_WARNINGS:
+            warnings.simplefilter("always", ours)
+        warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
         try:
             return _group.main(args, prog_name=PROGRAM, standalone_mode=False) or 0
         except click.exceptions.NoArgsIsHelpError as error:
@@ -102,7 +108,7 @@ def main(args: list[str] | None = None) -> int:
             return _FOUND_WRONG
 
 
-class _Commands(Group):
+class _Commands(click.Group):
     """The built-in commands and those of plugins, imported only when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -160,10 +166,6 @@ class _Commands(Group):
         ]
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def hint_for_unknown(self, name: str) -> str:
-        """Which package provides the command, or which failed plugin may."""
-        return registry().hint_about_command(name)
-
 
 def _from_plugins() -> dict[str, CommandSpec]:
     """The commands of plugins; one with the name of a built-in command has its full name."""
@@ -183,33 +185,14 @@ def _complete() -> int:
     return 0
 
 
-def _show_version(context: click.Context, parameter: click.Parameter, is_wanted: bool) -> None:
-    del parameter
-    if is_wanted and not context.resilient_parsing:
-        try:
-            # From the metadata: importing torch would take seconds.
-            torch = f"torch {version('torch')}"
-        except PackageNotFoundError:
-            torch = "no torch"
-        screen.show(f"deepobs-core {__version__} (Python {platform.python_version()}, {torch})")
-        context.exit()
-
-
 @click.group(
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
-    help="Show the versions of DeepOBS, Python and torch.",
-)
+@click.option("--version", is_flag=True, help="Show the versions of DeepOBS, Python and torch.")
 @click.pass_context
-def _group(context: click.Context) -> None:
+def _group(context: click.Context, version: bool) -> None:
     """Benchmark optimizers for deep learning.
 
     Train an optimizer of PyTorch, or one of your own, on realistic test problems:
@@ -219,6 +202,9 @@ def _group(context: click.Context) -> None:
       deepobs info quadratic_deep            show details of one
       deepobs run quadratic_deep SGD         train on it
     """  # noqa: D301 # \b keeps click from joining the lines of the example
+    if version:
+        _show_version()
+        context.exit()
     try:
         Path.cwd()
     except FileNotFoundError as error:
@@ -226,7 +212,17 @@ def _group(context: click.Context) -> None:
         raise OutputError(
             "The current directory no longer exists. Change to another directory."
         ) from error
-    show_help_without_command(context)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _show_version() -> None:
+    try:
+        # From the metadata: importing torch would take seconds.
+        torch = f"torch {metadata.version('torch')}"
+    except metadata.PackageNotFoundError:
+        torch = "no torch"
+    screen.show(f"deepobs-core {__version__} (Python {platform.python_version()}, {torch})")
 
 
 @_group.result_callback()
@@ -244,27 +240,23 @@ def _show_mistake(error: click.ClickException) -> None:
     if isinstance(error, click.NoSuchOption):
         name = error.option_name
         message = sentences(f"No such option {name!r}.", closest(name, error.possibilities or ()))
+    elif isinstance(error, click.NoSuchCommand) and error.ctx is not None:
+        name, group = error.command_name, error.ctx.command
+        names = group.list_commands(error.ctx) if isinstance(group, click.Group) else []
+        hint = registry().hint_about_command(name) if group is _group else ""
+        message = sentences(f"No such command {name!r}.", closest(name, names), hint)
     screen.show_message("Error", message)
 
 
-def _show_our_warnings_as_messages() -> None:
-    """Show our warnings on one line, without a source location; leave others as they are."""
-    show_others = warnings.showwarning
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, _OUR_WARNINGS):
-            screen.show_message("Warning", clean(message))
-        else:
-            show_others(message, category, filename, lineno, file, line)
-
-    # Even if PYTHONWARNINGS ignores warnings: a skipped plugin must not go unnoticed.
-    for ours in _OUR_WARNINGS:
-        warnings.simplefilter("always", ours)
-    warnings.showwarning = show
+def _show_warning(
+    show_other: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    *where: Any,
+    **further: Any,
+) -> None:
+    """Show a warning of ours on one line, without a source location; leave others as they are."""
+    if issubclass(category, _OUR_WARNINGS):
+        screen.show_message("Warning", clean(message))
+    else:
+        show_other(message, category, *where, **further)

@@ -33,6 +33,10 @@ class Kind:
         catalog: Catalog[Any] = getattr(registry(), self.name)
         return catalog
 
+    def summaries(self) -> dict[str, str]:
+        """The summary of everything that is offered, by usable name, for `completing`."""
+        return {name: offer.spec.summary for name, offer in by_usable_name(self.catalog).items()}
+
 
 KINDS = {
     kind.name: kind

@@ -15,29 +15,14 @@ _SECONDS_OF = {"s": 1, "min": 60, "h": 3600}
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 
-def parsed_hyperparameters(lr: float | None, options: Sequence[str]) -> dict[str, Any]:
-    """Read the hyperparameters of an optimizer.
-
-    Args:
-        lr: Value of `--lr`, `None` if it was not given.
-        options: Texts such as `momentum=0.9` or `betas=(0.8, 0.99)`.
-
-    Raises:
-        BadParameter: A text is not NAME=VALUE.
-        UsageError: A hyperparameter is given twice.
-    """
-    given = {} if lr is None else {"lr": lr}
-    return parsed_options(given, options, "-o", "The hyperparameter")
-
-
-def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Read the hyperparameters of parameter groups.
 
     Args:
         options: Texts such as `head:lr=0.1`, or `hidden` for a group with the defaults.
 
     Returns:
-        Hyperparameters by the role of the parameters, `None` without any group.
+        Hyperparameters by the role of the parameters.
 
     Raises:
         BadParameter: A text is not ROLE:NAME=VALUE.
@@ -47,11 +32,10 @@ def parsed_groups(options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
     for option in options:
         role, separator, assignment = option.partition(":")
         texts.setdefault(role, []).extend([assignment] if separator else [])
-    parsed = {
+    return {
         role: parsed_options({}, of_role, "--group", f"In the group {role!r}, the hyperparameter")
         for role, of_role in texts.items()
     }
-    return parsed or None
 
 
 def parsed_options(
@@ -90,19 +74,15 @@ def parsed_options(
     return parsed
 
 
-def parsed_interval(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> dict[str, float]:
-    """Read `10min`, `30s`, `1.5h`, `1epoch` or `5epochs`; a callback of click.
+def interval(text: str) -> dict[str, float]:
+    """Read `10min`, `30s`, `1.5h`, `1epoch` or `5epochs`; a type of click.
 
     Returns:
-        `every_seconds` or `every_epochs`; empty if the option was not given.
+        `every_seconds` or `every_epochs`.
 
     Raises:
         BadParameter: It is neither a duration nor a number of epochs.
     """
-    if text is None:
-        return {}
     match = _INTERVAL.fullmatch(text.strip().lower())
     number, unit = match.groups() if match else ("0", "")
     if unit in _SECONDS_OF and float(number) > 0:
@@ -111,7 +91,5 @@ def parsed_interval(
         return {"every_epochs": int(number)}
     raise click.BadParameter(
         f"{text!r} is neither a duration such as 30s, 10min or 1.5h, nor a number of epochs such "
-        "as 5epochs.",
-        context,
-        parameter,
+        "as 5epochs."
     )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.console.commands import completing, completing_offers, taking
-from deepobs.console.parsing import parsed_groups, parsed_hyperparameters, parsed_interval
+from deepobs.console.commands import completing
+from deepobs.console.offers import KINDS
+from deepobs.console.parsing import interval, parsed_groups, parsed_options
 from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins import registry
 from deepobs.plugins.provenance import foreign_traceback, provenance_of
@@ -25,115 +26,109 @@ if TYPE_CHECKING:
     from deepobs.runs.checkpoints import CheckpointPlan
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
-# Frames of these packages lead to the code that raised, but are of no use to its author.
 
-hyperparameters = click.option(
-    "-o",
-    "--option",
-    "hyperparameters",
+HYPERPARAMETERS = click.Option(
+    ["-o", "--option", "hyperparameters"],
     multiple=True,
     metavar="NAME=VALUE",
     help="A hyperparameter of the optimizer, such as momentum=0.9. May be repeated.",
 )
-validation_size = click.option(
-    "--validation-size",
+VALIDATION_SIZE = click.Option(
+    ["--validation-size"],
     type=int,
     default=0,
     show_default=True,
     help="Training examples held out for validation.",
 )
-device = click.option(
-    "--device", help="Device of the runs, such as cpu or cuda:0 [default: CUDA if available]."
+DEVICE = click.Option(
+    ["--device"], help="Device of the runs, such as cpu or cuda:0 [default: CUDA if available]."
 )
-data_dir = click.option(
-    "--data-dir",
+DATA_DIR = click.Option(
+    ["--data-dir"],
     type=_DIRECTORY,
     metavar="DIR",
     help="Directory of data sets [default: DEEPOBS_DATA_DIR, else the user's cache].",
 )
-fake_data = click.option(
-    "--fake-data",
+FAKE_DATA = click.Option(
+    ["--fake-data"],
     type=float,
     is_flag=False,
     flag_value=1.0,
     metavar="[FRACTION]",
     help="Use synthetic data of the same shapes, in full size or a FRACTION of it.",
 )
-num_workers = click.option(
-    "--workers",
-    "num_workers",
+NUM_WORKERS = click.Option(
+    ["--workers", "num_workers"],
     type=int,
     help="Processes that decode images which do not fit into memory [default: number of cores].",
 )
 
-_RUN_PARAMETERS = (
-    click.argument("problem", shell_complete=completing_offers("problems")),
-    click.argument("optimizer", shell_complete=completing_offers("optimizers")),
-    click.option("--lr", type=float, help="Learning rate [default: the optimizer's]."),
-    hyperparameters,
-    click.option(
-        "--needs",
+RUN_PARAMETERS: tuple[click.Parameter, ...] = (
+    click.Argument(["problem"], shell_complete=completing(KINDS["problems"].summaries)),
+    click.Argument(["optimizer"], shell_complete=completing(KINDS["optimizers"].summaries)),
+    click.Option(["--lr"], type=float, help="Learning rate [default: the optimizer's]."),
+    HYPERPARAMETERS,
+    click.Option(
+        ["--needs"],
         multiple=True,
         metavar="WORD",
         shell_complete=completing(NEEDS),
         help="What the optimizer needs in each step, such as closure [default: inferred]. May be "
         "repeated.",
     ),
-    click.option(
-        "--group",
-        "groups",
+    click.Option(
+        ["--group", "groups"],
         multiple=True,
         metavar="ROLE:NAME=VALUE",
         help="A hyperparameter for one group of parameters: embedding, head, hidden, convolution, "
         "vector or others. May be repeated.",
     ),
-    click.option(
-        "--epochs", "num_epochs", type=int, help="Number of epochs [default: the problem's]."
+    click.Option(
+        ["--epochs", "num_epochs"], type=int, help="Number of epochs [default: the problem's]."
     ),
-    click.option("--batch-size", type=int, help="Examples per step [default: the problem's]."),
-    click.option(
-        "--weight-decay",
+    click.Option(["--batch-size"], type=int, help="Examples per step [default: the problem's]."),
+    click.Option(
+        ["--weight-decay"],
         type=float,
         help="Weight decay of the problem's regularizer [default: the problem's].",
     ),
-    click.option(
-        "--full-evaluation",
+    click.Option(
+        ["--full-evaluation"],
         is_flag=True,
         help="Evaluate the last, smaller batch of a split, too.",
     ),
-    device,
-    click.option(
-        "--dtype",
+    DEVICE,
+    click.Option(
+        ["--dtype"],
         type=click.Choice(("float32", "float64", "bfloat16", "float16")),
         help="Floating-point type of data and model [default: float32].",
     ),
-    data_dir,
-    fake_data,
-    num_workers,
+    DATA_DIR,
+    FAKE_DATA,
+    NUM_WORKERS,
 )
 
 
-_RESULT_PARAMETERS = (
-    click.option(
-        "--out",
-        "output_dir",
+RESULT_PARAMETERS: tuple[click.Parameter, ...] = (
+    click.Option(
+        ["--out", "output_dir"],
         type=_DIRECTORY,
         metavar="DIR",
         default=Path("results"),
         show_default=True,
         help="Directory of result files.",
     ),
-    click.option(
-        "--checkpoint-every",
-        callback=parsed_interval,
+    click.Option(
+        ["--checkpoint-every"],
+        type=interval,
         metavar="TIME|EPOCHS",
         help="Write checkpoints to resume from: every 10min, 2h, 5epochs, ...",
     ),
-    click.option(
-        "--resume", is_flag=True, help="Resume interrupted runs from their checkpoints, if any."
+    click.Option(
+        ["--resume"], is_flag=True, help="Resume interrupted runs from their checkpoints, if any."
     ),
-    click.option(
-        "--tensorboard",
+    click.Option(
+        ["--tensorboard"],
         type=_DIRECTORY,
         metavar="DIR",
         help="Write logs for TensorBoard, which needs deepobs-core[tensorboard].",
@@ -143,7 +138,7 @@ _RESULT_PARAMETERS = (
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a command trains, from the arguments and options of `takes_run`.
+    """What a command trains, from the values of `RUN_PARAMETERS`.
 
     Attributes:
         problem: Name of the test problem.
@@ -159,6 +154,25 @@ class RunOptions:
     arguments: dict[str, Any]
     settings: dict[str, Any]
 
+    @classmethod
+    def taken_from(cls, values: dict[str, Any]) -> RunOptions:
+        """Take the values of `RUN_PARAMETERS` out of those of a command."""
+        lr, groups = values.pop("lr"), values.pop("groups")
+        given = {} if lr is None else {"lr": lr}
+        arguments = ("num_epochs", "batch_size", "weight_decay", "full_evaluation", "device")
+        settings = ("dtype", "data_dir", "fake_data", "num_workers")
+        return cls(
+            values.pop("problem"),
+            values.pop("optimizer"),
+            parsed_options(given, values.pop("hyperparameters"), "-o", "The hyperparameter"),
+            {
+                "needs": values.pop("needs") or None,
+                "parameter_groups": parsed_groups(groups) if groups else None,
+                **{name: values.pop(name) for name in arguments},
+            },
+            {name: values.pop(name) for name in settings},
+        )
+
     def configured(self) -> contextlib.AbstractContextManager[None]:
         """Put the options into effect and let the optimizer be the user's own code."""
         return configured(f"{self.optimizer} on {self.problem}", **self.settings)
@@ -166,7 +180,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class ResultOptions:
-    """What a command keeps of its runs, from the options of `takes_results`.
+    """What a command keeps of its runs, from the values of `RESULT_PARAMETERS`.
 
     Attributes:
         output_dir: Directory of result files.
@@ -178,71 +192,23 @@ class ResultOptions:
     checkpoints: CheckpointPlan | None
     observers: tuple[RunObserver, ...]
 
+    @classmethod
+    def taken_from(cls, values: dict[str, Any]) -> ResultOptions:
+        """Take the values of `RESULT_PARAMETERS` out of those of a command."""
+        every, resume = values.pop("checkpoint_every"), values.pop("resume")
+        tensorboard = values.pop("tensorboard")
+        # These import torch: only when they are used, never for --help or completion.
+        checkpoints: CheckpointPlan | None = None
+        observers: tuple[RunObserver, ...] = ()
+        if every or resume:
+            from deepobs.runs.checkpoints import CheckpointPlan
 
-def _run_options(
-    problem: str,
-    optimizer: str,
-    lr: float | None,
-    hyperparameters: tuple[str, ...],
-    needs: tuple[str, ...],
-    groups: tuple[str, ...],
-    num_epochs: int | None,
-    batch_size: int | None,
-    weight_decay: float | None,
-    full_evaluation: bool,
-    device: str | None,
-    dtype: str | None,
-    data_dir: Path | None,
-    fake_data: float | None,
-    num_workers: int | None,
-) -> RunOptions:
-    return RunOptions(
-        problem,
-        optimizer,
-        parsed_hyperparameters(lr, hyperparameters),
-        {
-            "needs": needs or None,
-            "parameter_groups": parsed_groups(groups),
-            "num_epochs": num_epochs,
-            "batch_size": batch_size,
-            "weight_decay": weight_decay,
-            "full_evaluation": full_evaluation,
-            "device": device,
-        },
-        {
-            "dtype": dtype,
-            "data_dir": data_dir,
-            "fake_data": fake_data,
-            "num_workers": num_workers,
-        },
-    )
+            checkpoints = CheckpointPlan(**(every or {}), resume=resume)
+        if tensorboard is not None:
+            from deepobs.runs.tensorboard import TensorBoardObserver
 
-
-def _result_options(
-    output_dir: Path,
-    checkpoint_every: dict[str, Any],
-    resume: bool,
-    tensorboard: Path | None,
-) -> ResultOptions:
-    # These import torch: only when they are used, never for --help or completion.
-    checkpoints: CheckpointPlan | None = None
-    observers: tuple[RunObserver, ...] = ()
-    if checkpoint_every or resume:
-        from deepobs.runs.checkpoints import CheckpointPlan
-
-        checkpoints = CheckpointPlan(**checkpoint_every, resume=resume)
-    if tensorboard is not None:
-        from deepobs.runs.tensorboard import TensorBoardObserver
-
-        observers = (TensorBoardObserver(tensorboard),)
-    return ResultOptions(output_dir, checkpoints, observers)
-
-
-takes_run = taking("options", _RUN_PARAMETERS, _run_options)
-"""Decorates a command that trains: its argument `options` is a `RunOptions`."""
-
-takes_results = taking("results", _RESULT_PARAMETERS, _result_options)
-"""Decorates a command that writes results: its argument `results` is a `ResultOptions`."""
+            observers = (TensorBoardObserver(tensorboard),)
+        return cls(values.pop("output_dir"), checkpoints, observers)
 
 
 @contextlib.contextmanager

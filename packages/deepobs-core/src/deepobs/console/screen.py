@@ -53,14 +53,28 @@ def terminal_width(stream: TextIO | None = None) -> int | None:
     return shutil.get_terminal_size().columns if is_terminal else None
 
 
-def show(text: str = "") -> None:
-    """Write a line to standard output."""
-    _write(text, sys.stdout)
+def show(text: str = "", *, is_heading: bool = False, stream: TextIO | None = None) -> None:
+    """Write a line; what the encoding of the stream lacks is escaped.
 
-
-def show_heading(text: str) -> None:
-    """Write a line to standard output, bold on a terminal."""
-    show(text if "NO_COLOR" in os.environ else click.style(text, bold=True))
+    Args:
+        text: The line.
+        is_heading: Whether it is bold on a terminal.
+        stream: Output stream; `None` for standard output.
+    """
+    stream = stream or sys.stdout
+    if is_heading and "NO_COLOR" not in os.environ:
+        text = click.style(text, bold=True)
+    # In the C locale a name with an umlaut would end the command in a UnicodeEncodeError.
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    except BrokenPipeError:  # click ends quietly when the reader, such as head, closed the pipe
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"The output cannot be written: {error.strerror or error}. "
+            "Redirect it to a writable file."
+        ) from error
 
 
 def show_text(text: str) -> None:
@@ -72,7 +86,7 @@ def show_text(text: str) -> None:
 def show_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
     """Write a table to standard output; see `render`."""
     heading, lines = render(columns, rows, terminal_width())
-    show_heading(heading)
+    show(heading, is_heading=True)
     for line in lines:
         show(line)
 
@@ -112,7 +126,7 @@ def show_message(kind: str, message: object) -> None:
     for number, line in enumerate(str(message).splitlines() or [""]):
         prefix = f"{kind}: " if number == 0 else ""
         for wrapped in wrap(prefix + clean(line), width):
-            _write(wrapped, sys.stderr)
+            show(wrapped, stream=sys.stderr)
 
 
 def show_progress(sentence: str) -> None:
@@ -135,21 +149,28 @@ def render(
         The line of headings, and the lines below it. The last column is wrapped; where it would
         be too narrow, it is placed below the others instead.
     """
-    # len() would misalign a table: wide characters take two columns, combining ones none.
-    cells = [[clean(value) for value in row] for row in rows]
-    widths = [
-        max(columns_of(text) for text in (column.heading, *(row[index] for row in cells)))
-        for index, column in enumerate(columns[:-1])
-    ]
-    is_stacked = width is not None and _needed(cells) > width - sum(widths) - 2 * len(widths)
-    *fixed, last = columns
-    heading = _left([column.heading for column in fixed], columns, widths)
-    lines = [
-        line
-        for *left, text in cells
-        for line in _row(_left(left, columns, widths), text, width, is_stacked=is_stacked)
-    ]
-    return (heading if is_stacked else heading + last.heading).rstrip(), lines
+    cells = [[column.heading for column in columns]]
+    cells += [[clean(value) for value in row] for row in rows]
+    # All but the last column of each line, which grow from left to right.
+    starts = [""] * len(cells)
+    for index, column in enumerate(columns[:-1]):
+        # len() would misalign a table: wide characters take two columns, combining ones none.
+        widths = [columns_of(row[index]) for row in cells]
+        widest = max(widths)
+        for line, row in enumerate(cells):
+            filling = " " * (widest - widths[line])
+            aligned = filling + row[index] if column.is_number else row[index] + filling
+            starts[line] += aligned + _GAP
+    left = columns_of(starts[0])
+    is_stacked = width is not None and _needed(cells[1:]) > width - left
+    lines = []
+    for start, row in zip(starts[1:], cells[1:], strict=True):
+        if is_stacked:
+            lines += [start.rstrip(), *(wrap(row[-1], width, _GAP) if row[-1] else [])]
+        else:
+            first, *others = wrap(row[-1], None if width is None else width - left)
+            lines += [(start + first).rstrip(), *(" " * left + line for line in others)]
+    return (starts[0] if is_stacked else starts[0] + columns[-1].heading).rstrip(), lines
 
 
 def _needed(cells: list[list[str]]) -> int:
@@ -158,23 +179,6 @@ def _needed(cells: list[list[str]]) -> int:
     longest_word = max((columns_of(word) for text in texts for word in text.split()), default=0)
     longest_text = max(map(columns_of, texts), default=0)
     return max(longest_word, min(longest_text, _NARROWEST))
-
-
-def _left(texts: Sequence[str], columns: Sequence[Column], widths: list[int]) -> str:
-    """All but the last column of a line, aligned."""
-    padded = ""
-    # Not strict: the last column has no width, it is wrapped apart.
-    for text, column, width in zip(texts, columns, widths, strict=False):
-        filling = " " * (width - columns_of(text))
-        padded += (filling + text if column.is_number else text + filling) + _GAP
-    return padded
-
-
-def _row(left: str, text: str, width: int | None, *, is_stacked: bool) -> list[str]:
-    if is_stacked:
-        return [left.rstrip(), *(wrap(text, width, _GAP) if text else [])]
-    first, *others = wrap(text, None if width is None else width - columns_of(left))
-    return [(left + first).rstrip(), *(" " * columns_of(left) + line for line in others)]
 
 
 def _jsonable(value: object) -> object:
@@ -189,18 +193,3 @@ def _jsonable(value: object) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
-
-
-def _write(line: str, stream: TextIO) -> None:
-    """Write a line, escaping what the encoding of the stream lacks."""
-    # In the C locale a name with an umlaut would end the command in a UnicodeEncodeError.
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        click.echo(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
-    except BrokenPipeError:  # click ends quietly when the reader, such as head, closed the pipe
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"The output cannot be written: {error.strerror or error}. "
-            "Redirect it to a writable file."
-        ) from error

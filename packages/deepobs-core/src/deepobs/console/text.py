@@ -25,7 +25,11 @@ def clean(text: object) -> str:
 
 def columns_of(text: str) -> int:
     """The terminal columns that a line of text occupies."""
-    return sum(_columns_of_character(character) for character in text)
+    columns = 0
+    for character in text:
+        if not unicodedata.combining(character):
+            columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return columns
 
 
 def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
@@ -85,12 +89,6 @@ def memory(num_bytes: int) -> str:
             return f"{_three_digits(size)} {unit}"
         size /= 1024
     return f"{_three_digits(size)} GiB"
-
-
-def _columns_of_character(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _in_two(large: int, large_unit: str, small: int, small_unit: str) -> str:
