@@ -18,12 +18,13 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.runs.estimate import time_in_turn
+from deepobs.runs.estimate import Spread
+from deepobs.runs.timing import time_in_turn
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
-    from deepobs.runs.estimate import Timings, Work
+    from deepobs.runs.timing import Work
 
 BATCH_SIZE = 50
 LEARNING_RATE = 0.1
@@ -45,17 +46,17 @@ def main() -> None:
         "nn.LSTM": hand_written_loop(plain, problem),
     }
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH_SIZE}")
-    report(
-        list(loops),
-        time_in_turn(list(loops.values()), seconds=arguments.seconds, device=problem.device),
-    )
+    rivals = list(loops.values())
+    _, rounds = time_in_turn(rivals, seconds=arguments.seconds, device=problem.device)
+    report({name: [taken[rival] for taken in rounds] for rival, name in enumerate(loops)})
 
 
-def report(names: list[str], timings: Timings) -> None:
-    for number, name in enumerate(names):
-        print(f"{name:<13} {1000 * timings.seconds(number).median:>8.3f} ms")
+def report(seconds: dict[str, list[float]]) -> None:
+    for name, taken in seconds.items():
+        print(f"{name:<13} {1000 * Spread.of(taken).median:>8.3f} ms")
     for name, limit in LIMITS.items():
-        ratio = timings.ratio(names.index("run"), names.index(name))
+        pairs = zip(seconds["run"], seconds[name], strict=True)
+        ratio = Spread.of(run / other for run, other in pairs)
         print(
             f"run over {name:<13} {ratio.median:.3f}, "
             f"middle half {ratio.low:.3f} to {ratio.high:.3f}; at most {limit}"

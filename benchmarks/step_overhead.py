@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.runs.estimate import seconds_of
+from deepobs.runs.timing import seconds_of
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 import time
@@ -21,12 +22,11 @@ from deepobs.runs.estimate import (
     Estimate,
     PeakMemory,
     Spread,
-    Timings,
     estimate,
     peak_memory,
     reset_peak_memory,
-    time_in_turn,
 )
+from deepobs.runs.timing import pace_of, time_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -291,11 +291,34 @@ def test_a_spread_is_the_mean_the_median_and_the_quartiles() -> None:
     assert Spread.of([1.0, 3.0]) == Spread(mean=2.0, median=2.0, low=1.5, high=2.5)
 
 
-def test_ratios_are_those_of_each_round() -> None:
-    timings = Timings(units_per_block=10, rounds=((2.0, 1.0), (60.0, 20.0), (4.0, 1.0)))
-    assert timings.units == 30
-    assert timings.seconds(0).median == 4.0
-    assert timings.ratio(0, 1).median == 3.0
+def test_ratios_are_those_of_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timings(rivals: Any, **_: Any) -> Any:
+        for rival in rivals:
+            rival(1)
+        return 30, [(2.0, 1.0), (60.0, 20.0), (4.0, 1.0)]
+
+    monkeypatch.setattr("deepobs.runs.estimate.time_in_turn", timings)
+    estimated = quick()
+    assert estimated.timed_steps == 30
+    assert estimated.step_seconds.median == 4.0
+    assert estimated.sgd_ratio.median == 3.0
+
+
+def test_the_pace_of_a_run_is_that_on_its_own_data(
+    install: Install, fresh_registry: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timings(rivals: Any, **_: Any) -> Any:
+        for rival in rivals:
+            rival(1)
+        return 20, [(2.0,), (4.0,)]
+
+    monkeypatch.setattr("deepobs.runs.timing.time_in_turn", timings)
+    install("acme-obs", SCALED_PLUGIN)
+    config.set_fake_data(0.5)
+    epoch_seconds, other_seconds = pace_of(specify("acme_deep", "Adam"), seconds=0)
+    # 3 seconds for each of 15 batches to train on, 9 and 5 to evaluate.
+    assert epoch_seconds == 15 * 3.0 + (9 + 5) * 3.0
+    assert (9 + 5) * 3.0 < other_seconds < 100
 
 
 def test_rivals_take_turns_in_alternating_order() -> None:
@@ -304,12 +327,12 @@ def test_rivals_take_turns_in_alternating_order() -> None:
     def rival(name: str) -> Callable[[int], None]:
         return lambda units: asked.append((name, units))
 
-    timings = time_in_turn([rival("a"), rival("b")], seconds=0, device=CPU)
+    units, _ = time_in_turn([rival("a"), rival("b")], seconds=0, device=CPU)
     warm_up, blocks = asked[:2], asked[2:]
     assert warm_up == [("a", 1), ("b", 1)]
     # Work that takes no time is done in blocks as long as those between two reports of a run.
     assert blocks == [("a", 100), ("b", 100), ("b", 100), ("a", 100)]
-    assert timings.units == 200
+    assert units == 200
 
 
 def test_slow_work_is_timed_one_unit_at_a_time() -> None:
@@ -319,7 +342,8 @@ def test_slow_work_is_timed_one_unit_at_a_time() -> None:
         asked.append(units)
         time.sleep(0.1 * units)
 
-    assert time_in_turn([work], seconds=0, device=CPU).seconds().median == pytest.approx(0.1, 0.5)
+    _, rounds = time_in_turn([work], seconds=0, device=CPU)
+    assert statistics.median(taken for (taken,) in rounds) == pytest.approx(0.1, 0.5)
     assert asked == [1, 1, 1]
 
 

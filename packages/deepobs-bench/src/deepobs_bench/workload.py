@@ -16,7 +16,7 @@ from deepobs.plugins import registry
 from deepobs.resources import usable_cores
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import set_up_problem
-from deepobs.runs.estimate import estimate
+from deepobs.runs.timing import pace_of
 from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
@@ -193,13 +193,8 @@ def _measured_paces(specifications: Sequence[RunSpecification]) -> Paces:
                     set_up_problem(each)
                 set_up_before.add(each.testproblem)
             seconds = min(_SECONDS_FOR_ALL / len(specifications), _MAX_SECONDS_FOR_ONE)
-            estimated = estimate(each, seconds=seconds)
-            # Estimates are for data of the real size.
-            share = each.fake_data_fraction or 1.0
-            paces[kind_of(each)] = Pace(
-                share * estimated.epoch_seconds,
-                estimated.set_up_seconds + share * estimated.evaluation_seconds,
-            )
+            epoch_seconds, other_seconds = pace_of(each, seconds=seconds)
+            paces[kind_of(each)] = Pace(epoch_seconds, other_seconds)
     return paces
 
 

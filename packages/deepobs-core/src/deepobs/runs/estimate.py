@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import itertools
 import math
 import re
 import statistics
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,30 +15,29 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from deepobs import checks
-from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs import environment
-from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
-from deepobs.runs.training import STEPS_BETWEEN_REPORTS, Trainer
+from deepobs.runs.timing import (
+    SHARE_OF_EVALUATION,
+    endless,
+    evaluation_seconds,
+    loaders_of,
+    time_in_turn,
+    timed_set_up,
+    work_on,
+)
+from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from deepobs.protocols import Batch, DataSet, Loader, TestProblem
+    from deepobs.protocols import Batch, DataSet, TestProblem
     from deepobs.records import RunSpecification
-
-    Work = Callable[[int], object]
-    """Executes a number of units of work, such as steps or batches."""
 
 __all__ = ["Estimate", "PeakMemory", "Spread", "estimate"]
 
 DEFAULT_SECONDS = 10.0
 
-_SHARE_OF_EVALUATION = 0.2
-_BLOCK_SECONDS = 0.1  # so short that a machine that drifts drifts for all rivals
-_WARM_UP_UNITS = 3
-_MIN_ROUNDS = 2
 _THIS_PROCESS = Path("/proc/self")
 
 
@@ -171,44 +168,21 @@ def estimate(
     device = torch.device(specification.device)
     with environment.reproducible(specification):
         reset_peak_memory(device)
-        start = time.perf_counter()
-        problem = set_up_problem(specification)
-        optimizer = build_optimizer(specification, problem, optimizer_class)
-        _synchronize(device)
-        set_up_seconds = time.perf_counter() - start
+        problem, optimizer, set_up_seconds = timed_set_up(specification, optimizer_class)
         lengths = full_lengths(problem.dataset, specification)
-        for_evaluation = _SHARE_OF_EVALUATION * seconds
-        evaluation_seconds = _evaluation_seconds(problem, lengths, for_evaluation, device)
+        for_evaluation = SHARE_OF_EVALUATION * seconds
+        evaluation = evaluation_seconds(problem, lengths, seconds=for_evaluation, device=device)
         training = _training(specification, problem, optimizer, seconds - for_evaluation)
         return Estimate(
             specification=specification,
             set_up_seconds=set_up_seconds,
-            evaluation_seconds=evaluation_seconds,
+            evaluation_seconds=evaluation,
             steps_per_epoch=lengths["train"],
             peak_memory=peak_memory(device),
             fake_data=bool(getattr(problem.dataset, "is_fake", False)),
             hardware=environment.hardware(device),
             **training,
         )
-
-
-def _evaluation_seconds(
-    problem: TestProblem, lengths: Mapping[str, int], seconds: float, device: torch.device
-) -> float:
-    """The time of an evaluation at full size, from some batches of each split."""
-    loaders = _loaders_of(problem.dataset)
-    del loaders["train"]
-    total = 0.0
-    with evaluating(problem):
-        for split, loader in loaders.items():
-            work = _evaluation(problem, _endless(loader, split))
-            timings = time_in_turn([work], seconds=seconds / len(loaders), device=device)
-            total += lengths[split] * timings.seconds().mean
-    return total
-
-
-def _evaluation(problem: TestProblem, batches: Iterator[Batch]) -> Work:
-    return lambda units: mean_loss_and_accuracy(problem, itertools.islice(batches, units))
 
 
 def _training(
@@ -218,44 +192,33 @@ def _training(
     seconds: float,
 ) -> dict[str, Any]:
     """The fields of an estimate that come from steps of the optimizer and of SGD in turn."""
-    batches = _endless(problem.dataset.train_loader, "train")
+    batches = endless(problem.dataset.train_loader)
     trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
     objectives: list[float] = []
-    rivals = [_steps(trainer, batches, objectives)]
+
+    def take_steps(block: Iterator[Batch]) -> None:
+        objectives.extend(trainer.take_steps(block))
+
+    rivals = [work_on(batches, take_steps)]
     is_sgd = _is_plain_sgd(specification)
     if not is_sgd:
         # On the same model, so that no second one takes memory. At a learning rate of 0 its kernels
         # take as long as ever, but the weights stay where the optimizer left them, so that steps of
         # SGD cannot make it diverge.
         sgd = torch.optim.SGD(problem.model.parameters(), lr=0.0)
-        rivals.append(_steps(Trainer(problem, sgd), batches, []))
+        rivals.append(work_on(batches, Trainer(problem, sgd).take_steps))
     device = torch.device(specification.device)
     with trainer.training():
-        timings = time_in_turn(rivals, seconds=seconds, device=device)
+        timed_steps, rounds = time_in_turn(rivals, seconds=seconds, device=device)
     return {
-        "step_seconds": timings.seconds(0),
-        "sgd_step_seconds": timings.seconds(len(rivals) - 1),
-        "sgd_ratio": timings.ratio(0, len(rivals) - 1),
+        "step_seconds": Spread.of(taken[0] for taken in rounds),
+        "sgd_step_seconds": Spread.of(taken[-1] for taken in rounds),
+        "sgd_ratio": Spread.of(taken[0] / taken[-1] for taken in rounds),
         "is_sgd": is_sgd,
-        "timed_steps": timings.units,
+        "timed_steps": timed_steps,
         "gradient_evaluations_per_step": trainer.gradient_evaluations / trainer.steps,
         "has_diverged": not all(map(math.isfinite, objectives)),
     }
-
-
-def _steps(trainer: Trainer, batches: Iterator[Batch], objectives: list[float]) -> Work:
-    def take(units: int) -> None:
-        objectives.extend(trainer.take_steps(itertools.islice(batches, units)))
-
-    return take
-
-
-def _endless(loader: Loader, split: str) -> Iterator[Batch]:
-    """The batches of one pass after the other."""
-    if not len(loader):
-        raise ArgumentError(f"The {split} split has no batch to time. Choose a smaller batch size.")
-    while True:
-        yield from loader
 
 
 def _is_plain_sgd(specification: RunSpecification) -> bool:
@@ -266,80 +229,6 @@ def _is_plain_sgd(specification: RunSpecification) -> bool:
         name == "lr" or value == defaults[name].default
         for name, value in specification.hyperparameters.items()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """The times of rivals that worked in turn.
-
-    Attributes:
-        units_per_block: Units of work of each rival before the next one's turn.
-        rounds: Seconds per unit, of every round and rival.
-    """
-
-    units_per_block: int
-    rounds: tuple[tuple[float, ...], ...]
-
-    @property
-    def units(self) -> int:
-        """Units of work of each rival."""
-        return self.units_per_block * len(self.rounds)
-
-    def seconds(self, rival: int = 0) -> Spread:
-        """Seconds per unit of the rival at a position."""
-        return Spread.of(taken[rival] for taken in self.rounds)
-
-    def ratio(self, rival: int, reference: int) -> Spread:
-        """Time of one rival over that of another one, round by round."""
-        return Spread.of(taken[rival] / taken[reference] for taken in self.rounds)
-
-
-def time_in_turn(rivals: Sequence[Work], *, seconds: float, device: torch.device) -> Timings:
-    """Time rivals block by block, in the order A B, B A, A B, ... so that none is favored.
-
-    Args:
-        rivals: The work to time; each is called a few times before, so that allocators and kernels
-            settle.
-        seconds: No further round starts after so much time; a few units are always timed.
-        device: Where the work is done.
-    """
-    deadline = time.perf_counter() + seconds
-    slowest = max(_warm_up(rival, deadline, device) for rival in rivals)
-    # A block waits for the device once, at its end, as runs do: no more often, and no less.
-    units = min(max(1, round(_BLOCK_SECONDS / slowest)), STEPS_BETWEEN_REPORTS)
-    rounds: list[tuple[float, ...]] = []
-    while len(rounds) < _MIN_ROUNDS or time.perf_counter() < deadline:
-        taken = [0.0] * len(rivals)
-        positions = range(len(rivals))
-        for position in reversed(positions) if len(rounds) % 2 else positions:
-            taken[position] = seconds_of(rivals[position], units, device) / units
-        rounds.append(tuple(taken))
-    return Timings(units, tuple(rounds))
-
-
-def seconds_of(work: Work, units: int, device: torch.device) -> float:
-    """Time a number of units, until the device has completed them."""
-    _synchronize(device)
-    start = time.perf_counter()
-    work(units)
-    _synchronize(device)
-    return time.perf_counter() - start
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-
-
-def _warm_up(work: Work, deadline: float, device: torch.device) -> float:
-    """The shortest time of a few units, in seconds."""
-    taken = []
-    for number in itertools.count(1):
-        taken.append(seconds_of(work, 1, device))
-        # What is slow has settled after the first unit, and more would not fit into the time.
-        if number == _WARM_UP_UNITS or time.perf_counter() > deadline:
-            break
-    return min(taken)
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -386,17 +275,6 @@ def _peak_of_process() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _loaders_of(dataset: DataSet) -> dict[str, Loader]:
-    """The loaders of the splits that a data set has, by the name of the split."""
-    loaders = {
-        "train": dataset.train_loader,
-        "train_eval": dataset.train_eval_loader,
-        "valid": dataset.valid_loader,
-        "test": dataset.test_loader,
-    }
-    return {name: loader for name, loader in loaders.items() if loader is not None}
-
-
 def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str, int]:
     """The number of batches that a pass over each split of the real data has.
 
@@ -404,7 +282,7 @@ def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str,
         dataset: The data set of the run; a synthetic one may be a fraction of the real size.
         specification: The run.
     """
-    lengths = {name: len(loader) for name, loader in _loaders_of(dataset).items()}
+    lengths = {name: len(loader) for name, loader in loaders_of(dataset).items()}
     sizes: dict[str, int] = getattr(dataset, "split_sizes", {})
     # Other packages' data sets need not state their sizes: then only their loaders tell.
     if not getattr(dataset, "is_fake", False) or not lengths.keys() <= sizes.keys():
