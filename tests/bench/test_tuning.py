@@ -15,7 +15,7 @@ from deepobs.records import RunRecord
 from deepobs.runs import RunObserver
 from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.sweep import Sweep
-from deepobs_bench.tuning.result import path_of, read
+from deepobs_bench.tuning.result import read
 from deepobs_bench.tuning.settings import TuningSettings
 from deepobs_bench.tuning.tune import tune
 
@@ -116,7 +116,7 @@ def test_to_tune_again_runs_nothing_and_gives_the_same(
     counter = Counter()
     assert tuned(observer=counter, **settings) == first
     assert counter.runs == []
-    assert read(path_of(tmp_path, first)) == first
+    assert read(first.path_in(tmp_path)) == first
     assert len(list(tmp_path.rglob("*.tuning"))) == 1
 
 

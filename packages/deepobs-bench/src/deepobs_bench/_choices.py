@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
 from deepobs.runs.optimizers import constructor_of, find_optimizer, unknown_hyperparameters
-from deepobs_bench._validation import Mistake, written
+from deepobs_bench._validation import mistake_at, written
 from deepobs_bench.experiment import Choices
 from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
 
@@ -50,7 +50,7 @@ def schedule_options(schedule: Schedule) -> dict[str, Any]:
     return {"lr_scheduler": {"name": schedule.scheduler, **described}}
 
 
-def wrong_choices(experiment: Experiment) -> Iterator[Mistake]:
+def wrong_choices(experiment: Experiment) -> Iterator[str]:
     """Find schedulers and hyperparameters that do not exist, and keys that exclude each other."""
     for name, schedule in experiment.schedules.items():
         if schedule.scheduler is not None:
@@ -59,7 +59,7 @@ def wrong_choices(experiment: Experiment) -> Iterator[Mistake]:
             try:
                 check_scheduler(schedule_options(schedule)["lr_scheduler"])
             except DeepOBSError as error:
-                yield Mistake(("schedules", name), str(error))
+                yield mistake_at(("schedules", name), str(error))
     places: list[tuple[Location, str, Choices]] = [
         (("optimizers", label), label, optimizer)
         for label, optimizer in experiment.optimizers.items()
@@ -72,12 +72,12 @@ def wrong_choices(experiment: Experiment) -> Iterator[Mistake]:
     for place, label, choices in places:
         optimizer = experiment.optimizers[label]
         if optimizer.tune is not None and choices.grid:
-            yield Mistake((*place, "grid"), _EITHER)
+            yield mistake_at((*place, "grid"), _EITHER)
         yield from _unknown(place, choices, optimizer)
         yield from _wrong_values(place, choices, optimizer)
 
 
-def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
+def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[str]:
     """Find hyperparameters that the optimizer does not have."""
     optimizer_class = find_optimizer(optimizer.class_).optimizer_class
     places: dict[str, Location] = {
@@ -94,16 +94,16 @@ def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterato
         message = f"{optimizer.class_} has no such hyperparameter."
         allowed = f"It has: {', '.join(parameters)}."
         hint = sentences(message, closest(name, parameters), allowed)
-        yield Mistake((*place, *places[name]), hint)
+        yield mistake_at((*place, *places[name]), hint)
 
 
-def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
+def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[str]:
     """Find lists where a number is needed, and numbers where a list is."""
     _, parameters = constructor_of(find_optimizer(optimizer.class_).optimizer_class)
     for name, value in choices.hyperparameters.items():
         if isinstance(value, list) and isinstance(_default(parameters, name), (int, float)):
             message = f"must be one value, got {written(value)}: several to try belong in grid"
-            yield Mistake((*place, "hyperparameters", name), message)
+            yield mistake_at((*place, "hyperparameters", name), message)
     for name, values in choices.grid.items():
         default = _default(parameters, name)
         if not isinstance(default, (tuple, list)):
@@ -115,7 +115,7 @@ def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> It
                     f"must be a list such as {written(default)}, got {written(value)}: "
                     "each value of the grid is a whole list"
                 )
-                yield Mistake((*place, "grid", name, index), message)
+                yield mistake_at((*place, "grid", name, index), message)
 
 
 def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
@@ -124,14 +124,14 @@ def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
 
 def refused_values(
     experiment: Experiment, problem: str, label: str, refusals: Sequence[Refusal]
-) -> Iterator[Mistake]:
+) -> Iterator[str]:
     """Trace refused points of a grid back to values with which every point is refused."""
     place = ("optimizers", label)
     grid = choices_for(experiment, problem, label).grid
     num_points = math.prod(map(len, grid.values()))
     # Where every point is refused, no value is at fault: the mistake is elsewhere.
     if len(refusals) == num_points:
-        yield Mistake(place, refusals[0][1])
+        yield mistake_at(place, refusals[0][1])
         return
     refusals_of: dict[tuple[str, int], list[Refusal]] = defaultdict(list)
     for refusal in refusals:
@@ -144,6 +144,6 @@ def refused_values(
         if len(those) == num_points // len(grid[name]):
             is_special = special is not None and name in special.grid
             whose = ("overrides", problem, *place) if is_special else place
-            yield Mistake((*whose, "grid", name, position), those[0][1])
+            yield mistake_at((*whose, "grid", name, position), those[0][1])
             explained.update(those)
-    yield from (Mistake(place, each[1]) for each in refusals if each not in explained)
+    yield from (mistake_at(place, each[1]) for each in refusals if each not in explained)

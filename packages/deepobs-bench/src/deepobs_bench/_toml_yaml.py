@@ -6,17 +6,14 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
 from deepobs.errors import closest, sentences
-from deepobs_bench._validation import Mistake, refusal, written
+from deepobs_bench._validation import mistake_at, refusal, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ruamel.yaml import YAML
     from ruamel.yaml.nodes import ScalarNode
 
     from deepobs.errors import ArgumentError
@@ -56,24 +53,32 @@ def _from_toml(text: str, path: Path) -> dict[str, Any]:
         raise _refused(path, sentences(f"This is not TOML: {message}.", quoted)) from error
 
 
-class _CoreSchema(SafeConstructor):
-    """YAML 1.2's core schema, in which dates and numbers such as 1_000 are strings."""
+def _yaml_parser() -> YAML:
+    """Read YAML 1.2's core schema, in which dates and numbers such as 1_000 are strings."""
+    # Imported here: it takes longer than all else of reading a file, and most files are TOML.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
 
+    class CoreSchema(SafeConstructor):
+        pass
 
-def _integer(constructor: SafeConstructor, node: ScalarNode) -> object:
-    return node.value if "_" in node.value else constructor.construct_yaml_int(node)
+    def integer(constructor: SafeConstructor, node: ScalarNode) -> object:
+        return node.value if "_" in node.value else constructor.construct_yaml_int(node)
 
-
-_CoreSchema.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
-_CoreSchema.add_constructor("tag:yaml.org,2002:int", _integer)
+    # On a class of its own: constructors that are added to ruamel's change it for everybody.
+    CoreSchema.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    CoreSchema.add_constructor("tag:yaml.org,2002:int", integer)
+    # The C parser of typ="safe" follows YAML 1.1, where `no` is false and 1e-3 is a string.
+    parser = YAML(typ="safe", pure=True)
+    parser.Constructor = CoreSchema
+    return parser
 
 
 def _from_yaml(text: str, path: Path) -> dict[str, Any]:
-    # The C parser of typ="safe" follows YAML 1.1, where `no` is false and 1e-3 is a string.
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _CoreSchema
+    from ruamel.yaml.error import YAMLError
+
     try:
-        data = yaml.load(text)
+        data = _yaml_parser().load(text)
     except (YAMLError, ValueError) as error:
         raise _refused(path, _not_yaml(text, error)) from error
     if data is None:  # an empty file
@@ -86,6 +91,9 @@ def _from_yaml(text: str, path: Path) -> dict[str, Any]:
 
 
 def _not_yaml(text: str, error: Exception) -> str:
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError
+
     problem = getattr(error, "problem", None) or error
     if isinstance(error, DuplicateKeyError):
         problem = str(problem).partition(" with value")[0]
@@ -118,7 +126,7 @@ _PARSERS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
 
 
 def _refused(path: Path, message: str) -> ArgumentError:
-    return refusal(str(path), [Mistake((), message)])
+    return refusal(str(path), [mistake_at((), message)])
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -130,7 +130,6 @@ def command(
           --space nesterov=true,false
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs_bench.sweep import Sweep
-    from deepobs_bench.tuning.result import path_of
     from deepobs_bench.tuning.tune import tune
 
     options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
@@ -157,7 +156,7 @@ def command(
     if as_json:
         screen.show_json(result.model_dump(mode="json"))
     else:
-        _show(result, path_of(results.output_dir, result))
+        _show(result, result.path_in(results.output_dir))
     if result.best is None:
         context.exit(_NO_WINNER)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -32,32 +31,21 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One error in a file."""
-
-    location: Location
-    message: str
-
-    def __str__(self) -> str:
-        return f"{_key_path(self.location)}: {self.message}" if self.location else self.message
-
-
-def refusal(file: str, mistakes: Iterable[Mistake]) -> ArgumentError:
-    """Return one error that lists the mistakes in a file, each on a line."""
-    lines = dict.fromkeys(f"{file}: {mistake}" for mistake in mistakes)
-    return ArgumentError("\n".join(lines))
-
-
-def _key_path(location: Location) -> str:
-    """Write a location as TOML does: `optimizers.SGD.grid.lr[1]`."""
+def mistake_at(location: Location, message: str) -> str:
+    """Return a message with its place, written as in TOML: `optimizers.SGD.grid.lr[1]: ...`."""
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
         else:
             path += f"{'.' if path else ''}{part if _BARE_KEY.match(part) else json.dumps(part)}"
-    return path
+    return f"{path}: {message}" if path else message
+
+
+def refusal(file: str, mistakes: Iterable[str]) -> ArgumentError:
+    """Return one error that lists the mistakes in a file, each on a line."""
+    lines = dict.fromkeys(f"{file}: {mistake}" for mistake in mistakes)
+    return ArgumentError("\n".join(lines))
 
 
 def written(value: object) -> str:
@@ -78,10 +66,10 @@ def must_be(allowed: str, value: object) -> PydanticCustomError:
 
 def one_of(*words: str) -> BeforeValidator:
     """Return the validator of a string that is one of a few words."""
-    listed = ", ".join(written(word) for word in words)
 
     def check(value: object) -> object:
         if value not in words:
+            listed = ", ".join(map(written, words))
             message = f"must be one of {listed}, got {written(value)}"
             hint = closest(str(value), words)
             raise refused(f"{message}. {hint}" if hint else message)
@@ -122,7 +110,7 @@ def _is_fraction(value: object) -> bool:
     return isinstance(value, bool) or is_number(value, 0, 1)
 
 
-def _is_integer(value: object, least: int, most: float) -> bool:
+def _is_integer(value: object, least: int, most: float = math.inf) -> bool:
     return isinstance(value, int) and is_number(value, least, most)
 
 
@@ -164,20 +152,27 @@ def _find_suite(name: str) -> None:
             raise DeepOBSError(f"{suites.offer(name)} cannot be used: {error}") from error
 
 
-def _integer(words: str, least: int, most: float = math.inf) -> BeforeValidator:
-    return _allowed(f"an integer {words}", lambda value: _is_integer(value, least, most))
-
-
 _STRING = _allowed("a string", lambda value: isinstance(value, str))
 
 Text = Annotated[str, _STRING]
 Names = tuple[Text, ...]
 AnyTable = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
 Flag = Annotated[bool, _allowed("true or false", lambda value: isinstance(value, bool))]
-Count = Annotated[int, _integer("of 1 or more", 1)]
-CountOrZero = Annotated[int, _integer("of 0 or more", 0)]
-Trials = Annotated[int, _integer(f"from 1 to {MAX_CONFIGURATIONS}", 1, MAX_CONFIGURATIONS)]
-Seed = Annotated[int, _integer(f"from 0 to {_MAX_SEED}", 0, _MAX_SEED)]
+Count = Annotated[int, _allowed("an integer of 1 or more", lambda value: _is_integer(value, 1))]
+CountOrZero = Annotated[
+    int, _allowed("an integer of 0 or more", lambda value: _is_integer(value, 0))
+]
+Trials = Annotated[
+    int,
+    _allowed(
+        f"an integer from 1 to {MAX_CONFIGURATIONS}",
+        lambda value: _is_integer(value, 1, MAX_CONFIGURATIONS),
+    ),
+]
+Seed = Annotated[
+    int,
+    _allowed(f"an integer from 0 to {_MAX_SEED}", lambda value: _is_integer(value, 0, _MAX_SEED)),
+]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_seeds)]
 NonNegative = Annotated[float, _allowed("a number of 0 or more", lambda value: is_number(value, 0))]
 Positive = Annotated[

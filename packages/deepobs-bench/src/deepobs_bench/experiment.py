@@ -11,7 +11,7 @@ from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_bench import _toml_yaml
 from deepobs_bench import _validation as values
-from deepobs_bench._validation import Mistake, must_be, one_of, refusal, refused, written
+from deepobs_bench._validation import mistake_at, must_be, one_of, refusal, refused, written
 from deepobs_bench.tuning.settings import TuningSettings
 from deepobs_bench.tuning.spaces import parsed
 
@@ -212,7 +212,7 @@ def load(path: Path) -> Experiment:
     try:
         experiment = Experiment.model_validate(data)
     except ValidationError as error:
-        raise refusal(str(path), [_mistake(each, data) for each in error.errors()]) from None
+        raise refusal(str(path), [_in_our_words(each, data) for each in error.errors()]) from None
     # After the values: a wrong name would be reported again wherever it is referred to.
     mistakes = list(_wrong_references(experiment))
     if mistakes:
@@ -223,18 +223,18 @@ def load(path: Path) -> Experiment:
 _KINDS = {"model_type": "a table", "dict_type": "a table", "tuple_type": "a list"}
 
 
-def _mistake(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake:
+def _in_our_words(error: ErrorDetails, data: Mapping[str, Any]) -> str:
     """Say in our words what pydantic found."""
     location, kind = error["loc"], error["type"]
     if kind == "missing":
-        return Mistake(location, "is missing: add it to the file")
+        return mistake_at(location, "is missing: add it to the file")
     existing = _existing(location, data)
     if kind == "extra_forbidden":
         keys = _keys_of(_table_at(location[:-1]))
-        return Mistake(existing, values.unknown_key(str(location[-1]), keys))
+        return mistake_at(existing, values.unknown_key(str(location[-1]), keys))
     if kind in _KINDS:
-        return Mistake(existing, f"must be {_KINDS[kind]}, got {written(error['input'])}")
-    return Mistake(existing, error["msg"])
+        return mistake_at(existing, f"must be {_KINDS[kind]}, got {written(error['input'])}")
+    return mistake_at(existing, error["msg"])
 
 
 def _existing(location: Location, data: Any) -> Location:
@@ -268,14 +268,14 @@ def _table_in(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(_table_in, get_args(annotation))), None)
 
 
-def _wrong_references(experiment: Experiment) -> Iterator[Mistake]:
+def _wrong_references(experiment: Experiment) -> Iterator[str]:
     """Find names of problems, optimizers and schedules that the file does not define."""
     problems = experiment.all_problems()
     if not problems:
-        yield Mistake(("problems",), "must name one test problem or more, here or in suites")
+        yield mistake_at(("problems",), "must name one test problem or more, here or in suites")
     if CONSTANT in experiment.schedules:
         message = "is the name of the unchanged learning rate: give the schedule another name"
-        yield Mistake(("schedules", CONSTANT), message)
+        yield mistake_at(("schedules", CONSTANT), message)
     for label, optimizer in experiment.optimizers.items():
         yield from _wrong_choices(("optimizers", label), optimizer, experiment)
     for name, override in experiment.overrides.items():
@@ -288,21 +288,23 @@ def _wrong_references(experiment: Experiment) -> Iterator[Mistake]:
             yield from _wrong_choices(inner, choices, experiment)
 
 
-def _wrong_choices(place: Location, choices: Choices, experiment: Experiment) -> Iterator[Mistake]:
+def _wrong_choices(place: Location, choices: Choices, experiment: Experiment) -> Iterator[str]:
     for name in choices.grid.keys() & choices.hyperparameters.keys():
-        yield Mistake((*place, "grid", name), "is in hyperparameters, too: give it in one of them")
+        yield mistake_at(
+            (*place, "grid", name), "is in hyperparameters, too: give it in one of them"
+        )
     known = [CONSTANT, *experiment.schedules]
     if choices.schedules == ():
         message = f"must name one schedule or more, or be absent. Allowed: {', '.join(known)}."
-        yield Mistake((*place, "schedules"), message)
+        yield mistake_at((*place, "schedules"), message)
     for index, name in enumerate(choices.schedules or ()):
         at = (*place, "schedules", index)
         yield from _unless_known(at, name, known, "a schedule of this file")
 
 
-def _unless_known(place: Location, name: str, known: Iterable[str], what: str) -> Iterator[Mistake]:
+def _unless_known(place: Location, name: str, known: Iterable[str], what: str) -> Iterator[str]:
     names = list(known)
     if name not in names:
         message = f"must be {what}, got {name!r}."
         allowed = f"Allowed: {', '.join(names)}."
-        yield Mistake(place, sentences(message, closest(name, names), allowed))
+        yield mistake_at(place, sentences(message, closest(name, names), allowed))

@@ -17,7 +17,7 @@ from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.resources import gc_paused
 from deepobs.runs import specify
 from deepobs_bench._choices import choices_for, refused_values, schedule_options, wrong_choices
-from deepobs_bench._validation import MAX_CONFIGURATIONS, Mistake, refusal
+from deepobs_bench._validation import MAX_CONFIGURATIONS, mistake_at, refusal
 from deepobs_bench.experiment import CONSTANT
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class _Expansion:
     """
 
     def __init__(self, experiment: Experiment, problem: str, label: str, options: Options) -> None:
-        self.mistakes: list[Mistake] = []
+        self.mistakes: list[str] = []
         self._experiment = experiment
         self._problem = problem
         self._label = label
@@ -305,7 +305,7 @@ class _Expansion:
             problem, label = self._problem, self._label
             self.mistakes += refused_values(self._experiment, problem, label, refusals)
 
-    def _too_many(self, points: int) -> Mistake:
+    def _too_many(self, points: int) -> str:
         message = f"must have at most {MAX_CONFIGURATIONS} points, got {points}"
         if points <= MAX_CONFIGURATIONS:
             runs = points * len(self._experiment.seeds) * len(self._schedules)
@@ -313,7 +313,7 @@ class _Expansion:
                 f"must have at most {MAX_CONFIGURATIONS} runs on a problem, got {runs}: {points} "
                 "points with all seeds and schedules"
             )
-        return Mistake(("optimizers", self._label, "grid"), message)
+        return mistake_at(("optimizers", self._label, "grid"), message)
 
     def tunings(self, tune: TuningSettings, settings: dict[str, Any]) -> Iterator[PlannedTuning]:
         """The searches, one for each schedule; `settings` of `deepobs.config` are in force."""
@@ -326,7 +326,7 @@ class _Expansion:
             try:
                 protocol = complete(tune, Base(self._problem, optimizer, given, options))
             except DeepOBSError as error:
-                self.mistakes.append(Mistake(("optimizers", self._label, "tune"), str(error)))
+                self.mistakes.append(mistake_at(("optimizers", self._label, "tune"), str(error)))
                 return
             example = None
             held_out = {**options, "validation_size": protocol.validation_size}

@@ -97,9 +97,7 @@ class Results:
 
     def tuning_files(self, output_dir: Path) -> list[Path]:
         """The files of the tunings."""
-        from deepobs_bench.tuning.result import path_of
-
-        return [path_of(output_dir, result) for _, result in self.tuned]
+        return [result.path_in(output_dir) for _, result in self.tuned]
 
 
 def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:

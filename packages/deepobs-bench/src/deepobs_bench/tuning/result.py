@@ -145,6 +145,12 @@ class TuningResult(BaseModel):
         canonical = json.dumps(requested, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    def path_in(self, output_dir: Path) -> Path:
+        """Where the result is kept: beside its runs, and always in the same file."""
+        problem = self.testproblem.rpartition(":")[2]
+        name = f"tuning__{self.protocol.sampler}__{self.tuning_id}{SUFFIX}"
+        return output_dir / problem / self.optimizer / name
+
 
 def summarized(runs: Iterable[TunedRun]) -> dict[str, Summary]:
     """Summarize the metrics of the runs of one configuration that completed, if all are finite."""
@@ -159,20 +165,13 @@ def summarized(runs: Iterable[TunedRun]) -> dict[str, Summary]:
     return summaries
 
 
-def path_of(output_dir: Path, result: TuningResult) -> Path:
-    """Where a result is kept: beside its runs, and always in the same file."""
-    problem = result.testproblem.rpartition(":")[2]
-    name = f"tuning__{result.protocol.sampler}__{result.tuning_id}{SUFFIX}"
-    return output_dir / problem / result.optimizer / name
-
-
 def write(output_dir: Path, result: TuningResult) -> Path:
     """Write a result beside its runs, and return its file.
 
     Raises:
         OutputError: It cannot be written.
     """
-    path = path_of(output_dir, result)
+    path = result.path_in(output_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, result.model_dump_json(indent=1) + "\n")

@@ -11,10 +11,10 @@ from deepobs.records import DEFAULT_SEED
 from deepobs_bench._validation import (
     Count,
     Flag,
-    Mistake,
     Seed,
     Seeds,
     Trials,
+    mistake_at,
     one_of,
     refused,
 )
@@ -96,5 +96,5 @@ def checked_settings(values: dict[str, Any]) -> TuningSettings:
     try:
         return TuningSettings(**given)
     except ValidationError as error:
-        mistakes = [Mistake(one["loc"], one["msg"]) for one in error.errors()]
-        raise ArgumentError("\n".join(map(str, mistakes))) from error
+        mistakes = [mistake_at(one["loc"], one["msg"]) for one in error.errors()]
+        raise ArgumentError("\n".join(mistakes)) from error
