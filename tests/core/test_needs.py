@@ -294,7 +294,7 @@ def test_second_order_steps_keep_no_graph_of_the_batch_before():
     specification = specify("quadratic_deep", Newton)
     problem = set_up_problem(specification)
     optimizer = build_optimizer(specification, problem)
-    Trainer(problem, optimizer, needs=("create_graph",)).train_epoch(problem.dataset.train_loader)
+    Trainer(problem, optimizer, needs=("create_graph",)).take_steps(problem.dataset.train_loader)
     assert all(parameter.grad is None for parameter in problem.model.parameters())
 
 

@@ -33,7 +33,7 @@ def rest_of(training_pass: Pass) -> list[list[int]]:
 
 def test_a_pass_over_a_loader_of_torch_is_resumed_where_it_was() -> None:
     torch.manual_seed(0)
-    training_pass = Pass.begin(problem(), CPU, is_resumable=True)
+    training_pass = Pass.begin(problem().dataset.train_loader, CPU)
     for _ in itertools.islice(training_pass.batches, 4):
         torch.rand(3)
         training_pass.objectives.append(0.0)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,11 @@ KEYS_OF_DEEPOBS_1_2 = {
 
 def specification(**arguments):
     return specify(**(SPECIFICATION | {"hyperparameters": {"lr": 0.01}} | arguments))
+
+
+def directory_of(specification):
+    """The directory of a configuration among those of its problem and optimizer."""
+    return store.configuration_directory(Path("results"), specification).name
 
 
 def test_a_result_lies_where_the_original_would_put_it(tmp_path):
@@ -94,16 +100,12 @@ def test_a_broken_file_does_not_count_as_a_result(tmp_path):
     ],
 )
 def test_settings_that_differ_lie_apart(change):
-    assert store.configuration_name(specification(**change)) != store.configuration_name(
-        specification()
-    )
+    assert directory_of(specification(**change)) != directory_of(specification())
 
 
 def test_the_weight_decays_of_problem_and_optimizer_are_both_part_of_the_setting():
     names = {
-        store.configuration_name(
-            specification(weight_decay=of_problem, hyperparameters={"weight_decay": 0.1})
-        )
+        directory_of(specification(weight_decay=of_problem, hyperparameters={"weight_decay": 0.1}))
         for of_problem in (None, 0.1, 0.2)
     }
     assert len(names) == 3
@@ -117,7 +119,7 @@ def test_an_optimizer_that_only_shares_its_name_with_another_lies_apart():
 
     ours, theirs = specification(optimizer=SGD), specification()
     assert ours.optimizer == theirs.optimizer == "SGD"
-    assert store.configuration_name(ours) != store.configuration_name(theirs)
+    assert directory_of(ours) != directory_of(theirs)
 
 
 def test_an_optimizer_that_was_edited_is_run_again(tmp_path, monkeypatch):
@@ -153,7 +155,7 @@ def test_a_setting_that_no_file_name_can_hold_gets_a_safe_and_unique_name():
             super().__init__(params, lr=lr)
 
     names = {
-        store.configuration_name(specification(optimizer=Wordy, hyperparameters={"text": text}))
+        directory_of(specification(optimizer=Wordy, hyperparameters={"text": text}))
         for text in ("../../etc", "..-..-etc", "x" * 300, "x" * 301)
     }
     assert len(names) == 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs.errors import OutputError
-from deepobs.files import write_atomic
+from deepobs.files import open_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,8 @@ def write_output(path: Path, content: str | bytes) -> None:
         # Names of files may hold bytes that are not UTF-8: they are escaped, not refused.
         if isinstance(content, str):
             content = content.encode(errors="backslashreplace")
-        write_atomic(path, content)
+        with open_atomic(path) as stream:
+            stream.write(content)
     except OSError as error:
         raise OutputError(
             f"Cannot write {path}: {error.strerror or error}. Choose another file."

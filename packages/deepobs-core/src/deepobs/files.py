@@ -43,17 +43,3 @@ def open_atomic(path: Path, *, is_locked: bool = False) -> Iterator[IO[bytes]]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write a file that appears whole or not at all, from any number of processes at once.
-
-    Args:
-        path: The file, in an existing directory.
-        data: The content; text is encoded in UTF-8.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    with open_atomic(path) as stream:
-        stream.write(data.encode() if isinstance(data, str) else data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from deepobs.errors import OutputError
-from deepobs.files import write_atomic
+from deepobs.files import open_atomic
 from deepobs_bench.tuning.protocol import TuningProtocol
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ def write(output_dir: Path, result: TuningResult) -> Path:
     path = result.path_in(output_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, result.model_dump_json(indent=1) + "\n")
+        with open_atomic(path) as stream:
+            stream.write(result.model_dump_json(indent=1).encode() + b"\n")
     except OSError as error:
         raise OutputError(
             f"The result {path} cannot be written: {error}. Choose another directory."

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckpointPlan"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,17 @@ def mean_loss_and_accuracy(
     """
     losses, accuracies, sizes = [], [], []
     for batch in batches:
-        _check_batch(problem, batch)
+        is_sequence = isinstance(batch, (tuple, list)) and len(batch) > 0
+        if not is_sequence or not all(isinstance(part, Tensor) for part in batch):
+            fault = f"has a loader that yields {_summary(batch)}"
+            raise protocol_error(problem.dataset, fault, "It must yield tuples of tensors")
         loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
-        for name, value in {"loss": loss, "accuracy": accuracy}.items():
-            _check_scalar(problem, name, value)
+        for name, value in (("loss", loss), ("accuracy", accuracy)):
+            is_scalar = isinstance(value, Tensor) and not value.ndim and value.is_floating_point()
+            if not is_scalar and (name == "loss" or value is not None):
+                fault = f"has the {name} {_summary(value)} for a batch with reduction='mean'"
+                demand = "It must be a tensor of one floating-point number, of shape ()"
+                raise protocol_error(problem, fault, demand)
         losses.append(loss)
         # Not the number of examples: the last sequences of a text can be shorter, too.
         sizes.append(batch[0].numel())
@@ -101,24 +108,6 @@ def mean_loss_and_accuracy(
         fault = "has a loader that yields nothing"
         raise protocol_error(problem.dataset, fault, "It must yield batches")
     return _weighted_mean(losses, sizes), _weighted_mean(accuracies, sizes) if accuracies else None
-
-
-def _check_batch(problem: TestProblem, batch: Any) -> None:
-    is_sequence = isinstance(batch, (tuple, list)) and len(batch) > 0
-    if not is_sequence or not all(isinstance(part, Tensor) for part in batch):
-        fault = f"has a loader that yields {_summary(batch)}"
-        raise protocol_error(problem.dataset, fault, "It must yield tuples of tensors")
-
-
-def _check_scalar(problem: TestProblem, name: str, value: Any) -> None:
-    if value is None and name == "accuracy":
-        return
-    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
-        raise protocol_error(
-            problem,
-            f"has the {name} {_summary(value)} for a batch with reduction='mean'",
-            "It must be a tensor of one floating-point number, of shape ()",
-        )
 
 
 def _summary(value: Any) -> str:

@@ -12,20 +12,53 @@ import torch
 from deepobs import rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs.records import DataSetRecord, RunRecord
+from deepobs.records import DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.observers import PluginObservers, tell
 from deepobs.runs.run_state import RunState
 from deepobs.runs.specification import reproduction_command
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import Checkpointer, CheckpointPlan
-    from deepobs.runs.observers import RunObserver
+    from deepobs.runs.plugin_observers import PluginObservers
+
+
+class RunObserver:
+    """Receives the events of a run; override those of interest."""
+
+    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+        """Everything was checked and set up; no step was taken yet."""
+
+    def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
+        """An epoch of training begins.
+
+        Args:
+            epoch: Epochs trained so far.
+            learning_rate: The learning rate of its first step; `None` where the optimizer has none.
+        """
+
+    def steps_taken(self, steps: int, loss: float) -> None:
+        """Steps were taken.
+
+        Args:
+            steps: Steps since the beginning of the run.
+            loss: Objective of the latest step, which may be infinite or NaN.
+        """
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """The model was evaluated, before the first epoch (0) or after an epoch.
+
+        Args:
+            epoch: Epochs trained so far.
+            metrics: `train_loss`, `test_loss` and the others that the problem has, by name.
+        """
+
+    def run_ended(self, record: RunRecord) -> None:
+        """The run completed or diverged."""
 
 
 @dataclass(frozen=True)
@@ -77,22 +110,23 @@ def run(
     directory = None if output_dir is None else Path(output_dir)
     checkpointer = None
     if checkpoints is not None:
-        if directory is None:
-            raise ArgumentError(
-                "Checkpoints are written beside the result: give an output_dir, or no checkpoints."
-            )
-        from deepobs.runs.checkpoints import Checkpointer
-
-        checkpointer = Checkpointer(checkpoints, directory, specification)
+        checkpointer = _checkpointer(checkpoints, directory, specification)
     if directory is not None:
         store.prepare(directory)
         found = None if overwrite else store.find(directory, specification)
         if found is not None:
             path, record = found
             return RunResult(record, path, is_new=False)
+    told: list[RunObserver | PluginObservers] = [*observers]
+    hooks = registry().manager.hook
+    observed = hooks.deepobs_run_started, hooks.deepobs_epoch_ended, hooks.deepobs_run_ended
+    if any(hook.get_hookimpls() for hook in observed):
+        from deepobs.runs.plugin_observers import PluginObservers
+
+        told.append(PluginObservers())
     with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
         state = _begin_or_resume(specification, optimizer_class, checkpointer)
-        record = execute(state, [*observers, PluginObservers()], checkpointer)
+        record = execute(state, told, checkpointer)
     written = None if directory is None else store.write(directory, specification, record.to_json())
     if checkpointer is not None:
         checkpointer.remove()
@@ -112,36 +146,55 @@ def execute(
         checkpointer: Writes checkpoints; `None` for none.
     """
     history, num_epochs = state.history, state.specification.num_epochs
-
-    def report(steps: int, loss: float) -> None:
-        if checkpointer is not None:
-            checkpointer.after_steps(state)
-        tell(observers, "steps_taken", steps, loss)
-
     steps_per_epoch = len(state.problem.dataset.train_loader)
-    tell(observers, "run_started", state.specification, steps_per_epoch)
+    _tell(observers, "run_started", state.specification, steps_per_epoch)
     for epoch, metrics in enumerate(history.evaluations):  # of a run that is resumed
-        tell(observers, "epoch_ended", epoch, metrics)
+        _tell(observers, "epoch_ended", epoch, dict(metrics))
         for rate in history.learning_rates[epoch : epoch + 1]:
-            tell(observers, "epoch_started", epoch, rate)
+            _tell(observers, "epoch_started", epoch, rate)
     if not history.evaluations:
-        tell(observers, "epoch_ended", 0, state.evaluate())
-    while history.epochs < num_epochs and not history.has_diverged:
+        _tell(observers, "epoch_ended", 0, state.evaluate())
+    while history.epochs < num_epochs and history.diverged_at_epoch is None:
         if state.training_pass is None:
-            tell(observers, "epoch_started", history.epochs, state.start_epoch())
-        is_finite = state.train_epoch(report, is_resumable=checkpointer is not None)
-        if not is_finite:
+            _tell(observers, "epoch_started", history.epochs, state.start_epoch())
+        for objective in state.train_epoch(is_resumable=checkpointer is not None):
+            if checkpointer is not None:
+                checkpointer.after_steps(state)
+            _tell(observers, "steps_taken", state.trainer.steps, objective)
+        if history.diverged_at_epoch is not None:
             break
         metrics = state.evaluate()
         # Before observers are called: one that ends the run then leaves a checkpoint behind.
         if checkpointer is not None:
             checkpointer.after_epoch(state)
-        tell(observers, "epoch_ended", history.epochs, metrics)
-    if history.has_diverged:
-        history.fill(num_epochs + 1)
+        _tell(observers, "epoch_ended", history.epochs, metrics)
     record = _record(state)
-    tell(observers, "run_ended", record)
+    _tell(observers, "run_ended", record)
     return record
+
+
+def _tell(observers: Sequence[RunObserver | PluginObservers], event: str, *arguments: Any) -> None:
+    """Call a method of each observer that has it, without any effect on the numbers of the run."""
+    if not observers:
+        return
+    # A run gives the same numbers whether it is observed or not.
+    with rng.preserved():
+        for observer in observers:
+            method = getattr(observer, event, None)
+            if method is not None:
+                method(*arguments)
+
+
+def _checkpointer(
+    plan: CheckpointPlan, directory: Path | None, specification: RunSpecification
+) -> Checkpointer:
+    if directory is None:
+        raise ArgumentError(
+            "Checkpoints are written beside the result: give an output_dir, or no checkpoints."
+        )
+    from deepobs.runs.checkpoints import Checkpointer
+
+    return Checkpointer(plan, directory, specification)
 
 
 def _begin_or_resume(
@@ -168,13 +221,17 @@ def _begin_or_resume(
 def _record(state: RunState) -> RunRecord:
     specification, history, trainer = state.specification, state.history, state.trainer
     dataset = state.problem.dataset
-    curves: dict[str, Any] = {
-        **history.metrics,
-        "minibatch_train_losses": history.minibatch_train_losses,
-    }
+    curves: dict[str, Any] = {}
+    for metrics in history.evaluations:
+        for name, value in metrics.items():
+            curves.setdefault(series_name(name), []).append(value)
+    if history.diverged_at_epoch is not None:
+        # As the original does, so that a diverged run is never better than an untrained model.
+        for values in curves.values():
+            values += values[:1] * (specification.num_epochs + 1 - len(values))
     return RunRecord(
         run_id=specification.run_id,
-        status="diverged" if history.has_diverged else "completed",
+        status="completed" if history.diverged_at_epoch is None else "diverged",
         testproblem=specification.testproblem,
         optimizer_name=specification.optimizer,
         optimizer_target=specification.optimizer_target,
@@ -188,6 +245,7 @@ def _record(state: RunState) -> RunRecord:
         weight_decay=getattr(state.problem, "weight_decay", specification.weight_decay),
         training_params=specification.model_dump(mode="json", include=_TRAINING_PARAMS),
         **curves,
+        minibatch_train_losses=history.minibatch_train_losses,
         diverged_at_epoch=history.diverged_at_epoch,
         diverged_at_step=history.diverged_at_step,
         iterates=history.iterates or None,
@@ -207,7 +265,7 @@ def _record(state: RunState) -> RunRecord:
         dtype=specification.dtype,
         device=specification.device,
         hardware=environment.hardware(torch.device(specification.device)),
-        versions=environment.versions(_distributions(specification, dataset.name)),
+        versions=environment.versions(specification, dataset.name),
         command=reproduction_command(specification),
         started_at=state.started_at,
     )
@@ -221,13 +279,3 @@ _TRAINING_PARAMS = {
     "reshuffle",
     "train_log_interval",
 }
-
-
-def _distributions(specification: RunSpecification, dataset: str) -> set[str]:
-    """The distributions of the problem, the data set and the optimizer."""
-    offered = registry()
-    problem = offered.problems.find(specification.testproblem)
-    found = set() if problem is None else {problem.distribution}
-    found |= {o.distribution for o in offered.datasets.offers() if o.spec.name == dataset}
-    name = specification.optimizer
-    return found | {o.distribution for o in offered.optimizers.offers() if o.spec.name == name}

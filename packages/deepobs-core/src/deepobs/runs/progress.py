@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from deepobs.runs.observers import RunObserver
+from deepobs.runs.execution import RunObserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,9 +110,20 @@ def summary_of(record: RunRecord) -> str:
         record: The run.
     """
     fake = ", on fake data" if record.fake_data else ""
+    if record.status == "diverged":
+        outcome = f"diverged in epoch {record.diverged_at_epoch}"
+    else:
+        final = {
+            "test accuracy": record.test_accuracies and record.test_accuracies[-1],
+            "test loss": record.test_losses[-1],
+            "train loss": record.train_losses[-1],
+        }
+        measured = (f"{name} {value:.6g}" for name, value in final.items() if value is not None)
+        plural = "s" if record.num_epochs != 1 else ""
+        outcome = f"after {record.num_epochs} epoch{plural} {', '.join(measured)}"
     return (
         f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
-        f"{_outcome(record)} ({sum(record.train_seconds):.1f} s training, "
+        f"{outcome} ({sum(record.train_seconds):.1f} s training, "
         f"{sum(record.eval_seconds):.1f} s evaluation)"
     )
 
@@ -135,16 +146,3 @@ def schedule_of(specification: RunSpecification) -> str:
         f"{factor:g} from epoch {epoch}" for epoch, factor in zip(epochs, factors, strict=True)
     )
     return ", ".join(f"lr x {change}" for change in changes)
-
-
-def _outcome(record: RunRecord) -> str:
-    if record.status == "diverged":
-        return f"diverged in epoch {record.diverged_at_epoch}"
-    final = {
-        "test accuracy": record.test_accuracies and record.test_accuracies[-1],
-        "test loss": record.test_losses[-1],
-        "train loss": record.train_losses[-1],
-    }
-    measured = (f"{name} {value:.6g}" for name, value in final.items() if value is not None)
-    plural = "s" if record.num_epochs != 1 else ""
-    return f"after {record.num_epochs} epoch{plural} {', '.join(measured)}"

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 import torch
 
 from deepobs import rng
-from deepobs.records import METRICS, series_name
 from deepobs.runs.evaluation import evaluate
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from deepobs.protocols import Batch, CarriesState, Loader, ResumableLoader, TestProblem
@@ -89,37 +88,46 @@ class RunState:
         self.history.learning_rates.append(rate)
         return rate
 
-    def train_epoch(self, report: Callable[[int, float], object], *, is_resumable: bool) -> bool:
-        """Complete the present epoch of training.
+    def train_epoch(self, *, is_resumable: bool) -> Iterator[float]:
+        """Train to the end of the epoch, or until an objective is not finite.
 
         Args:
-            report: Called now and then with the number of steps so far and the latest objective.
-            is_resumable: Whether `state_dict` may be called in a report.
+            is_resumable: Whether `state_dict` may be called in the loop over what it yields.
 
-        Returns:
-            Whether all objectives were finite.
+        Yields:
+            Now and then the latest objective.
         """
+        history, loader = self.history, self.problem.dataset.train_loader
         if self.training_pass is None:
-            self.training_pass = Pass.begin(self.problem, self.device, is_resumable=is_resumable)
-        current = self.training_pass
-        self.trainer.train_epoch(current.batches, report, current.objectives)
-        self.history.add_training(
-            current.objectives,
-            seconds=current.seconds,
-            log_interval=self.specification.train_log_interval,
-        )
+            self.training_pass = (
+                Pass.begin(loader, self.device) if is_resumable else Pass(iter(loader))
+            )
+        objectives = self.training_pass.objectives
+        yield from self.trainer.train_epoch(self.training_pass.batches, objectives)
+        history.epochs += 1
+        history.train_seconds.append(time.perf_counter() - self.training_pass.zero)
+        history.minibatch_train_losses += objectives[:: self.specification.train_log_interval]
+        for step, objective in enumerate(objectives, start=history.steps + 1):
+            if not math.isfinite(objective):
+                history.diverged_at_epoch, history.diverged_at_step = history.epochs, step
+                break
+        history.steps += len(objectives)
         self.training_pass = None
-        return not self.history.has_diverged
 
     def evaluate(self) -> dict[str, float]:
         """Measure the model, and pass the result to the schedule."""
-        start = time.perf_counter()
+        start, history = time.perf_counter(), self.history
         metrics = evaluate(self.problem, bare_losses=self.specification.bare_losses)
-        self.history.add_evaluation(metrics, seconds=time.perf_counter() - start)
-        if getattr(self.problem, "records_iterates", False) and not self.history.has_diverged:
+        history.eval_seconds.append(time.perf_counter() - start)
+        if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
+            history.diverged_at_epoch = history.epochs
+        # The first evaluation with a loss that is not finite ends the curves.
+        if history.diverged_at_epoch is None or not history.evaluations:
+            history.evaluations.append(dict(metrics))  # observers may change theirs
+        if getattr(self.problem, "records_iterates", False) and history.diverged_at_epoch is None:
             parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
-            self.history.iterates.append(parameters.detach().tolist())
-        if self.schedule is not None and self.history.epochs > 0:
+            history.iterates.append(parameters.detach().tolist())
+        if self.schedule is not None and history.epochs > 0:
             self.schedule.epoch_ended(metrics)
         return metrics
 
@@ -175,83 +183,29 @@ class History:
     """The numbers of a run so far, in types that a checkpoint can hold.
 
     Attributes:
-        metrics: By name as in result files, such as `train_losses`: before the first and after
-            every epoch.
+        epochs: Completed epochs of training.
+        steps: Steps of these epochs.
+        evaluations: What was measured before the first and after every epoch, by name. A run that
+            diverges ends with the evaluation before, if there is one.
         minibatch_train_losses: The objective at every `train_log_interval`-th step of an epoch.
         iterates: The parameters at every evaluation, where the problem asks for it.
         learning_rates: The learning rate at the beginning of every epoch.
         train_seconds: Seconds of training, for every epoch.
         eval_seconds: Seconds of every evaluation.
-        steps: Steps of the completed epochs.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1.
         diverged_at_step: The step in which the objective was not finite, counted from 1.
     """
 
-    metrics: dict[str, list[float]] = field(default_factory=dict)
+    epochs: int = 0
+    steps: int = 0
+    evaluations: list[dict[str, float]] = field(default_factory=list)
     minibatch_train_losses: list[float] = field(default_factory=list)
     iterates: list[list[float]] = field(default_factory=list)
     learning_rates: list[float | None] = field(default_factory=list)
     train_seconds: list[float] = field(default_factory=list)
     eval_seconds: list[float] = field(default_factory=list)
-    steps: int = 0
     diverged_at_epoch: int | None = None
     diverged_at_step: int | None = None
-
-    @property
-    def epochs(self) -> int:
-        """The number of epochs of training."""
-        return len(self.train_seconds)
-
-    @property
-    def has_diverged(self) -> bool:
-        """Whether a loss was not finite."""
-        return self.diverged_at_epoch is not None
-
-    @property
-    def evaluations(self) -> list[dict[str, float]]:
-        """What was measured before the first and after every epoch, as `evaluate` returned it."""
-        names = [name for name in METRICS if series_name(name) in self.metrics]
-        curves = (self.metrics[series_name(name)] for name in names)
-        return [dict(zip(names, values, strict=True)) for values in zip(*curves, strict=True)]
-
-    def add_training(self, objectives: list[float], *, seconds: float, log_interval: int) -> None:
-        """Add an epoch of training.
-
-        Args:
-            objectives: The objective before each step.
-            seconds: Its duration.
-            log_interval: Steps from one recorded objective to the next.
-        """
-        self.train_seconds.append(seconds)
-        self.minibatch_train_losses += objectives[::log_interval]
-        for step, objective in enumerate(objectives, start=self.steps + 1):
-            if not math.isfinite(objective):
-                self.diverged_at_epoch, self.diverged_at_step = self.epochs, step
-                break
-        self.steps += len(objectives)
-
-    def add_evaluation(self, metrics: Mapping[str, float], *, seconds: float) -> None:
-        """Add an evaluation. The first one with a loss that is not finite ends the curves.
-
-        Args:
-            metrics: Means by name, as `evaluate` returns them.
-            seconds: Its duration.
-        """
-        self.eval_seconds.append(seconds)
-        if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
-            self.diverged_at_epoch = self.epochs
-        for name, value in metrics.items():
-            values = self.metrics.setdefault(series_name(name), [])
-            if not (self.has_diverged and values):
-                values.append(value)
-
-    def fill(self, length: int) -> None:
-        """Repeat the first entry of every curve up to a length.
-
-        The original treats diverged runs like this, so that they are never better than untrained.
-        """
-        for values in self.metrics.values():
-            values += values[:1] * (length - len(values))
 
 
 @dataclass
@@ -266,14 +220,9 @@ class Pass:
     """
 
     batches: Iterator[Batch]
-    start: dict[str, Any]
+    start: dict[str, Any] = field(default_factory=dict)
     objectives: list[float] = field(default_factory=list)
     zero: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        """Its duration so far, without pauses."""
-        return time.perf_counter() - self.zero
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -285,17 +234,14 @@ class Pass:
             self.zero += time.perf_counter() - start
 
     @classmethod
-    def begin(cls, problem: TestProblem, device: torch.device, *, is_resumable: bool) -> Self:
-        """Begin a pass.
+    def begin(cls, loader: Loader, device: torch.device) -> Self:
+        """Begin a pass that can be resumed.
 
         Args:
-            problem: The problem.
-            device: Where it is trained.
-            is_resumable: Whether `state_dict` may be called.
+            loader: The loader.
+            device: Where the problem is trained.
         """
-        loader, start = problem.dataset.train_loader, {}
-        if is_resumable:
-            start = {"loader": loader_state(loader), "random": rng.get_state(device)}
+        start = {"loader": loader_state(loader), "random": rng.get_state(device)}
         return cls(iter(loader), start)
 
     @classmethod
@@ -325,7 +271,7 @@ class Pass:
         return {
             "start": self.start,
             "objectives": self.objectives,
-            "seconds": self.seconds,
+            "seconds": time.perf_counter() - self.zero,
             "carried_state": problem.carried_state() if _carries_state(problem) else None,
         }
 

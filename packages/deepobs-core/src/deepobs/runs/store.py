@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from deepobs.errors import OutputError
-from deepobs.files import UNFINISHED, write_atomic
+from deepobs.files import UNFINISHED, open_atomic
 from deepobs.records import RunRecord
 from deepobs.runs.optimizers import target_of_name
 
@@ -28,25 +28,20 @@ _LONGEST_NAME = 200  # bytes; file systems take 255
 RESULT = "json"
 """Suffix of result files."""
 
-_ABANDONED_SECONDS = 3600  # writing takes milliseconds
+_ABANDONED_SECONDS = 3600
+"""Age of an unfinished file that no writer works on any more: writing takes milliseconds."""
 
 
 def configuration_directory(output_dir: Path, specification: RunSpecification) -> Path:
     """The directory of a configuration: `<output_dir>/<testproblem>/<optimizer>/<configuration>`.
 
+    The last part is readable, as in the original: `num_epochs__10__batch_size__...`. What deviates
+    from the defaults is added at the end. A name that would be too long, or that contains
+    characters unsafe in file names, ends in a hash of the configuration.
+
     Args:
         output_dir: The directory of results.
         specification: A run of the configuration.
-    """
-    problem = specification.testproblem.rpartition(":")[2]
-    return output_dir / problem / specification.optimizer / configuration_name(specification)
-
-
-def configuration_name(specification: RunSpecification) -> str:
-    """A readable name of a configuration, as in the original: `num_epochs__10__batch_size__...`.
-
-    What deviates from the defaults is added at the end. A name that would be too long, or that
-    contains characters unsafe in file names, ends in a hash of the configuration.
     """
     # Pairs, not a dictionary: the problem and the optimizer may each have a weight decay.
     parts: list[tuple[str, object]] = [
@@ -85,10 +80,11 @@ def configuration_name(specification: RunSpecification) -> str:
         parts.append(("optimizer", specification.optimizer_target))
     name = "__".join([f"{part}__{_formatted(value)}" for part, value in parts])
     safe = _UNSAFE.sub("-", name)
-    if safe == name and len(safe) <= _LONGEST_NAME:
-        return safe
-    configuration_id = specification.model_copy(update={"random_seed": 0}).run_id
-    return f"{safe[: _LONGEST_NAME - 18]}__{configuration_id}"
+    if safe != name or len(safe) > _LONGEST_NAME:
+        configuration_id = specification.model_copy(update={"random_seed": 0}).run_id
+        safe = f"{safe[: _LONGEST_NAME - 18]}__{configuration_id}"
+    problem = specification.testproblem.rpartition(":")[2]
+    return output_dir / problem / specification.optimizer / safe
 
 
 def prepare(output_dir: Path) -> None:
@@ -174,21 +170,17 @@ def write(
     path = directory / f"random_seed__{specification.random_seed}__{moment}.{suffix}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text)
-        _remove_leftovers(directory)
+        with open_atomic(path) as stream:
+            stream.write(text.encode())
+        for unfinished in directory.glob(f".*{UNFINISHED}"):
+            with contextlib.suppress(FileNotFoundError):  # another process may do the same
+                if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
+                    unfinished.unlink()
     except OSError as error:
         raise OutputError(
             f"The result {path} cannot be written: {error}. Choose another directory."
         ) from error
     return path
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove unfinished files of killed writers, too old for a running writer."""
-    for path in directory.glob(f".*{UNFINISHED}"):
-        with contextlib.suppress(FileNotFoundError):  # another process may do the same
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
 
 
 def _formatted(value: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import MissingPackageError, OutputError
-from deepobs.runs.observers import RunObserver
+from deepobs.runs.execution import RunObserver
 from deepobs.runs.progress import schedule_of
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.store import configuration_directory

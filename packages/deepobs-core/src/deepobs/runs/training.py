@@ -62,9 +62,22 @@ class Trainer:
         arguments = inspect.signature(optimizer.step).parameters
         self._loss_argument = next((name for name in ("loss", "losses") if name in arguments), None)
         self._starts_with_gradients = "gradients" in needs
-        self._loss = _loss_function(problem, "none" if "per_example_losses" in needs else "mean")
+        reduction = "none" if "per_example_losses" in needs else "mean"
+        self._loss: Step
+        if isinstance(problem, Problem):  # it can omit the accuracy
+            self._loss = functools.partial(problem.get_batch_loss, reduction=reduction)
+        else:
+            evaluate = problem.get_batch_loss_and_accuracy
+            self._loss = lambda batch: evaluate(batch, reduction=reduction)[0]
         # A regularizer without a gradient is constant: adding it would only cost time.
         self._is_regularized = problem.get_regularization_loss().requires_grad
+        step = self._plain_step
+        if "closure" in needs:
+            step = self._closure_step
+        elif {"loss", "per_example_losses"} & set(needs):
+            step = self._loss_step
+        elif "create_graph" in needs:
+            step = self._second_order_step
         self._differentiate = self._backward
         actions: list[Callable[[], object]] = []
         if {"backward", "per_example_losses"} & set(needs):
@@ -75,36 +88,25 @@ class Trainer:
             actions.append(self._optimizer.zero_grad)
         if after_step is not None:
             actions.append(after_step)
-        step = self._plain_step
-        if "closure" in needs:
-            step = self._closure_step
-        elif {"loss", "per_example_losses"} & set(needs):
-            step = self._loss_step
         self._step = _followed_by(actions, step) if actions else step
         self._has_modes = "mode" in needs
         if self._has_modes:
             _start_in_evaluation_mode(optimizer)
 
-    def train_epoch(
-        self,
-        batches: Iterable[Batch],
-        report: Callable[[int, float], object] = lambda _steps, _loss: None,
-        objectives: list[float] | None = None,
-    ) -> list[float]:
+    def train_epoch(self, batches: Iterable[Batch], objectives: list[float]) -> Iterator[float]:
         """Take a step on each batch of a pass, or of the rest of one.
+
+        It ends early, at or soon after the first objective that is not finite: the rest of the pass
+        would be wasted.
 
         Args:
             batches: The batches.
-            report: Called at every synchronization with the number of steps so far and the latest
-                objective.
-            objectives: Objectives of earlier steps of the pass, to which those of further steps
-                are added while it lasts.
+            objectives: The objective before each earlier step of the pass; those of further steps
+                are added.
 
-        Returns:
-            The objective before each step. It ends early, at or soon after the first value that is
-            not finite: the rest of the pass would be wasted.
+        Yields:
+            The latest objective, at every synchronization with the device.
         """
-        objectives = [] if objectives is None else objectives
         rest = iter(batches)
         with self.training():
             # Reading an objective waits for the device. Done after every step, it would keep an
@@ -113,8 +115,7 @@ class Trainer:
                 block := self.take_steps(itertools.islice(rest, STEPS_BETWEEN_REPORTS))
             ):
                 objectives += block
-                report(self.steps, block[-1])
-        return objectives
+                yield block[-1]
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
@@ -160,7 +161,17 @@ class Trainer:
         objective = self._loss(batch)
         if self._is_regularized:
             objective = objective + self._problem.get_regularization_loss()
-        self._differentiate(objective)
+        objective.backward()  # type: ignore[no-untyped-call]
+        self.gradient_evaluations += 1
+        self._optimizer.step()
+        return objective.detach()
+
+    def _second_order_step(self, batch: Batch) -> Tensor:
+        self._optimizer.zero_grad()
+        objective = self._loss(batch)
+        if self._is_regularized:
+            objective = objective + self._problem.get_regularization_loss()
+        self._backward_with_graph(objective)
         self._optimizer.step()
         return objective.detach()
 
@@ -230,13 +241,6 @@ def _followed_by(actions: Sequence[Callable[[], object]], step: Step) -> Step:
         return objective
 
     return step_and_actions
-
-
-def _loss_function(problem: TestProblem, reduction: str) -> Step:
-    """The losses of a batch, without the accuracy where the problem can omit it."""
-    if isinstance(problem, Problem):
-        return functools.partial(problem.get_batch_loss, reduction=reduction)
-    return lambda batch: problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
 
 
 def _start_in_evaluation_mode(optimizer: Any) -> None:
