@@ -161,13 +161,12 @@ def execute(
             if checkpointer is not None:
                 checkpointer.after_steps(state)
             _tell(observers, "steps_taken", state.trainer.steps, objective)
-        if history.diverged_at_epoch is not None:
-            break
-        metrics = state.evaluate()
-        # Before observers are called: one that ends the run then leaves a checkpoint behind.
-        if checkpointer is not None:
-            checkpointer.after_epoch(state)
-        _tell(observers, "epoch_ended", history.epochs, metrics)
+        if history.diverged_at_epoch is None:
+            metrics = state.evaluate()
+            # Before observers are called: one that ends the run then leaves a checkpoint behind.
+            if checkpointer is not None:
+                checkpointer.after_epoch(state)
+            _tell(observers, "epoch_ended", history.epochs, metrics)
     record = _record(state)
     _tell(observers, "run_ended", record)
     return record
@@ -229,6 +228,7 @@ def _record(state: RunState) -> RunRecord:
         # As the original does, so that a diverged run is never better than an untrained model.
         for values in curves.values():
             values += values[:1] * (specification.num_epochs + 1 - len(values))
+    curves["minibatch_train_losses"] = history.minibatch_train_losses
     return RunRecord(
         run_id=specification.run_id,
         status="completed" if history.diverged_at_epoch is None else "diverged",
@@ -245,7 +245,6 @@ def _record(state: RunState) -> RunRecord:
         weight_decay=getattr(state.problem, "weight_decay", specification.weight_decay),
         training_params=specification.model_dump(mode="json", include=_TRAINING_PARAMS),
         **curves,
-        minibatch_train_losses=history.minibatch_train_losses,
         diverged_at_epoch=history.diverged_at_epoch,
         diverged_at_step=history.diverged_at_step,
         iterates=history.iterates or None,
