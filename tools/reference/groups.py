@@ -96,6 +96,7 @@ GROUPS = (
             "deepobs_bench.failures",
             "deepobs_bench.executors",
             "deepobs_bench.standings",
+            "deepobs_bench.tuning.planned",
             "deepobs_bench.tuning.tune",
             "deepobs_bench.tuning.settings",
             "deepobs_bench.tuning.result",

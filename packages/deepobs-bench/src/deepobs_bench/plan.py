@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import itertools
 import math
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from deepobs.records import RunSpecification
     from deepobs_bench.experiment import Experiment
+    from deepobs_bench.tuning.planned import PlannedTuning
     from deepobs_bench.tuning.settings import TuningSettings
 
     Options = dict[str, Any]
@@ -56,45 +56,6 @@ class PlannedRun:
             "optimizer": (self.optimizer, specification.optimizer),
             "schedule": (self.schedule,),
             "seed": (str(specification.random_seed),),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedTuning:
-    """A search for hyperparameters, with the experiment's names of its parts.
-
-    Attributes:
-        problem: Name of the problem.
-        optimizer: Name of the optimizer in the experiment.
-        schedule: Name of the learning-rate schedule.
-        optimizer_class: The optimizer, as `specify` takes it.
-        settings: How to search.
-        hyperparameters: Those that are not tuned.
-        options: Arguments of `specify` that all runs share.
-        config: Values of `deepobs.config` for the runs, as `temporary` takes them.
-        num_runs: Number of runs, including those of the report.
-        example: A run like them; `None` if what is not tuned does not suffice for one.
-    """
-
-    problem: str
-    optimizer: str
-    schedule: str
-    optimizer_class: str
-    settings: TuningSettings
-    hyperparameters: dict[str, Any]
-    options: Options
-    config: dict[str, Any]
-    num_runs: int
-    example: RunSpecification | None
-
-    @property
-    def names(self) -> dict[str, tuple[str, ...]]:
-        """The names by which `only` selects the tuning, by key; it has seeds of its own."""
-        return {
-            "problem": (self.problem,),
-            "optimizer": (self.optimizer, self.optimizer_class),
-            "schedule": (self.schedule,),
-            "seed": (),
         }
 
 
@@ -315,32 +276,24 @@ class _Expansion:
             )
         return mistake_at(("optimizers", self._label, "grid"), message)
 
-    def tunings(self, tune: TuningSettings, settings: dict[str, Any]) -> Iterator[PlannedTuning]:
-        """The searches, one for each schedule; `settings` of `deepobs.config` are in force."""
+    def tunings(self, tune: TuningSettings, config: dict[str, Any]) -> Iterator[PlannedTuning]:
+        """The tunings, one for each schedule; `config` holds the values of `deepobs.config`."""
         # Imported here: most experiments tune nothing.
-        from deepobs_bench.tuning.candidates import Base
-        from deepobs_bench.tuning.protocol import complete
+        from deepobs_bench.tuning.planned import planned_tuning
 
-        optimizer, given = self._optimizer.class_, self._choices.hyperparameters
         for name, options in self._schedules:
             try:
-                protocol = complete(tune, Base(self._problem, optimizer, given, options))
-            except DeepOBSError as error:
-                self.mistakes.append(mistake_at(("optimizers", self._label, "tune"), str(error)))
+                yield planned_tuning(
+                    tune,
+                    problem=self._problem,
+                    optimizer=self._label,
+                    schedule=name,
+                    optimizer_class=self._optimizer.class_,
+                    hyperparameters=self._choices.hyperparameters,
+                    options=options,
+                    config=config,
+                )
+            except DeepOBSError as error:  # every schedule would say the same
+                place = ("optimizers", self._label, "tune")
+                self.mistakes.append(mistake_at(place, str(error)))
                 return
-            example = None
-            held_out = {**options, "validation_size": protocol.validation_size}
-            with contextlib.suppress(DeepOBSError):  # such as a learning rate without a default
-                example = specify(self._problem, optimizer, given, **held_out)
-            yield PlannedTuning(
-                problem=self._problem,
-                optimizer=self._label,
-                schedule=name,
-                optimizer_class=optimizer,
-                settings=tune,
-                hyperparameters=given,
-                options=options,
-                config=settings,
-                num_runs=protocol.trials * len(protocol.seeds) + len(protocol.report_seeds),
-                example=example,
-            )

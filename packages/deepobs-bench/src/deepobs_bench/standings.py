@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from deepobs.records import RunRecord, RunSpecification
     from deepobs_bench.failures import Outcome
-    from deepobs_bench.plan import Plan, PlannedRun, PlannedTuning
+    from deepobs_bench.plan import Plan, PlannedRun
     from deepobs_bench.sweep import Sweep
+    from deepobs_bench.tuning.planned import PlannedTuning
     from deepobs_bench.tuning.result import TuningResult
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import statistics
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -27,38 +28,25 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
     from deepobs_bench.plan import Plan
 
-    Paces = dict["Kind", "Pace"]
-    """How fast runs are, as far as that is known."""
+    Kind = tuple[str, tuple[Any, ...]]
+    """The class of the optimizer, and the rest of what the time of an epoch depends on."""
+
+    Paces = dict[Kind, tuple[float, float]]
+    """Seconds of an epoch with its evaluation, and seconds before the first epoch."""
 
 _SECONDS_FOR_ALL = 10.0
 _MAX_SECONDS_FOR_ONE = 0.5
 
-
-class Kind(NamedTuple):
-    """What the time of an epoch depends on."""
-
-    problem: str
-    optimizer: str
-    batch_size: int
-    validation_size: int
-    full_evaluation: bool
-    fake_data_fraction: float
-    dtype: str
-    device: str
+_except_optimizer = operator.attrgetter(
+    *("testproblem", "batch_size", "validation_size", "full_evaluation"),
+    *("fake_data_fraction", "dtype", "device"),
+)
+"""What the time of an epoch depends on besides the optimizer."""
 
 
 def kind_of(specification: RunSpecification) -> Kind:
-    """The kind of a run."""
-    return Kind(
-        specification.testproblem,
-        specification.optimizer_target,
-        specification.batch_size,
-        specification.validation_size,
-        specification.full_evaluation,
-        specification.fake_data_fraction,
-        specification.dtype,
-        specification.device,
-    )
+    """The kind of a run: runs of one kind take equal time for an epoch."""
+    return specification.optimizer_target, _except_optimizer(specification)
 
 
 def take_inventory(
@@ -103,28 +91,17 @@ def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
     return {problem: name for problem, name in datasets.items() if name in absent}
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds of an epoch with its evaluation, and seconds before the first epoch."""
-
-    epoch_seconds: float
-    other_seconds: float
-
-
 def seconds_of(specifications: Iterable[RunSpecification], paces: Paces) -> float | None:
     """The time of runs one after the other; `None` if that of one of them is unknown."""
     total = 0.0
     counts = Counter((kind_of(each), each.num_epochs) for each in specifications)
     for (kind, num_epochs), count in counts.items():
-        if kind in paces:
-            known = [paces[kind]]
-        else:  # most other optimizers take as long
-            alike = (other for other in paces if other._replace(optimizer=kind.optimizer) == kind)
-            known = [paces[other] for other in alike]
+        # Of the other optimizers, most of which take as long.
+        alike = (pace for other, pace in paces.items() if other[1] == kind[1])
+        known = [paces[kind]] if kind in paces else list(alike)
         if not known:
             return None
-        epoch_seconds = statistics.fmean(pace.epoch_seconds for pace in known)
-        other_seconds = statistics.fmean(pace.other_seconds for pace in known)
+        epoch_seconds, other_seconds = map(statistics.fmean, zip(*known, strict=True))
         total += count * (other_seconds + num_epochs * epoch_seconds)
     return total
 
@@ -165,7 +142,7 @@ def paces_of(
         torch.set_num_threads(num_threads)
 
 
-def _recorded_pace(path: Path) -> Pace | None:
+def _recorded_pace(path: Path) -> tuple[float, float] | None:
     """The pace in a result file; `None` if the run ended early."""
     try:
         record = store.read(path)
@@ -174,7 +151,7 @@ def _recorded_pace(path: Path) -> Pace | None:
     if record.status != "completed" or not record.train_seconds:
         return None
     evaluation = statistics.fmean(record.eval_seconds)
-    return Pace(statistics.fmean(record.train_seconds) + evaluation, evaluation)
+    return statistics.fmean(record.train_seconds) + evaluation, evaluation
 
 
 def _measured_paces(specifications: Sequence[RunSpecification]) -> Paces:
@@ -193,8 +170,7 @@ def _measured_paces(specifications: Sequence[RunSpecification]) -> Paces:
                     set_up_problem(each)
                 set_up_before.add(each.testproblem)
             seconds = min(_SECONDS_FOR_ALL / len(specifications), _MAX_SECONDS_FOR_ONE)
-            epoch_seconds, other_seconds = pace_of(each, seconds=seconds)
-            paces[kind_of(each)] = Pace(epoch_seconds, other_seconds)
+            paces[kind_of(each)] = pace_of(each, seconds=seconds)
     return paces
 
 
