@@ -14,7 +14,7 @@ from deepobs import __version__, config, rng
 from deepobs.plugins import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from deepobs.records import RunSpecification
 
@@ -51,22 +51,13 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
             cudnn.deterministic, cudnn.benchmark = flags
 
 
-def versions(specification: RunSpecification, dataset: str) -> dict[str, str]:
+def versions(distributions: Iterable[str]) -> dict[str, str]:
     """Versions of Python, torch, NumPy, deepobs-core and the plugins involved.
 
     Args:
-        specification: The run.
-        dataset: Name of its data set.
+        distributions: The distributions of problem, data set and optimizer.
     """
-    offered = registry()
-    problem = offered.problems.find(specification.testproblem)
-    distributions = set() if problem is None else {problem.distribution}
-    for catalog, name in (
-        (offered.datasets, dataset),
-        (offered.optimizers, specification.optimizer),
-    ):
-        distributions |= {one.distribution for one in catalog.offers() if one.spec.name == name}
-    of_plugins = {plugin.distribution: plugin.version for plugin in offered.plugins}
+    of_plugins = {plugin.distribution: plugin.version for plugin in registry().plugins}
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

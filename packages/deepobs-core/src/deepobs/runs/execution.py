@@ -264,7 +264,7 @@ def _record(state: RunState) -> RunRecord:
         dtype=specification.dtype,
         device=specification.device,
         hardware=environment.hardware(torch.device(specification.device)),
-        versions=environment.versions(specification, dataset.name),
+        versions=environment.versions(_distributions(specification, dataset.name)),
         command=reproduction_command(specification),
         started_at=state.started_at,
     )
@@ -278,3 +278,13 @@ _TRAINING_PARAMS = {
     "reshuffle",
     "train_log_interval",
 }
+
+
+def _distributions(specification: RunSpecification, dataset: str) -> set[str]:
+    """The distributions of the problem, the data set and the optimizer."""
+    offered = registry()
+    problem = offered.problems.find(specification.testproblem)
+    found = set() if problem is None else {problem.distribution}
+    found |= {o.distribution for o in offered.datasets.offers() if o.spec.name == dataset}
+    name = specification.optimizer
+    return found | {o.distribution for o in offered.optimizers.offers() if o.spec.name == name}
