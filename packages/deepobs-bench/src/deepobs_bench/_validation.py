@@ -44,6 +44,7 @@ def mistake_at(location: Location, message: str) -> str:
 
 def refusal(file: str, mistakes: Iterable[str]) -> ArgumentError:
     """Return one error that lists the mistakes in a file, each on a line."""
+    # Each once: what is wrong with an optimizer is found again on every problem.
     lines = dict.fromkeys(f"{file}: {mistake}" for mistake in mistakes)
     return ArgumentError("\n".join(lines))
 
@@ -85,6 +86,7 @@ def unknown_key(key: str, keys: Iterable[str]) -> str:
 
 
 def _allowed(words: str, is_allowed: Callable[[Any], bool]) -> BeforeValidator:
+    # Before pydantic's own conversion, which takes "1" and 1.0 for 1, and 1 and "yes" for true.
     def check(value: object) -> object:
         if not is_allowed(value):
             raise must_be(words, value)
@@ -119,6 +121,7 @@ def _seeds(value: object) -> object:
     match = _RANGE.match(value) if isinstance(value, str) else None
     if match:
         first, last = int(match[1]), int(match[2])
+        # Limited before it is expanded: "0..4000000000" would fill the memory.
         if first <= last < min(first + _MAX_SEEDS, _MAX_SEED + 1):
             return range(first, last + 1)
     seeds = value if isinstance(value, (list, tuple)) else [value]
@@ -136,6 +139,7 @@ def _optimizers(value: object) -> object:
         value = dict.fromkeys(value)
     if not isinstance(value, dict) or not value:
         raise must_be('a list of names such as ["SGD", "Adam"], or a table for each', value)
+    # Filled in before validation, so that it is checked like a class that was written.
     return {
         label: {"class": label, **(table or {})} if isinstance(table, dict | None) else table
         for label, table in value.items()
@@ -146,6 +150,7 @@ def _find_suite(name: str) -> None:
     """Look up a suite and all of its problems."""
     catalog, suites = registry().problems, registry().suites
     for problem in suites.offer(name).spec.problems:
+        # A suite can name problems of packages that are not installed.
         try:
             catalog.offer(problem)
         except DeepOBSError as error:

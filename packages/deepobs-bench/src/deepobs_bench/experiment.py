@@ -38,7 +38,7 @@ def _axis(value: object) -> object:
     if isinstance(value, str):
         try:
             return parsed(value).grid()
-        except ArgumentError:
+        except ArgumentError:  # its message is about spaces of tuning
             pass
     raise must_be(_AXIS, value)
 
@@ -46,6 +46,7 @@ def _axis(value: object) -> object:
 class Table(BaseModel):
     """A table of the file. In YAML a table without keys reads as null."""
 
+    # A misspelled key must not pass: hours of runs would use the default instead.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
@@ -70,6 +71,7 @@ class Training(Table):
         fake_data: Size of synthetic data sets as a fraction of the real ones, 0 for real data.
     """
 
+    # `None` throughout: a default here would override what `defaults` says for all problems.
     epochs: values.CountOrZero | None = None
     batch_size: values.Count | None = None
     weight_decay: values.NonNegative | None = None
@@ -196,6 +198,7 @@ class Experiment(Table):
         catalog = registry().problems
         suites = [registry().suites.offer(name).spec.problems for name in self.suites]
         names = [*self.problems, *(name for suite in suites for name in suite)]
+        # A problem can be named in full and in short, and be in two suites: it is run once.
         return list(dict.fromkeys(catalog.usable_name(name) for name in names))
 
 
@@ -294,6 +297,7 @@ def _wrong_choices(place: Location, choices: Choices, experiment: Experiment) ->
             (*place, "grid", name), "is in hyperparameters, too: give it in one of them"
         )
     known = [CONSTANT, *experiment.schedules]
+    # Not the same as absent, which stands for all schedules.
     if choices.schedules == ():
         message = f"must name one schedule or more, or be absent. Allowed: {', '.join(known)}."
         yield mistake_at((*place, "schedules"), message)

@@ -260,7 +260,7 @@ class _Expansion:
             hyperparameters = self._choices.hyperparameters | dict(zip(grid, values, strict=True))
             try:
                 yield specify(self._problem, self._optimizer.class_, hyperparameters, **options)
-            except DeepOBSError as error:
+            except DeepOBSError as error:  # the user learns of all mistakes at once
                 refusals.append((tuple(position for position, _ in point), str(error)))
         if refusals:
             problem, label = self._problem, self._label

@@ -94,6 +94,7 @@ def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
 def seconds_of(specifications: Iterable[RunSpecification], paces: Paces) -> float | None:
     """The time of runs one after the other; `None` if that of one of them is unknown."""
     total = 0.0
+    # Counted first: thousands of runs are of a few kinds.
     counts = Counter((kind_of(each), each.num_epochs) for each in specifications)
     for (kind, num_epochs), count in counts.items():
         # Of the other optimizers, most of which take as long.

@@ -44,6 +44,8 @@ def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Cand
         hyperparameters, options = _arguments(base, setting)
         # Checked once: the seeds of a configuration are all accepted, or none.
         first = specify(base.testproblem, base.optimizer, hyperparameters, **options)
+    # No error of the tuning: a sampler can draw values that exclude each other, such as Nesterov
+    # momentum without momentum.
     except ArgumentError as error:
         return Candidate(setting, refusal=str(error))
     runs = tuple(first.model_copy(update={"random_seed": seed}) for seed in seeds)
@@ -85,6 +87,7 @@ def _with_element(
         raise ArgumentError(
             f"{element} is not an element of the hyperparameter {name!r}, which {described}."
         )
+    # A new list: this one can be the default of the optimizer's class, which all instances share.
     return {name: [*numbers[:position], value, *numbers[position + 1 :]]}
 
 

@@ -58,7 +58,9 @@ class StopRule(RunObserver):
         Raises:
             RunStoppedError: The run has fallen behind.
         """
+        # In this order: `min` returns its first argument when the second is NaN.
         self._best = min(self._best, self.sign * metrics[self.metric])
+        # After the last epoch there is no time left to save, and a result to lose.
         if 0 < epoch < len(self.limits) - 1 and self._best > self.limits[epoch]:
             raise RunStoppedError(
                 "pruned",
@@ -96,6 +98,7 @@ class Medians:
         """Take completed runs into account; one that diverged says nothing about others."""
         for record in records:
             values = values_of(record, self._protocol)
+            # Records hold `None` where a value was not finite.
             self._curves.append([math.inf if v is None else self._sign * v for v in values])
 
     def rule(self) -> StopRule | None:

@@ -138,6 +138,7 @@ class TuningResult(BaseModel):
     @property
     def tuning_id(self) -> str:
         """A hash of what was requested, whatever came of it."""
+        # Remarks only describe the rest: new words for them must not give the tuning a new file.
         requested = self.model_dump(
             mode="json", include=_REQUESTED, exclude={"protocol": {"remarks"}}
         )
@@ -159,6 +160,7 @@ def summarized(runs: Iterable[TunedRun]) -> dict[str, Summary]:
     summaries = {}
     for name in names:
         values = [value for metrics in completed if (value := metrics[name]) is not None]
+        # All or none: a mean over the runs that stayed finite would be too good.
         if len(values) == len(completed):
             std = statistics.pstdev(values) if len(values) > 1 else None
             summaries[name] = Summary(runs=len(values), mean=statistics.fmean(values), std=std)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Configuration = dict[str, Any]
     """Values by the names of the space."""
 
+# Optuna itself imports SciPy when it fits the first Gaussian process: ten trials too late.
 _PACKAGES = {"random": ("optuna",), "tpe": ("optuna",), "gp": ("optuna", "scipy")}
 
 
@@ -80,6 +81,7 @@ class OptunaSearch:
 
         self._space = space
         self._distributions = {name: _distribution(one) for name, one in space.items()}
+        # In memory: tuning again repeats the study from the result files of the runs.
         with _quiet(optuna):
             self._study = optuna.create_study(sampler=_sampler(sampler, seed))
         self._pending: list[optuna.Trial] = []

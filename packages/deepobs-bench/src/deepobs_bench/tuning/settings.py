@@ -20,6 +20,7 @@ from deepobs_bench._validation import (
 )
 from deepobs_bench.tuning.spaces import DimensionSetting
 
+# All words twice: type checkers read `Literal`, and `one_of` gives messages that suggest a word.
 Sampler = Annotated[Literal["grid", "random", "tpe", "gp"], one_of("grid", "random", "tpe", "gp")]
 PresetName = Annotated[Literal["paper", "crowded-valley"], one_of("paper", "crowded-valley")]
 Budget = Annotated[

@@ -76,6 +76,7 @@ class Range:
             )
         values = _spaced(self.low, self.high, self.points, is_log=self.is_logarithmic)
         if self.kind == "int":
+            # Neighbors can round to the same integer, which is tried once.
             return sorted({round(value) for value in values})
         return [_one_minus(value) if self.kind == "one-minus-log" else value for value in values]
 
@@ -143,6 +144,7 @@ def written(dimension: Dimension) -> str | list[Any]:
 def _range(kind: str, text: str) -> Range:
     try:
         low, high, *rest = text.split(":")[1:]
+        # By way of `int`, which refuses 1.5.
         ends = (float(int(low)), float(int(high))) if kind == "int" else (float(low), float(high))
         (points,) = (int(number) for number in rest) if rest else (None,)
     except ValueError:
@@ -166,6 +168,7 @@ def _range(kind: str, text: str) -> Range:
 
 
 def _choice(values: list[Any] | tuple[Any, ...]) -> Choice:
+    # By their text: lists have no hash, and True equals 1.
     different = {repr(value) for value in values}
     if not values or len(different) < len(values):
         raise ArgumentError(
@@ -178,6 +181,7 @@ def _literals(text: str) -> list[Any]:
     """Read `1,2`, `(0.9,0.99),(0.8,0.9)` or `a,true`."""
     if not text.strip():
         return []
+    # Unlike `eval`, it neither looks up names nor calls anything.
     try:
         return list(ast.literal_eval(f"[{text}]"))
     except (SyntaxError, ValueError):

@@ -169,4 +169,5 @@ def _example(trials: Sequence[Trial], base: Base) -> RunSpecification:
 def _common_parts(example: RunSpecification, protocol: TuningProtocol) -> dict[str, Any]:
     """What the runs of all trials share."""
     tuned = {theirs for name, theirs in PROBLEM_OPTIONS.items() if name in protocol.space}
+    # Without defaults: the identity of the tuning would change with every new option of runs.
     return example.model_dump(mode="json", exclude=_NOT_SHARED | tuned, exclude_defaults=True)
