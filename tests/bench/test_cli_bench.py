@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from plugin_sources import PREAMBLE
 
-from deepobs_bench._bench_progress import bench_progress
+from deepobs_bench._bench_output import bench_progress
 from deepobs_bench.experiment import load
 from deepobs_bench.plan import plan
 from deepobs_bench.workload import kind_of

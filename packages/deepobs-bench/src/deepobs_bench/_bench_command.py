@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,18 @@ import click
 
 from deepobs.console import run_options, screen
 from deepobs.console.commands import as_json
-from deepobs_bench._execution_options import EXECUTION_PARAMETERS, Execution, tell
+from deepobs_bench._execution_options import EXECUTION_PARAMETERS, execution_from, tell
+from deepobs_bench.executors import open_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deepobs.console.run_options import ResultOptions
+    from deepobs_bench._bench_output import PlanOutput
+    from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.experiment import Budget
     from deepobs_bench.plan import Plan
-    from deepobs_bench.standings import Results
+    from deepobs_bench.sweep import Sweep
 
 _INCOMPLETE = 1
 
@@ -78,92 +82,95 @@ def command(
       deepobs bench experiment.toml --only "problem=digits_*" --only optimizer=SGD
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     # Imported here, as all that needs torch, so that help and completion appear at once.
-    from deepobs_bench import _bench_output as output
+    from deepobs_bench._bench_output import show_missing_data, show_results
     from deepobs_bench.experiment import load
     from deepobs_bench.plan import only, plan
-    from deepobs_bench.workload import missing_data, paces_of, take_inventory
+    from deepobs_bench.standings import execute
 
-    execution = Execution.taken_from(shared)
+    executor, options = execution_from(shared)
     results = run_options.ResultOptions.taken_from(shared)
     with run_options.configured(
         f"The experiment {file}", data_dir=data_dir, num_workers=num_workers
     ):
-        jobs, output_dir = execution.options.jobs, results.output_dir
         experiment = load(file)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
         planned = only(patterns, planned) if patterns else planned
-        pending, done = take_inventory(planned.specifications, output_dir)
-        tuned = [each.example for each in planned.tunings if each.example is not None]
-        wanted = [*pending.values(), *tuned]
-        # Known before the estimate, which would otherwise try to load, or even download, them.
-        missing = missing_data(wanted)
-        paces = {}
-        if not no_estimate:
-            if wanted:
-                screen.show_progress("Estimating how long the runs will take ...")
-            paces = paces_of(wanted, done, jobs=jobs, without=missing)
-        shown = output.PlanOutput(planned, pending, paces, jobs, output_dir, missing)
+        shown = _with_workload(
+            planned, options.jobs, results.output_dir, has_estimate=not no_estimate
+        )
         if not as_json:
             shown.show(in_full=dry_run, with_time=not no_estimate)
         elif dry_run:
             screen.show_json(shown.for_programs())
-        output.show_missing_data(missing)
+        if shown.missing_data:
+            show_missing_data(shown.missing_data)
         if dry_run:
             return
-        executed = _execute(
-            planned,
-            len(pending),
-            execution,
+        num_runs = len(shown.pending) + sum(each.num_runs for each in planned.tunings)
+        with _open_sweep(
+            executor,
+            options,
             results,
-            device_is_open=device is None,
+            num_runs=num_runs,
             budget=experiment.budget,
+            device_is_open=device is None,
             show_line=tell if as_json else screen.show,
-        )
-        output.show_results(planned, executed, output_dir, as_json=as_json)
+        ) as sweep:
+            executed = execute(planned, sweep, jobs=options.jobs)
+        show_results(planned, executed, results.output_dir, as_json=as_json)
     if executed.failures or executed.errors or executed.is_out_of_time:
         context.exit(_INCOMPLETE)
 
 
-def _execute(
-    planned: Plan,
-    num_pending: int,
-    execution: Execution,
-    options: ResultOptions,
-    *,
-    device_is_open: bool,
-    budget: Budget,
-    show_line: Callable[[str], None],
-) -> Results:
-    from deepobs_bench._bench_progress import bench_progress
-    from deepobs_bench.standings import execute
-    from deepobs_bench.sweep import Sweep
+def _with_workload(planned: Plan, jobs: int, output_dir: Path, *, has_estimate: bool) -> PlanOutput:
+    """Find out what is pending of a plan, which data it needs, and how long it will take."""
+    from deepobs_bench._bench_output import PlanOutput
+    from deepobs_bench.workload import missing_data, paces_of, take_inventory
 
-    jobs = execution.options.jobs
-    run_seconds = None if budget.run_minutes is None else 60 * budget.run_minutes
-    num_runs = num_pending + sum(tuning.num_runs for tuning in planned.tunings)
-    with (
-        _interruptions_explained(),
-        bench_progress(num_runs, jobs, show=show_line) as notify,
-        execution.open(time_limit=run_seconds) as workers,
-    ):
-        sweep = Sweep(
-            workers,
-            output_dir=options.output_dir,
-            device_is_open=device_is_open,
-            time_limit=run_seconds,
-            checkpoints=options.checkpoints,
-            observers=options.observers,
-            seconds=None if budget.hours is None else 3600 * budget.hours,
-            notify=notify,
-            tell=tell,
-        )
-        return execute(planned, sweep, jobs=jobs)
+    pending, done = take_inventory(planned.specifications, output_dir)
+    tuned = [each.example for each in planned.tunings if each.example is not None]
+    wanted = [*pending.values(), *tuned]
+    # Known before the estimate, which would otherwise try to load, or even download, them.
+    missing = missing_data(wanted)
+    paces = {}
+    if wanted and has_estimate:
+        screen.show_progress("Estimating how long the runs will take ...")
+        paces = paces_of(wanted, done, jobs=jobs, without=missing)
+    return PlanOutput(planned, pending, paces, jobs, output_dir, missing)
 
 
 @contextlib.contextmanager
-def _interruptions_explained() -> Iterator[None]:
+def _open_sweep(
+    executor: str,
+    options: ExecutorOptions,
+    results: ResultOptions,
+    *,
+    num_runs: int,
+    budget: Budget,
+    device_is_open: bool,
+    show_line: Callable[[str], None],
+) -> Iterator[Sweep]:
+    """Open an executor and the progress, and yield a sweep that uses both."""
+    from deepobs_bench._bench_output import bench_progress
+    from deepobs_bench.sweep import Sweep
+
+    run_seconds = None if budget.run_minutes is None else 60 * budget.run_minutes
     try:
-        yield
+        with (
+            bench_progress(num_runs, options.jobs, show=show_line) as notify,
+            open_executor(executor, replace(options, time_limit=run_seconds)) as workers,
+        ):
+            yield Sweep(
+                workers,
+                output_dir=results.output_dir,
+                device_is_open=device_is_open,
+                time_limit=run_seconds,
+                checkpoints=results.checkpoints,
+                observers=results.observers,
+                seconds=None if budget.hours is None else 3600 * budget.hours,
+                notify=notify,
+                tell=tell,
+            )
     except KeyboardInterrupt:
         tell("Results so far are kept: repeat the command to continue.")
         raise

@@ -1,27 +1,41 @@
-"""What `deepobs bench` shows: the plan of an experiment, its results and its failures."""
+"""What `deepobs bench` shows: the plan of an experiment, its progress, results and failures."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
 from deepobs.console import screen
 from deepobs.console.screen import Column
-from deepobs.console.text import counted, duration
-from deepobs_bench._bench_progress import described
+from deepobs.console.text import clean, counted, duration
+from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import CONSTANT
-from deepobs_bench.failures import failure_file
+from deepobs_bench.failures import Failure, failure_file
 from deepobs_bench.workload import parts_of, time_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from deepobs.records import RunSpecification
+    from deepobs_bench.failures import Outcome
     from deepobs_bench.plan import Plan
     from deepobs_bench.standings import Results, Standing
+    from deepobs_bench.sweep import Notify
     from deepobs_bench.workload import Paces, Part
 
 _UNKNOWN = "?"
@@ -46,14 +60,24 @@ class PlanOutput:
         if in_full:
             self._show_table()
         pending, total = len(self.pending), len(self.plan.specifications)
-        totals = [
-            f"{counted(total, 'run')}: {total - pending} done, {pending} pending" if total else "",
-            self._tunings(),
-        ]
-        shown = "; ".join(filter(None, totals))
-        screen.show_text(f"{shown}. Results are kept in {self.output_dir}.")
-        if with_time and (pending or self.plan.tunings):
-            screen.show_text(self._time())
+        totals = []
+        if total:
+            totals.append(f"{counted(total, 'run')}: {total - pending} done, {pending} pending")
+        if tunings := self.plan.tunings:
+            runs = sum(tuning.num_runs for tuning in tunings)
+            totals.append(f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}")
+        screen.show_text(f"{'; '.join(totals)}. Results are kept in {self.output_dir}.")
+        if not with_time or not (pending or tunings):
+            return
+        seconds, num_unknown = time_left(self.plan, self.pending, self.paces)
+        if seconds is None:
+            screen.show_text("How long they will take could not be measured.")
+            return
+        unknown = f", and {counted(num_unknown, 'run')} of unknown duration" if num_unknown else ""
+        screen.show_text(
+            f"They will take about {duration(seconds / self.jobs)} with {counted(self.jobs, 'job')}"
+            f"{unknown}, estimated from existing results and from a few steps on this machine."
+        )
 
     def for_programs(self) -> dict[str, Any]:
         """Describe what is pending for other programs."""
@@ -83,21 +107,6 @@ class PlanOutput:
         screen.show_table([*columns, Column("TIME")], rows)
         screen.show()
 
-    def _tunings(self) -> str:
-        tunings = self.plan.tunings
-        runs = sum(tuning.num_runs for tuning in tunings)
-        return f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}" if tunings else ""
-
-    def _time(self) -> str:
-        total, num_unknown = time_left(self.plan, self.pending, self.paces)
-        if total is None:
-            return "How long they will take could not be measured."
-        unknown = f", and {counted(num_unknown, 'run')} of unknown duration" if num_unknown else ""
-        return (
-            f"They will take about {duration(total / self.jobs)} with {counted(self.jobs, 'job')}"
-            f"{unknown}, estimated from existing results and from a few steps on this machine."
-        )
-
 
 def _row(part: Part) -> list[object]:
     seconds = _UNKNOWN if part.seconds is None else duration(part.seconds)
@@ -124,24 +133,94 @@ def show_missing_data(datasets: Mapping[str, str]) -> None:
         )
 
 
+@contextlib.contextmanager
+def bench_progress(
+    num_runs: int,
+    jobs: int,
+    *,
+    console: Console | None = None,
+    show: Callable[[str], None] = screen.show,
+) -> Iterator[Notify]:
+    """Show progress while the block lasts, and yield what a sweep calls with outcomes."""
+    console = console or Console(stderr=True)
+    if console.is_terminal:
+        with _bar(num_runs, jobs, console) as update:
+            yield update
+        return
+    numbers = itertools.count(1)
+
+    def show_line(specification: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> None:
+        if not was_done:
+            show(f"[{next(numbers)}/{num_runs}] {described(specification, outcome)}")
+
+    yield show_line
+
+
+@contextlib.contextmanager
+def _bar(num_runs: int, jobs: int, console: Console) -> Iterator[Notify]:
+    """A bar for all runs; only failures leave a line."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    counts: Counter[str] = Counter()
+
+    def state() -> str:
+        running = min(jobs, num_runs - counts.total())
+        shown = {"running": running, "failed": counts["failed"], "diverged": counts["diverged"]}
+        return ", ".join(f"{count} {name}" for name, count in shown.items() if count)
+
+    def update(specification: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> None:
+        if was_done:
+            return
+        if isinstance(outcome, Failure):
+            line = described(specification, outcome)
+            progress.console.print(line, markup=False, highlight=False)
+        counts["failed" if isinstance(outcome, Failure) else outcome.status] += 1
+        progress.update(task, advance=1, state=state())
+
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Runs", total=num_runs, state=state())
+        yield update
+
+
+def described(specification: RunSpecification, outcome: Outcome) -> str:
+    """Describe a run and its outcome in a line."""
+    if isinstance(outcome, Failure):
+        run = f"{specification.optimizer} on {specification.testproblem}"
+        kind = outcome.kind.replace("_", " ")
+        summary = f"{run}, seed {specification.random_seed}: failed ({kind}): {outcome.message}"
+    else:
+        summary = summary_of(outcome)
+    values = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
+    values += filter(None, [schedule_of(specification)])
+    return clean(f"{summary}; {', '.join(values)}" if values else summary)
+
+
 def show_results(plan: Plan, results: Results, output_dir: Path, *, as_json: bool) -> None:
     """Show the best configurations of an experiment, and its failures."""
-    standings, files = results.standings(plan), results.tuning_files(output_dir)
+    standings = results.standings(plan)
+    files = [result.path_in(output_dir) for _, result in results.tuned]
     if as_json:
-        described = {
+        shown = {
             "standings": [asdict(standing) for standing in standings],
             "tuning_files": files,
             "failures": list(_failures_for_programs(results, output_dir)),
             "failed_tunings": results.errors,
             "is_out_of_time": results.is_out_of_time,
         }
-        screen.show_json(described)
+        screen.show_json(shown)
     else:
         screen.show()
         _show_standings(standings)
         for path in files:
             screen.show(f"  {path}")
-    _show_failures(results, output_dir)
+    if results.failures or results.errors:
+        _show_failures(results, output_dir)
     if results.is_out_of_time:
         pending = len(plan.specifications) - len(results.ends)
         screen.show_message(
@@ -189,17 +268,21 @@ def _show_standings(standings: Sequence[Standing]) -> None:
         *(Column(name, is_number=True) for name in ("RUNS", "DIVERGED", "FAILED")),
         Column("BEST CONFIGURATION"),
     ]
-    rows = [
-        [
+    rows = []
+    for each in standings:
+        best = _NONE
+        if each.hyperparameters is not None:
+            values = (f"{name} = {value}" for name, value in each.hyperparameters.items())
+            best = ", ".join(values) or "the defaults"
+        row = [
             *(each.problem, each.optimizer),
             *([each.schedule] if has_schedules else []),
             _mean(each.metric, each.test),
             *([_mean(each.metric, each.valid)] if has_validation else []),
             *(each.runs, each.diverged, each.failed),
-            _configuration(each.hyperparameters),
+            best,
         ]
-        for each in standings
-    ]
+        rows.append(row)
     screen.show_table(columns, rows)
     screen.show()
     for sentence in _explanation(standings):
@@ -240,10 +323,3 @@ def _mean(metric: str, values: Sequence[float]) -> str:
         return _NONE
     spread = f" +- {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
     return f"{metric} {statistics.fmean(values):.5g}{spread}"
-
-
-def _configuration(hyperparameters: Mapping[str, object] | None) -> str:
-    if hyperparameters is None:
-        return _NONE
-    values = (f"{name} = {value}" for name, value in hyperparameters.items())
-    return ", ".join(values) or "the defaults"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from deepobs.console.commands import completing
 from deepobs.console.offers import KINDS
-from deepobs_bench.executors import ExecutorOptions, open_executor
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
+from deepobs_bench.executors import ExecutorOptions
 
 EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
@@ -50,27 +46,19 @@ EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """How runs are executed, from the values of `EXECUTION_PARAMETERS`."""
+def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
+    """Take the values of `EXECUTION_PARAMETERS` out of those of a command.
 
-    executor: str
-    options: ExecutorOptions
-
-    @classmethod
-    def taken_from(cls, values: dict[str, Any]) -> Execution:
-        """Take the values of `EXECUTION_PARAMETERS` out of those of a command."""
-        devices = values.pop("devices")
-        names = ("jobs", "threads", "scheduler", "shared_results")
-        options = ExecutorOptions(
-            **{name: values.pop(name) for name in names},
-            devices=tuple(devices.split(",")) if devices else (),
-        )
-        return cls(values.pop("executor"), options)
-
-    def open(self, *, time_limit: float | None = None) -> Executor:
-        """Create the executor, with a time limit for each run in seconds."""
-        return open_executor(self.executor, replace(self.options, time_limit=time_limit))
+    Returns:
+        The executor backend and its options.
+    """
+    devices = values.pop("devices")
+    names = ("jobs", "threads", "scheduler", "shared_results")
+    options = ExecutorOptions(
+        **{name: values.pop(name) for name in names},
+        devices=tuple(devices.split(",")) if devices else (),
+    )
+    return values.pop("executor"), options
 
 
 def tell(message: str) -> None:

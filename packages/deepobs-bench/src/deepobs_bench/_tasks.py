@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
@@ -15,22 +16,19 @@ from deepobs import config
 from deepobs.errors import ArgumentError, OutputError
 from deepobs.runs import RunObserver, run, store
 from deepobs.runs.optimizers import find_optimizer
-from deepobs_bench._worker import printed_by_this_call
 from deepobs_bench.failures import (
     Outcome,
     RunStoppedError,
     failure_from,
     find_failure,
-    now,
     write_failure,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
     from pathlib import Path
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
 
 # Seeds and default types belong to the whole process: runs in two threads would disturb each other.
@@ -62,15 +60,64 @@ def execute(task: RunTask) -> Outcome | None:
     Raises:
         OutputError: The outcome cannot be written: no other run's could be, either.
     """
-    with _one_run_at_a_time, _importable(task.code_directory), config.temporary(**task.settings):
-        if task.output_dir is None:
-            return _attempt(task)
-        with claimed(task.output_dir, task.specification) as is_ours:
-            if not is_ours:
+    directory = task.code_directory
+    with (
+        _one_run_at_a_time,
+        config.temporary(**task.settings),
+        contextlib.ExitStack() as stack,
+    ):
+        # Only for this run: a worker of a cluster also serves sweeps of other directories.
+        if directory is not None and directory not in sys.path:
+            sys.path.append(directory)
+            stack.callback(sys.path.remove, directory)
+        if task.output_dir is not None:
+            if not stack.enter_context(claimed(task.output_dir, task.specification)):
                 return None
             # Another process may have finished the run and released its claim just before.
             known = known_outcome(task.output_dir, task.specification, task.failures_since)
-            return known or _attempt(task)
+            if known is not None:
+                return known
+        return _attempt(task)
+
+
+def _attempt(task: RunTask) -> Outcome:
+    """Execute a run; whatever ends it without a result is recorded as its failure."""
+    started_at = datetime.now().astimezone()
+    specification = task.specification
+    try:
+        if specification.optimizer_source:
+            _require_same_code(specification)
+        if task.device_is_open:
+            device = str(config.get_default_device())
+            specification = specification.model_copy(update={"device": device})
+        limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
+        return run(
+            specification,
+            output_dir=task.output_dir,
+            overwrite=True,  # `execute` looked for the result, under the claim
+            observers=[*limits, *task.observers],
+            checkpoints=task.checkpoints,
+        ).record
+    except OutputError:
+        raise
+    except (Exception, SystemExit) as error:  # the code of an optimizer may raise anything
+        from deepobs_bench._worker import printed_by_this_call
+
+        printed = printed_by_this_call()
+        failure = failure_from(error, task.specification, started_at, printed=printed)
+    if task.output_dir is not None:
+        write_failure(task.output_dir, failure)
+    return failure
+
+
+def _require_same_code(specification: RunSpecification) -> None:
+    # The worker may import another version of the user's module than the planning process did.
+    target = specification.optimizer_target
+    if find_optimizer(target).source != specification.optimizer_source:
+        raise ArgumentError(
+            f"The code of {target} in this process differs from that with which the run was "
+            "planned. Plan the run again, and copy the module to all workers."
+        )
 
 
 def known_outcome(
@@ -147,52 +194,3 @@ class TimeLimit(RunObserver):
             raise RunStoppedError(
                 "time_limit", f"The time limit of {self._seconds:g} s was reached {moment}."
             )
-
-
-def _attempt(task: RunTask) -> Outcome:
-    started_at = now()
-    try:
-        return _run(task)
-    except OutputError:
-        raise
-    except (Exception, SystemExit) as error:  # the code of an optimizer may raise anything
-        printed = printed_by_this_call()
-        failure = failure_from(error, task.specification, started_at, printed=printed)
-    if task.output_dir is not None:
-        write_failure(task.output_dir, failure)
-    return failure
-
-
-def _run(task: RunTask) -> RunRecord:
-    specification = task.specification
-    source = specification.optimizer_source
-    # The worker may import another version of the user's module than the planning process did.
-    if source and find_optimizer(specification.optimizer_target).source != source:
-        raise ArgumentError(
-            f"The code of {specification.optimizer_target} in this process differs from that with "
-            "which the run was planned. Plan the run again, and copy the module to all workers."
-        )
-    if task.device_is_open:
-        device = str(config.get_default_device())
-        specification = specification.model_copy(update={"device": device})
-    limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
-    return run(
-        specification,
-        output_dir=task.output_dir,
-        overwrite=True,  # `execute` looked for the result, under the claim
-        observers=[*limits, *task.observers],
-        checkpoints=task.checkpoints,
-    ).record
-
-
-@contextlib.contextmanager
-def _importable(directory: str | None) -> Iterator[None]:
-    """Append a directory to the import path for the duration of the block."""
-    if directory is None or directory in sys.path:
-        yield
-        return
-    sys.path.append(directory)
-    try:
-        yield
-    finally:
-        sys.path.remove(directory)

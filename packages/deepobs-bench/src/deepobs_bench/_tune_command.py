@@ -16,7 +16,8 @@ from deepobs.console.run_options import (
 )
 from deepobs.console.screen import Column
 from deepobs.console.text import clean
-from deepobs_bench._execution_options import EXECUTION_PARAMETERS, Execution, tell
+from deepobs_bench._execution_options import EXECUTION_PARAMETERS, execution_from, tell
+from deepobs_bench.executors import open_executor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,9 +134,9 @@ def command(
     from deepobs_bench.tuning.tune import tune
 
     options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
-    execution = Execution.taken_from(settings)
+    executor, execution = execution_from(settings)
     chosen = _checked(spaces, settings)
-    with options.configured(), execution.open() as workers:
+    with options.configured(), open_executor(executor, execution) as workers:
         result = tune(
             options.problem,
             options.optimizer,
@@ -151,7 +152,7 @@ def command(
             ),
             hyperparameters=options.hyperparameters,
             options={**options.arguments, "validation_size": validation_size},
-            jobs=execution.options.jobs,
+            jobs=execution.jobs,
         )
     if as_json:
         screen.show_json(result.model_dump(mode="json"))

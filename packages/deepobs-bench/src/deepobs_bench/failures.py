@@ -118,7 +118,7 @@ def failure_from(
         specification=specification,
         command=reproduction_command(specification),
         started_at=started_at.isoformat(timespec="seconds"),
-        seconds=round((now() - started_at).total_seconds(), 3),
+        seconds=round((datetime.now().astimezone() - started_at).total_seconds(), 3),
         worker=worker_name(os.getpid()) if worker is None else worker,
     )
 
@@ -131,11 +131,6 @@ def _kind_of(error: BaseException) -> FailureKind:
     is_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     is_memory |= isinstance(error, RuntimeError) and _OF_THE_CPU_ALLOCATOR in str(error)
     return "out_of_memory" if is_memory else "error"
-
-
-def now() -> datetime:
-    """This moment, with the time zone."""
-    return datetime.now().astimezone()
 
 
 def worker_name(process: int) -> str:

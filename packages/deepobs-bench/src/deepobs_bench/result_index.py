@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deepobs.runs.store import RESULT, configuration_directory
@@ -19,43 +21,35 @@ _TAIL_BYTES = 8
 _END = b"\n}"  # only the outermost brace is at the beginning of a line
 
 
+@dataclass
 class ResultIndex:
     """The results in a directory, each configuration's as of when it was first asked for.
 
     Only both ends of each file are read: the beginning holds the identity of the run, and the end
     shows that the file is complete. Parsing thousands of results would take minutes.
 
-    Args:
+    Attributes:
         output_dir: The directory of results.
     """
 
-    def __init__(self, output_dir: Path) -> None:
-        self._output_dir = output_dir
-        self._results_in: dict[Path, dict[str, Path]] = {}
+    output_dir: Path
+    _results_in: dict[Path, dict[str, Path]] = field(default_factory=dict)
 
     def find(self, specification: RunSpecification) -> Path | None:
         """The latest result of a run; `None` if there is none."""
-        directory = configuration_directory(self._output_dir, specification)
-        results = self._results_in.get(directory)
-        if results is None:
-            results = self._results_in[directory] = _results_in(directory)
-        return results.get(specification.run_id)
-
-
-def _results_in(directory: Path) -> dict[str, Path]:
-    """The latest result of every run in a directory, by identity."""
-    try:
-        names = os.listdir(directory)  # noqa: PTH208 # paths of 10000 files take a second
-    except OSError:  # most often because it does not exist
-        return {}
-    results = {}
-    for name in sorted(names):  # the time is part of the name: a later result replaces an earlier
-        if name.endswith(f".{RESULT}"):
-            path = directory / name
-            run_id = _run_id(path)
-            if run_id is not None:
-                results[run_id] = path
-    return results
+        directory = configuration_directory(self.output_dir, specification)
+        if directory not in self._results_in:
+            results = self._results_in[directory] = {}
+            names: list[str] = []
+            with contextlib.suppress(OSError):  # most often because it does not exist
+                names = os.listdir(directory)  # noqa: PTH208 # paths of 10000 files take a second
+            # The time is part of the name: a later result replaces an earlier one.
+            for name in sorted(names):
+                path = directory / name
+                run_id = _run_id(path) if name.endswith(f".{RESULT}") else None
+                if run_id is not None:
+                    results[run_id] = path
+        return self._results_in[directory].get(specification.run_id)
 
 
 def _run_id(path: Path) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from deepobs import config
@@ -15,12 +15,11 @@ from deepobs_bench.failures import ExecutorError, Failure
 from deepobs_bench.sweep import BudgetSpentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunSpecification
     from deepobs_bench.failures import Outcome
-    from deepobs_bench.plan import Plan, PlannedRun
+    from deepobs_bench.plan import Plan
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.planned import PlannedTuning
     from deepobs_bench.tuning.result import TuningResult
@@ -92,13 +91,13 @@ class Results:
     is_out_of_time: bool = False
 
     def standings(self, plan: Plan) -> list[Standing]:
-        """The best configuration of every optimizer on every problem."""
-        tuned = (standing_of_tuning(planned, result) for planned, result in self.tuned)
-        return [*standings(plan.runs, self.ends), *tuned]
-
-    def tuning_files(self, output_dir: Path) -> list[Path]:
-        """The files of the tunings."""
-        return [result.path_in(output_dir) for _, result in self.tuned]
+        """The best configuration of every optimizer with every schedule on every problem."""
+        groups: dict[tuple[str, str, str], list[RunSpecification]] = defaultdict(list)
+        for run in plan.runs:
+            key = (run.specification.testproblem, run.optimizer, run.schedule)
+            groups[key].append(run.specification)
+        of_runs = [_standing(*key, members, self.ends) for key, members in groups.items()]
+        return of_runs + [standing_of_tuning(planned, result) for planned, result in self.tuned]
 
 
 def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
@@ -154,22 +153,9 @@ def end_of(outcome: Outcome) -> End:
     """What to keep of an outcome."""
     if isinstance(outcome, Failure):
         return End("failed")
-    name = series_name(_metric_of(outcome.testproblem))
-    return End(outcome.status, _final(outcome, f"test_{name}"), _final(outcome, f"valid_{name}"))
-
-
-def standings(runs: Iterable[PlannedRun], ends: Mapping[str, End]) -> list[Standing]:
-    """Find the best configuration of every optimizer with every schedule on every problem.
-
-    Args:
-        runs: The runs of the experiment.
-        ends: How they ended, by `run_id`; pending runs are absent.
-    """
-    groups: dict[tuple[str, str, str], list[RunSpecification]] = defaultdict(list)
-    for run in runs:
-        key = (run.specification.testproblem, run.optimizer, run.schedule)
-        groups[key].append(run.specification)
-    return [_standing(*key, members, ends) for key, members in groups.items()]
+    metric = registry().problems.offer(outcome.testproblem).spec.metric
+    series = (getattr(outcome, series_name(f"{split}_{metric}")) for split in ("test", "valid"))
+    return End(outcome.status, *(values[-1] if values else None for values in series))
 
 
 def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing:
@@ -218,9 +204,16 @@ def _standing(
     seeds_of: dict[str, list[tuple[RunSpecification, End]]] = defaultdict(list)
     for run, end in measured:
         seeds_of[repr(run.hyperparameters)].append((run, end))
-    metric = _metric_of(problem)
+    metric = registry().problems.offer(problem).spec.metric
+    sign = 1 if metric == "accuracy" else -1
     configurations = len({repr(run.hyperparameters) for run in runs})
-    best = max(seeds_of.values(), key=lambda those: _rank(those, metric, chosen_on), default=[])
+    # By the number of seeds first: a configuration that diverges with some of them must not win by
+    # the mean of the lucky ones.
+    best = max(
+        seeds_of.values(),
+        key=lambda ends: (len(ends), sign * fmean(getattr(end, chosen_on) for _, end in ends)),
+        default=[],
+    )
     return Standing(
         problem=problem,
         optimizer=optimizer,
@@ -237,20 +230,3 @@ def _standing(
         pending=len(runs) - len(ended),
         has_seeds_of_the_choice=configurations > 1 and bool(best),
     )
-
-
-def _rank(
-    those: Sequence[tuple[RunSpecification, End]], metric: str, split: str
-) -> tuple[int, float]:
-    # A configuration that diverges with some seeds must not win by the mean of the lucky ones.
-    mean = statistics.fmean(getattr(end, split) for _, end in those)
-    return len(those), mean if metric == "accuracy" else -mean
-
-
-def _metric_of(problem: str) -> str:
-    return registry().problems.offer(problem).spec.metric
-
-
-def _final(record: RunRecord, name: str) -> float | None:
-    values: list[float | None] | None = getattr(record, name)
-    return values[-1] if values else None

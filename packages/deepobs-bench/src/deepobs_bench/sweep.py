@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import sys
 import time
-from collections import deque
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -24,7 +25,6 @@ from deepobs_bench.failures import (
     RunCrashedError,
     failure_from,
     find_failure,
-    now,
     write_failure,
 )
 from deepobs_bench.result_index import ResultIndex
@@ -32,11 +32,19 @@ from deepobs_bench.result_index import ResultIndex
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from datetime import datetime
 
     from deepobs.records import RunSpecification
     from deepobs.runs import RunObserver
     from deepobs.runs.checkpoints import CheckpointPlan
+
+    class Notify(Protocol):
+        """Is called with the outcome of every run, and whether it was done before."""
+
+        def __call__(
+            self, specification: RunSpecification, outcome: Outcome, /, *, was_done: bool
+        ) -> None:
+            """Take note of an outcome."""
+
 
 _DEFAULT_CAPACITY = 500  # of executors that do not say how many runs to submit at a time
 _MIN_PAUSE = 0.2
@@ -46,15 +54,6 @@ _CAPACITY_SECONDS = 5.0
 
 class BudgetSpentError(DeepOBSError):
     """The time is up, and runs are still pending."""
-
-
-class Notify(Protocol):
-    """Is called with the outcome of every run, and whether it was done before."""
-
-    def __call__(
-        self, specification: RunSpecification, outcome: Outcome, /, *, was_done: bool
-    ) -> None:
-        """Take note of an outcome."""
 
 
 def _ignore(_: RunSpecification, __: Outcome, /, *, was_done: bool) -> None:
@@ -76,7 +75,7 @@ class Sweep:
         skip_failed: Skip runs that failed in earlier sweeps: their failure is the outcome.
         checkpoints: When to save checkpoints, and whether to resume from them.
         seconds: Start no more runs after this time; `None` for no limit.
-        notify: Called with every outcome.
+        notify: Called with every run, its outcome, and `was_done`: whether it was done before.
         tell: Called with messages for the user.
 
     Raises:
@@ -106,15 +105,20 @@ class Sweep:
             if shared_results is None
             else shared_results
         )
-        self._device_is_open = device_is_open
-        self._time_limit = time_limit
         self._observers = tuple(observers)
+        self._skip_failed = skip_failed
         self._notify = notify
         self._tell = tell
-        self._began_at = now()
         self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._skip_failed = skip_failed
-        self._checkpoints = checkpoints
+        # What all tasks share; the rest is known only when runs are executed.
+        self._task = functools.partial(
+            RunTask,
+            output_dir=self.output_dir if self._workers_write else None,
+            device_is_open=device_is_open,
+            time_limit=time_limit,
+            failures_since=None if skip_failed else datetime.now().astimezone(),
+            checkpoints=checkpoints,
+        )
         if checkpoints is not None and not self._workers_write:
             raise ArgumentError(
                 "Checkpoints are kept beside the results, but these workers return only finished "
@@ -129,7 +133,8 @@ class Sweep:
     def pending(self, specifications: Iterable[RunSpecification]) -> list[RunSpecification]:
         """The distinct runs that have no result yet."""
         index = ResultIndex(self.output_dir)
-        return [each for each in _distinct(specifications) if index.find(each) is None]
+        distinct = {each.run_id: each for each in specifications}.values()
+        return [each for each in distinct if index.find(each) is None]
 
     def execute(
         self, specifications: Iterable[RunSpecification], *, observers: Sequence[RunObserver] = ()
@@ -152,156 +157,110 @@ class Sweep:
             OutputError: Results cannot be written.
             ExecutorError: The executor failed. Results so far are kept.
         """
-        pending = {}
-        index = ResultIndex(self.output_dir)
-        for specification in _distinct(specifications):
-            # Known runs come first, before any work: the table of a repeated sweep is immediate.
-            known = self._known(specification, index)
-            if known is None:
-                pending[specification.run_id] = specification
-            else:
-                self._notify(specification, known, was_done=True)
-                yield specification, known
-        dispatch = _Dispatch(self._executor, self.output_dir, self._tell)
-        tasks = (self._task(each, observers) for each in tuple(pending.values()))
-        with contextlib.closing(dispatch.outcomes(tasks)) as outcomes:
-            for specification, outcome in outcomes:
-                # Tuning may ask for the same run again, and must not spend its time a second time.
-                if isinstance(outcome, Failure):
-                    self._failed[specification.run_id] = outcome
-                del pending[specification.run_id]
-                self._notify(specification, outcome, was_done=False)
-                yield specification, outcome
-                # After the yield: the caller has seen the outcome, and nothing new is submitted.
-                if pending and self._deadline is not None and time.monotonic() > self._deadline:
-                    raise BudgetSpentError("The time is up.")
-
-    def _known(self, specification: RunSpecification, index: ResultIndex) -> Outcome | None:
-        path = index.find(specification)
-        if path is not None:
-            with contextlib.suppress(ValidationError, OSError):  # broken after all, or deleted
-                return store.read(path)
-        if self._skip_failed:
-            return find_failure(self.output_dir, specification)
-        return self._failed.get(specification.run_id)
-
-    def _task(self, specification: RunSpecification, observers: Sequence[RunObserver]) -> RunTask:
+        pending = {each.run_id: each for each in specifications}
+        yield from self._known(pending)
+        if not pending:
+            return
+        if not getattr(self._executor, "capacity", _DEFAULT_CAPACITY):
+            self._tell("There is no worker yet: the runs wait for the first one.")
         # Workers import the user's modules from here only if this process does so, too.
         here = str(Path.cwd())
-        return RunTask(
-            specification=specification,
-            output_dir=self.output_dir if self._workers_write else None,
-            device_is_open=self._device_is_open,
+        task = functools.partial(
+            self._task,
             settings=config.chosen(),
             code_directory=here if here in sys.path else None,
-            time_limit=self._time_limit,
             observers=(*self._observers, *observers),
-            failures_since=None if self._skip_failed else self._began_at,
-            checkpoints=self._checkpoints,
         )
-
-
-def _distinct(specifications: Iterable[RunSpecification]) -> Iterable[RunSpecification]:
-    return {each.run_id: each for each in specifications}.values()
-
-
-class _Submitted(NamedTuple):
-    """A run that was submitted: `claim` releases it, if this process holds the claim."""
-
-    task: RunTask
-    claim: contextlib.ExitStack
-    at: datetime
-    is_known: bool = False
-
-
-class _Dispatch:
-    """Submits tasks to an executor and yields their outcomes.
-
-    If workers write the results, they hold the claims, so that no claim is free while somebody may
-    still write. If records are returned, this process writes them and holds the claims, from
-    submitting a task until its outcome is kept.
-    """
-
-    def __init__(self, executor: Executor, output_dir: Path, tell: Callable[[str], None]) -> None:
-        self._executor = executor
-        self._output_dir = output_dir
-        self._tell = tell
-        self._running: dict[Future[Outcome | None], _Submitted] = {}
-
-    def outcomes(self, tasks: Iterable[RunTask]) -> Generator[tuple[RunSpecification, Outcome]]:
-        """Yield the outcomes in the order in which runs end, last those of other processes."""
-        # Runs of other processes come last: meanwhile, they may be finished.
-        elsewhere: deque[RunTask] = deque()
-        if self._capacity() == 0:
-            self._tell("There is no worker yet: the runs wait for the first one.")
-        try:
-            for task, outcome in self._attempts(iter(tasks)):
-                if outcome is None:
-                    elsewhere.append(task)
-                else:
-                    yield task.specification, outcome
-            if elsewhere:
-                yield from self._wait_for_others(elsewhere)
-        finally:
-            # Also when the caller stops iterating: what has not begun must not begin later.
-            for future, submitted in self._running.items():
-                future.cancel()
-                submitted.claim.close()
-            self._running.clear()
-
-    def _wait_for_others(
-        self, elsewhere: deque[RunTask]
-    ) -> Iterator[tuple[RunSpecification, Outcome]]:
-        """Retry runs that other processes hold, which may also give them up."""
-        self._tell(f"Another process is executing {len(elsewhere)} of the runs: waiting for it.")
-        pause = _MIN_PAUSE
-        while elsewhere:
+        pause, is_waiting = _MIN_PAUSE, False
+        while True:
+            tasks = (task(specification=each) for each in tuple(pending.values()))
+            with contextlib.closing(self._dispatch(tasks)) as outcomes:
+                for specification, outcome in outcomes:
+                    # Tuning may ask for the run again, and must not spend its time a second time.
+                    if isinstance(outcome, Failure):
+                        self._failed[specification.run_id] = outcome
+                    del pending[specification.run_id]
+                    self._notify(specification, outcome, was_done=False)
+                    yield specification, outcome
+                    # After the yield: the caller has seen the outcome, and nothing new begins.
+                    if pending and self._deadline is not None and time.monotonic() > self._deadline:
+                        raise BudgetSpentError("The time is up.")
+                    pause = _MIN_PAUSE
+            if not pending:
+                return
+            # Other processes hold the rest. One that is killed tells nobody, but frees its claims:
+            # the runs are done, or left to us, once claiming them succeeds.
+            if not is_waiting:
+                self._tell(
+                    f"Another process is executing {len(pending)} of the runs: waiting for it."
+                )
+                is_waiting = True
             time.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE)
-            # Those of now: tasks that are still held elsewhere come back to the end of the queue.
-            tasks = (elsewhere.popleft() for _ in range(len(elsewhere)))
-            for task, outcome in self._attempts(tasks):
-                if outcome is None:
-                    elsewhere.append(task)
-                else:
-                    pause = _MIN_PAUSE
-                    yield task.specification, outcome
 
-    def _attempts(self, tasks: Iterator[RunTask]) -> Iterator[tuple[RunTask, Outcome | None]]:
-        """Execute tasks; the outcome is `None` if another process holds the run."""
-        while True:
-            free = max(1, self._capacity()) - len(self._running)
-            for task in itertools.islice(tasks, free):
-                self._submit(task)
-            if not self._running:
-                return
-            # With a timeout, since a cluster may get more workers meanwhile.
-            done, _ = wait(self._running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                submitted = self._running[future]
-                # Released after the outcome is kept: the next process to claim the run finds it.
-                with submitted.claim:
-                    outcome = self._outcome_of(future, submitted)
-                    del self._running[future]
-                yield submitted.task, outcome
+    def _known(
+        self, pending: dict[str, RunSpecification]
+    ) -> Iterator[tuple[RunSpecification, Outcome]]:
+        """Yield runs whose outcome is known, and remove them from the pending ones."""
+        index = ResultIndex(self.output_dir)
+        # All of them before any work: the table of a repeated sweep is immediate.
+        for run_id, specification in tuple(pending.items()):
+            known: Outcome | None = None
+            path = index.find(specification)
+            if path is not None:
+                with contextlib.suppress(ValidationError, OSError):  # broken after all, or deleted
+                    known = store.read(path)
+            if known is None:
+                known = (
+                    find_failure(self.output_dir, specification)
+                    if self._skip_failed
+                    else self._failed.get(run_id)
+                )
+            if known is not None:
+                del pending[run_id]
+                self._notify(specification, known, was_done=True)
+                yield specification, known
 
-    def _capacity(self) -> int:
-        return getattr(self._executor, "capacity", _DEFAULT_CAPACITY)
-
-    def _submit(self, task: RunTask) -> None:
-        with contextlib.ExitStack() as claim:  # released here, unless all of it succeeds
-            settled = self._settled(task, claim) if task.output_dir is None else None
-            try:
-                future = settled or self._executor.submit(execute, task)
-            except RuntimeError as error:  # it was shut down, or is broken
-                raise _executor_failed(error) from error
-            self._running[future] = _Submitted(task, claim.pop_all(), now(), settled is not None)
+    def _dispatch(self, tasks: Iterator[RunTask]) -> Generator[tuple[RunSpecification, Outcome]]:
+        """Yield the outcomes of tasks as runs end; skip runs that other processes hold."""
+        running: dict[Future[Outcome | None], _Submitted] = {}
+        try:
+            while True:
+                capacity = getattr(self._executor, "capacity", _DEFAULT_CAPACITY)
+                for task in itertools.islice(tasks, max(1, capacity) - len(running)):
+                    # If workers write the results, they hold the claims, so that no claim is free
+                    # while somebody may still write. Otherwise, this process writes and claims.
+                    with contextlib.ExitStack() as claim:  # released here, unless all succeeds
+                        settled = None if self._workers_write else self._settled(task, claim)
+                        try:
+                            future = settled or self._executor.submit(execute, task)
+                        except RuntimeError as error:  # it was shut down, or is broken
+                            raise _executor_failed(error) from error
+                        at = datetime.now().astimezone()
+                        running[future] = _Submitted(task, claim.pop_all(), at, settled is not None)
+                if not running:
+                    return
+                # With a timeout, since a cluster may get more workers meanwhile.
+                done, _ = wait(running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    submitted = running[future]
+                    # Released once the outcome is kept: the next process to claim the run finds it.
+                    with submitted.claim:
+                        outcome = self._outcome_of(future, submitted)
+                        del running[future]
+                    if outcome is not None:
+                        yield submitted.task.specification, outcome
+        finally:
+            # Also when the caller stops iterating: what has not begun must not begin later.
+            for future, submitted in running.items():
+                future.cancel()
+                submitted.claim.close()
 
     def _settled(self, task: RunTask, claim: contextlib.ExitStack) -> Future[Outcome | None] | None:
         """Claim a run for this process; its future if nothing is left to do for it."""
         outcome = None
-        if claim.enter_context(claimed(self._output_dir, task.specification)):
-            outcome = known_outcome(self._output_dir, task.specification, task.failures_since)
+        if claim.enter_context(claimed(self.output_dir, task.specification)):
+            outcome = known_outcome(self.output_dir, task.specification, task.failures_since)
             if outcome is None:
                 return None
         future: Future[Outcome | None] = Future()
@@ -311,14 +270,14 @@ class _Dispatch:
     def _outcome_of(self, future: Future[Outcome | None], submitted: _Submitted) -> Outcome | None:
         """Take the answer of a worker, and keep the outcome unless the worker did."""
         specification = submitted.task.specification
-        writes_here = submitted.task.output_dir is None and not submitted.is_known
+        writes_here = not self._workers_write and not submitted.is_settled
         try:
             outcome = future.result()
         except RunCrashedError as error:
             outcome = failure_from(
                 error, specification, submitted.at, printed=error.log, worker=error.worker
             )
-            writes_here = True
+            writes_here = True  # the worker could not
         except DeepOBSError:
             raise
         except (Exception, CancelledError) as error:  # other executors may raise anything
@@ -326,10 +285,19 @@ class _Dispatch:
         if not writes_here or outcome is None:
             return outcome
         if isinstance(outcome, Failure):
-            write_failure(self._output_dir, outcome)
+            write_failure(self.output_dir, outcome)
         else:
-            store.write(self._output_dir, specification, outcome.to_json())
+            store.write(self.output_dir, specification, outcome.to_json())
         return outcome
+
+
+class _Submitted(NamedTuple):
+    """A run that was submitted: `claim` releases it, if this process holds the claim."""
+
+    task: RunTask
+    claim: contextlib.ExitStack
+    at: datetime
+    is_settled: bool
 
 
 def _executor_failed(error: BaseException) -> ExecutorError:
