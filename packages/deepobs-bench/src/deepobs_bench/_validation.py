@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from deepobs.checks import is_number
@@ -85,35 +84,29 @@ def unknown_key(key: str, keys: Iterable[str]) -> str:
     return sentences("Unknown key.", closest(key, keys), f"Allowed: {', '.join(keys)}.")
 
 
-def _allowed(words: str, is_allowed: Callable[[Any], bool]) -> BeforeValidator:
+def _allowed(
+    words: str, kind: type | tuple[type, ...], accepts: Callable[[Any], object] = lambda _: True
+) -> BeforeValidator:
+    """Return the validator of a kind of values.
+
+    Args:
+        words: Which values are allowed, for the message about another one.
+        kind: Their type.
+        accepts: Whether a value of this type is allowed; the message of an error that it raises,
+            such as that of the registry about a name, is shown instead.
+    """
+
     # Before pydantic's own conversion, which takes "1" and 1.0 for 1, and 1 and "yes" for true.
     def check(value: object) -> object:
-        if not is_allowed(value):
+        try:
+            is_allowed = isinstance(value, kind) and accepts(value)
+        except DeepOBSError as error:
+            raise refused(str(error)) from error
+        if not is_allowed:
             raise must_be(words, value)
         return value
 
     return BeforeValidator(check)
-
-
-def _known(find: Callable[[str], object]) -> AfterValidator:
-    """Refuse a name with the message and the hints of the registry."""
-
-    def check(name: str) -> str:
-        try:
-            find(name)
-        except DeepOBSError as error:
-            raise refused(str(error)) from error
-        return name
-
-    return AfterValidator(check)
-
-
-def _is_fraction(value: object) -> bool:
-    return isinstance(value, bool) or is_number(value, 0, 1)
-
-
-def _is_integer(value: object, least: int, most: float = math.inf) -> bool:
-    return isinstance(value, int) and is_number(value, least, most)
 
 
 def _seeds(value: object) -> object:
@@ -125,7 +118,9 @@ def _seeds(value: object) -> object:
         if first <= last < min(first + _MAX_SEEDS, _MAX_SEED + 1):
             return range(first, last + 1)
     seeds = value if isinstance(value, (list, tuple)) else [value]
-    if not seeds or not all(_is_integer(seed, 0, _MAX_SEED) for seed in seeds):
+    if not seeds or not all(
+        isinstance(seed, int) and is_number(seed, 0, _MAX_SEED) for seed in seeds
+    ):
         allowed = f'integers from 0 to {_MAX_SEED}, as in 42, [42, 43, 44] or "42..51"'
         raise must_be(allowed, value)
     if len(set(seeds)) < len(seeds):
@@ -146,45 +141,58 @@ def _optimizers(value: object) -> object:
     }
 
 
-def _find_suite(name: str) -> None:
+def _all_of_suite(name: str) -> list[object]:
     """Look up a suite and all of its problems."""
-    catalog, suites = registry().problems, registry().suites
-    for problem in suites.offer(name).spec.problems:
-        # A suite can name problems of packages that are not installed.
-        try:
-            catalog.offer(problem)
-        except DeepOBSError as error:
-            raise DeepOBSError(f"{suites.offer(name)} cannot be used: {error}") from error
+    suite, catalog = registry().suites.offer(name), registry().problems
+    # A suite can name problems of packages that are not installed.
+    try:
+        return [suite, *(catalog.offer(problem) for problem in suite.spec.problems)]
+    except DeepOBSError as error:
+        raise DeepOBSError(f"{suite} cannot be used: {error}") from error
 
 
-_STRING = _allowed("a string", lambda value: isinstance(value, str))
+_NUMBER = (int, float)
 
-Text = Annotated[str, _STRING]
+Text = Annotated[str, _allowed("a string", str)]
 Names = tuple[Text, ...]
 AnyTable = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
-Flag = Annotated[bool, _allowed("true or false", lambda value: isinstance(value, bool))]
-Count = Annotated[int, _allowed("an integer of 1 or more", lambda value: _is_integer(value, 1))]
+Flag = Annotated[bool, _allowed("true or false", bool)]
+Count = Annotated[int, _allowed("an integer of 1 or more", int, lambda value: is_number(value, 1))]
 CountOrZero = Annotated[
-    int, _allowed("an integer of 0 or more", lambda value: _is_integer(value, 0))
+    int, _allowed("an integer of 0 or more", int, lambda value: is_number(value, 0))
 ]
 Trials = Annotated[
     int,
     _allowed(
         f"an integer from 1 to {MAX_CONFIGURATIONS}",
-        lambda value: _is_integer(value, 1, MAX_CONFIGURATIONS),
+        int,
+        lambda value: is_number(value, 1, MAX_CONFIGURATIONS),
     ),
 ]
 Seed = Annotated[
     int,
-    _allowed(f"an integer from 0 to {_MAX_SEED}", lambda value: _is_integer(value, 0, _MAX_SEED)),
+    _allowed(
+        f"an integer from 0 to {_MAX_SEED}", int, lambda value: is_number(value, 0, _MAX_SEED)
+    ),
 ]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_seeds)]
-NonNegative = Annotated[float, _allowed("a number of 0 or more", lambda value: is_number(value, 0))]
-Positive = Annotated[
-    float, _allowed("a number above 0", lambda value: is_number(value) and value > 0)
+NonNegative = Annotated[
+    float, _allowed("a number of 0 or more", _NUMBER, lambda value: is_number(value, 0))
 ]
-Fraction = Annotated[float, _allowed("true, false or a fraction from 0 to 1", _is_fraction)]
+Positive = Annotated[
+    float, _allowed("a number above 0", _NUMBER, lambda value: is_number(value) and value > 0)
+]
+Fraction = Annotated[
+    float,
+    _allowed(
+        "true, false or a fraction from 0 to 1",
+        _NUMBER,
+        lambda value: isinstance(value, bool) or is_number(value, 0, 1),
+    ),
+]
 Optimizers = BeforeValidator(_optimizers)
-ProblemName = Annotated[str, _STRING, _known(lambda name: registry().problems.offer(name))]
-SuiteName = Annotated[str, _STRING, _known(_find_suite)]
-OptimizerName = Annotated[str, _STRING, _known(find_optimizer)]
+ProblemName = Annotated[
+    str, _allowed("a string", str, lambda name: registry().problems.offer(name))
+]
+SuiteName = Annotated[str, _allowed("a string", str, _all_of_suite)]
+OptimizerName = Annotated[str, _allowed("a string", str, find_optimizer)]
