@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from deepobs.runs.execution import RunObserver
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rich.console import Console
-    from rich.progress import Progress
 
     from deepobs.records import RunRecord, RunSpecification
+    from deepobs.runs.execution import RunObserver
 
 
 @contextlib.contextmanager
@@ -35,72 +33,13 @@ def live_progress(
     if not console.is_terminal:
         yield []
         return
-    progress = _progress(console)
+    from deepobs.runs.progress_bars import ProgressBars
+
+    bars = ProgressBars(console, num_runs)
     try:
-        yield [_ProgressObserver(progress, num_runs)]
+        yield [bars]
     finally:
-        progress.stop()
-
-
-def _progress(console: Console) -> Progress:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[metrics]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-
-
-class _ProgressObserver(RunObserver):
-    """A bar for the epochs of the current run, and one for all runs if there are several."""
-
-    def __init__(self, progress: Progress, num_runs: int) -> None:
-        self._progress = progress
-        self._all_runs = (
-            progress.add_task("All runs", total=num_runs, metrics="") if num_runs > 1 else None
-        )
-
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Start a bar. The display starts here, so that a run that is refused shows none."""
-        self._progress.start()
-        self._steps_per_epoch = max(steps_per_epoch, 1)
-        self._current = self._progress.add_task(
-            f"{specification.optimizer} on {specification.testproblem}, "
-            f"seed {specification.random_seed}",
-            total=specification.num_epochs,
-            metrics="",
-        )
-
-    def steps_taken(self, steps: int, loss: float) -> None:
-        """Move the bar between evaluations."""
-        del loss
-        self._progress.update(self._current, completed=steps // self._steps_per_epoch)
-
-    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Show the latest evaluation."""
-        name = "test_accuracy" if "test_accuracy" in metrics else "test_loss"
-        shown = f"{name.replace('_', ' ')} {metrics[name]:.4g}"
-        self._progress.update(self._current, completed=epoch, metrics=shown)
-
-    def run_ended(self, record: RunRecord) -> None:
-        """Remove the bar: the caller prints what remains."""
-        del record
-        self._progress.remove_task(self._current)
-        if self._all_runs is not None:
-            self._progress.advance(self._all_runs)
+        bars.display.stop()
 
 
 def summary_of(record: RunRecord) -> str:
