@@ -100,10 +100,12 @@ def time_limit(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
+        # The timer before the handler: a signal in between would end the process.
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
         if remaining:
             rest = remaining - (time.monotonic() - started)
+            # 0 would disarm the timer, and the enclosing limit would never be enforced.
             signal.setitimer(signal.ITIMER_REAL, max(rest, 1e-3), interval)
 
 

@@ -229,6 +229,7 @@ def parameters_without_a_gradient_are_survived(subject: Subject) -> None:
     """A parameter on which the loss does not depend is ignored."""
     torch.manual_seed(0)
     problem = TinyProblem()
+    # A matrix: a vector would be left to the other optimizer beside one of matrices only.
     unused = nn.Parameter(torch.ones(2, 2, device="cpu"))
     problem.model[0].register_parameter("unused", unused)
     training = subject.training(problem)
@@ -351,6 +352,7 @@ def its_state_can_be_saved(subject: Subject) -> None:
 
 
 def _saved_and_loaded(state: Any) -> Any:
+    # Through a file: a state that is handed over in memory may share tensors or hold functions.
     file = io.BytesIO()
     try:
         torch.save(state, file)

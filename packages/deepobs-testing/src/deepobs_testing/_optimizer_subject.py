@@ -83,6 +83,7 @@ class Subject:
         choice = self.choice
         self._require_one_pass_over_parameters()
         hyperparameters, groups = complete_hyperparameters(choice, self.given)
+        # The other needs are unknown until steps are tried, for which it must have been built.
         needs = {"model"} & {constructor_of(choice.optimizer_class)[0]}
         try:
             construct(

@@ -54,6 +54,7 @@ def every_parameter_has_a_finite_gradient(subject: Subject) -> None:
         "Use it in the forward pass, remove it, or set requires_grad to False. detach() or "
         "no_grad() on the way cuts it off.",
     )
+    # Only now: the regularizer would give a gradient to weights that the loss does not use.
     regularizer = problem.get_regularization_loss()
     if regularizer.requires_grad:
         _backward(regularizer)
@@ -84,6 +85,8 @@ def gradients_agree_with_finite_differences(subject: Subject) -> None:
     problem.model.double().train()
     _move(_trained(problem), _random_direction(_trained(problem), seed=1), _AWAY)
     contradiction = _contradiction(subject, problem)
+    # Training mode counts if it can: in evaluation mode, a detach() that acts in training alone
+    # would go unnoticed.
     if contradiction and not _is_steady(subject, problem):
         problem.model.eval()
         contradiction = _contradiction(subject, problem)
@@ -178,6 +181,7 @@ def _trained(problem: TestProblem) -> list[Tensor]:
 
 
 def _objective(problem: TestProblem, batch: Batch) -> Tensor:
+    # The same noise at every point: dropout would differ by far more than a short step changes.
     torch.manual_seed(0)
     losses, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
     return losses + problem.get_regularization_loss()
@@ -235,6 +239,7 @@ def weight_decay_sets_the_regularizer(subject: Subject) -> None:
         if group.get("weight_decay") != 0
         for parameter in group["params"]
     ]
+    # Magnitudes first: double() would drop the imaginary part of complex weights.
     squares = sum((w.detach().abs().double().square().sum() for w in weights), torch.tensor(0.0))
     found, expected = problem.get_regularization_loss(), 0.5 * WEIGHT_DECAY * squares
     require(

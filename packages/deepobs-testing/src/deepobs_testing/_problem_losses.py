@@ -128,6 +128,7 @@ def the_model_has_every_parameter_of_the_loss(subject: Subject) -> None:
 
 def _parameters_of(loss: Tensor) -> list[nn.Parameter]:
     """The parameters in the graph of a loss."""
+    # Without recursion: the graph of a recurrent network is deeper than Python's stack.
     waiting, seen, found = [loss.grad_fn], set(), []
     while waiting:
         node = waiting.pop()

@@ -92,6 +92,8 @@ class Subject:
         factory = self.factory
         if arguments or further:
             self.need_arguments()
+        # After the import of the factory, which happens once and may draw numbers: two problems
+        # from one seed would start apart.
         rng.seed(seed)
         self._settings_before = process_settings()
         with sized(self._fraction):

@@ -190,6 +190,8 @@ def the_run_loop_trains_it(subject: Subject) -> None:
         num_epochs=1,
         fake_data_fraction=config.get_fake_data_fraction(),
     )
+    # Not deepobs.runs.run, which would set up another problem by its name: a class that no plugin
+    # offers has none, and the passes would have their full length.
     problem = _shortened(subject.at_start())
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
     record = execute(RunState(specification, problem, optimizer))

@@ -87,6 +87,7 @@ def isolated() -> Iterator[None]:
             torch.set_default_dtype(torch.float32)  # another one would give other initial weights
             yield
         finally:
+            # No others: even setting torch's default device to what it is slows down every call.
             for name in changed_settings(before):
                 _SETTINGS[name][1](before[name])
 
