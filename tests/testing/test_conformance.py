@@ -108,9 +108,9 @@ CAUGHT = {
     (check_dataset, "data_nowhere", "its_target_can_be_imported"): "acme_nowhere:Data",
     (check_dataset, "renamed", "its_name_is_that_of_its_description"): "calls it 'renamed'",
     (check_dataset, "larger", "its_sizes_are_those_of_its_description"): "'train': 1001",
-    (check_dataset, "not_embedded", "its_state_can_be_told"): "embedded=False, but its state",
+    (check_dataset, "not_embedded", "its_status_is_reported"): "embedded=False, but its state",
     (check_dataset, "connected", "embedded_data_need_no_network"): "asks for a connection",
-    (check_dataset, "unlike", "its_fake_twin_has_the_same_shapes"): r"\(4, 99\)",
+    (check_dataset, "unlike", "its_synthetic_data_have_the_same_shapes"): r"\(4, 99\)",
     (check_optimizer, "Silent", "its_summary_says_what_it_is"): "The summary is ' '",
 }
 
@@ -168,7 +168,7 @@ def test_a_function_without_arguments_builds_what_is_checked() -> None:
     report = check_testproblem(lambda: testproblems.two_d_beale(batch_size=8))
     skipped = report["its_constructor_takes_the_arguments_of_the_protocol"]
     assert skipped.reason == "It is built by a function that takes no arguments"
-    assert report["its_batches_have_the_size_that_is_asked_for"].outcome == "passed"
+    assert report["its_batches_have_the_requested_size"].outcome == "passed"
 
 
 def test_names_that_are_not_there_are_refused() -> None:
@@ -221,8 +221,8 @@ def test_the_command_writes_json(command_line) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "Give names to check, or --all-of"),
-        (("SGD", "--all-of", "deepobs-core"), "Give names to check, or --all-of"),
+        ((), "Give either names to check or --all-of"),
+        (("SGD", "--all-of", "deepobs-core"), "Give either names to check or --all-of"),
         (("quadratc",), "Did you mean 'quadratic'"),
         (("--all-of", "deepobs-cor"), "Did you mean 'deepobs-core'"),
         (("SGD", "--only", "it_can_be_bilt"), "Did you mean 'it_can_be_built'"),

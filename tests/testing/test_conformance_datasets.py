@@ -18,16 +18,16 @@ CAUGHT = {
     "its_constructor_takes_the_arguments_of_the_protocol": [
         (datasets.OfPositionalArguments, "validation_size=0.*TypeError", "drop_remainder=True")
     ],
-    "bad_arguments_are_refused": [
+    "invalid_arguments_are_rejected": [
         (datasets.TakesAnything, "batch_size=0 and .*batch_size=1000000000", "ArgumentError")
     ],
-    "its_state_can_be_told": [
+    "its_status_is_reported": [
         (datasets.StateOfAnotherKind, "status returns .*ready, embedded or missing", "DataStatus")
     ],
     "its_batches_are_tuples_of_tensors_on_the_device": [
         (datasets.Lists, "train_loader yields a list", "Yield")
     ],
-    "its_batches_have_the_size_that_is_asked_for": [
+    "its_batches_have_the_requested_size": [
         (datasets.HalfBatches, "batch_size=4, the first training batch has 2 examples", "too large")
     ],
     "its_loaders_are_sized_and_can_be_read_again": [
@@ -39,7 +39,7 @@ CAUGHT = {
     "its_evaluation_batches_are_the_same_in_every_pass": [
         (datasets.ShuffledEvaluation, "is different in the second pass", "shuffle")
     ],
-    "a_remainder_is_dropped_or_kept_as_asked": [
+    "the_last_batch_is_dropped_or_kept_as_requested": [
         (
             datasets.AlwaysDrops,
             "drop_remainder=False, test_loader drops the last, smaller batch",
@@ -75,7 +75,7 @@ CAUGHT = {
     "reshuffle_false_keeps_the_order": [
         (datasets.AlwaysReshuffles, "reshuffle=False, the second pass .* another order", "Keep")
     ],
-    "building_it_leaves_the_generators_of_others_alone": [
+    "building_it_leaves_global_rngs_alone": [
         (datasets.SeedsNumPy, "global RNG of random", "generator of its own"),
         (datasets.SeedsTorch, r"torch.rand gives 0\.\d+ for both", "Do not call torch.manual_seed"),
     ],
@@ -88,7 +88,7 @@ CASES = [(check, *case) for check, cases in CAUGHT.items() for case in cases]
 
 NEED_MORE = {
     "embedded_data_need_no_network",
-    "its_fake_twin_has_the_same_shapes",
+    "its_synthetic_data_have_the_same_shapes",
     "it_works_on_the_accelerator",
 }
 """What takes a description, a twin or a machine to fail."""
@@ -112,4 +112,4 @@ def test_every_check_is_seen_to_fail():
 def test_a_sound_data_set_that_derives_from_nothing_of_ours_passes():
     report = check_dataset(datasets.Sound)
     assert not report.failures
-    assert {r.check for r in report.having("skipped")} == {*NEED_MORE, "its_state_can_be_told"}
+    assert {r.check for r in report.having("skipped")} == {*NEED_MORE, "its_status_is_reported"}

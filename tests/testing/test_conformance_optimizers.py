@@ -20,7 +20,7 @@ CAUGHT = {
         (optimizers.ReadsItsParametersTwice, "not from a list of the parameters", r"list\(params"),
         (optimizers.Exits, r"sys.exit\(3\)", "broken_optimizers.py, line"),
     ],
-    "what_it_needs_is_found_out": [
+    "its_step_protocol_works": [
         (optimizers.Mistaken, r"protocol plain raises KeyError: 'momentum_bufer'", "Fix the step")
     ],
     "steps_change_the_parameters": [
@@ -44,14 +44,14 @@ CAUGHT = {
     "zero_grad_clears_the_gradients": [
         (optimizers.KeepsGradients, "After zero_grad, 0.weight, .* still has", "Inherit zero_grad")
     ],
-    "parameters_without_a_gradient_are_survived": [
+    "parameters_without_a_gradient_are_skipped": [
         (optimizers.NeedsEveryGradient, "'NoneType' object has no attribute 'mul_'", "line")
     ],
     "a_closure_is_called": [
         (optimizers.ForgetsTheClosure, "does not call the closure", "at the beginning of step"),
         (optimizers.ReturnsNothing, r"step\(closure\) returns None", "return loss"),
     ],
-    "its_groups_have_settings_of_their_own": [
+    "its_groups_have_their_own_learning_rate": [
         (optimizers.OneRate, "moves alike with the learning rates 0.05 and 0.005", r'group\["lr"\]')
     ],
     "a_schedule_can_change_its_learning_rate": [

@@ -29,7 +29,7 @@ CAUGHT = {
     "its_constructor_takes_the_arguments_of_the_protocol": [
         (problems.OfOneArgument, r"\(4, None, 'cpu'\).*TypeError", "weight_decay=None, device=None")
     ],
-    "bad_arguments_are_refused": [
+    "invalid_arguments_are_rejected": [
         (problems.TakesAnything, r"batch_size=0 and .*weight_decay=-1.0.*no_such", "ArgumentError")
     ],
     "it_can_be_set_up": [
@@ -40,7 +40,7 @@ CAUGHT = {
     "its_batches_are_tuples_of_tensors_on_the_device": [
         (problems.Lists, "train_loader yields a list.*expected is a tuple", "Yield")
     ],
-    "its_batches_have_the_size_that_is_asked_for": [
+    "its_batches_have_the_requested_size": [
         (problems.HalfBatches, "batch_size=4, the first training batch has 2", "Use the batch_size")
     ],
     "its_loaders_are_sized_and_can_be_read_again": [
@@ -137,7 +137,7 @@ CAUGHT = {
     "evaluation_does_not_depend_on_the_batch_split": [
         (problems.Centred, "its halves, evaluated alone, have", "running statistics")
     ],
-    "a_new_pass_starts_afresh": [
+    "a_new_pass_starts_from_scratch": [
         (problems.Remembers, "in a second pass with the same weights", "Reset the state")
     ],
     "the_same_seed_gives_the_same_weights_and_batches": [

@@ -26,7 +26,7 @@ OF_DESCRIPTION_AND_CONSTRUCTOR = [
     "its_default_batch_size_fits_its_data",
     "it_can_be_built",
     "its_constructor_takes_the_arguments_of_the_protocol",
-    "bad_arguments_are_refused",
+    "invalid_arguments_are_rejected",
     "it_can_be_pickled",
 ]
 OF_MANY_EVALUATIONS = [
@@ -37,7 +37,7 @@ OF_MANY_EVALUATIONS = [
     "gradients_agree_with_finite_differences",
     "noise_in_training_follows_torchs_seed",
     "evaluation_does_not_depend_on_the_batch_split",
-    "a_new_pass_starts_afresh",
+    "a_new_pass_starts_from_scratch",
     "the_same_seed_gives_the_same_training",
     "evaluating_within_an_epoch_disturbs_nothing",
     "its_weights_can_be_saved_and_loaded",

@@ -55,5 +55,5 @@ class SpiralsMLP(Problem):
             batch: Points (B,D) and labels (B,).
         """
         is_correct_B = outputs.argmax(dim=1) == batch[1]
-        # A tensor, not a float: asking for the number in every step would hold up a GPU.
+        # A tensor, not a float: a float would make the CPU wait for the GPU in every step.
         return is_correct_B.mean(dtype=torch.float32)

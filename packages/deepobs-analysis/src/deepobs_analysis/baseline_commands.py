@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.group("baselines", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Get and show published results, to compare with.
+    """Download and show published results for comparison.
 
     They are kept in the user's cache, or in DEEPOBS_BASELINE_DIR.
     """
@@ -31,7 +31,7 @@ def command(context: click.Context) -> None:
 
 
 @command.command("get")
-@click.option("--url", metavar="URL", help=f"Where to download from.  [default: {baselines.URL}]")
+@click.option("--url", metavar="URL", help=f"Address to download from.  [default: {baselines.URL}]")
 @click.option(
     "--file",
     "archive",

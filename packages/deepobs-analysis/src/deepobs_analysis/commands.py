@@ -44,7 +44,7 @@ _problems = click.option(
     multiple=True,
     metavar="NAME",
     shell_complete=completing(KINDS["problems"].summaries),
-    help="Only this test problem. May be repeated.",
+    help="Include only this test problem. May be repeated.",
 )
 _optimizers = click.option(
     "--optimizer",
@@ -52,7 +52,7 @@ _optimizers = click.option(
     multiple=True,
     metavar="NAME",
     shell_complete=completing(KINDS["optimizers"].summaries),
-    help="Only this optimizer of RESULTS. May be repeated.",
+    help="Include only this optimizer of RESULTS. May be repeated.",
 )
 _mode = click.option(
     "--mode",
@@ -226,7 +226,7 @@ def report(
     optimizers: tuple[str, ...],
     reference: str | None,
 ) -> None:
-    """Write all about some results into one page: figures, tables, scores and caveats.
+    """Write a report on results as one HTML page: figures, tables, scores and caveats.
 
     The page is a single file that needs no network. Any browser opens and prints it.
 

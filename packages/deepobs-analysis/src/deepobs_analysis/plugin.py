@@ -7,11 +7,11 @@ from deepobs.plugins import API_VERSION, CommandSpec, PlotSpec, hookimpl
 DEEPOBS_API_VERSION = API_VERSION
 
 _COMMANDS = {
-    "baselines": "Get and show published results to compare with",
-    "plot": "Draw a figure for the paper",
+    "baselines": "Download and show published results for comparison",
+    "plot": "Draw a figure of results",
     "table": "Show how each optimizer performed: text, LaTeX, Markdown, HTML or CSV",
     "score": "Compare optimizers over all problems: scores, speedups, intervals",
-    "report": "Write all about some results into one page: figures, tables, caveats",
+    "report": "Write a report on results as one page: figures, tables, caveats",
 }
 _PLOTS = (
     ("curves", "overview", "Test loss and accuracy on every problem over epochs"),

@@ -56,7 +56,7 @@ _OF_PROBLEM = (
 
 
 def report(results: Results, *, mode: Mode = "most", title: str | None = None) -> str:
-    """Write all about some results as one page.
+    """Write a report on results as one page.
 
     Names, commands and reasons are shown as text, whatever they hold: pages are safe to pass on.
 

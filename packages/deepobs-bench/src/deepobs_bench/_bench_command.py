@@ -36,13 +36,13 @@ _INCOMPLETE = 1
             ["--only", "patterns"],
             multiple=True,
             metavar="KEY=PATTERN",
-            help="Execute a part: problem=digits_*, optimizer=SGD (its name in FILE, or its "
-            "class), schedule=cosine or seed=42. May be repeated.",
+            help="Execute only some runs: problem=digits_*, optimizer=SGD (its name in FILE, or "
+            "its class), schedule=cosine or seed=42. May be repeated.",
         ),
         click.Option(
             ["--no-estimate"],
             is_flag=True,
-            help="Do not measure how long the runs will take, which takes up to ten seconds.",
+            help="Skip the estimate of how long the runs will take, which takes up to ten seconds.",
         ),
         *EXECUTION_PARAMETERS,
         run_options.DEVICE,
@@ -71,9 +71,9 @@ def command(
     """Execute the pending runs of the experiment in FILE, and show a table of all results.
 
     FILE is TOML or YAML. It names test problems, optimizers with grids of hyperparameters,
-    schedules and seeds; see the examples that come with DeepOBS. Finished runs are skipped, so the
-    command can be repeated after an interruption or with more seeds. With --json, the plan of a
-    dry run or else the table is written as JSON, and everything else to standard error.
+    schedules and seeds; the documentation of DeepOBS lists all keys. Finished runs are skipped,
+    so the command can be repeated after an interruption or with more seeds. With --json, the table
+    (or the plan of a dry run) is written as JSON, and everything else to standard error.
 
     \b
     Examples:

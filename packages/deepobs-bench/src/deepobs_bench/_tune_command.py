@@ -39,7 +39,7 @@ _NONE = "-"
             ["--space", "spaces"],
             multiple=True,
             metavar="NAME=SPACE",
-            help="What to try of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
+            help="Search space of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
             "one-minus-log:1e-4:1 (for factors near 1), or a list a,b,c; with a number of points "
             "for a grid, as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or "
             "problem_weight_decay. May be repeated.",
@@ -64,8 +64,8 @@ _NONE = "-"
         click.Option(
             ["--parallel-trials", "at_once"],
             type=int,
-            help="Trials that tpe, gp and pruning start before they know results "
-            "[default: the jobs].",
+            help="Trials that tpe, gp and pruning start without waiting for results [default: "
+            "the jobs].",
         ),
         click.Option(["--sampler-seed"], type=int, help="Seed of the sampler [default: 42]."),
         click.Option(
@@ -83,7 +83,7 @@ _NONE = "-"
         click.Option(
             ["--epoch"],
             shell_complete=completing(("final", "best")),
-            help="Whether the final [default] or the best epoch of a run counts.",
+            help="Epoch of a run that counts: final [default] or best.",
         ),
         click.Option(
             ["--metric"],
@@ -118,7 +118,7 @@ def command(
     """Find good hyperparameters of OPTIMIZER on the test problem PROBLEM.
 
     The best of the tested configurations is selected on examples held out of the training set, and
-    run again with other seeds for the report. Every trial is an ordinary run with a result file;
+    then run with other seeds for the report. Every trial is an ordinary run with a result file;
     finished runs are skipped. All samplers except grid require Optuna:
     pip install 'deepobs-bench[tune]'.
 

@@ -19,7 +19,7 @@ def deepobs_commands() -> list[CommandSpec]:
         CommandSpec(
             name="tune",
             target="deepobs_bench._tune_command:command",
-            summary="Find good hyperparameters, and report them with other seeds",
+            summary="Find good hyperparameters, and evaluate them with other seeds",
         ),
     ]
 

@@ -61,10 +61,13 @@ def _summaries() -> dict[str, str]:
         click.Option(
             ["--all-of", "distribution"],
             metavar="DISTRIBUTION",
-            help="Check all that a package offers.",
+            help="Check everything that an installed package offers.",
         ),
         click.Option(
-            ["--only"], multiple=True, metavar="CHECK", help="Run only this check. May be repeated."
+            ["--only"],
+            multiple=True,
+            metavar="CHECK",
+            help="Execute only this check. May be repeated.",
         ),
         click.Option(
             ["--skip"], multiple=True, metavar="CHECK", help="Skip this check. May be repeated."
@@ -79,14 +82,14 @@ def _summaries() -> dict[str, str]:
             type=click.FloatRange(min=0, min_open=True),
             default=SET_UP_SECONDS,
             show_default=True,
-            help="Time limit of the constructor and of set_up of a problem.",
+            help="Time limit in seconds for the constructor of a problem, and for set_up.",
         ),
         click.Option(
             ["--check-seconds"],
             type=click.FloatRange(min=0, min_open=True),
             default=CHECK_SECONDS,
             show_default=True,
-            help="Time limit of each check.",
+            help="Time limit in seconds for each check.",
         ),
         HYPERPARAMETERS,
         DATA_DIR,
@@ -116,7 +119,7 @@ def command(
     from deepobs import config
 
     if bool(names) == bool(distribution):
-        raise click.UsageError("Give names to check, or --all-of DISTRIBUTION.", context)
+        raise click.UsageError("Give either names to check or --all-of DISTRIBUTION.", context)
     further["hyperparameters"] = parsed_options({}, hyperparameters, "-o", "The hyperparameter")
     with current_directory_importable(), config.temporary():
         if data_dir is not None:

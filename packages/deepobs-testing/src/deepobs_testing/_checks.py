@@ -53,10 +53,10 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     _descriptions: its_summary_says_what_it_is its_data_set_is_registered
         its_target_can_be_imported
     _problem_structure: it_can_be_built its_constructor_takes_the_arguments_of_the_protocol
-        bad_arguments_are_refused it_can_be_set_up set_up_is_quick_enough
+        invalid_arguments_are_rejected it_can_be_set_up set_up_is_quick_enough
     _descriptions: its_data_set_is_the_one_it_names its_default_batch_size_fits_its_data
     _data_checks: its_batches_are_tuples_of_tensors_on_the_device
-        its_batches_have_the_size_that_is_asked_for its_loaders_are_sized_and_can_be_read_again
+        its_batches_have_the_requested_size its_loaders_are_sized_and_can_be_read_again
         its_batches_have_one_shape_and_type its_evaluation_batches_are_the_same_in_every_pass
         what_is_evaluated_is_the_same_for_every_seed test_examples_are_never_trained_on
         held_out_examples_are_never_trained_on held_out_examples_are_the_same_for_every_seed
@@ -70,7 +70,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         computing_losses_has_no_other_effect settings_of_the_process_are_left_alone
         a_batch_can_be_evaluated_again evaluating_a_batch_twice_gives_the_same
         noise_in_training_follows_torchs_seed
-    _problem_training: evaluation_does_not_depend_on_the_batch_split a_new_pass_starts_afresh
+    _problem_training: evaluation_does_not_depend_on_the_batch_split a_new_pass_starts_from_scratch
         the_same_seed_gives_the_same_weights_and_batches the_same_seed_gives_the_same_training
         evaluating_within_an_epoch_disturbs_nothing another_seed_gives_other_weights
         set_up_leaves_the_seed_to_the_caller
@@ -85,30 +85,30 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         """
     _descriptions: its_summary_says_what_it_is its_target_can_be_imported
     _dataset_checks: it_can_be_built its_constructor_takes_the_arguments_of_the_protocol
-        bad_arguments_are_refused
+        invalid_arguments_are_rejected
     _descriptions: its_name_is_that_of_its_description its_sizes_are_those_of_its_description
-    _dataset_checks: its_state_can_be_told embedded_data_need_no_network
+    _dataset_checks: its_status_is_reported embedded_data_need_no_network
     _data_checks: its_batches_are_tuples_of_tensors_on_the_device
-        its_batches_have_the_size_that_is_asked_for its_loaders_are_sized_and_can_be_read_again
+        its_batches_have_the_requested_size its_loaders_are_sized_and_can_be_read_again
         its_batches_have_one_shape_and_type its_evaluation_batches_are_the_same_in_every_pass
         what_is_evaluated_is_the_same_for_every_seed
-    _dataset_checks: a_remainder_is_dropped_or_kept_as_asked
+    _dataset_checks: the_last_batch_is_dropped_or_kept_as_requested
     _data_checks: test_examples_are_never_trained_on held_out_examples_are_never_trained_on
         held_out_examples_are_the_same_for_every_seed
     _dataset_checks: the_order_of_training_follows_the_seed every_pass_has_a_new_order
-        reshuffle_false_keeps_the_order building_it_leaves_the_generators_of_others_alone
-        its_batches_follow_the_chosen_floating_point_type its_fake_twin_has_the_same_shapes
+        reshuffle_false_keeps_the_order building_it_leaves_global_rngs_alone
+        its_batches_follow_the_chosen_floating_point_type its_synthetic_data_have_the_same_shapes
         it_works_on_the_accelerator
     """
     ),
     "optimizer": _checks(
         """
     _descriptions: its_summary_says_what_it_is
-    _optimizer_checks: its_target_can_be_imported it_can_be_built what_it_needs_is_found_out
+    _optimizer_checks: its_target_can_be_imported it_can_be_built its_step_protocol_works
         steps_change_the_parameters it_stays_finite_on_a_small_problem
         the_same_seed_gives_the_same_steps settings_of_the_process_are_left_alone
-        zero_grad_clears_the_gradients parameters_without_a_gradient_are_survived
-        a_closure_is_called its_groups_have_settings_of_their_own
+        zero_grad_clears_the_gradients parameters_without_a_gradient_are_skipped
+        a_closure_is_called its_groups_have_their_own_learning_rate
         a_schedule_can_change_its_learning_rate its_state_dict_resumes_bit_for_bit
         an_interrupted_run_resumes_bit_for_bit its_state_can_be_saved
         the_run_loop_trains_with_it

@@ -59,7 +59,7 @@ def its_batches_are_tuples_of_tensors_on_the_device(subject: Subject) -> None:
     require_tuples_of_tensors(subject.data, torch.device("cpu"))
 
 
-def its_batches_have_the_size_that_is_asked_for(subject: Subject) -> None:
+def its_batches_have_the_requested_size(subject: Subject) -> None:
     """A training batch has `batch_size` examples."""
     data = subject.data
     size = len(next(iter(data.train_loader))[0])

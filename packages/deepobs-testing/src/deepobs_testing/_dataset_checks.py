@@ -62,7 +62,7 @@ def its_constructor_takes_the_arguments_of_the_protocol(subject: Subject) -> Non
             ) from error
 
 
-def bad_arguments_are_refused(subject: Subject) -> None:
+def invalid_arguments_are_rejected(subject: Subject) -> None:
     """The constructor raises an error for invalid arguments."""
     accepted = []
     for bad in _BAD_ARGUMENTS:
@@ -77,7 +77,7 @@ def bad_arguments_are_refused(subject: Subject) -> None:
     )
 
 
-def its_state_can_be_told(subject: Subject) -> None:
+def its_status_is_reported(subject: Subject) -> None:
     """`status` tells whether the data are available; embedded data can be prepared and verified."""
     factory = subject.factory
     methods = ("status", "prepare", "verify")
@@ -133,7 +133,7 @@ def _without_network() -> Iterator[None]:
         socket.socket.connect, socket.getaddrinfo = before  # type: ignore[method-assign]
 
 
-def building_it_leaves_the_generators_of_others_alone(subject: Subject) -> None:
+def building_it_leaves_global_rngs_alone(subject: Subject) -> None:
     """The constructor uses neither Python's nor NumPy's global RNG, and does not seed torch's."""
     # Without build, which seeds all RNGs itself.
     random.seed(0)
@@ -175,7 +175,7 @@ def its_batches_follow_the_chosen_floating_point_type(subject: Subject) -> None:
         )
 
 
-def a_remainder_is_dropped_or_kept_as_asked(subject: Subject) -> None:
+def the_last_batch_is_dropped_or_kept_as_requested(subject: Subject) -> None:
     """With `drop_remainder`, evaluation has full batches only; without it, all examples."""
     subject.data  # noqa: B018 # skips the check if it cannot be built
     # A size that divides the number of test examples leaves no remainder to look at.
@@ -259,7 +259,7 @@ def _skip_if_never_shuffled(first: list[list[bytes]], other: list[list[bytes]]) 
         skip("Its training examples are not shuffled")
 
 
-def its_fake_twin_has_the_same_shapes(subject: Subject) -> None:
+def its_synthetic_data_have_the_same_shapes(subject: Subject) -> None:
     """Synthetic data have the shapes and types of the real data, if these are available."""
     if getattr(subject.data, "is_fake", subject.fraction is not None):
         skip("The real data are missing, so there is nothing to compare with")

@@ -94,8 +94,8 @@ def _check_identifiers(names: Names) -> None:
             )
     if len(names.name) > _LONGEST:
         raise ArgumentError(
-            f"{names.distribution!r} is too long: {names.name!r} has {len(names.name)} characters, "
-            f"and names of test problems are typed often. Choose at most {_LONGEST}."
+            f"{names.distribution!r} is too long: {names.name!r} has {len(names.name)} characters. "
+            f"Choose at most {_LONGEST}, not counting 'deepobs-'."
         )
 
 
@@ -140,7 +140,7 @@ def _check_not_offered(name: str, catalog: Catalog[Any]) -> None:
 
 
 FILES = (
-    ("pyproject.toml", "pyproject.toml", "requirements, and how DeepOBS finds it"),
+    ("pyproject.toml", "pyproject.toml", "requirements, and the entry point for DeepOBS"),
     ("README.md", "README.md", "what it is and how to try it"),
     (".gitignore", "gitignore", "what to keep out of the repository"),
     ("src/$package/__init__.py", "package", "a docstring only"),
@@ -148,8 +148,8 @@ FILES = (
     ("src/$package/plugin.py", "plugin", "what it offers: names, sizes, defaults"),
     ("src/$package/dataset.py", "dataset", "the data set"),
     ("src/$package/problem.py", "problem", "the model, the loss and the accuracy"),
-    ("tests/test_conformance.py", "conformance_tests", "everything that DeepOBS expects"),
-    ("tests/test_problem.py", "own_tests", "what is special about this problem"),
+    ("tests/test_conformance.py", "conformance_tests", "the conformance checks of DeepOBS"),
+    ("tests/test_problem.py", "own_tests", "tests of this problem in particular"),
 )
 """Path of each file, with placeholders; name of its template; what it holds."""
 

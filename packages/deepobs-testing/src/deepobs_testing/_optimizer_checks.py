@@ -62,7 +62,7 @@ def it_can_be_built(subject: Subject) -> None:
     )
 
 
-def what_it_needs_is_found_out(subject: Subject) -> None:
+def its_step_protocol_works(subject: Subject) -> None:
     """The step protocol, declared or inferred, works."""
     needs = subject.needs
     training = subject.training()
@@ -77,7 +77,7 @@ def what_it_needs_is_found_out(subject: Subject) -> None:
         ) from error
 
 
-def its_groups_have_settings_of_their_own(subject: Subject) -> None:
+def its_groups_have_their_own_learning_rate(subject: Subject) -> None:
     """The learning rate of a parameter group is used for it."""
     rate = _learning_rate(subject)
     outcomes = []
@@ -225,7 +225,7 @@ def zero_grad_clears_the_gradients(subject: Subject) -> None:
     )
 
 
-def parameters_without_a_gradient_are_survived(subject: Subject) -> None:
+def parameters_without_a_gradient_are_skipped(subject: Subject) -> None:
     """A parameter on which the loss does not depend is ignored."""
     torch.manual_seed(0)
     problem = TinyProblem()

@@ -77,7 +77,7 @@ class Subject:
             check_joint(needs, groups)
             return needs
 
-        return self.memo("what_it_needs_is_found_out", find)
+        return self.memo("its_step_protocol_works", find)
 
     def _checked_arguments(self) -> tuple[dict[str, Any], Groups]:
         choice = self.choice

@@ -59,7 +59,7 @@ def its_constructor_takes_the_arguments_of_the_protocol(subject: Subject) -> Non
             ) from error
 
 
-def bad_arguments_are_refused(subject: Subject) -> None:
+def invalid_arguments_are_rejected(subject: Subject) -> None:
     """The constructor or `set_up` raises an error for invalid arguments."""
     subject.need_arguments()
     good = {"batch_size": subject.batch_size, "weight_decay": None, "device": "cpu"}

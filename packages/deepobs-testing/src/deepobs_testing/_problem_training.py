@@ -163,7 +163,7 @@ def evaluating_within_an_epoch_disturbs_nothing(subject: Subject) -> None:
     )
 
 
-def a_new_pass_starts_afresh(subject: Subject) -> None:
+def a_new_pass_starts_from_scratch(subject: Subject) -> None:
     """With the same weights, the first batch of every pass has the same losses."""
     need_losses(subject)
     problem = subject.at_start()

@@ -198,8 +198,8 @@ def plugins() -> Iterator[Fact | Problem]:
 def directories() -> Iterator[Fact | Problem]:
     """Whether data sets and results can be written, and how much space is left."""
     for name, directory, alternative in (
-        ("data", config.get_data_dir(), "choose another directory by DEEPOBS_DATA_DIR"),
-        ("results", Path("results").absolute(), "choose another directory by --out"),
+        ("data", config.get_data_dir(), "choose another directory with DEEPOBS_DATA_DIR"),
+        ("results", Path("results").absolute(), "choose another directory with --out"),
     ):
         # The directory is made by the first run: what counts is whether it can be.
         existing = next(one for one in (directory, *directory.absolute().parents) if one.exists())

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 )
 @as_json
 def command(validation_size: int, seconds: float, as_json: bool, **shared: Any) -> None:
-    """Measure how long training OPTIMIZER on PROBLEM will take, and how much memory.
+    """Measure how long training OPTIMIZER on PROBLEM will take and how much memory it needs.
 
-    PROBLEM, OPTIMIZER and the options are those of `deepobs run`. Some steps and evaluations are
-    executed and timed, and steps of SGD for comparison; no file is written. With --fake-data,
-    nothing needs to be downloaded; epochs are always those of data of the real size.
+    PROBLEM, OPTIMIZER and the options are those of `deepobs run`. A few steps and evaluations are
+    executed and timed, as are steps of SGD for comparison; no file is written. With --fake-data,
+    nothing is downloaded; the times of epochs are scaled to the real size of the data.
 
     \b
     Examples:

@@ -34,7 +34,7 @@ def _known_tags() -> list[str]:
     multiple=True,
     metavar="TAG",
     shell_complete=completing(_known_tags),
-    help="Only test problems with this tag. May be repeated.",
+    help="List only test problems with this tag. May be repeated.",
 )
 @as_json
 @click.pass_context

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the installed plugins, and why one could not be loaded.
+    """List the installed plugins, and the errors of those that could not be loaded.
 
-    Warns of other installed packages that claim the import name deepobs. The exit code is 1 if
+    Warns about other installed packages that claim the import name deepobs. The exit code is 1 if
     a plugin could not be loaded.
     """
     with warnings.catch_warnings():

@@ -45,13 +45,12 @@ def _epoch_and_factor(text: str) -> tuple[int, float]:
             type=_epoch_and_factor,
             multiple=True,
             metavar="EPOCH:FACTOR",
-            help="From this epoch on, the learning rate is FACTOR times the initial one. May "
-            "be repeated.",
+            help="Multiply the initial learning rate by FACTOR from EPOCH on. May be repeated.",
         ),
         click.Option(
             ["--lr-scheduler"],
             metavar="NAME",
-            help="A class of torch.optim.lr_scheduler that sets the learning rate, such as StepLR.",
+            help="A class of torch.optim.lr_scheduler, such as StepLR.",
         ),
         click.Option(
             ["--lr-scheduler-option", "lr_scheduler_options"],
@@ -75,7 +74,7 @@ def _epoch_and_factor(text: str) -> tuple[int, float]:
         click.Option(
             ["--no-reshuffle"],
             is_flag=True,
-            help="Use the order of the first epoch in every epoch, as the runs of the paper do.",
+            help="Keep the order of the first epoch in every epoch, like the runs of the paper.",
         ),
         click.Option(
             ["--log-interval"],
@@ -85,7 +84,9 @@ def _epoch_and_factor(text: str) -> tuple[int, float]:
             help="Steps between recorded minibatch losses.",
         ),
         *RESULT_PARAMETERS,
-        click.Option(["--overwrite"], is_flag=True, help="Rerun even if the result exists."),
+        click.Option(
+            ["--overwrite"], is_flag=True, help="Rerun even if the result already exists."
+        ),
     ],
 )
 def command(

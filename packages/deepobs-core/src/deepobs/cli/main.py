@@ -53,7 +53,7 @@ BUILT_IN = {
         ("run", "Train an optimizer on a test problem"),
         ("estimate", "Measure how long a run will take and how much memory it needs"),
         ("data", "Check, download and verify data sets"),
-        ("plugins", "List the installed plugins, and why one could not be loaded"),
+        ("plugins", "List the installed plugins, and errors of those that failed to load"),
         ("doctor", "Check the installation and suggest fixes"),
         ("completion", "Print a script that enables shell completion"),
     )

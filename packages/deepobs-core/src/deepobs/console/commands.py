@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[Any]]
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON for other programs.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 
 
 def require_known(value: str, known: Iterable[str], what: str, context: click.Context) -> None:

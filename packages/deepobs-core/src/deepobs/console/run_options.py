@@ -60,7 +60,8 @@ FAKE_DATA = click.Option(
 NUM_WORKERS = click.Option(
     ["--workers", "num_workers"],
     type=int,
-    help="Processes that decode images which do not fit into memory [default: number of cores].",
+    help="Processes that decode streaming images, which do not fit into memory [default: number "
+    "of cores].",
 )
 
 RUN_PARAMETERS: tuple[click.Parameter, ...] = (
@@ -73,15 +74,15 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
         multiple=True,
         metavar="WORD",
         shell_complete=completing(NEEDS),
-        help="What the optimizer needs in each step, such as closure [default: inferred]. May be "
-        "repeated.",
+        help=f"What the optimizer needs in each step: {', '.join(NEEDS)} [default: inferred]. May "
+        "be repeated.",
     ),
     click.Option(
         ["--group", "groups"],
         multiple=True,
         metavar="ROLE:NAME=VALUE",
         help="A hyperparameter for one group of parameters: embedding, head, hidden, convolution, "
-        "vector or others. May be repeated.",
+        "vector or others. ROLE alone makes a group with the defaults. May be repeated.",
     ),
     click.Option(
         ["--epochs", "num_epochs"], type=int, help="Number of epochs [default: the problem's]."
@@ -95,7 +96,7 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--full-evaluation"],
         is_flag=True,
-        help="Evaluate the last, smaller batch of a split, too.",
+        help="Also evaluate the last, smaller batch of each split.",
     ),
     DEVICE,
     click.Option(
@@ -131,7 +132,7 @@ RESULT_PARAMETERS: tuple[click.Parameter, ...] = (
         ["--tensorboard"],
         type=_DIRECTORY,
         metavar="DIR",
-        help="Write logs for TensorBoard, which needs deepobs-core[tensorboard].",
+        help="Write TensorBoard logs to DIR; requires deepobs-core[tensorboard].",
     ),
 )
 
