@@ -94,7 +94,9 @@ def deepobs_optimizers():
     return [OptimizerSpec(name="Silent", target="torch.optim:SGD", summary=" ")]
 
 class Renamed(Quadratic):
-    name = "quadratic"
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.name = "quadratic"
 """
 
 CAUGHT = {
