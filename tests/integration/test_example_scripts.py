@@ -166,7 +166,7 @@ def _individual_gradients(model: torch.nn.Module, image_shape: tuple[int, ...]) 
 @pytest.mark.parametrize(
     ("model", "image_shape"),
     [
-        ("models:logreg", (1, 8, 8)),
+        ("dense:logreg", (1, 8, 8)),
         ("models:conv_2c2d", (1, 28, 28)),
         ("models:conv_3c3d", (3, 32, 32)),
         ("models:all_cnn_c", (3, 32, 32)),

@@ -11,14 +11,8 @@ from torch import nn
 
 from deepobs.errors import ArgumentError
 from deepobs.problems.initializers import glorot_uniform_
-from deepobs_vision.layers import (
-    Flatten,
-    ResizeBilinear,
-    SameMaxPool2d,
-    conv2d,
-    conv2d_transpose,
-    dense,
-)
+from deepobs_vision.dense import Flatten, dense
+from deepobs_vision.layers import ResizeBilinear, SameMaxPool2d, conv2d, conv2d_transpose
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,8 @@ from deepobs.plugins import ProblemSpec
 from deepobs.problems.tf_variables import tf_variables
 from deepobs_vision import plugin
 from deepobs_vision.classification import ImageClassification
-from deepobs_vision.models import conv_2c2d, logreg, mlp
+from deepobs_vision.dense import logreg, mlp
+from deepobs_vision.models import conv_2c2d
 
 if TYPE_CHECKING:
     from collections.abc import Callable

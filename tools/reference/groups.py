@@ -52,6 +52,7 @@ GROUPS = (
             "deepobs_vision.classification",
             "deepobs_vision.inception",
             "deepobs_vision.vae",
+            "deepobs_vision.dense",
             "deepobs_vision.layers",
             "deepobs_text.language_model",
             "deepobs_text.char_rnn",

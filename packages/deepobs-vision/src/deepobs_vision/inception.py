@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
 from deepobs_vision.classification import ImageClassification
-from deepobs_vision.layers import Flatten, ResizeBilinear, conv2d, dense
+from deepobs_vision.dense import Flatten, dense
+from deepobs_vision.layers import ResizeBilinear, conv2d
 
 if TYPE_CHECKING:
     from deepobs.problems import Reduction

@@ -1,6 +1,6 @@
-"""TensorFlow's layers, where torch's of the same name pad, crop, flatten or start differently.
+"""TensorFlow's layers of images, where torch's of the same name pad, crop or start differently.
 
-Axes in the names of tensors: B batch, C channels, H height, W width, D features.
+Axes in the names of tensors: B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from deepobs.problems.initializers import Initializer
 
 Pair = tuple[int, int]
-
-
-def dense(
-    in_features: int, out_features: int, *, kernel_initializer: Initializer, bias: float = 0.0
-) -> nn.Linear:
-    """Create a fully connected layer whose biases all start at `bias`."""
-    layer = nn.Linear(in_features, out_features)
-    _initialize(layer, kernel_initializer, bias)
-    return layer
 
 
 def conv2d(
@@ -60,7 +51,9 @@ def conv2d(
         kind = SameConv2d
     has_bias = bias is not None
     layer = kind(in_channels, out_channels, (height, width), stride, pixels, bias=has_bias)
-    _initialize(layer, kernel_initializer, bias)
+    kernel_initializer(layer.weight)
+    if layer.bias is not None and bias is not None:
+        nn.init.constant_(layer.bias, bias)
     return layer
 
 
@@ -109,7 +102,9 @@ def conv2d_transpose(
         raise ArgumentError(f"kernel_size must be {stride} (stride) or more, got {kernel_size}.")
     kind = SameConvTranspose2d if surplus % 2 else nn.ConvTranspose2d
     layer = kind(in_channels, out_channels, kernel_size, stride, padding=surplus // 2)
-    _initialize(layer, kernel_initializer, bias)
+    kernel_initializer(layer.weight)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)
     return layer
 
 
@@ -140,17 +135,6 @@ class SameMaxPool2d(nn.MaxPool2d):
         # Rounding the size up lets the last window extend by one pixel beyond the padding: the odd
         # one, which torch's symmetric padding cannot express.
         return F.max_pool2d(input, *self._sizes, padding=(top, left), ceil_mode=True)
-
-
-class Flatten(nn.Module):
-    """Flattens images (B,C,H,W) to vectors (B,H*W*C), in TensorFlow's order.
-
-    So the kernel of a dense layer that follows is the transpose of TensorFlow's.
-    """
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Flatten images; the result is a view if there is only one channel."""
-        return images_BCHW.permute(0, 2, 3, 1).flatten(1)
 
 
 class ResizeBilinear(nn.Module):
@@ -201,13 +185,3 @@ def _margins(
     top, bottom = same_padding(images_BCHW.shape[-2], kernel_size[0], stride[0])
     left, right = same_padding(images_BCHW.shape[-1], kernel_size[1], stride[1])
     return left, right, top, bottom
-
-
-def _initialize(
-    layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d,
-    kernel_initializer: Initializer,
-    bias: float | None,
-) -> None:
-    kernel_initializer(layer.weight)
-    if layer.bias is not None and bias is not None:
-        nn.init.constant_(layer.bias, bias)

@@ -1,4 +1,4 @@
-"""Networks for classification, as functions of the shape of an image and the number of classes.
+"""Convolutional networks, as functions of the shape of an image and the number of classes.
 
 All take `image_shape` (channels, height and width of an image) and `num_classes` (the number of
 logits). Weights start as in the original. Axes in the names of tensors: B batch, C channels,
@@ -14,44 +14,15 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from deepobs.problems.initializers import glorot_normal_, glorot_uniform_, truncated_normal_
-from deepobs_vision.layers import (
-    Flatten,
-    ResizeBilinear,
-    SameMaxPool2d,
-    SamePadding,
-    conv2d,
-    dense,
-)
+from deepobs_vision.dense import Flatten, Shape, dense
+from deepobs_vision.layers import ResizeBilinear, SameMaxPool2d, SamePadding, conv2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Shape = tuple[int, int, int]
-
 _VGG_CHANNELS = (64, 128, 256, 512, 512)
 _VGG_SIZE = 224
 _VGG_POOLED = (512, 7, 7)
-
-
-def logreg(image_shape: Shape, num_classes: int) -> nn.Sequential:
-    """One dense layer that starts at 0."""
-    pixels = math.prod(image_shape)
-    return nn.Sequential(Flatten(), dense(pixels, num_classes, kernel_initializer=nn.init.zeros_))
-
-
-def mlp(image_shape: Shape, num_classes: int) -> nn.Sequential:
-    """Three hidden layers of 1000, 500 and 100 ReLUs; kernels of scale 0.03, biases 0."""
-    layer = partial(dense, kernel_initializer=partial(truncated_normal_, standard_deviation=0.03))
-    return nn.Sequential(
-        Flatten(),
-        layer(math.prod(image_shape), 1000),
-        nn.ReLU(),
-        layer(1000, 500),
-        nn.ReLU(),
-        layer(500, 100),
-        nn.ReLU(),
-        layer(100, num_classes),
-    )
 
 
 def conv_2c2d(image_shape: Shape, num_classes: int) -> nn.Sequential:

@@ -15,8 +15,8 @@ _CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
 _INCEPTION = "deepobs_vision.inception:InceptionClassification"
 
 _MODELS = {
-    "logreg": ("deepobs_vision.models:logreg", "Logistic regression"),
-    "mlp": ("deepobs_vision.models:mlp", "Perceptron with four layers (1000, 500, 100, 10)"),
+    "logreg": ("deepobs_vision.dense:logreg", "Logistic regression"),
+    "mlp": ("deepobs_vision.dense:mlp", "Perceptron with four layers (1000, 500, 100, 10)"),
     "2c2d": ("deepobs_vision.models:conv_2c2d", "Two convolutional and two dense layers"),
     "3c3d": ("deepobs_vision.models:conv_3c3d", "Three convolutional and three dense layers"),
     "allcnnc": ("deepobs_vision.models:all_cnn_c", "All-CNN-C, nine convolutional layers"),
@@ -78,31 +78,30 @@ _inception = partial(
 )
 
 
-def _autoencoder(data: str, epochs: int) -> ProblemSpec:
-    return ProblemSpec(
-        name=f"{data}_vae",
-        target="deepobs_vision.vae:VariationalAutoencoder",
-        summary=f"Variational autoencoder on {_DATA[data]}",
-        dataset=data,
-        batch_size=64,
-        epochs=epochs,
-        reference=_PAPER,
-        tags=frozenset({"vision", "generative"}),
-    )
-
-
 @hookimpl
 def deepobs_problems() -> list[ProblemSpec]:
     """The image problems."""
+    autoencoders = (
+        ProblemSpec(
+            name=f"{data}_vae",
+            target="deepobs_vision.vae:VariationalAutoencoder",
+            summary=f"Variational autoencoder on {_DATA[data]}",
+            dataset=data,
+            batch_size=64,
+            epochs=epochs,
+            reference=_PAPER,
+            tags=frozenset({"vision", "generative"}),
+        )
+        for data, epochs in (("mnist", 50), ("fmnist", 100))
+    )
     return [
+        *autoencoders,
         _classifier("mnist", "logreg", epochs=50),
         _classifier("mnist", "mlp"),
         _classifier("mnist", "2c2d"),
-        _autoencoder("mnist", epochs=50),
         _classifier("fmnist", "logreg", epochs=50),
         _classifier("fmnist", "mlp"),
         _classifier("fmnist", "2c2d"),
-        _autoencoder("fmnist", epochs=100),
         _digits("logreg"),
         _digits("mlp"),
         _digits("2c2d"),

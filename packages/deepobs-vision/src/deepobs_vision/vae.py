@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from deepobs.problems import Problem, reduced
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
-from deepobs_vision.layers import Flatten, conv2d, conv2d_transpose, dense
+from deepobs_vision.dense import Flatten, dense
+from deepobs_vision.layers import conv2d, conv2d_transpose
 
 if TYPE_CHECKING:
     from deepobs.problems import Reduction

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
-from deepobs_vision.layers import Flatten, SamePadding, conv2d, dense
-
-Shape = tuple[int, int, int]
+from deepobs_vision.dense import Flatten, Shape, dense
+from deepobs_vision.layers import SamePadding, conv2d
 
 _WIDTH = 4
 _WIDE_CHANNELS = (16 * _WIDTH, 32 * _WIDTH, 64 * _WIDTH)
