@@ -8,13 +8,13 @@ import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 
 from deepobs import checks, config
-from deepobs.plugins.catalog import bound
+from deepobs.plugins.catalog import Registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ class DataStatus:
     path: Path | None = None
 
 
-class BaseDataSet(ABC, Generic[ExamplesT]):
+class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
     """A data set divided into splits, for any representation of examples.
 
     A subclass loads the examples, makes synthetic ones of the same shapes, selects subsets, and
@@ -101,6 +101,7 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         DataError: The data are missing or corrupt.
     """
 
+    facade: ClassVar[str] = "deepobs.pytorch.datasets"
     spec: ClassVar[DatasetSpec]
     train_eval_size: ClassVar[int]
     has_fake_twin: ClassVar[bool] = True
@@ -148,11 +149,6 @@ class BaseDataSet(ABC, Generic[ExamplesT]):
         self.train_eval_loader = evaluated(parts["train_eval"])
         self.valid_loader = evaluated(parts["valid"]) if "valid" in parts else None
         self.test_loader = evaluated(parts["test"])
-
-    @classmethod
-    def bind(cls, spec: DatasetSpec) -> type[Self]:
-        """Create the subclass of a registered data set."""
-        return bound(cls, spec, "deepobs.pytorch.datasets")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_size={self.batch_size}, device='{self.device}')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from deepobs.errors import (
     AmbiguousNameError,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SpecT = TypeVar("SpecT", bound=Spec)
-ClassT = TypeVar("ClassT")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,19 +181,25 @@ def import_target(target: str, owner: object) -> Any:
     return value
 
 
-def bound(target: type[ClassT], spec: Spec, module: str) -> type[ClassT]:
-    """Create the subclass that stands for one specification, its attribute `spec`.
+class Registered:
+    """Base of a class that serves many specifications, by a subclass for each.
 
-    Args:
-        target: The class that the specification names.
+    Attributes:
         spec: The specification.
-        module: The module of the facade that has it as an attribute.
+        facade: The module of the facade that has the subclasses as attributes.
     """
-    namespace = {
-        "spec": spec,
-        "__doc__": f"{spec.summary}\n\n{target.__doc__}",
-        # Under these names pickle finds the class of an instance.
-        "__module__": module,
-        "__qualname__": spec.name,
-    }
-    return type(spec.name, (target,), namespace)
+
+    spec: ClassVar[Any]
+    facade: ClassVar[str]
+
+    @classmethod
+    def bind(cls, spec: Spec) -> type[Self]:
+        """Create the subclass that stands for one specification."""
+        namespace = {
+            "spec": spec,
+            "__doc__": f"{spec.summary}\n\n{cls.__doc__}",
+            # Under these names pickle finds the class of an instance.
+            "__module__": cls.facade,
+            "__qualname__": spec.name,
+        }
+        return type(spec.name, (cls,), namespace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from deepobs import checks, config
 from deepobs.checks import check_call
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
-from deepobs.plugins.catalog import bound
+from deepobs.plugins.catalog import Registered
 from deepobs.problems.roles import parameter_roles
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _REDUCTIONS = get_args(Reduction)
 _KERNEL_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
 
 
-class Problem(ABC):
+class Problem(Registered, ABC):
     """A test problem: a data set, a model and a loss.
 
     A subclass builds the model and computes the losses of a batch. One class can serve many
@@ -54,6 +54,7 @@ class Problem(ABC):
         ArgumentError: An argument is out of range.
     """
 
+    facade: ClassVar[str] = "deepobs.pytorch.testproblems"
     spec: ClassVar[ProblemSpec]
     model: nn.Module
     dataset: DataSet
@@ -86,11 +87,6 @@ class Problem(ABC):
         self.validation_size = checks.integer("validation_size", validation_size, least=0)
         self.drop_remainder = drop_remainder
         self.reshuffle = reshuffle
-
-    @classmethod
-    def bind(cls, spec: ProblemSpec) -> type[Self]:
-        """Create the subclass that stands for one registered problem."""
-        return bound(cls, spec, "deepobs.pytorch.testproblems")
 
     # Type checkers would take this method to allow any attribute.
     if not TYPE_CHECKING:
