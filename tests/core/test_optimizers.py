@@ -12,7 +12,8 @@ def checked_hyperparameters(choice, given):
 
 
 def needs(optimizer, **hyperparameters):
-    return resolve_optimizer(optimizer, hyperparameters).needs
+    *_, protocol = resolve_optimizer(optimizer, hyperparameters)
+    return protocol
 
 
 class HalvingRate(torch.optim.SGD):

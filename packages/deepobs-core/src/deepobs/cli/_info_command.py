@@ -117,7 +117,8 @@ def _needs(offer: Offer[Any]) -> list[str]:
 
     found = offer.spec.needs
     with contextlib.suppress(ArgumentError):  # such as a hyperparameter without a default
-        found = resolve_optimizer(offer.qualified_name).needs or ("plain",)
+        *_, inferred = resolve_optimizer(offer.qualified_name)
+        found = inferred or ("plain",)
     return [f"{word}: {NEEDS[word]}" for word in found or ()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import math
 import re
 import statistics
@@ -19,7 +20,6 @@ from deepobs.plugins import registry
 from deepobs.runs import environment
 from deepobs.runs.timing import (
     SHARE_OF_EVALUATION,
-    endless,
     evaluation_seconds,
     loaders_of,
     time_in_turn,
@@ -192,7 +192,8 @@ def _training(
     seconds: float,
 ) -> dict[str, Any]:
     """The fields of an estimate that come from steps of the optimizer and of SGD in turn."""
-    batches = endless(problem.dataset.train_loader)
+    # One iterator for both: two would keep twice the worker processes of a loader.
+    batches = itertools.chain.from_iterable(itertools.repeat(problem.dataset.train_loader))
     trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
     objectives: list[float] = []
 

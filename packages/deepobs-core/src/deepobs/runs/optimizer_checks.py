@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -58,30 +57,13 @@ _POINT[0].grad = torch.ones(1, 1, device="cpu")
 _step_works: set[tuple[type, str]] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedOptimizer:
-    """An optimizer with all that a run specifies about it.
-
-    Attributes:
-        choice: The optimizer.
-        hyperparameters: Its complete hyperparameters, as result files hold them.
-        groups: Further hyperparameters by parameter role.
-        needs: Its step protocol, words of `NEEDS`, sorted.
-    """
-
-    choice: OptimizerChoice
-    hyperparameters: dict[str, Any]
-    groups: Groups
-    needs: Needs
-
-
 def resolve_optimizer(
     optimizer: str | type[torch.optim.Optimizer],
     hyperparameters: Mapping[str, object] | None = None,
     *,
     groups: Mapping[str, Mapping[str, object]] | None = None,
     needs: Iterable[str] | None = None,
-) -> ResolvedOptimizer:
+) -> tuple[OptimizerChoice, dict[str, Any], Groups, Needs]:
     """Find an optimizer, check its hyperparameters and complete them.
 
     Args:
@@ -89,6 +71,10 @@ def resolve_optimizer(
         hyperparameters: Arguments of its constructor by name.
         groups: Further hyperparameters by parameter role; `None` for those that it requires.
         needs: Its step protocol, words of `NEEDS`; `None` to infer it.
+
+    Returns:
+        The optimizer; its complete hyperparameters, as result files hold them; its parameter
+        groups; and its step protocol.
 
     Raises:
         DeepOBSError: A name is unknown, or a value is not accepted.
@@ -100,7 +86,7 @@ def resolve_optimizer(
     found = infer_needs(choice, chosen, all_groups) if needs is None else check_needs(needs)
     if all_groups:
         check_joint(found, all_groups)
-    return ResolvedOptimizer(choice, in_json_types("Hyperparameters", chosen), all_groups, found)
+    return choice, in_json_types("Hyperparameters", chosen), all_groups, found
 
 
 def complete_hyperparameters(

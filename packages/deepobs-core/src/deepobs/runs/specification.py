@@ -75,7 +75,9 @@ def specify(
     """
     problems = registry().problems
     problem = problems.offer(testproblem).spec
-    resolved = resolve_optimizer(optimizer, hyperparameters, groups=parameter_groups, needs=needs)
+    choice, chosen, groups, protocol = resolve_optimizer(
+        optimizer, hyperparameters, groups=parameter_groups, needs=needs
+    )
     sched_epochs = sched_factors = None
     if lr_sched_epochs is not None or lr_sched_factors is not None:
         if lr_scheduler is not None:
@@ -84,9 +86,7 @@ def specify(
                 f"lr_sched_epochs={lr_sched_epochs} and lr_scheduler={lr_scheduler!r}. "
                 "Leave one out."
             )
-        sched_epochs, sched_factors = _checked_schedule(
-            lr_sched_epochs, lr_sched_factors, resolved.hyperparameters
-        )
+        sched_epochs, sched_factors = _checked_schedule(lr_sched_epochs, lr_sched_factors, chosen)
     # The description of the data set tells whether they fit: loading the data could take minutes.
     batch_size = checks.integer(
         "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
@@ -99,12 +99,12 @@ def specify(
         lr_scheduler = check_scheduler(lr_scheduler)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
-        optimizer=resolved.choice.name,
-        optimizer_target=resolved.choice.target,
-        optimizer_source=resolved.choice.source,
-        hyperparameters=resolved.hyperparameters,
-        optimizer_needs=resolved.needs,
-        parameter_groups=resolved.groups,
+        optimizer=choice.name,
+        optimizer_target=choice.target,
+        optimizer_source=choice.source,
+        hyperparameters=chosen,
+        optimizer_needs=protocol,
+        parameter_groups=groups,
         batch_size=batch_size,
         num_epochs=checks.integer(
             "num_epochs", problem.epochs if num_epochs is None else num_epochs, least=0

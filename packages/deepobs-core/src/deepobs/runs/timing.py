@@ -16,7 +16,7 @@ from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
 from deepobs.runs.training import STEPS_BETWEEN_REPORTS, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from deepobs.protocols import Batch, DataSet, Loader, TestProblem
     from deepobs.records import RunSpecification
@@ -49,7 +49,7 @@ def pace_of(specification: RunSpecification, *, seconds: float) -> tuple[float, 
         for_evaluation = SHARE_OF_EVALUATION * seconds
         evaluation = evaluation_seconds(problem, lengths, seconds=for_evaluation, device=device)
         trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
-        steps = work_on(endless(problem.dataset.train_loader), trainer.take_steps)
+        steps = work_on(problem.dataset.train_loader, trainer.take_steps)
         with trainer.training():
             _, rounds = time_in_turn([steps], seconds=seconds - for_evaluation, device=device)
         epoch = lengths["train"] * statistics.fmean(taken for (taken,) in rounds) + evaluation
@@ -84,7 +84,7 @@ def evaluation_seconds(
     total = 0.0
     with evaluating(problem):
         for split, loader in loaders.items():
-            work = work_on(endless(loader), evaluate)
+            work = work_on(loader, evaluate)
             _, rounds = time_in_turn([work], seconds=seconds / len(loaders), device=device)
             total += lengths[split] * statistics.fmean(taken for (taken,) in rounds)
     return total
@@ -133,14 +133,10 @@ def seconds_of(work: Work, units: int, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def work_on(batches: Iterator[Batch], consume: Callable[[Iterator[Batch]], object]) -> Work:
-    """Work of which a unit is to consume one of the batches."""
+def work_on(loader: Iterable[Batch], consume: Callable[[Iterator[Batch]], object]) -> Work:
+    """Work of which a unit is to consume a batch, of one pass after the other."""
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
     return lambda units: consume(itertools.islice(batches, units))
-
-
-def endless(loader: Loader) -> Iterator[Batch]:
-    """The batches of one pass after the other."""
-    return itertools.chain.from_iterable(itertools.repeat(loader))
 
 
 def loaders_of(dataset: DataSet) -> dict[str, Loader]:
