@@ -15,7 +15,7 @@ from deepobs.errors import ArgumentError
 from deepobs.records import RunRecord
 from deepobs.runs import specify
 from deepobs_bench.executors import ExecutorOptions, open_executor
-from deepobs_bench.failures import ExecutorError, RunCrashedError
+from deepobs_bench.failures import ExecutorError, RunStoppedError
 from deepobs_bench.processes import Limit, WorkerProcesses
 from deepobs_bench.sweep import Sweep
 
@@ -215,7 +215,7 @@ def test_an_executor_that_is_left_by_an_error_kills_what_runs():
         call = executor.submit(time.sleep, 600)
         queued = executor.submit(time.sleep, 600)
         raise KeyboardInterrupt
-    assert isinstance(call.exception(), (RunCrashedError, ExecutorError))
+    assert isinstance(call.exception(), (RunStoppedError, ExecutorError))
     assert queued.cancelled()
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deepobs import __version__
 from deepobs.errors import ArgumentError, MissingPackageError, OutputError
 from deepobs.plugins import registry
-from deepobs_bench.failures import ExecutorError, RunCrashedError
+from deepobs_bench.failures import ExecutorError, RunStoppedError
 from deepobs_bench.processes import KillableExecutor, WorkerSlot, limit_of
 
 try:
@@ -199,9 +199,9 @@ def _pass_on(here: Future[Any], there: distributed.Future[Any]) -> None:
         here.set_exception(error)
 
 
-def _crash(error: KilledWorker) -> RunCrashedError:
+def _crash(error: KilledWorker) -> RunStoppedError:
     worker = error.last_worker.address
-    return RunCrashedError(
+    return RunStoppedError(
         "crash",
         f"{error.allowed_failures + 1} workers of the cluster ended, one after the other, while "
         f"they executed the run; the log of the last one, {worker}, may say why.",

@@ -33,7 +33,10 @@ class ExecutorError(DeepOBSError):
 
 
 class RunStoppedError(DeepOBSError):
-    """Raised by an observer to end the run that it observes, which is recorded as a failure.
+    """A run ended without a result, which is recorded as its failure.
+
+    Observers raise it to end the run that they observe; executors raise it for a run whose worker
+    ended.
 
     Args:
         kind: What kind of failure it is.
@@ -51,10 +54,6 @@ class RunStoppedError(DeepOBSError):
 
     def __str__(self) -> str:
         return str(self.args[1])
-
-
-class RunCrashedError(RunStoppedError):
-    """Raised by an executor whose worker ended while it executed a run."""
 
 
 def _encodable(text: object) -> object:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from deepobs import checks, config
 from deepobs.resources import usable_cores
 from deepobs_bench._worker import SECONDS_TO_END, Answer, tail_of
-from deepobs_bench.failures import ExecutorError, RunCrashedError, worker_name
+from deepobs_bench.failures import ExecutorError, RunStoppedError, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +88,7 @@ class KillableExecutor(Executor):
 class WorkerProcesses(KillableExecutor):
     """Executes calls in processes, each of which serves many calls.
 
-    A call whose process dies, or runs out of time, raises `RunCrashedError`; the process is
+    A call whose process dies, or runs out of time, raises `RunStoppedError`; the process is
     replaced.
 
     Args:
@@ -181,7 +181,7 @@ class WorkerSlot:
         """Execute a call.
 
         Raises:
-            RunCrashedError: Its process died.
+            RunStoppedError: Its process died.
             ExecutorError: No process could be started.
             Exception: What the call raised.
         """
@@ -315,7 +315,7 @@ class _WorkerProcess:
         """Wait for the answer to a call.
 
         Raises:
-            RunCrashedError: The process ended without an answer, or was killed by the limit.
+            RunStoppedError: The process ended without an answer, or was killed by the limit.
         """
         is_bounded = limit is not None and limit.kill_after < _MAX_WAIT
         is_late = not self._answers.poll(limit.kill_after if limit and is_bounded else None)
@@ -334,9 +334,9 @@ class _WorkerProcess:
                 f"The time limit of {limit.seconds:g} s was reached. The run did not end by "
                 "itself and was killed."
             )
-            raise RunCrashedError("time_limit", message, log=printed, worker=worker)
+            raise RunStoppedError("time_limit", message, log=printed, worker=worker)
         message = f"The process of the run ended: {self._exit()}"
-        raise RunCrashedError("crash", message, log=printed, worker=worker)
+        raise RunStoppedError("crash", message, log=printed, worker=worker)
 
     def dismiss(self) -> None:
         """Stop it gracefully, with a last checkpoint if it writes any, else at once."""

@@ -22,7 +22,7 @@ from deepobs_bench.failures import (
     ExecutorError,
     Failure,
     Outcome,
-    RunCrashedError,
+    RunStoppedError,
     failure_from,
     find_failure,
     write_failure,
@@ -273,7 +273,7 @@ class Sweep:
         writes_here = not self._workers_write and not submitted.is_settled
         try:
             outcome = future.result()
-        except RunCrashedError as error:
+        except RunStoppedError as error:
             outcome = failure_from(
                 error, specification, submitted.at, printed=error.log, worker=error.worker
             )
