@@ -116,9 +116,8 @@ GROUPS = (
         (
             "deepobs.console.screen",
             "deepobs.console.text",
-            "deepobs.console.commands",
             "deepobs.console.offers",
-            "deepobs.console.parsing",
+            "deepobs.console.options",
             "deepobs.console.run_options",
         ),
     ),

@@ -10,7 +10,7 @@ import click
 
 from deepobs import config
 from deepobs.console import screen
-from deepobs.console.commands import as_json
+from deepobs.console.options import as_json
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
 from deepobs_analysis import baselines

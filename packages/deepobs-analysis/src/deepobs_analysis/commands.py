@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing
 from deepobs.console.offers import KINDS, by_usable_name
-from deepobs.console.parsing import parsed_options
+from deepobs.console.options import as_json, completing, parsed_options
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
 from deepobs.errors import MissingDataError, UnknownNameError, closest, sentences

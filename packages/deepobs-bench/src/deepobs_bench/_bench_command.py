@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.console import run_options, screen
-from deepobs.console.commands import as_json
+from deepobs.console.options import as_json
 from deepobs_bench._execution_options import EXECUTION_PARAMETERS, execution_from, tell
 from deepobs_bench.executors import open_executor
 

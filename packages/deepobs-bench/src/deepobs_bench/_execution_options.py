@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from deepobs.console.commands import completing
 from deepobs.console.offers import KINDS
+from deepobs.console.options import completing
 from deepobs_bench.executors import ExecutorOptions
 
 EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (

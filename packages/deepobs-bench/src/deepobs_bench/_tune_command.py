@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing
+from deepobs.console.options import as_json, completing
 from deepobs.console.run_options import (
     RESULT_PARAMETERS,
     RUN_PARAMETERS,

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing
 from deepobs.console.offers import KINDS
-from deepobs.console.parsing import parsed_options
+from deepobs.console.options import as_json, completing, parsed_options
 from deepobs.console.run_options import (
     DATA_DIR,
     FAKE_DATA,

@@ -9,8 +9,8 @@ import click
 
 from deepobs import config
 from deepobs.console import run_options, screen
-from deepobs.console.commands import as_json, completing, require_known
 from deepobs.console.offers import KINDS, by_usable_name
+from deepobs.console.options import as_json, completing, require_known
 from deepobs.console.screen import Column
 from deepobs.errors import message_of
 from deepobs.plugins import registry

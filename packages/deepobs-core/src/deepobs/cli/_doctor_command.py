@@ -19,8 +19,8 @@ from packaging.requirements import Requirement
 
 from deepobs import config
 from deepobs.console import screen
-from deepobs.console.commands import as_json
 from deepobs.console.offers import KINDS, ambiguous_names
+from deepobs.console.options import as_json
 from deepobs.console.run_options import DATA_DIR
 from deepobs.console.text import memory
 from deepobs.errors import ArgumentError, PluginError, closest, sentences

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json
+from deepobs.console.options import as_json
 from deepobs.console.run_options import RUN_PARAMETERS, VALIDATION_SIZE, RunOptions
 from deepobs.console.text import clean, counted, duration, memory
 

@@ -12,8 +12,8 @@ import click
 from deepobs import config
 from deepobs.cli._data_command import FAILED, outcome_of
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing
 from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
+from deepobs.console.options import as_json, completing
 from deepobs.console.screen import Column
 from deepobs.console.text import clean
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences

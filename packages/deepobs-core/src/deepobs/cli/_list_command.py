@@ -9,8 +9,8 @@ import click
 
 from deepobs.cli._plugins_command import show_plugins
 from deepobs.console import screen
-from deepobs.console.commands import as_json, completing, require_known
 from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
+from deepobs.console.options import as_json, completing, require_known
 from deepobs.console.screen import Column
 from deepobs.plugins import registry
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deepobs.console import screen
-from deepobs.console.commands import as_json
+from deepobs.console.options import as_json
 from deepobs.console.screen import Column
 from deepobs.errors import PluginWarning
 from deepobs.plugins import registry

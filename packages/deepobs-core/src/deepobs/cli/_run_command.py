@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.console.parsing import parsed_options
+from deepobs.console.options import parsed_options
 from deepobs.console.run_options import (
     RESULT_PARAMETERS,
     RUN_PARAMETERS,

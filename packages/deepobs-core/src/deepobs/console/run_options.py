@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.console.commands import completing
 from deepobs.console.offers import KINDS
-from deepobs.console.parsing import interval, parsed_groups, parsed_options
+from deepobs.console.options import completing, interval, parsed_groups, parsed_options
 from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins import registry
 from deepobs.plugins.provenance import foreign_traceback, provenance_of
