@@ -94,9 +94,7 @@ def deepobs_optimizers():
     return [OptimizerSpec(name="Silent", target="torch.optim:SGD", summary=" ")]
 
 class Renamed(Quadratic):
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.name = "quadratic"
+    name = "quadratic"
 """
 
 CAUGHT = {
