@@ -83,7 +83,6 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
 
     Attributes:
         spec: The specification it is registered with.
-        name: The registered name.
         train_eval_size: Number of training examples that the training loss is evaluated on.
         has_fake_twin: Whether `make_fake` is used on request; generated data are their own twin.
         dtype: Floating-point type of the batches, `config.get_dtype()` at construction.
@@ -119,7 +118,6 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
         drop_remainder: bool = True,
         reshuffle: bool = True,
     ) -> None:
-        self.name = self.spec.name
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.device = config.resolve_device(device)
         fraction = config.get_fake_data_fraction()

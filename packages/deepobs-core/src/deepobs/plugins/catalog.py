@@ -192,6 +192,11 @@ class Registered:
     spec: ClassVar[Any]
     facade: ClassVar[str]
 
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        return str(self.spec.name)
+
     @classmethod
     def bind(cls, spec: Spec) -> type[Self]:
         """Create the subclass that stands for one specification."""

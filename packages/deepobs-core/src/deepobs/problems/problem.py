@@ -43,7 +43,6 @@ class Problem(Registered, ABC):
 
     Attributes:
         spec: The specification it is registered with.
-        name: The name it is registered under.
         model: The model, after `set_up`.
         dataset: The data set, after `set_up`.
         has_regularizer: Whether it takes a `weight_decay`.
@@ -72,7 +71,6 @@ class Problem(Registered, ABC):
         drop_remainder: bool = True,
         reshuffle: bool = True,
     ) -> None:
-        self.name = self.spec.name
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         if weight_decay is None:
             self.weight_decay = self.spec.weight_decay or 0.0
