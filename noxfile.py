@@ -37,7 +37,6 @@ TESTED_WITH = {  # package -> other packages of this repository that only its te
 EXTRAS = {  # package -> further requirements of its tests
     "deepobs-core": ["deepobs-core[tensorboard]"],
     "deepobs-bench": ["deepobs-core[tensorboard]", "deepobs-bench[dask,tune]"],
-    "deepobs-analysis": ["scipy"],
 }
 AT_MINIMUMS = {  # package -> tests that together use every requirement
     "deepobs-core": "cli_run registry store tensorboard",

@@ -90,6 +90,11 @@ def test_a_report_says_what_was_compared_and_who_wins(page):
     assert "Adam and SGD were compared on 2 test problems, in 21 runs." in page.text
     assert "SGD has the best mean test performance on 2 problems (one and two)." in page.text
     assert "Everywhere, the lead is larger than seeds explain." in page.text
+    assert (
+        "These verdicts are corrected for 2 comparisons, all pairs of optimizers on all problems "
+        "(Holm): if optimizers are equally good, at most 5 % of such reports call any lead larger "
+        "than seeds explain."
+    ) in page.text
     assert "SGD has the best mean test loss, 1.029 ± 0.021, ahead of Adam by 1.0" in page.text
 
 
@@ -151,8 +156,9 @@ def test_a_configuration_that_fails_for_other_seeds_is_warned_about(tmp_path):
     text = Page(report(load(tmp_path))).text
     # (1 + 1.01 + 1.02 + 1.03 + 50.2 + 50.4) / 6 = 17.44
     assert (
-        "SGD on acme: 1.000 with seed 42, which selected among 2 configurations, but "
-        "17.44 ± 23.23 over all 6 seeds. Near 1.015: 4 seeds; near 50.30: 2 seeds."
+        "SGD on acme: 1.000 with seed 42, which selected among 2 configurations, but 2 of 6 seeds "
+        "failed (33 %, 95 % interval 4 to 78 %); the other 4 end at 1.015 ± 0.011. Over all seeds "
+        "it is 17.44 ± 23.23."
     ) in text
     assert "tune with several seeds" in text
 
@@ -160,12 +166,44 @@ def test_a_configuration_that_fails_for_other_seeds_is_warned_about(tmp_path):
 def test_few_and_unequal_seeds_and_mixed_versions_are_warned_about(tmp_path):
     write_result(tmp_path, problem="acme", versions={"torch": "2.1"})
     for seed in (1, 2, 3):
-        write_result(tmp_path, problem="acme", optimizer="Adam", seed=seed, device="cuda")
+        write_result(
+            tmp_path,
+            problem="acme",
+            optimizer="Adam",
+            seed=seed,
+            device="cuda",
+            test_losses=[2, 1, 0.4],
+        )
     text = Page(report(load(tmp_path))).text
     assert "Fewer than 3 seeds. SGD on acme: 1." in text
     assert "Optimizers have different numbers of seeds. acme: Adam 3 and SGD 1." in text
     assert "On cpu and cuda. With torch 2.1 and 2.14.1." in text
-    assert "nothing can be said about the lead on acme" in text
+    assert "On acme, there are fewer than 3 seeds: nothing can be said about the lead." in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "warned"),
+    [
+        ({"bare_losses": True}, "for some optimizers only. acme: Adam (with) and SGD (without)."),
+        ({"weight_decay": 0.1}, "with different regularizers. acme: Adam 0.0 and SGD 0.1."),
+        ({"full_evaluation": True}, "on full splits. acme: Adam (cut off) and SGD (full)."),
+        ({"dtype": "float64"}, "in different precision. acme: Adam float32 and SGD float64."),
+        (
+            {"training_params": {"validation_size": 10, "reshuffle": True}},
+            "on different numbers of examples. acme: Adam 0 and SGD 10.",
+        ),
+        (
+            {"training_params": {"validation_size": 0, "reshuffle": False}},
+            "in every epoch. acme: Adam (new) and SGD (the same).",
+        ),
+        ({"hardware": {"torch_threads": 4}}, "With 1 and 4 threads."),
+    ],
+)
+def test_what_measures_different_functions_is_warned_about(tmp_path, changed, warned):
+    same = {"problem": "acme", "weight_decay": 0.0, "hardware": {"torch_threads": 1}}
+    write_result(tmp_path, optimizer="Adam", **same)
+    write_result(tmp_path, optimizer="SGD", **same | changed)
+    assert warned in Page(report(load(tmp_path))).text
 
 
 def test_nothing_is_warned_about_without_reason(tmp_path):

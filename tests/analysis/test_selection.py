@@ -131,3 +131,12 @@ def test_a_curve_that_some_runs_lack_is_refused(tmp_path):
     write_result(tmp_path)
     with pytest.raises(ArgumentError, match="SGD on quadratic_deep have no valid_losses"):
         the_only(select(load(tmp_path))).final("valid")
+
+
+def test_the_same_seeds_in_another_order_are_a_tie(tmp_path):
+    for lr, finals in ((0.1, (0.1, 0.2, 0.7)), (0.2, (0.7, 0.1, 0.2))):
+        for seed, final in enumerate(finals):
+            write_result(tmp_path, lr=lr, seed=seed, test_losses=[9, final])
+    runs = load(tmp_path).runs
+    first, second = configuration_performances(runs, "test_losses")["mean"]
+    assert first == second

@@ -74,11 +74,46 @@ def test_the_best_of_each_problem_is_bold(table):
     assert "<td><strong>0.850 ± 0.050</strong></td>" in html
 
 
-def test_of_equal_values_none_is_bold(tmp_path, table):
-    for optimizer in ("SGD", "Adam"):
-        write_result(tmp_path / "equal", optimizer=optimizer)
-    _, html, _ = table("--format", "html", directory=tmp_path / "equal")
+def test_equal_values_are_all_bold(tmp_path, table):
+    for optimizer, seeds in (("SGD", (1, 2, 3)), ("Adam", (3, 1, 2)), ("RMSprop", (1, 2, 3))):
+        for seed, value in enumerate(seeds):
+            accuracies = [0.1, 0.2 + value / 10 - (optimizer == "RMSprop") / 10]
+            write_result(
+                tmp_path / "equal",
+                problem="acme",
+                optimizer=optimizer,
+                seed=seed,
+                test_losses=[2, 1],
+                test_accuracies=accuracies,
+            )
+    options = ("--format", "html", "--columns", "optimizer,accuracy", "--problem", "acme")
+    _, html, _ = table(*options, directory=tmp_path / "equal")
+    assert html.count("<strong>0.400 ± 0.082</strong>") == 2
+    assert html.count("<strong>") == 2
+
+
+def test_a_value_without_another_does_not_stand_out(tmp_path, table):
+    write_result(tmp_path / "alone")
+    _, html, _ = table("--format", "html", directory=tmp_path / "alone")
     assert "<strong>" not in html
+
+
+def test_where_seeds_fail_the_others_are_shown_and_how_many_fail(tmp_path, table):
+    for seed, final in enumerate((0.9, 0.91, 0.1)):
+        write_result(
+            tmp_path / "failing",
+            problem="acme",
+            seed=seed,
+            test_losses=[2, 1],
+            test_accuracies=[0.1, final],
+        )
+    _, out, _ = table(directory=tmp_path / "failing")
+    assert "0.9050 ± 0.0050 (1 of 3 failed)" in out
+    assert "Where seeds failed, over the others; all of them decide what is best." in out
+    _, out, _ = table("--format", "csv", directory=tmp_path / "failing")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert float(row["final_mean"]) == pytest.approx((0.9 + 0.91 + 0.1) / 3)
+    assert (row["failed"], float(row["others_mean"])) == ("1", pytest.approx(0.905))
 
 
 def test_lower_losses_are_better(tmp_path, table):
@@ -86,6 +121,20 @@ def test_lower_losses_are_better(tmp_path, table):
         write_result(tmp_path / "losses", optimizer=optimizer, test_losses=[9, 9, loss])
     _, html, _ = table("--format", "html", "--columns", "optimizer,loss", directory=tmp_path)
     assert "<td>SGD</td><td><strong>1.000</strong></td>" in html
+
+
+def test_a_loss_without_the_regularizer_is_not_ranked_with_others(tmp_path, table):
+    for optimizer, loss, is_bare in (("SGD", 1, True), ("Adam", 3, False), ("RMSprop", 2, False)):
+        write_result(
+            tmp_path / "bare", optimizer=optimizer, test_losses=[9, loss], bare_losses=is_bare
+        )
+    options = ("--format", "markdown", "--columns", "optimizer,loss,configuration")
+    _, out, _ = table(*options, directory=tmp_path / "bare")
+    assert out.splitlines()[2:] == [
+        "| Adam | 3.000 | lr = 0.1, bare losses = false |",
+        "| RMSprop | **2.000** | lr = 0.1, bare losses = false |",
+        "| SGD | 1.000 | lr = 0.1, bare losses = true |",
+    ]
 
 
 def test_names_are_escaped(tmp_path, table):

@@ -3,7 +3,14 @@
 import pytest
 
 from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime
-from deepobs_analysis.wording import interval_text, mean_text, number, share, time_text
+from deepobs_analysis.wording import (
+    estimate_text,
+    interval_text,
+    mean_text,
+    number,
+    share,
+    time_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,5 +69,20 @@ def test_a_small_share_is_not_none():
     assert (share(0), share(0.001), share(0.267), share(1)) == ("0 %", "< 1 %", "27 %", "100 %")
 
 
-def test_an_interval_has_both_ends():
-    assert interval_text(Interval(0.58875, 0.71)) == "[0.5887, 0.7100]"
+@pytest.mark.parametrize(
+    ("low", "high", "seeds", "text"),
+    [
+        (0.58875, 0.71, 3, "[0.589, 0.710] (3 seeds)"),
+        (-2.6, 17.1, 3, "[-2.6, 17.1] (3 seeds)"),
+        (0.98123, 0.98126, 30, "[0.981230, 0.981260] (30 seeds)"),
+        (-120.0, 340.0, 2, "[-120, 340] (2 seeds)"),
+        (0.5, 0.5, 5, "[0.5000, 0.5000] (5 seeds)"),
+    ],
+)
+def test_an_interval_has_the_digits_that_it_carries(low, high, seeds, text):
+    assert interval_text(Interval(low, high), seeds) == text
+
+
+def test_an_estimate_has_no_more_digits_than_its_interval():
+    assert estimate_text(0.834567, Interval(0.6, 1.07), 3) == "0.83 [0.60, 1.07] (3 seeds)"
+    assert estimate_text(0.834567, None, 1) == "0.8346"

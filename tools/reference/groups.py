@@ -152,6 +152,7 @@ GROUPS = (
             "deepobs_analysis.targets",
             "deepobs_analysis.winners",
             "deepobs_analysis.caveats",
+            "deepobs_analysis.failing_seeds",
             "deepobs_analysis.scores",
             "deepobs_analysis.measures",
             "deepobs_analysis.table_columns",

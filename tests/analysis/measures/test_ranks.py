@@ -10,6 +10,7 @@ from scipy import stats
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis.measures import rank_distribution, ranks
+from deepobs_analysis.measures.ranking import percentile_interval, resample
 
 
 def test_the_best_is_first_and_ties_share():
@@ -57,6 +58,31 @@ def test_overlapping_runs_share_ranks_as_theory_gives():
     assert result.intervals == ((1, 2), (1, 2))
 
 
+def test_runs_are_drawn_within_their_problem():
+    strata = [np.array([0.0, 1.0]), np.array([10.0, 11.0, 12.0])]
+    first, second = resample(strata, generator=np.random.default_rng(0), samples=500)
+    assert (first.shape, second.shape) == ((500, 2), (500, 3))
+    assert set(np.unique(first)) == {0, 1}
+    assert set(np.unique(second)) == {10, 11, 12}
+
+
+def test_problems_are_drawn_independently():
+    same = [np.arange(10.0), np.arange(10.0)]
+    first, second = resample(same, generator=np.random.default_rng(0), samples=2000)
+    assert abs(np.corrcoef(first.mean(axis=1), second.mean(axis=1))[0, 1]) < 0.1
+
+
+def test_a_percentile_interval_leaves_out_as_much_on_both_sides():
+    assert percentile_interval(np.arange(100.0), confidence=0.9) == (5, 94)
+    assert percentile_interval(np.array([math.inf, 1.0, 2.0])) == (1.0, math.inf)
+
+
+def test_the_same_seeds_in_another_order_tie():
+    values = np.random.default_rng(3).random(9)
+    result = distribution([[values], [values[::-1]]])
+    assert result.mean_ranks.tolist() == [1.5, 1.5]
+
+
 def test_ties_share_their_ranks_equally():
     result = distribution([[[1.0]], [[1.0]], [[2.0]]])
     assert result.shares.tolist() == [[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]]
@@ -75,5 +101,9 @@ def test_wrong_input_is_refused():
         distribution([[[1.0], [2.0]], [[1.0]]])
     with pytest.raises(ArgumentError, match="got scores on: no optimizers"):
         distribution([])
+    with pytest.raises(ArgumentError, match="samples must be 1 or more, got 0"):
+        distribution([[[1.0]], [[2.0]]], samples=0)
+    with pytest.raises(ArgumentError, match="confidence must be above 0 and below 1, got 95"):
+        distribution([[[1.0]], [[2.0]]], confidence=95)
     with pytest.raises(ArgumentError, match="The performances must be numbers, got NaN"):
         ranks([[math.nan], [1.0]], higher_is_better=True)

@@ -102,10 +102,22 @@ def test_problems_that_not_all_were_run_on_are_named(two_problems, tmp_path):
 def test_probabilities_of_improvement_stand_in_the_cells(two_problems, tmp_path):
     figure = comparison(two_problems)
     axes = figure.axes[0]
-    assert texts(axes) == ["1.00", "[1.00, 1.00]", "0.00", "[0.00, 0.00]"]
+    assert texts(axes) == ["1.00", "[0.38, 1.00]", "0.00", "[0.00, 0.62]"]
+    assert "95 % interval over 2 seeds" in figure.get_supxlabel().replace("\n", " ")
     values = axes.images[0].get_array()
     assert values.tolist() == [[None, 1], [0, None]]
     assert axes.images[0].get_clim() == (0, 1)
+
+
+def test_of_single_seeds_no_interval_is_shown(tmp_path):
+    for optimizer, loss in (("Adam", 1), ("SGD", 2)):
+        write_result(tmp_path, optimizer=optimizer, test_losses=[9, loss])
+    figure = comparison(load(tmp_path))
+    assert texts(figure.axes[0]) == ["1.00", "0.00"]
+    assert "interval" not in figure.get_supxlabel()
+    right = ranks(load(tmp_path)).axes[1]
+    assert [len(line.get_xdata()) for line in right.lines] == [1, 1]
+    assert right.get_xlabel() == "mean rank"
 
 
 def test_runs_that_diverged_lose_all_comparisons(tmp_path):

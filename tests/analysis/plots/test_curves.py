@@ -64,24 +64,36 @@ def test_overview_has_the_accuracy_below_the_loss(two_problems):
     [
         ("mean", 4.0, 4 - np.sqrt(14 / 3), 4 + np.sqrt(14 / 3)),
         ("median", 3.0, 2.5, 5.0),
-        ("interval", 4.0, 2.0, 7.0),
+        # 4.303 standard errors of 1.528; twice as many on the side of the long tail.
+        ("interval", 4.0, 4 - 6.57241, 4 + 2 * 6.57241),
     ],
 )
 def test_lines_and_bands_are_what_the_note_says(tmp_path, show, center, low, high):
     for seed, final in enumerate((2, 3, 7)):
-        write_result(tmp_path, seed=seed, test_losses=[9, 8, final])
+        write_result(tmp_path, seed=seed, test_losses=[14, 8, final])
     figure = performance(load(tmp_path), show=show)
     axes = figure.axes[1]
-    assert line(axes, "SGD").tolist() == [[0, 9], [1, 8], [2, center]]
+    assert line(axes, "SGD").tolist() == [[0, 14], [1, 8], [2, center]]
     assert band(axes) == (low, high)
     assert {"mean": "standard deviation", "median": "quartiles", "interval": "95 %"}[show] in note(
         figure
     )
 
 
-def test_a_single_seed_has_no_band(tmp_path):
+@pytest.mark.parametrize("show", ["mean", "median", "interval"])
+def test_a_single_seed_has_no_band(tmp_path, show):
     write_result(tmp_path)
-    assert not performance(load(tmp_path)).axes[0].collections
+    assert not performance(load(tmp_path), show=show).axes[0].collections
+
+
+def test_intervals_say_their_seeds_and_there_is_none_where_seeds_fail(tmp_path):
+    for optimizer, finals in (("Adam", (1, 8, 1.1)), ("SGD", (2, 2.1, 2.2))):
+        for seed, final in enumerate(finals):
+            write_result(tmp_path, optimizer=optimizer, seed=seed, test_losses=[9, 5, final])
+    figure = performance(load(tmp_path), show="interval")
+    assert len(figure.axes[1].collections) == 1
+    assert "95 % confidence interval from 3 seeds." in note(figure)
+    assert "No interval, as seeds fail: Adam on quadratic_deep (1 of 3 seeds)." in note(figure)
 
 
 def test_losses_over_more_than_a_decade_have_a_logarithmic_axis(tmp_path):

@@ -13,23 +13,17 @@ import numpy as np
 
 from deepobs.console.text import counted
 from deepobs.records import series_name
+from deepobs_analysis.measures import mean_and_deviation, prediction_interval
 from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.winners import FEWEST_SEEDS
-from deepobs_analysis.wording import full_mean_text, listed, number
+from deepobs_analysis.wording import failed_text, full_mean_text, listed, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from deepobs_analysis.measures.arrays import Floats
+    from numpy.typing import NDArray
+
     from deepobs_analysis.summaries import Summary
-
-# By how many the deciding seeds are better than all seeds: two are passed by chance in one of
-# twenty cases.
-_STANDARD_ERRORS = 2
-# Fewer seeds fall into two groups by chance; a smaller gap, as a multiple of the spread within
-# either group, is that of a skewed distribution; a smaller loss, as a share of what training
-# gained, is of no consequence.
-_FEWEST_TO_SPLIT, _GAP, _LOSS = 5, 10, 0.02
 
 _METRIC_OF = {series_name(metric): metric for metric in ("loss", "accuracy")}
 _SPLITS = {
@@ -61,14 +55,9 @@ def caveats(rows: Sequence[Summary]) -> list[Caveat]:
             rows,
             "Some seeds fail with a selected configuration",
             failing_seeds,
-            "A mean over such seeds describes neither group. Selection by one seed cannot detect "
-            "this: tune with several seeds, or use the next-best configuration.",
-        ),
-        _of_rows(
-            rows,
-            "Seeds of selected configurations diverged",
-            _diverged_seeds,
-            "They count with the performance before training.",
+            "A mean over such seeds describes neither group; seeds that diverged count in it with "
+            "the performance before training. Selection by one seed cannot detect this: tune with "
+            "several seeds, or use the next-best configuration.",
         ),
         _chosen_on_test(rows),
         _of_rows(
@@ -88,7 +77,7 @@ def caveats(rows: Sequence[Summary]) -> list[Caveat]:
             rows,
             f"Fewer than {FEWEST_SEEDS} seeds",
             _few_seeds,
-            "What other seeds would give is unknown; no interval is shown.",
+            "What other seeds would give is unknown.",
         ),
         *(_unequal(rows, *rule) for rule in _UNEQUAL),
         _mixed(rows),
@@ -129,66 +118,36 @@ def choice_in_words(rows: Sequence[Summary]) -> list[str]:
 
 
 def failing_seeds(row: Summary) -> str | None:
-    """Report it if some seeds of the selected configuration fail.
-
-    They do where seeds are `two_groups`, of which the worse loses 2 % of what training gained.
-    """
-    groups = two_groups(row.selection.final())
-    if groups is None:
+    """Report it if some seeds of the selected configuration fail."""
+    if not row.failed:
         return None
-    good, bad = reversed(groups) if row.higher_is_better else groups
-    usual, failed = float(np.median(good)), float(np.median(bad))
-    gained = abs(usual - row.selection.curves()[:, 0].mean())
-    if abs(usual - failed) < _LOSS * gained:
-        return None
-    return (
-        f"{_named(row)}: {_by_choice(row)}{_over_all(row)}. "
-        f"Near {number(usual)}: {counted(len(good), 'seed')}; "
-        f"near {number(failed)}: {counted(len(bad), 'seed')}."
-    )
+    over_all = f"Over all seeds it is {full_mean_text(row.final)}"
+    return f"{_named(row)}: {_by_choice(row)}{failed_text(row)}. {over_all}."
 
 
 def lucky_seeds(row: Summary) -> str | None:
-    """Report it if the deciding seeds did better than all seeds by two standard errors."""
-    values = deciding_seeds(row)
+    """Report it if the deciding seeds did better than the others predict with 95 % confidence."""
+    has_decided, finals = deciding_seeds(row), row.selection.final()
     # Seeds that fail are reported by themselves, which says the same more clearly.
-    if not len(values) or failing_seeds(row) is not None:
+    if not has_decided.any() or row.failed:
         return None
-    sign = 1 if row.higher_is_better else -1
-    error = row.final.deviation / np.sqrt(len(row.seeds))
-    if sign * (values.mean() - row.final.mean) <= _STANDARD_ERRORS * error:
+    expected = prediction_interval(finals[~has_decided], further=int(has_decided.sum()))
+    if expected is None:
         return None
-    return f"{_named(row)}: {_by_choice(row)}{_over_all(row)}."
-
-
-def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
-    """Split seeds that fall into two groups.
-
-    Args:
-        values: The performance of each seed, shape (seeds,).
-
-    Returns:
-        The lower and the higher ones, if the gap between them is more than ten times the standard
-        deviation within either, and there are five seeds or more; else `None`.
-    """
-    in_order = np.sort(values)
-    if len(in_order) < _FEWEST_TO_SPLIT:
+    mean = mean_and_deviation(finals[has_decided]).mean
+    if not (mean > expected.high if row.higher_is_better else mean < expected.low):
         return None
-    gaps = np.diff(in_order)
-    place = int(gaps.argmax()) + 1
-    low, high = in_order[:place], in_order[place:]
-    # Against the spread within the groups: compared with the spread of all seeds, a wide gap would
-    # hide itself, as it makes that spread wide, too.
-    within = max(low.std(), high.std())
-    return (low, high) if gaps[place - 1] > max(_GAP * within, 0) else None
+    return (
+        f"{_named(row)}: {_by_choice(row)}{full_mean_text(row.final)} over all {len(row.seeds)} "
+        "seeds."
+    )
 
 
-def deciding_seeds(row: Summary) -> Floats:
-    """The performances of the seeds that decided, empty if all seeds or none did."""
+def deciding_seeds(row: Summary) -> NDArray[np.bool_]:
+    """Which seeds selected the configuration, shape (seeds,): none, if there are no others."""
     has_decided = np.isin(row.seeds, row.trials.tuning_seeds)
     # If all seeds decided there are no others that could contradict them.
-    finals = row.selection.final()
-    return finals[has_decided] if not has_decided.all() else finals[:0]
+    return has_decided & ~has_decided.all()
 
 
 def _of_rows(
@@ -198,11 +157,6 @@ def _of_rows(
     texts = ((row.problem, rule(row)) for row in rows)
     found = tuple(Finding(text, problem) for problem, text in texts if text is not None)
     return Caveat(title, found, advice) if found else None
-
-
-def _diverged_seeds(row: Summary) -> str | None:
-    diverged = int(row.selection.runs["has_diverged"].sum())
-    return f"{_named(row)}: {diverged} of {len(row.seeds)}." if diverged else None
 
 
 def _border(row: Summary) -> str | None:
@@ -252,7 +206,43 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
         lambda row: row.selection.runs["num_epochs"].iloc[0],
         "Performances after the last epoch do not compare.",
     ),
+    (
+        "The loss includes the regularizer for some optimizers only",
+        lambda row: _measured(row, "bare_losses", {True: "(without)", False: "(with)"}),
+        "These are different functions: compare accuracies, or runs with the same `--bare-losses`.",
+    ),
+    (
+        "Optimizers were trained with different regularizers",
+        lambda row: _measured(row, "weight_decay"),
+        "Unless losses are bare (`--bare-losses`), they include it, and do not compare.",
+    ),
+    (
+        "Only some optimizers were evaluated on full splits",
+        lambda row: _measured(row, "full_evaluation", {True: "(full)", False: "(cut off)"}),
+        "Others skip the last, smaller batch: small differences may come from that.",
+    ),
+    (
+        "Optimizers were trained on different numbers of examples",
+        lambda row: _measured(row, "validation_size"),
+        "The numbers are those of examples held out for validation.",
+    ),
+    (
+        "Optimizers were trained in different precision",
+        lambda row: _measured(row, "dtype"),
+        "Small differences may come from that.",
+    ),
+    (
+        "Only some optimizers had a new order of the data in every epoch",
+        lambda row: _measured(row, "reshuffle", {True: "(new)", False: "(the same)"}),
+        "Performances and times to a target depend on it.",
+    ),
 )
+
+
+def _measured(row: Summary, name: str, words: Mapping[object, str] | None = None) -> object:
+    """A value of `MEASUREMENT`, in words; `None` where it was not recorded."""
+    value = row.selection.runs["measurement"].iloc[0].get(name)
+    return value if words is None else words.get(value)
 
 
 def _unequal(
@@ -261,7 +251,8 @@ def _unequal(
     """What differs between the optimizers of a problem and should not."""
     by_problem: dict[str, list[Summary]] = defaultdict(list)
     for row in rows:
-        by_problem[row.problem].append(row)
+        if value(row) is not None:
+            by_problem[row.problem].append(row)
     findings = tuple(
         Finding(f"{problem}: {listed(f'{row.optimizer} {value(row)}' for row in those)}.", problem)
         for problem, those in by_problem.items()
@@ -293,6 +284,14 @@ def _mixtures(rows: Sequence[Summary]) -> Iterator[str]:
         yield f"Results of DeepOBS {listed(known[name] for name in formats)}."
     if len(devices) > 1:
         yield f"On {listed(devices)}."
+    threads = {
+        hardware["torch_threads"]
+        for each in runs
+        for hardware in each["hardware"]
+        if "torch_threads" in hardware
+    }
+    if len(threads) > 1:
+        yield f"With {listed(map(str, sorted(threads)))} threads."
     for name, found in sorted(versions.items()):
         if len(found) > 1:
             yield f"With {name} {listed(sorted(found))}."
@@ -302,18 +301,15 @@ def _named(row: Summary) -> str:
     return f"{row.optimizer} on {row.problem}"
 
 
-def _over_all(row: Summary) -> str:
-    return f"{full_mean_text(row.final)} over all {len(row.seeds)} seeds"
-
-
 def _by_choice(row: Summary) -> str:
     """The performance of the deciding seeds; empty if there are no other seeds."""
-    values = deciding_seeds(row)
-    if not len(values):
+    has_decided = deciding_seeds(row)
+    if not has_decided.any():
         return ""
-    seeds = [str(seed) for seed in row.seeds if seed in row.trials.tuning_seeds]
+    seeds = [str(seed) for seed in np.array(row.seeds)[has_decided]]
     which = "seed" if len(seeds) == 1 else "seeds"
+    mean = mean_and_deviation(row.selection.final()[has_decided]).mean
     return (
-        f"{number(float(values.mean()))} with {which} {listed(seeds)}, which selected among "
+        f"{number(mean)} with {which} {listed(seeds)}, which selected among "
         f"{row.selection.configurations} configurations, but "
     )

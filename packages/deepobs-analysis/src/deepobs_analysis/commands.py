@@ -24,7 +24,7 @@ from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
-from deepobs_analysis.wording import MISSING, interval_text, number, speedup_text
+from deepobs_analysis.wording import MISSING, estimate_text, number, speedup_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,13 +157,6 @@ def table(
     metavar="NAME",
     help=f"The optimizer that the others are compared with.  [default: {USUAL_BASE}]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of the bootstrap: the same seed gives the same intervals.",
-)
 @_mode
 @_problems
 @_optimizers
@@ -173,7 +166,6 @@ def score(
     path: Path,
     unit: Unit,
     against: str | None,
-    seed: int,
     mode: Mode,
     problems: tuple[str, ...],
     optimizers: tuple[str, ...],
@@ -190,7 +182,7 @@ def score(
       deepobs score results --unit seconds --against Momentum
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     results = _read(path, problems=problems, optimizers=optimizers, reference=reference)
-    scores = scores_of(summarize(results, mode=mode), unit=unit, against=against, seed=seed)
+    scores = scores_of(summarize(results, mode=mode), unit=unit, against=against)
     if as_json:
         screen.show_json(asdict(scores))
         return
@@ -381,7 +373,8 @@ def _show_scores(scores: Scores) -> None:
         "fastest; 1 is the fastest everywhere. Speedup: geometric mean over the problems on which "
         "both reach the target, their number in parentheses. Normalized: interquartile mean over "
         "all seeds, 0 for an untrained model and 1 for the target. Better seed: probability that a "
-        "seed ends better than one of the other optimizer. In brackets: 95 % intervals over seeds."
+        "seed ends better than one of the other optimizer. In brackets: 95 % intervals over seeds, "
+        "with the fewest seeds on a problem; none where that is one."
     )
 
 
@@ -398,7 +391,7 @@ def _row(score: Score) -> list[str]:
 def _estimate(estimate: Estimate | None) -> str:
     if estimate is None:
         return MISSING
-    return f"{number(estimate.value)} {interval_text(estimate.interval)}"
+    return estimate_text(estimate.value, estimate.interval, estimate.seeds)
 
 
 def _show_ratios(scores: Scores) -> None:

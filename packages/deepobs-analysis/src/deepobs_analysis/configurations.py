@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deepobs_analysis.result_formats import Run
 
@@ -28,6 +28,12 @@ Leaf: TypeAlias = tuple[str, Any]
 _RELATIVE_TOLERANCE = 1e-9
 _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
 _LABELS = {"num_epochs": "epochs"}
+MEASUREMENT = (
+    *("weight_decay", "bare_losses", "full_evaluation", "validation_size"),
+    *("dtype", "reshuffle", "batch_size", "num_epochs"),
+)
+"""What performances depend on besides the optimizer; see `RunSpecification`."""
+
 _LEARNING_RATE = ("hyperparameters", "lr")
 _FORMAT = ("rest", "format")
 _MISSING = -1
@@ -69,14 +75,28 @@ def displayed_names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def configurations_of(identities: Iterable[str]) -> dict[str, Configuration]:
-    """The configuration of each identity, of runs of one problem and optimizer."""
+def measurement_of(identity: str) -> dict[str, Any]:
+    """What else than the optimizer decides what the performances of a run are, as recorded."""
+    rest = json.loads(identity)["rest"]
+    return {name: rest[name] for name in MEASUREMENT if name in rest}
+
+
+def configurations_of(
+    identities: Iterable[str], *, differing: Collection[str] = ()
+) -> dict[str, Configuration]:
+    """The configuration of each identity, of runs of one problem and optimizer.
+
+    Args:
+        identities: Those of the runs.
+        differing: Names of `MEASUREMENT` in which runs of other optimizers on the problem differ:
+            they are part of the names, so that unlike performances do not look alike.
+    """
     contents = {identity: json.loads(identity) for identity in sorted(set(identities))}
     leaves = {identity: dict(_leaves(content, ())) for identity, content in contents.items()}
     names = _names(leaves.values())
     keys = {identity: _ranks(each, names) for identity, each in leaves.items()}
     one_of = {keys[identity]: content for identity, content in contents.items()}
-    shown = _shown(names, one_of)
+    shown = _shown(names, one_of, {("rest", name) for name in differing})
     configurations = {
         key: Configuration(_text(one_of[key], shown, names), rank)
         for rank, key in enumerate(sorted(one_of))
@@ -174,7 +194,9 @@ def _ranks(leaves: Mapping[Place, Leaf], names: _Names) -> tuple[int, ...]:
     )
 
 
-def _shown(names: _Names, one_of: Mapping[tuple[int, ...], Any]) -> list[Place]:
+def _shown(
+    names: _Names, one_of: Mapping[tuple[int, ...], Any], differing: Collection[Place]
+) -> list[Place]:
     """The sections and names that distinguish configurations, and the learning rate."""
     found = defaultdict(set)
     for ranks, content in one_of.items():
@@ -186,7 +208,8 @@ def _shown(names: _Names, one_of: Mapping[tuple[int, ...], Any]) -> list[Place]:
     varying = {place for (place, _), ranks in found.items() if len(ranks) > 1}
     shown = [place[:2] for place in names if place in varying or place == _LEARNING_RATE]
     hyperparameters = [place[:2] for place in names if place[0] == "hyperparameters"]
-    return list(dict.fromkeys(shown or hyperparameters))
+    measured = [place[:2] for place in names if place[:2] in differing]
+    return list(dict.fromkeys([*(shown or hyperparameters), *measured]))
 
 
 def _text(content: Mapping[str, Any], shown: Iterable[Place], names: _Names) -> str:

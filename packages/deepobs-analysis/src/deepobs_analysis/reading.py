@@ -17,7 +17,12 @@ from deepobs.errors import DeepOBSError, MissingDataError
 from deepobs.plugins import registry
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
-from deepobs_analysis.configurations import Configuration, configurations_of, displayed_names
+from deepobs_analysis.configurations import (
+    Configuration,
+    configurations_of,
+    displayed_names,
+    measurement_of,
+)
 from deepobs_analysis.result_files import Excluded, Found, readable
 from deepobs_analysis.result_formats import Run
 from deepobs_analysis.results import CURVES, Results, SkippedFile
@@ -30,10 +35,12 @@ if TYPE_CHECKING:
 
 _MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
 _ARRAYS = (*CURVES, "train_seconds", "iterates")
+_LOSSES = tuple(name for name in CURVES if name.endswith("losses"))
 
 COLUMNS = (
     *("file", "format", "is_reference", "problem", "optimizer", "configuration"),
-    *("hyperparameters", "schedule", "seed", "batch_size", "num_epochs", "weight_decay", "metric"),
+    *("hyperparameters", "measurement", "schedule", "seed", "batch_size", "num_epochs"),
+    *("weight_decay", "metric"),
     *("has_diverged", "diverged_at_epoch", *_ARRAYS, "steps", "gradient_evaluations"),
     *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at"),
 )
@@ -145,11 +152,28 @@ def _placed(runs: Mapping[Found, Run]) -> list[_Placed]:
     identities = defaultdict(set)
     for run, optimizer in zip(runs.values(), optimizers, strict=True):
         identities[run.problem, optimizer].add(run.identity)
-    known = {competitor: configurations_of(those) for competitor, those in identities.items()}
+    differing = _differing(runs.values())
+    known = {
+        (problem, optimizer): configurations_of(those, differing=differing[problem])
+        for (problem, optimizer), those in identities.items()
+    }
     return [
         _Placed(file, run, optimizer, known[run.problem, optimizer][run.identity])
         for (file, run), optimizer in zip(runs.items(), optimizers, strict=True)
     ]
+
+
+def _differing(runs: Iterable[Run]) -> dict[str, set[str]]:
+    """By problem, the names of `MEASUREMENT` that have several values in files of one format."""
+    values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for problem, layout, identity in {(run.problem, run.format, run.identity) for run in runs}:
+        for name, value in measurement_of(identity).items():
+            values[problem, layout, name].add(json.dumps(value))
+    differing: dict[str, set[str]] = defaultdict(set)
+    for (problem, _, name), found in values.items():
+        if len(found) > 1:
+            differing[problem].add(name)
+    return differing
 
 
 def _latest(placed: Sequence[_Placed]) -> tuple[Iterable[_Placed], list[_Placed]]:
@@ -186,6 +210,7 @@ def _table(root: Path, placed: Sequence[_Placed]) -> pd.DataFrame:
         "weight_decay": np.array([run.weight_decay for run in runs], dtype=np.float64),
         "metric": _objects(_metrics(runs)),
         "has_diverged": np.array([run.has_diverged for run in runs], dtype=bool),
+        "measurement": _objects(measurement_of(run.identity) for run in runs),
         "steps_per_epoch": _steps_per_epoch(runs),
         "hardware": _objects(_parsed(run.hardware for run in runs)),
         "versions": _objects(_parsed(run.versions for run in runs)),
@@ -200,7 +225,25 @@ def _table(root: Path, placed: Sequence[_Placed]) -> pd.DataFrame:
         columns[name] = _objects(run.curves[place] for run in runs)
     # The cache keeps arrays of one dimension only.
     columns["iterates"] = columns["iterates"].map(_finite_points)
+    for name in _LOSSES:
+        columns[name] = _with_untrained(runs, columns[name])
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def _with_untrained(runs: Sequence[Run], losses: pd.Series[Any]) -> pd.Series[Any]:
+    """Give runs whose first loss was not finite that of other untrained models of the problem."""
+    before: dict[str, list[float]] = defaultdict(list)
+    for run, curve in zip(runs, losses, strict=True):
+        if curve is not None:
+            before[run.problem].append(curve[0])
+    # Without a curve such a run would not be among the seeds, and an optimizer that breaks before
+    # the first epoch would look as good as its other seeds.
+    return _objects(
+        np.full(run.num_epochs + 1, np.mean(before[run.problem]))
+        if curve is None and run.diverged_at_epoch == 0 and before[run.problem]
+        else curve
+        for run, curve in zip(runs, losses, strict=True)
+    )
 
 
 def _objects(values: Iterable[Any]) -> pd.Series[Any]:
@@ -250,17 +293,14 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
 
 
 def _steps_per_epoch(runs: Sequence[Run]) -> Floats:
-    """Steps of a whole epoch. A run that diverged broke off within one: others stand in for it."""
-    own = [
-        None
-        if run.steps is None or run.has_diverged or not run.num_epochs
-        else run.steps / run.num_epochs
-        for run in runs
-    ]
-    alike = [(run.problem, run.batch_size) for run in runs]
-    known = {key: steps for key, steps in zip(alike, own, strict=True) if steps is not None}
-    steps = [
-        known.get(key, np.nan) if each is None and run.steps is not None else each
-        for run, key, each in zip(runs, alike, own, strict=True)
-    ]
-    return np.array(steps, dtype=np.float64)
+    """Steps of a whole epoch; NaN if not recorded, or as a run diverged within one."""
+    # Of the run itself: those of another one with as large batches may hold out other examples.
+    return np.array(
+        [
+            np.nan
+            if run.steps is None or run.has_diverged or not run.num_epochs
+            else run.steps / run.num_epochs
+            for run in runs
+        ],
+        dtype=np.float64,
+    )

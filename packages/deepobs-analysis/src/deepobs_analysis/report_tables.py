@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepobs_analysis.summaries import record
 from deepobs_analysis.table_columns import COLUMNS, cells_of
-from deepobs_analysis.wording import MISSING, interval_text, number, speedup_text
+from deepobs_analysis.wording import MISSING, estimate_text, number, speedup_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -149,7 +149,7 @@ def table_of_environments(results: Results) -> Table | None:
 def _estimate(estimate: Estimate | None) -> Value:
     if estimate is None:
         return Value(MISSING)
-    text = f"{number(estimate.value)} {interval_text(estimate.interval)}"
+    text = estimate_text(estimate.value, estimate.interval, estimate.seeds)
     return Value(text, order=estimate.value)
 
 

@@ -266,8 +266,8 @@ def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) ->
         "groups": values.mapping(data, "parameter_groups") or None,
         "class": values.text(data, "optimizer_target", "") or None,
         "source": values.text(data, "optimizer_source", "") or None,
-        "full_evaluation": bool(data.get("full_evaluation")) or None,
-        "bare_losses": bool(data.get("bare_losses")) or None,
+        "full_evaluation": bool(data.get("full_evaluation")),
+        "bare_losses": bool(data.get("bare_losses")),
         "dtype": values.text(data, "dtype", ""),
     }
     ignored = _WITHOUT_INFLUENCE.union(_SCHEDULE_KEYS)

@@ -65,6 +65,7 @@ class Results:
     | `problem`, `optimizer` | names; SGD with two schedules is two optimizers |
     | `configuration` | all that the numbers depend on besides the seed, in words |
     | `hyperparameters` | a dictionary, with the learning rate as `lr` |
+    | `measurement` | a dictionary of what performances depend on besides: `MEASUREMENT` |
     | `schedule` | the learning-rate schedule in words, empty where it is constant |
     | `seed`, `batch_size`, `num_epochs` | integers |
     | `weight_decay` | factor of the regularizer; NaN for the problem's own |
@@ -75,14 +76,15 @@ class Results:
     | `train_seconds` | float64 array, seconds of training in each epoch; `None` if not measured |
     | `iterates` | float64 array, the point at each evaluation on a function of two variables |
     | `steps`, `gradient_evaluations` | integers; missing if not recorded |
-    | `steps_per_epoch` | steps of a whole epoch; NaN if unknown |
+    | `steps_per_epoch` | steps of a whole epoch; NaN if unknown, or as the run diverged |
     | `device` | such as "cpu"; empty if not recorded |
     | `hardware`, `versions` | dictionaries, empty if not recorded |
     | `command` | the command that reproduces the run, empty if not recorded |
     | `started_at` | ISO date and time, empty if unknown |
 
     The values of curves are finite: from the epoch on in which a run diverged they are its first
-    values, those before training, as DeepOBS 1.2 writes them.
+    values, those before training, as DeepOBS 1.2 writes them. Where even the first loss was not
+    finite, they are those of the other runs of the problem before training.
 
     Attributes:
         runs: A row for each run.

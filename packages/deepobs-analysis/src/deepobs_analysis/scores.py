@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -12,19 +11,19 @@ from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs_analysis.measures import (
     benchmark_score,
     geometric_mean_speedup,
+    improvement_interval,
     interquartile_mean,
+    interquartile_mean_interval,
     normalized,
     performance_ratios,
     probability_of_improvement,
-    stratified_bootstrap,
 )
 from deepobs_analysis.targets import median_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from deepobs_analysis.measures import Interval, Speedup
-    from deepobs_analysis.measures.aggregates import Scores as Arrays
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.selection import Selection
     from deepobs_analysis.summaries import Summary
@@ -38,10 +37,17 @@ USUAL_BASE = "SGD"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % confidence interval, by a bootstrap over seeds."""
+    """A number with its 95 % confidence interval over seeds.
+
+    Attributes:
+        value: The number.
+        interval: `None` where an optimizer has a single seed on a problem.
+        seeds: The fewest seeds of an optimizer on a problem that it rests on.
+    """
 
     value: float
-    interval: Interval
+    interval: Interval | None
+    seeds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Scores:
 
 
 def scores_of(
-    rows: Sequence[Summary], *, unit: Unit = "epochs", against: str | None = None, seed: int = 0
+    rows: Sequence[Summary], *, unit: Unit = "epochs", against: str | None = None
 ) -> Scores:
     """Compare optimizers over all problems that all of them were run on.
 
@@ -98,7 +104,6 @@ def scores_of(
         rows: From `summarize`.
         unit: Unit of times to the target.
         against: The optimizer that the others are compared with; `None` for SGD if it was run.
-        seed: Of the bootstrap: equal seeds give equal intervals.
 
     Raises:
         UnknownNameError: There is no run of the optimizer to compare with.
@@ -114,8 +119,8 @@ def scores_of(
         Score(
             optimizer,
             *timings[optimizer],
-            _normalized(pairs, optimizer, compared, targets, seed) if compared else None,
-            _improvement(pairs, optimizer, base, compared, seed)
+            _normalized(pairs, optimizer, compared, targets) if compared else None,
+            _improvement(pairs, optimizer, base, compared)
             if compared and base and base != optimizer
             else None,
         )
@@ -194,7 +199,6 @@ def _normalized(
     optimizer: str,
     problems: Sequence[str],
     targets: Mapping[str, Target],
-    seed: int,
 ) -> Estimate:
     """A run that diverged counts with its performance before training."""
     scores = [
@@ -206,25 +210,23 @@ def _normalized(
         )
         for problem in problems
     ]
-    return _estimate(interquartile_mean, scores, seed=seed)
+    return Estimate(
+        float(interquartile_mean(scores)),
+        interquartile_mean_interval(scores),
+        min(map(len, scores)),
+    )
 
 
-def _improvement(
-    pairs: _Pairs, optimizer: str, base: str, problems: Sequence[str], seed: int
-) -> Estimate:
+def _improvement(pairs: _Pairs, optimizer: str, base: str, problems: Sequence[str]) -> Estimate:
     # By final_or_worst: compared by the value before training, a run that diverged could still beat
     # one that trained badly.
     directions = [pairs[problem, optimizer].metric.higher_is_better for problem in problems]
-    measure = partial(probability_of_improvement, higher_is_better=directions)
-    both = [
+    own, other = (
         [pairs[problem, name].final_or_worst() for problem in problems]
         for name in (optimizer, base)
-    ]
-    return _estimate(measure, *both, seed=seed)
-
-
-def _estimate(measure: Callable[..., Floats], *groups: Arrays, seed: int) -> Estimate:
-    # A generator of its own, so that an interval does not depend on which others are computed.
-    generator = np.random.default_rng(seed)
-    interval = stratified_bootstrap(measure, *groups, generator=generator)
-    return Estimate(float(measure(*groups)), interval)
+    )
+    return Estimate(
+        float(probability_of_improvement(own, other, higher_is_better=directions)),
+        improvement_interval(own, other, higher_is_better=directions),
+        min(map(len, [*own, *other])),
+    )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.measures import best, final
+from deepobs_analysis.measures.arrays import exact_mean
 from deepobs_analysis.results import CURVES, Metric
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ class Selection:
         return np.where(self.runs["has_diverged"], worst, self.final())
 
     def best(self, split: Split = "test") -> Floats:
-        """The performance of every seed in its best epoch, shape (seeds,)."""
-        curves = self.curves(split)
-        reduce = np.maximum.reduce if self.metric.higher_is_better else np.minimum.reduce
-        return np.asarray(reduce(curves, axis=1))
+        """The performance of every seed in its best epoch, shape (seeds,).
+
+        A seed that diverged counts with its performance before training, as in `final`.
+        """
+        return np.array(performances(self.runs, self.metric.curve(split), "best"))
 
 
 def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> list[Selection]:
@@ -189,7 +191,7 @@ def configuration_performances(
         }
     )
     grouped = values.groupby("configuration", sort=True)
-    return grouped[["seeds", "completed"]].sum().assign(mean=grouped["mean"].mean())
+    return grouped[["seeds", "completed"]].sum().assign(mean=grouped["mean"].agg(exact_mean))
 
 
 def performances(runs: pd.DataFrame, curve: str, mode: Mode) -> list[float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from deepobs_analysis.failing_seeds import failing
 from deepobs_analysis.measures import mean_and_deviation, relative_step_time
 from deepobs_analysis.selection import select
 from deepobs_analysis.targets import UNITS, mean_time_to_target
@@ -45,6 +46,8 @@ class Summary:
     Attributes:
         selection: The configuration, how it was selected, and its runs.
         final: Test performance after the last epoch, over its seeds.
+        failed: How many of its seeds are `failing_seeds.failing`.
+        others: The final performance of those that do not; `None` if all fail.
         best: Test performance in the best epoch of each seed.
         loss: Test loss after the last epoch; `None` if not measured for all seeds.
         accuracy: Test accuracy after the last epoch; `None` if not measured for all seeds.
@@ -56,6 +59,8 @@ class Summary:
 
     selection: Selection
     final: MeanAndDeviation
+    failed: int
+    others: MeanAndDeviation | None
     best: MeanAndDeviation
     loss: MeanAndDeviation | None
     accuracy: MeanAndDeviation | None
@@ -78,6 +83,11 @@ class Summary:
     def higher_is_better(self) -> bool:
         """Whether larger performances are better."""
         return self.selection.metric.higher_is_better
+
+    @property
+    def has_bare_losses(self) -> bool:
+        """Whether its losses exclude the regularizer, and so are not ranked with others."""
+        return bool(self.selection.runs["measurement"].iloc[0].get("bare_losses"))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -108,20 +118,38 @@ def summarize(
     by_pair = dict(iter(results.runs.groupby(["problem", "optimizer"])))
     by_problem = dict(iter(results.runs.groupby("problem")))
     rows = [
-        Summary(
-            selection=selection,
-            final=mean_and_deviation(selection.final()),
-            best=mean_and_deviation(selection.best()),
-            loss=_last(selection, "test_losses"),
-            accuracy=_last(selection, "test_accuracies"),
-            target=goals.get(selection.problem),
-            times=_times(selection, goals.get(selection.problem)),
-            relative_step_time=_step_time_beside_sgd(selection, by_problem[selection.problem]),
-            trials=trials_of(selection, by_pair[selection.problem, selection.optimizer]),
+        _summary(
+            selection,
+            goals.get(selection.problem),
+            of_optimizer=by_pair[selection.problem, selection.optimizer],
+            of_problem=by_problem[selection.problem],
         )
         for selection in selections
     ]
     return sorted(rows, key=lambda row: (row.problem, row.selection.is_reference, row.optimizer))
+
+
+def _summary(
+    selection: Selection,
+    target: Target | None,
+    *,
+    of_optimizer: pd.DataFrame,
+    of_problem: pd.DataFrame,
+) -> Summary:
+    finals, has_failed = selection.final(), failing(selection)
+    return Summary(
+        selection=selection,
+        final=mean_and_deviation(finals),
+        failed=int(has_failed.sum()),
+        others=None if has_failed.all() else mean_and_deviation(finals[~has_failed]),
+        best=mean_and_deviation(selection.best()),
+        loss=_last(selection, "test_losses"),
+        accuracy=_last(selection, "test_accuracies"),
+        target=target,
+        times=_times(selection, target),
+        relative_step_time=_step_time_beside_sgd(selection, of_problem),
+        trials=trials_of(selection, of_optimizer),
+    )
 
 
 def best_of(rows: Iterable[Summary]) -> Summary:
@@ -143,6 +171,8 @@ def record(row: Summary) -> dict[str, Any]:
         "is_reference": chosen.is_reference,
         "metric": chosen.metric.name,
         **_moments("final", row.final),
+        "failed": row.failed,
+        **_moments("others", row.others),
         **_moments("best", row.best),
         **_moments("loss", row.loss),
         **_moments("accuracy", row.accuracy),
@@ -174,10 +204,12 @@ def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:
     """The times in the recorded units, even where the target is never reached."""
     if target is None:
         return {}
+    # What a run that diverged recorded is of no matter: it never reaches the target.
+    completed = selection.runs[~selection.runs["has_diverged"]]
     measured = {
         unit: mean_time_to_target(selection, target.value, unit)
         for unit, columns in _RECORDED_IN.items()
-        if selection.runs[list(columns)].notna().all(axis=None)
+        if completed[list(columns)].notna().all(axis=None)
     }
     return {unit: time for unit, time in measured.items() if time is not None}
 

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.selection import higher_is_better
 from deepobs_analysis.targets import UNITS
 from deepobs_analysis.trials import BUDGET
-from deepobs_analysis.wording import MISSING, mean_text, number, share, time_text
+from deepobs_analysis.wording import (
+    MISSING,
+    mean_text,
+    number,
+    performance_text,
+    share,
+    time_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -80,20 +88,25 @@ def _cells(column: SummaryColumn, rows: Sequence[Summary]) -> list[Cell]:
     if column.goodness is None:
         return [Cell(column.text(row)) for row in rows]
     goodness = [column.goodness(row) for row in rows]
-    # Only values of one problem compare: losses of different problems have different scales.
-    by_problem: dict[str, list[tuple[float, ...]]] = {}
-    for row, value in zip(rows, goodness, strict=True):
+    # Only values of one problem compare: losses of different problems have different scales. With
+    # and without the regularizer, losses are of different functions, too.
+    functions = [
+        (row.problem, row.has_bare_losses and (column.name == "loss" or not row.higher_is_better))
+        for row in rows
+    ]
+    comparable: dict[tuple[str, bool], list[tuple[float, ...]]] = {}
+    for function, value in zip(functions, goodness, strict=True):
         if value is not None:
-            by_problem.setdefault(row.problem, []).append(value)
+            comparable.setdefault(function, []).append(value)
     return [
-        Cell(column.text(row), value is not None and _is_best(value, by_problem[row.problem]))
-        for row, value in zip(rows, goodness, strict=True)
+        Cell(column.text(row), value is not None and _is_best(value, comparable[function]))
+        for row, function, value in zip(rows, functions, goodness, strict=True)
     ]
 
 
-def _is_best(value: tuple[float, ...], of_problem: list[tuple[float, ...]]) -> bool:
-    # Where all are equal, or there is only one, nothing stands out.
-    return value == max(of_problem) and value != min(of_problem)
+def _is_best(value: tuple[float, ...], comparable: list[tuple[float, ...]]) -> bool:
+    # Equal values are all the best. One without another to compare with does not stand out.
+    return len(comparable) > 1 and all(map(same, value, max(comparable)))
 
 
 def _word(
@@ -120,9 +133,10 @@ def _moments(name: str, heading: str, meaning: str, *, larger: bool | None = Non
         return None if found is None else (found.mean if is_larger else -found.mean,)
 
     def text(row: Summary) -> str:
-        return mean_text(moments(row), len(row.seeds))
+        return performance_text(row) if name == "final" else mean_text(moments(row), len(row.seeds))
 
-    fields = (f"{name}_mean", f"{name}_deviation")
+    of_failing = ("failed", "others_mean", "others_deviation") if name == "final" else ()
+    fields = (f"{name}_mean", f"{name}_deviation", *of_failing)
     return SummaryColumn(name, heading, meaning, text, fields, goodness)
 
 
@@ -195,7 +209,6 @@ _ALL = (
         "share of all runs that diverged, whatever their configuration",
         lambda row: share(row.trials.share_diverged),
         ("share_diverged", "runs"),
-        lambda row: (-row.trials.share_diverged,),
     ),
     SummaryColumn(
         "expected_best",

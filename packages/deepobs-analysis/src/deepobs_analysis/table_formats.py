@@ -145,6 +145,8 @@ def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str
     sentences = []
     if any(field.endswith("_mean") for field in fields):
         sentences.append("Means ± population standard deviations over seeds.")
+    if "failed" in fields and any(row.failed for row in rows):
+        sentences.append("Where seeds failed, over the others; all of them decide what is best.")
     meanings = [
         f"{column.heading}: {column.meaning}"
         for column in columns

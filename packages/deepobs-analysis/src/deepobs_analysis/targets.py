@@ -89,8 +89,8 @@ def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") 
         unit: One of `UNITS`. Seconds are those of training, without evaluation.
 
     Returns:
-        Shape (seeds,): infinite where the target is not reached, NaN where the unit was not
-        recorded.
+        Shape (seeds,): infinite where the target is not reached or the seed diverged, NaN where
+        the unit was not recorded.
     """
     curve = selection.metric.curve("test")
     runs = (run for _, run in selection.runs.iterrows())
@@ -165,14 +165,15 @@ def _target(problem: str, selections: list[Selection]) -> Target | None:
 
 def _time(run: pd.Series, curve: Floats, selection: Selection, target: float, unit: Unit) -> float:
     higher_is_better = selection.metric.higher_is_better
+    # A target that is reached before diverging is not kept: as in means of performances, the run
+    # counts like one that did not train.
+    if run["has_diverged"]:
+        return np.inf
     if unit == "seconds":
         seconds = run["train_seconds"]
         if seconds is None:
             return np.nan
-        # A run that diverged has trained for fewer epochs, and reaches nothing after them.
-        lacking = len(curve) - 1 - len(seconds)
-        padded = np.pad(seconds, (0, max(0, lacking)))
-        return seconds_to_target(curve, padded, target, higher_is_better=higher_is_better)
+        return seconds_to_target(curve, seconds, target, higher_is_better=higher_is_better)
     epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
     # Neither 0 nor infinity depends on steps per epoch, which need not be recorded then.
     return epochs if epochs in (0, np.inf) else epochs * _per_epoch(run, unit)

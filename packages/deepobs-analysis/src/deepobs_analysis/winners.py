@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
-
-import numpy as np
+from itertools import combinations
+from typing import TYPE_CHECKING, TypeAlias
 
 from deepobs.console.text import counted
-from deepobs_analysis.measures import performance_difference, stratified_bootstrap
+from deepobs_analysis.measures import (
+    difference_interval,
+    difference_p_value,
+    holm,
+    performance_difference,
+)
+from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.summaries import best_of
-from deepobs_analysis.wording import interval_text, listed, mean_text, number
+from deepobs_analysis.wording import (
+    failed_text,
+    interval_text,
+    listed,
+    mean_text,
+    number,
+    seeds_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from deepobs_analysis.measures import Interval
+    from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results
     from deepobs_analysis.summaries import Summary
 
+    _Pair: TypeAlias = tuple[str, frozenset[str]]  # a problem and two optimizers
+
 FEWEST_SEEDS = 3
 """With fewer seeds, nothing is said about other seeds."""
+
+_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +49,49 @@ class Winner:
         first: The one with the best mean.
         second: The next one; `None` if there is no other.
         difference: How much better the mean of the first is; `None` without a second.
-        interval: 95 % confidence interval of that difference, by a bootstrap over seeds; `None`
-            where one of them has fewer than `FEWEST_SEEDS`.
+        interval: 95 % confidence interval of that difference; `None` where one of them has fewer
+            than `FEWEST_SEEDS`, or some of its seeds fail.
+        p_value: That of a difference of 0, adjusted for all `comparisons`; `None` where one of them
+            has fewer than `FEWEST_SEEDS`, or they are not comparable.
+        comparisons: How many pairs of optimizers were compared, on all problems together.
     """
 
     first: Summary
     second: Summary | None = None
     difference: float | None = None
     interval: Interval | None = None
+    p_value: float | None = None
+    comparisons: int = 0
 
     @property
     def is_clear(self) -> bool:
-        """Whether other seeds would hardly change it."""
-        return self.interval is not None and self.interval.low > 0
+        """Whether the lead is significant, so that other seeds would hardly change it."""
+        return self.p_value is not None and self.p_value <= _SIGNIFICANT and self.difference != 0
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether both were measured by the same function, with or without the regularizer."""
+        return self.second is None or _are_comparable(self.first, self.second)
 
 
 def winners(rows: Iterable[Summary]) -> dict[str, Winner]:
-    """The best optimizer on each problem, from `summarize`."""
-    by_problem: dict[str, list[Summary]] = {}
+    """The best optimizer on each problem, from `summarize`.
+
+    Leads are tested with Holm's correction for all pairs of optimizers on all problems: that any of
+    equally good optimizers is said to lead clearly, anywhere, has a probability of at most 5 %.
+    """
+    by_problem: dict[str, list[Summary]] = defaultdict(list)
     for row in rows:
-        by_problem.setdefault(row.problem, []).append(row)
-    return {problem: _winner(those) for problem, those in by_problem.items()}
+        by_problem[row.problem].append(row)
+    raw = {
+        _pair(first, second): _p_value(first, second)
+        for those in by_problem.values()
+        for first, second in combinations(those, 2)
+        if min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS
+        and _are_comparable(first, second)
+    }
+    adjusted = dict(zip(raw, holm(list(raw.values())), strict=True))
+    return {problem: _winner(those, adjusted) for problem, those in by_problem.items()}
 
 
 def winner_in_words(winner: Winner) -> str:
@@ -63,14 +101,21 @@ def winner_in_words(winner: Winner) -> str:
     best = f"{first.optimizer} has {'the best' if second else 'a'} mean {metric}"
     value = mean_text(first.final, len(first.seeds))
     if second is None:
-        return f"{best} of {value}. There is nothing to compare it with."
+        return _with_failed(f"{best} of {value}. There is nothing to compare it with.", first)
     if winner.difference == 0:
-        return f"{best}, {value}, and {second.optimizer} the same."
+        return _with_failed(f"{best}, {value}, and {second.optimizer} the same.", first, second)
     ahead = f"{best}, {value}, ahead of {second.optimizer} by {number(winner.difference, 2)}"
-    if winner.interval is None:
-        return f"{ahead}. There are too few seeds to tell whether others would agree."
+    if not winner.is_comparable:
+        sentence = f"{ahead}. They do not compare: one of the losses includes the regularizer."
+        return _with_failed(sentence, first, second)
+    if winner.p_value is None:
+        sentence = f"{ahead}. There are too few seeds to tell whether others would agree."
+        return _with_failed(sentence, first, second)
+    if winner.interval is not None:
+        fewest = min(len(first.seeds), len(second.seeds))
+        ahead = f"{ahead}, 95 % interval {interval_text(winner.interval, fewest)}"
     verdict = "is clear" if winner.is_clear else "could be due to the seeds"
-    return f"{ahead}, 95 % interval {interval_text(winner.interval)}. The lead {verdict}."
+    return _with_failed(f"{ahead}. The lead {verdict}.", first, second)
 
 
 def target_in_words(row: Summary) -> str:
@@ -88,13 +133,11 @@ def comparison_in_words(
     if not rows:
         return [f"Of {counted(len(results.runs), 'run')}, none measured the test set."]
     optimizers = results.optimizers
-    seeds = sorted({len(row.seeds) for row in rows})
-    number_of_seeds = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     what = "was run" if len(optimizers) == 1 else "were compared"
     sentences = [
         f"{listed(optimizers)} {what} on {counted(len(best), 'test problem')}, in "
         f"{counted(len(results.runs), 'run')}. For each, one configuration is shown, with "
-        f"{number_of_seeds} {'seed' if seeds == [1] else 'seeds'}."
+        f"{seeds_text(len(row.seeds) for row in rows)}."
     ]
     if any(row.selection.is_reference for row in rows):
         sentences.append("Optimizers marked (reference) belong to a reference set.")
@@ -106,44 +149,98 @@ def comparison_in_words(
     return sentences
 
 
-def _winner(rows: list[Summary]) -> Winner:
+def _winner(rows: list[Summary], p_values: Mapping[_Pair, float]) -> Winner:
     first = best_of(rows)
     others = [row for row in rows if row is not first]
     if not others:
         return Winner(first)
     second = best_of(others)
-    measure = partial(performance_difference, higher_is_better=first.higher_is_better)
-    both = [[row.selection.final()] for row in (first, second)]
+    pair, better = _finals(first, second), first.higher_is_better
+    p_value = p_values.get(_pair(first, second))
     interval = None
-    # From one or two seeds the bootstrap draws hardly any variation, and any lead looks clear.
-    if min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS:
-        interval = stratified_bootstrap(measure, *both, generator=np.random.default_rng(0))
-    return Winner(first, second, float(measure(*both)), interval)
+    # Over failing and other seeds, a mean depends on how many of both there happen to be, which
+    # an interval from so few cannot tell.
+    if p_value is not None and not (first.failed or second.failed):
+        paired = first.seeds == second.seeds
+        interval = difference_interval(*pair, higher_is_better=better, paired=paired)
+    is_tie = same(first.final.mean, second.final.mean)
+    difference = 0.0 if is_tie else float(performance_difference(*pair, higher_is_better=better))
+    return Winner(first, second, difference, interval, p_value, comparisons=len(p_values))
+
+
+def _are_comparable(first: Summary, second: Summary) -> bool:
+    """Whether two optimizers were measured by the same function."""
+    return first.higher_is_better or first.has_bare_losses == second.has_bare_losses
+
+
+def _pair(first: Summary, second: Summary) -> _Pair:
+    return first.problem, frozenset((first.optimizer, second.optimizer))
+
+
+def _finals(first: Summary, second: Summary) -> tuple[list[Floats], list[Floats]]:
+    """The final performances of two optimizers, sorted by seed, as scores of one problem."""
+    return [first.selection.final()], [second.selection.final()]
+
+
+def _p_value(first: Summary, second: Summary) -> float:
+    found = difference_p_value(
+        *_finals(first, second),
+        higher_is_better=first.higher_is_better,
+        paired=first.seeds == second.seeds,
+    )
+    assert found is not None  # noqa: S101 # both have several seeds
+    return found
+
+
+def _with_failed(sentence: str, *rows: Summary) -> str:
+    failed = [f"Of {row.optimizer}, {failed_text(row)}." for row in rows if row.failed]
+    return " ".join([sentence, *failed])
 
 
 def _wins(best: Mapping[str, Winner]) -> list[str]:
     """Who wins on how many problems, and where that is uncertain."""
+    leads = {problem: winner for problem, winner in best.items() if winner.difference != 0}
     by_name: dict[str, list[str]] = defaultdict(list)
-    for problem, winner in best.items():
+    for problem, winner in leads.items():
         by_name[winner.first.optimizer].append(problem)
-    most_first = sorted(by_name.items(), key=lambda item: -len(item[1]))
-    wins = [f"on {counted(len(of), 'problem')} ({listed(of)})" for _, of in most_first]
-    firsts = [f"{most_first[0][0]} has the best mean test performance {wins[0]}"]
-    others = [f"{name} {on}" for (name, _), on in zip(most_first[1:], wins[1:], strict=True)]
-    sentences = [f"{listed([*firsts, *others])}."]
-    unclear = [name for name, winner in best.items() if winner.interval and not winner.is_clear]
-    unknown = [name for name, winner in best.items() if winner.interval is None]
-    if unclear:
+    sentences = []
+    if by_name:
+        most_first = sorted(by_name.items(), key=lambda item: -len(item[1]))
+        wins = [f"on {counted(len(of), 'problem')} ({listed(of)})" for _, of in most_first]
+        firsts = [f"{most_first[0][0]} has the best mean test performance {wins[0]}"]
+        others = [f"{name} {on}" for (name, _), on in zip(most_first[1:], wins[1:], strict=True)]
+        sentences.append(f"{listed([*firsts, *others])}.")
+    tied = [problem for problem in best if problem not in leads]
+    if tied:
+        sentences.append(f"On {listed(tied)}, the best are equal: there is no lead.")
+    return [*sentences, *_verdicts(leads, is_everywhere=not tied)]
+
+
+def _verdicts(leads: Mapping[str, Winner], *, is_everywhere: bool) -> list[str]:
+    """Where leads could be due to the seeds, and what that was corrected for."""
+    problems: dict[str, list[str]] = defaultdict(list)
+    for problem, winner in leads.items():
+        problems[_verdict(winner)].append(problem)
+    sentences = []
+    for verdict, those in problems.items():
+        everywhere = is_everywhere and len(problems) == 1
+        where = "Everywhere" if everywhere and len(those) > 1 else f"On {listed(those)}"
+        sentences.append(f"{where}, {verdict}.")
+    tested = [winner for winner in leads.values() if winner.p_value is not None]
+    if tested:
         sentences.append(
-            f"On {listed(unclear)}, the lead over the second could be due to the seeds: its 95 % "
-            "interval includes 0."
-        )
-    if len(best) > len(unclear) + len(unknown):
-        rest = "On the others" if unclear or unknown else "Everywhere"
-        sentences.append(f"{rest}, the lead is larger than seeds explain.")
-    if unknown:
-        sentences.append(
-            f"With fewer than {FEWEST_SEEDS} seeds, nothing can be said about the lead on "
-            f"{listed(unknown)}."
+            f"These verdicts are corrected for {counted(tested[0].comparisons, 'comparison')}, all "
+            "pairs of optimizers on all problems (Holm): if optimizers are equally good, at most "
+            "5 % of such reports call any lead larger than seeds explain."
         )
     return sentences
+
+
+def _verdict(winner: Winner) -> str:
+    if not winner.is_comparable:
+        return "the best do not compare, as one of the losses includes the regularizer"
+    if winner.p_value is None:
+        return f"there are fewer than {FEWEST_SEEDS} seeds: nothing can be said about the lead"
+    if winner.is_clear:
+        return "the lead is larger than seeds explain"
+    return "the lead over the second could be due to the seeds"

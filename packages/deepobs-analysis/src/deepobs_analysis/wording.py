@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepobs.console.text import counted
+from deepobs_analysis.measures import share_interval
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Speedup
+    from deepobs_analysis.summaries import Summary
 
 MISSING = "-"
 """Stands for an unknown value."""
@@ -29,6 +33,12 @@ def listed(names: Iterable[str], most: int = 12) -> str:
         return f"{', '.join(known[:most])} and {len(known) - most} more"
     *others, last = known
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def seeds_text(numbers: Iterable[int]) -> str:
+    """How many seeds there are where that may differ, "3 seeds" or "3 to 10 seeds"."""
+    fewest, *others = sorted(set(numbers))
+    return f"{fewest} to {others[-1]} seeds" if others else counted(fewest, "seed")
 
 
 def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
@@ -53,6 +63,29 @@ def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
     # Rounded first: 0.0999 to two digits is 0.10, whose first digit is one place further left.
     decimals = max(0, 1 - _leading(float(f"{deviation:.1e}")))
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+def performance_text(row: Summary) -> str:
+    """The final performance of a row; where seeds fail, that of the others and how many fail."""
+    seeds = len(row.seeds)
+    if not row.failed:
+        return mean_text(row.final, seeds)
+    return f"{mean_text(row.others, seeds - row.failed)} ({row.failed} of {seeds} failed)"
+
+
+def failed_text(row: Summary) -> str:
+    """How many seeds of a row fail, with an interval of their share, and how the others perform."""
+    seeds = len(row.seeds)
+    interval = share_interval(row.failed, seeds)
+    of_share = "" if interval is None else f", 95 % interval {_percent(interval)}"
+    text = (
+        f"{row.failed} of {counted(seeds, 'seed')} failed ({share(row.failed / seeds)}{of_share})"
+    )
+    if row.others is None:
+        return text
+    others = seeds - row.failed
+    verb = "ends at" if others == 1 else "end at"
+    return f"{text}; the other {others} {verb} {mean_text(row.others, others)}"
 
 
 def full_mean_text(moments: MeanAndDeviation) -> str:
@@ -101,9 +134,32 @@ def speedup_text(speedup: Speedup | None) -> str:
     return f"{number(speedup.geometric_mean, 3)} ({speedup.problems})"
 
 
-def interval_text(interval: Interval) -> str:
-    """An interval, `[0.21, 0.34]`."""
-    return f"[{number(interval.low)}, {number(interval.high)}]"
+def interval_text(interval: Interval, seeds: int) -> str:
+    """An interval and how many seeds it rests on, `[0.21, 0.34] (3 seeds)`."""
+    low, high = _rounded(interval, interval)
+    return f"[{low}, {high}] ({counted(seeds, 'seed')})"
+
+
+def estimate_text(value: float, interval: Interval | None, seeds: int) -> str:
+    """A number with its interval, without digits that the interval leaves open."""
+    if interval is None:
+        return number(value)
+    return f"{_rounded([value], interval)[0]} {interval_text(interval, seeds)}"
+
+
+def _rounded(values: Iterable[float], interval: Interval) -> list[str]:
+    """Values with two digits of half the width of an interval."""
+    width = (interval.high - interval.low) / 2
+    largest = max(map(abs, interval))
+    if not math.isfinite(width) or width == 0 or not _SMALLEST <= largest < _LARGEST:
+        return [number(value) for value in values]
+    most = _MOST_DIGITS - 1 - _leading(largest)
+    decimals = min(1 - _leading(float(f"{width:.1e}")), most)
+    return [f"{value:.{max(0, decimals)}f}" for value in values]
+
+
+def _percent(interval: Interval) -> str:
+    return f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
 
 
 def _leading(value: float) -> int:

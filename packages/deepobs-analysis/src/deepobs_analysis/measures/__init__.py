@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from deepobs_analysis.measures.aggregates import (
-    Interval,
-    RankDistribution,
     interquartile_mean,
     mean_score,
     performance_difference,
     probability_of_improvement,
-    rank_distribution,
-    ranks,
     standardized_difference,
-    stratified_bootstrap,
 )
 from deepobs_analysis.measures.performance import (
     MeanAndDeviation,
@@ -27,6 +22,7 @@ from deepobs_analysis.measures.performance import (
     share_diverged,
     spread,
 )
+from deepobs_analysis.measures.ranking import RankDistribution, rank_distribution, ranks
 from deepobs_analysis.measures.sensitivity import (
     decades_within,
     expected_best_curve,
@@ -49,6 +45,17 @@ from deepobs_analysis.measures.speed import (
     steps_to_target,
     target_performance,
 )
+from deepobs_analysis.measures.uncertainty import (
+    Interval,
+    difference_interval,
+    difference_p_value,
+    holm,
+    improvement_interval,
+    interquartile_mean_interval,
+    mean_interval,
+    prediction_interval,
+    share_interval,
+)
 
 __all__ = [
     "Interval",
@@ -61,6 +68,8 @@ __all__ = [
     "benchmark_score",
     "best",
     "decades_within",
+    "difference_interval",
+    "difference_p_value",
     "epochs_to_target",
     "expected_best_curve",
     "expected_best_of",
@@ -68,14 +77,19 @@ __all__ = [
     "gain_from_tuning_each_problem",
     "geometric_mean_speedup",
     "gradient_evaluations_to_target",
+    "holm",
+    "improvement_interval",
     "interquartile_mean",
+    "interquartile_mean_interval",
     "mean_and_deviation",
+    "mean_interval",
     "mean_score",
     "mean_time",
     "normalized",
     "performance_difference",
     "performance_profile",
     "performance_ratios",
+    "prediction_interval",
     "probability_of_improvement",
     "quartiles",
     "rank_distribution",
@@ -84,10 +98,10 @@ __all__ = [
     "relative_step_time",
     "seconds_to_target",
     "share_diverged",
+    "share_interval",
     "share_within",
     "spread",
     "standardized_difference",
     "steps_to_target",
-    "stratified_bootstrap",
     "target_performance",
 ]

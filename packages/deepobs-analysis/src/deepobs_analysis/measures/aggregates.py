@@ -1,56 +1,36 @@
-"""One number for many runs on many problems, its confidence interval, and ranks of optimizers.
+"""One number for many runs on many problems.
 
 `scores` hold one array per problem with a score of each run, shape (runs,); problems may differ in
 their number of runs. Aggregates accept further leading dimensions, equal for all problems, and are
-computed for each of them: `stratified_bootstrap` puts its samples there. All functions raise
+computed for each of them: `confidence_interval` leaves out a run in each. All functions raise
 `ArgumentError` for missing problems or runs, NaN, and options out of range.
 
 References:
     Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS
-    2021, https://arxiv.org/abs/2108.13264, section 4 and its figures of rank distributions.
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+    2021, https://arxiv.org/abs/2108.13264, section 4.
     Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd edition (1988), section 2.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from deepobs.errors import ArgumentError
-from deepobs_analysis.measures.arrays import Direction, Floats, finite, ordered, signs
+from deepobs_analysis.measures.arrays import (
+    Direction,
+    Floats,
+    exact_means,
+    finite,
+    ordered,
+    signs,
+)
 
 Scores: TypeAlias = Sequence[ArrayLike]
 """An array per problem with a score of each run."""
-
-
-class Interval(NamedTuple):
-    """The ends of a confidence interval, in the unit of the measure."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class RankDistribution:
-    """The ranks of optimizers over many bootstrap samples; 1 is the best.
-
-    Attributes:
-        mean_ranks: Mean rank over problems of the runs as they are, shape (optimizers,).
-        intervals: A confidence interval for each of these.
-        sampled_mean_ranks: Mean rank over problems in each sample, shape (samples, optimizers).
-        shares: The share of samples and problems in which an optimizer has rank 1, 2, ...: shape
-            (optimizers, ranks), each row sums to 1. Tied optimizers share their ranks equally.
-    """
-
-    mean_ranks: Floats
-    intervals: tuple[Interval, ...]
-    sampled_mean_ranks: Floats
-    shares: Floats
 
 
 def mean_score(scores: Scores) -> Floats:
@@ -62,7 +42,7 @@ def mean_score(scores: Scores) -> Floats:
     Returns:
         Shape (...).
     """
-    return _mean_over_problems(np.asarray(each.mean(-1)) for each in _read(scores, finite))
+    return _mean_over_problems(map(exact_means, read_scores(scores, finite)))
 
 
 def interquartile_mean(scores: Scores) -> Floats:
@@ -80,7 +60,7 @@ def interquartile_mean(scores: Scores) -> Floats:
     """
     # Pooled before trimming, as in the paper: trimmed on each problem, a problem on which most
     # runs failed would count as much as one on which they all succeeded.
-    pooled = np.sort(np.concatenate(_read(scores, ordered), axis=-1), axis=-1)
+    pooled = np.sort(np.concatenate(read_scores(scores, ordered), axis=-1), axis=-1)
     runs = pooled.shape[-1]
     dropped = runs // 4
     return np.asarray(pooled[..., dropped : runs - dropped].mean(axis=-1))
@@ -105,8 +85,10 @@ def probability_of_improvement(
     Returns:
         Between 0 and 1, shape (...): above 0.5 if the optimizer is better.
     """
-    pairs = _pairs(scores, reference, higher_is_better, ordered)
-    return _mean_over_problems(_share_won(sign * own, sign * other) for sign, own, other in pairs)
+    of_problems = pairs(scores, reference, higher_is_better, ordered)
+    return _mean_over_problems(
+        share_won(sign * own, sign * other) for sign, own, other in of_problems
+    )
 
 
 def performance_difference(
@@ -123,8 +105,10 @@ def performance_difference(
     Returns:
         In the unit of the scores, shape (...): above 0 if the optimizer is better.
     """
-    pairs = _pairs(scores, reference, higher_is_better, finite)
-    return _mean_over_problems(sign * (own.mean(-1) - other.mean(-1)) for sign, own, other in pairs)
+    of_problems = pairs(scores, reference, higher_is_better, finite)
+    return _mean_over_problems(
+        sign * (exact_means(own) - exact_means(other)) for sign, own, other in of_problems
+    )
 
 
 def standardized_difference(
@@ -146,151 +130,11 @@ def standardized_difference(
         Without unit, shape (...): above 0 if the optimizer is better. Where the runs do not differ
         at all, equal means count as 0 and different ones as infinite.
     """
-    pairs = _pairs(scores, reference, higher_is_better, finite)
-    return _mean_over_problems(sign * _cohens_d(own, other) for sign, own, other in pairs)
+    of_problems = pairs(scores, reference, higher_is_better, finite)
+    return _mean_over_problems(sign * _cohens_d(own, other) for sign, own, other in of_problems)
 
 
-def stratified_bootstrap(
-    statistic: Callable[..., Floats],
-    *groups: Scores,
-    generator: np.random.Generator,
-    samples: int = 2000,
-    confidence: float = 0.95,
-) -> Interval:
-    """A confidence interval of a measure, by resampling the seeds within each problem.
-
-    Each sample draws, for each group and problem separately, as many runs as there are, with
-    replacement. The interval goes from the (1 - confidence) / 2 quantile of the measure over the
-    samples to the one as far from the other end. It speaks of new seeds on the same problems, not
-    of new problems. With few runs it is somewhat too narrow, and for one run it has no width.
-
-    For a comparison of two optimizers both are resampled:
-    `stratified_bootstrap(partial(probability_of_improvement, higher_is_better=True), x, y, ...)`.
-
-    Args:
-        statistic: The measure. It is called once, with a list for each group that holds an array
-            per problem, of shape (samples, runs), and returns shape (samples,), as the aggregates
-            of this module do.
-        groups: The scores of one or more optimizers, shape (runs,) per problem.
-        generator: Source of the random numbers; it is advanced. Equal generators give equal
-            intervals.
-        samples: Number of bootstrap samples.
-        confidence: Coverage of the interval, above 0 and below 1.
-
-    Returns:
-        The ends of the percentile interval.
-    """
-    if not groups:
-        raise ArgumentError("There must be scores of at least one optimizer, got none.")
-    resampled = [resample(scores, generator=generator, samples=samples) for scores in groups]
-    # Called once on all samples: a call per sample would take a thousand times as long.
-    measured = np.asarray(statistic(*resampled), dtype=np.float64)
-    if measured.shape != (samples,):
-        raise ArgumentError(
-            f"The statistic must return a number for each of {samples} samples, got the shape "
-            f"{measured.shape}. Compute it along the last axis of the arrays that it is given."
-        )
-    return percentile_interval(measured, confidence=confidence)
-
-
-def resample(
-    scores: Scores, *, generator: np.random.Generator, samples: int = 2000
-) -> list[Floats]:
-    """Draw runs with replacement, on each problem separately: shape (samples, runs) per problem.
-
-    Args:
-        scores: Shape (runs,) per problem.
-        generator: Source of the random numbers; it is advanced.
-        samples: How often to draw as many runs as there are.
-    """
-    if samples < 1:
-        raise ArgumentError(f"The number of samples must be 1 or more, got {samples}.")
-    # Pooling the runs of all problems would let a sample miss a problem altogether, and its
-    # difficulty would widen the interval as if it were a matter of seeds.
-    return [
-        ordered(each, "scores of a problem")[
-            generator.integers(len(each), size=(samples, len(each)))
-        ]
-        for each in _read(scores, ordered)
-    ]
-
-
-def percentile_interval(measured: Floats, *, confidence: float = 0.95) -> Interval:
-    """The middle of the samples, with as many cut off below as above.
-
-    Args:
-        measured: The measure of each sample, shape (samples,). Infinities are allowed.
-        confidence: The share of samples inside, above 0 and below 1.
-    """
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"The confidence must be above 0 and below 1, got {confidence}.")
-    # np.quantile interpolates, and makes NaN of infinities.
-    in_order = np.sort(ordered(measured, "measures of the samples"))
-    # Rounded, as 5 % of 100 is 4.9999... in floating-point numbers, and int() cuts off.
-    cut_off = int(round((1 - confidence) / 2 * len(in_order), 6))
-    return Interval(float(in_order[cut_off]), float(in_order[-1 - cut_off]))
-
-
-def ranks(performances: ArrayLike, *, higher_is_better: Direction) -> Floats:
-    """The rank of each optimizer on each problem.
-
-    Args:
-        performances: Such as means over runs, shape (optimizers, problems). Infinitely bad for
-            optimizers that diverged.
-        higher_is_better: True for accuracies, False for losses; for all problems or per problem.
-
-    Returns:
-        From 1, the best, to the number of optimizers, shape (optimizers, problems). Tied optimizers
-        all have the mean of the ranks they take up.
-    """
-    values = ordered(performances, "performances", dimensions=2)
-    return _average_ranks(*_better_and_tied(values * signs(higher_is_better, values.shape[1])))
-
-
-def rank_distribution(
-    scores: Sequence[Scores],
-    *,
-    higher_is_better: Direction,
-    generator: np.random.Generator,
-    samples: int = 2000,
-    confidence: float = 0.95,
-) -> RankDistribution:
-    """How the ranks of optimizers vary with the seeds.
-
-    Each bootstrap sample draws runs of each optimizer on each problem with replacement, and ranks
-    the optimizers on each problem by the mean over the drawn runs.
-
-    Args:
-        scores: For each optimizer, the scores of its runs, shape (runs,) per problem. All have the
-            same problems in the same order. Infinitely bad for runs that diverged.
-        higher_is_better: True for accuracies, False for losses; for all problems or per problem.
-        generator: Source of the random numbers; it is advanced.
-        samples: Number of bootstrap samples.
-        confidence: Of the intervals, above 0 and below 1.
-    """
-    problems = {len(each) for each in scores}
-    if len(problems) != 1:
-        counts = ", ".join(str(len(each)) for each in scores) or "no optimizers"
-        raise ArgumentError(
-            f"Optimizers are ranked on the same problems, got scores on: {counts}. Drop problems "
-            "that not all optimizers were run on."
-        )
-    own_means = np.stack([_means(_read(each, ordered)) for each in scores])
-    # Each optimizer is resampled separately: its seeds are not those of the others, so a joint draw
-    # of seeds would pair runs that have nothing in common.
-    resampled = [resample(each, generator=generator, samples=samples) for each in scores]
-    sampled_means = np.stack([_means(each) for each in resampled], axis=1)
-    better, tied = _better_and_tied(sampled_means * signs(higher_is_better, own_means.shape[1]))
-    mean_ranks = _average_ranks(better, tied).mean(axis=-1)
-    return RankDistribution(
-        mean_ranks=ranks(own_means, higher_is_better=higher_is_better).mean(axis=-1),
-        intervals=tuple(percentile_interval(each, confidence=confidence) for each in mean_ranks.T),
-        sampled_mean_ranks=mean_ranks,
-        shares=_shares(better, tied),
-    )
-
-
-def _read(scores: Scores, read: Callable[..., Floats]) -> list[Floats]:
+def read_scores(scores: Scores, read: Callable[..., Floats]) -> list[Floats]:
     """Check the scores of each problem with `ordered` or `finite`."""
     if len(scores) == 0:
         raise ArgumentError("There must be scores of at least one problem, got none.")
@@ -304,11 +148,11 @@ def _mean_over_problems(measures: Iterable[Floats]) -> Floats:
     return np.asarray(np.mean(list(measures), axis=0))
 
 
-def _pairs(
+def pairs(
     scores: Scores, reference: Scores, higher_is_better: Direction, read: Callable[..., Floats]
 ) -> list[tuple[float, Floats, Floats]]:
     """For each problem: the sign that makes higher better, and the scores of both."""
-    own, other = _read(scores, read), _read(reference, read)
+    own, other = read_scores(scores, read), read_scores(reference, read)
     if len(own) != len(other):
         raise ArgumentError(
             "Two optimizers are compared on the same problems, got scores of "
@@ -317,7 +161,7 @@ def _pairs(
     return list(zip(signs(higher_is_better, len(own)).tolist(), own, other, strict=True))
 
 
-def _share_won(own: Floats, other: Floats) -> Floats:
+def share_won(own: Floats, other: Floats) -> Floats:
     """The share of pairs of runs in which the first is higher; ties count one half."""
     first, second = own[..., :, np.newaxis], other[..., np.newaxis, :]
     won, tied = (first > second).mean(axis=(-2, -1)), (first == second).mean(axis=(-2, -1))
@@ -336,36 +180,3 @@ def _cohens_d(own: Floats, other: Floats) -> Floats:
     without_spread = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
     np.divide(difference, deviation, out=without_spread, where=deviation > 0)
     return without_spread
-
-
-def _means(scores: list[Floats]) -> Floats:
-    """Means over runs, shape (..., problems)."""
-    return np.stack([each.mean(axis=-1) for each in scores], axis=-1)
-
-
-def _better_and_tied(goodness: Floats) -> tuple[Floats, Floats]:
-    """How many optimizers are better than each, and how many equal to it, itself included.
-
-    Args:
-        goodness: Higher is better, shape (..., optimizers, problems), as both returned arrays.
-    """
-    # Compared pairwise rather than sorted: argsort would give tied optimizers different ranks, by
-    # their order in the results.
-    own, others = goodness[..., :, np.newaxis, :], goodness[..., np.newaxis, :, :]
-    return (
-        (others > own).sum(axis=-2, dtype=np.float64),
-        (others == own).sum(axis=-2, dtype=np.float64),
-    )
-
-
-def _average_ranks(better: Floats, tied: Floats) -> Floats:
-    return better + (tied + 1) / 2
-
-
-def _shares(better: Floats, tied: Floats) -> Floats:
-    """The share of samples and problems at each rank, from (samples, optimizers, problems)."""
-    at_ranks = [
-        np.where((better < rank) & (rank <= better + tied), 1 / tied, 0.0).mean(axis=(0, 2))
-        for rank in range(1, better.shape[1] + 1)
-    ]
-    return np.stack(at_ranks, axis=-1)

@@ -6,12 +6,13 @@ raise `ArgumentError` for empty input and for values that they do not allow.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from deepobs.errors import ArgumentError
-from deepobs_analysis.measures.arrays import Floats, finite, floats, ordered
+from deepobs_analysis.measures.arrays import Floats, exact_mean, finite, floats, ordered
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,9 +81,11 @@ def mean_and_deviation(values: ArrayLike) -> MeanAndDeviation:
     References:
         Schneider et al., DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499.
     """
-    # NumPy's default, ddof=0, is what the original reports; with ddof=1 published tables differ.
-    numbers = finite(values, "values")
-    return MeanAndDeviation(float(numbers.mean()), float(numbers.std()))
+    # The denominator is that of the original; with runs - 1, published tables differ.
+    numbers = finite(values, "values").tolist()
+    mean = exact_mean(numbers)
+    variance = exact_mean((number - mean) * (number - mean) for number in numbers)
+    return MeanAndDeviation(mean, math.sqrt(variance))
 
 
 def quartiles(values: ArrayLike) -> Quartiles:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib as mpl
@@ -13,14 +12,14 @@ from matplotlib.colors import Colormap, ListedColormap
 from deepobs.console.text import counted
 from deepobs.errors import ArgumentError
 from deepobs_analysis.measures import (
+    improvement_interval,
     probability_of_improvement,
     rank_distribution,
-    stratified_bootstrap,
 )
 from deepobs_analysis.plots import layout
 from deepobs_analysis.plots.style import DOUBLE_COLUMN, SINGLE_COLUMN, SMALL, looks, shown, styled
 from deepobs_analysis.selection import selections_by_problem
-from deepobs_analysis.wording import listed
+from deepobs_analysis.wording import listed, seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,13 +46,23 @@ class _Comparison(NamedTuple):
     higher_is_better: list[bool]
     note: str
 
+    @property
+    def fewest_seeds(self) -> int:
+        """The fewest seeds of an optimizer on a problem."""
+        return min(len(each) for scores in self.scores for each in scores)
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds optimizers have on a problem, in words."""
+        return seeds_text(len(each) for scores in self.scores for each in scores)
+
 
 @styled
 def ranks(results: Results, *, mode: Mode = "most") -> Figure:
     """Draw how the ranks of optimizers by final test performance are distributed.
 
     Left are the shares of rank 1, 2, ... over problems and bootstrap samples of the seeds; right is
-    the mean rank with a 95 % confidence interval.
+    the mean rank, with the middle 95 % of the samples where there are several seeds.
 
     Args:
         results: The runs. Problems that not all optimizers were run on are skipped.
@@ -77,7 +86,8 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
     styles = looks(results.optimizers)
     for row, place in enumerate(order):
         look, interval = styles[names[row]], distribution.intervals[place]
-        right.plot(interval, [row, row], color=look.color, alpha=look.alpha, linewidth=2.2)
+        if compared.fewest_seeds > 1:
+            right.plot(interval, [row, row], color=look.color, alpha=look.alpha, linewidth=2.2)
         right.plot(
             [distribution.mean_ranks[place]],
             [row],
@@ -86,11 +96,12 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
             markersize=5.5,
             alpha=look.alpha,
         )
-    right.set(xlabel="mean rank (95 % interval)", xlim=(0.75, len(names) + 0.25))
+    spread = " (95 % of samples)" if compared.fewest_seeds > 1 else ""
+    right.set(xlabel=f"mean rank{spread}", xlim=(0.75, len(names) + 0.25))
     layout.few_ticks(right, "x", 6)
     layout.rows_of_names(left, [shown(name) for name in names])
     layout.rows_of_names(right, [""] * len(names))
-    layout.notes(figure, ["Bootstrap over seeds.", compared.note])
+    layout.notes(figure, [f"Bootstrap over {compared.seeds}.", compared.note])
     return figure
 
 
@@ -110,7 +121,7 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     """
     compared = _comparison(results, mode)
     count = len(compared.optimizers)
-    has_intervals = count <= _ROOM_FOR_INTERVALS
+    has_intervals = count <= _ROOM_FOR_INTERVALS and compared.fewest_seeds > 1
     width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, 1.3 + 0.72 * count))
     figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count)
     probabilities = np.full((count, count), np.nan)
@@ -135,7 +146,7 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    intervals = "In brackets: 95 % interval, bootstrap over seeds." if has_intervals else ""
+    intervals = f"In brackets: 95 % interval over {compared.seeds}." if has_intervals else ""
     meaning = "Probability that a run of the row beats one of the column."
     layout.notes(figure, [meaning, intervals, compared.note])
     return figure
@@ -187,12 +198,13 @@ def _draw_shares(axes: Axes, shares: Floats) -> None:
     axes.grid(visible=False)
 
 
-def _probability(compared: _Comparison, row: int, column: int) -> tuple[float, Interval]:
-    measure = partial(probability_of_improvement, higher_is_better=compared.higher_is_better)
-    pair = compared.scores[row], compared.scores[column]
-    # A generator of its own for each pair: its interval does not change with the other optimizers.
-    interval = stratified_bootstrap(measure, *pair, generator=np.random.default_rng(0))
-    return float(measure(*pair)), interval
+def _probability(compared: _Comparison, row: int, column: int) -> tuple[float, Interval | None]:
+    own, other = compared.scores[row], compared.scores[column]
+    better = compared.higher_is_better
+    return (
+        float(probability_of_improvement(own, other, higher_is_better=better)),
+        improvement_interval(own, other, higher_is_better=better),
+    )
 
 
 def _write(

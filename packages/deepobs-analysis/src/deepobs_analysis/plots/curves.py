@@ -8,17 +8,17 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from deepobs.errors import ArgumentError, closest, sentences
+from deepobs_analysis.failing_seeds import failing
 from deepobs_analysis.measures import (
     mean_and_deviation,
-    mean_score,
+    mean_interval,
     quartiles,
-    stratified_bootstrap,
 )
 from deepobs_analysis.plots import layout
 from deepobs_analysis.plots.style import DOUBLE_COLUMN, TITLES, looks, shown, styled
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.targets import targets
-from deepobs_analysis.wording import listed
+from deepobs_analysis.wording import listed, seeds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ Show: TypeAlias = Literal["mean", "median", "interval"]
 _EXPLANATIONS: dict[Show, str] = {
     "mean": "Lines: mean over seeds; bands: standard deviation.",
     "median": "Lines: median over seeds; bands: quartiles.",
-    "interval": "Lines: mean over seeds; bands: its 95 % confidence interval (bootstrap).",
+    "interval": "Lines: mean over seeds; bands: its 95 % confidence interval",
 }
 _CURVES = ("train_losses", "test_losses", "train_accuracies", "test_accuracies")
 _TEST_CURVES = ("test_losses", "test_accuracies")
@@ -89,7 +89,7 @@ def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -
     title = shown(next(iter(by_problem)), 60) if is_single else None
     names = {each.optimizer for each in everything}
     layout.legend(figure, names, further=[_TARGET] if goals else [], title=title)
-    layout.notes(figure, [_EXPLANATIONS[show], *_notes(everything, drawn)])
+    layout.notes(figure, _notes(everything, drawn, show))
     return figure
 
 
@@ -134,7 +134,7 @@ def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> F
             panel.set_xlabel("epoch")
     names = {each.optimizer for each in everything}
     layout.legend(figure, names, further=[_TARGET] if goals else [])
-    layout.notes(figure, [_EXPLANATIONS[show], *_notes(everything, drawn)])
+    layout.notes(figure, _notes(everything, drawn, show))
     return figure
 
 
@@ -160,7 +160,7 @@ def _draw(
 ) -> _Drawn:
     """Draw a curve of each optimizer that has it over epochs, and the target if it is its own."""
     bands = {
-        each.optimizer: _band(each.measured(curve), show)
+        each.optimizer: _band(each.measured(curve), show, has_interval=not failing(each).any())
         for each in selections
         if each.runs[curve].notna().all()
     }
@@ -182,8 +182,10 @@ def _draw(
     return _Drawn(not all(limits.holds(v) for c in centers.values() for v in c), hidden)
 
 
-def _band(values: Floats, show: Show) -> Floats:
+def _band(values: Floats, show: Show, *, has_interval: bool) -> Floats:
     """Lower end, center and upper end over seeds, shape (3, epochs + 1), of (seeds, epochs + 1)."""
+    if show == "interval" and not has_interval:
+        return np.tile(values.mean(axis=0), (3, 1))
     summarize = {"mean": _deviations, "median": quartiles, "interval": _interval}[show]
     return np.array([summarize(epoch) for epoch in values.T]).T
 
@@ -194,16 +196,25 @@ def _deviations(values: Floats) -> tuple[float, float, float]:
 
 
 def _interval(values: Floats) -> tuple[float, float, float]:
-    # The same generator for every epoch draws the same seeds: with one for all, bands would jitter.
-    generator = np.random.default_rng(0)
-    low, high = stratified_bootstrap(mean_score, [values], generator=generator)
-    return low, float(values.mean()), high
+    mean, interval = mean_and_deviation(values).mean, mean_interval([values])
+    return (mean, mean, mean) if interval is None else (interval.low, mean, interval.high)
 
 
 def _notes(
-    selections: Sequence[Selection], drawn: Mapping[tuple[str, str], _Drawn]
+    selections: Sequence[Selection], drawn: Mapping[tuple[str, str], _Drawn], show: Show
 ) -> Iterable[str]:
-    """What lies outside the panels, and what diverged."""
+    """What lines and bands are, what lies outside the panels, and what diverged."""
+    if show != "interval":
+        yield _EXPLANATIONS[show]
+    else:
+        yield f"{_EXPLANATIONS[show]} from {seeds_text(len(each.runs) for each in selections)}."
+        failed = [
+            f"{shown(each.optimizer)} on {shown(each.problem)} ({count} of {len(each.runs)} seeds)"
+            for each in selections
+            if (count := int(failing(each).sum()))
+        ]
+        if failed:
+            yield f"No interval, as seeds fail: {listed(failed, 4)}."
     if any(each.is_clipped for each in drawn.values()):
         yield "Axes omit the first epochs and optimizers far behind."
     hidden = sorted({f"{name} on {key[0]}" for key, each in drawn.items() for name in each.hidden})
