@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deepobs.runs.store import RESULT, configuration_directory
+from deepobs.runs.store import RESULT, configuration_directory, forms_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,14 @@ class ResultIndex:
 
     def find(self, specification: RunSpecification) -> Path | None:
         """The latest result of a run; `None` if there is none."""
-        directory = configuration_directory(self.output_dir, specification)
+        for form, run_id in forms_of(specification):
+            path = self._read(configuration_directory(self.output_dir, form)).get(run_id)
+            if path is not None:
+                return path
+        return None
+
+    def _read(self, directory: Path) -> dict[str, Path]:
+        """The results in the directory of a configuration, by run."""
         if directory not in self._results_in:
             results = self._results_in[directory] = {}
             names: list[str] = []
@@ -49,7 +56,7 @@ class ResultIndex:
                 run_id = _run_id(path) if name.endswith(f".{RESULT}") else None
                 if run_id is not None:
                     results[run_id] = path
-        return self._results_in[directory].get(specification.run_id)
+        return self._results_in[directory]
 
 
 def _run_id(path: Path) -> str | None:

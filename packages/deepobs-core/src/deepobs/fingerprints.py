@@ -58,6 +58,12 @@ def fingerprint(*components: object) -> str:
     return hashlib.sha256("\n".join(known.parts).encode()).hexdigest()[:8]
 
 
+def is_released(function: Any) -> bool:
+    """Whether a function belongs to an installed release, of whatever package."""
+    function = inspect.unwrap(function)
+    return _release_of(function.__module__, function) is not None
+
+
 @dataclass
 class _Walk:
     """What was found on the way from some components along the names in their code.

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
 DEFAULT_LOG_INTERVAL = 10
 
-_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval"}
+_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "given_defaults"}
 _SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
 
 
@@ -61,9 +64,14 @@ class RunSpecification(BaseModel):
         testproblem: Name of the test problem, `distribution:name` where that is needed.
         optimizer: Name of the optimizer in result files.
         optimizer_target: Its class, as `package.module:Class`.
-        optimizer_source: A hash of the optimizer's code if no release vouches for it, else empty:
-            changed code makes a different run.
-        hyperparameters: Arguments of the optimizer by name.
+        optimizer_source: A fingerprint of the optimizer's code if no release vouches for it, else
+            empty: changed code makes a different run.
+        code: Fingerprints of all other code that the run executes and no release vouches for, by
+            its part in the run: "problem", "dataset", "lr_scheduler" or the name of a plugin.
+        hyperparameters: Arguments of the optimizer by name, without those at their defaults; only
+            the learning rate is always among them.
+        given_defaults: Arguments that were given although they are at their defaults; not part of
+            the identity.
         optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
@@ -90,7 +98,9 @@ class RunSpecification(BaseModel):
     optimizer: str
     optimizer_target: str
     optimizer_source: str = ""
+    code: dict[str, str] = {}
     hyperparameters: dict[str, Any]
+    given_defaults: dict[str, Any] = {}
     optimizer_needs: tuple[str, ...] = ()
     parameter_groups: dict[str, dict[str, Any]] = {}
     batch_size: int
@@ -112,13 +122,39 @@ class RunSpecification(BaseModel):
     @property
     def run_id(self) -> str:
         """A hash of everything the numbers depend on, whatever the order of its parts."""
+        identity = self._identity()
+        # The same code is in `__main__` of a script or notebook, and in a module for a worker: what
+        # it is, its fingerprint says.
+        if self.optimizer_source:
+            identity["optimizer_target"] = self.optimizer_target.rpartition(":")[2]
+        return _hashed(identity)
+
+    @property
+    def earlier_forms(self) -> Iterator[tuple[RunSpecification, str]]:
+        """This specification and its `run_id` as earlier releases had them.
+
+        They took arguments at their defaults, the step protocol "plain" and the module of an
+        optimizer for parts of the identity.
+        """
+        full = {**self.hyperparameters, **self.given_defaults}
+        for hyperparameters in [self.hyperparameters, *([full] if self.given_defaults else [])]:
+            for needs in [self.optimizer_needs, *([] if self.optimizer_needs else [("plain",)])]:
+                form = self.model_copy(
+                    update={"hyperparameters": hyperparameters, "optimizer_needs": needs}
+                )
+                yield form, _hashed(form._identity())
+
+    def _identity(self) -> dict[str, Any]:
         # Fields at their defaults are excluded: a field added in a later release then leaves the
         # identity of every run without it, and so all finished results, as they are.
-        identity = self.model_dump(
+        return self.model_dump(
             mode="json", exclude=_NOT_PART_OF_THE_IDENTITY, exclude_defaults=True
         )
-        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _hashed(identity: Mapping[str, Any]) -> str:
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _none_unless_finite(value: object) -> object:
@@ -159,8 +195,12 @@ class RunRecord(BaseModel):
         testproblem: Name of the test problem.
         optimizer_name: Name of the optimizer.
         optimizer_target: Its class, as `package.module:Class`.
-        optimizer_source: A hash of the optimizer's code if no release vouches for it, else empty.
-        optimizer_hyperparams: Hyperparameters of the optimizer, by name.
+        optimizer_source: A fingerprint of the optimizer's code if no release vouches for it, else
+            empty.
+        code: Fingerprints of other code that no release vouches for, by its part in the run.
+        optimizer_hyperparams: Hyperparameters of the optimizer, by name, without those at their
+            defaults; only the learning rate is always among them.
+        optimizer_defaults: The other arguments of its constructor, as far as JSON can hold them.
         optimizer_needs: Step protocol of the optimizer.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
@@ -210,7 +250,9 @@ class RunRecord(BaseModel):
     optimizer_name: str
     optimizer_target: str
     optimizer_source: str = ""
+    code: dict[str, str] = {}
     optimizer_hyperparams: dict[str, Any]
+    optimizer_defaults: dict[str, Any] = {}
     optimizer_needs: tuple[str, ...] = ()
     parameter_groups: dict[str, dict[str, Any]] = {}
     batch_size: int

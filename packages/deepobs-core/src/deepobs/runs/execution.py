@@ -15,6 +15,7 @@ from deepobs.plugins import registry
 from deepobs.records import DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
+from deepobs.runs.optimizer_checks import defaults_of
 from deepobs.runs.run_state import RunState
 from deepobs.runs.specification import reproduction_command
 
@@ -217,6 +218,13 @@ def _begin_or_resume(
     return state
 
 
+def _defaults(state: RunState) -> dict[str, Any]:
+    """The arguments of the optimizer's constructor that the run left at their defaults."""
+    given = state.specification.hyperparameters
+    defaults = defaults_of(type(state.optimizer))
+    return {name: value for name, value in defaults.items() if name not in given}
+
+
 def _record(state: RunState) -> RunRecord:
     specification, history, trainer = state.specification, state.history, state.trainer
     dataset = state.problem.dataset
@@ -236,7 +244,9 @@ def _record(state: RunState) -> RunRecord:
         optimizer_name=specification.optimizer,
         optimizer_target=specification.optimizer_target,
         optimizer_source=specification.optimizer_source,
+        code=specification.code,
         optimizer_hyperparams=specification.hyperparameters,
+        optimizer_defaults=_defaults(state),
         optimizer_needs=specification.optimizer_needs,
         parameter_groups=specification.parameter_groups,
         batch_size=specification.batch_size,

@@ -83,10 +83,51 @@ def resolve_optimizer(
     given_groups = None if groups is None else check_groups(groups)
     given = in_json_types("Hyperparameters", hyperparameters or {})
     chosen, all_groups = complete_hyperparameters(choice, given, given_groups)
-    found = infer_needs(choice, chosen, all_groups) if needs is None else check_needs(needs)
+    found = ("plain",) if needs is None else check_needs(needs)
+    # Said or found to be plain is the same; said to be plain where something else would be found
+    # is not.
+    if found == ("plain",):
+        inferred = infer_needs(choice, chosen, all_groups)
+        found = inferred if needs is None or not inferred else found
     if all_groups:
         check_joint(found, all_groups)
     return choice, in_json_types("Hyperparameters", chosen), all_groups, found
+
+
+def without_defaults(
+    choice: OptimizerChoice, hyperparameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tell hyperparameters that make a configuration from those at their defaults.
+
+    Args:
+        choice: The optimizer.
+        hyperparameters: Its hyperparameters, as `resolve_optimizer` returns them.
+
+    Returns:
+        Those that are not at the defaults of its constructor, with the learning rate in any case;
+        and the others.
+    """
+    defaults = defaults_of(choice.optimizer_class)
+    # A plugin's own defaults differ from those of the class, and count as given.
+    at_defaults = {
+        name: value
+        for name, value in hyperparameters.items()
+        if name != "lr" and name not in choice.defaults and name in defaults
+        # True equals 1, but is another configuration.
+        and (type(value), value) == (type(defaults[name]), defaults[name])
+    }
+    kept = {name: value for name, value in hyperparameters.items() if name not in at_defaults}
+    return kept, at_defaults
+
+
+def defaults_of(optimizer_class: type[torch.optim.Optimizer]) -> dict[str, Any]:
+    """The defaults of a constructor's arguments, as far as JSON can hold them."""
+    defaults = {}
+    for name, argument in constructor_of(optimizer_class)[1].items():
+        if argument.default is not inspect.Parameter.empty:
+            with contextlib.suppress(ArgumentError):
+                defaults.update(in_json_types("Defaults", {name: argument.default}))
+    return defaults
 
 
 def complete_hyperparameters(

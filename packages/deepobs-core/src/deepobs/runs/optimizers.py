@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import inspect
-import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +11,7 @@ import torch
 
 from deepobs.checks import check_length, in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
+from deepobs.fingerprints import fingerprint
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.problems.roles import ROLES, parameters_by_role
@@ -64,9 +62,8 @@ class OptimizerChoice:
         optimizer_class: The class itself.
         target: The class, as `package.module:Class`.
         is_from_torch: Whether the class is part of torch.
-        source: A hash of the code of a class that neither a plugin nor torch releases, so that a
-            change of an optimizer under development makes a different run; comments and formatting
-            do not count. Empty for released classes and for code that cannot be found.
+        source: The fingerprint of its code, so that a change of an optimizer under development
+            makes a different run; empty for classes of torch and of DeepOBS.
         defaults: Hyperparameters that differ from the defaults of the class.
         needs: The step protocol that its plugin declares, words of `NEEDS`; `None` if undeclared.
     """
@@ -104,10 +101,11 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
     is_from_torch = getattr(torch.optim, name, None) is found
     # torch may rename its modules; the names in torch.optim stay.
     target = f"torch.optim:{name}" if is_from_torch else f"{found.__module__}:{found.__qualname__}"
+    source = fingerprint(found)
     if offer is not None:
         spec = offer.spec
         return OptimizerChoice(
-            spec.name, found, target, is_from_torch, defaults=spec.defaults, needs=spec.needs
+            spec.name, found, target, is_from_torch, source, spec.defaults, spec.needs
         )
     check_length("The name of an optimizer", name)
     if name in _NEEDS_SPARSE_GRADIENTS:
@@ -115,7 +113,6 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
             f"{name} needs sparse gradients, which no test problem has. "
             "`deepobs list optimizers` shows others."
         )
-    source = "" if is_from_torch else _hash_of_code(found)
     return OptimizerChoice(name, found, target, is_from_torch, source)
 
 
@@ -176,19 +173,6 @@ def _is_in_torch(name: str) -> bool:
     value = getattr(torch.optim, name, None)
     is_class = isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
     return is_class and value is not torch.optim.Optimizer
-
-
-@_cached
-def _hash_of_code(optimizer_class: Any) -> str:
-    package = optimizer_class.__module__.partition(".")[0]
-    # Base classes of the same package are part of the code under development, too.
-    ours = [c for c in inspect.getmro(optimizer_class) if c.__module__.partition(".")[0] == package]
-    try:
-        trees = [ast.parse(textwrap.dedent(inspect.getsource(each))) for each in ours]
-    except (OSError, SyntaxError, TypeError):
-        return ""
-    code = "\n".join(map(ast.unparse, trees))
-    return hashlib.sha256(code.encode()).hexdigest()[:8]
 
 
 # Sweeps check thousands of configurations of few classes, and inspecting a signature takes longer

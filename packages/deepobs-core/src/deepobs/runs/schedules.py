@@ -208,6 +208,13 @@ def _built(
         return build(description.name, description.arguments)
 
 
+def scheduler_classes(description: LrScheduler) -> list[type]:
+    """The classes of a scheduler, and of those that it consists of."""
+    parts = description.arguments.get("schedulers", [])
+    names = [description.name, *(one["name"] for one in parts)]
+    return [_scheduler_class(name) for name in names]
+
+
 @contextlib.contextmanager
 def _refusals_explained(
     description: LrScheduler, optimizer: torch.optim.Optimizer

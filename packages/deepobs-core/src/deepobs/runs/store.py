@@ -18,6 +18,7 @@ from deepobs.records import RunRecord
 from deepobs.runs.optimizers import target_of_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from deepobs.records import RunSpecification
@@ -72,6 +73,7 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
         parts.append(("dtype", specification.dtype))
     if specification.optimizer_source:
         parts.append(("source", specification.optimizer_source))
+    parts += sorted(specification.code.items())
     # A problem or optimizer that only shares its name with another one must not share its
     # directory: analysis takes the files in a directory for seeds of one configuration.
     if ":" in specification.testproblem:
@@ -115,12 +117,21 @@ def find(output_dir: Path, specification: RunSpecification) -> tuple[Path, RunRe
         Its latest file and the record in it, or `None`. Files that are damaged or of another run
         are skipped.
     """
-    for path in files_of(output_dir, specification):
-        with contextlib.suppress(ValidationError, OSError):
-            record = read(path)
-            if record.run_id == specification.run_id:
-                return path, record
+    for form, run_id in forms_of(specification):
+        for path in files_of(output_dir, form):
+            with contextlib.suppress(ValidationError, OSError):
+                record = read(path)
+                if record.run_id == run_id:
+                    return path, record
     return None
+
+
+def forms_of(specification: RunSpecification) -> Iterator[tuple[RunSpecification, str]]:
+    """What names the directory of a run, and its identity: now, and in earlier releases."""
+    yield specification, specification.run_id
+    # Those of released optimizers without further arguments were always the same.
+    if specification.optimizer_source or specification.given_defaults:
+        yield from specification.earlier_forms
 
 
 def files_of(
