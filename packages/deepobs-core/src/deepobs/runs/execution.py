@@ -15,7 +15,7 @@ from deepobs.plugins import registry
 from deepobs.records import DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.optimizer_checks import defaults_of
+from deepobs.runs.optimizers import defaults_of
 from deepobs.runs.run_state import RunState
 from deepobs.runs.specification import reproduction_command
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from deepobs.runs.optimizers import (
     check_groups,
     construct,
     constructor_of,
+    defaults_of,
     find_optimizer,
     reason_of,
     signature_of,
@@ -108,7 +108,7 @@ def without_defaults(
         Those that are not at the defaults of its constructor, with the learning rate in any case;
         and the others.
     """
-    defaults = _defaults_of(choice.optimizer_class)
+    defaults = defaults_of(choice.optimizer_class)
     # A plugin's own defaults differ from those of the class, and count as given.
     at_defaults = {
         name: value
@@ -121,22 +121,6 @@ def without_defaults(
     }
     kept = {name: value for name, value in hyperparameters.items() if name not in at_defaults}
     return kept, at_defaults
-
-
-# Sweeps ask for those of few classes thousands of times.
-@functools.cache
-def _defaults_of(optimizer_class: Any) -> dict[str, Any]:
-    defaults = {}
-    for name, argument in constructor_of(optimizer_class)[1].items():
-        if argument.default is not inspect.Parameter.empty:
-            with contextlib.suppress(ArgumentError):
-                defaults.update(in_json_types("Defaults", {name: argument.default}))
-    return defaults
-
-
-def defaults_of(optimizer_class: type[torch.optim.Optimizer]) -> dict[str, Any]:
-    """The defaults of a constructor's arguments, as far as JSON can hold them."""
-    return dict(_defaults_of(optimizer_class))
 
 
 def complete_hyperparameters(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from dataclasses import dataclass, field
@@ -193,6 +194,17 @@ def constructor_of(
     if first is not None:
         del arguments[first]
     return first, arguments
+
+
+@_cached
+def defaults_of(optimizer_class: Any) -> dict[str, Any]:
+    """The defaults of a constructor's arguments, as far as JSON can hold them."""
+    defaults = {}
+    for name, argument in constructor_of(optimizer_class)[1].items():
+        if argument.default is not inspect.Parameter.empty:
+            with contextlib.suppress(ArgumentError):
+                defaults.update(in_json_types("Defaults", {name: argument.default}))
+    return defaults
 
 
 def unknown_hyperparameters(
