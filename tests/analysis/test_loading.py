@@ -433,3 +433,44 @@ def test_reading_results_imports_no_torch(results_dir: Path) -> None:
         f"assert len(load({str(results_dir)!r}).runs) == 1; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_only_the_newest_code_of_an_optimizer_counts_unless_asked_otherwise(
+    results_dir: Path,
+) -> None:
+    def write(source: str, day: int, problem: str = "quadratic_deep", seed: int = 42) -> None:
+        moment = f"2026-01-{day:02}-00-00-00-000000"
+        write_result(
+            results_dir,
+            problem=problem,
+            optimizer="Mine",
+            seed=seed,
+            moment=moment,
+            optimizer_target="mine:Mine",
+            optimizer_source=source,
+        )
+
+    write("0ld", 1)
+    write("0ld", 1, seed=43)
+    write("0ld", 2, problem="two_d_beale")
+    write("new", 3)
+    results = load(results_dir)
+    assert only_run(results).problem == "quadratic_deep"
+    assert set(reasons(results).values()) == {
+        "it was run with older code of Mine (0ld; the newest is new; --code all includes it)"
+    }
+    assert len(load(results_dir, code="all").runs) == 4
+
+
+def test_the_code_of_a_problem_has_versions_of_its_own(results_dir: Path) -> None:
+    for day, version in ((1, "0ld"), (2, "new")):
+        for optimizer in ("Adam", "SGD")[: 3 - day]:
+            write_result(
+                results_dir,
+                optimizer=optimizer,
+                moment=f"2026-01-0{day}-00-00-00-000000",
+                code={"problem": version},
+            )
+    results = load(results_dir)
+    assert only_run(results).optimizer == "Adam"
+    assert len(results.skipped) == 2

@@ -172,3 +172,62 @@ def test_what_is_left_at_its_default_is_no_part_of_the_identity():
     later = WithALaterOption(**specification.model_dump())
     assert later.run_id == specification.run_id
     assert later.model_copy(update={"later_option": True}).run_id != specification.run_id
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "given"),
+    [
+        ("Adam", {"lr": 0.01, "betas": (0.9, 0.999)}),
+        ("Adam", {"lr": 0.01, "betas": [0.9, 0.999], "amsgrad": False}),
+        ("SGD", {"lr": 0.01, "momentum": 0}),
+        ("Momentum", {"lr": 0.01, "momentum": 0.9}),
+    ],
+)
+def test_arguments_at_their_defaults_are_no_other_configuration(optimizer, given):
+    explicit = specify("quadratic_deep", optimizer, given)
+    assert explicit.run_id == specify("quadratic_deep", optimizer, {"lr": 0.01}).run_id
+
+
+def test_a_default_that_a_plugin_replaces_counts():
+    without = specify("quadratic_deep", "Momentum", {"lr": 0.01, "momentum": 0.0})
+    assert without.run_id != specify("quadratic_deep", "Momentum", {"lr": 0.01}).run_id
+    assert without.hyperparameters["momentum"] == 0.0
+
+
+def test_needs_that_are_given_as_plain_or_found_to_be_are_the_same():
+    plain = specify("quadratic_deep", "SGD", {"lr": 1}, needs=["plain"])
+    assert plain.run_id == specify("quadratic_deep", "SGD", {"lr": 1.0}).run_id
+    # LBFGS would be found to need a closure.
+    assert specify("quadratic_deep", "LBFGS", needs=["plain"]).optimizer_needs == ("plain",)
+
+
+def test_a_class_is_the_same_in_a_script_and_in_a_module():
+    import torch
+
+    class Own(torch.optim.SGD):
+        def step(self):
+            return None
+
+    in_module = specify("quadratic_deep", Own, {"lr": 0.01})
+    Own.__module__ = "__main__"
+    in_script = specify("quadratic_deep", Own, {"lr": 0.01})
+    assert in_module.optimizer_target != in_script.optimizer_target
+    assert in_module.run_id == in_script.run_id
+
+
+def test_the_code_of_a_scheduler_is_part_of_the_identity(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    ids = set()
+    for number, factor in enumerate([0.5, 0.25]):
+        name = f"own_scheduler_{number}"
+        (tmp_path / f"{name}.py").write_text(
+            "from torch.optim.lr_scheduler import LambdaLR\n"
+            "def decay(epoch): return FACTOR ** epoch\n"
+            f"FACTOR = {factor}\n"
+            "class Own(LambdaLR):\n"
+            "    def __init__(self, optimizer): super().__init__(optimizer, decay)\n"
+        )
+        described = specify("quadratic_deep", "SGD", lr_scheduler=f"{name}:Own")
+        assert described.code.keys() == {"lr_scheduler"}
+        ids.add(described.code["lr_scheduler"])
+    assert len(ids) == 2

@@ -142,6 +142,20 @@ def test_an_optimizer_that_was_edited_is_run_again(tmp_path, monkeypatch):
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_results_of_earlier_identities_are_found(tmp_path):
+    given = {"lr": 0.1, "momentum": 0.0}
+    # As before: with the arguments at their defaults and the step protocol "plain".
+    earlier = specification(hyperparameters={"lr": 0.1}).model_copy(
+        update={"hyperparameters": given, "optimizer_needs": ("plain",)}
+    )
+    path = run(earlier, output_dir=tmp_path).path
+    now = specification(hyperparameters=given, needs=["plain"])
+    assert now.run_id != earlier.run_id
+    found = run(now, output_dir=tmp_path)
+    assert found.path == path
+    assert not found.is_new
+
+
 def test_a_longer_name_of_the_same_problem_is_the_same_run():
     qualified = specification(testproblem="deepobs-core:quadratic_deep")
     assert qualified == specification()

@@ -18,6 +18,7 @@ from deepobs.errors import MissingDataError, UnknownNameError, closest, sentence
 from deepobs.plugins import registry
 from deepobs_analysis import table_columns, table_formats
 from deepobs_analysis.baselines import load_reference
+from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.output import write_output
 from deepobs_analysis.reading import load
 from deepobs_analysis.scores import USUAL_BASE, scores_of
@@ -29,6 +30,7 @@ from deepobs_analysis.wording import MISSING, estimate_text, number, speedup_tex
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.results import Results
     from deepobs_analysis.scores import Estimate, Score, Scores
     from deepobs_analysis.selection import Mode
@@ -72,6 +74,15 @@ _reference = click.option(
 )
 
 
+_code = click.option(
+    "--code",
+    type=click.Choice(CODE_CHOICES),
+    default="newest",
+    show_default=True,
+    help="Which results to include where your own code changed between runs.",
+)
+
+
 @click.command("table")
 @_path
 @click.option(
@@ -99,6 +110,7 @@ _reference = click.option(
 @_problems
 @_optimizers
 @_reference
+@_code
 def table(
     path: Path,
     format_name: str,
@@ -108,6 +120,7 @@ def table(
     problems: tuple[str, ...],
     optimizers: tuple[str, ...],
     reference: str | None,
+    code: CodeChoice,
 ) -> None:
     """Show how each optimizer performed on each test problem, with its best configuration.
 
@@ -127,7 +140,7 @@ def table(
     else:
         wanted = list(table_columns.COLUMNS if format_name == "csv" else table_columns.DEFAULT)
     columns = table_columns.columns_called(wanted)
-    results = _read(path, problems=problems, optimizers=optimizers, reference=reference)
+    results = _read(path, problems=problems, optimizers=optimizers, reference=reference, code=code)
     rows = summarize(results, mode=mode)
     if output is not None:
         write_output(output, table_formats.FORMATS[format_name](columns, rows))
@@ -161,6 +174,7 @@ def table(
 @_problems
 @_optimizers
 @_reference
+@_code
 @as_json
 def score(
     path: Path,
@@ -170,6 +184,7 @@ def score(
     problems: tuple[str, ...],
     optimizers: tuple[str, ...],
     reference: str | None,
+    code: CodeChoice,
     as_json: bool,
 ) -> None:
     """Compare optimizers over all problems: how soon they reach targets, and how far they get.
@@ -181,7 +196,7 @@ def score(
       deepobs score results
       deepobs score results --unit seconds --against Momentum
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    results = _read(path, problems=problems, optimizers=optimizers, reference=reference)
+    results = _read(path, problems=problems, optimizers=optimizers, reference=reference, code=code)
     scores = scores_of(summarize(results, mode=mode), unit=unit, against=against)
     if as_json:
         screen.show_json(asdict(scores))
@@ -208,6 +223,7 @@ def score(
 @_problems
 @_optimizers
 @_reference
+@_code
 def report(
     path: Path,
     output: Path,
@@ -216,6 +232,7 @@ def report(
     problems: tuple[str, ...],
     optimizers: tuple[str, ...],
     reference: str | None,
+    code: CodeChoice,
 ) -> None:
     """Write a report on results as one HTML page: figures, tables, scores and caveats.
 
@@ -229,7 +246,7 @@ def report(
     # Imported here as it comes with matplotlib, whose import takes a second.
     from deepobs_analysis.report import report as write_report
 
-    results = _read(path, problems=problems, optimizers=optimizers, reference=reference)
+    results = _read(path, problems=problems, optimizers=optimizers, reference=reference, code=code)
     write_output(output, write_report(results, mode=mode, title=title))
     screen.show_text(f"The report is in {output}.")
 
@@ -247,6 +264,7 @@ def report(
 @_problems
 @_optimizers
 @_reference
+@_code
 @_mode
 @click.option(
     "-p",
@@ -265,6 +283,7 @@ def plot(
     problems: tuple[str, ...],
     optimizers: tuple[str, ...],
     reference: str | None,
+    code: CodeChoice,
     mode: Mode,
     parameters: tuple[str, ...],
 ) -> None:
@@ -299,7 +318,7 @@ def plot(
     file = output or Path(f"{name.rpartition(':')[2]}.pdf")
     # A wrong name is reported before results are read, which may take long.
     format_of(file)
-    results = _read(path, reference=reference)
+    results = _read(path, reference=reference, code=code)
     # The looks of all optimizers, then a part of them: colors do not depend on the selection.
     with same_looks(results.optimizers):
         figure = draw(_part(results, problems, optimizers), **given)
@@ -313,12 +332,13 @@ def _read(
     problems: Sequence[str] = (),
     optimizers: Sequence[str] = (),
     reference: str | None = None,
+    code: CodeChoice,
 ) -> Results:
     """Read the results that the arguments of a command describe, and warn of skipped files.
 
     `reference` is a directory, `_PUBLISHED`, or `None`; its optimizers are not filtered.
     """
-    results = load(path)
+    results = load(path, code=code)
     _warn_of_skipped(path, results)
     if results.runs.empty:
         raise MissingDataError(

@@ -17,6 +17,7 @@ from deepobs.errors import DeepOBSError, MissingDataError
 from deepobs.plugins import registry
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
+from deepobs_analysis.code_versions import older_code
 from deepobs_analysis.configurations import (
     Configuration,
     configurations_of,
@@ -30,6 +31,7 @@ from deepobs_analysis.results import CURVES, Results, SkippedFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.result_files import Content
 
@@ -67,12 +69,18 @@ class _Placed(NamedTuple):
     @property
     def moment(self) -> tuple[str, int, str]:
         """When its result was written."""
-        # The name says it even of copies, whose time of change is that of copying.
-        match = _MOMENT.search(self.file.name)
-        return match[1] if match else "", self.file.modified, self.file.name
+        return _moment(self.file)
 
 
-def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
+def _moment(file: Found) -> tuple[str, int, str]:
+    # The name says it even of copies, whose time of change is that of copying.
+    match = _MOMENT.search(file.name)
+    return match[1] if match else "", file.modified, file.name
+
+
+def load(
+    path: str | os.PathLike[str], *, cache: bool = True, code: CodeChoice = "newest"
+) -> Results:
     """Read the results of runs.
 
     Runs whose files lack the metric of their problem are included: DeepOBS 1.2 dropped all
@@ -83,6 +91,8 @@ def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
             version may be mixed.
         cache: Whether to keep what was read from a directory in the user's cache, and to read only
             the files that changed since.
+        code: Where results come from several versions of one's own code, "newest" skips those of
+            the older ones, and "all" keeps them as other configurations.
 
     Returns:
         The runs, and which files were skipped and why: no single file is a reason to raise.
@@ -98,10 +108,10 @@ def load(path: str | os.PathLike[str], *, cache: bool = True) -> Results:
         if root.is_dir():
             found = list(result_files.walk(root, unread))
             contents = _read_changed(root, found, unread) if cache else _read(root, found, unread)
-            return _assemble(root, contents, unread)
+            return _assemble(root, contents, unread, code)
         if root.is_file():
             contents = _read(root.parent, [result_files.described(root)], unread)
-            return _assemble(root.parent, contents, unread)
+            return _assemble(root.parent, contents, unread, code)
     raise MissingDataError(
         f"There are no results at {path}: no such file or directory. Give the directory that "
         "`deepobs run` or `deepobs bench` wrote results to."
@@ -132,13 +142,21 @@ def _read(root: Path, found: Iterable[Found], unread: dict[str, str]) -> dict[Fo
     return contents
 
 
-def _assemble(root: Path, contents: Mapping[Found, Content], unread: Mapping[str, str]) -> Results:
+def _assemble(
+    root: Path, contents: Mapping[Found, Content], unread: Mapping[str, str], code: CodeChoice
+) -> Results:
     """Put all runs of a directory into one table, given what could not be read, and why."""
     runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
+    done = {run.run_id for run in runs.values()}
+    outdated: dict[Found, str] = {}
+    if code == "newest":
+        outdated = older_code(runs, {file: _moment(file) for file in runs})
+        runs = {file: run for file, run in runs.items() if file not in outdated}
     latest, older = _latest(_placed(runs))
     skipped = {
         **unread,
-        **_reasons(contents, {run.run_id for run in runs.values()}),
+        **_reasons(contents, done),
+        **{file.name: reason for file, reason in outdated.items()},
         **{each.file.name: "it is an older result of the same run" for each in older},
     }
     return Results(

@@ -113,7 +113,7 @@ def run_from(data: object) -> Run:
         format=layout,
         problem=values.text(data, "testproblem"),
         optimizer=_optimizer(data, layout),
-        target=values.text(data, "optimizer_target", ""),
+        target=_target(data),
         schedule_name=schedule_name,
         schedule=schedule,
         identity=json.dumps(identity),
@@ -257,6 +257,16 @@ def _training_params(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
     return params
 
 
+def _target(data: Mapping[str, Any]) -> str:
+    """The class of the optimizer; without its module if that is code of one's own.
+
+    Such a class is in `__main__` of a script, and in a module for a worker.
+    """
+    target = values.text(data, "optimizer_target", "")
+    has_own_code = values.text(data, "optimizer_source", "")
+    return target.rpartition(":")[2] if has_own_code else target
+
+
 def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) -> dict[str, Any]:
     """What else a run's numbers depend on; the schedule is in the identity in words."""
     needs = data.get("optimizer_needs") or None
@@ -264,8 +274,9 @@ def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) ->
     own = {
         "needs": needs,
         "groups": values.mapping(data, "parameter_groups") or None,
-        "class": values.text(data, "optimizer_target", "") or None,
+        "class": _target(data) or None,
         "source": values.text(data, "optimizer_source", "") or None,
+        "code": values.mapping(data, "code") or None,
         "full_evaluation": bool(data.get("full_evaluation")),
         "bare_losses": bool(data.get("bare_losses")),
         "dtype": values.text(data, "dtype", ""),

@@ -117,7 +117,8 @@ def without_defaults(
         and name not in choice.defaults
         and name in defaults
         # True equals 1, but is another configuration.
-        and (type(value), value) == (type(defaults[name]), defaults[name])
+        and value == defaults[name]
+        and isinstance(value, bool) == isinstance(defaults[name], bool)
     }
     kept = {name: value for name, value in hyperparameters.items() if name not in at_defaults}
     return kept, at_defaults
