@@ -209,12 +209,12 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
     (
         "The loss includes the regularizer for some optimizers only",
         lambda row: _measured(row, "bare_losses", {True: "(without)", False: "(with)"}),
-        "These are different functions: compare accuracies, or runs with the same `--bare-losses`.",
+        "These are different functions: compare accuracies, or runs with the same `--exclude-regularizer`.",
     ),
     (
         "Optimizers were trained with different regularizers",
         lambda row: _measured(row, "weight_decay"),
-        "Unless losses are bare (`--bare-losses`), they include it, and do not compare.",
+        "Unless losses are bare (`--exclude-regularizer`), they include it, and do not compare.",
     ),
     (
         "Only some optimizers were evaluated on full splits",

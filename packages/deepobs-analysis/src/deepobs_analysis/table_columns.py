@@ -39,7 +39,8 @@ class SummaryColumn:
         heading: Its heading.
         meaning: What it holds, in a few words.
         text: The value of a row as people read it.
-        fields: The names in `summaries.record` that hold it in full precision.
+        fields: The names in `summaries.record` that hold it in full precision; reports sort by the
+            first. Notes below tables go by the endings `_mean` and `_deviation`, and by `reached`.
         goodness: What values of one problem are compared by; `None` where none is better.
         is_number: Whether its values are aligned to the right.
     """

@@ -56,7 +56,7 @@ class Table(BaseModel):
 
 
 class Training(Table):
-    """How to train and evaluate, by the names of the options of `deepobs run`.
+    """How to train and evaluate, as `deepobs run` takes it.
 
     Attributes:
         epochs: Passes over the training set.

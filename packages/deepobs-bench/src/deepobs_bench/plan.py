@@ -189,17 +189,6 @@ _NAMES_IN_SPECIFY = {
 }
 
 
-_NAMES_IN_SPECIFY = {
-    "epochs": "num_epochs",
-    "batch_size": "batch_size",
-    "weight_decay": "weight_decay",
-    "validation_size": "validation_size",
-    "full_evaluation": "full_evaluation",
-    "bare_losses": "bare_losses",
-    "log_interval": "train_log_interval",
-}
-
-
 def _training(
     experiment: Experiment, problem: str, fake_data: float | None
 ) -> tuple[dict[str, Any], Options]:

@@ -72,7 +72,9 @@ class RunSpecification(BaseModel):
             the learning rate is always among them.
         given_defaults: Arguments that were given although they are at their defaults; not part of
             the identity.
-        optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted.
+        optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted: empty for plain
+            steps, or `("plain",)` where another protocol would be inferred. `mode` and `model` are no
+            part of the step.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
         num_epochs: Passes over the training set.
@@ -208,7 +210,8 @@ class RunRecord(BaseModel):
         random_seed: Seed of everything random.
         weight_decay: Factor of the problem's regularizer, 0 without one; `None` if the problem does
             not state it.
-        training_params: The schedule and the other arguments of training.
+        training_params: The schedule and what else changes the numbers of training: the analysis tells
+            configurations apart by it.
         train_losses: Mean losses on a fixed part of the training set.
         valid_losses: Mean losses on the examples held out of the training set.
         test_losses: Mean losses on the test set.

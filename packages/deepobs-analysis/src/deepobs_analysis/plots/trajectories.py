@@ -17,6 +17,7 @@ from deepobs_analysis.selection import selections_by_problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
 
-_MINIMA = {
-    "two_d_rosenbrock": [(1.0, 1.0)],
-    "two_d_beale": [(3.0, 0.5)],
-    "two_d_branin": [(-np.pi, 12.275), (np.pi, 2.275), (3 * np.pi, 2.475)],
-}
 _EXAMPLE = "deepobs run two_d_rosenbrock SGD --lr 0.0001"
 _POINTS = 200
 _LEVELS = 18
@@ -51,11 +47,12 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
     Raises:
         ArgumentError: No run has iterates.
     """
+    is_on_function = results.runs["problem"].map(lambda name: "function" in _options(name))
     has_iterates = results.runs["iterates"].notna()
     if not has_iterates.any():
         raise ArgumentError(
             "No result holds iterates on a function of two variables. Record them with "
-            f"`{_command(results)}`."
+            f"`{_command(results.runs[is_on_function])}`."
         )
     by_problem = selections_by_problem(replace(results, runs=results.runs[has_iterates]), mode)
     figure, axes = layout.panels(len(by_problem), columns=3, height=2.3)
@@ -67,9 +64,9 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
     layout.label_panels(axes, "u", ["v"] * len(axes))
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names, with_markers=True)
-    lacking = results.runs["problem"].isin(list(_MINIMA)) & ~has_iterates
+    lacking = is_on_function & ~has_iterates
     missing = (
-        f"Some runs have no iterates; `{_command(replace(results, runs=results.runs[lacking]))}` "
+        f"Some runs have no iterates; `{_command(results.runs[lacking])}` "
         "records those of the first."
     )
     layout.notes(
@@ -79,17 +76,23 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
     return figure
 
 
-def _command(results: Results) -> str:
-    """What records the iterates of the first run that could have some."""
-    on_functions = results.runs[results.runs["problem"].isin(list(_MINIMA))]
-    recorded = [command for command in on_functions["command"] if command]
+def _command(lacking: pd.DataFrame) -> str:
+    """What records the iterates of the first of some runs that lack them."""
+    recorded = [command for command in lacking["command"] if command]
     return f"{recorded[0]} --overwrite" if recorded else _EXAMPLE
+
+
+def _options(problem: str) -> Mapping[str, Any]:
+    """The options of a problem: of functions of two variables, `function` and `minima`."""
+    offer = registry().problems.find(problem)
+    # Results can be drawn where the plugin of their problem is not installed.
+    return {} if offer is None else offer.spec.options
 
 
 def _draw(
     axes: Axes, problem: str, paths: Mapping[str, Floats], styles: Mapping[str, Look]
 ) -> None:
-    minima = np.array(_MINIMA.get(problem, np.empty((0, 2))))
+    minima = np.array(_options(problem).get("minima", np.empty((0, 2))))
     (left, right), (low, high) = _window(np.concatenate(list(paths.values())), minima)
     _draw_contours(axes, problem, (left, right), (low, high))
     for name, points in paths.items():
@@ -121,14 +124,13 @@ def _window(points: Floats, minima: Floats) -> tuple[tuple[float, float], tuple[
 def _draw_contours(
     axes: Axes, problem: str, across: tuple[float, float], up: tuple[float, float]
 ) -> None:
-    offer = registry().problems.find(problem)
-    if offer is None or "function" not in offer.spec.options:
-        # The plugin of the problem is not installed here: paths are drawn without contours.
+    options = _options(problem)
+    if "function" not in options:
         return
     # Only this needs torch, and only now: the functions of problems take tensors.
     import torch
 
-    function: Any = import_target(str(offer.spec.options["function"]), problem)
+    function: Any = import_target(str(options["function"]), problem)
     u, v = torch.meshgrid(
         torch.linspace(*across, _POINTS), torch.linspace(*up, _POINTS), indexing="xy"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
 from deepobs.plugins.specs import DatasetSpec, OptimizerSpec, ProblemSpec, RunnerSpec, SuiteSpec
 
 DEEPOBS_API_VERSION = API_VERSION
 
 _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499"
+_MINIMA_OF_BRANIN = [(-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475)]
 
 
 @hookimpl
@@ -25,9 +28,9 @@ def deepobs_problems() -> list[ProblemSpec]:
         target_performance=87.70315464772136,
     )
     two_d = [
-        ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5)),
-        ("beale", "Beale's function", (-4.5, 4.5)),
-        ("branin", "Branin's function", (2.5, 12.5)),
+        ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5), [(1.0, 1.0)]),
+        ("beale", "Beale's function", (-4.5, 4.5), [(3.0, 0.5)]),
+        ("branin", "Branin's function", (2.5, 12.5), _MINIMA_OF_BRANIN),
     ]
     return [quadratic] + [
         ProblemSpec(
@@ -39,9 +42,13 @@ def deepobs_problems() -> list[ProblemSpec]:
             epochs=100,
             reference=_PAPER,
             tags=frozenset({"synthetic", "small", "non-convex"}),
-            options={"start": start, "function": f"deepobs.problems.synthetic:{name}"},
+            options={
+                "start": start,
+                "function": f"deepobs.problems.synthetic:{name}",
+                "minima": minima,  # for figures
+            },
         )
-        for name, title, start in two_d
+        for name, title, start, minima in two_d
     ]
 
 

@@ -103,7 +103,7 @@ class TwoDModel(nn.Module):
     """The point (u, v), held in two scalars named `weight` and `bias` as in the original.
 
     Args:
-        start: Where it starts.
+        start: Where it starts, two floats.
     """
 
     def __init__(self, start: tuple[float, float]) -> None:
@@ -120,7 +120,7 @@ class TwoD(SyntheticProblem):
     model: TwoDModel
 
     def build_model(self) -> TwoDModel:
-        """The point where the original starts."""
+        """A model at the starting point of the function."""
         start = self.spec.options["start"]
         return TwoDModel(start)  # type: ignore[arg-type]
 
