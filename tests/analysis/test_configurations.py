@@ -99,6 +99,7 @@ def test_parts_of_lists_and_dictionaries_are_compared_one_by_one() -> None:
         ({"parameter_groups": {"hidden": {"lr": 1.0}}}, "lr = 0.1, groups = (hidden (lr 1))"),
         ({"optimizer_needs": ["closure"]}, "lr = 0.1, needs = (closure)"),
         ({"optimizer_source": "abc"}, "lr = 0.1, source = abc"),
+        ({"code": {"lr_scheduler": "abc"}}, "lr = 0.1, code = (lr_scheduler abc)"),
         ({"full_evaluation": True}, "lr = 0.1, full evaluation = true"),
         ({"bare_losses": True}, "lr = 0.1, bare losses = true"),
         ({"dtype": "float64"}, "lr = 0.1, dtype = float64"),
@@ -111,8 +112,9 @@ def test_all_that_changes_numbers_is_part_of_a_configuration(
 ) -> None:
     write_result(tmp_path / "a")
     write_result(tmp_path / "b", **changed)
-    assert text in load(tmp_path).runs.configuration.tolist()
-    assert load(tmp_path).runs.configuration.nunique() == 2
+    configurations = load(tmp_path, code="all").runs.configuration
+    assert text in configurations.tolist()
+    assert configurations.nunique() == 2
 
 
 @pytest.mark.parametrize(

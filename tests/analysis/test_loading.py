@@ -474,3 +474,16 @@ def test_the_code_of_a_problem_has_versions_of_its_own(results_dir: Path) -> Non
     results = load(results_dir)
     assert only_run(results).optimizer == "Adam"
     assert len(results.skipped) == 2
+
+
+def test_a_default_that_was_given_and_one_that_was_not_are_one_configuration(
+    results_dir: Path,
+) -> None:
+    write_result(results_dir, seed=1, hyperparameters={"momentum": 0.0})
+    write_result(results_dir, seed=2, optimizer_defaults={"momentum": 0, "nesterov": False})
+    write_result(results_dir, seed=3, hyperparameters={"momentum": 0.9})
+    runs = load(results_dir).runs.sort_values("seed")
+    assert list(runs["configuration"]) == [
+        *["lr = 0.1, momentum = 0"] * 2,
+        "lr = 0.1, momentum = 0.9",
+    ]

@@ -209,7 +209,8 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
     (
         "The loss includes the regularizer for some optimizers only",
         lambda row: _measured(row, "bare_losses", {True: "(without)", False: "(with)"}),
-        "These are different functions: compare accuracies, or runs with the same `--exclude-regularizer`.",
+        "These are different functions: compare accuracies, or runs that agree in "
+        "`--exclude-regularizer`.",
     ),
     (
         "Optimizers were trained with different regularizers",

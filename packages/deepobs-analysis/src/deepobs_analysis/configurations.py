@@ -4,7 +4,8 @@ A configuration is all that the numbers of a run depend on besides its seed. Fil
 hold it to the last digit: of the runs published with the paper, some have the learning rate
 0.06309573444801936 and others of the same configuration 0.063095734448. So numbers of one problem,
 optimizer and hyperparameter that differ by a billionth or less are equal, and so are 0 and 0.0. A
-missing hyperparameter differs from every value.
+missing hyperparameter has the default that the file records; without one, it differs from every
+value.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def configurations_of(
             they are part of the names, so that unlike performances do not look alike.
     """
     contents = {identity: json.loads(identity) for identity in sorted(set(identities))}
+    _complete(contents.values())
     leaves = {identity: dict(_leaves(content, ())) for identity, content in contents.items()}
     names = _names(leaves.values())
     keys = {identity: _ranks(each, names) for identity, each in leaves.items()}
@@ -102,6 +104,15 @@ def configurations_of(
         for rank, key in enumerate(sorted(one_of))
     }
     return {identity: configurations[key] for identity, key in keys.items()}
+
+
+def _complete(contents: Collection[dict[str, Any]]) -> None:
+    """Add the default of a hyperparameter where only other runs were given a value for it."""
+    given = {name for content in contents for name in content["hyperparameters"]}
+    for content in contents:
+        defaults = content.pop("defaults", {})
+        for name in given & defaults.keys():
+            content["hyperparameters"].setdefault(name, defaults[name])
 
 
 def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Leaf]]:

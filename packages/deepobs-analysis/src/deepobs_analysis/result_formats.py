@@ -109,6 +109,8 @@ def run_from(data: object) -> Run:
         **_further(data, layout, params),
     }
     identity = {"hyperparameters": _hyperparameters(data, layout), "rest": rest}
+    if data.get("optimizer_defaults"):
+        identity["defaults"] = values.mapping(data, "optimizer_defaults")
     return Run(
         format=layout,
         problem=values.text(data, "testproblem"),

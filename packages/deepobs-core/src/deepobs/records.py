@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
 DEFAULT_LOG_INTERVAL = 10
 
-_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "given_defaults"}
+_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults"}
 _SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
 
 
@@ -68,13 +68,13 @@ class RunSpecification(BaseModel):
             empty: changed code makes a different run.
         code: Fingerprints of all other code that the run executes and no release vouches for, by
             its part in the run: "problem", "dataset", "lr_scheduler" or the name of a plugin.
-        hyperparameters: Arguments of the optimizer by name, without those at their defaults; only
-            the learning rate is always among them.
-        given_defaults: Arguments that were given although they are at their defaults; not part of
-            the identity.
+        hyperparameters: Arguments of the optimizer by name, those that were given and the learning
+            rate.
+        at_defaults: Those of them that are at the defaults of its constructor, sorted: to give them
+            or not is the same run.
         optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted: empty for plain
-            steps, or `("plain",)` where another protocol would be inferred. `mode` and `model` are no
-            part of the step.
+            steps, or `("plain",)` where another protocol would be inferred. `mode` and `model` are
+            no part of the step.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
         num_epochs: Passes over the training set.
@@ -102,7 +102,7 @@ class RunSpecification(BaseModel):
     optimizer_source: str = ""
     code: dict[str, str] = {}
     hyperparameters: dict[str, Any]
-    given_defaults: dict[str, Any] = {}
+    at_defaults: tuple[str, ...] = ()
     optimizer_needs: tuple[str, ...] = ()
     parameter_groups: dict[str, dict[str, Any]] = {}
     batch_size: int
@@ -138,20 +138,22 @@ class RunSpecification(BaseModel):
         They took arguments at their defaults, the step protocol "plain" and the module of an
         optimizer for parts of the identity.
         """
-        full = {**self.hyperparameters, **self.given_defaults}
-        for hyperparameters in [self.hyperparameters, *([full] if self.given_defaults else [])]:
+        for at_defaults in sorted({self.at_defaults, ()}, reverse=True):
             for needs in [self.optimizer_needs, *([] if self.optimizer_needs else [("plain",)])]:
                 form = self.model_copy(
-                    update={"hyperparameters": hyperparameters, "optimizer_needs": needs}
+                    update={"at_defaults": at_defaults, "optimizer_needs": needs}
                 )
                 yield form, _hashed(form._identity())
 
     def _identity(self) -> dict[str, Any]:
         # Fields at their defaults are excluded: a field added in a later release then leaves the
         # identity of every run without it, and so all finished results, as they are.
-        return self.model_dump(
+        identity = self.model_dump(
             mode="json", exclude=_NOT_PART_OF_THE_IDENTITY, exclude_defaults=True
         )
+        for name in self.at_defaults:
+            del identity["hyperparameters"][name]
+        return identity
 
 
 def _hashed(identity: Mapping[str, Any]) -> str:
@@ -200,8 +202,8 @@ class RunRecord(BaseModel):
         optimizer_source: A fingerprint of the optimizer's code if no release vouches for it, else
             empty.
         code: Fingerprints of other code that no release vouches for, by its part in the run.
-        optimizer_hyperparams: Hyperparameters of the optimizer, by name, without those at their
-            defaults; only the learning rate is always among them.
+        optimizer_hyperparams: Hyperparameters of the optimizer by name, those that were given and
+            the learning rate.
         optimizer_defaults: The other arguments of its constructor, as far as JSON can hold them.
         optimizer_needs: Step protocol of the optimizer.
         parameter_groups: Further hyperparameters by parameter role.
@@ -210,8 +212,8 @@ class RunRecord(BaseModel):
         random_seed: Seed of everything random.
         weight_decay: Factor of the problem's regularizer, 0 without one; `None` if the problem does
             not state it.
-        training_params: The schedule and what else changes the numbers of training: the analysis tells
-            configurations apart by it.
+        training_params: The schedule and what else changes the numbers of training: the analysis
+            tells configurations apart by it.
         train_losses: Mean losses on a fixed part of the training set.
         valid_losses: Mean losses on the examples held out of the training set.
         test_losses: Mean losses on the test set.

@@ -95,33 +95,27 @@ def resolve_optimizer(
     return choice, in_json_types("Hyperparameters", chosen), all_groups, found
 
 
-def without_defaults(
+def names_at_defaults(
     choice: OptimizerChoice, hyperparameters: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tell hyperparameters that make a configuration from those at their defaults.
+) -> tuple[str, ...]:
+    """The hyperparameters that are at the defaults of the constructor, sorted.
 
     Args:
         choice: The optimizer.
-        hyperparameters: Its hyperparameters, as `resolve_optimizer` returns them.
-
-    Returns:
-        Those that are not at the defaults of its constructor, with the learning rate in any case;
-        and the others.
+        hyperparameters: Its hyperparameters, as `resolve_optimizer` returns them. The learning rate
+            never counts, nor does what a plugin has other defaults for than the class.
     """
     defaults = defaults_of(choice.optimizer_class)
-    # A plugin's own defaults differ from those of the class, and count as given.
-    at_defaults = {
-        name: value
-        for name, value in hyperparameters.items()
+    return tuple(
+        name
+        for name, value in sorted(hyperparameters.items())
         if name != "lr"
         and name not in choice.defaults
         and name in defaults
         # True equals 1, but is another configuration.
         and value == defaults[name]
         and isinstance(value, bool) == isinstance(defaults[name], bool)
-    }
-    kept = {name: value for name, value in hyperparameters.items() if name not in at_defaults}
-    return kept, at_defaults
+    )
 
 
 def complete_hyperparameters(

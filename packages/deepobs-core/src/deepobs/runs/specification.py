@@ -11,7 +11,7 @@ from deepobs.data.base import BaseDataSet
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
-from deepobs.runs.optimizer_checks import resolve_optimizer, without_defaults
+from deepobs.runs.optimizer_checks import names_at_defaults, resolve_optimizer
 from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.own_code import own_code
 
@@ -98,15 +98,14 @@ def specify(
         from deepobs.runs.schedules import check_scheduler
 
         lr_scheduler = check_scheduler(lr_scheduler)
-    hyperparameters, given_defaults = without_defaults(choice, chosen)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
         optimizer_target=choice.target,
         optimizer_source=choice.source,
         code=own_code(testproblem, problem, choice, chosen, groups, lr_scheduler),
-        hyperparameters=hyperparameters,
-        given_defaults=given_defaults,
+        hyperparameters=chosen,
+        at_defaults=names_at_defaults(choice, chosen),
         optimizer_needs=protocol,
         parameter_groups=groups,
         batch_size=batch_size,

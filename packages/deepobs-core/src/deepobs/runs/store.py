@@ -51,7 +51,9 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
     ]
     if specification.weight_decay is not None:
         parts.append(("weight_decay", specification.weight_decay))
-    parts += sorted(specification.hyperparameters.items())
+    at_defaults = specification.at_defaults
+    chosen = {k: v for k, v in specification.hyperparameters.items() if k not in at_defaults}
+    parts += sorted(chosen.items())
     if specification.lr_sched_epochs is not None:
         parts.append(("lr_sched_epochs", specification.lr_sched_epochs))
         parts.append(("lr_sched_factors", specification.lr_sched_factors))
@@ -130,7 +132,7 @@ def forms_of(specification: RunSpecification) -> Iterator[tuple[RunSpecification
     """What names the directory of a run, and its identity: now, and in earlier releases."""
     yield specification, specification.run_id
     # Those of released optimizers without further arguments were always the same.
-    if specification.optimizer_source or specification.given_defaults:
+    if specification.optimizer_source or specification.at_defaults:
         yield from specification.earlier_forms
 
 
