@@ -98,7 +98,6 @@ def test_parts_of_lists_and_dictionaries_are_compared_one_by_one() -> None:
         ({"test_losses": [1.0, 0.5]}, "lr = 0.1, epochs = 1"),
         ({"parameter_groups": {"hidden": {"lr": 1.0}}}, "lr = 0.1, groups = (hidden (lr 1))"),
         ({"optimizer_needs": ["closure"]}, "lr = 0.1, needs = (closure)"),
-        ({"optimizer_source": "abc"}, "lr = 0.1, source = abc"),
         ({"code": {"lr_scheduler": "abc"}}, "lr = 0.1, code = (lr_scheduler abc)"),
         ({"full_evaluation": True}, "lr = 0.1, full evaluation = true"),
         ({"bare_losses": True}, "lr = 0.1, bare losses = true"),
@@ -115,6 +114,15 @@ def test_all_that_changes_numbers_is_part_of_a_configuration(
     configurations = load(tmp_path, code="all").runs.configuration
     assert text in configurations.tolist()
     assert configurations.nunique() == 2
+
+
+def test_versions_of_code_are_configurations_where_all_are_asked_for(tmp_path: Path) -> None:
+    for module, version in (("mine", "abc"), ("__main__", "abd")):
+        own = {"optimizer_target": f"{module}:Mine", "optimizer_source": version}
+        write_result(tmp_path / version, optimizer="Mine", **own)
+    runs = load(tmp_path, code="all").runs
+    assert sorted(runs.configuration) == ["lr = 0.1, source = abc", "lr = 0.1, source = abd"]
+    assert set(runs.optimizer) == {"Mine"}
 
 
 @pytest.mark.parametrize(
