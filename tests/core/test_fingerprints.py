@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from deepobs import fingerprints
+from deepobs.errors import PluginWarning
 from deepobs.fingerprints import fingerprint
 
 HELPERS = """
@@ -233,8 +235,6 @@ def test_released_code_counts_by_version() -> None:
         def step(self) -> None:  # type: ignore[override]
             pluggy.PluginManager("x")
 
-    from deepobs import fingerprints
-
     fingerprint(Mine)
     assert f"pluggy=={importlib.metadata.version('pluggy')}" in fingerprints._known[(Mine,)].parts
 
@@ -251,3 +251,20 @@ class Mine(torch.optim.SGD):
     def step(self): return even(4), second
 """
     assert fingerprint(write(mine=mine).Mine)
+
+
+def test_code_that_cannot_be_followed_is_never_reused() -> None:
+    class Unruly(type):
+        @property
+        def __mro__(cls) -> object:
+            raise RuntimeError("not to be looked at")
+
+    class Mine(metaclass=Unruly):
+        pass
+
+    with pytest.warns(PluginWarning, match="Mine cannot be followed .*not to be looked at"):
+        first = fingerprint(Mine)
+    assert fingerprint(Mine) == first  # in this process it is the same code
+    fingerprints._known.clear()
+    with pytest.warns(PluginWarning):
+        assert fingerprint(Mine) != first

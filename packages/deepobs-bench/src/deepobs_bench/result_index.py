@@ -37,26 +37,22 @@ class ResultIndex:
 
     def find(self, specification: RunSpecification) -> Path | None:
         """The latest result of a run; `None` if there is none."""
-        for form, run_id in forms_of(specification):
-            path = self._read(configuration_directory(self.output_dir, form)).get(run_id)
-            if path is not None:
-                return path
+        for form, wanted in forms_of(specification):
+            directory = configuration_directory(self.output_dir, form)
+            if directory not in self._results_in:
+                results = self._results_in[directory] = {}
+                names: list[str] = []
+                with contextlib.suppress(OSError):  # most often because it does not exist
+                    names = os.listdir(directory)  # noqa: PTH208 # paths of 10000 files take a second
+                # The time is part of the name: a later result replaces an earlier one.
+                for name in sorted(names):
+                    path = directory / name
+                    run_id = _run_id(path) if name.endswith(f".{RESULT}") else None
+                    if run_id is not None:
+                        results[run_id] = path
+            if wanted in self._results_in[directory]:
+                return self._results_in[directory][wanted]
         return None
-
-    def _read(self, directory: Path) -> dict[str, Path]:
-        """The results in the directory of a configuration, by run."""
-        if directory not in self._results_in:
-            results = self._results_in[directory] = {}
-            names: list[str] = []
-            with contextlib.suppress(OSError):  # most often because it does not exist
-                names = os.listdir(directory)  # noqa: PTH208 # paths of 10000 files take a second
-            # The time is part of the name: a later result replaces an earlier one.
-            for name in sorted(names):
-                path = directory / name
-                run_id = _run_id(path) if name.endswith(f".{RESULT}") else None
-                if run_id is not None:
-                    results[run_id] = path
-        return self._results_in[directory]
 
 
 def _run_id(path: Path) -> str | None:

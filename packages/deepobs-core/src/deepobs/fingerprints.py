@@ -9,21 +9,32 @@ from __future__ import annotations
 
 import ast
 import builtins
-import collections
-import contextlib
 import functools
 import hashlib
 import importlib.util
 import inspect
-import linecache
-import symtable
+import secrets
 import sys
 import sysconfig
+import warnings
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+from deepobs.definitions import (
+    attributes_by_name,
+    contains,
+    definition_of_class,
+    definition_of_code,
+    global_names,
+    imports_inside,
+    scope_of,
+    statements_that_set,
+    text_of_code,
+)
+from deepobs.errors import PluginWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,14 +56,25 @@ def fingerprint(*components: object) -> str:
 
     Returns:
         Eight hexadecimal digits; empty if all of the code belongs to torch, to DeepOBS or to the
-        standard library. Other installed packages count by name and version.
+        standard library. Other installed packages count by name and version. Code that cannot be
+        followed gets a new one in every process, with a warning: its results are never reused.
     """
     known = _known.get(components)
     # A helper may be redefined in a notebook while the class that calls it stays the same object.
     if known is None or not known.is_current():
         known = _known[components] = _Walk()
-        for component in components:
-            known.visit(component)
+        try:
+            for component in components:
+                known.visit(component)
+        except Exception as error:  # code of one's own may do anything, even to be looked at
+            names = ", ".join(getattr(one, "__name__", repr(one)) for one in components)
+            warnings.warn(
+                f"The code of {names} cannot be followed ({type(error).__name__}: {error}). Its "
+                "results will not be reused: the next process executes its runs again.",
+                PluginWarning,
+                stacklevel=2,
+            )
+            known.parts = [secrets.token_hex(8)]
     if not known.parts:
         return ""
     return hashlib.sha256("\n".join(known.parts).encode()).hexdigest()[:8]
@@ -104,7 +126,7 @@ class _Walk:
 
     def _visit_class(self, cls: type) -> None:
         bases = [one for one in cls.__mro__ if _release_of(one.__module__, one) is None]
-        definitions = [(one, _definition_of_class(one)) for one in bases]
+        definitions = [(one, definition_of_class(one, _functions_of(one))) for one in bases]
         for base, node in definitions:
             self._visited[id(base)] = base
             # Without source, such as in `exec`: bases and members tell what there is.
@@ -114,7 +136,7 @@ class _Walk:
             for above in base.__bases__:
                 self.visit(above)
             functions = list(_functions_of(base))
-            scope = _scope_of(base, functions)
+            scope = scope_of(base, functions)
             if node is not None:
                 self._visit_names(node, scope)
             is_local = "<locals>" in base.__qualname__
@@ -125,19 +147,19 @@ class _Walk:
                     self.parts.append(f"{name}:")
                     self.visit(member)
             for function in functions:
-                if node is None or not _contains(node, function.__code__):
+                if node is None or not contains(node, function.__code__):
                     self._visit_function(function)
                 elif is_local:
                     self._visit_defaults(function)
 
     def _visit_function(self, function: FunctionType) -> None:
-        node = _definition_of_code(function.__code__)
-        scope = _scope_of(function, [function])
+        node = definition_of_code(function.__code__)
+        scope = scope_of(function, [function])
         if node is not None:
             self.parts.append(ast.unparse(node))
             self._visit_names(node, scope)
         else:
-            self.parts.append(f"{function.__qualname__}: {_text_of_code(function.__code__)}")
+            self.parts.append(f"{function.__qualname__}: {text_of_code(function.__code__)}")
             self._visit_names_of_code(function.__code__, scope)
         if node is None or "<locals>" in function.__qualname__:
             self._visit_defaults(function)
@@ -148,11 +170,11 @@ class _Walk:
 
     def _visit_names(self, node: ast.AST, scope: Mapping[str, Any]) -> None:
         """Visit what the global names in some code stand for."""
-        wanted = _attributes_by_name(node)
-        for name in sorted(_global_names(ast.unparse(node))):
+        wanted = attributes_by_name(node)
+        for name in sorted(global_names(ast.unparse(node))):
             self._visit_name(name, scope, wanted.get(name, {()}))
         package = str(scope.get("__package__") or "")
-        for module, name in _imports_inside(node, package):
+        for module, name in imports_inside(node, package):
             self._visit_import(module, name)
 
     def _visit_names_of_code(self, code: CodeType, scope: Mapping[str, Any]) -> None:
@@ -186,7 +208,7 @@ class _Walk:
         else:
             if id(value) in self._visited:
                 return
-            statements = _statements_that_set(name, scope)
+            statements = statements_that_set(name, scope)
             if statements:
                 self._visited[id(value)] = value
             # Code as written, rather than the value: a dictionary may be a cache that fills.
@@ -319,168 +341,3 @@ def _functions_of(cls: type) -> Iterator[FunctionType]:
                 and _release_of(function.__module__, function) is None
             ):
                 yield function
-
-
-def _scope_of(owner: Any, functions: list[FunctionType]) -> Mapping[str, Any]:
-    """What names in the code of a class or function can refer to."""
-    module = vars(sys.modules[owner.__module__]) if owner.__module__ in sys.modules else {}
-    scope = functions[0].__globals__ if functions else module
-    cells = {}
-    for function in functions:
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        ):
-            with contextlib.suppress(ValueError):  # still empty
-                cells[name] = cell.cell_contents
-    cells.pop("__class__", None)
-    return collections.ChainMap(cells, scope) if cells else scope
-
-
-@functools.lru_cache(maxsize=256)
-def _parsed(source: str, file: str) -> tuple[ast.Module, frozenset[CodeType]] | None:
-    """The syntax tree of a file and the code objects that it compiles to."""
-    try:
-        tree = ast.parse(source)
-        # Notebooks compile each statement on its own, which gives other bytecode: the compiler does
-        # not see then which names are modules.
-        units = [tree, *(ast.Module([statement], []) for statement in tree.body)]
-        compiled = [compile(unit, file, "exec", dont_inherit=True) for unit in units]
-        codes = frozenset(code for unit in compiled for code in _nested(unit))
-    except (SyntaxError, ValueError):
-        return None
-    return tree, codes
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _nested(constant)
-
-
-def _tree_of(code: CodeType) -> ast.Module | None:
-    """The tree of the file that code comes from, if it still says what was compiled.
-
-    A file that was edited after its import would describe other code than the run executes.
-    """
-    linecache.checkcache(code.co_filename)
-    parsed = _parsed("".join(linecache.getlines(code.co_filename)), code.co_filename)
-    return parsed[0] if parsed is not None and code in parsed[1] else None
-
-
-def _definition_of_code(code: CodeType) -> ast.AST | None:
-    tree = _tree_of(code)
-    found = [
-        node
-        for node in (ast.walk(tree) if tree is not None else ())
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        and _first_line(node) == code.co_firstlineno
-        and getattr(node, "name", "<lambda>") == code.co_name
-    ]
-    return found[0] if len(found) == 1 else None  # two lambdas on one line cannot be told apart
-
-
-def _definition_of_class(cls: type) -> ast.AST | None:
-    codes = [one.__code__ for one in _functions_of(cls)]
-    own = [code for code in codes if code.co_qualname == f"{cls.__qualname__}.{code.co_name}"]
-    if not own:
-        return None
-    found = [
-        node
-        for node in ast.walk(_tree_of(own[0]) or ast.Module([], []))
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__ and _contains(node, own[0])
-    ]
-    return found[-1] if found else None  # the innermost
-
-
-def _first_line(node: Any) -> int:
-    first: int = (getattr(node, "decorator_list", None) or [node])[0].lineno
-    return first
-
-
-def _contains(node: Any, code: CodeType) -> bool:
-    is_inside = _first_line(node) <= code.co_firstlineno <= node.end_lineno
-    return is_inside and _definition_of_code(code) in list(ast.walk(node))
-
-
-def _text_of_code(code: CodeType) -> str:
-    """The code itself, where there is no source. It depends on the version of Python."""
-    constants = [
-        _text_of_code(one)
-        if isinstance(one, CodeType)
-        else repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one)
-        for one in code.co_consts
-    ]
-    names = [code.co_names, code.co_varnames, code.co_freevars]
-    return f"{code.co_code.hex()} {constants} {names}"
-
-
-def _global_names(source: str) -> set[str]:
-    """The names in a definition that it does not define itself."""
-    found: set[str] = set()
-    try:
-        tables = [symtable.symtable(source, "definition", "exec")]
-    except SyntaxError:  # `nonlocal`, in a function that is parsed without the one around it
-        return {one.id for one in ast.walk(ast.parse(source)) if isinstance(one, ast.Name)}
-    is_outermost = True
-    while tables:
-        table = tables.pop()
-        for symbol in table.get_symbols():
-            if symbol.is_referenced() and (is_outermost or symbol.is_global()):
-                found.add(symbol.get_name())
-        tables += table.get_children()
-        is_outermost = False
-    return found
-
-
-def _attributes_by_name(node: ast.AST) -> dict[str, set[tuple[str, ...]]]:
-    """The attributes that code reads of each name, as chains; the empty chain is the name alone."""
-    found: dict[str, set[tuple[str, ...]]] = {}
-    inner = set()
-    for one in ast.walk(node):  # outer nodes come first
-        if one in inner:
-            continue
-        chain: list[str] = []
-        while isinstance(one, ast.Attribute):
-            chain.insert(0, one.attr)
-            one = one.value
-            inner.add(one)
-        if isinstance(one, ast.Name):
-            found.setdefault(one.id, set()).add(tuple(chain))
-    return found
-
-
-def _imports_inside(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
-    for one in ast.walk(node):
-        if isinstance(one, ast.Import):
-            yield from ((alias.name, "") for alias in one.names)
-        elif isinstance(one, ast.ImportFrom):
-            relative = "." * one.level + (one.module or "")
-            try:
-                name = importlib.util.resolve_name(relative, package)
-            except ImportError:
-                continue
-            yield from ((name, alias.name) for alias in one.names)
-
-
-def _statements_that_set(name: str, scope: Mapping[str, Any]) -> list[ast.stmt]:
-    """The statements of a module, or the cells of a notebook, that assign a global name."""
-    file = scope.get("__file__")
-    cells = ["".join(linecache.getlines(str(file)))] if file else scope.get("_ih", [])
-    parsed = [_parsed(str(cell), str(file or "<cell>")) for cell in cells]
-    return [
-        statement
-        for one in parsed
-        if one is not None
-        for statement in one[0].body
-        if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign))
-        and any(
-            isinstance(node, ast.Name) and node.id == name
-            for target in _targets(statement)
-            for node in ast.walk(target)
-        )
-    ]
-
-
-def _targets(statement: Any) -> list[ast.expr]:
-    return getattr(statement, "targets", None) or [statement.target]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
@@ -124,12 +124,12 @@ class RunSpecification(BaseModel):
     @property
     def run_id(self) -> str:
         """A hash of everything the numbers depend on, whatever the order of its parts."""
-        identity = self._identity()
+        target = self.optimizer_target
         # The same code is in `__main__` of a script or notebook, and in a module for a worker: what
         # it is, its fingerprint says.
         if self.optimizer_source:
-            identity["optimizer_target"] = self.optimizer_target.rpartition(":")[2]
-        return _hashed(identity)
+            target = target.rpartition(":")[2]
+        return self._hash(target)
 
     @property
     def earlier_forms(self) -> Iterator[tuple[RunSpecification, str]]:
@@ -143,9 +143,9 @@ class RunSpecification(BaseModel):
                 form = self.model_copy(
                     update={"at_defaults": at_defaults, "optimizer_needs": needs}
                 )
-                yield form, _hashed(form._identity())
+                yield form, form._hash(form.optimizer_target)
 
-    def _identity(self) -> dict[str, Any]:
+    def _hash(self, target: str) -> str:
         # Fields at their defaults are excluded: a field added in a later release then leaves the
         # identity of every run without it, and so all finished results, as they are.
         identity = self.model_dump(
@@ -153,12 +153,9 @@ class RunSpecification(BaseModel):
         )
         for name in self.at_defaults:
             del identity["hyperparameters"][name]
-        return identity
-
-
-def _hashed(identity: Mapping[str, Any]) -> str:
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        identity["optimizer_target"] = target
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _none_unless_finite(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from deepobs.checks import in_json_types
@@ -93,7 +94,9 @@ def tune(
         trials=tuple(trials),
         winner=None if winner is None else winner.number,
         report=tuple(report),
-        versions=versions({"optuna"} if protocol.sampler != "grid" else set()),
+        versions=versions(
+            {} if protocol.sampler == "grid" else {"optuna": metadata.version("optuna")}
+        ),
         summary=result.summarized(report),
         summary_without_selection=result.summarized(unseen) if has_mixed_seeds else None,
     )

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 
 from deepobs import __version__, config, rng
-from deepobs.plugins import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from deepobs.records import RunSpecification
 
@@ -51,19 +50,18 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
             cudnn.deterministic, cudnn.benchmark = flags
 
 
-def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Versions of Python, torch, NumPy, deepobs-core and the plugins involved.
+def versions(involved: Mapping[str, str]) -> dict[str, str]:
+    """Versions of Python, torch, NumPy, deepobs-core and the distributions involved.
 
     Args:
-        distributions: The distributions of problem, data set and optimizer.
+        involved: Versions of distributions, such as those of problem, data set and optimizer.
     """
-    of_plugins = {plugin.distribution: plugin.version for plugin in registry().plugins}
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "deepobs-core": __version__,
-        **{name: of_plugins[name] for name in distributions if name in of_plugins},
+        **involved,
     }
 
 

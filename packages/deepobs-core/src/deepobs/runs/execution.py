@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
+    from deepobs.plugins.catalog import Offer
     from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import Checkpointer, CheckpointPlan
     from deepobs.runs.plugin_observers import PluginObservers
@@ -218,13 +219,6 @@ def _begin_or_resume(
     return state
 
 
-def _defaults(state: RunState) -> dict[str, Any]:
-    """The arguments of the optimizer's constructor that the run left at their defaults."""
-    given = state.specification.hyperparameters
-    defaults = defaults_of(type(state.optimizer))
-    return {name: value for name, value in defaults.items() if name not in given}
-
-
 def _record(state: RunState) -> RunRecord:
     specification, history, trainer = state.specification, state.history, state.trainer
     dataset = state.problem.dataset
@@ -246,7 +240,11 @@ def _record(state: RunState) -> RunRecord:
         optimizer_source=specification.optimizer_source,
         code=specification.code,
         optimizer_hyperparams=specification.hyperparameters,
-        optimizer_defaults=_defaults(state),
+        optimizer_defaults={
+            name: value
+            for name, value in defaults_of(type(state.optimizer)).items()
+            if name not in specification.hyperparameters
+        },
         optimizer_needs=specification.optimizer_needs,
         parameter_groups=specification.parameter_groups,
         batch_size=specification.batch_size,
@@ -290,11 +288,11 @@ _TRAINING_PARAMS = {
 }
 
 
-def _distributions(specification: RunSpecification, dataset: str) -> set[str]:
-    """The distributions of the problem, the data set and the optimizer."""
-    offered = registry()
+def _distributions(specification: RunSpecification, dataset: str) -> dict[str, str]:
+    """The versions of the distributions of the problem, the data set and the optimizer."""
+    offered, name = registry(), specification.optimizer
     problem = offered.problems.find(specification.testproblem)
-    found = set() if problem is None else {problem.distribution}
-    found |= {o.distribution for o in offered.datasets.offers() if o.spec.name == dataset}
-    name = specification.optimizer
-    return found | {o.distribution for o in offered.optimizers.offers() if o.spec.name == name}
+    offers: list[Offer[Any]] = [] if problem is None else [problem]
+    offers += [offer for offer in offered.datasets.offers() if offer.spec.name == dataset]
+    offers += [offer for offer in offered.optimizers.offers() if offer.spec.name == name]
+    return {offer.distribution: offer.version for offer in offers}

@@ -64,7 +64,7 @@ def resolve_optimizer(
     *,
     groups: Mapping[str, Mapping[str, object]] | None = None,
     needs: Iterable[str] | None = None,
-) -> tuple[OptimizerChoice, dict[str, Any], Groups, Needs]:
+) -> tuple[OptimizerChoice, dict[str, Any], tuple[str, ...], Groups, Needs]:
     """Find an optimizer, check its hyperparameters and complete them.
 
     Args:
@@ -74,8 +74,9 @@ def resolve_optimizer(
         needs: Its step protocol, words of `NEEDS`; `None` to infer it.
 
     Returns:
-        The optimizer; its complete hyperparameters, as result files hold them; its parameter
-        groups; and its step protocol.
+        The optimizer; its complete hyperparameters, as result files hold them; which of them,
+        besides the learning rate, are at the defaults of the constructor; its parameter groups; and
+        its step protocol.
 
     Raises:
         DeepOBSError: A name is unknown, or a value is not accepted.
@@ -92,23 +93,12 @@ def resolve_optimizer(
         found = inferred if needs is None or not inferred else found
     if all_groups:
         check_joint(found, all_groups)
-    return choice, in_json_types("Hyperparameters", chosen), all_groups, found
-
-
-def names_at_defaults(
-    choice: OptimizerChoice, hyperparameters: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """The hyperparameters that are at the defaults of the constructor, sorted.
-
-    Args:
-        choice: The optimizer.
-        hyperparameters: Its hyperparameters, as `resolve_optimizer` returns them. The learning rate
-            never counts, nor does what a plugin has other defaults for than the class.
-    """
+    # What a plugin has other defaults for than the class is part of a configuration.
+    complete = in_json_types("Hyperparameters", chosen)
     defaults = defaults_of(choice.optimizer_class)
-    return tuple(
+    at_defaults = tuple(
         name
-        for name, value in sorted(hyperparameters.items())
+        for name, value in sorted(complete.items())
         if name != "lr"
         and name not in choice.defaults
         and name in defaults
@@ -116,6 +106,7 @@ def names_at_defaults(
         and value == defaults[name]
         and isinstance(value, bool) == isinstance(defaults[name], bool)
     )
+    return choice, complete, at_defaults, all_groups, found
 
 
 def complete_hyperparameters(

@@ -12,7 +12,6 @@ import torch
 
 from deepobs.checks import check_length, in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
-from deepobs.fingerprints import fingerprint
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.problems.roles import ROLES, parameters_by_role
@@ -102,7 +101,11 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
     is_from_torch = getattr(torch.optim, name, None) is found
     # torch may rename its modules; the names in torch.optim stay.
     target = f"torch.optim:{name}" if is_from_torch else f"{found.__module__}:{found.__qualname__}"
-    source = fingerprint(found)
+    source = ""
+    if not is_from_torch:
+        from deepobs.fingerprints import fingerprint
+
+        source = fingerprint(found)
     if offer is not None:
         spec = offer.spec
         return OptimizerChoice(

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs import checks, config
 from deepobs.data.base import BaseDataSet
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
+from deepobs.plugins.catalog import import_target
+from deepobs.plugins.installed import OUR_DISTRIBUTIONS, normalized
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
-from deepobs.runs.optimizer_checks import names_at_defaults, resolve_optimizer
-from deepobs.runs.optimizers import target_of_name
-from deepobs.runs.own_code import own_code
+from deepobs.runs.optimizer_checks import resolve_optimizer
+from deepobs.runs.optimizers import (
+    BASE,
+    OPTIMIZER,
+    constructor_of,
+    find_optimizer,
+    target_of_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.plugins import ProblemSpec
+    from deepobs.runs.optimizers import Groups, OptimizerChoice
 
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
 
@@ -76,7 +85,7 @@ def specify(
     """
     problems = registry().problems
     problem = problems.offer(testproblem).spec
-    choice, chosen, groups, protocol = resolve_optimizer(
+    choice, chosen, at_defaults, groups, protocol = resolve_optimizer(
         optimizer, hyperparameters, groups=parameter_groups, needs=needs
     )
     sched_epochs = sched_factors = None
@@ -103,9 +112,9 @@ def specify(
         optimizer=choice.name,
         optimizer_target=choice.target,
         optimizer_source=choice.source,
-        code=own_code(testproblem, problem, choice, chosen, groups, lr_scheduler),
+        code=_own_code(testproblem, choice, chosen, groups, lr_scheduler),
         hyperparameters=chosen,
-        at_defaults=names_at_defaults(choice, chosen),
+        at_defaults=at_defaults,
         optimizer_needs=protocol,
         parameter_groups=groups,
         batch_size=batch_size,
@@ -129,6 +138,50 @@ def specify(
         device=str(config.resolve_device(device)),
         train_log_interval=checks.integer("train_log_interval", train_log_interval, least=1),
     )
+
+
+def _own_code(
+    testproblem: str,
+    optimizer: OptimizerChoice,
+    hyperparameters: Mapping[str, Any],
+    groups: Groups,
+    scheduler: LrScheduler | None,
+) -> dict[str, str]:
+    """Fingerprint the parts of a run besides its optimizer that no release vouches for."""
+    known = registry()
+    problem = known.problems.offer(testproblem)
+    offers = {"problem": problem, "dataset": known.datasets.find(problem.spec.dataset)}
+    parts: dict[str, list[Any]] = {}
+    for part, offer in offers.items():
+        # Ours are not loaded for this, which would import what planning does not need.
+        if offer is not None and normalized(offer.distribution) not in OUR_DISTRIBUTIONS:
+            # What cannot be loaded has no fingerprint: the run raises the reason.
+            with contextlib.suppress(DeepOBSError):
+                parts[part] = [import_target(str(offer.spec.target), str(offer))]
+    wrapped, _ = constructor_of(optimizer.optimizer_class)
+    others = [values.get(OPTIMIZER) for values in groups.values()]
+    others += [hyperparameters.get(argument) for argument in (wrapped, BASE) if argument]
+    named = [find_optimizer(name) for name in others if isinstance(name, str)]
+    parts["optimizers"] = [one.optimizer_class for one in named if not one.is_from_torch]
+    if scheduler is not None:
+        from deepobs.runs.schedules import scheduler_classes
+
+        parts["lr_scheduler"] = scheduler_classes(scheduler)
+    for hook in ("deepobs_run_started", "deepobs_epoch_ended", "deepobs_run_ended"):
+        for each in getattr(known.manager.hook, hook).get_hookimpls():
+            parts.setdefault(each.plugin_name, []).append(each.function)
+    parts = {part: components for part, components in parts.items() if components}
+    if not parts:
+        return {}
+    from deepobs.fingerprints import fingerprint, is_released
+
+    # A release of an observer does not change numbers; one under development may.
+    return {
+        part: code
+        for part, components in parts.items()
+        if (code := fingerprint(*components))
+        and (":" not in part or not all(map(is_released, components)))
+    }
 
 
 def _checked_schedule(
