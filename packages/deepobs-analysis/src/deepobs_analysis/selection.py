@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepobs.errors import ArgumentError, closest, sentences
+from deepobs.records import best_configuration
 from deepobs_analysis.measures import best, final
 from deepobs_analysis.measures.arrays import exact_mean
 from deepobs_analysis.results import CURVES, Metric
@@ -221,10 +222,16 @@ def _decisive_curve(runs: pd.DataFrame, metric: Metric) -> str:
 
 
 def _best_configuration(runs: pd.DataFrame, curve: str, mode: Mode) -> pd.DataFrame:
-    table = configuration_performances(runs, curve, mode=mode)
-    if mode == "most":
-        table = table[table["completed"] == table["completed"].max()]
     # Of equal means the first name wins, whatever the order in which files were found.
-    means = table["mean"].sort_index()
-    winner = means.idxmax() if higher_is_better(curve) else means.idxmin()
+    ordered = runs.sort_values("configuration", kind="stable")
+    winner = best_configuration(
+        zip(
+            ordered["configuration"],
+            performances(ordered, curve, mode),
+            ~ordered["has_diverged"],
+            strict=True,
+        ),
+        higher_is_better=higher_is_better(curve),
+        most_seeds_first=mode == "most",
+    )
     return runs[runs["configuration"] == winner].sort_values("seed")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from deepobs import config
 from deepobs.errors import DeepOBSError, OutputError
 from deepobs.plugins import registry
-from deepobs.records import series_name
+from deepobs.records import best_configuration, series_name
 from deepobs_bench.failures import ExecutorError, Failure
 from deepobs_bench.sweep import BudgetSpentError
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from deepobs.records import RunSpecification
-    from deepobs_bench.failures import Outcome
     from deepobs_bench.plan import Plan
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.planned import PlannedTuning
@@ -116,9 +114,14 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
     # Of each outcome only its end is kept: the records of a large sweep do not fit into memory.
     try:
         for specification, outcome in sweep.execute(plan.specifications):
-            results.ends[specification.run_id] = end_of(outcome)
+            end = End("failed")
             if isinstance(outcome, Failure):
                 results.failures.append(outcome)
+            else:
+                metric = registry().problems.offer(outcome.testproblem).spec.metric
+                curves = [getattr(outcome, series_name(f"{s}_{metric}")) for s in ("test", "valid")]
+                end = End(outcome.status, *(curve[-1] if curve else None for curve in curves))
+            results.ends[specification.run_id] = end
         for tuning in plan.tunings:
             _tune(tuning, sweep, jobs, results)
     except BudgetSpentError:
@@ -147,15 +150,6 @@ def _tune(planned: PlannedTuning, sweep: Sweep, jobs: int, results: Results) -> 
         results.errors[f"{planned.optimizer} on {planned.problem}"] = str(error)
     else:
         results.tuned.append((planned, tuned))
-
-
-def end_of(outcome: Outcome) -> End:
-    """What to keep of an outcome."""
-    if isinstance(outcome, Failure):
-        return End("failed")
-    metric = registry().problems.offer(outcome.testproblem).spec.metric
-    series = (getattr(outcome, series_name(f"{split}_{metric}")) for split in ("test", "valid"))
-    return End(outcome.status, *(values[-1] if values else None for values in series))
 
 
 def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing:
@@ -198,22 +192,23 @@ def _standing(
 ) -> Standing:
     ended = [(run, ends[run.run_id]) for run in runs if run.run_id in ends]
     statuses = [end.status for _, end in ended]
-    measured = [(run, e) for run, e in ended if e.status == "completed" and e.test is not None]
+    measured = [(run, end) for run, end in ended if end.test is not None]
     has_validation = bool(measured) and all(end.valid is not None for _, end in measured)
     chosen_on = "valid" if has_validation else "test"
-    seeds_of: dict[str, list[tuple[RunSpecification, End]]] = defaultdict(list)
-    for run, end in measured:
-        seeds_of[repr(run.hyperparameters)].append((run, end))
     metric = registry().problems.offer(problem).spec.metric
-    sign = 1 if metric == "accuracy" else -1
     configurations = len({repr(run.hyperparameters) for run in runs})
-    # By the number of seeds first: a configuration that diverges with some of them must not win by
-    # the mean of the lucky ones.
-    best = max(
-        seeds_of.values(),
-        key=lambda ends: (len(ends), sign * fmean(getattr(end, chosen_on) for _, end in ends)),
-        default=[],
+    chosen = best_configuration(
+        [
+            (repr(run.hyperparameters), getattr(end, chosen_on), end.status == "completed")
+            for run, end in measured
+        ],
+        higher_is_better=metric == "accuracy",
     )
+    best = [
+        (run, end)
+        for run, end in measured
+        if repr(run.hyperparameters) == chosen and end.status == "completed"
+    ]
     return Standing(
         problem=problem,
         optimizer=optimizer,
