@@ -204,7 +204,7 @@ def test_a_step_schedule_goes_on_after_the_optimizer_loaded_a_state():
     schedule = build_schedule(specification, optimizer, 7)
     optimizer.load_state_dict(optimizer.state_dict())
     schedule.load_state_dict(schedule.state_dict())
-    schedule.epoch_ended({})
+    schedule.epoch_ended(0.0)
     assert optimizer.param_groups[0]["lr"] == 1.0
-    schedule.epoch_ended({})
+    schedule.epoch_ended(0.0)
     assert optimizer.param_groups[0]["lr"] == 0.5

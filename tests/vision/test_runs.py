@@ -102,3 +102,20 @@ def test_any_optimizer_of_torch_trains_or_says_why_not(optimizer):
             run(specification)
     else:
         assert run(specification).record.status == "completed"
+
+
+def test_the_reported_loss_does_not_change_training():
+    objectives = []
+    for bare in (False, True):
+        specification = specify(
+            "digits_mlp",
+            "SGD",
+            {"lr": 0.1},
+            num_epochs=6,
+            # The regularizer falls in all epochs, and the bare loss rises from the third on.
+            weight_decay=0.05,
+            bare_losses=bare,
+            lr_scheduler={"name": "ReduceLROnPlateau", "arguments": {"patience": 0}},
+        )
+        objectives.append(run(specification).record.minibatch_train_losses)
+    assert objectives[0] == objectives[1]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 import torch
 
 from deepobs import rng
-from deepobs.runs.evaluation import evaluate
+from deepobs.runs.evaluation import evaluate, evaluating
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.training import Trainer
 
@@ -117,7 +117,13 @@ class RunState:
     def evaluate(self) -> dict[str, float]:
         """Measure the model, and pass the result to the schedule."""
         start, history = time.perf_counter(), self.history
-        metrics = evaluate(self.problem, bare_losses=self.specification.bare_losses)
+        metrics = evaluate(self.problem, bare_losses=True)
+        bare_loss = metrics["train_loss"]
+        if not self.specification.bare_losses:
+            with evaluating(self.problem):
+                regularizer = float(self.problem.get_regularization_loss())
+            for name in [name for name in metrics if name.endswith("_loss")]:
+                metrics[name] += regularizer
         history.eval_seconds.append(time.perf_counter() - start)
         if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
             history.diverged_at_epoch = history.epochs
@@ -128,7 +134,8 @@ class RunState:
             parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
             history.iterates.append(parameters.detach().tolist())
         if self.schedule is not None and history.epochs > 0:
-            self.schedule.epoch_ended(metrics)
+            # Which loss is reported must not change how the learning rate follows it.
+            self.schedule.epoch_ended(bare_loss)
         return metrics
 
     def paused(self) -> AbstractContextManager[None]:

@@ -43,14 +43,14 @@ class Schedule:
         self._takes_loss = takes_loss
         self.after_step: Callable[[], object] | None = scheduler.step if every == "step" else None
 
-    def epoch_ended(self, metrics: Mapping[str, float]) -> None:
+    def epoch_ended(self, train_loss: float) -> None:
         """Advance after an epoch.
 
         Args:
-            metrics: The evaluation after it.
+            train_loss: The loss on the training set after it, without the regularizer.
         """
         if self._takes_loss:
-            self._scheduler.step(metrics["train_loss"])
+            self._scheduler.step(train_loss)
         elif self.after_step is None:
             self._scheduler.step()
 
