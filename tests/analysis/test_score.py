@@ -127,7 +127,7 @@ def test_the_command_shows_scores_ratios_and_what_is_left_out(results, capsys):
     out, err = capsys.readouterr()
     assert "SPEEDUP VS SGD" in out
     assert "2.00 (1)" in out
-    assert "Scores and speedups are over 2 problems, the rest over 2 problems." in out
+    assert "All columns are over 2 problems." in out
     assert err == "Skipped: lonely: it was not run with Adam.\n"
 
 

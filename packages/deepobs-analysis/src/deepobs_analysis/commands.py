@@ -442,10 +442,13 @@ def _show_ratios(scores: Scores) -> None:
 
 def _show_problems(scores: Scores) -> None:
     """Show which problems count, and why others do not."""
-    screen.show_text(
-        f"Scores and speedups are over {counted(len(scores.timed), 'problem')}, the rest over "
-        f"{counted(len(scores.compared), 'problem')}."
-    )
+    timed, compared = (counted(len(of), "problem") for of in (scores.timed, scores.compared))
+    if set(scores.timed) == set(scores.compared):
+        screen.show_text(f"All columns are over {timed}.")
+    else:
+        screen.show_text(
+            f"SCORE and SPEEDUP are over {timed}, NORMALIZED and BETTER SEED over {compared}."
+        )
     by_reason: dict[str, list[str]] = {}
     for problem, reason in scores.skipped.items():
         by_reason.setdefault(reason, []).append(problem)
