@@ -183,6 +183,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         return directory
 
     yield write
+    # A registry that was made meanwhile would offer the plugins to all later tests.
+    registries = sys.modules.get("deepobs.plugins.registry")
+    known = getattr(registries, "_registry", None)
+    if known is not None and any(one.file.startswith(str(tmp_path)) for one in known.plugins):
+        monkeypatch.undo()
+        registries._registry = None
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(str(tmp_path)):
