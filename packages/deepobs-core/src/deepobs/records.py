@@ -104,7 +104,8 @@ class RunSpecification(BaseModel):
         optimizer_source: A fingerprint of the optimizer's code if no release vouches for it, else
             empty: changed code makes a different run.
         code: Fingerprints of all other code that the run executes and no release vouches for, by
-            its part in the run: "problem", "dataset", "lr_scheduler" or the name of a plugin.
+            its part in the run: "problem", "dataset", "optimizers" (that it wraps, or of groups),
+            "lr_scheduler" or the name of a plugin.
         hyperparameters: Arguments of the optimizer by name, those that were given and the learning
             rate.
         at_defaults: Those of them that are at the defaults of its constructor, sorted: to give them

@@ -40,6 +40,9 @@ PROJECT = "deepobs"
 # refused with both numbers instead of failing in the middle of a run.
 API_VERSION = 1
 
+OBSERVER_HOOKS = ("deepobs_run_started", "deepobs_epoch_ended", "deepobs_run_ended")
+"""The hooks that are called while a run is executed."""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

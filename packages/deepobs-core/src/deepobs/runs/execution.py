@@ -12,6 +12,7 @@ import torch
 from deepobs import rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
+from deepobs.plugins.hookspecs import OBSERVER_HOOKS
 from deepobs.records import DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
@@ -121,8 +122,7 @@ def run(
             return RunResult(record, path, is_new=False)
     told: list[RunObserver | PluginObservers] = [*observers]
     hooks = registry().manager.hook
-    observed = hooks.deepobs_run_started, hooks.deepobs_epoch_ended, hooks.deepobs_run_ended
-    if any(hook.get_hookimpls() for hook in observed):
+    if any(getattr(hooks, name).get_hookimpls() for name in OBSERVER_HOOKS):
         from deepobs.runs.plugin_observers import PluginObservers
 
         told.append(PluginObservers())

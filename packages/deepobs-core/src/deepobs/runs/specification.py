@@ -12,6 +12,7 @@ from deepobs.data.base import BaseDataSet
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
+from deepobs.plugins.hookspecs import OBSERVER_HOOKS
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS, normalized
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
 from deepobs.runs.optimizer_checks import resolve_optimizer
@@ -167,21 +168,19 @@ def _own_code(
         from deepobs.runs.schedules import scheduler_classes
 
         parts["lr_scheduler"] = scheduler_classes(scheduler)
-    for hook in ("deepobs_run_started", "deepobs_epoch_ended", "deepobs_run_ended"):
+    for hook in OBSERVER_HOOKS:
         for each in getattr(known.manager.hook, hook).get_hookimpls():
-            parts.setdefault(each.plugin_name, []).append(each.function)
-    parts = {part: components for part, components in parts.items() if components}
-    if not parts:
-        return {}
-    from deepobs.fingerprints import fingerprint, is_released
+            from deepobs.fingerprints import is_released
 
-    # A release of an observer does not change numbers; one under development may.
-    return {
-        part: code
-        for part, components in parts.items()
-        if (code := fingerprint(*components))
-        and (":" not in part or not all(map(is_released, components)))
-    }
+            # A release of an observer does not change numbers; one under development may.
+            if not is_released(each.function):
+                parts.setdefault(each.plugin_name, []).append(each.function)
+    if not any(parts.values()):
+        return {}
+    from deepobs.fingerprints import fingerprint
+
+    codes = {part: fingerprint(*components) for part, components in parts.items()}
+    return {part: code for part, code in codes.items() if code}
 
 
 def _checked_schedule(
