@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
 DEFAULT_LOG_INTERVAL = 10
 
-_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults"}
+_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults", "label"}
 ConfigurationT = TypeVar("ConfigurationT")
 
 _SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
@@ -130,6 +130,8 @@ class RunSpecification(BaseModel):
         device: Where the run takes place; not part of its identity.
         train_log_interval: Steps between recorded minibatch losses; not part of the identity, so
             that a finished run is not repeated just to log other steps.
+        label: What the results call the optimizer, such as "Momentum 0.99"; empty for its name.
+            Not part of the identity: another name for it is no other run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -158,6 +160,7 @@ class RunSpecification(BaseModel):
     dtype: str = "float32"
     device: str = "cpu"
     train_log_interval: int = DEFAULT_LOG_INTERVAL
+    label: str = ""
 
     @property
     def run_id(self) -> str:
@@ -233,6 +236,7 @@ class RunRecord(BaseModel):
         status: How the run ended.
         testproblem: Name of the test problem.
         optimizer_name: Name of the optimizer.
+        label: What the experiment that executed the run calls the optimizer; empty for its name.
         optimizer_target: Its class, as `package.module:Class`.
         optimizer_source: A fingerprint of the optimizer's code if no release vouches for it, else
             empty.
@@ -288,6 +292,7 @@ class RunRecord(BaseModel):
     status: Literal["completed", "diverged"]
     testproblem: str
     optimizer_name: str
+    label: str = ""
     optimizer_target: str
     optimizer_source: str = ""
     code: dict[str, str] = {}

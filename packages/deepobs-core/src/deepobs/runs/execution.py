@@ -237,6 +237,7 @@ def _record(state: RunState) -> RunRecord:
         testproblem=specification.testproblem,
         optimizer_name=specification.optimizer,
         optimizer_target=specification.optimizer_target,
+        label=specification.label,
         optimizer_source=specification.optimizer_source,
         code=specification.code,
         optimizer_hyperparams=specification.hyperparameters,

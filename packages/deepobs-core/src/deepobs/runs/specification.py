@@ -55,6 +55,7 @@ def specify(
     reshuffle: bool = True,
     device: str | torch.device | None = None,
     train_log_interval: int = DEFAULT_LOG_INTERVAL,
+    label: str = "",
 ) -> RunSpecification:
     """Specify a run: check every value and fill in the defaults, before any work starts.
 
@@ -80,6 +81,7 @@ def specify(
             have that of the first, as in the runs that were published with the paper.
         device: Where to run; `None` for `config.get_default_device()`.
         train_log_interval: Steps between recorded minibatch losses.
+        label: What tables and figures call the optimizer; empty for its name.
 
     Raises:
         DeepOBSError: A name is unknown, or a value is out of range.
@@ -138,6 +140,7 @@ def specify(
         dtype=str(config.get_dtype()).removeprefix("torch."),
         device=str(config.resolve_device(device)),
         train_log_interval=checks.integer("train_log_interval", train_log_interval, least=1),
+        label="" if label == choice.name else label,
     )
 
 
