@@ -89,11 +89,11 @@ def page(html):
 def test_a_report_says_what_was_compared_and_who_wins(page):
     assert "Adam and SGD were compared on 2 test problems, in 21 runs." in page.text
     assert "SGD has the best mean test performance on 2 problems (one and two)." in page.text
-    assert "Everywhere, the lead is larger than seeds explain." in page.text
+    assert "On all problems, the lead is larger than seeds explain." in page.text
     assert (
-        "These verdicts are corrected for 2 comparisons, all pairs of optimizers on all problems "
-        "(Holm): if optimizers are equally good, at most 5 % of such reports call any lead larger "
-        "than seeds explain."
+        "Tests are corrected for 2 comparisons (all pairs of optimizers on all problems, by "
+        "Holm's method): if optimizers are equally good, at most 5 % of such reports call any lead "
+        "larger than seeds explain."
     ) in page.text
     assert "SGD has the best mean test loss, 1.029 ± 0.021, ahead of Adam by 1.0" in page.text
 
@@ -144,7 +144,7 @@ def test_choosing_on_the_test_set_is_warned_about(page):
         "Configurations were selected on the test set. 4 configurations, on one and two."
         in page.text
     )
-    assert "it was selected by the loss on the test set" in page.text
+    assert "were selected by the loss on the test set" in page.text
 
 
 def test_a_configuration_that_fails_for_other_seeds_is_warned_about(tmp_path):
@@ -211,7 +211,7 @@ def test_nothing_is_warned_about_without_reason(tmp_path):
         write_result(tmp_path, problem="acme", seed=seed, test_losses=[9, 1 + seed / 1e6])
     html = report(load(tmp_path))
     assert "To know before reading on" not in html
-    assert "No selection: " in html
+    assert "Nothing was selected: " in html
 
 
 CONTROL = "\x1b[31m\x00\u202e$x_1$\n%"

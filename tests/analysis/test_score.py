@@ -86,7 +86,7 @@ def test_of_a_single_seed_there_is_no_interval(tmp_path, capsys):
     assert main(["score", str(tmp_path)]) == 0
     table, _, explanation = capsys.readouterr().out.partition("\n\n")
     assert "[" not in table
-    assert "none where that is one" in explanation
+    assert "One seed has no interval" in explanation
 
 
 def test_what_does_not_count_is_said(results):
@@ -99,9 +99,9 @@ def test_what_does_not_count_is_said(results):
         write_result(results, problem="flat", optimizer=optimizer, test_losses=[1, 1])
     scores, _ = scored(results)
     assert scores.skipped == {
-        "flat": "untrained models reach its target: it counts in times only",
+        "flat": "even untrained models reach its target, so it counts in scores and speedups only",
         "lonely": "it was not run with Adam",
-        "nothing": "it has no target, as half of the seeds of every optimizer diverged",
+        "nothing": "it has no target, because half of the seeds of every optimizer diverged",
     }
     assert (scores.timed, scores.compared) == (["easy", "flat", "hard"], ["easy", "hard"])
 
@@ -110,7 +110,7 @@ def test_a_unit_that_was_not_recorded_leaves_no_times(tmp_path):
     write_result(tmp_path, problem="acme", layout="1.1")
     scores, by_name = scored(tmp_path, unit="seconds")
     assert scores.skipped == {
-        "acme": "seconds were not recorded for all of its runs: it does not count in times"
+        "acme": "seconds were not recorded for all of its runs, so it counts in no score or speedup"
     }
     assert (scores.timed, scores.compared) == ([], ["acme"])
     assert (by_name["SGD"].benchmark_score, by_name["SGD"].ratios) == (None, {})
@@ -127,7 +127,7 @@ def test_the_command_shows_scores_ratios_and_what_is_left_out(results, capsys):
     out, err = capsys.readouterr()
     assert "SPEEDUP VS SGD" in out
     assert "2.00 (1)" in out
-    assert "All columns are over 2 problems." in out
+    assert "All columns of the first table rest on 2 problems." in out
     assert err == "Skipped: lonely: it was not run with Adam.\n"
 
 

@@ -174,12 +174,15 @@ def test_below_a_table_in_text_stands_what_its_numbers_are(table):
     assert notes.startswith("Means ± population standard deviations over seeds.\n")
     assert "Epochs to target: mean epochs until the target is reached" in notes
     assert "The metric is accuracy on acme." in notes
-    assert "Target 1 % short of the median seed of the best optimizer of these results." in notes
-    assert "No selection: " in notes
-    assert "Explained by `deepobs report`: Fewer than 3 seeds." in notes
+    assert (
+        "The target is 1 % worse than the median seed of the best optimizer of these results."
+        in notes
+    )
+    assert "Nothing was selected: " in notes
+    assert "Caveats (`deepobs report` explains them): Fewer than 3 seeds." in notes
     for name_of_format in ("csv", "latex", "markdown", "html"):
         _, out, err = table("--format", name_of_format)
-        assert "No selection: " not in out
+        assert "Nothing was selected: " not in out
         assert err == ""
 
 
@@ -190,15 +193,17 @@ def test_configurations_chosen_on_the_test_set_are_told_below_a_table(tmp_path, 
     _, shown, _ = table(directory=tmp_path / "grid")
     table("-o", str(tmp_path / "file.txt"), directory=tmp_path / "grid")
     assert (tmp_path / "file.txt").read_text() == shown
-    assert "on the test set, which biases test performance." in shown
-    assert "The results include selection seeds: SGD." in shown
+    assert "on the test set, which makes the performance on it look too good." in shown
+    assert (
+        "Some of the seeds shown also selected the configuration, which flatters it: SGD." in shown
+    )
 
 
 def test_a_choice_on_validation_data_is_told_below_a_table(tmp_path, table):
     for lr in (0.1, 0.2):
         write_result(tmp_path / "grid", lr=lr, valid_losses=[2, 1, 1])
     _, out, _ = table(directory=tmp_path / "grid")
-    assert "it was selected by the loss on validation data." in out
+    assert "were selected by the loss on validation data." in out
     assert "too good" not in out
 
 

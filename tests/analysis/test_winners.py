@@ -37,8 +37,8 @@ def test_equal_results_have_no_lead(tmp_path):
     best, summary = won(tmp_path)
     for winner in best.values():
         assert (winner.difference, winner.is_clear) == (0, False)
-        assert winner_in_words(winner).endswith("and SGD the same.")
-    assert "0.9000 ± 0, and SGD the same." in winner_in_words(best["acme"])
+        assert winner_in_words(winner).endswith("and SGD has the same.")
+    assert "0.9000 ± 0, and SGD has the same." in winner_in_words(best["acme"])
     assert "On acme and other, the best are equal: there is no lead." in summary
     assert "larger than seeds explain" not in summary
 
@@ -62,7 +62,7 @@ def test_leads_are_corrected_for_all_pairs_on_all_problems(tmp_path):
     assert best["one"].interval == alone["one"].interval
     assert best["one"].p_value > alone["one"].p_value
     assert (
-        "corrected for 6 comparisons, all pairs of optimizers on all problems (Holm)"
+        "corrected for 6 comparisons (all pairs of optimizers on all problems, by Holm's method)"
     ) in summary
 
 
@@ -97,8 +97,8 @@ def test_losses_with_and_without_the_regularizer_are_not_ranked(tmp_path):
     write_seeds(tmp_path, "Adam", [2.0, 2.03, 2.01])
     best, summary = won(tmp_path)
     assert not best["acme"].is_clear
-    assert "On acme, the best do not compare, as one of the losses includes" in summary
-    assert "They do not compare" in winner_in_words(best["acme"])
+    assert "On acme, the best two cannot be compared: one of the losses includes" in summary
+    assert "They cannot be compared" in winner_in_words(best["acme"])
     configurations = {
         row.optimizer: row.selection.configuration for row in summarize(load(tmp_path))
     }

@@ -29,7 +29,7 @@ _METRIC_OF = {series_name(metric): metric for metric in ("loss", "accuracy")}
 _SPLITS = {
     "train": "the training set",
     "valid": "validation data",
-    "test": "the test set, which biases test performance",
+    "test": "the test set, which makes the performance on it look too good",
 }
 
 
@@ -77,7 +77,7 @@ def caveats(rows: Sequence[Summary]) -> list[Caveat]:
             rows,
             f"Fewer than {FEWEST_SEEDS} seeds",
             _few_seeds,
-            "What other seeds would give is unknown.",
+            "What other seeds would show is unknown.",
         ),
         *(_unequal(rows, *rule) for rule in _UNEQUAL),
         _mixed(rows),
@@ -98,22 +98,23 @@ def choice_in_words(rows: Sequence[Summary]) -> list[str]:
     """Sentences on how configurations were selected: the rule, the data and the seeds."""
     chosen = [row for row in rows if row.selection.configurations > 1]
     if not chosen:
-        return ["No selection: each optimizer was run with one configuration per problem."]
+        return ["Nothing was selected: each optimizer has one configuration per problem."]
     by_curve: dict[str, dict[str, None]] = defaultdict(dict)
     for row in chosen:
         by_curve[row.selection.chosen_by][row.problem] = None
-    sentences = [
-        f"Of several configurations, the one shown is {EXPLANATIONS[chosen[0].selection.mode]}."
-    ]
+    sentences = [f"Of several configurations, this shows {EXPLANATIONS[chosen[0].selection.mode]}."]
     for curve, problems in sorted(by_curve.items()):
         split, _, kind = curve.partition("_")
         on = f"the {_METRIC_OF[kind]} on {_SPLITS[split]}"
-        sentences.append(f"On {listed(problems)}, it was selected by {on}.")
+        sentences.append(f"Configurations on {listed(problems)} were selected by {on}.")
     optimizers = dict.fromkeys(
         row.optimizer for row in chosen if np.isin(row.seeds, row.trials.tuning_seeds).any()
     )
     if optimizers:
-        sentences.append(f"The results include selection seeds: {listed(optimizers)}.")
+        sentences.append(
+            "Some of the seeds shown also selected the configuration, which flatters it: "
+            f"{listed(optimizers)}."
+        )
     return sentences
 
 
@@ -189,12 +190,12 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
     (
         "Optimizers have different numbers of seeds",
         lambda row: len(row.seeds),
-        "Means of few seeds vary more.",
+        "These are numbers of seeds. Means of few seeds vary more.",
     ),
     (
         "Optimizers were tuned with different effort",
         lambda row: row.selection.configurations,
-        "The numbers are those of configurations. The best of many tends to be better.",
+        "These are numbers of configurations. The best of many tends to be better.",
     ),
     (
         "Optimizers were trained with different batch sizes",
@@ -204,7 +205,7 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
     (
         "Optimizers were trained for different numbers of epochs",
         lambda row: row.selection.runs["num_epochs"].iloc[0],
-        "Performances after the last epoch do not compare.",
+        "Performances after the last epoch cannot be compared.",
     ),
     (
         "The loss includes the regularizer for some optimizers only",
@@ -215,17 +216,18 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
     (
         "Optimizers were trained with different regularizers",
         lambda row: _measured(row, "weight_decay"),
-        "Unless losses are bare (`--exclude-regularizer`), they include it, and do not compare.",
+        "Losses include the regularizer (unless `--exclude-regularizer` was given), and cannot be "
+        "compared.",
     ),
     (
         "Only some optimizers were evaluated on full splits",
         lambda row: _measured(row, "full_evaluation", {True: "(full)", False: "(cut off)"}),
-        "Others skip the last, smaller batch: small differences may come from that.",
+        "The others skip the last, smaller batch: small differences may come from that.",
     ),
     (
         "Optimizers were trained on different numbers of examples",
         lambda row: _measured(row, "validation_size"),
-        "The numbers are those of examples held out for validation.",
+        "These are numbers of examples held out for validation.",
     ),
     (
         "Optimizers were trained in different precision",
@@ -266,7 +268,7 @@ def _mixed(rows: Sequence[Summary]) -> Caveat | None:
     findings = tuple(map(Finding, _mixtures(rows)))
     if not findings:
         return None
-    advice = "Performances hardly depend on this, but times in seconds do."
+    advice = "Performances hardly depend on this; times in seconds do."
     return Caveat("Runs were executed in different environments", findings, advice)
 
 

@@ -389,12 +389,14 @@ def _show_scores(scores: Scores) -> None:
     screen.show_table(columns, [_row(score) for score in scores.scores])
     screen.show()
     screen.show_text(
-        "Score: area under the performance profile of times to target, up to four times the "
-        "fastest; 1 is the fastest everywhere. Speedup: geometric mean over the problems on which "
-        "both reach the target, their number in parentheses. Normalized: interquartile mean over "
-        "all seeds, 0 for an untrained model and 1 for the target. Better seed: probability that a "
-        "seed ends better than one of the other optimizer. In brackets: 95 % intervals over seeds, "
-        "with the fewest seeds on a problem; none where that is one."
+        "Score: area under the performance profile of the times to the target, up to four times "
+        "that of the fastest; an optimizer that is the fastest on every problem has 1. Speedup: "
+        "geometric mean over the problems on which both optimizers reach the target; how many "
+        "these are stands in parentheses. Normalized: performance after the last epoch, on a scale "
+        "where an untrained model has 0 and the target is 1; interquartile mean over all seeds. "
+        "Better seed: probability that a seed of this optimizer ends better than a seed of the "
+        "one it is compared with. In brackets: 95 % intervals; in parentheses, how many seeds they "
+        "rest on. One seed has no interval."
     )
 
 
@@ -435,7 +437,7 @@ def _show_ratios(scores: Scores) -> None:
     screen.show_table(columns, rows)
     screen.show()
     screen.show_text(
-        f"Median {scores.unit} to the target as a multiple of those of the fastest; ∞ where half "
+        f"Median {scores.unit} to the target, divided by those of the fastest optimizer; ∞: half "
         "of the seeds or more do not reach it."
     )
 
@@ -444,10 +446,10 @@ def _show_problems(scores: Scores) -> None:
     """Show which problems count, and why others do not."""
     timed, compared = (counted(len(of), "problem") for of in (scores.timed, scores.compared))
     if set(scores.timed) == set(scores.compared):
-        screen.show_text(f"All columns are over {timed}.")
+        screen.show_text(f"All columns of the first table rest on {timed}.")
     else:
         screen.show_text(
-            f"SCORE and SPEEDUP are over {timed}, NORMALIZED and BETTER SEED over {compared}."
+            f"SCORE and SPEEDUP rest on {timed}, NORMALIZED and BETTER SEED on {compared}."
         )
     by_reason: dict[str, list[str]] = {}
     for problem, reason in scores.skipped.items():

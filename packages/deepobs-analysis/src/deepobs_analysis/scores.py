@@ -126,7 +126,7 @@ def scores_of(
         )
         for optimizer in optimizers
     ]
-    untimed = f"{unit} were not recorded for all of its runs: it does not count in times"
+    untimed = f"{unit} were not recorded for all of its runs, so it counts in no score or speedup"
     for problem in compared:
         if problem not in timed:
             reasons[problem] = untimed
@@ -159,11 +159,11 @@ def _reason(
     if lacking:
         return f"it was not run with {', '.join(lacking)}"
     if target is None:
-        return "it has no target, as half of the seeds of every optimizer diverged"
+        return "it has no target, because half of the seeds of every optimizer diverged"
     untrained = _untrained(problem, pairs)
     is_higher_better = pairs[problem, optimizers[0]].metric.higher_is_better
     if (untrained >= target.value) if is_higher_better else (untrained <= target.value):
-        return "untrained models reach its target: it counts in times only"
+        return "even untrained models reach its target, so it counts in scores and speedups only"
     return None
 
 

@@ -22,10 +22,10 @@ Mode: TypeAlias = Literal["most", "final", "best"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 EXPLANATIONS: dict[Mode, str] = {
-    "most": "the configuration with the most completed seeds (of ties, the one with the best mean "
-    "after the last epoch)",
-    "final": "the configuration with the best mean over its seeds after the last epoch",
-    "best": "the configuration with the best mean over its seeds, each at its best epoch",
+    "most": "the one with the most completed seeds; among equals, the one with the best mean after "
+    "the last epoch",
+    "final": "the one with the best mean over its seeds after the last epoch",
+    "best": "the one with the best mean over its seeds, each at its best epoch",
 }
 """What each mode selects."""
 

@@ -159,6 +159,12 @@ def _time(unit: Unit) -> SummaryColumn:
     )
 
 
+def _selected_by(row: Summary) -> str:
+    split, _, _ = row.selection.chosen_by.partition("_")
+    metric = "accuracy" if higher_is_better(row.selection.chosen_by) else "loss"
+    return f"{'validation' if split == 'valid' else split} {metric} ({row.selection.mode})"
+
+
 def _expected_best(row: Summary) -> Goodness:
     value = row.trials.expected_best
     if value is None:
@@ -207,15 +213,15 @@ _ALL = (
     SummaryColumn(
         "diverged",
         "Diverged",
-        "share of all runs that diverged, whatever their configuration",
+        "share of the runs of all configurations that diverged",
         lambda row: share(row.trials.share_diverged),
         ("share_diverged", "runs"),
     ),
     SummaryColumn(
         "expected_best",
         f"Best of {BUDGET}",
-        f"expected performance of the best of {BUDGET} random ones of these configurations, "
-        "by the curve that selects configurations",
+        f"expected performance of the best of {BUDGET} configurations drawn at random from those "
+        "that were run, on the data that select configurations",
         lambda row: number(row.trials.expected_best),
         ("expected_best",),
         _expected_best,
@@ -223,7 +229,7 @@ _ALL = (
     SummaryColumn(
         "decades",
         "Decades",
-        "orders of magnitude of the learning rate within 10 % of the best",
+        "orders of magnitude of learning rates whose performance is within 10 % of the best",
         lambda row: number(row.trials.decades, 2),
         ("decades",),
         lambda row: None if row.trials.decades is None else (row.trials.decades,),
@@ -231,16 +237,16 @@ _ALL = (
     SummaryColumn(
         "overhead",
         "Step time",
-        "seconds per step as a multiple of those of SGD in the same environment",
+        "seconds per step, divided by those of SGD in the same environment",
         lambda row: number(row.relative_step_time, 3),
         ("relative_step_time",),
         lambda row: None if row.relative_step_time is None else (-row.relative_step_time,),
     ),
     _word(
         "chosen_by",
-        "Chosen by",
-        "the curve and the rule that selected the configuration",
-        lambda row: f"{row.selection.chosen_by} ({row.selection.mode})",
+        "Selected by",
+        "the data, metric and rule (`--mode`) that selected the configuration",
+        _selected_by,
         ("chosen_by", "mode", "was_chosen_on_test"),
     ),
     _word(

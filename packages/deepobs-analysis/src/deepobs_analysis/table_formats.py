@@ -162,7 +162,7 @@ def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str
     # Titles only: with all cases, the notes of a large table would be longer than the table.
     titles = [found.title for found in caveats(rows)]
     if titles:
-        sentences.append(f"Explained by `deepobs report`: {'; '.join(titles)}.")
+        sentences.append(f"Caveats (`deepobs report` explains them): {'; '.join(titles)}.")
     return sentences
 
 

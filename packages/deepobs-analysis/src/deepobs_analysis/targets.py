@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from deepobs_analysis.selection import Selection
 
 PUBLISHED = "published with the problem"
-FROM_REFERENCE = "1 % short of the median seed of the best optimizer of the reference set"
-FROM_RESULTS = "1 % short of the median seed of the best optimizer of these results"
+FROM_REFERENCE = "1 % worse than the median seed of the best optimizer of the reference set"
+FROM_RESULTS = "1 % worse than the median seed of the best optimizer of these results"
 
 # Without it, half of the seeds of the best optimizer would miss the target that they set.
 _TOLERANCE = 0.01
@@ -76,8 +76,8 @@ def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
     for problem, target in targets.items():
         problems[target.source].append(problem)
     if len(problems) == 1:
-        return [f"Target {source}." for source in problems]
-    return [f"Target {source}: {', '.join(those)}." for source, those in problems.items()]
+        return [f"The target is {source}." for source in problems]
+    return [f"The target on {', '.join(those)} is {source}." for source, those in problems.items()]
 
 
 def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") -> Floats:

@@ -103,13 +103,13 @@ def winner_in_words(winner: Winner) -> str:
     if second is None:
         return _with_failed(f"{best} of {value}. There is nothing to compare it with.", first)
     if winner.difference == 0:
-        return _with_failed(f"{best}, {value}, and {second.optimizer} the same.", first, second)
+        return _with_failed(f"{best}, {value}, and {second.optimizer} has the same.", first, second)
     ahead = f"{best}, {value}, ahead of {second.optimizer} by {number(winner.difference, 2)}"
     if not winner.is_comparable:
-        sentence = f"{ahead}. They do not compare: one of the losses includes the regularizer."
+        sentence = f"{ahead}. They cannot be compared: one of the losses includes the regularizer."
         return _with_failed(sentence, first, second)
     if winner.p_value is None:
-        sentence = f"{ahead}. There are too few seeds to tell whether others would agree."
+        sentence = f"{ahead}. There are too few seeds to tell whether other seeds would agree."
         return _with_failed(sentence, first, second)
     if winner.interval is not None:
         fewest = min(len(first.seeds), len(second.seeds))
@@ -121,7 +121,7 @@ def winner_in_words(winner: Winner) -> str:
 def target_in_words(row: Summary) -> str:
     """What counts as solved on a problem."""
     if row.target is None:
-        return "There is no target, as half of the seeds of every optimizer diverged."
+        return "There is no target, because half of the seeds of every optimizer diverged."
     metric = f"test {row.selection.metric.name}"
     return f"The target is a {metric} of {number(row.target.value)}, {row.target.source}."
 
@@ -224,21 +224,21 @@ def _verdicts(leads: Mapping[str, Winner], *, is_everywhere: bool) -> list[str]:
     sentences = []
     for verdict, those in problems.items():
         everywhere = is_everywhere and len(problems) == 1
-        where = "Everywhere" if everywhere and len(those) > 1 else f"On {listed(those)}"
+        where = "On all problems" if everywhere and len(those) > 1 else f"On {listed(those)}"
         sentences.append(f"{where}, {verdict}.")
     tested = [winner for winner in leads.values() if winner.p_value is not None]
     if tested:
         sentences.append(
-            f"These verdicts are corrected for {counted(tested[0].comparisons, 'comparison')}, all "
-            "pairs of optimizers on all problems (Holm): if optimizers are equally good, at most "
-            "5 % of such reports call any lead larger than seeds explain."
+            f"Tests are corrected for {counted(tested[0].comparisons, 'comparison')} (all pairs "
+            "of optimizers on all problems, by Holm's method): if optimizers are equally good, at "
+            "most 5 % of such reports call any lead larger than seeds explain."
         )
     return sentences
 
 
 def _verdict(winner: Winner) -> str:
     if not winner.is_comparable:
-        return "the best do not compare, as one of the losses includes the regularizer"
+        return "the best two cannot be compared: one of the losses includes the regularizer"
     if winner.p_value is None:
         return f"there are fewer than {FEWEST_SEEDS} seeds: nothing can be said about the lead"
     if winner.is_clear:
