@@ -348,6 +348,19 @@ def test_fake_data_on_the_command_line_stand_in(bench: Callable[..., Any], tmp_p
     assert "--fake-data 0.5" in result["command"]
 
 
+def test_a_tuning_whose_trials_all_failed_counts_as_a_failure(
+    bench: Callable[..., Any], own_optimizers: str
+) -> None:
+    code, _, err = bench(
+        'problems = ["quadratic_deep"]\ndefaults.epochs = 1\n[optimizers.mine]\n'
+        f'class = "{own_optimizers}:BrokenStep"\nneeds = ["plain"]\n'
+        'tune = { sampler = "grid", space = { lr = [0.1, 0.2] } }\n'
+    )
+    assert code == 1
+    assert "Failed: the tuning of mine on quadratic_deep: None of the 2 trials has a resu" in err
+    assert "no_such_buffer" in err
+
+
 def test_time_that_is_up_starts_no_further_run(bench: Callable[..., Any], tmp_path: Path) -> None:
     code, _, err = bench(SMALL + "[budget]\nhours = 1e-9\n")
     assert code == 1

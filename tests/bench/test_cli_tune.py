@@ -64,6 +64,16 @@ def test_without_a_winner_it_exits_with_1(tune: Callable[..., Any]) -> None:
     assert "there is no winner" in out
 
 
+def test_where_every_trial_failed_it_exits_with_1_and_gives_the_reason(
+    tune: Callable[..., Any], own_optimizers: str
+) -> None:
+    space = ("--space", "lr=choice:0.1,0.2", "--sampler", "grid", "--needs", "plain")
+    code, out, err = tune(f"{own_optimizers}:BrokenStep", *space, *QUICK)
+    assert (code, "TRIAL" in out) == (1, False)
+    assert "Failed: None of the 2 trials has a result. The first failed with error: Attr" in err
+    assert "no_such_buffer" in err
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from plugin_sources import PREAMBLE
 
 from deepobs.errors import ArgumentError
 from deepobs.records import RunRecord
@@ -17,7 +18,7 @@ from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.sweep import Sweep
 from deepobs_bench.tuning.result import read
 from deepobs_bench.tuning.settings import TuningSettings
-from deepobs_bench.tuning.tune import tune
+from deepobs_bench.tuning.tune import AllTrialsFailedError, tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +175,49 @@ def test_a_setting_that_the_optimizer_refuses_is_listed(
     assert "Nesterov momentum requires" in result.trials[0].message
 
 
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_a_tuning_whose_trials_all_failed_raises_with_the_first_reason(
+    tuned: Callable[..., TuningResult], tmp_path: Path, sampler: str
+) -> None:
+    with pytest.raises(AllTrialsFailedError, match=r"None of the 2 trials has .*too large for me"):
+        tuned(sampler=sampler, space={"lr": [1.0, 0.1]}, trials=2, observer=Breaker())
+    assert not list(tmp_path.rglob("*.tuning"))
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+def test_a_sampler_suggests_no_configuration_twice(
+    tuned: Callable[..., TuningResult], tmp_path: Path, sampler: str
+) -> None:
+    space = {"lr": [0.01, 0.001, 1e-4], "momentum": [0.0, 0.5, 0.9], "maximize": [False]}
+    result = tuned(sampler=sampler, space=space, trials=8, at_once=3)
+    settings = [repr(trial.setting) for trial in result.trials]
+    assert len(set(settings)) == len(settings) == 8
+    assert result.distinct_configurations == 8
+    assert "8 distinct configurations were tried." in result.explanation
+    written = json.loads(result.path_in(tmp_path).read_text())
+    assert written["distinct_configurations"] == 8
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+def test_a_space_with_fewer_points_than_trials_is_tried_as_a_whole_and_says_so(
+    tuned: Callable[..., TuningResult], sampler: str
+) -> None:
+    space = {"lr": [0.01, 0.001], "batch_size": "int:64:66"}
+    result = tuned(sampler=sampler, space=space, trials=25)
+    assert len(result.trials) == result.distinct_configurations == 6
+    expected = "The space has 6 configurations, which all are tried: not 25 trials."
+    assert expected in result.explanation
+
+
+def test_values_that_are_the_same_run_count_as_one_configuration(
+    tuned: Callable[..., TuningResult],
+) -> None:
+    result = tuned(sampler="grid", space={"lr": [0.001], "momentum": [0, 0.0, 0.5]})
+    assert len(result.trials) == 3
+    assert result.distinct_configurations == 2
+    assert "2 distinct configurations were tried." in result.explanation
+
+
 def test_of_equal_trials_the_first_wins(tuned: Callable[..., TuningResult]) -> None:
     space = {"lr": [0.001], "dampening": [0.5, 0.1]}  # without momentum, there is none to dampen
     result = tuned(sampler="grid", space=space)
@@ -209,6 +253,51 @@ def test_a_tried_batch_size_fits_into_what_is_held_out(tuned: Callable[..., Tuni
     result = tuned(sampler="grid", space={"lr": [0.01], "batch_size": [50, 200]})
     assert result.protocol.validation_size == 200
     assert [trial.status for trial in result.trials] == ["completed", "completed"]
+
+
+def test_tried_batch_sizes_are_judged_on_the_same_examples(
+    tuned: Callable[..., TuningResult], tmp_path: Path
+) -> None:
+    space = {"lr": [0.0], "batch_size": [30, 70]}  # nothing is learned: the losses are equal
+    result = tuned(sampler="grid", space=space, options={"validation_size": 100})
+    first, second = (trial.value for trial in result.trials)
+    assert first == pytest.approx(second, rel=1e-6)
+    assert "all batch sizes are judged on the same examples" in " ".join(result.explanation)
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")]
+    assert all(record["full_evaluation"] for record in records)
+
+
+REGULARIZED = f"""
+{PREAMBLE}
+from deepobs.problems.synthetic import QuadraticDeep
+
+class Regularized(QuadraticDeep):
+    has_regularizer = True
+
+    def get_regularization_loss(self):
+        weights = [weight.square().sum() for weight in self.model.parameters()]
+        return 0.5 * self.weight_decay * sum(weights)
+
+@hookimpl
+def deepobs_problems():
+    return [problem("acme_decayed", target="acme_obs:Regularized")]
+"""
+
+
+def test_a_tried_weight_decay_of_the_problem_is_judged_by_the_bare_loss(
+    tuned: Callable[..., TuningResult],
+    tmp_path: Path,
+    install: Callable[..., Path],
+    fresh_registry: object,
+) -> None:
+    install("acme-obs", REGULARIZED)
+    space = {"lr": [0.0], "problem_weight_decay": [1.0, 0.0]}
+    result = tuned(problem="acme_decayed", sampler="grid", space=space)
+    first, second = (trial.value for trial in result.trials)
+    assert first == second  # of untrained models, which only the regularizer could tell apart
+    assert "All losses are without the regularizer" in " ".join(result.explanation)
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")]
+    assert all(record["bare_losses"] for record in records)
 
 
 def test_seeds_of_the_report_are_others_than_those_of_the_choice(

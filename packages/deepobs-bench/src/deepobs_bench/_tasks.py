@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from deepobs import config
 from deepobs.errors import ArgumentError, OutputError
 from deepobs.runs import RunObserver, run, store
 from deepobs.runs.optimizers import find_optimizer
+from deepobs_bench._main_module import MAIN, defined_in_main, is_sent_along, packed
 from deepobs_bench.failures import (
     Outcome,
     RunStoppedError,
@@ -52,6 +54,18 @@ class RunTask:
     # A run that failed in this sweep is not tried again by another process; earlier ones are.
     failures_since: datetime | None = None
     checkpoints: CheckpointPlan | None = None
+    # Of the main script or notebook, by name.
+    definitions: Mapping[str, Any] = field(default_factory=dict)
+
+    # Here rather than in an executor: all of them pickle tasks, most of them by reference only.
+    def __getstate__(self) -> object:
+        modules = [type(observer).__module__ for observer in self.observers]
+        return packed(vars(self)) if self.definitions or MAIN in modules else vars(self)
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, bytes):
+            state = pickle.loads(state)  # noqa: S301 # part of the task that our parent sent
+        vars(self).update(state)
 
 
 def execute(task: RunTask) -> Outcome | None:
@@ -70,6 +84,8 @@ def execute(task: RunTask) -> Outcome | None:
         if directory is not None and directory not in sys.path:
             sys.path.append(directory)
             stack.callback(sys.path.remove, directory)
+        if task.definitions:
+            stack.enter_context(defined_in_main(task.definitions))
         if task.output_dir is not None:
             if not stack.enter_context(claimed(task.output_dir, task.specification)):
                 return None
@@ -85,7 +101,7 @@ def _attempt(task: RunTask) -> Outcome:
     started_at = datetime.now().astimezone()
     specification = task.specification
     try:
-        if specification.optimizer_source:
+        if specification.optimizer_source and not is_sent_along(specification):
             _require_same_code(specification)
         if task.device_is_open:
             device = str(config.get_default_device())

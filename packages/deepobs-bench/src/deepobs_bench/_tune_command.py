@@ -131,29 +131,33 @@ def command(
           --space nesterov=true,false
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs_bench.sweep import Sweep
-    from deepobs_bench.tuning.tune import tune
+    from deepobs_bench.tuning.tune import AllTrialsFailedError, tune
 
     options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
     executor, execution = execution_from(settings)
     chosen = _checked(spaces, settings)
-    with options.configured(), open_executor(executor, execution) as workers:
-        result = tune(
-            options.problem,
-            options.optimizer,
-            chosen,
-            sweep=Sweep(
-                workers,
-                output_dir=results.output_dir,
-                device_is_open=options.arguments["device"] is None,
-                checkpoints=results.checkpoints,
-                observers=results.observers,
-                notify=_show_run,
-                tell=tell,
-            ),
-            hyperparameters=options.hyperparameters,
-            options={**options.arguments, "validation_size": validation_size},
-            jobs=execution.jobs,
-        )
+    try:
+        with options.configured(), open_executor(executor, execution) as workers:
+            result = tune(
+                options.problem,
+                options.optimizer,
+                chosen,
+                sweep=Sweep(
+                    workers,
+                    output_dir=results.output_dir,
+                    device_is_open=options.arguments["device"] is None,
+                    checkpoints=results.checkpoints,
+                    observers=results.observers,
+                    notify=_show_run,
+                    tell=tell,
+                ),
+                hyperparameters=options.hyperparameters,
+                options={**options.arguments, "validation_size": validation_size},
+                jobs=execution.jobs,
+            )
+    except AllTrialsFailedError as error:  # no mistake in the command, which would exit with 2
+        screen.show_message("Failed", error)
+        context.exit(_NO_WINNER)
     if as_json:
         screen.show_json(result.model_dump(mode="json"))
     else:

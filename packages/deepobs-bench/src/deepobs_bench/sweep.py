@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.runs import store
+from deepobs_bench._main_module import definitions_of
 from deepobs_bench._tasks import RunTask, claimed, execute, known_outcome
 from deepobs_bench.failures import (
     ExecutorError,
@@ -173,7 +174,7 @@ class Sweep:
         )
         pause, is_waiting = _MIN_PAUSE, False
         while True:
-            tasks = (task(specification=each) for each in tuple(pending.values()))
+            tasks = (_with_definitions(task, each) for each in tuple(pending.values()))
             with contextlib.closing(self._dispatch(tasks)) as outcomes:
                 for specification, outcome in outcomes:
                     # Tuning may ask for the run again, and must not spend its time a second time.
@@ -289,6 +290,13 @@ class Sweep:
         else:
             store.write(self.output_dir, specification, outcome.to_json())
         return outcome
+
+
+def _with_definitions(task: Callable[..., RunTask], specification: RunSpecification) -> RunTask:
+    # Without code of one's own, nothing can be of the main module.
+    if not (specification.optimizer_source or specification.code):
+        return task(specification=specification)
+    return task(specification=specification, definitions=definitions_of(specification))
 
 
 class _Submitted(NamedTuple):

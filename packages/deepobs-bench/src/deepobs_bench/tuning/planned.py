@@ -73,7 +73,7 @@ def planned_tuning(
     """
     protocol = complete(settings, Base(problem, optimizer_class, hyperparameters, options))
     example = None
-    held_out = {**options, "validation_size": protocol.validation_size}
+    held_out = {**options, **protocol.run_options}
     with contextlib.suppress(DeepOBSError):  # such as a learning rate without a default
         example = specify(problem, optimizer_class, hyperparameters, **held_out)
     return PlannedTuning(

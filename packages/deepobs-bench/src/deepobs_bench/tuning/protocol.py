@@ -17,7 +17,14 @@ from deepobs_bench.tuning.candidates import require_space
 from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.samplers import GridSearch
 from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET
-from deepobs_bench.tuning.spaces import DimensionSetting, Range, written
+from deepobs_bench.tuning.spaces import (
+    BATCH_SIZE,
+    WEIGHT_DECAY,
+    DimensionSetting,
+    Range,
+    num_points,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +56,7 @@ class TuningProtocol(BaseModel):
 
     Attributes:
         validation_size: Number of training examples held out in every run.
-        remarks: Where it deviates from its preset, a sentence each.
+        remarks: Where it deviates from its preset or the requested budget, a sentence each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +77,18 @@ class TuningProtocol(BaseModel):
     validation_size: int
     remarks: tuple[str, ...]
 
+    @property
+    def run_options(self) -> dict[str, Any]:
+        """Arguments of `specify` for all runs, so that their results can be compared."""
+        options: dict[str, Any] = {"validation_size": self.validation_size}
+        # With the regularizer, each weight decay would be judged by a loss of its own.
+        if WEIGHT_DECAY in self.space and self.metric == "loss":
+            options["bare_losses"] = True
+        # Each batch size skips other examples at the end of a split.
+        if BATCH_SIZE in self.space:
+            options["full_evaluation"] = True
+        return options
+
 
 def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningProtocol:
     """Fill in what the settings leave open: from the preset, else from the defaults.
@@ -88,7 +107,9 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
     space = {} if is_one_shot else settings.space or published.space
     # The optimizer's defaults are a grid of one point.
     sampler = "grid" if is_one_shot else settings.sampler or published.sampler
-    trials = _trials(settings, published, sampler, space)
+    trials, remarks = _trials(settings, published, sampler, space)
+    if settings.preset:
+        remarks = [*_remarks(settings, published), *remarks]
     metric = settings.metric or problem.metric
     if metric == "accuracy":
         _require_accuracy(problem)
@@ -108,25 +129,35 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
         metric=metric,
         prune=settings.prune,
         validation_size=_validation_size(settings, problem, base.options, space),
-        remarks=tuple(_remarks(settings, published)) if settings.preset else (),
+        remarks=tuple(remarks),
     )
     require_space(base, space)
+    if BATCH_SIZE in space:
+        _require_option(problem, "drop_remainder", _NO_FULL_EVALUATION)
     return protocol
 
 
 def _trials(
     settings: TuningSettings, published: Preset, sampler: str, space: Mapping[str, Dimension]
-) -> int:
+) -> tuple[int, list[str]]:
+    """The number of trials, and why it is not what was requested."""
     asked = TRIALS_OF_BUDGET[settings.budget] if settings.budget else settings.trials
     if sampler != "grid":
-        return asked or published.trials or _DEFAULT_TRIALS
+        trials = asked or published.trials or _DEFAULT_TRIALS
+        possible = num_points(space)
+        if possible is None or possible >= trials:
+            return trials, []
+        remark = (
+            f"The space has {possible} configurations, which all are tried: not {trials} trials."
+        )
+        return possible, [remark]
     points = len(GridSearch(space))
     if asked not in (None, points):
         raise ArgumentError(
             f"The grid has {points} points, but {asked} trials are requested. Omit the number of "
             "trials or the budget, change the grid, or take another sampler."
         )
-    return points
+    return points, []
 
 
 def _at_once(settings: TuningSettings, sampler: str, trials: int, jobs: int) -> int:
@@ -165,7 +196,7 @@ def _validation_size(
 ) -> int:
     given: int = options.get("validation_size") or 0
     if settings.select_on == "valid":
-        _require_validation(problem)
+        _require_option(problem, "validation_size", _NO_VALIDATION)
     if given or settings.select_on == "test":
         return given
     try:
@@ -196,20 +227,26 @@ def _require_accuracy(problem: ProblemSpec) -> None:
         )
 
 
-def _require_validation(problem: ProblemSpec) -> None:
-    problem_class = registry().problems.load(problem.name)
-    if unknown_options(problem_class, ["validation_size"]):
-        raise ArgumentError(
-            f"The test problem {problem.name} cannot hold out examples for selection: its class "
-            "takes no validation_size. Add it, as deepobs_testing describes, or select on the "
-            "test set (--select-on test), which every result will state."
-        )
+_NO_VALIDATION = (
+    "cannot hold out examples for selection: its class takes no validation_size. Add it, as "
+    "deepobs_testing describes, or select on the test set (--select-on test), which every result "
+    "will state."
+)
+_NO_FULL_EVALUATION = (
+    "cannot be evaluated on the same examples for all batch sizes: its class takes no "
+    "drop_remainder. Add it, as deepobs_testing describes, or tune without the batch size."
+)
+
+
+def _require_option(problem: ProblemSpec, option: str, reason: str) -> None:
+    if unknown_options(registry().problems.load(problem.name), [option]):
+        raise ArgumentError(f"The test problem {problem.name} {reason}")
 
 
 def _largest_batch(
     problem: ProblemSpec, options: Mapping[str, Any], space: Mapping[str, Dimension]
 ) -> int:
-    tried = space.get("batch_size")
+    tried = space.get(BATCH_SIZE)
     if tried is None:
         return options.get("batch_size") or problem.batch_size
     if isinstance(tried, Range):
@@ -224,14 +261,24 @@ def _largest_batch(
     return max(values)
 
 
-def explanation(protocol: TuningProtocol, optimizer: str) -> tuple[str, ...]:
-    """Explain in sentences how the winner is selected, and with which seeds it is reported."""
-    reference = (
-        (f"Follows {preset(protocol.preset, optimizer).reference}.", *protocol.remarks)
-        if protocol.preset
-        else ()
+def explanation(
+    protocol: TuningProtocol, optimizer: str, *, distinct: int | None = None
+) -> tuple[str, ...]:
+    """Explain in sentences how the winner is selected, and with which seeds it is reported.
+
+    Args:
+        protocol: The protocol.
+        optimizer: Name of the optimizer.
+        distinct: How many distinct configurations were tried; `None` before that is known.
+    """
+    published = preset(protocol.preset, optimizer).reference
+    return (
+        *([f"Follows {published}."] if protocol.preset else []),
+        *protocol.remarks,
+        *_trials_in_words(protocol, distinct),
+        *_choice_in_words(protocol),
+        _report(protocol),
     )
-    return (*reference, *_trials_in_words(protocol), *_choice_in_words(protocol), _report(protocol))
 
 
 def numbers(values: Sequence[int]) -> str:
@@ -243,13 +290,16 @@ def numbers(values: Sequence[int]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _trials_in_words(protocol: TuningProtocol) -> Iterator[str]:
+def _trials_in_words(protocol: TuningProtocol, distinct: int | None) -> Iterator[str]:
     if not protocol.space:
         yield "One trial with the defaults of the optimizer: nothing was tuned."
         return
     budget = f" (budget {protocol.budget})" if protocol.budget else ""
     sampler = _SUGGESTED[protocol.sampler]
     yield f"{protocol.trials} trials{budget} of {sampler}, each trained with {_seeds(protocol)}."
+    if distinct is not None:
+        was = "configuration was" if distinct == 1 else "configurations were"
+        yield f"{distinct} distinct {was} tried."
     if protocol.sampler in ("tpe", "gp") or protocol.prune:
         yield (
             f"Tried {protocol.at_once} at a time, each time knowing the results of those before: "
@@ -272,6 +322,16 @@ def _choice_in_words(protocol: TuningProtocol) -> Iterator[str]:
         f"Selected: the {best} {protocol.metric} on the {_SPLITS[protocol.select_on]} set {epoch}"
         f"{mean}; of equal trials the first. Trials that did not complete never win."
     )
+    if "bare_losses" in protocol.run_options:
+        yield (
+            "All losses are without the regularizer: with it, each weight decay would be judged by "
+            "another function."
+        )
+    if "full_evaluation" in protocol.run_options:
+        yield (
+            "Evaluations include the last, smaller batch, so that all batch sizes are judged on "
+            "the same examples."
+        )
     if protocol.select_on == "test":
         yield (
             "SELECTED ON THE TEST SET, as requested: figures on the test set are better than they "

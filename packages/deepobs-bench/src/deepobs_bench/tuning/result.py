@@ -7,7 +7,7 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from deepobs.errors import OutputError
 from deepobs.files import open_atomic
@@ -134,6 +134,13 @@ class TuningResult(BaseModel):
     def best(self) -> Trial | None:
         """The trial that won, `None` if none completed."""
         return None if self.winner is None else self.trials[self.winner]
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated properties
+    @property
+    def distinct_configurations(self) -> int:
+        """How many of the trials were different runs: a sampler can run out of new values."""
+        tried = (one.runs[0].run_id if one.runs else repr(one.setting) for one in self.trials)
+        return len(set(tried))
 
     @property
     def tuning_id(self) -> str:

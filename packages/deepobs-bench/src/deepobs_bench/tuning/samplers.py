@@ -8,14 +8,17 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from deepobs.errors import ArgumentError, MissingPackageError
 from deepobs_bench._validation import MAX_CONFIGURATIONS
-from deepobs_bench.tuning.spaces import Range
+from deepobs_bench.tuning.spaces import Range, num_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
+    import optuna
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     """Values by the names of the space."""
 
 # Optuna itself imports SciPy when it fits the first Gaussian process: ten trials too late.
+_MAX_REDRAWS = 20
+_MAX_ENUMERATED = 10_000  # points
 _PACKAGES = {"random": ("optuna",), "tpe": ("optuna",), "gp": ("optuna", "scipy")}
 
 
@@ -73,13 +78,21 @@ class GridSearch:
 
 
 class OptunaSearch:
-    """Suggests what a sampler of Optuna draws; the same after the same results."""
+    """Suggests what a sampler of Optuna draws, each configuration once; the same after the same.
+
+    Args:
+        sampler: "random", "tpe" or "gp".
+        space: What is tried.
+        seed: Seed of the sampler.
+    """
 
     def __init__(self, sampler: str, space: Mapping[str, Dimension], seed: int) -> None:
         require_packages(sampler)
         import optuna
 
         self._space = space
+        self._seen: set[str] = set()
+        self._rng = np.random.default_rng(seed)
         self._distributions = {name: _distribution(one) for name, one in space.items()}
         # In memory: tuning again repeats the study from the result files of the runs.
         with _quiet(optuna):
@@ -91,11 +104,48 @@ class OptunaSearch:
         import optuna
 
         with _quiet(optuna):
-            self._pending = [self._study.ask(self._distributions) for _ in range(count)]
-        return [
-            {name: _value(self._space[name], drawn) for name, drawn in trial.params.items()}
-            for trial in self._pending
+            self._pending = [self._new_trial() for _ in range(count)]
+        return [self._configuration(trial) for trial in self._pending]
+
+    def _new_trial(self) -> optuna.Trial:
+        """Draw until the configuration is a new one; else take any that was not tried."""
+        import optuna
+
+        for _ in range(_MAX_REDRAWS):
+            trial = self._study.ask(self._distributions)
+            configuration = repr(self._configuration(trial))
+            if configuration not in self._seen:
+                break
+            # Its result is known, or will be: to tell it again would count it twice.
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            # A sampler that learns can insist on one point, and a small space be nearly used up.
+            if untried := self._untried():
+                self._study.enqueue_trial(untried[int(self._rng.integers(len(untried)))])
+            trial = self._study.ask(self._distributions)
+            configuration = repr(self._configuration(trial))
+        self._seen.add(configuration)
+        return trial
+
+    def _untried(self) -> list[Configuration]:
+        """The points that were not tried, as Optuna has them; none of a space of many points."""
+        points = num_points(self._space)
+        if points is None or points > _MAX_ENUMERATED:
+            return []
+        axes = [
+            range(int(one.low), int(one.high) + 1)
+            if isinstance(one, Range)
+            else range(len(one.values))
+            for one in self._space.values()
         ]
+        all_drawn = (dict(zip(self._space, at, strict=True)) for at in itertools.product(*axes))
+        return [drawn for drawn in all_drawn if repr(self._values(drawn)) not in self._seen]
+
+    def _configuration(self, trial: optuna.Trial) -> Configuration:
+        return self._values(trial.params)
+
+    def _values(self, drawn: Mapping[str, Any]) -> Configuration:
+        return {name: _value(one, drawn[name]) for name, one in self._space.items()}
 
     def tell(self, scores: Sequence[float | None]) -> None:
         """Tell the sampler, always in the order of its suggestions."""

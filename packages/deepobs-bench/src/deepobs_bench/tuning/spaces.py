@@ -6,12 +6,15 @@ import ast
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs_bench._validation import MAX_CONFIGURATIONS, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KINDS = ("log", "uniform", "int", "one-minus-log", "choice")
 _ALLOWED = (
@@ -22,7 +25,9 @@ _DIGITS = 6
 _ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
 _WORDS = {"true": True, "false": False, "none": None}
 
-PROBLEM_OPTIONS = {"batch_size": "batch_size", "problem_weight_decay": "weight_decay"}
+BATCH_SIZE = "batch_size"
+WEIGHT_DECAY = "problem_weight_decay"
+PROBLEM_OPTIONS = {BATCH_SIZE: "batch_size", WEIGHT_DECAY: "weight_decay"}
 """What can be tuned besides hyperparameters, and its name in `specify`."""
 
 
@@ -93,6 +98,19 @@ class Choice:
 
 
 Dimension = Range | Choice
+
+
+def num_points(space: Mapping[str, Dimension]) -> int | None:
+    """The number of configurations in a space; `None` if it has infinitely many."""
+    sizes = []
+    for dimension in space.values():
+        if isinstance(dimension, Choice):
+            sizes.append(len(dimension.values))
+        elif dimension.kind == "int":
+            sizes.append(int(dimension.high) - int(dimension.low) + 1)
+        else:
+            return None
+    return math.prod(sizes)
 
 
 def _spaced(low: float, high: float, count: int, *, is_log: bool) -> list[float]:

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from deepobs.checks import in_json_types
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.records import DEFAULT_SEED, RunRecord
 from deepobs.runs.environment import versions
 from deepobs.runs.optimizers import find_optimizer
@@ -42,6 +42,10 @@ _NOT_SHARED = {
 }
 
 
+class AllTrialsFailedError(DeepOBSError):
+    """No trial of a tuning has a result."""
+
+
 def tune(
     testproblem: str,
     optimizer: str | type[torch.optim.Optimizer],
@@ -68,15 +72,16 @@ def tune(
             suggests as many trials at once.
 
     Raises:
-        DeepOBSError: Settings do not fit the problem or the optimizer, or no trial could be run.
+        AllTrialsFailedError: No trial has a result.
+        DeepOBSError: Settings do not fit the problem or the optimizer.
     """
     given = in_json_types("Hyperparameters", hyperparameters or {})
     base = Base(testproblem, optimizer, given, options or {})
     protocol = complete(settings, base, jobs=jobs)
-    common = {**base.options, "validation_size": protocol.validation_size}
-    base = dataclasses.replace(base, options=common)
+    base = dataclasses.replace(base, options={**base.options, **protocol.run_options})
     execute = functools.partial(_outcomes, sweep)
     trials = _run_trials(protocol, base, execute)
+    _require_results(trials)
     winner = winner_of(trials, protocol.metric)
     # The trials' values of the winner are biased, since they selected it: the report is not.
     report = [] if winner is None else _report(winner, base, protocol, execute)
@@ -90,7 +95,7 @@ def tune(
         hyperparameters=given,
         training=_common_parts(example, protocol),
         protocol=protocol,
-        explanation=explanation(protocol, find_optimizer(optimizer).name),
+        explanation=(),
         trials=tuple(trials),
         winner=None if winner is None else winner.number,
         report=tuple(report),
@@ -100,8 +105,23 @@ def tune(
         summary=result.summarized(report),
         summary_without_selection=result.summarized(unseen) if has_mixed_seeds else None,
     )
+    distinct = tuned.distinct_configurations
+    words = explanation(protocol, find_optimizer(optimizer).name, distinct=distinct)
+    tuned = tuned.model_copy(update={"explanation": words})
     result.write(sweep.output_dir, tuned)
     return tuned
+
+
+def _require_results(trials: Sequence[Trial]) -> None:
+    statuses = {trial.status for trial in trials}
+    # One that diverged is a result: the optimizer was tried, and found unstable.
+    if statuses <= {"failed", "refused"}:
+        first = next(trial for trial in trials if trial.status == "failed")
+        command = next(run.command for run in first.runs if run.status == "failed")
+        raise AllTrialsFailedError(
+            f"None of the {len(trials)} trials has a result. The first failed with "
+            f"{first.message.rstrip('.')}. To repeat it: {command}"
+        )
 
 
 def _run_trials(protocol: TuningProtocol, base: Base, execute: Execute) -> list[Trial]:
