@@ -71,6 +71,18 @@ def test_the_order_of_keys_and_the_format_make_no_difference(planned) -> None:
     assert _ids(toml) == _ids(reordered) == _ids(yaml)
 
 
+def test_runs_carry_what_the_experiment_calls_their_optimizer(planned) -> None:
+    text = (
+        HEADER + '[optimizers.SGD]\nhyperparameters.lr = 0.1\n[optimizers."two steps"]\n'
+        'class = "SGD"\ngrid.lr = [0.1, 0.2]\nschedules = ["constant", "late"]\n'
+        "[schedules.late]\nepochs = [1]\nfactors = [0.1]\n"
+    )
+    runs = planned(text).runs
+    assert [run.specification.label for run in runs] == ["", *["two steps"] * 4]
+    renamed = planned(text.replace("two steps", "another name")).runs
+    assert [a.specification.run_id for a in runs] == [b.specification.run_id for b in renamed]
+
+
 def test_what_is_said_for_a_problem_wins(planned) -> None:
     runs = planned(
         'suites = ["two_d"]\n[defaults]\nepochs = 2\nbatch_size = 32\n'

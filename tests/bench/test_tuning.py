@@ -121,6 +121,17 @@ def test_to_tune_again_runs_nothing_and_gives_the_same(
     assert len(list(tmp_path.rglob("*.tuning"))) == 1
 
 
+def test_trials_and_report_carry_the_label_which_makes_no_other_tuning(
+    tuned: Callable[..., TuningResult], tmp_path: Path
+) -> None:
+    labelled = tuned(space={"lr": "0.1,0.2"}, sampler="grid", options={"label": "mine"})
+    records = [
+        RunRecord.model_validate_json(path.read_bytes()) for path in tmp_path.rglob("*.json")
+    ]
+    assert {record.label for record in records} == {"mine"}
+    assert tuned(space={"lr": "0.1,0.2"}, sampler="grid").tuning_id == labelled.tuning_id
+
+
 def test_a_sampler_that_learns_does_better_than_its_first_trials(
     tuned: Callable[..., TuningResult],
 ) -> None:

@@ -60,18 +60,20 @@ _Names: TypeAlias = dict[Place, dict[Leaf, _Named]]
 def displayed_names(runs: Sequence[Run]) -> list[str]:
     """The names of the optimizers of all runs of some results: different for different optimizers.
 
-    A learning-rate schedule makes another optimizer: "SGD + CosineAnnealingLR". Where two classes
-    share a name, their names include them: "Adam (my_module:Adam)".
+    An optimizer is what its experiment calls it. A learning-rate schedule makes another one:
+    "SGD + CosineAnnealingLR". Where two classes share a name, their names include them:
+    "Adam (my_module:Adam)".
     """
+    called = [run.label or run.optimizer for run in runs]
     targets = defaultdict(set)
-    for run in runs:
+    for run, name in zip(runs, called, strict=True):
         # Files of old formats do not name the class, and must not make a name ambiguous.
         if run.target:
-            targets[run.optimizer].add(run.target)
+            targets[name].add(run.target)
     names = []
-    for run in runs:
-        is_ambiguous = len(targets[run.optimizer]) > 1 and run.target
-        name = f"{run.optimizer} ({run.target})" if is_ambiguous else run.optimizer
+    for run, name in zip(runs, called, strict=True):
+        if len(targets[name]) > 1 and run.target:
+            name = f"{name} ({run.target})"
         names.append(f"{name} + {run.schedule_name}" if run.schedule_name else name)
     return names
 

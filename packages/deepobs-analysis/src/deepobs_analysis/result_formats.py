@@ -38,6 +38,7 @@ class Run(NamedTuple):
     """A run as its file describes it; see `Results` for fields of the same name.
 
     Attributes:
+        label: What an experiment calls the optimizer; empty where it has no name of its own.
         target: The optimizer's class as `package.module:Class`, empty if unknown.
         schedule_name: Name of its schedule, empty where the learning rate is constant.
         identity: All that its numbers depend on but problem, optimizer and seed: the JSON text of a
@@ -52,6 +53,7 @@ class Run(NamedTuple):
     format: str
     problem: str
     optimizer: str
+    label: str
     target: str
     schedule_name: str
     schedule: str
@@ -115,6 +117,7 @@ def run_from(data: object) -> Run:
         format=layout,
         problem=values.text(data, "testproblem"),
         optimizer=_optimizer(data, layout),
+        label=values.text(data, "label", ""),
         target=_target(data),
         schedule_name=schedule_name,
         schedule=schedule,

@@ -223,6 +223,7 @@ class _Expansion:
         self._optimizer = experiment.optimizers[label]
         self._choices = choices_for(experiment, problem, label)
         own = self._optimizer.model_dump(include={"needs", "parameter_groups"}, exclude_none=True)
+        own["label"] = label
         described = {name: schedule_options(one) for name, one in experiment.schedules.items()}
         names = self._choices.schedules or tuple(described) or (CONSTANT,)
         self._schedules = [(name, {**options, **own, **described.get(name, {})}) for name in names]

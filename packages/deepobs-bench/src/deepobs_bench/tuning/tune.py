@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _NOT_SHARED = {
     *("testproblem", "optimizer", "optimizer_target", "hyperparameters"),  # stated elsewhere
-    *("random_seed", "device", "train_log_interval"),
+    *("random_seed", "device", "train_log_interval", "label"),
 }
 
 
