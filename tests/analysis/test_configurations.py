@@ -111,7 +111,7 @@ def test_all_that_changes_numbers_is_part_of_a_configuration(
 ) -> None:
     write_result(tmp_path / "a")
     write_result(tmp_path / "b", **changed)
-    configurations = load(tmp_path, code="all").runs.configuration
+    configurations = load(tmp_path, code="all", across_protocols=True).runs.configuration
     assert text in configurations.tolist()
     assert configurations.nunique() == 2
 

@@ -203,7 +203,7 @@ def test_what_measures_different_functions_is_warned_about(tmp_path, changed, wa
     same = {"problem": "acme", "weight_decay": 0.0, "hardware": {"torch_threads": 1}}
     write_result(tmp_path, optimizer="Adam", **same)
     write_result(tmp_path, optimizer="SGD", **same | changed)
-    assert warned in Page(report(load(tmp_path))).text
+    assert warned in Page(report(load(tmp_path, across_protocols=True))).text
 
 
 def test_nothing_is_warned_about_without_reason(tmp_path):

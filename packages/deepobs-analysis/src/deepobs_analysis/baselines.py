@@ -70,11 +70,12 @@ class _Entry(NamedTuple):
     open: Callable[[], IO[bytes] | None]
 
 
-def load_reference(*, cache: bool = True) -> Results:
+def load_reference(*, cache: bool = True, across_protocols: bool = False) -> Results:
     """Read the results to compare with, from `config.get_baseline_dir()`.
 
     Args:
         cache: See `load`.
+        across_protocols: See `load`.
 
     Raises:
         MissingDataError: There are none.
@@ -84,7 +85,7 @@ def load_reference(*, cache: bool = True) -> Results:
         raise MissingDataError(
             f"There are no results to compare with in {directory}. {_HOW_TO_GET}"
         )
-    results = load(directory, cache=cache)
+    results = load(directory, cache=cache, across_protocols=across_protocols)
     return replace(results, runs=results.runs.assign(is_reference=True))
 
 

@@ -79,6 +79,7 @@ def caveats(rows: Sequence[Summary]) -> list[Caveat]:
             _few_seeds,
             "What other seeds would show is unknown.",
         ),
+        _several_protocols(rows),
         *(_unequal(rows, *rule) for rule in _UNEQUAL),
         _mixed(rows),
     )
@@ -183,6 +184,17 @@ def _chosen_on_test(rows: Iterable[Summary]) -> Caveat | None:
         (Finding(f"{counted(len(chosen), 'configuration')}, on {listed(problems)}."),),
         "Test performance is optimistically biased. Runs with a validation set "
         "(validation_size) are selected on that instead.",
+    )
+
+
+def _several_protocols(rows: Iterable[Summary]) -> Caveat | None:
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        names[row.selection.testproblem][row.problem] = None
+    findings = tuple(Finding(f"{listed(those)}.") for those in names.values() if len(those) > 1)
+    advice = "Results under several protocols are neither averaged nor ranked with each other."
+    return (
+        Caveat("Problems were run under several protocols", findings, advice) if findings else None
     )
 
 

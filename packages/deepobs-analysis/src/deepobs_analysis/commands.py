@@ -1,4 +1,4 @@
-"""The commands `table`, `score`, `report` and `plot`, and the options that they share."""
+"""The commands `table`, `score`, `report` and `plot`."""
 
 from __future__ import annotations
 
@@ -14,77 +14,25 @@ from deepobs.console.offers import KINDS, by_usable_name
 from deepobs.console.options import as_json, completing, parsed_options
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
-from deepobs.errors import MissingDataError, UnknownNameError, closest, sentences
+from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_analysis import table_columns, table_formats
-from deepobs_analysis.baselines import load_reference
-from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.output import write_output
-from deepobs_analysis.reading import load
+from deepobs_analysis.reading_options import mode_option, reads_results
 from deepobs_analysis.scores import USUAL_BASE, scores_of
-from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
 from deepobs_analysis.wording import MISSING, estimate_text, number, speedup_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from deepobs_analysis.code_versions import CodeChoice
-    from deepobs_analysis.results import Results
+    from deepobs_analysis.reading_options import Reading
     from deepobs_analysis.scores import Estimate, Score, Scores
     from deepobs_analysis.selection import Mode
 
-_PUBLISHED = ""
-"""Stands for the published results, where `--reference` names no directory."""
-
-_path = click.argument("path", metavar="RESULTS", type=click.Path(path_type=Path))
-_problems = click.option(
-    "--problem",
-    "problems",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=completing(KINDS["problems"].summaries),
-    help="Include only this test problem. May be repeated.",
-)
-_optimizers = click.option(
-    "--optimizer",
-    "optimizers",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=completing(KINDS["optimizers"].summaries),
-    help="Include only this optimizer of RESULTS. May be repeated.",
-)
-_mode = click.option(
-    "--mode",
-    type=click.Choice(MODES),
-    default="most",
-    show_default=True,
-    help="Which configuration of an optimizer is shown. "
-    + "; ".join(f"{name}: {EXPLANATIONS[name]}" for name in MODES)
-    + ".",
-)
-_reference = click.option(
-    "--reference",
-    is_flag=False,
-    flag_value=_PUBLISHED,
-    metavar="[DIR]",
-    help="Show the published results beside these, or those in DIR. "
-    "Without DIR, put --reference after RESULTS.",
-)
-
-
-_code = click.option(
-    "--code",
-    type=click.Choice(CODE_CHOICES),
-    default="newest",
-    show_default=True,
-    help="Which results to include where your own code changed between runs.",
-)
-
 
 @click.command("table")
-@_path
 @click.option(
     "--format",
     "format_name",
@@ -106,21 +54,14 @@ _code = click.option(
     metavar="NAMES",
     help=f"Columns to show, separated by commas: {', '.join(table_columns.COLUMNS)}.",
 )
-@_mode
-@_problems
-@_optimizers
-@_reference
-@_code
+@mode_option
+@reads_results
 def table(
-    path: Path,
     format_name: str,
     output: Path | None,
     names: str | None,
     mode: Mode,
-    problems: tuple[str, ...],
-    optimizers: tuple[str, ...],
-    reference: str | None,
-    code: CodeChoice,
+    reading: Reading,
 ) -> None:
     """Show how each optimizer performed on each test problem, with its best configuration.
 
@@ -140,8 +81,7 @@ def table(
     else:
         wanted = list(table_columns.COLUMNS if format_name == "csv" else table_columns.DEFAULT)
     columns = table_columns.columns_called(wanted)
-    results = _read(path, problems=problems, optimizers=optimizers, reference=reference, code=code)
-    rows = summarize(results, mode=mode)
+    rows = summarize(reading.results(), mode=mode)
     if output is not None:
         write_output(output, table_formats.FORMATS[format_name](columns, rows))
     elif format_name == "text":
@@ -157,7 +97,6 @@ def table(
 
 
 @click.command("score")
-@_path
 @click.option(
     "--unit",
     type=click.Choice(get_args(Unit)),
@@ -170,21 +109,14 @@ def table(
     metavar="NAME",
     help=f"The optimizer that the others are compared with.  [default: {USUAL_BASE}]",
 )
-@_mode
-@_problems
-@_optimizers
-@_reference
-@_code
+@mode_option
+@reads_results
 @as_json
 def score(
-    path: Path,
     unit: Unit,
     against: str | None,
     mode: Mode,
-    problems: tuple[str, ...],
-    optimizers: tuple[str, ...],
-    reference: str | None,
-    code: CodeChoice,
+    reading: Reading,
     as_json: bool,
 ) -> None:
     """Compare optimizers over all problems: how soon they reach targets, and how far they get.
@@ -196,8 +128,7 @@ def score(
       deepobs score results
       deepobs score results --unit seconds --against Momentum
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    results = _read(path, problems=problems, optimizers=optimizers, reference=reference, code=code)
-    scores = scores_of(summarize(results, mode=mode), unit=unit, against=against)
+    scores = scores_of(summarize(reading.results(), mode=mode), unit=unit, against=against)
     if as_json:
         screen.show_json(asdict(scores))
         return
@@ -208,7 +139,6 @@ def score(
 
 
 @click.command("report")
-@_path
 @click.option(
     "-o",
     "--output",
@@ -219,20 +149,13 @@ def score(
     help="The file to write.",
 )
 @click.option("--title", help="Heading of the page.  [default: Results of DeepOBS]")
-@_mode
-@_problems
-@_optimizers
-@_reference
-@_code
+@mode_option
+@reads_results
 def report(
-    path: Path,
     output: Path,
     title: str | None,
     mode: Mode,
-    problems: tuple[str, ...],
-    optimizers: tuple[str, ...],
-    reference: str | None,
-    code: CodeChoice,
+    reading: Reading,
 ) -> None:
     """Write a report on results as one HTML page: figures, tables, scores and caveats.
 
@@ -246,14 +169,12 @@ def report(
     # Imported here as it comes with matplotlib, whose import takes a second.
     from deepobs_analysis.report import report as write_report
 
-    results = _read(path, problems=problems, optimizers=optimizers, reference=reference, code=code)
-    write_output(output, write_report(results, mode=mode, title=title))
+    write_output(output, write_report(reading.results(), mode=mode, title=title))
     screen.show_text(f"The report is in {output}.")
 
 
 @click.command("plot")
 @click.argument("name", shell_complete=completing(KINDS["plots"].summaries))
-@_path
 @click.option(
     "-o",
     "--output",
@@ -261,11 +182,7 @@ def report(
     metavar="FILE",
     help="The file to write: .pdf, .svg or .png.  [default: NAME.pdf]",
 )
-@_problems
-@_optimizers
-@_reference
-@_code
-@_mode
+@mode_option
 @click.option(
     "-p",
     "--parameter",
@@ -274,16 +191,13 @@ def report(
     metavar="NAME=VALUE",
     help="An option of the plot, such as show=median. May be repeated.",
 )
+@reads_results
 @click.pass_context
 def plot(
     context: click.Context,
     name: str,
-    path: Path,
     output: Path | None,
-    problems: tuple[str, ...],
-    optimizers: tuple[str, ...],
-    reference: str | None,
-    code: CodeChoice,
+    reading: Reading,
     mode: Mode,
     parameters: tuple[str, ...],
 ) -> None:
@@ -318,68 +232,12 @@ def plot(
     file = output or Path(f"{name.rpartition(':')[2]}.pdf")
     # A wrong name is reported before results are read, which may take long.
     format_of(file)
-    results = _read(path, reference=reference, code=code)
+    results = reading.everything()
     # The looks of all optimizers, then a part of them: colors do not depend on the selection.
     with same_looks(results.optimizers):
-        figure = draw(_part(results, problems, optimizers), **given)
+        figure = draw(reading.part_of(results), **given)
     write(figure, file)
     screen.show_text(f"Written to {file}")
-
-
-def _read(
-    path: Path,
-    *,
-    problems: Sequence[str] = (),
-    optimizers: Sequence[str] = (),
-    reference: str | None = None,
-    code: CodeChoice,
-) -> Results:
-    """Read the results that the arguments of a command describe, and warn of skipped files.
-
-    `reference` is a directory, `_PUBLISHED`, or `None`; its optimizers are not filtered.
-    """
-    results = load(path, code=code)
-    _warn_of_skipped(path, results)
-    if results.runs.empty:
-        raise MissingDataError(
-            f"There is no run in {path}. Give the directory that `deepobs run` or `deepobs bench` "
-            "wrote results to."
-        )
-    if reference is not None:
-        results = results.beside(_read_reference(reference))
-        if not results.runs["is_reference"].any():
-            screen.show_message("Warning", "The reference set has none of these problems.")
-    return _part(results, problems, optimizers)
-
-
-def _part(results: Results, problems: Sequence[str], optimizers: Sequence[str]) -> Results:
-    reference = results.runs.loc[results.runs["is_reference"], "optimizer"].unique()
-    names = [*optimizers, *reference] if optimizers else None
-    return results.only(optimizers=names).only(problems=problems or None)
-
-
-def _read_reference(directory: str) -> Results:
-    if directory == _PUBLISHED:
-        return load_reference()
-    results = load(directory)
-    _warn_of_skipped(Path(directory), results)
-    if results.runs.empty:
-        raise MissingDataError(
-            f"There is no run in {directory} to compare with. Give a directory of results, or "
-            "none for the published ones."
-        )
-    return results
-
-
-def _warn_of_skipped(path: Path, results: Results) -> None:
-    skipped = results.skipped
-    if skipped:
-        such_as = "" if len(skipped) == 1 else "such as "
-        screen.show_message(
-            "Warning",
-            f"{counted(len(skipped), 'file')} in {path} skipped, {such_as}{skipped[0].file}: "
-            f"{skipped[0].reason}.",
-        )
 
 
 def _show_scores(scores: Scores) -> None:

@@ -31,7 +31,7 @@ _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
 _LABELS = {"num_epochs": "epochs"}
 MEASUREMENT = (
     *("weight_decay", "bare_losses", "full_evaluation", "validation_size"),
-    *("dtype", "reshuffle", "batch_size", "num_epochs"),
+    *("dtype", "reshuffle", "batch_size", "num_epochs", "max_steps", "train_fraction"),
 )
 """What performances depend on besides the optimizer; see `RunSpecification`."""
 

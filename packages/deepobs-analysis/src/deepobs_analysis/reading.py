@@ -27,6 +27,7 @@ from deepobs_analysis.configurations import (
 from deepobs_analysis.result_files import Excluded, Found, readable
 from deepobs_analysis.result_formats import Run
 from deepobs_analysis.results import CURVES, Results, SkippedFile
+from deepobs_analysis.run_protocols import problem_names, protocol_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,37 +35,40 @@ if TYPE_CHECKING:
     from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.result_files import Content
+    from deepobs_analysis.run_protocols import Protocol
 
 _MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
 _ARRAYS = (*CURVES, "train_seconds", "iterates")
 _LOSSES = tuple(name for name in CURVES if name.endswith("losses"))
 
 COLUMNS = (
-    *("file", "format", "is_reference", "problem", "optimizer", "configuration"),
-    *("hyperparameters", "measurement", "schedule", "seed", "batch_size", "num_epochs"),
+    *("file", "format", "is_reference", "problem", "testproblem", "optimizer", "configuration"),
+    *("hyperparameters", "measurement", "protocol", "schedule", "seed", "batch_size", "num_epochs"),
     *("weight_decay", "metric"),
     *("has_diverged", "diverged_at_epoch", *_ARRAYS, "steps", "gradient_evaluations"),
     *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at"),
 )
 """The columns of `Results.runs`, in their order."""
 
-_OF_THE_RUN = ("format", "problem", "schedule", "device", "command", "started_at")
+_OF_THE_RUN = ("format", "schedule", "device", "command", "started_at")
 _INTEGERS = ("seed", "batch_size", "num_epochs")
 _OPTIONAL_INTEGERS = ("diverged_at_epoch", "steps", "gradient_evaluations")
 
 
 class _Placed(NamedTuple):
-    """A run among the others, with the name of its optimizer and its configuration there."""
+    """A run among the others, with what its problem, optimizer and configuration are called."""
 
     file: Found
     run: Run
+    problem: str
+    protocol: Protocol
     optimizer: str
     configuration: Configuration
 
     @property
     def order(self) -> tuple[str, str, int, int]:
         """Its place in the table; different for different runs."""
-        return self.run.problem, self.optimizer, self.configuration.rank, self.run.seed
+        return self.problem, self.optimizer, self.configuration.rank, self.run.seed
 
     @property
     def moment(self) -> tuple[str, int, str]:
@@ -79,7 +83,11 @@ def _moment(file: Found) -> tuple[str, int, str]:
 
 
 def load(
-    path: str | os.PathLike[str], *, cache: bool = True, code: CodeChoice = "newest"
+    path: str | os.PathLike[str],
+    *,
+    cache: bool = True,
+    code: CodeChoice = "newest",
+    across_protocols: bool = False,
 ) -> Results:
     """Read the results of runs.
 
@@ -93,6 +101,9 @@ def load(
             the files that changed since.
         code: Where results come from several versions of one's own code, "newest" skips those of
             the older ones, and "all" keeps them as other configurations.
+        across_protocols: Whether runs of a problem with other numbers of epochs, batch sizes or
+            training examples are of the same problem. By default, the name of the problem says
+            which is which: "digits_mlp (epochs = 10)".
 
     Returns:
         The runs, and which files were skipped and why: no single file is a reason to raise.
@@ -108,10 +119,10 @@ def load(
         if root.is_dir():
             found = list(result_files.walk(root, unread))
             contents = _read_changed(root, found, unread) if cache else _read(root, found, unread)
-            return _assemble(root, contents, unread, code)
+            return _assemble(root, contents, unread, code, across_protocols)
         if root.is_file():
             contents = _read(root.parent, [result_files.described(root)], unread)
-            return _assemble(root.parent, contents, unread, code)
+            return _assemble(root.parent, contents, unread, code, across_protocols)
     raise MissingDataError(
         f"There are no results at {path}: no such file or directory. Give the directory that "
         "`deepobs run` or `deepobs bench` wrote results to."
@@ -143,7 +154,11 @@ def _read(root: Path, found: Iterable[Found], unread: dict[str, str]) -> dict[Fo
 
 
 def _assemble(
-    root: Path, contents: Mapping[Found, Content], unread: Mapping[str, str], code: CodeChoice
+    root: Path,
+    contents: Mapping[Found, Content],
+    unread: Mapping[str, str],
+    code: CodeChoice,
+    across_protocols: bool,
 ) -> Results:
     """Put all runs of a directory into one table, given what could not be read, and why."""
     runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
@@ -152,7 +167,7 @@ def _assemble(
     if code == "newest":
         outdated = older_code(runs, {file: _moment(file) for file in runs})
         runs = {file: run for file, run in runs.items() if file not in outdated}
-    latest, older = _latest(_placed(runs))
+    latest, older = _latest(_placed(runs, across_protocols=across_protocols))
     skipped = {
         **unread,
         **_reasons(contents, done),
@@ -165,27 +180,39 @@ def _assemble(
     )
 
 
-def _placed(runs: Mapping[Found, Run]) -> list[_Placed]:
+def _placed(runs: Mapping[Found, Run], *, across_protocols: bool) -> list[_Placed]:
+    measurements = {
+        identity: measurement_of(identity) for identity in {run.identity for run in runs.values()}
+    }
+    protocols = [
+        {} if across_protocols else protocol_of(measurements[run.identity]) for run in runs.values()
+    ]
+    plain = [run.problem for run in runs.values()]
+    problems = problem_names(zip(plain, protocols, strict=True))
     optimizers = displayed_names(list(runs.values()))
     identities = defaultdict(set)
-    for run, optimizer in zip(runs.values(), optimizers, strict=True):
-        identities[run.problem, optimizer].add(run.identity)
-    differing = _differing(runs.values())
+    for run, problem, optimizer in zip(runs.values(), problems, optimizers, strict=True):
+        identities[problem, optimizer].add(run.identity)
+    differing = _differing(zip(problems, runs.values(), strict=True), measurements)
     known = {
         (problem, optimizer): configurations_of(those, differing=differing[problem])
         for (problem, optimizer), those in identities.items()
     }
     return [
-        _Placed(file, run, optimizer, known[run.problem, optimizer][run.identity])
-        for (file, run), optimizer in zip(runs.items(), optimizers, strict=True)
+        _Placed(file, run, problem, protocol, optimizer, known[problem, optimizer][run.identity])
+        for (file, run), problem, protocol, optimizer in zip(
+            runs.items(), problems, protocols, optimizers, strict=True
+        )
     ]
 
 
-def _differing(runs: Iterable[Run]) -> dict[str, set[str]]:
+def _differing(
+    runs: Iterable[tuple[str, Run]], measurements: Mapping[str, Mapping[str, Any]]
+) -> dict[str, set[str]]:
     """By problem, the names of `MEASUREMENT` that have several values in files of one format."""
     values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for problem, layout, identity in {(run.problem, run.format, run.identity) for run in runs}:
-        for name, value in measurement_of(identity).items():
+    for problem, layout, identity in {(name, run.format, run.identity) for name, run in runs}:
+        for name, value in measurements[identity].items():
             values[problem, layout, name].add(json.dumps(value))
     differing: dict[str, set[str]] = defaultdict(set)
     for (problem, _, name), found in values.items():
@@ -220,6 +247,9 @@ def _table(root: Path, placed: Sequence[_Placed]) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "file": _objects(readable(os.path.join(root, each.file.name)) for each in placed),  # noqa: PTH118
         "is_reference": np.zeros(len(runs), dtype=bool),
+        "problem": _objects(each.problem for each in placed),
+        "testproblem": _objects(each.run.problem for each in placed),
+        "protocol": _objects(dict(each.protocol) for each in placed),
         "optimizer": _objects(each.optimizer for each in placed),
         "configuration": _objects(each.configuration.text for each in placed),
         "hyperparameters": _objects(

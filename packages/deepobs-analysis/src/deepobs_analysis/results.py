@@ -9,6 +9,7 @@ import pandas as pd
 
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.records import METRICS, series_name
+from deepobs_analysis.run_protocols import problem_names, several_protocols
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,10 +63,14 @@ class Results:
     | `file` | path of the result file |
     | `format` | the DeepOBS that wrote it: "1.1", "1.2" or "own" |
     | `is_reference` | whether it belongs to a reference set |
-    | `problem`, `optimizer` | names; SGD with two schedules is two optimizers |
+    | `problem` | the test problem, with its protocol where it was run under several: |
+    | | "digits_mlp (epochs = 10)" |
+    | `testproblem` | its name alone |
+    | `optimizer` | its label in the experiment, else its name; SGD with two schedules is two |
     | `configuration` | all that the numbers depend on besides the seed, in words |
     | `hyperparameters` | a dictionary, with the learning rate as `lr` |
     | `measurement` | a dictionary of what performances depend on besides: `MEASUREMENT` |
+    | `protocol` | a dictionary of what runs of a problem share: `run_protocols.PARTS` |
     | `schedule` | the learning-rate schedule in words, empty where it is constant |
     | `seed`, `batch_size`, `num_epochs` | integers |
     | `weight_decay` | factor of the regularizer; NaN for the problem's own |
@@ -96,7 +101,7 @@ class Results:
 
     @property
     def problems(self) -> list[str]:
-        """The names of the test problems, sorted."""
+        """The names of the test problems, sorted; a problem under two protocols has two."""
         return sorted(self.runs["problem"].unique())
 
     @property
@@ -104,6 +109,15 @@ class Results:
         """The names of the optimizers, sorted, those of a reference set last."""
         is_reference = self.runs.groupby("optimizer")["is_reference"].all()
         return sorted(is_reference.index, key=lambda name: (is_reference[name], name))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before the numbers are compared, a sentence each."""
+        return [
+            f"{problem} was run under several protocols, whose results are not compared with each "
+            f"other: {', '.join(those)}. --across-protocols puts them together."
+            for problem, those in several_protocols(self.runs)
+        ]
 
     def metric(self, problem: str) -> Metric:
         """The metric by which optimizers are compared on a problem."""
@@ -115,7 +129,7 @@ class Results:
         """The results of some problems and optimizers.
 
         Args:
-            problems: Names of test problems; `None` for all.
+            problems: Names of test problems, with a protocol or for all of them; `None` for all.
             optimizers: Names of optimizers; `None` for all.
 
         Raises:
@@ -130,18 +144,29 @@ class Results:
     def beside(self, reference: Results) -> Results:
         """These results and those of a reference set, whose optimizers get `REFERENCE_SUFFIX`.
 
-        Only the problems of these results are taken from the reference set.
+        Only the problems of these results are taken from the reference set. Where the two have
+        other protocols, the names of the problems say which is which.
         """
-        theirs = reference.runs[reference.runs["problem"].isin(self.problems)]
+        theirs = reference.runs[reference.runs["testproblem"].isin(self.runs["testproblem"])]
         theirs = theirs.assign(optimizer=theirs["optimizer"] + REFERENCE_SUFFIX, is_reference=True)
+        # What is no part of our protocols, such as a batch size that was tuned, is none of theirs.
+        ours = self.runs.groupby("testproblem")["protocol"].first()
+        common = [
+            {name: value for name, value in protocol.items() if name in ours[problem]}
+            for problem, protocol in zip(theirs["testproblem"], theirs["protocol"], strict=True)
+        ]
+        theirs = theirs.assign(protocol=pd.Series(common, index=theirs.index, dtype=object))
         both = pd.concat([self.runs, theirs], ignore_index=True)
+        both["problem"] = problem_names(zip(both["testproblem"], both["protocol"], strict=True))
         return replace(self, runs=both, skipped=(*self.skipped, *reference.skipped))
 
     def _those_of(self, column: str, names: list[str]) -> pd.DataFrame:
-        known = sorted(self.runs[column].unique())
+        # A problem without a protocol stands for all of its protocols.
+        columns = [column, "testproblem"] if column == "problem" else [column]
+        known = sorted({name for each in columns for name in self.runs[each]})
         for name in names:
             if name not in known:
                 listed = f"Known: {', '.join(known)}." if known else "There are no runs at all."
                 message = f"The results hold no run of the {column} {name!r}."
                 raise UnknownNameError(sentences(message, closest(name, known), listed))
-        return self.runs[self.runs[column].isin(names)]
+        return self.runs[self.runs[columns].isin(names).any(axis=1)]

@@ -35,7 +35,7 @@ class Selection:
     """The configuration that represents an optimizer on a problem.
 
     Attributes:
-        problem: The test problem.
+        problem: The test problem, with its protocol where it was run under several.
         optimizer: The optimizer.
         configuration: The configuration, in words.
         hyperparameters: Its hyperparameters.
@@ -58,6 +58,11 @@ class Selection:
     runs: pd.DataFrame
     configurations: int
     is_reference: bool
+
+    @property
+    def testproblem(self) -> str:
+        """The test problem by its name alone."""
+        return str(self.runs["testproblem"].iloc[0])
 
     @property
     def was_chosen_on_test(self) -> bool:

@@ -66,7 +66,7 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     by_problem: dict[str, list[Selection]] = defaultdict(list)
     for selection in selections:
         by_problem[selection.problem].append(selection)
-    found = {problem: _target(problem, those) for problem, those in by_problem.items()}
+    found = {problem: _target(those) for problem, those in by_problem.items()}
     return {problem: target for problem, target in found.items() if target is not None}
 
 
@@ -146,8 +146,8 @@ def median_times(
     return optimizers, list(complete), np.array(table).reshape(len(optimizers), len(complete))
 
 
-def _target(problem: str, selections: list[Selection]) -> Target | None:
-    offer = registry().problems.find(problem)
+def _target(selections: list[Selection]) -> Target | None:
+    offer = registry().problems.find(selections[0].testproblem)
     if offer is not None and offer.spec.target_performance is not None:
         return Target(offer.spec.target_performance, PUBLISHED)
     reference = [each for each in selections if each.is_reference]

@@ -47,7 +47,7 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
     Raises:
         ArgumentError: No run has iterates.
     """
-    is_on_function = results.runs["problem"].map(lambda name: "function" in _options(name))
+    is_on_function = results.runs["testproblem"].map(lambda name: "function" in _options(name))
     has_iterates = results.runs["iterates"].notna()
     if not has_iterates.any():
         raise ArgumentError(
@@ -60,7 +60,7 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
     for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
         layout.title(panel, problem)
         paths = {each.optimizer: each.runs["iterates"].iloc[0] for each in selections}
-        _draw(panel, problem, paths, styles)
+        _draw(panel, selections[0].testproblem, paths, styles)
     layout.label_panels(axes, "u", ["v"] * len(axes))
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names, with_markers=True)

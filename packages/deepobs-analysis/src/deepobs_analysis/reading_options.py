@@ -1,0 +1,160 @@
+"""The argument RESULTS of commands, and the options that say which runs they show."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deepobs.console import screen
+from deepobs.console.offers import KINDS
+from deepobs.console.options import completing
+from deepobs.console.text import counted
+from deepobs.errors import MissingDataError
+from deepobs_analysis.baselines import load_reference
+from deepobs_analysis.code_versions import CODE_CHOICES
+from deepobs_analysis.reading import load
+from deepobs_analysis.selection import EXPLANATIONS, MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepobs_analysis.code_versions import CodeChoice
+    from deepobs_analysis.results import Results
+
+_PUBLISHED = ""
+"""Stands for the published results, where `--reference` names no directory."""
+
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="most",
+    show_default=True,
+    help="Which configuration of an optimizer is shown. "
+    + "; ".join(f"{name}: {EXPLANATIONS[name]}" for name in MODES)
+    + ".",
+)
+
+_OPTIONS = (
+    click.argument("path", metavar="RESULTS", type=click.Path(path_type=Path)),
+    click.option(
+        "--problem",
+        "problems",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=completing(KINDS["problems"].summaries),
+        help="Include only this test problem. May be repeated.",
+    ),
+    click.option(
+        "--optimizer",
+        "optimizers",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=completing(KINDS["optimizers"].summaries),
+        help="Include only this optimizer of RESULTS. May be repeated.",
+    ),
+    click.option(
+        "--reference",
+        is_flag=False,
+        flag_value=_PUBLISHED,
+        metavar="[DIR]",
+        help="Show the published results beside these, or those in DIR. "
+        "Without DIR, put --reference after RESULTS.",
+    ),
+    click.option(
+        "--across-protocols",
+        is_flag=True,
+        help="Compare runs of a problem with other numbers of epochs, batch sizes or training "
+        "examples with each other, too.",
+    ),
+    click.option(
+        "--code",
+        type=click.Choice(CODE_CHOICES),
+        default="newest",
+        show_default=True,
+        help="Which results to include where your own code changed between runs.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Which results a command reads, by its argument and options."""
+
+    path: Path
+    problems: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ()
+    reference: str | None = None
+    across_protocols: bool = False
+    code: CodeChoice = "newest"
+
+    def everything(self) -> Results:
+        """Read all results, and those of the reference set, and show warnings.
+
+        Raises:
+            DeepOBSError: There are none.
+        """
+        results = load(self.path, code=self.code, across_protocols=self.across_protocols)
+        _warn_of_skipped(self.path, results)
+        if results.runs.empty:
+            raise MissingDataError(
+                f"There is no run in {self.path}. Give the directory that `deepobs run` or "
+                "`deepobs bench` wrote results to."
+            )
+        if self.reference is not None:
+            results = results.beside(self._reference(self.reference))
+            if not results.runs["is_reference"].any():
+                screen.show_message("Warning", "The reference set has none of these problems.")
+        for sentence in results.warnings:
+            screen.show_message("Warning", sentence)
+        return results
+
+    def part_of(self, results: Results) -> Results:
+        """Those of the problems and optimizers that were asked for, and all of the reference."""
+        reference = results.runs.loc[results.runs["is_reference"], "optimizer"].unique()
+        names = [*self.optimizers, *reference] if self.optimizers else None
+        return results.only(optimizers=names).only(problems=self.problems or None)
+
+    def results(self) -> Results:
+        """Read the results that were asked for; see `everything`."""
+        return self.part_of(self.everything())
+
+    def _reference(self, directory: str) -> Results:
+        if directory == _PUBLISHED:
+            return load_reference(across_protocols=self.across_protocols)
+        results = load(directory, across_protocols=self.across_protocols)
+        _warn_of_skipped(Path(directory), results)
+        if results.runs.empty:
+            raise MissingDataError(
+                f"There is no run in {directory} to compare with. Give a directory of results, or "
+                "none for the published ones."
+            )
+        return results
+
+
+def reads_results(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the argument RESULTS and its options: it receives them as `reading`."""
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **options: Any) -> None:
+        given = {field.name: options.pop(field.name) for field in fields(Reading)}
+        command(*arguments, reading=Reading(**given), **options)
+
+    decorated: Callable[..., None] = call
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def _warn_of_skipped(path: Path, results: Results) -> None:
+    skipped = results.skipped
+    if skipped:
+        such_as = "" if len(skipped) == 1 else "such as "
+        screen.show_message(
+            "Warning",
+            f"{counted(len(skipped), 'file')} in {path} skipped, {such_as}{skipped[0].file}: "
+            f"{skipped[0].reason}.",
+        )

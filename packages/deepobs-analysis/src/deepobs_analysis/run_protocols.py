@@ -1,0 +1,77 @@
+"""The protocol of a run: what runs of a problem have to share for their performances to compare."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    import pandas as pd
+
+    Protocol: TypeAlias = dict[str, Any]
+    """Values by the names of `PARTS`."""
+
+PARTS = {
+    "num_epochs": "epochs",
+    "max_steps": "max steps",
+    "batch_size": "batch size",
+    "validation_size": "validation size",
+    "train_fraction": "train fraction",
+}
+"""The parts of a protocol, and what they are called."""
+
+# Of the original, and so of formats that do not record them: a problem is not another one because
+# a file says less.
+_UNLESS_RECORDED = {"validation_size": 0, "train_fraction": 1.0}
+
+
+def protocol_of(measurement: Mapping[str, Any], *, without: Collection[str] = ()) -> Protocol:
+    """The protocol of a run, given what its performances depend on besides the optimizer.
+
+    Args:
+        measurement: A value of the column `measurement` of `Results.runs`.
+        without: Parts that are no part of it, such as a batch size that was tuned.
+    """
+    return {
+        name: measurement.get(name, _UNLESS_RECORDED.get(name))
+        for name in PARTS
+        if name not in without
+    }
+
+
+def problem_names(runs: Iterable[tuple[str, Protocol]]) -> list[str]:
+    """What the problem of each run is called: with its protocol, where there are several.
+
+    Args:
+        runs: The test problem and the protocol of each.
+    """
+    listed = list(runs)
+    values: dict[tuple[str, str], set[Any]] = defaultdict(set)
+    for problem, protocol in listed:
+        for name, value in protocol.items():
+            values[problem, name].add(value)
+    return [
+        _with_protocol(
+            problem,
+            [
+                f"{PARTS[name]} = {value:g}"
+                for name, value in protocol.items()
+                if len(values[problem, name]) > 1 and value is not None
+            ],
+        )
+        for problem, protocol in listed
+    ]
+
+
+def _with_protocol(problem: str, parts: list[str]) -> str:
+    return f"{problem} ({', '.join(parts)})" if parts else problem
+
+
+def several_protocols(runs: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """The test problems that were run under several protocols, with the names of each there."""
+    names = runs.groupby("testproblem")["problem"].unique()
+    for problem, those in names.items():
+        if len(those) > 1:
+            yield str(problem), sorted(those)
