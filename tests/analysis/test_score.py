@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from result_files import write_result
@@ -50,13 +51,48 @@ def test_scores_are_those_of_hand_computed_times(results):
 def test_optimizers_are_compared_with_sgd(results):
     scores, by_name = scored(results)
     assert scores.base == "SGD"
-    assert by_name["Adam"].speedup == (pytest.approx(2), 1)
     assert (by_name["SGD"].speedup, by_name["SGD"].improvement) == (None, None)
     # They tie on one problem and Adam always loses on the other.
     assert by_name["Adam"].improvement.value == 1 / 4
     # On each, all or none of nine pairs tie or win: three seeds tell little.
     assert by_name["Adam"].improvement.interval == pytest.approx((0.049, 0.638), abs=0.001)
     assert by_name["Adam"].improvement.seeds == 3
+
+
+def test_a_speedup_is_over_all_problems(results, capsys):
+    for seed in range(3):
+        write_result(results, problem="hard", optimizer="Adam", seed=seed, test_losses=[9, 9, 1, 1])
+    _, by_name = scored(results)
+    assert by_name["Adam"].speedup[:2] == (pytest.approx((2 * 3 / 2) ** 0.5), 2)
+    assert main(["score", str(results)]) == 0
+    assert "1.73 (2 problems)" in capsys.readouterr().out
+
+
+def test_where_targets_are_missed_the_cells_say_it_and_no_speedup_ranks(results, capsys):
+    _, by_name = scored(results)
+    speedup = by_name["Adam"].speedup
+    # On the easy problem alone it is twice as fast.
+    assert math.isnan(speedup.geometric_mean)
+    assert (speedup.reached, speedup.reached_by_reference, speedup.of) == (1, 2, 2)
+    assert by_name["Adam"].reached == (1, 2)
+    assert main(["score", str(results)]) == 0
+    out = capsys.readouterr().out
+    assert "0.500 (reached on 1 of 2)" in out
+    assert "2.00" not in out.partition("PROBLEM")[0]
+    assert "never (0 of 3)" in out
+    assert main(["score", str(results), "--against", "Adam"]) == 0
+    assert "reached on 2 of 2, Adam on 1" in capsys.readouterr().out
+
+
+def test_ratios_say_how_many_seeds_they_rest_on(results, capsys):
+    write_result(results, problem="hard", optimizer="SGD", seed=0, test_losses=[9, 9, 9, 9])
+    write_result(results, problem="hard", optimizer="Adam", seed=0, test_losses=[9, 9, 9, 1])
+    _, by_name = scored(results)
+    assert (by_name["SGD"].ratios["hard"], by_name["SGD"].seeds["hard"]) == (1, (2, 3))
+    assert main(["score", str(results)]) == 0
+    out = capsys.readouterr().out
+    assert "1.00 (reached by 2 of 3 seeds)" in out
+    assert "reached by 1 of 3 seeds" in out
 
 
 def test_scores_are_normalized_by_the_untrained_model_and_the_target(results):
@@ -126,7 +162,7 @@ def test_the_command_shows_scores_ratios_and_what_is_left_out(results, capsys):
     assert main(["score", str(results)]) == 0
     out, err = capsys.readouterr()
     assert "SPEEDUP VS SGD" in out
-    assert "2.00 (1)" in out
+    assert "reached on 1 of 2" in out
     assert "All columns of the first table rest on 2 problems." in out
     assert err == "Skipped: lonely: it was not run with Adam.\n"
 

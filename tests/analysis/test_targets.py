@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from result_files import write_result
 
+from deepobs.cli.main import main
+from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs_analysis import load, select
 from deepobs_analysis.targets import (
     FROM_REFERENCE,
     FROM_RESULTS,
+    GIVEN,
     PUBLISHED,
+    PUBLISHED_SAME_ORDER,
     mean_time_to_target,
     median_times,
     targets,
@@ -23,10 +29,35 @@ def the_only(selections):
     return selection
 
 
+def quadratic_target(results):
+    target = targets(select(results))["quadratic_deep"]
+    return target.value, target.source
+
+
+SAME_ORDER = {"training_params": {"reshuffle": False}}
+
+
 def test_a_published_target_is_used_where_there_is_one(tmp_path):
     write_result(tmp_path, problem="quadratic_deep")
-    target = targets(select(load(tmp_path)))["quadratic_deep"]
-    assert (target.value, target.source) == (87.70315464772136, PUBLISHED)
+    assert quadratic_target(load(tmp_path)) == (88.0470458984375, PUBLISHED)
+
+
+def test_runs_that_repeat_one_order_have_a_target_of_their_own(tmp_path):
+    write_result(tmp_path, problem="quadratic_deep", **SAME_ORDER)
+    write_result(tmp_path, problem="quadratic_deep", optimizer="AdamOptimizer", layout="1.1")
+    write_result(tmp_path, problem="tolstoi_char_rnn", layout="1.1", test_accuracies=[0, 0.1, 0.2])
+    assert quadratic_target(load(tmp_path)) == (87.70315464772136, PUBLISHED_SAME_ORDER)
+    assert targets(select(load(tmp_path)))["tolstoi_char_rnn"].source == PUBLISHED
+
+
+def test_the_target_is_that_of_the_order_of_ones_own_runs(tmp_path):
+    write_result(tmp_path / "reference", layout="1.1")
+    write_result(tmp_path / "own")
+    own, reference = load(tmp_path / "own"), load(tmp_path / "reference")
+    assert quadratic_target(own.beside(reference)) == (88.0470458984375, PUBLISHED)
+    write_result(tmp_path / "mixed", **SAME_ORDER)
+    write_result(tmp_path / "mixed", optimizer="Adam")
+    assert quadratic_target(load(tmp_path / "mixed")) == (88.0470458984375, PUBLISHED)
 
 
 def test_without_one_the_best_optimizer_sets_it(tmp_path):
@@ -94,3 +125,72 @@ def test_median_times_are_of_problems_that_all_optimizers_ran(tmp_path):
     optimizers, problems, times = median_times(selections, goals)
     assert (optimizers, problems) == (["Adam", "SGD"], ["acme"])
     assert times.tolist() == [[1], [2]]
+
+
+def solved(directory, name="acme", losses=(9, 3, 1)):
+    for seed in range(3):
+        write_result(directory, problem=name, seed=seed, test_losses=losses)
+    return directory
+
+
+def test_a_target_can_be_fixed(tmp_path):
+    results = load(solved(tmp_path)).with_targets({"acme": 3})
+    target = targets(select(results))["acme"]
+    assert (target.value, target.source) == (3, GIVEN)
+
+
+def test_fixed_targets_are_refused_with_a_reason(tmp_path):
+    results = load(solved(tmp_path))
+    with pytest.raises(UnknownNameError, match="Did you mean 'acme'"):
+        results.with_targets({"acne": 3})
+    for value in ("much", True, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="The target of acme must be a finite number"):
+            results.with_targets({"acme": value})
+
+
+@pytest.mark.parametrize("command", [["table"], ["score"], ["plot", "time_to_target"]])
+def test_commands_take_targets(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    solved(tmp_path / "results")
+    (tmp_path / "goals.toml").write_text("[targets]\nacme = 0.1\n")
+    assert main([*command, "results", "--targets", "goals.toml"]) == 0
+    assert main([*command, "results", "--targets", "goals.toml", "--target", "acme=3"]) == 0
+    out = capsys.readouterr().out
+    if command == ["table"]:
+        never, always = (line for line in out.splitlines() if "SGD" in line and "lr" in line)
+        assert "never (0 of 3)" in never
+        assert "1.00" in always
+
+
+def test_the_report_takes_targets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    solved(tmp_path / "results")
+    assert main(["report", "results", "--target", "acme=3"]) == 0
+    assert f"The target is a test loss of 3.000, {GIVEN}." in Path("report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--target", "acme"], "'acme' is not PROBLEM=VALUE, such as digits_mlp=0.95."),
+        (["--target", "acme=3", "--target", "acme=4"], "The target of 'acme' is given twice"),
+        (["--target", "acme=much"], "must be a finite number, such as 0.9; got 'much'"),
+        (["--target", "acne=3"], "no run of the problem 'acne'. Did you mean 'acme'?"),
+        (["--targets", "none.toml"], "Cannot read the targets in none.toml"),
+        (["--targets", "goals.toml"], "goals.toml has 'target', but only"),
+    ],
+)
+def test_mistakes_in_targets_are_explained(tmp_path, monkeypatch, capsys, given, message):
+    monkeypatch.chdir(tmp_path)
+    solved(tmp_path / "results")
+    (tmp_path / "goals.toml").write_text("[target]\nacme = 1\n")
+    assert main(["table", "results", *given]) != 0
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_target_holds_for_all_protocols_unless_it_names_one(tmp_path):
+    write_result(tmp_path, problem="acme", test_losses=[9, 3])
+    write_result(tmp_path, problem="acme", optimizer="Adam", test_losses=[9, 3, 1])
+    results = load(tmp_path).with_targets({"acme": 3, "acme (epochs = 2)": 2})
+    values = {name: each.value for name, each in targets(select(results)).items()}
+    assert values == {"acme (epochs = 1)": 3, "acme (epochs = 2)": 2}

@@ -70,7 +70,7 @@ def test_intervals_of_leads_say_how_many_seeds_they_rest_on(tmp_path):
     write_seeds(tmp_path, "SGD", [1.0, 1.01, 1.02])
     write_seeds(tmp_path, "Adam", [2.0, 2.03, 2.01])
     words = winner_in_words(won(tmp_path)[0]["acme"])
-    assert "95 % interval [0.965, 1.041] (3 seeds)" in words
+    assert "by 1.003, 95 % interval [0.965, 1.041] (3 seeds)" in words
 
 
 def test_shared_seeds_are_paired(tmp_path):

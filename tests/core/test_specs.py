@@ -74,6 +74,7 @@ def test_a_sound_description_is_accepted_and_travels_between_processes(spec_type
         (ProblemSpec, "tags", "small", "several strings"),
         (ProblemSpec, "tags", {1}, "several strings"),
         (ProblemSpec, "target_performance", float("nan"), "None or a finite number"),
+        (ProblemSpec, "target_performance_same_order", "high", "None or a finite number"),
         (ProblemSpec, "options", ["model"], "a mapping"),
         (DatasetSpec, "train_size", 0, "an integer of 1 or more"),
         (DatasetSpec, "test_size", None, "an integer of 1 or more"),

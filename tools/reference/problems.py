@@ -10,7 +10,7 @@ from reference.markdown import code, page, plain, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepobs.plugins import Registry
+    from deepobs.plugins import ProblemSpec, Registry
 
 _INTRODUCTION = """
 All components of the DeepOBS packages, with their defaults. `deepobs list` shows the installed
@@ -18,7 +18,8 @@ ones, and `deepobs info NAME` describes one of them.
 """
 _PROBLEMS = """
 The metric ranks configurations and optimizers. The target, if one was published with the problem,
-is the value on the test set that counts as solved. The weight decay is the factor of the
+is the value on the test set that counts as solved; a second one is that of runs in which every
+epoch repeats the order of the first (`same_order`). The weight decay is the factor of the
 regularizer `0.5 * factor * ||w||^2`.
 """
 
@@ -61,8 +62,15 @@ def _numbers(registry: Registry) -> Iterator[tuple[str, ...]]:
             str(spec.epochs),
             "" if spec.weight_decay is None else f"{spec.weight_decay:g}",
             spec.metric,
-            "" if spec.target_performance is None else f"{spec.target_performance:g}",
+            _targets(spec),
         )
+
+
+def _targets(spec: ProblemSpec) -> str:
+    texts = [] if spec.target_performance is None else [f"{spec.target_performance:g}"]
+    if spec.target_performance_same_order is not None:
+        texts.append(f"{spec.target_performance_same_order:g} (same order)")
+    return ", ".join(texts)
 
 
 def _words(registry: Registry) -> Iterator[tuple[str, ...]]:

@@ -69,16 +69,17 @@ def test_the_fastest_everywhere_scores_one_and_who_reaches_nothing_zero():
     assert benchmark_score(performance_ratios([[1.0, 2.0], [INF, INF]])).tolist() == [1.0, 0.0]
 
 
-def test_the_speedup_counts_problems_that_both_reach():
+def test_the_speedup_counts_problems_that_need_training():
     # 20 / 10 and 9 / 2; the square root of 9 is 3.
-    speedup = geometric_mean_speedup([10.0, 2.0, INF, 1.0, 0.0], [20.0, 9.0, 1.0, INF, 5.0])
-    assert speedup == (pytest.approx(3), 2)
+    speedup = geometric_mean_speedup([10.0, 2.0, 0.0], [20.0, 9.0, 5.0])
+    assert speedup == (pytest.approx(3), 2, 3, 3, 3)
 
 
-def test_without_a_common_problem_there_is_no_speedup():
-    mean, problems = geometric_mean_speedup([INF, 1.0], [1.0, INF])
+def test_where_a_target_is_missed_there_is_no_speedup():
+    # On the first problem alone, it is 100 times as fast.
+    mean, *counts = geometric_mean_speedup([1.0, INF, INF], [100.0, 1.0, INF])
     assert math.isnan(mean)
-    assert problems == 0
+    assert counts == [1, 1, 2, 3]
 
 
 def test_wrong_input_is_refused():

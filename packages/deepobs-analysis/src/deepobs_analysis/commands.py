@@ -22,7 +22,14 @@ from deepobs_analysis.reading_options import mode_option, reads_results
 from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
-from deepobs_analysis.wording import MISSING, estimate_text, number, speedup_text
+from deepobs_analysis.wording import (
+    MISSING,
+    estimate_text,
+    number,
+    ratio_text,
+    score_text,
+    speedup_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,25 +251,25 @@ def _show_scores(scores: Scores) -> None:
     against = f" VS {scores.base}" if scores.base else ""
     headings = ("SCORE", f"SPEEDUP{against}", "NORMALIZED", f"BETTER SEED{against}")
     columns = [Column("OPTIMIZER"), *(Column(heading) for heading in headings)]
-    screen.show_table(columns, [_row(score) for score in scores.scores])
+    screen.show_table(columns, [_row(score, scores.base) for score in scores.scores])
     screen.show()
     screen.show_text(
         "Score: area under the performance profile of the times to the target, up to four times "
-        "that of the fastest; an optimizer that is the fastest on every problem has 1. Speedup: "
-        "geometric mean over the problems on which both optimizers reach the target; how many "
-        "these are stands in parentheses. Normalized: performance after the last epoch, on a scale "
-        "where an untrained model has 0 and the target is 1; interquartile mean over all seeds. "
-        "Better seed: probability that a seed of this optimizer ends better than a seed of the "
-        "one it is compared with. In brackets: 95 % intervals; in parentheses, how many seeds they "
-        "rest on. One seed has no interval."
+        "that of the fastest; an optimizer that is the fastest on every problem has 1, and a "
+        "target that is missed counts as 0. Speedup: geometric mean over all problems, if both "
+        "optimizers reach all targets, each with more than half of the seeds. Normalized: "
+        "performance after the last epoch, on a scale where an untrained model has 0 and the "
+        "target is 1; interquartile mean over all seeds. Better seed: probability that a seed of "
+        "this optimizer ends better than a seed of the one it is compared with. In brackets: 95 % "
+        "intervals; in parentheses, how many seeds they rest on. One seed has no interval."
     )
 
 
-def _row(score: Score) -> list[str]:
+def _row(score: Score, base: str | None) -> list[str]:
     return [
         score.optimizer,
-        number(score.benchmark_score, 3),
-        speedup_text(score.speedup),
+        score_text(score),
+        speedup_text(score.speedup, base),
         _estimate(score.normalized),
         _estimate(score.improvement),
     ]
@@ -287,7 +294,7 @@ def _show_ratios(scores: Scores) -> None:
         [
             problem,
             number(scores.targets[problem].value),
-            *(number(score.ratios[problem], 3) for score in scores.scores),
+            *(ratio_text(score.ratios[problem], score.seeds[problem]) for score in scores.scores),
             scores.targets[problem].source,
         ]
         for problem in scores.timed
@@ -295,8 +302,8 @@ def _show_ratios(scores: Scores) -> None:
     screen.show_table(columns, rows)
     screen.show()
     screen.show_text(
-        f"Median {scores.unit} to the target, divided by those of the fastest optimizer; ∞: half "
-        "of the seeds or more do not reach it."
+        f"Median {scores.unit} to the target, divided by those of the fastest optimizer, where "
+        "more than half of the seeds reach it."
     )
 
 

@@ -18,6 +18,7 @@ from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.reading import load
 from deepobs_analysis.selection import EXPLANATIONS, MODES
+from deepobs_analysis.target_options import TARGET_OPTIONS, read_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,7 @@ _OPTIONS = (
         show_default=True,
         help="Which results to include where your own code changed between runs.",
     ),
+    *TARGET_OPTIONS,
 )
 
 
@@ -90,6 +92,8 @@ class Reading:
     reference: str | None = None
     across_protocols: bool = False
     code: CodeChoice = "newest"
+    target_texts: tuple[str, ...] = ()
+    target_file: Path | None = None
 
     def everything(self) -> Results:
         """Read all results, and those of the reference set, and show warnings.
@@ -97,6 +101,7 @@ class Reading:
         Raises:
             DeepOBSError: There are none.
         """
+        targets = read_targets(self.target_file, self.target_texts)
         results = load(self.path, code=self.code, across_protocols=self.across_protocols)
         _warn_of_skipped(self.path, results)
         if results.runs.empty:
@@ -110,7 +115,7 @@ class Reading:
                 screen.show_message("Warning", "The reference set has none of these problems.")
         for sentence in results.warnings:
             screen.show_message("Warning", sentence)
-        return results
+        return results.with_targets(targets)
 
     def part_of(self, results: Results) -> Results:
         """Those of the problems and optimizers that were asked for, and all of the reference."""

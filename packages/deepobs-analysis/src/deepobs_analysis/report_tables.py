@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepobs_analysis.summaries import record
 from deepobs_analysis.table_columns import COLUMNS, cells_of
-from deepobs_analysis.wording import MISSING, estimate_text, number, speedup_text
+from deepobs_analysis.wording import (
+    MISSING,
+    estimate_text,
+    number,
+    ratio_text,
+    score_text,
+    speedup_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,9 +84,9 @@ def table_of_scores(scores: Scores) -> Table:
     against = f" vs {scores.base}" if scores.base else ""
     meanings = {
         "Score": "area under the performance profile, up to four times the fastest: 1 for the "
-        "fastest on all problems",
-        f"Speedup{against}": "geometric mean over the problems on which both reach the target; "
-        "their number in parentheses",
+        "fastest on all problems; a target that is missed counts as 0",
+        f"Speedup{against}": "geometric mean over all problems, where both reach all targets; on "
+        "how many targets are reached, where not",
         "Normalized": "interquartile mean over all seeds, 0 for an untrained model and 1 for the "
         "target, with a 95 % interval",
         f"Better seed{against}": "probability that a seed ends better than one of the other "
@@ -88,10 +96,10 @@ def table_of_scores(scores: Scores) -> Table:
     rows = [
         [
             Value(score.optimizer),
-            Value(number(score.benchmark_score, 3), order=score.benchmark_score),
+            Value(score_text(score), order=score.benchmark_score),
             Value(
-                speedup_text(score.speedup),
-                order=None if score.speedup is None else score.speedup.geometric_mean,
+                speedup_text(score.speedup, scores.base),
+                order=_known(score.speedup.geometric_mean) if score.speedup else None,
             ),
             _estimate(score.normalized),
             _estimate(score.improvement),
@@ -103,7 +111,7 @@ def table_of_scores(scores: Scores) -> Table:
 
 def table_of_ratios(scores: Scores) -> Table:
     """How many times as long as the fastest each optimizer takes to each target."""
-    meaning = "median time as a multiple of that of the fastest"
+    meaning = "median time as a multiple of that of the fastest, and how many seeds are in time"
     headings = [
         Heading("Problem"),
         Heading("Target", "the performance to reach", is_number=True),
@@ -115,8 +123,9 @@ def table_of_ratios(scores: Scores) -> Table:
             Value(problem),
             Value(number(scores.targets[problem].value), order=scores.targets[problem].value),
             *(
-                Value(number(ratio, 3), ratio == 1, ratio)
-                for ratio in (score.ratios[problem] for score in scores.scores)
+                Value(ratio_text(ratio, score.seeds[problem]), ratio == 1, ratio)
+                for score in scores.scores
+                for ratio in (score.ratios[problem],)
             ),
             Value(scores.targets[problem].source),
         ]
@@ -151,6 +160,10 @@ def _estimate(estimate: Estimate | None) -> Value:
         return Value(MISSING)
     text = estimate_text(estimate.value, estimate.interval, estimate.seeds)
     return Value(text, order=estimate.value)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _words(known: dict[str, Any]) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import pandas as pd
 
-from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.records import METRICS, series_name
 from deepobs_analysis.run_protocols import problem_names, several_protocols
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Split: TypeAlias = Literal["train", "valid", "test"]
 
@@ -94,10 +95,12 @@ class Results:
     Attributes:
         runs: A row for each run.
         skipped: Files that are broken, unfinished, failed or of synthetic data.
+        targets: The performance that counts as solving a problem, where one was given.
     """
 
     runs: pd.DataFrame
     skipped: tuple[SkippedFile, ...] = ()
+    targets: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
@@ -159,6 +162,25 @@ class Results:
         both = pd.concat([self.runs, theirs], ignore_index=True)
         both["problem"] = problem_names(zip(both["testproblem"], both["protocol"], strict=True))
         return replace(self, runs=both, skipped=(*self.skipped, *reference.skipped))
+
+    def with_targets(self, targets: Mapping[str, float]) -> Results:
+        """These results with other targets than those of the problems.
+
+        Args:
+            targets: By problem, with a protocol or for all of them.
+
+        Raises:
+            UnknownNameError: There is no run of one of the problems.
+            ArgumentError: A target is no finite number.
+        """
+        for problem, value in targets.items():
+            self._those_of("problem", [problem])
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not math.isfinite(value):
+                raise ArgumentError(
+                    f"The target of {problem} must be a finite number, such as 0.9; got {value!r}."
+                )
+        return replace(self, targets={**self.targets, **targets})
 
     def _those_of(self, column: str, names: list[str]) -> pd.DataFrame:
         # A problem without a protocol stands for all of its protocols.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,13 @@ class Estimate:
     seeds: int
 
 
+class Reached(NamedTuple):
+    """On how many problems, or by how many seeds, targets are reached, and how many there are."""
+
+    reached: int
+    of: int
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """How an optimizer performed over all problems that count.
@@ -57,8 +64,11 @@ class Score:
     Attributes:
         optimizer: The optimizer.
         benchmark_score: The area under its performance profile, 0 to 1; `None` without a problem.
+        reached: On how many problems more than half of its seeds reach the target.
         ratios: By problem, how many times as long as the fastest it takes to the target.
-        speedup: How many times as fast as the base it is; `None` for the base.
+        seeds: By problem, how many of its seeds reach the target.
+        speedup: How many times as fast as the base it is, if both reach all targets; `None` for
+            the base.
         normalized: Interquartile mean of the scores of all seeds, 0 for an untrained model and 1
             for the target; `None` without a problem.
         improvement: How probable it is that a seed beats one of the base; `None` for the base.
@@ -66,7 +76,9 @@ class Score:
 
     optimizer: str
     benchmark_score: float | None
+    reached: Reached
     ratios: Mapping[str, float]
+    seeds: Mapping[str, Reached]
     speedup: Speedup | None
     normalized: Estimate | None
     improvement: Estimate | None
@@ -114,11 +126,20 @@ def scores_of(
     base = _base(against, optimizers)
     reasons = {row.problem: _reason(row.problem, pairs, optimizers, row.target) for row in rows}
     compared = [problem for problem, reason in reasons.items() if reason is None]
+    reached = {
+        (row.problem, row.optimizer): Reached(time.reached, time.runs)
+        for row in rows
+        if (time := row.times.get(unit)) is not None
+    }
     timings = _timings(times, optimizers, timed, base)
     scores = [
         Score(
             optimizer,
-            *timings[optimizer],
+            timings[optimizer].benchmark_score,
+            timings[optimizer].reached,
+            timings[optimizer].ratios,
+            {problem: reached[problem, optimizer] for problem in timed},
+            timings[optimizer].speedup,
             _normalized(pairs, optimizer, compared, targets) if compared else None,
             _improvement(pairs, optimizer, base, compared)
             if compared and base and base != optimizer
@@ -167,18 +188,27 @@ def _reason(
     return None
 
 
+class _Timing(NamedTuple):
+    """What follows from the times of an optimizer; see `Score`."""
+
+    benchmark_score: float | None
+    reached: Reached
+    ratios: Mapping[str, float]
+    speedup: Speedup | None
+
+
 def _timings(
     times: Floats, optimizers: Sequence[str], timed: Sequence[str], base: str | None
-) -> dict[str, tuple[float | None, dict[str, float], Speedup | None]]:
-    """The benchmark score, the ratios and the speedup of each optimizer."""
+) -> dict[str, _Timing]:
     if not timed:
-        return dict.fromkeys(optimizers, (None, {}, None))
+        return dict.fromkeys(optimizers, _Timing(None, Reached(0, 0), {}, None))
     ratios = performance_ratios(times)
     areas = benchmark_score(ratios)
     base_times = times[optimizers.index(base)] if base else None
     return {
-        optimizer: (
+        optimizer: _Timing(
             float(areas[place]),
+            Reached(int(np.isfinite(times[place]).sum()), len(timed)),
             dict(zip(timed, ratios[place].tolist(), strict=True)),
             None
             if base_times is None or optimizer == base

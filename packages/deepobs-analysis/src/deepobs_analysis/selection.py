@@ -46,6 +46,7 @@ class Selection:
             set was measured by the metric.
         configurations: How many configurations there were to choose from.
         is_reference: Whether it belongs to a reference set.
+        target: The target that was given for the problem; `None` for the usual one.
     """
 
     problem: str
@@ -58,6 +59,7 @@ class Selection:
     runs: pd.DataFrame
     configurations: int
     is_reference: bool
+    target: float | None = None
 
     @property
     def testproblem(self) -> str:
@@ -134,6 +136,7 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
     selections = []
     for _, runs in results.runs.groupby(["problem", "optimizer"], sort=True):
         metric = Metric(runs["metric"].iloc[0])
+        problem, testproblem = (str(runs[name].iloc[0]) for name in ("problem", "testproblem"))
         measured = runs[runs[metric.curve("test")].notna()]
         decisive = by or _decisive_curve(measured, metric)
         measured = measured[measured[decisive].notna()]
@@ -141,7 +144,7 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
             chosen = _best_configuration(measured, decisive, mode)
             selections.append(
                 Selection(
-                    problem=str(runs["problem"].iloc[0]),
+                    problem=problem,
                     optimizer=str(runs["optimizer"].iloc[0]),
                     configuration=chosen["configuration"].iloc[0],
                     hyperparameters=chosen["hyperparameters"].iloc[0],
@@ -151,6 +154,7 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
                     runs=chosen,
                     configurations=runs["configuration"].nunique(),
                     is_reference=bool(runs["is_reference"].iloc[0]),
+                    target=results.targets.get(problem, results.targets.get(testproblem)),
                 )
             )
     return selections

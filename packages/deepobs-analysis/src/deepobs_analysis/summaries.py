@@ -247,4 +247,5 @@ def _moments(name: str, moments: MeanAndDeviation | None) -> dict[str, float | N
 
 
 def _mean(time: MeanTime | None) -> float | None:
-    return None if time is None or not np.isfinite(time.mean) else time.mean
+    # Of the seeds that reach a target while others miss it, it would be a mean of the fastest.
+    return None if time is None or time.reached < time.runs else time.mean

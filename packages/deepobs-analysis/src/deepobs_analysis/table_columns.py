@@ -146,13 +146,17 @@ def _time(unit: Unit) -> SummaryColumn:
 
     def goodness(row: Summary) -> Goodness:
         time = row.times.get(unit)
-        # A mean over the few seeds that reach a target is no better than one over all of them.
-        return None if not time or not time.reached else (time.reached / time.runs, -time.mean)
+        if not time or not time.reached:
+            return None
+        # Where seeds miss the target, a mean over the others is that of the fastest: only their
+        # share counts.
+        is_by_all = time.reached == time.runs
+        return (time.reached / time.runs, -time.mean if is_by_all else 0.0)
 
     return SummaryColumn(
         name,
         f"{unit[0].upper()}{unit[1:]} to target",
-        f"mean {unit} until the target is reached, over the seeds that reach it",
+        f"mean {unit} until the target is reached, if all seeds reach it",
         lambda row: time_text(row.times.get(unit)),
         (f"{name}_to_target", "reached", "seeds"),
         goodness,

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.selection import Selection
 
+GIVEN = "given for this analysis"
 PUBLISHED = "published with the problem"
+PUBLISHED_SAME_ORDER = f"{PUBLISHED}, for the same order of the data in every epoch"
 FROM_REFERENCE = "1 % worse than the median seed of the best optimizer of the reference set"
 FROM_RESULTS = "1 % worse than the median seed of the best optimizer of these results"
 
@@ -53,9 +55,10 @@ class Target:
 def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     """The target of each problem.
 
-    It is the one published with the problem, if its package is installed and states one. Else it
-    follows from the final performances of the reference set, or without one from these results, by
-    the rule of `measures.target_performance`.
+    It is the one that `Results.with_targets` fixed, or else the one published with the problem, if
+    its package is installed and states one. Of two, it is that for the same order of the data in
+    every epoch if all runs repeat it. Without any, it follows from the final performances of the
+    reference set, or without one from these results, by the rule of `measures.target_performance`.
 
     Args:
         selections: From `select`, including those of a reference set.
@@ -147,9 +150,12 @@ def median_times(
 
 
 def _target(selections: list[Selection]) -> Target | None:
-    offer = registry().problems.find(selections[0].testproblem)
-    if offer is not None and offer.spec.target_performance is not None:
-        return Target(offer.spec.target_performance, PUBLISHED)
+    given = selections[0].target
+    if given is not None:
+        return Target(given, GIVEN)
+    published = _published(selections)
+    if published is not None:
+        return published
     reference = [each for each in selections if each.is_reference]
     performances = [each.final_or_worst() for each in reference or selections]
     # The median of an optimizer is infinite if half of its seeds diverged, and no target follows.
@@ -161,6 +167,30 @@ def _target(selections: list[Selection]) -> Target | None:
         tolerance=_TOLERANCE,
     )
     return Target(value, FROM_REFERENCE if reference else FROM_RESULTS)
+
+
+def _published(selections: Sequence[Selection]) -> Target | None:
+    """The target of the plugin for the protocol of the runs."""
+    offer = registry().problems.find(selections[0].testproblem)
+    if offer is None:
+        return None
+    # Those of a reference set are judged by the target of one's own runs.
+    own = [each for each in selections if not each.is_reference] or selections
+    same_order = offer.spec.target_performance_same_order
+    if same_order is not None and all(map(_repeats_order, own)):
+        return Target(same_order, PUBLISHED_SAME_ORDER)
+    value = offer.spec.target_performance
+    return None if value is None else Target(value, PUBLISHED)
+
+
+def _repeats_order(selection: Selection) -> bool:
+    """Whether every epoch has the order of the first, as always in DeepOBS 1.1."""
+    return all(
+        not measurement.get("reshuffle", layout != "1.1")
+        for measurement, layout in zip(
+            selection.runs["measurement"], selection.runs["format"], strict=True
+        )
+    )
 
 
 def _time(run: pd.Series, curve: Floats, selection: Selection, target: float, unit: Unit) -> float:

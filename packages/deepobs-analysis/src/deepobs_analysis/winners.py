@@ -22,6 +22,7 @@ from deepobs_analysis.wording import (
     listed,
     mean_text,
     number,
+    rounded_text,
     seeds_text,
 )
 
@@ -104,7 +105,10 @@ def winner_in_words(winner: Winner) -> str:
         return _with_failed(f"{best} of {value}. There is nothing to compare it with.", first)
     if winner.difference == 0:
         return _with_failed(f"{best}, {value}, and {second.optimizer} has the same.", first, second)
-    ahead = f"{best}, {value}, ahead of {second.optimizer} by {number(winner.difference, 2)}"
+    lead = number(winner.difference, 2)
+    if winner.interval is not None and winner.difference is not None:
+        lead = rounded_text(winner.difference, winner.interval)
+    ahead = f"{best}, {value}, ahead of {second.optimizer} by {lead}"
     if not winner.is_comparable:
         sentence = f"{ahead}. They cannot be compared: one of the losses includes the regularizer."
         return _with_failed(sentence, first, second)

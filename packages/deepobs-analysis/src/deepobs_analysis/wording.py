@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Speedup
+    from deepobs_analysis.scores import Reached, Score
     from deepobs_analysis.summaries import Summary
 
 MISSING = "-"
@@ -118,20 +119,48 @@ def share(value: float) -> str:
 
 
 def time_text(time: MeanTime | None) -> str:
-    """A mean time to a target, with how many runs reached it unless all did."""
+    """A mean time to a target; where some runs miss it, only how many reach it.
+
+    The mean of those that reach it would be that of the fastest.
+    """
     if time is None:
         return MISSING
     if time.reached == time.runs:
         return number(time.mean, 3)
-    reached = f"{time.reached} of {time.runs}"
-    return f"{number(time.mean, 3)} ({reached})" if time.reached else f"never ({reached})"
+    if not time.reached:
+        return f"never (0 of {time.runs})"
+    return f"reached by {time.reached} of {counted(time.runs, 'seed')}"
 
 
-def speedup_text(speedup: Speedup | None) -> str:
-    """A mean speedup, and over how many problems."""
-    if speedup is None or not speedup.problems:
+def score_text(score: Score) -> str:
+    """A benchmark score; a target that is missed counts as 0, and how many are reached is said."""
+    text, (reached, of) = number(score.benchmark_score, 3), score.reached
+    return text if reached == of else f"{text} (reached on {reached} of {of})"
+
+
+def speedup_text(speedup: Speedup | None, base: str | None) -> str:
+    """A mean speedup over a base; where one of them misses targets, only on how many it is there.
+
+    Over the problems that both solve, an optimizer that solves only the easiest could lead.
+    """
+    if speedup is None:
         return MISSING
-    return f"{number(speedup.geometric_mean, 3)} ({speedup.problems})"
+    if min(speedup.reached, speedup.reached_by_reference) < speedup.of:
+        own, theirs = f"reached on {speedup.reached} of {speedup.of}", speedup.reached_by_reference
+        return own if theirs == speedup.of else f"{own}, {base} on {theirs}"
+    if not speedup.problems:
+        return MISSING
+    return f"{number(speedup.geometric_mean, 3)} ({counted(speedup.problems, 'problem')})"
+
+
+def ratio_text(ratio: float, reached: Reached) -> str:
+    """How many times as long as the fastest an optimizer takes, and which seeds get there."""
+    if reached.reached == reached.of:
+        return number(ratio, 3)
+    by_seeds = f"{reached.reached} of {counted(reached.of, 'seed')}"
+    if math.isinf(ratio):
+        return f"reached by {by_seeds}" if reached.reached else f"never (0 of {reached.of})"
+    return f"{number(ratio, 3)} (reached by {by_seeds})"
 
 
 def interval_text(interval: Interval, seeds: int) -> str:
@@ -144,7 +173,12 @@ def estimate_text(value: float, interval: Interval | None, seeds: int) -> str:
     """A number with its interval, without digits that the interval leaves open."""
     if interval is None:
         return number(value)
-    return f"{_rounded([value], interval)[0]} {interval_text(interval, seeds)}"
+    return f"{rounded_text(value, interval)} {interval_text(interval, seeds)}"
+
+
+def rounded_text(value: float, interval: Interval) -> str:
+    """A number without digits that its interval leaves open."""
+    return _rounded([value], interval)[0]
 
 
 def _rounded(values: Iterable[float], interval: Interval) -> list[str]:

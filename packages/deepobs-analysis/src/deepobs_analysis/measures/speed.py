@@ -54,12 +54,19 @@ class Speedup(NamedTuple):
     """How many times as fast as a reference an optimizer is.
 
     Attributes:
-        geometric_mean: Above 1 if it is faster; NaN if no problem counts.
+        geometric_mean: Above 1 if it is faster; NaN where one of them misses a target, and where
+            no problem counts.
         problems: How many problems count.
+        reached: On how many problems the optimizer reaches the target.
+        reached_by_reference: On how many the reference does.
+        of: How many problems there are.
     """
 
     geometric_mean: float
     problems: int
+    reached: int
+    reached_by_reference: int
+    of: int
 
 
 def target_performance(
@@ -305,18 +312,21 @@ def geometric_mean_speedup(times: ArrayLike, reference: ArrayLike) -> Speedup:
         reference: Of the reference on the same problems, shape (problems,).
 
     Returns:
-        The mean over the problems on which both reach the target and neither is there before
-        training, and how many those are. (AlgoPerf defines it for optimizers that reach all.)
+        The mean over the problems on which neither is at the target before training, and how many
+        those are. There is none where one of them misses a target, as in AlgoPerf.
     """
     own, other = _not_negative(times, dimensions=1), _not_negative(reference, dimensions=1)
     equally_long("times", own, "times of the reference", other)
     # A target that is met before training takes no time: its ratio would be 0 or infinite, and one
     # such problem would decide the mean.
     counts = np.isfinite(own) & np.isfinite(other) & (own > 0) & (other > 0)
-    if not counts.any():
-        return Speedup(np.nan, 0)
-    mean = np.exp(np.log(other[counts] / own[counts]).mean())
-    return Speedup(float(mean), int(counts.sum()))
+    reached, theirs = (int(np.isfinite(each).sum()) for each in (own, other))
+    # Over the problems that both solve, an optimizer that solves only the easiest one could lead.
+    if not counts.any() or min(reached, theirs) < len(own):
+        mean = np.nan
+    else:
+        mean = float(np.exp(np.log(other[counts] / own[counts]).mean()))
+    return Speedup(mean, int(counts.sum()), reached, theirs, len(own))
 
 
 def _above_zero(per_epoch: float, what: str) -> float:

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epochs") -> Figure:
     """Draw how long every optimizer takes to reach the target of each problem.
 
-    A small dot is a seed, a marker the mean of the seeds that reach the target, whose number stands
-    at the right.
+    A small dot is a seed, a marker the mean, if all seeds reach the target. How many do stands at
+    the right.
 
     Args:
         results: The runs.
@@ -87,7 +87,7 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
     layout.notes(
         figure,
         [
-            "Dots: seeds; marks: mean of those that reach the target, whose number is given.",
+            "Dots: seeds; marks: their mean, if all reach the target; how many do is given.",
             *sources_in_words({shown(problem): goals[problem] for problem in drawn}),
         ],
     )
@@ -182,7 +182,7 @@ def _draw(
         times = times_to_target(each, goal, unit)
         reached = times[np.isfinite(times)]
         largest = max([largest, *reached])
-        _draw_row(axes, row, reached, styles[each.optimizer])
+        _draw_row(axes, row, reached, len(times), styles[each.optimizer])
         is_recorded = not np.isnan(times).any()
         text = f"{len(reached)}/{len(times)}" if is_recorded else "not recorded"
         _write(axes, text, (1, row), xycoords=("axes fraction", "data"))
@@ -194,10 +194,12 @@ def _draw(
     layout.few_ticks(axes, "x", 5)
 
 
-def _draw_row(axes: Axes, row: int, reached: Floats, look: Look) -> None:
+def _draw_row(axes: Axes, row: int, reached: Floats, seeds: int, look: Look) -> None:
     if len(reached):
         dots: dict[str, Any] = {"color": look.color, "markersize": 2.5, "alpha": 0.45}
         axes.plot(reached, [row] * len(reached), "o", **dots)
+    # Where seeds miss the target, the mean of the others would be that of the fastest.
+    if len(reached) == seeds:
         mark: dict[str, Any] = {"color": look.color, "markersize": 5.5, "alpha": look.alpha}
         axes.plot([mean_time(reached).mean], [row], look.marker, **mark)
 

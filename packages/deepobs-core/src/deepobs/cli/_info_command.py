@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
-_TITLES = {"dataset": "Data set", "metric": "Compared by", "target": "Implementation"}
+_TITLES = {
+    "dataset": "Data set",
+    "metric": "Compared by",
+    "target": "Implementation",
+    "target_performance_same_order": "Target, same order",
+}
 _SHOWN_APART = {
     *("name", "kind", "summary", "distribution", "version", "qualified_name", "is_ambiguous"),
     "hyperparameters",
 }
-_SHOWN_IF_KNOWN = {"target_performance"}
+_SHOWN_IF_KNOWN = {"target_performance", "target_performance_same_order"}
 
 
 def _summaries() -> dict[str, str]:

@@ -39,6 +39,10 @@ _POSITIVE: _Rule = (
     "an integer of 1 or more",
     lambda value: isinstance(value, int) and is_number(value, 1),
 )
+_PERFORMANCE: _Rule = (
+    "None or a finite number",
+    lambda value: value is None or is_number(value),
+)
 _MAPPING: _Rule = ("a mapping", lambda value: isinstance(value, Mapping))
 
 _RULES: dict[str, _Rule] = {
@@ -72,10 +76,8 @@ _RULES: dict[str, _Rule] = {
         "several strings",
         lambda tags: isinstance(tags, frozenset) and all(isinstance(tag, str) for tag in tags),
     ),
-    "target_performance": (
-        "None or a finite number",
-        lambda value: value is None or is_number(value),
-    ),
+    "target_performance": _PERFORMANCE,
+    "target_performance_same_order": _PERFORMANCE,
     "options": _MAPPING,
     "train_size": _POSITIVE,
     "test_size": _POSITIVE,
@@ -155,6 +157,8 @@ class ProblemSpec(TargetSpec):
         tags: Words to find it by.
         target_performance: Value of the metric on the test set that counts as solved, if one was
             published.
+        target_performance_same_order: The same for runs in which every epoch repeats the order of
+            the first, where that is another value; `None` for the same.
         options: Further arguments that the target understands, such as the model to build.
     """
 
@@ -168,6 +172,7 @@ class ProblemSpec(TargetSpec):
     reference: str = ""
     tags: frozenset[str] = frozenset()
     target_performance: float | None = None
+    target_performance_same_order: float | None = None
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
