@@ -11,8 +11,12 @@ import click
 
 from deepobs.console import run_options, screen
 from deepobs.console.options import as_json
-from deepobs_bench._execution_options import EXECUTION_PARAMETERS, execution_from, tell
-from deepobs_bench.executors import open_executor
+from deepobs_bench._execution_options import (
+    EXECUTION_PARAMETERS,
+    execution_from,
+    interruptible_executor,
+    tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,22 +159,23 @@ def _open_sweep(
     from deepobs_bench.sweep import Sweep
 
     run_seconds = None if budget.run_minutes is None else 60 * budget.run_minutes
-    try:
-        with (
-            bench_progress(num_runs, options.jobs, show=show_line) as notify,
-            open_executor(executor, replace(options, time_limit=run_seconds)) as workers,
-        ):
-            yield Sweep(
-                workers,
-                output_dir=results.output_dir,
-                device_is_open=device_is_open,
-                time_limit=run_seconds,
-                checkpoints=results.checkpoints,
-                observers=results.observers,
-                seconds=None if budget.hours is None else 3600 * budget.hours,
-                notify=notify,
-                tell=tell,
-            )
-    except KeyboardInterrupt:
-        tell("Results so far are kept: repeat the command to continue.")
-        raise
+    with (
+        interruptible_executor(
+            executor,
+            replace(options, time_limit=run_seconds),
+            has_checkpoints=results.checkpoints is not None,
+        ) as workers,
+        # Inside: an interruption removes the bar before the workers write last checkpoints.
+        bench_progress(num_runs, options.jobs, show=show_line) as notify,
+    ):
+        yield Sweep(
+            workers,
+            output_dir=results.output_dir,
+            device_is_open=device_is_open,
+            time_limit=run_seconds,
+            checkpoints=results.checkpoints,
+            observers=results.observers,
+            seconds=None if budget.hours is None else 3600 * budget.hours,
+            notify=notify,
+            tell=tell,
+        )

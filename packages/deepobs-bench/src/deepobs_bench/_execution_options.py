@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
-from deepobs_bench.executors import ExecutorOptions
+from deepobs_bench.executors import ExecutorOptions, open_executor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
 
 EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
@@ -59,6 +65,25 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
         devices=tuple(devices.split(",")) if devices else (),
     )
     return values.pop("executor"), options
+
+
+@contextlib.contextmanager
+def interruptible_executor(
+    name: str, options: ExecutorOptions, *, has_checkpoints: bool
+) -> Iterator[Executor]:
+    """Open an executor; after Ctrl-C, say what becomes of the runs and their results."""
+    try:
+        with open_executor(name, options) as workers:
+            try:
+                yield workers
+            except KeyboardInterrupt:
+                if has_checkpoints:
+                    screen.start_line()
+                    screen.show_progress("Ending the runs, which write a last checkpoint ...")
+                raise
+    except KeyboardInterrupt:
+        kept = "Results so far are kept: repeat the command to continue."
+        raise KeyboardInterrupt(kept) from None
 
 
 def tell(message: str) -> None:

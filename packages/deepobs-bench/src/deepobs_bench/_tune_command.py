@@ -16,8 +16,12 @@ from deepobs.console.run_options import (
 )
 from deepobs.console.screen import Column
 from deepobs.console.text import clean
-from deepobs_bench._execution_options import EXECUTION_PARAMETERS, execution_from, tell
-from deepobs_bench.executors import open_executor
+from deepobs_bench._execution_options import (
+    EXECUTION_PARAMETERS,
+    execution_from,
+    interruptible_executor,
+    tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +141,12 @@ def command(
     executor, execution = execution_from(settings)
     chosen = _checked(spaces, settings)
     try:
-        with options.configured(), open_executor(executor, execution) as workers:
+        with (
+            options.configured(),
+            interruptible_executor(
+                executor, execution, has_checkpoints=results.checkpoints is not None
+            ) as workers,
+        ):
             result = tune(
                 options.problem,
                 options.optimizer,

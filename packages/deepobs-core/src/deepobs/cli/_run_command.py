@@ -14,7 +14,7 @@ from deepobs.console.run_options import (
     ResultOptions,
     RunOptions,
 )
-from deepobs.console.screen import show, show_message
+from deepobs.console.screen import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,8 +157,10 @@ def command(
                 from deepobs.runs.checkpoints import checkpoint_path
 
                 if checkpoint_path(results.output_dir, specification).exists():
-                    remedy = "repeat the command with --resume to continue this run."
-                    show_message("Checkpoint", remedy)
+                    raise KeyboardInterrupt(
+                        "There is a checkpoint: repeat the command with --resume to continue "
+                        "this run."
+                    ) from None
                 raise
             if not result.is_new:
                 show("Result already exists; use --overwrite to rerun.")

@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import platform
+import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -95,8 +96,12 @@ def main(args: list[str] | None = None) -> int:
         except DeepOBSError as error:
             screen.show_message("Error", error)
             return _USAGE_ERROR
+        except _InterruptedError as error:
+            screen.start_line()
+            _show_interruption(*error.args)
+            return _INTERRUPTED
         except click.Abort:
-            screen.show_message("Interrupted", "stopped by the keyboard.")
+            _show_interruption()
             return _INTERRUPTED
         except Exception as error:
             owner = provenance_of(error)
@@ -108,8 +113,26 @@ def main(args: list[str] | None = None) -> int:
             return _FOUND_WRONG
 
 
+def _show_interruption(*further: object) -> None:
+    screen.show_message("Interrupted", "stopped by the keyboard.")
+    for sentence in further:
+        screen.show(clean(sentence), stream=sys.stderr)
+
+
+class _InterruptedError(Exception):
+    """A keyboard interrupt, with what the command says about it."""
+
+
 class _Commands(click.Group):
     """The built-in commands and those of plugins, imported only when they are called."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call a command; arguments of its `KeyboardInterrupt` are shown after the message."""
+        # Before click sees it, which would write an empty line between a progress bar and the rest.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _InterruptedError(*error.args) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""

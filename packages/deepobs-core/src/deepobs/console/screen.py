@@ -129,6 +129,13 @@ def show_message(kind: str, message: object) -> None:
             show(wrapped, stream=sys.stderr)
 
 
+def start_line() -> None:
+    """Erase the current line of standard error, if that is a terminal."""
+    # After Ctrl-C, the terminal itself writes ^C wherever the cursor is.
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[2K", nl=False, err=True)
+
+
 def show_progress(sentence: str) -> None:
     """Write what a slow command is doing to standard error, if that is a terminal."""
     if sys.stderr.isatty():
