@@ -17,6 +17,7 @@ from deepobs_analysis import __version__
 from deepobs_analysis import report_figures as figures
 from deepobs_analysis.caveats import caveats, choice_in_words, concerning
 from deepobs_analysis.plots.style import same_looks
+from deepobs_analysis.report_series import Series
 from deepobs_analysis.report_tables import (
     table_of_environments,
     table_of_ratios,
@@ -92,12 +93,14 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
     rows = summarize(results, mode=mode)
     found, best = caveats(rows), winners(rows)
     with same_looks(results.optimizers), gc_paused():
+        series = Series(results.optimizers)
         return {
             "title": title,
+            "colors": Markup(series.style()),  # noqa: S704 # names and numbers of ours
             "summary": comparison_in_words(results, rows, best),
             "choice": choice_in_words(rows),
             "caveats": found,
-            "figures": figures.overview(results, mode) if rows else [],
+            "figures": figures.overview(results, mode, series) if rows else [],
             "table": table_of_summaries(rows, _OVERVIEW),
             "sections": [
                 {
@@ -106,13 +109,13 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
                     "winner": winner_in_words(winner),
                     "caveats": concerning(problem, found),
                     "figures": figures.of_problem(
-                        results.only(problems=[problem]), mode, f"p{place}-"
+                        results.only(problems=[problem]), mode, series, f"p{place}-"
                     ),
                     **_section(problem, results, [row for row in rows if row.problem == problem]),
                 }
                 for place, (problem, winner) in enumerate(best.items(), start=1)
             ],
-            "across": _across(results, rows, mode),
+            "across": _across(results, rows, mode, series),
             "environments": table_of_environments(results),
             "skipped": results.skipped,
         }
@@ -160,14 +163,16 @@ def _diverged(runs: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _across(results: Results, rows: Sequence[Summary], mode: Mode) -> dict[str, Any] | None:
+def _across(
+    results: Results, rows: Sequence[Summary], mode: Mode, series: Series
+) -> dict[str, Any] | None:
     """Optimizers compared over all problems; `None` with one problem or one optimizer."""
     problems = Counter(row.problem for row in rows)
     if len(problems) < 2 or max(problems.values()) < 2:
         return None
     scores = scores_of(rows)
     return {
-        "figures": figures.across_problems(results, mode),
+        "figures": figures.across_problems(results, mode, series),
         "scores": table_of_scores(scores),
         "ratios": table_of_ratios(scores) if scores.timed else None,
         "skipped": scores.skipped,

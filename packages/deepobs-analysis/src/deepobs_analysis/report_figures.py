@@ -1,22 +1,20 @@
-"""The figures of a report: drawn, and embedded as SVG elements of one page."""
+"""The figures of a report: drawn, and taken apart for the page."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
-
-from markupsafe import Markup
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins.catalog import import_target
-from deepobs_analysis.plots.rendering import svg
 from deepobs_analysis.plugin import deepobs_plots
+from deepobs_analysis.report_panels import panels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from deepobs_analysis.report_panels import Panel
+    from deepobs_analysis.report_series import Key, Series
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
 
@@ -35,37 +33,34 @@ _ACROSS_PROBLEMS = {
     "comparison": "Probability that the row's seed beats the column's",
 }
 
-_METADATA, _STYLE = "metadata", "style"
-_REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_NEEDLESS_DIGITS = re.compile(r"(\.\d\d)\d+")
-_POINTS_TO_PIXELS = 4 / 3
-
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure of the page as an SVG element, with its caption."""
+    """A figure of the page: its caption, what it says below its panels, its legend, its panels."""
 
     caption: str
-    svg: Markup
+    notes: str
+    keys: Sequence[Key]
+    panels: Sequence[Panel]
 
 
-def overview(results: Results, mode: Mode) -> list[Drawing]:
+def overview(results: Results, mode: Mode, series: Series) -> list[Drawing]:
     """Test curves on all problems."""
-    return list(_drawn(_OVERVIEW, results, mode, prefix="all-"))
+    return list(_drawn(_OVERVIEW, results, mode, series, prefix="all-"))
 
 
-def of_problem(results: Results, mode: Mode, prefix: str) -> list[Drawing]:
+def of_problem(results: Results, mode: Mode, series: Series, prefix: str) -> list[Drawing]:
     """All that can be drawn of results of one problem; ids of the figures begin with `prefix`."""
-    return list(_drawn(_OF_A_PROBLEM, results, mode, prefix=prefix))
+    return list(_drawn(_OF_A_PROBLEM, results, mode, series, prefix=prefix))
 
 
-def across_problems(results: Results, mode: Mode) -> list[Drawing]:
+def across_problems(results: Results, mode: Mode, series: Series) -> list[Drawing]:
     """Comparisons of optimizers over all problems."""
-    return list(_drawn(_ACROSS_PROBLEMS, results, mode, prefix="across-"))
+    return list(_drawn(_ACROSS_PROBLEMS, results, mode, series, prefix="across-"))
 
 
 def _drawn(
-    captions: Mapping[str, str], results: Results, mode: Mode, *, prefix: str
+    captions: Mapping[str, str], results: Results, mode: Mode, series: Series, *, prefix: str
 ) -> Iterable[Drawing]:
     """The figures that the results have the data for."""
     targets = {spec.name: spec.target for spec in deepobs_plots()}
@@ -76,45 +71,10 @@ def _drawn(
         # Such as: no optimizer has two hyperparameters that vary. The page does without the figure.
         except ArgumentError:
             continue
-        yield Drawing(caption, _embedded(svg(figure), f"{prefix}{name}-", caption))
-
-
-def _embedded(svg: str, prefix: str, label: str) -> Markup:
-    """Create an SVG element that can stand beside others in a page.
-
-    Args:
-        svg: What matplotlib wrote, from `<svg` on.
-        prefix: What the ids of this figure begin with.
-        label: Description for screen readers.
-    """
-    root = ET.fromstring(svg)  # noqa: S314 # our own figure
-    for element in root.iter():
-        # Matplotlib's style sheet would apply to the whole page; the page has the same rules.
-        for child in [each for each in element if _bare(each.tag) in (_METADATA, _STYLE)]:
-            element.remove(child)
-        element.tag = _bare(element.tag)
-        element.attrib = {
-            _bare(name): _value(_bare(name), value, prefix)
-            for name, value in element.attrib.items()
-        }
-    width = float(root.attrib.pop("width").removesuffix("pt")) * _POINTS_TO_PIXELS
-    root.attrib.pop("height")
-    root.attrib |= {"role": "img", "aria-label": label, "style": f"--width: {width:.0f}px"}
-    # What text holds was escaped by matplotlib and is escaped again while it is written.
-    return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704
-
-
-def _bare(name: str) -> str:
-    """A name without its namespace, which pages do not need."""
-    return name.rpartition("}")[2]
-
-
-def _value(name: str, value: str, prefix: str) -> str:
-    # Matplotlib numbers ids from 1 in every figure: without a prefix, figures would use the clip
-    # paths and markers of others.
-    if name == "id":
-        return prefix + value
-    if name == "href" and value.startswith("#"):
-        return f"#{prefix}{value[1:]}"
-    referred = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
-    return referred if name == "aria-label" else _NEEDLESS_DIGITS.sub(r"\1", referred)
+        yield Drawing(
+            caption,
+            # The lines of a figure are no lines of the page, which breaks them by its own width.
+            notes=" ".join(figure.get_supxlabel().split()).replace(r"\$", "$"),
+            keys=series.keys(figure),
+            panels=panels_of(figure, series, prefix=f"{prefix}{name}-", label=caption),
+        )
