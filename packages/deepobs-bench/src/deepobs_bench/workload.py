@@ -80,7 +80,8 @@ def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
         among them: its runs will fail with the reason.
     """
     real = {each.testproblem: None for each in specifications if not each.fake_data_fraction}
-    datasets = {problem: registry().problems.offer(problem).spec.dataset for problem in real}
+    offers = {problem: registry().problems.offer(problem) for problem in real}
+    datasets = {problem: str(offer.spec.dataset) for problem, offer in offers.items()}
     absent = set()
     for name in set(datasets.values()):
         # Data sets of other packages may have no status, or raise anything.

@@ -14,9 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepobs.plugins import register
     from deepobs.runs import run, specify
 
-__all__ = ["__version__", "run", "specify"]
+__all__ = ["__version__", "register", "run", "specify"]
 
 __version__ = "1.2.0"
 
@@ -24,6 +25,8 @@ __version__ = "1.2.0"
 def __getattr__(name: str) -> Any:
     if name in ("run", "specify"):
         return getattr(import_module("deepobs.runs"), name)
+    if name == "register":
+        return import_module("deepobs.plugins").register
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

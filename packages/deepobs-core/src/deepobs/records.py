@@ -195,6 +195,9 @@ class RunSpecification(BaseModel):
         for name in self.at_defaults:
             del identity["hyperparameters"][name]
         identity["optimizer_target"] = target
+        # As for the optimizer, in whichever module the class of one's own is.
+        if "problem" in self.code:
+            identity["testproblem"] = self.testproblem.rpartition(":")[2]
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -112,7 +112,7 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
         remarks = [*_remarks(settings, published), *remarks]
     metric = settings.metric or problem.metric
     if metric == "accuracy":
-        _require_accuracy(problem)
+        _require_accuracy(base.testproblem)
     seeds = settings.seeds or published.seeds
     protocol = TuningProtocol(
         preset=settings.preset,
@@ -128,12 +128,12 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
         epoch=settings.epoch,
         metric=metric,
         prune=settings.prune,
-        validation_size=_validation_size(settings, problem, base.options, space),
+        validation_size=_validation_size(settings, base, problem, space),
         remarks=tuple(remarks),
     )
     require_space(base, space)
     if BATCH_SIZE in space:
-        _require_option(problem, "drop_remainder", _NO_FULL_EVALUATION)
+        _require_option(base.testproblem, "drop_remainder", _NO_FULL_EVALUATION)
     return protocol
 
 
@@ -190,13 +190,13 @@ def _remarks(settings: TuningSettings, published: Preset) -> Iterator[str]:
 
 def _validation_size(
     settings: TuningSettings,
+    base: Base,
     problem: ProblemSpec,
-    options: Mapping[str, Any],
     space: Mapping[str, Dimension],
 ) -> int:
-    given: int = options.get("validation_size") or 0
+    given: int = base.options.get("validation_size") or 0
     if settings.select_on == "valid":
-        _require_option(problem, "validation_size", _NO_VALIDATION)
+        _require_option(base.testproblem, "validation_size", _NO_VALIDATION)
     if given or settings.select_on == "test":
         return given
     try:
@@ -208,13 +208,13 @@ def _validation_size(
         ) from error
     share = train_size * (config.get_fake_data_fraction() or 1.0) * _VALIDATION_SHARE
     # Evaluation skips the last, smaller batch: all that is held out shall count.
-    batch_size = _largest_batch(problem, options, space)
+    batch_size = _largest_batch(problem, base.options, space)
     return math.ceil(share / batch_size) * batch_size
 
 
-def _require_accuracy(problem: ProblemSpec) -> None:
+def _require_accuracy(problem: str) -> None:
     """Refuse to select by an accuracy that a problem of ours does not have."""
-    problem_class = registry().problems.load(problem.name)
+    problem_class = registry().problems.load(problem)
     # A class that does not derive from ours may have an accuracy anywhere: its runs will show.
     is_derived = isinstance(problem_class, type) and issubclass(problem_class, Problem)
     if is_derived and all(
@@ -222,7 +222,7 @@ def _require_accuracy(problem: ProblemSpec) -> None:
         for name in ("accuracy", "get_batch_loss_and_accuracy")
     ):
         raise ArgumentError(
-            f"The test problem {problem.name} has no accuracy to select by, got metric='accuracy'. "
+            f"The test problem {problem} has no accuracy to select by, got metric='accuracy'. "
             "Choose by the loss, or omit the metric."
         )
 
@@ -238,9 +238,9 @@ _NO_FULL_EVALUATION = (
 )
 
 
-def _require_option(problem: ProblemSpec, option: str, reason: str) -> None:
-    if unknown_options(registry().problems.load(problem.name), [option]):
-        raise ArgumentError(f"The test problem {problem.name} {reason}")
+def _require_option(problem: str, option: str, reason: str) -> None:
+    if unknown_options(registry().problems.load(problem), [option]):
+        raise ArgumentError(f"The test problem {problem} {reason}")
 
 
 def _largest_batch(

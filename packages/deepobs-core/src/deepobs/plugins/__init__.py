@@ -3,6 +3,7 @@
 from deepobs.plugins.catalog import Offer
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
 from deepobs.plugins.installed import Plugin
+from deepobs.plugins.registration import register
 from deepobs.plugins.registry import Registry, registry
 from deepobs.plugins.specs import (
     CommandSpec,
@@ -29,5 +30,6 @@ __all__ = [
     "RunnerSpec",
     "SuiteSpec",
     "hookimpl",
+    "register",
     "registry",
 ]

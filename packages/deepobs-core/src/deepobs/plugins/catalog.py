@@ -16,7 +16,13 @@ from deepobs.errors import (
     sentences,
 )
 from deepobs.plugins.installed import normalized
-from deepobs.plugins.specs import Spec, TargetSpec
+from deepobs.plugins.own_classes import (
+    advice_on_module,
+    advice_on_name,
+    is_importable,
+    own_spec,
+)
+from deepobs.plugins.specs import Spec, TargetSpec, given_class, is_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,19 +32,22 @@ SpecT = TypeVar("SpecT", bound=Spec)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer(Generic[SpecT]):
-    """A specification and the installed distribution it comes from."""
+    """A specification and the installed distribution it comes from.
+
+    Of a class that no plugin offers, it is the module; of one registered in this process, empty.
+    """
 
     spec: SpecT
     distribution: str
     version: str
 
     def __str__(self) -> str:
-        return f"The {self.spec.kind} {self.spec.name!r} of {self.origin}"
+        return f"The {self.spec.kind} {self.spec.name!r} of {self.origin or 'this process'}"
 
     @property
     def qualified_name(self) -> str:
         """The name that stays unique when two plugins offer the same one."""
-        return f"{self.distribution}:{self.spec.name}"
+        return f"{self.distribution}:{self.spec.name}".removeprefix(":")
 
     @property
     def origin(self) -> str:
@@ -62,10 +71,40 @@ class Catalog(Generic[SpecT]):
         self._hint = hint
         self._offers: dict[str, list[Offer[SpecT]]] = {}
         self._loaded: dict[Offer[SpecT], Any] = {}
+        self._own: dict[str, Offer[SpecT]] = {}
+        self._classes: dict[Offer[SpecT], type] = {}
 
     def add(self, offer: Offer[SpecT]) -> None:
         """Add an offer; a second one of the same name makes the bare name ambiguous."""
         self._offers.setdefault(offer.spec.name, []).append(offer)
+
+    def register(self, spec: SpecT, component: type | None = None) -> None:
+        """Add an offer of this process, in place of an earlier one of the same name.
+
+        Args:
+            spec: Its description.
+            component: The class; `None` to import the target when it is used.
+
+        Raises:
+            ArgumentError: A plugin offers the name.
+        """
+        earlier = self._offers.get(spec.name, [])
+        if any(offer.distribution for offer in earlier):
+            raise ArgumentError(
+                f"{earlier[0]} has this name already. Register yours under another one."
+            )
+        if component is None and [offer.spec for offer in earlier] == [spec]:
+            return  # known from an earlier task of the same process
+        for offer in earlier:
+            self._forget(offer)
+        offer = Offer(spec, "", "")
+        self._offers[spec.name] = [offer]
+        if component is not None:
+            self._classes[offer] = component
+
+    def registered(self) -> list[SpecT]:
+        """The descriptions that were registered in this process."""
+        return [offer.spec for offer in self.offers() if not offer.distribution]
 
     def names(self) -> list[str]:
         """The names on offer, sorted."""
@@ -92,22 +131,30 @@ class Catalog(Generic[SpecT]):
         return [offer for offer in offers if normalized(offer.distribution) == wanted]
 
     def find(self, name: str) -> Offer[SpecT] | None:
-        """Find one offer; `None` if no plugin offers the name, else see `offer`."""
+        """Find what plugins offer; `None` if none offers the name, else see `offer`."""
         return self.offer(name) if self.called(name) else None
 
-    def offer(self, name: str) -> Offer[SpecT]:
-        """Find one offer.
+    def offer(self, name: str | type) -> Offer[SpecT]:
+        """Find one offer, or make one of a class, which may be named as `package.module:Class`.
 
         Raises:
-            ArgumentError: The name is not a string.
+            ArgumentError: It is neither a string nor a class of this kind.
             UnknownNameError: No plugin offers it.
             AmbiguousNameError: More than one plugin offers it.
+            ComponentLoadError: The class cannot be imported.
         """
+        if isinstance(name, type):
+            return self._own_offer(name)
         matches = self.called(name)
         if not matches:
-            problem = f"There is no {self.kind} {name!r}."
+            if is_target(name) and not self._is_distribution(name) and is_importable(name):
+                return self._own_offer(import_target(name, f"The {self.kind}"))
             raise UnknownNameError(
-                sentences(problem, closest(name, self._offers), self._hint(name))
+                sentences(
+                    f"There is no {self.kind} {name!r}.",
+                    closest(name, self._offers),
+                    advice_on_name(name) or self._hint(name),
+                )
             )
         if len(matches) > 1:
             owners = " and ".join(offer.origin for offer in matches)
@@ -118,13 +165,38 @@ class Catalog(Generic[SpecT]):
             )
         return matches[0]
 
-    def usable_name(self, name: str) -> str:
+    def _is_distribution(self, name: str) -> bool:
+        # `distribution:name` looks like `module:Class`, and a package is both.
+        owner = normalized(name.partition(":")[0])
+        return any(normalized(offer.distribution) == owner for offer in self.offers())
+
+    def _own_offer(self, component: Any) -> Offer[SpecT]:
+        # The class of a registered problem, as the facade has it, is that problem.
+        offer = self.offer_of(component)
+        if offer is not None:
+            return offer
+        if not issubclass(self.spec_type, TargetSpec):
+            raise ArgumentError(f"A {self.kind} has a name and no class, got {component!r}.")
+        spec: Any = own_spec(self.spec_type, component)
+        if spec.target in self._own:  # an earlier definition in a notebook
+            self._forget(self._own[spec.target])
+        offer = self._own[spec.target] = Offer(spec, component.__module__, "")
+        self._loaded[offer] = self._classes[offer] = component
+        return offer
+
+    def _forget(self, offer: Offer[SpecT]) -> None:
+        self._loaded.pop(offer, None)
+        self._classes.pop(offer, None)
+
+    def usable_name(self, name: str | type) -> str:
         """The shortest name of the same offer; see `offer`."""
         offer = self.offer(name)
+        if self._own.get(target := getattr(offer.spec, "target", "")) is offer:
+            return target
         is_alone = len(self._offers[offer.spec.name]) == 1
         return offer.spec.name if is_alone else offer.qualified_name
 
-    def load(self, name: str | Offer[SpecT]) -> Any:
+    def load(self, name: str | type | Offer[SpecT]) -> Any:
         """Import what an offer, or its name, stands for; see `offer`.
 
         A target with a class method `bind` is called with its specification and returns the class
@@ -137,7 +209,7 @@ class Catalog(Generic[SpecT]):
         if offer not in self._loaded:
             if not isinstance(offer.spec, TargetSpec):
                 raise ComponentLoadError(f"{offer} has nothing to import.")
-            target = import_target(offer.spec.target, offer)
+            target = self.target_of(offer)
             try:
                 component = target.bind(offer.spec) if hasattr(target, "bind") else target
             except Exception as error:
@@ -148,6 +220,10 @@ class Catalog(Generic[SpecT]):
             # Of two threads that reach this line the first decides, so that both get one class.
             self._loaded.setdefault(offer, component)
         return self._loaded[offer]
+
+    def target_of(self, offer: Offer[Any]) -> Any:
+        """Import what the target of an offer names; see `load`, which may make a class of it."""
+        return self._classes.get(offer) or import_target(offer.spec.target, offer)
 
     def offer_of(self, component: object) -> Offer[SpecT] | None:
         """The offer from which a class, or the class of an object, was loaded."""
@@ -169,15 +245,18 @@ def import_target(target: str, owner: object) -> Any:
         ComponentLoadError: The module raises while it is imported, or has no such attribute.
     """
     module_name, _, attributes = target.partition(":")
+    advice = advice_on_name(target)
     try:
-        value = importlib.import_module(module_name)
+        value = module = importlib.import_module(module_name)
+        advice = advice_on_module(module)
         for attribute in attributes.split("."):
             value = getattr(value, attribute)
     except (Exception, SystemExit) as error:
         # A module may call sys.exit when it is imported.
-        raise ComponentLoadError(
-            f"{owner} cannot be imported from {target!r}: {message_of(error)}"
-        ) from error
+        if (given := given_class(target)) is not None:
+            return given
+        reason = f"{owner} cannot be imported from {target!r}: {message_of(error)}"
+        raise ComponentLoadError(f"{reason}. {advice}" if advice else reason) from error
     return value
 
 
@@ -195,7 +274,7 @@ class Registered:
     @property
     def name(self) -> str:
         """The registered name."""
-        return str(self.spec.name)
+        return str(self.spec.name) or type(self).__name__
 
     @classmethod
     def bind(cls, spec: Spec) -> type[Self]:

@@ -367,6 +367,8 @@ def _checked(answer: object, hook: str, spec_type: type[specs.Spec]) -> list[spe
                 f"{hook} offers {spec!r}, which is no {spec_type.__name__}. It must return a "
                 f"list of {spec_type.__name__}."
             )
+        if not spec.name or not getattr(spec, "target", spec.name):
+            raise PluginError(f"{hook} offers {spec!r}, which needs a name and a target.")
         if spec.name in found:
             raise PluginError(f"{hook} offers {spec.name!r} twice. Give each its own name.")
         found[spec.name] = spec

@@ -29,7 +29,34 @@ NEEDS = {
 """What an optimizer can need besides parameters and a call of step()."""
 
 _COMMAND_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{LONGEST_NAME - 1}}}\Z")
-_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
+# `<locals>` is part of the name of a class inside a function.
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.(<locals>|[^\W\d]\w*))*\Z")
+
+
+OWN_DATASET = "its own"
+"""In place of the name of a data set: the problem builds one that has no name for others."""
+
+
+def is_target(text: str) -> bool:
+    """Whether a text is an import string, `package.module:attribute`."""
+    return bool(_TARGET.match(text))
+
+
+_given: dict[str, type] = {}
+
+
+def target_of(component: type) -> str:
+    """The import string of a class, by which this process finds it wherever it is defined."""
+    target = f"{component.__module__}:{component.__qualname__}"
+    # A class inside a function is no attribute of its module.
+    if "<locals>" in target:
+        _given[target] = component
+    return target
+
+
+def given_class(target: str) -> type | None:
+    """The class inside a function whose import string was asked for in this process."""
+    return _given.get(target)
 
 
 # What an attribute may hold, in words and as a function.
@@ -62,7 +89,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "target": (
         "an import string such as 'package.module:Class'",
-        lambda value: isinstance(value, str) and _TARGET.match(value),
+        lambda value: isinstance(value, str) and is_target(value),
     ),
     "dataset": ("a name", lambda value: isinstance(value, str) and value),
     "batch_size": _POSITIVE,
@@ -120,6 +147,11 @@ class Spec:
         """Refuse values that could not be used later."""
         for each in fields(self):
             value, rule = getattr(self, each.name), self._rules.get(each.name)
+            if each.name == "dataset" and isinstance(value, type):
+                value = target_of(value)
+                object.__setattr__(self, "dataset", value)
+            if value == "" == each.default:  # what the class that has it as `spec` fills in
+                continue
             make = _IMMUTABLE.get(each.name)
             # A string is an iterable of strings, too, but is a slip where several are meant.
             if make and isinstance(value, Iterable) and not isinstance(value, str):
@@ -147,8 +179,12 @@ class TargetSpec(Spec):
 class ProblemSpec(TargetSpec):
     """A test problem: a data set, a model and a loss.
 
+    As the attribute `spec` of a class it needs no name, target and summary, which are those of the
+    class. Descriptions that plugins offer have them.
+
     Attributes:
-        dataset: Name of the data set.
+        dataset: Name of the data set, `package.module:Class` or a class; "its own" if `set_up`
+            builds one.
         batch_size: Default number of examples per step.
         epochs: Default number of passes over the training set.
         weight_decay: Default factor of the regularizer `0.5 * factor * ||w||^2`, `None` for none.
@@ -164,7 +200,10 @@ class ProblemSpec(TargetSpec):
 
     kind = "test problem"
 
-    dataset: str
+    name: str = ""
+    target: str = ""
+    summary: str = ""
+    dataset: str | type = OWN_DATASET
     batch_size: int
     epochs: int
     weight_decay: float | None = None
@@ -180,6 +219,8 @@ class ProblemSpec(TargetSpec):
 class DatasetSpec(TargetSpec):
     """A data set.
 
+    As the attribute `spec` of a class it needs no name, target and summary, as in `ProblemSpec`.
+
     Attributes:
         train_size: Number of training examples.
         test_size: Number of test examples.
@@ -190,6 +231,9 @@ class DatasetSpec(TargetSpec):
 
     kind = "data set"
 
+    name: str = ""
+    target: str = ""
+    summary: str = ""
     train_size: int
     test_size: int
     example: str = ""

@@ -13,6 +13,7 @@ from deepobs.checks import check_call
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import Registered
+from deepobs.plugins.specs import OWN_DATASET
 from deepobs.problems.roles import parameter_roles
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ class Problem(Registered, ABC):
         except DeepOBSError as error:
             from deepobs.plugins.provenance import described
 
+            if self.spec.dataset == OWN_DATASET:
+                raise ArgumentError(
+                    f"{described(self)} names no data set. Add one to its description, such as "
+                    "dataset='quadratic' or dataset=MyDataSet, or override build_dataset."
+                ) from error
             raise type(error)(f"{described(self)} needs a data set. {error}") from error
         options: dict[str, Any] = {
             "device": self.device,

@@ -299,8 +299,11 @@ def _full_sizes(
     dataset: DataSet, specification: RunSpecification, sizes: dict[str, int]
 ) -> dict[str, int]:
     """Examples of each split of the real data."""
-    problem = registry().problems.offer(specification.testproblem).spec
-    spec = registry().datasets.offer(problem.dataset).spec
+    # Synthetic data are of a class derived from ours, which has its description.
+    spec: Any = getattr(dataset, "spec", None)
+    if spec is None:
+        problem = registry().problems.offer(specification.testproblem).spec
+        spec = registry().datasets.offer(problem.dataset).spec
     train = spec.train_size - specification.validation_size
     proportional = round(sizes["train_eval"] * train / sizes["train"])
     return {

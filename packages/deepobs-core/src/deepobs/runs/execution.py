@@ -296,4 +296,5 @@ def _distributions(specification: RunSpecification, dataset: str) -> dict[str, s
     offers: list[Offer[Any]] = [] if problem is None else [problem]
     offers += [offer for offer in offered.datasets.offers() if offer.spec.name == dataset]
     offers += [offer for offer in offered.optimizers.offers() if offer.spec.name == name]
-    return {offer.distribution: offer.version for offer in offers}
+    # Without a distribution: what was registered in this process.
+    return {offer.distribution: offer.version for offer in offers if offer.distribution}

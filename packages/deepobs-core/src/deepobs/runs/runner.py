@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from deepobs.protocols import TestProblem
     from deepobs.records import RunRecord
 
 _Path = str | os.PathLike[str]
@@ -127,7 +128,7 @@ class StandardRunner:
 
     def run(
         self,
-        testproblem: str | None = None,
+        testproblem: str | type[TestProblem] | None = None,
         *,
         batch_size: int | None = None,
         num_epochs: int | None = None,
@@ -152,7 +153,7 @@ class StandardRunner:
         line is not read, and arguments that are not given take their defaults.
 
         Args:
-            testproblem: Name of a test problem.
+            testproblem: Name of a test problem, `package.module:Class` or a class.
             batch_size: Examples per step; the problem's default if not given.
             num_epochs: Passes over the training set; the problem's default if not given.
             random_seed: Seed of all random numbers, 42 if not given.
@@ -259,7 +260,7 @@ class LearningRateScheduleRunner(StandardRunner):
 
     def run(
         self,
-        testproblem: str | None = None,
+        testproblem: str | type[TestProblem] | None = None,
         *,
         lr_sched_epochs: Sequence[int] | None = None,
         lr_sched_factors: Sequence[float] | None = None,
@@ -268,7 +269,7 @@ class LearningRateScheduleRunner(StandardRunner):
         """Train on a test problem with a step schedule.
 
         Args:
-            testproblem: Name of a test problem; see `StandardRunner.run` for calls without one.
+            testproblem: A test problem; see `StandardRunner.run` for calls without one.
             lr_sched_epochs: Epochs after which the learning rate changes, increasing.
             lr_sched_factors: Factors of the initial learning rate from then on.
             arguments: Those of `StandardRunner.run`.

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepobs import checks, config
 from deepobs.data.base import BaseDataSet
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
-from deepobs.plugins.catalog import import_target
-from deepobs.plugins.hookspecs import OBSERVER_HOOKS
-from deepobs.plugins.installed import OUR_DISTRIBUTIONS, normalized
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
 from deepobs.runs.optimizer_checks import resolve_optimizer
-from deepobs.runs.optimizers import (
-    BASE,
-    OPTIMIZER,
-    constructor_of,
-    find_optimizer,
-    target_of_name,
-)
+from deepobs.runs.optimizers import target_of_name
+from deepobs.runs.own_code import own_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +21,13 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.plugins import ProblemSpec
-    from deepobs.runs.optimizers import Groups, OptimizerChoice
+    from deepobs.protocols import TestProblem
 
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
 
 
 def specify(
-    testproblem: str,
+    testproblem: str | type[TestProblem],
     optimizer: str | type[torch.optim.Optimizer],
     hyperparameters: Mapping[str, object] | None = None,
     *,
@@ -60,7 +51,7 @@ def specify(
     """Specify a run: check every value and fill in the defaults, before any work starts.
 
     Args:
-        testproblem: Name of a test problem.
+        testproblem: Name of a test problem, `package.module:Class` or a class.
         optimizer: Name of an optimizer, `package.module:Class` or a class.
         hyperparameters: Arguments of the optimizer by name.
         needs: Step protocol of the optimizer, words of `NEEDS`; `None` to infer it.
@@ -115,7 +106,7 @@ def specify(
         optimizer=choice.name,
         optimizer_target=choice.target,
         optimizer_source=choice.source,
-        code=_own_code(testproblem, choice, chosen, groups, lr_scheduler),
+        code=own_code(testproblem, choice, chosen, groups, lr_scheduler),
         hyperparameters=chosen,
         at_defaults=at_defaults,
         optimizer_needs=protocol,
@@ -142,48 +133,6 @@ def specify(
         train_log_interval=checks.integer("train_log_interval", train_log_interval, least=1),
         label="" if label == choice.name else label,
     )
-
-
-def _own_code(
-    testproblem: str,
-    optimizer: OptimizerChoice,
-    hyperparameters: Mapping[str, Any],
-    groups: Groups,
-    scheduler: LrScheduler | None,
-) -> dict[str, str]:
-    """Fingerprint the parts of a run besides its optimizer that no release vouches for."""
-    known = registry()
-    problem = known.problems.offer(testproblem)
-    offers = {"problem": problem, "dataset": known.datasets.find(problem.spec.dataset)}
-    parts: dict[str, list[Any]] = {}
-    for part, offer in offers.items():
-        # Ours are not loaded for this, which would import what planning does not need.
-        if offer is not None and normalized(offer.distribution) not in OUR_DISTRIBUTIONS:
-            # What cannot be loaded has no fingerprint: the run raises the reason.
-            with contextlib.suppress(DeepOBSError):
-                parts[part] = [import_target(str(offer.spec.target), str(offer))]
-    wrapped, _ = constructor_of(optimizer.optimizer_class)
-    others = [values.get(OPTIMIZER) for values in groups.values()]
-    others += [hyperparameters.get(argument) for argument in (wrapped, BASE) if argument]
-    named = [find_optimizer(name) for name in others if isinstance(name, str)]
-    parts["optimizers"] = [one.optimizer_class for one in named if not one.is_from_torch]
-    if scheduler is not None:
-        from deepobs.runs.schedules import scheduler_classes
-
-        parts["lr_scheduler"] = scheduler_classes(scheduler)
-    for hook in OBSERVER_HOOKS:
-        for each in getattr(known.manager.hook, hook).get_hookimpls():
-            from deepobs.fingerprints import is_released
-
-            # A release of an observer does not change numbers; one under development may.
-            if not is_released(each.function):
-                parts.setdefault(each.plugin_name, []).append(each.function)
-    if not any(parts.values()):
-        return {}
-    from deepobs.fingerprints import fingerprint
-
-    codes = {part: fingerprint(*components) for part, components in parts.items()}
-    return {part: code for part, code in codes.items() if code}
 
 
 def _checked_schedule(
@@ -230,9 +179,16 @@ def _check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) ->
 def reproduction_command(specification: RunSpecification) -> str:
     """The command that reproduces a run."""
     spec = specification
+    problem = registry().problems.find(spec.testproblem)
+    optimizer = registry().optimizers.find(spec.optimizer)
     # Another installation may have another optimizer of this name: then only the class is certain.
-    is_named = target_of_name(spec.optimizer) == spec.optimizer_target
+    # And what was registered in this process has its name in no other one.
+    is_named = target_of_name(spec.optimizer) == spec.optimizer_target and (
+        optimizer is None or optimizer.distribution
+    )
     words = ["deepobs", "run", spec.testproblem]
+    if problem is not None and not problem.distribution:
+        words[-1] = problem.spec.target
     words.append(spec.optimizer if is_named else spec.optimizer_target)
     for name, value in spec.hyperparameters.items():
         words += ["--lr", repr(value)] if name == "lr" else ["-o", f"{name}={value}"]

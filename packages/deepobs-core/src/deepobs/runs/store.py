@@ -78,7 +78,7 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
     parts += sorted(specification.code.items())
     # A problem or optimizer that only shares its name with another one must not share its
     # directory: analysis takes the files in a directory for seeds of one configuration.
-    if ":" in specification.testproblem:
+    if ":" in specification.testproblem and "problem" not in specification.code:
         parts.append(("testproblem", specification.testproblem))
     if target_of_name(specification.optimizer) not in (None, specification.optimizer_target):
         parts.append(("optimizer", specification.optimizer_target))

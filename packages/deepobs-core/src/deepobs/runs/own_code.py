@@ -1,0 +1,90 @@
+"""Which code of a run no release vouches for: its fingerprints are part of the run's identity."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from deepobs.errors import DeepOBSError
+from deepobs.plugins import registry
+from deepobs.plugins.hookspecs import OBSERVER_HOOKS
+from deepobs.plugins.installed import OUR_DISTRIBUTIONS, normalized
+from deepobs.runs.optimizers import BASE, OPTIMIZER, constructor_of, find_optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deepobs.plugins.catalog import Catalog, Offer
+    from deepobs.protocols import TestProblem
+    from deepobs.records import LrScheduler
+    from deepobs.runs.optimizers import Groups, OptimizerChoice
+
+
+def own_code(
+    testproblem: str | type[TestProblem],
+    optimizer: OptimizerChoice,
+    hyperparameters: Mapping[str, Any],
+    groups: Groups,
+    scheduler: LrScheduler | None,
+) -> dict[str, str]:
+    """Fingerprint the parts of a run besides its optimizer that no release vouches for.
+
+    Args:
+        testproblem: The problem.
+        optimizer: The optimizer.
+        hyperparameters: Its hyperparameters, which may name others.
+        groups: Hyperparameters by parameter role, which may name others.
+        scheduler: What changes the learning rate.
+
+    Returns:
+        A fingerprint for each part that has one.
+    """
+    known = registry()
+    parts = _own_problem(testproblem)
+    wrapped, _ = constructor_of(optimizer.optimizer_class)
+    others = [values.get(OPTIMIZER) for values in groups.values()]
+    others += [hyperparameters.get(argument) for argument in (wrapped, BASE) if argument]
+    named = [find_optimizer(name) for name in others if isinstance(name, str)]
+    parts["optimizers"] = [one.optimizer_class for one in named if not one.is_from_torch]
+    if scheduler is not None:
+        from deepobs.runs.schedules import scheduler_classes
+
+        parts["lr_scheduler"] = scheduler_classes(scheduler)
+    for hook in OBSERVER_HOOKS:
+        for each in getattr(known.manager.hook, hook).get_hookimpls():
+            from deepobs.fingerprints import is_released
+
+            # A release of an observer does not change numbers; one under development may.
+            if not is_released(each.function):
+                parts.setdefault(each.plugin_name, []).append(each.function)
+    if not any(parts.values()):
+        return {}
+    from deepobs.fingerprints import fingerprint
+
+    codes = {part: fingerprint(*components) for part, components in parts.items()}
+    return {part: code for part, code in codes.items() if code}
+
+
+def _own_problem(testproblem: str | type[TestProblem]) -> dict[str, list[Any]]:
+    """What makes the problem and its data set, where they are not ours."""
+    problems, datasets = registry().problems, registry().datasets
+    problem = problems.offer(testproblem)
+    parts: dict[str, list[Any]] = {}
+    # What cannot be found or loaded has no fingerprint: the run raises the reason.
+    with contextlib.suppress(DeepOBSError):
+        parts["problem"] = _components(problems, problem)
+    with contextlib.suppress(DeepOBSError):
+        parts["dataset"] = _components(datasets, datasets.offer(problem.spec.dataset))
+    return parts
+
+
+def _components(catalog: Catalog[Any], offer: Offer[Any]) -> list[Any]:
+    # Ours are not loaded for this, which would import what planning does not need.
+    if normalized(offer.distribution) in OUR_DISTRIBUTIONS:
+        return []
+    component = catalog.target_of(offer)
+    if offer.distribution:
+        return [component]
+    # The description of what was registered is in no file that the class refers to.
+    values = {name: getattr(offer.spec, name, None) for name in ("options", "weight_decay")}
+    return [component, *(value for value in values.values() if value)]
