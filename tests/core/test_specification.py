@@ -158,9 +158,13 @@ def test_the_command_tells_the_precision():
     assert "--dtype float64" in reproduction_command(specify("quadratic_deep", "SGD"))
 
 
-def test_a_class_in_place_of_a_problems_name_is_refused():
+def test_the_class_of_a_registered_problem_is_that_problem():
+    assert specify(testproblems.quadratic_deep, "SGD") == specify("quadratic_deep", "SGD")
+
+
+def test_what_is_neither_a_name_nor_a_class_is_refused_as_a_problem():
     with pytest.raises(ArgumentError, match="The name of a test problem must be a string"):
-        specify(testproblems.quadratic_deep, "SGD")
+        specify(testproblems.quadratic_deep(128), "SGD")
 
 
 def test_what_is_left_at_its_default_is_no_part_of_the_identity():

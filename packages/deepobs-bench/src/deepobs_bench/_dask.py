@@ -297,7 +297,12 @@ def _installed_versions() -> dict[str, str]:
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "torch": torch.__version__.partition("+")[0],
-        **{offer.distribution: offer.version for each in catalogs for offer in each.offers()},
+        **{
+            offer.distribution: offer.version
+            for each in catalogs
+            for offer in each.offers()
+            if offer.distribution
+        },
         "deepobs-core": __version__,
     }
 

@@ -7,9 +7,11 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.runs.optimizers import find_optimizer
+from deepobs.runs.own_code import code_of_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,9 +22,33 @@ MAIN = "__main__"
 _NAMED = re.compile(rf'"{MAIN}:([^".]+)')
 
 
-def is_sent_along(specification: RunSpecification) -> bool:
-    """Whether the optimizer's class is of the main module."""
-    return specification.optimizer_target.startswith(f"{MAIN}:")
+def changed_code(specification: RunSpecification, *, in_main: bool) -> Iterator[str]:
+    """The classes whose code is not that with which the run was planned.
+
+    Args:
+        specification: The run.
+        in_main: Whether to compare the classes of the main module, or those of others.
+    """
+    target, source = specification.optimizer_target, specification.optimizer_source
+    if source and _is_in_main(target) is in_main and find_optimizer(target).source != source:
+        yield target
+    planned = {part: specification.code.get(part) for part in ("problem", "dataset")}
+    if any(planned.values()) and any(map(_is_in_main, _problem(specification))) is in_main:
+        here = code_of_problem(specification.testproblem)
+        if any(here.get(part) != code for part, code in planned.items()):
+            yield specification.testproblem
+
+
+def _is_in_main(target: str) -> bool:
+    return target.startswith(f"{MAIN}:")
+
+
+def _problem(specification: RunSpecification) -> Iterator[str]:
+    """The classes of problem and data set, for which a specification may have short names."""
+    problem = registry().problems.offer(specification.testproblem).spec
+    yield problem.target
+    with contextlib.suppress(DeepOBSError):  # it builds one of its own
+        yield registry().datasets.offer(problem.dataset).spec.target
 
 
 def definitions_of(specification: RunSpecification) -> dict[str, Any]:
@@ -31,19 +57,19 @@ def definitions_of(specification: RunSpecification) -> dict[str, Any]:
     Raises:
         ArgumentError: A class was redefined since, or is defined inside a function.
     """
-    target = specification.optimizer_target
-    if "<locals>" in target:
-        raise ArgumentError(
-            f"{target} is defined inside a function, where no run can import it. Define the class "
-            "at the top level of the script, the notebook or a module."
-        )
+    for target in (specification.optimizer_target, *_problem(specification)):
+        if "<locals>" in target:
+            raise ArgumentError(
+                f"{target} is defined inside a function, where no run can import it. Define the "
+                "class at the top level of the script, the notebook or a module."
+            )
     # Compared here, not by the worker: what is sent along is always the code of this process.
-    source = specification.optimizer_source
-    if is_sent_along(specification) and find_optimizer(target).source != source:
+    for target in changed_code(specification, in_main=True):
         raise ArgumentError(
             f"The code of {target} has changed since the run was planned. Plan the run again."
         )
-    names = dict.fromkeys(_NAMED.findall(specification.model_dump_json()))
+    named = [specification.model_dump_json(), *(f'"{one}"' for one in _problem(specification))]
+    names = dict.fromkeys(_NAMED.findall("".join(named)))
     return {name: import_target(f"{MAIN}:{name}", "The class") for name in names}
 
 

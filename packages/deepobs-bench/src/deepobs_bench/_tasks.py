@@ -15,9 +15,9 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from deepobs import config
 from deepobs.errors import ArgumentError, OutputError
+from deepobs.plugins.registration import register_again
 from deepobs.runs import RunObserver, run, store
-from deepobs.runs.optimizers import find_optimizer
-from deepobs_bench._main_module import MAIN, defined_in_main, is_sent_along, packed
+from deepobs_bench._main_module import MAIN, changed_code, defined_in_main, packed
 from deepobs_bench.failures import (
     Outcome,
     RunStoppedError,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from deepobs.plugins.specs import TargetSpec
     from deepobs.records import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
 
@@ -56,6 +57,8 @@ class RunTask:
     checkpoints: CheckpointPlan | None = None
     # Of the main script or notebook, by name.
     definitions: Mapping[str, Any] = field(default_factory=dict)
+    # Short names of the user's own classes, which only the planning process gave them.
+    registered: tuple[TargetSpec, ...] = ()
 
     # Here rather than in an executor: all of them pickle tasks, most of them by reference only.
     def __getstate__(self) -> object:
@@ -86,6 +89,7 @@ def execute(task: RunTask) -> Outcome | None:
             stack.callback(sys.path.remove, directory)
         if task.definitions:
             stack.enter_context(defined_in_main(task.definitions))
+        register_again(task.registered)
         if task.output_dir is not None:
             if not stack.enter_context(claimed(task.output_dir, task.specification)):
                 return None
@@ -101,7 +105,7 @@ def _attempt(task: RunTask) -> Outcome:
     started_at = datetime.now().astimezone()
     specification = task.specification
     try:
-        if specification.optimizer_source and not is_sent_along(specification):
+        if specification.optimizer_source or specification.code:
             _require_same_code(specification)
         if task.device_is_open:
             device = str(config.get_default_device())
@@ -128,8 +132,7 @@ def _attempt(task: RunTask) -> Outcome:
 
 def _require_same_code(specification: RunSpecification) -> None:
     # The worker may import another version of the user's module than the planning process did.
-    target = specification.optimizer_target
-    if find_optimizer(target).source != specification.optimizer_source:
+    for target in changed_code(specification, in_main=False):
         raise ArgumentError(
             f"The code of {target} in this process differs from that with which the run was "
             "planned. Plan the run again, and copy the module to all workers."

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.plugins.registration import registered
 from deepobs.runs import store
 from deepobs_bench._main_module import definitions_of
 from deepobs_bench._tasks import RunTask, claimed, execute, known_outcome
@@ -169,6 +170,7 @@ class Sweep:
         task = functools.partial(
             self._task,
             settings=config.chosen(),
+            registered=registered(),
             code_directory=here if here in sys.path else None,
             observers=(*self._observers, *observers),
         )

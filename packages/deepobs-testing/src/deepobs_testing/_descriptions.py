@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import closest, sentences
 from deepobs.plugins import registry
+from deepobs.plugins.specs import OWN_DATASET, is_target
 from deepobs_testing._problem_losses import evaluated
 from deepobs_testing._report import require, skip
 
@@ -39,10 +40,10 @@ def its_target_can_be_imported(subject: Any) -> None:
 
 
 def its_data_set_is_registered(subject: _problem_subject.Subject) -> None:
-    """An installed plugin offers the data set of the description."""
-    datasets, name = registry().datasets, subject.spec.dataset
+    """An installed plugin offers the data set of the description, or it is a class."""
+    datasets, name = registry().datasets, _named_data_set(subject)
     require(
-        datasets.find(name) is not None,
+        datasets.find(name) is not None or (is_target(name) and callable(datasets.load(name))),
         sentences(
             f"No installed plugin offers its data set {name!r}.",
             closest(name, datasets.names()),
@@ -53,9 +54,9 @@ def its_data_set_is_registered(subject: _problem_subject.Subject) -> None:
 
 def its_data_set_is_the_one_it_names(subject: _problem_subject.Subject) -> None:
     """The data set that `set_up` loads is that of the description."""
-    name = subject.problem.dataset.name
+    name, described = subject.problem.dataset.name, _named_data_set(subject)
     require(
-        name == subject.spec.dataset.rpartition(":")[2],
+        name in (described.rpartition(":")[2], registry().datasets.offer(described).spec.name),
         f"After set_up, dataset.name is {name!r}, but the description says "
         f"{subject.spec.dataset!r}.",
         "Correct the description or the name: result files and `deepobs data` use it.",
@@ -64,7 +65,7 @@ def its_data_set_is_the_one_it_names(subject: _problem_subject.Subject) -> None:
 
 def its_default_batch_size_fits_its_data(subject: _problem_subject.Subject) -> None:
     """Every split has a batch of the default size."""
-    spec = registry().datasets.offer(subject.spec.dataset).spec
+    spec = registry().datasets.offer(_named_data_set(subject)).spec
     smallest = min(spec.train_size, spec.test_size)
     require(
         subject.spec.batch_size <= smallest,
@@ -73,6 +74,13 @@ def its_default_batch_size_fits_its_data(subject: _problem_subject.Subject) -> N
         f"{smallest}.",
         "Choose a smaller default, or correct the sizes of the data set.",
     )
+
+
+def _named_data_set(subject: _problem_subject.Subject) -> str:
+    name: str = subject.spec.dataset
+    if name == OWN_DATASET:
+        skip("Its description names no data set: set_up builds one of its own")
+    return name
 
 
 def its_metric_fits_its_accuracy(subject: _problem_subject.Subject) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +9,14 @@ from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.installed import normalized
+from deepobs.plugins.own_classes import own_spec, spec_type_of
+from deepobs.plugins.specs import TargetSpec
 
 if TYPE_CHECKING:
     from deepobs.plugins.catalog import Catalog, Offer
 
 CATALOGS = {"test problem": "problems", "data set": "datasets", "optimizer": "optimizers"}
 """The kinds of targets, and the catalog of the registry that lists each."""
-
-# Methods by which the kind of a class is recognized.
-_METHODS = {
-    "optimizer": ("step", "zero_grad"),
-    "test problem": ("get_batch_loss_and_accuracy", "set_up"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,13 @@ class Target:
     @property
     def spec(self) -> Any:
         """Its description; if it is not registered, that of its class, or `None`."""
-        return getattr(self.factory, "spec", None) if self.offer is None else self.offer.spec
+        if self.offer is not None:
+            return self.offer.spec
+        stated = getattr(self.factory, "spec", None)
+        # That of a class leaves out what the class itself says.
+        if isinstance(stated, TargetSpec) and not stated.name:
+            return own_spec(type(stated), self.factory)
+        return stated
 
     def load(self) -> Any:
         """Import what to call."""
@@ -117,12 +118,9 @@ def imported_target(name: str) -> Target:
         ArgumentError: It is no test problem, data set or optimizer.
     """
     factory = import_target(name, "The class to check")
-    for kind, methods in _METHODS.items():
-        if all(callable(getattr(factory, method, None)) for method in methods):
-            return Target(kind, name, factory)
-    # Data sets have no methods in common, since their loaders are attributes of instances.
-    if isinstance(factory, type) and "drop_remainder" in inspect.signature(factory).parameters:
-        return Target("data set", name, factory)
+    spec_type = spec_type_of(factory)
+    if spec_type is not None:
+        return Target(spec_type.kind, name, factory)
     raise ArgumentError(
         f"{name} is {factory!r}, which is not recognized as a class of test problems, data sets or "
         "optimizers by its methods. Call deepobs_testing.check_testproblem or check_dataset on it."

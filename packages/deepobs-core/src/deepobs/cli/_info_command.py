@@ -14,11 +14,14 @@ from deepobs.cli._data_command import FAILED, outcome_of
 from deepobs.console import screen
 from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name, described
 from deepobs.console.options import as_json, completing
+from deepobs.console.run_options import current_directory_importable
 from deepobs.console.screen import Column
 from deepobs.console.text import clean
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
-from deepobs.plugins.specs import NEEDS
+from deepobs.plugins.catalog import import_target
+from deepobs.plugins.own_classes import advice_on_name, is_importable, spec_type_of
+from deepobs.plugins.specs import NEEDS, is_target
 
 if TYPE_CHECKING:
     from deepobs.plugins.catalog import Offer
@@ -49,16 +52,19 @@ def _summaries() -> dict[str, str]:
 def command(context: click.Context, name: str, as_json: bool) -> None:
     """Show details of a problem, optimizer, data set or suite.
 
-    NAME is a name from `deepobs list`. If several plugins offer it, all are shown;
-    distribution:name selects one.
+    NAME is a name from `deepobs list`, or package.module:Class for a class of your own. If several
+    plugins offer the name, all are shown; distribution:name selects one.
     """
     found = [
         _facts_about(kind, offer) for kind in KINDS.values() for offer in kind.catalog.called(name)
     ]
+    if not found and is_target(name):
+        with current_directory_importable():
+            found = _facts_about_class(name)
     if not found:
         names = {name for kind in KINDS.values() for name in by_usable_name(kind.catalog)}
         nothing = f"Nothing installed is called {name!r}."
-        hint = registry().hint(name.rpartition(":")[2])
+        hint = advice_on_name(name) or registry().hint(name.rpartition(":")[2])
         raise UnknownNameError(sentences(nothing, closest(name, names), hint))
     if as_json:
         screen.show_json(found)
@@ -69,6 +75,16 @@ def command(context: click.Context, name: str, as_json: bool) -> None:
             _show(facts)
     if any("error" in facts for facts in found):
         context.exit(1)
+
+
+def _facts_about_class(target: str) -> list[Facts]:
+    """Facts about a class that no plugin offers; empty if it cannot be found."""
+    if not is_importable(target):
+        return []
+    component = import_target(target, "The class")
+    spec_type = spec_type_of(component)
+    kinds = [kind for kind in KINDS.values() if kind.catalog.spec_type is spec_type]
+    return [_facts_about(kind, kind.catalog.offer(component)) for kind in kinds]
 
 
 def _facts_about(kind: Kind, offer: Offer[Any]) -> Facts:

@@ -104,8 +104,9 @@ def command(
 ) -> None:
     """Train OPTIMIZER on the test problem PROBLEM and write a result file.
 
-    OPTIMIZER is a name from `deepobs list optimizers`, any class of torch.optim, or a class of your
-    own as package.module:Class, installed or in the current directory. Finished runs are skipped,
+    PROBLEM is a name from `deepobs list problems`, OPTIMIZER one from `deepobs list optimizers` or
+    any class of torch.optim. Either can be a class of your own as package.module:Class, installed
+    or in the current directory. Finished runs are skipped,
     so the command can be repeated after an interruption or with more seeds.
 
     \b
@@ -116,6 +117,7 @@ def command(
       deepobs run digits_mlp SGD --lr-scheduler StepLR \\
           --lr-scheduler-option step_size=5
       deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
+      deepobs run my_problem:MyProblem my_optimizer:MyOptimizer --lr 0.1
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.records import DEFAULT_SEED

@@ -32,14 +32,20 @@ SpecT = TypeVar("SpecT", bound=Spec)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer(Generic[SpecT]):
-    """A specification and the installed distribution it comes from.
+    """A specification and where it comes from.
 
-    Of a class that no plugin offers, it is the module; of one registered in this process, empty.
+    Attributes:
+        spec: The specification.
+        distribution: The installed distribution; the module of a class that no plugin offers; empty
+            for what was registered in this process.
+        version: Its version.
+        is_own: Whether it is a class that no plugin offers, which has no name but its target.
     """
 
     spec: SpecT
     distribution: str
     version: str
+    is_own: bool = False
 
     def __str__(self) -> str:
         return f"The {self.spec.kind} {self.spec.name!r} of {self.origin or 'this process'}"
@@ -47,6 +53,8 @@ class Offer(Generic[SpecT]):
     @property
     def qualified_name(self) -> str:
         """The name that stays unique when two plugins offer the same one."""
+        if self.is_own:
+            return str(getattr(self.spec, "target", ""))
         return f"{self.distribution}:{self.spec.name}".removeprefix(":")
 
     @property
@@ -93,8 +101,8 @@ class Catalog(Generic[SpecT]):
             raise ArgumentError(
                 f"{earlier[0]} has this name already. Register yours under another one."
             )
-        if component is None and [offer.spec for offer in earlier] == [spec]:
-            return  # known from an earlier task of the same process
+        if component is None and any(o.spec == spec and o in self._classes for o in earlier):
+            return  # the process that registered it executes its own tasks
         for offer in earlier:
             self._forget(offer)
         offer = Offer(spec, "", "")
@@ -180,7 +188,7 @@ class Catalog(Generic[SpecT]):
         spec: Any = own_spec(self.spec_type, component)
         if spec.target in self._own:  # an earlier definition in a notebook
             self._forget(self._own[spec.target])
-        offer = self._own[spec.target] = Offer(spec, component.__module__, "")
+        offer = self._own[spec.target] = Offer(spec, component.__module__, "", is_own=True)
         self._loaded[offer] = self._classes[offer] = component
         return offer
 
@@ -191,9 +199,7 @@ class Catalog(Generic[SpecT]):
     def usable_name(self, name: str | type) -> str:
         """The shortest name of the same offer; see `offer`."""
         offer = self.offer(name)
-        if self._own.get(target := getattr(offer.spec, "target", "")) is offer:
-            return target
-        is_alone = len(self._offers[offer.spec.name]) == 1
+        is_alone = not offer.is_own and len(self._offers[offer.spec.name]) == 1
         return offer.spec.name if is_alone else offer.qualified_name
 
     def load(self, name: str | type | Offer[SpecT]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
@@ -42,8 +43,10 @@ def spec_type_of(component: object) -> type[TargetSpec] | None:
     for spec_type, methods in _METHODS.items():
         if all(callable(getattr(component, method, None)) for method in methods):
             return spec_type
-    if isinstance(component, type) and "drop_remainder" in inspect.signature(component).parameters:
-        return DatasetSpec
+    if isinstance(component, type):
+        with contextlib.suppress(ValueError):  # some classes in C have no signature
+            if "drop_remainder" in inspect.signature(component).parameters:
+                return DatasetSpec
     return None
 
 
@@ -70,7 +73,9 @@ def own_spec(spec_type: type[SpecT], component: Any, **fields: Any) -> SpecT:
     lines = (inspect.getdoc(component) or "").splitlines()
     described = {} if not isinstance(stated, spec_type) else _values(stated)
     described["summary"] = described.get("summary") or (lines[0] if lines else "")
-    own = {"name": component.__name__, "target": target_of(component)}
+    # A name that is inherited is that of another class.
+    stated_name = described.get("name") if "spec" in vars(component) else ""
+    own = {"name": stated_name or component.__name__, "target": target_of(component)}
     try:
         return spec_type(**{**described, **own, **fields})
     except TypeError:  # something without a default is missing

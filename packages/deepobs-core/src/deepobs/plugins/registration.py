@@ -40,9 +40,9 @@ def register(component: type, name: str = "", **description: Any) -> None:
             "A class to register must be one of a test problem, a data set or an optimizer; got "
             f"{shown(component)}."
         )
-    stated = getattr(component, "spec", None)
-    name = name or getattr(stated, "name", "") or getattr(component, "__name__", "")
-    spec = own_spec(spec_type, component, name=name, **description)
+    if name:
+        description["name"] = name
+    spec = own_spec(spec_type, component, **description)
     _catalog_of(spec).register(spec, component)
 
 

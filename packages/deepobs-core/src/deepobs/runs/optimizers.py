@@ -14,6 +14,7 @@ from deepobs.checks import check_length, in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
+from deepobs.plugins.own_classes import advice_on_name
 from deepobs.problems.roles import ROLES, parameters_by_role
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def _unregistered(name: str) -> object:
         sentences(
             f"There is no optimizer {name!r}.",
             closest(name, known),
+            advice_on_name(name),
             "`deepobs list optimizers` lists all; "
             "a class of your own is named as package.module:Class.",
         )

@@ -57,6 +57,15 @@ def own_code(
             # A release of an observer does not change numbers; one under development may.
             if not is_released(each.function):
                 parts.setdefault(each.plugin_name, []).append(each.function)
+    return _fingerprints(parts)
+
+
+def code_of_problem(testproblem: str | type[TestProblem]) -> dict[str, str]:
+    """Fingerprint a problem and its data set, where they are not ours; see `own_code`."""
+    return _fingerprints(_own_problem(testproblem))
+
+
+def _fingerprints(parts: Mapping[str, list[Any]]) -> dict[str, str]:
     if not any(parts.values()):
         return {}
     from deepobs.fingerprints import fingerprint
@@ -85,6 +94,6 @@ def _components(catalog: Catalog[Any], offer: Offer[Any]) -> list[Any]:
     component = catalog.target_of(offer)
     if offer.distribution:
         return [component]
-    # The description of what was registered is in no file that the class refers to.
-    values = {name: getattr(offer.spec, name, None) for name in ("options", "weight_decay")}
-    return [component, *(value for value in values.values() if value)]
+    # Registering gives a description that is in no code of the class.
+    described = {name: getattr(offer.spec, name, None) for name in ("options", "weight_decay")}
+    return [component, *(repr(value) for value in described.values() if value)]
