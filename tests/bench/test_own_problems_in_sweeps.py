@@ -107,7 +107,7 @@ if __name__ == "__main__":
 
 def test_workers_get_the_problems_of_a_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT.format(source=SOURCE), encoding="utf-8")
-    process = subprocess.run(  # noqa: S603 # our own script
+    process = subprocess.run(  # our own script
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert process.stderr == ""

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deepobs.checks import shown
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins.specs import (
     DatasetSpec,
@@ -61,9 +60,13 @@ def own_spec(spec_type: type[SpecT], component: Any, **fields: Any) -> SpecT:
     Raises:
         ArgumentError: It is no class of this kind, or does not say what a run has to know.
     """
-    if not isinstance(component, type) or spec_type_of(component) not in (spec_type, None):
+    methods = _METHODS.get(spec_type, ())
+    is_of_kind = spec_type_of(component) in ((spec_type,) if methods else (spec_type, None))
+    if not isinstance(component, type) or not is_of_kind:
+        required = f" with the methods {' and '.join(methods)}" if methods else ""
         raise ArgumentError(
-            f"{shown(component)} cannot be used as a {spec_type.kind}: it is no class of this kind."
+            f"A {spec_type.kind} is given as a string, its name, or as a class{required}; got "
+            f"{component!r}."
         )
     known = {field.name for field in dataclasses.fields(spec_type)}
     for name in fields.keys() - known:
@@ -80,8 +83,8 @@ def own_spec(spec_type: type[SpecT], component: Any, **fields: Any) -> SpecT:
         return spec_type(**{**described, **own, **fields})
     except TypeError:  # something without a default is missing
         raise ArgumentError(
-            f"The class {own['target']} does not describe itself as a {spec_type.kind}. Give it "
-            f"the attribute spec = {_REQUIRED[spec_type]}, from deepobs.plugins."
+            f"{component!r} does not describe itself as a {spec_type.kind}. Give the class "
+            f"an attribute spec = {_REQUIRED[spec_type]}, from deepobs.plugins."
         ) from None
 
 
