@@ -188,7 +188,7 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         (
             '[overrides.quadratic_deep.optimizers.SGD]\nclass = "Adam"',
             "overrides.quadratic_deep.optimizers.SGD.class",
-            "Allowed: hyperparameters, grid, schedules.",
+            "Allowed: hyperparameters, grid, schedules, tune.",
         ),
         ("[schedules.a]", "schedules.a", "must have either a scheduler"),
         ("[schedules.a]\nepochs = [1]", "schedules.a", "as many factors as epochs"),

@@ -9,6 +9,7 @@ import pytest
 from deepobs.errors import ArgumentError
 from deepobs_bench.experiment import load
 from deepobs_bench.plan import only, plan
+from deepobs_bench.tuning.spaces import parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,6 +181,39 @@ def test_tuned_optimizers_are_planned_as_searches(planned) -> None:
     assert tuning.options["num_epochs"] == 2
 
 
+def test_a_problem_has_a_search_space_of_its_own_merged_over_the_general_one(planned) -> None:
+    made = planned(
+        'problems = ["quadratic_deep", "two_d_beale"]\n'
+        "[optimizers.SGD]\nhyperparameters.dampening = 0.1\n"
+        "[optimizers.SGD.tune]\nbudget = 'small'\n"
+        "space = { lr = 'log:1e-4:1', momentum = [0.5, 0.9] }\nselect_on = 'test'\n"
+        "[overrides.two_d_beale.optimizers.SGD.tune]\ntrials = 7\n"
+        "space = { lr = 'log:1e-7:1e-3', dampening = 'uniform:0:1' }\n"
+    )
+    general, special = (tuning.settings for tuning in made.tunings)
+    assert special.space["lr"] == parsed("log:1e-7:1e-3")
+    assert special.space["momentum"] == general.space["momentum"]
+    assert list(special.space) == ["lr", "momentum", "dampening"]
+    assert list(general.space) == ["lr", "momentum"]
+    assert (special.trials, special.budget, special.select_on) == (7, None, "test")
+    assert (general.trials, general.budget) == (None, "small")
+    assert [tuning.hyperparameters for tuning in made.tunings] == [{"dampening": 0.1}, {}]
+
+
+def test_a_problem_changes_the_space_of_a_preset_and_can_fix_a_part_of_it(planned) -> None:
+    text = "[optimizers.Adam.tune]\npreset = 'crowded-valley'\nselect_on = 'test'\n"
+    made = planned(
+        'problems = ["quadratic_deep", "two_d_beale"]\n'
+        + text
+        + "[overrides.quadratic_deep.optimizers.Adam.tune]\nspace.lr = 'log:1e-6:1e-2'\n"
+        "[overrides.two_d_beale.optimizers.Adam]\nhyperparameters.betas = [0.9, 0.99]\n"
+    )
+    changed, fixed = (tuning.settings.space for tuning in made.tunings)
+    assert list(changed) == ["lr", "betas[0]", "betas[1]"]
+    assert changed["lr"] == parsed("log:1e-6:1e-2")
+    assert list(fixed) == ["lr"]
+
+
 def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
     planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +336,29 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
             "[overrides.quadratic_deep.optimizers.SGD]\ngrid.lr = [1]",
             "overrides.quadratic_deep.optimizers.SGD.grid",
             "is given beside tune",
+        ),
+        (
+            "[optimizers.SGD]\n[overrides.quadratic_deep.optimizers.SGD.tune]\nspace.lr = [1]",
+            "overrides.quadratic_deep.optimizers.SGD.tune",
+            "needs optimizers.SGD.tune, which is absent",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.lr = [1, 2], sampler = 'grid' }\n"
+            "[overrides.quadratic_deep.optimizers.SGD.tune]\nspace.lrr = [1]",
+            "overrides.quadratic_deep.optimizers.SGD.tune.space.lrr",
+            "Did you mean 'lr'?",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.lr = [1, 2], sampler = 'grid' }\n"
+            "[overrides.quadratic_deep.optimizers.SGD.tune]\nspace.lr = 'log:1e-3:1'",
+            "overrides.quadratic_deep.optimizers.SGD.tune",
+            "number of points",
+        ),
+        (
+            "[optimizers.SGD]\ntune = { space.lr = [1, 2], sampler = 'grid' }\n"
+            "[overrides.quadratic_deep.optimizers.SGD.tune]\nbudget = 'one-shot'",
+            "overrides.quadratic_deep.optimizers.SGD.tune",
+            "remove the space",
         ),
         (
             "[optimizers.SGD]\ntune = { space.batch_size = 'log:1:64:3', sampler = 'grid' }",

@@ -28,7 +28,7 @@ _TABLES: dict[type[BaseModel], str] = {
     experiment.Schedule: "schedules.NAME",
     experiment.Training: "defaults",
     experiment.Override: "overrides.PROBLEM",
-    experiment.Choices: "overrides.PROBLEM.optimizers.NAME",
+    experiment.OptimizerOverride: "overrides.PROBLEM.optimizers.NAME",
     experiment.Budget: "budget",
     TuningSettings: "optimizers.NAME.tune",
 }

@@ -10,6 +10,13 @@ from deepobs.errors import DeepOBSError, closest, sentences
 from deepobs.runs.optimizers import constructor_of, find_optimizer, unknown_hyperparameters
 from deepobs_bench._validation import mistake_at, written
 from deepobs_bench.experiment import Choices
+from deepobs_bench.tuning.presets import preset
+from deepobs_bench.tuning.settings import (
+    TuningChanges,
+    TuningSettings,
+    changed_settings,
+    checked_settings,
+)
 from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
 
 if TYPE_CHECKING:
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from deepobs_bench._validation import Location
-    from deepobs_bench.experiment import Experiment, Optimizer, Schedule
+    from deepobs_bench.experiment import Experiment, Optimizer, OptimizerOverride, Schedule
 
     Refusal = tuple[tuple[int, ...], str]
     """A point of a grid that the optimizer refused: positions of its values, and the message."""
@@ -28,18 +35,51 @@ _EITHER = "is given beside tune: give either a grid, or a space in tune (sampler
 def choices_for(experiment: Experiment, problem: str, label: str) -> Choices:
     """Merge what is tried of an optimizer in general and on one problem; the latter wins."""
     general = experiment.optimizers[label]
-    override = experiment.overrides.get(problem)
-    special = override.optimizers.get(label) if override else None
+    special = override_of(experiment, problem, label)
     if special is None:
         return general
-    # A hyperparameter is either fixed or in the grid: what a problem gives replaces both.
-    fixed = {k: v for k, v in general.hyperparameters.items() if k not in special.grid}
+    # A hyperparameter is fixed, in the grid or tuned: what a problem gives replaces all of them.
+    varied = {*special.grid, *((special.tune and special.tune.space) or ())}
+    fixed = {k: v for k, v in general.hyperparameters.items() if k not in varied}
     grid = {k: v for k, v in general.grid.items() if k not in special.hyperparameters}
     return Choices.model_construct(  # of values that were checked
         hyperparameters=fixed | special.hyperparameters,
         grid=grid | special.grid,
         schedules=general.schedules if special.schedules is None else special.schedules,
     )
+
+
+def override_of(experiment: Experiment, problem: str, label: str) -> OptimizerOverride | None:
+    """What is different of an optimizer on one problem."""
+    override = experiment.overrides.get(problem)
+    return override.optimizers.get(label) if override else None
+
+
+def tuning_for(experiment: Experiment, problem: str, label: str) -> TuningSettings | None:
+    """Merge how an optimizer is tuned in general and on one problem.
+
+    Raises:
+        ArgumentError: The settings contradict each other.
+    """
+    optimizer = experiment.optimizers[label]
+    special = override_of(experiment, problem, label)
+    if optimizer.tune is None or special is None:
+        return optimizer.tune
+    name = find_optimizer(optimizer.class_).name
+    settings = changed_settings(optimizer.tune, special.tune or TuningChanges(), name)
+    space = settings.space or preset(settings.preset, name).space
+    fixed = special.hyperparameters.keys() & set(map(whole, space))
+    if not fixed:
+        return settings
+    left = {name: one for name, one in space.items() if whole(name) not in fixed}
+    return checked_settings({**settings.model_dump(exclude_unset=True), "space": left or None})
+
+
+def place_of_tuning(experiment: Experiment, problem: str, label: str) -> Location:
+    """Where the file says how an optimizer is tuned on a problem."""
+    special = override_of(experiment, problem, label)
+    whose = ("overrides", problem) if special is not None and special.tune is not None else ()
+    return (*whose, "optimizers", label, "tune")
 
 
 def schedule_options(schedule: Schedule) -> dict[str, Any]:
@@ -60,7 +100,7 @@ def wrong_choices(experiment: Experiment) -> Iterator[str]:
                 check_scheduler(schedule_options(schedule)["lr_scheduler"])
             except DeepOBSError as error:
                 yield mistake_at(("schedules", name), str(error))
-    places: list[tuple[Location, str, Choices]] = [
+    places: list[tuple[Location, str, Optimizer | OptimizerOverride]] = [
         (("optimizers", label), label, optimizer)
         for label, optimizer in experiment.optimizers.items()
     ]
@@ -73,19 +113,23 @@ def wrong_choices(experiment: Experiment) -> Iterator[str]:
         optimizer = experiment.optimizers[label]
         if optimizer.tune is not None and choices.grid:
             yield mistake_at((*place, "grid"), _EITHER)
+        if optimizer.tune is None and choices.tune is not None:
+            yield mistake_at((*place, "tune"), f"needs optimizers.{label}.tune, which is absent")
         yield from _unknown(place, choices, optimizer)
         yield from _wrong_values(place, choices, optimizer)
 
 
-def _unknown(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[str]:
+def _unknown(
+    place: Location, choices: Optimizer | OptimizerOverride, optimizer: Optimizer
+) -> Iterator[str]:
     """Find hyperparameters that the optimizer does not have."""
     optimizer_class = find_optimizer(optimizer.class_).optimizer_class
     places: dict[str, Location] = {
         **{name: ("hyperparameters", name) for name in choices.hyperparameters},
         **{name: ("grid", name) for name in choices.grid},
     }
-    if choices is optimizer and optimizer.tune is not None:
-        tuned = (name for name in optimizer.tune.space or () if name not in PROBLEM_OPTIONS)
+    if choices.tune is not None:
+        tuned = (name for name in choices.tune.space or () if name not in PROBLEM_OPTIONS)
         places |= {whole(name): ("tune", "space", name) for name in tuned}
     given = {*optimizer.hyperparameters, *optimizer.grid, *places}
     _, parameters = constructor_of(optimizer_class)
@@ -137,8 +181,7 @@ def refused_values(
     for refusal in refusals:
         for name, position in zip(grid, refusal[0], strict=True):
             refusals_of[name, position].append(refusal)
-    override = experiment.overrides.get(problem)
-    special = override.optimizers.get(label) if override else None
+    special = override_of(experiment, problem, label)
     explained: set[Refusal] = set()
     for (name, position), those in refusals_of.items():
         if len(those) == num_points // len(grid[name]):

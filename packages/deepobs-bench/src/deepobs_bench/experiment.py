@@ -12,7 +12,7 @@ from deepobs.plugins import registry
 from deepobs_bench import _toml_yaml
 from deepobs_bench import _validation as values
 from deepobs_bench._validation import mistake_at, must_be, one_of, refusal, refused, written
-from deepobs_bench.tuning.settings import TuningSettings
+from deepobs_bench.tuning.settings import TuningChanges, TuningSettings
 from deepobs_bench.tuning.spaces import parsed
 
 if TYPE_CHECKING:
@@ -116,6 +116,16 @@ class Optimizer(Choices):
     tune: TuningSettings | None = None
 
 
+class OptimizerOverride(Choices):
+    """What is tried of an optimizer on one problem, key by key.
+
+    Attributes:
+        tune: What is different in how it is tuned; its space is merged with the general one.
+    """
+
+    tune: TuningChanges | None = None
+
+
 class Override(Training):
     """Overrides for one test problem.
 
@@ -123,7 +133,7 @@ class Override(Training):
         optimizers: What is tried there of some of the optimizers, key by key.
     """
 
-    optimizers: dict[str, Choices] = Field(default_factory=dict)
+    optimizers: dict[str, OptimizerOverride] = Field(default_factory=dict)
 
 
 class Schedule(Table):

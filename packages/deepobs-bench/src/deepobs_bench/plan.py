@@ -15,7 +15,14 @@ from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.resources import gc_paused
 from deepobs.runs import specify
-from deepobs_bench._choices import choices_for, refused_values, schedule_options, wrong_choices
+from deepobs_bench._choices import (
+    choices_for,
+    place_of_tuning,
+    refused_values,
+    schedule_options,
+    tuning_for,
+    wrong_choices,
+)
 from deepobs_bench._validation import MAX_CONFIGURATIONS, mistake_at, refusal
 from deepobs_bench.experiment import CONSTANT
 
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
     from deepobs_bench.experiment import Experiment
     from deepobs_bench.tuning.planned import PlannedTuning
-    from deepobs_bench.tuning.settings import TuningSettings
 
     Options = dict[str, Any]
     """Keyword arguments of `specify`."""
@@ -113,7 +119,7 @@ def plan(
                     if optimizer.tune is None:
                         planned.runs.extend(expansion.runs())
                     else:
-                        planned.tunings.extend(expansion.tunings(optimizer.tune, settings))
+                        planned.tunings.extend(expansion.tunings(settings))
                     mistakes += expansion.mistakes
     if mistakes:
         raise refusal(file, mistakes)
@@ -266,15 +272,18 @@ class _Expansion:
             )
         return mistake_at(("optimizers", self._label, "grid"), message)
 
-    def tunings(self, tune: TuningSettings, config: dict[str, Any]) -> Iterator[PlannedTuning]:
+    def tunings(self, config: dict[str, Any]) -> Iterator[PlannedTuning]:
         """The tunings, one for each schedule; `config` holds the values of `deepobs.config`."""
         # Imported here: most experiments tune nothing.
         from deepobs_bench.tuning.planned import planned_tuning
 
+        where = self._experiment, self._problem, self._label
         for name, options in self._schedules:
             try:
+                settings = tuning_for(*where)
+                assert settings is not None  # noqa: S101 # the optimizer is tuned
                 yield planned_tuning(
-                    tune,
+                    settings,
                     problem=self._problem,
                     optimizer=self._label,
                     schedule=name,
@@ -284,6 +293,5 @@ class _Expansion:
                     config=config,
                 )
             except DeepOBSError as error:  # every schedule would say the same
-                place = ("optimizers", self._label, "tune")
-                self.mistakes.append(mistake_at(place, str(error)))
+                self.mistakes.append(mistake_at(place_of_tuning(*where), str(error)))
                 return

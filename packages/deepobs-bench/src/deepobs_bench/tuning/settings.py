@@ -18,6 +18,7 @@ from deepobs_bench._validation import (
     one_of,
     refused,
 )
+from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.spaces import DimensionSetting
 
 # All words twice: type checkers read `Literal`, and `one_of` gives messages that suggest a word.
@@ -34,8 +35,8 @@ TRIALS_OF_BUDGET: dict[str, int] = {"one-shot": 1, "small": 25, "medium": 50, "l
 """The budgets of Schmidt, Schneider, Hennig: Descending through a Crowded Valley, ICML 2021."""
 
 
-class TuningSettings(BaseModel):
-    """How to tune an optimizer; `protocol.complete` fills in what is absent.
+class TuningChanges(BaseModel):
+    """What is different for one problem in how to tune an optimizer.
 
     Attributes:
         preset: A published protocol that fills in what is absent.
@@ -70,6 +71,10 @@ class TuningSettings(BaseModel):
     metric: Metric | None = None
     prune: Flag = False
 
+
+class TuningSettings(TuningChanges):
+    """How to tune an optimizer; `protocol.complete` fills in what is absent."""
+
     @model_validator(mode="after")
     def _is_consistent(self) -> TuningSettings:
         if self.budget and self.trials:
@@ -85,6 +90,30 @@ class TuningSettings(BaseModel):
                 "crowded-valley), or the budget one-shot."
             )
         return self
+
+
+def changed_settings(
+    settings: TuningSettings, changes: TuningChanges, optimizer: str
+) -> TuningSettings:
+    """Settings with what is different for one problem; spaces are merged by name.
+
+    Args:
+        settings: The settings for all problems.
+        changes: What is different.
+        optimizer: Name of the optimizer, for which a preset may have a space.
+
+    Raises:
+        ArgumentError: They contradict each other.
+    """
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    special = {name: getattr(changes, name) for name in changes.model_fields_set}
+    # Both say how many trials there are: that of the problem replaces the other.
+    if special.keys() & {"budget", "trials"}:
+        values = {name: values[name] for name in values.keys() - {"budget", "trials"}}
+    if special.get("space"):
+        general = settings.space or preset(settings.preset, optimizer).space
+        special["space"] = {**general, **special["space"]}
+    return checked_settings({**values, **special})
 
 
 def checked_settings(values: dict[str, Any]) -> TuningSettings:
