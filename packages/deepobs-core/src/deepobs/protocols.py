@@ -103,6 +103,9 @@ class _NoTestClass(type(Protocol)):  # type: ignore[misc] # the metaclass has no
 class TestProblem(Protocol, metaclass=_NoTestClass):
     """A data set, a model and a loss; built as `(batch_size, weight_decay=None, device=None)`.
 
+    Evaluations average over the examples, `len(batch[0])`. A problem that averages over something
+    else, such as characters, has a method `batch_weight(batch) -> int` that counts it.
+
     `isinstance` requires all of its attributes, so it is true after `set_up` only.
 
     Attributes:

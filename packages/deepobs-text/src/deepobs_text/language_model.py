@@ -83,6 +83,10 @@ class LanguageModel(Problem):
         is_correct_TB = outputs.argmax(dim=2) == batch[1].t()
         return is_correct_TB.mean(dtype=torch.float32)
 
+    def batch_weight(self, batch: Batch) -> int:
+        """The number of characters: the last sequences of a text can be shorter."""
+        return batch[0].numel()
+
     def regularized_parameters(self) -> list[Tensor]:
         """The regularized tensors: matrices, including embeddings."""
         return [parameter for parameter in self.model.parameters() if parameter.ndim > 1]

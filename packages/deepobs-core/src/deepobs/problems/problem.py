@@ -196,6 +196,10 @@ class Problem(Registered, ABC):
         """The same losses without the accuracy, which training does not need."""
         return self.batch_losses(batch, _checked(reduction))[0]
 
+    def batch_weight(self, batch: Batch) -> int:
+        """How many of what an evaluation averages over are in a batch: by default, examples."""
+        return len(batch[0])
+
     def regularized_parameters(self) -> list[Tensor]:
         """The tensors that the regularizer covers: every kernel, but no bias or normalization."""
         return [

@@ -73,7 +73,10 @@ def evaluating(problem: TestProblem) -> Iterator[None]:
 def mean_loss_and_accuracy(
     problem: TestProblem, batches: Iterable[Batch]
 ) -> tuple[float, float | None]:
-    """Average over the examples, of texts over the characters.
+    """Average over the examples, or over what `batch_weight` of the problem counts.
+
+    An accuracy that is a count of correct ones over a count of all is added up as counts: as many
+    correct ones are then the same accuracy, however they are distributed over the batches.
 
     Args:
         problem: A problem that is being evaluated.
@@ -86,7 +89,8 @@ def mean_loss_and_accuracy(
         ProtocolError: The loader yields something else than batches, or the problem does not return
             scalars.
     """
-    losses, accuracies, sizes = [], [], []
+    losses, accuracies, weights = [], [], []
+    weigh = getattr(problem, "batch_weight", _num_examples)
     for batch in batches:
         is_sequence = isinstance(batch, (tuple, list)) and len(batch) > 0
         if not is_sequence or not all(isinstance(part, Tensor) for part in batch):
@@ -100,14 +104,39 @@ def mean_loss_and_accuracy(
                 demand = "It must be a tensor of one floating-point number, of shape ()"
                 raise protocol_error(problem, fault, demand)
         losses.append(loss)
-        # Not the number of examples: the last sequences of a text can be shorter, too.
-        sizes.append(batch[0].numel())
+        weights.append(weigh(batch))
+        if not isinstance(weights[-1], int) or weights[-1] < 1:
+            fault = f"has the batch_weight {_summary(weights[-1])}"
+            raise protocol_error(problem, fault, "It must be an integer of 1 or more")
         if accuracy is not None:
             accuracies.append(accuracy)
     if not losses:
         fault = "has a loader that yields nothing"
         raise protocol_error(problem.dataset, fault, "It must yield batches")
-    return _weighted_mean(losses, sizes), _weighted_mean(accuracies, sizes) if accuracies else None
+    mean_loss = _weighted_mean(_on_host(losses), weights)
+    return mean_loss, _accuracy(accuracies, weights) if accuracies else None
+
+
+def _num_examples(batch: Batch) -> int:
+    return len(batch[0]) if batch[0].ndim else 1
+
+
+def _accuracy(accuracies: list[Tensor], weights: list[int]) -> float:
+    values = _on_host(accuracies)
+    rounding = 4 * torch.finfo(accuracies[0].dtype).eps
+    counts = []
+    for value, weight in zip(values, weights, strict=True):
+        count = round(value * weight) if math.isfinite(value) else 0
+        # Else it is no fraction of the weight, or of too many to tell which one.
+        if rounding * weight > 1 / 4 or not abs(value * weight - count) <= rounding * weight:
+            return _weighted_mean(values, weights)
+        counts.append(count)
+    return sum(counts) / sum(weights)
+
+
+def _on_host(values: list[Tensor]) -> list[float]:
+    found: list[float] = torch.stack(values).tolist()  # one transfer from the device
+    return found
 
 
 def _summary(value: Any) -> str:
@@ -116,11 +145,10 @@ def _summary(value: Any) -> str:
     return shown(value)
 
 
-def _weighted_mean(values: list[Tensor], weights: list[int]) -> float:
-    on_host = torch.stack(values).tolist()  # one transfer from the device
+def _weighted_mean(values: list[float], weights: list[int]) -> float:
     try:
         # A plain sum of thousands of batches would lose digits.
-        total = math.fsum(value * weight for value, weight in zip(on_host, weights, strict=True))
+        total = math.fsum(value * weight for value, weight in zip(values, weights, strict=True))
     except (OverflowError, ValueError):  # such as infinities of both signs
         return math.nan
     return total / sum(weights)
