@@ -154,6 +154,8 @@ GROUPS = (
             "deepobs_analysis.caveats",
             "deepobs_analysis.failing_seeds",
             "deepobs_analysis.scores",
+            "deepobs_analysis.pairwise",
+            "deepobs_analysis.protocol_differences",
             "deepobs_analysis.measures",
             "deepobs_analysis.table_columns",
             "deepobs_analysis.table_formats",

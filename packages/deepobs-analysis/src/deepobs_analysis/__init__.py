@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepobs_analysis.pairwise import compare
     from deepobs_analysis.reading import load
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import select
@@ -16,11 +17,12 @@ __version__ = "1.2.0"
 # alone takes a second.
 _HOMES = {
     "Results": "deepobs_analysis.results",
+    "compare": "deepobs_analysis.pairwise",
     "load": "deepobs_analysis.reading",
     "select": "deepobs_analysis.selection",
 }
 
-__all__ = ["Results", "__version__", "load", "select"]
+__all__ = ["Results", "__version__", "compare", "load", "select"]
 
 
 def __getattr__(name: str) -> Any:

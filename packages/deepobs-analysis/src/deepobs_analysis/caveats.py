@@ -14,6 +14,7 @@ import numpy as np
 from deepobs.console.text import counted
 from deepobs.records import series_name
 from deepobs_analysis.measures import mean_and_deviation, prediction_interval
+from deepobs_analysis.protocol_differences import in_words
 from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.winners import FEWEST_SEEDS
 from deepobs_analysis.wording import failed_text, full_mean_text, listed, number
@@ -80,6 +81,13 @@ def caveats(rows: Sequence[Summary]) -> list[Caveat]:
             "What other seeds would show is unknown.",
         ),
         _several_protocols(rows),
+        _of_rows(
+            rows,
+            "References were run differently from your runs",
+            _unlike_yours,
+            "What differs stands in their rows, too. Differences in performance may come from that "
+            "instead of the optimizer.",
+        ),
         *(_unequal(rows, *rule) for rule in _UNEQUAL),
         _mixed(rows),
     )
@@ -168,6 +176,12 @@ def _border(row: Summary) -> str | None:
         return None
     which = "smallest" if np.isclose(rate, rates[0], rtol=1e-6) else "largest"
     return f"{_named(row)}: {rate:.4g} is the {which} one tested."
+
+
+def _unlike_yours(row: Summary) -> str | None:
+    if not row.differing:
+        return None
+    return f"{_named(row)}: {listed(map(in_words, row.differing))}."
 
 
 def _few_seeds(row: Summary) -> str | None:

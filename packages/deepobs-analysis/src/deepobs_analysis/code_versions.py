@@ -52,6 +52,15 @@ def older_code(
     return older
 
 
+def code_of(run: Run) -> dict[str, str]:
+    """The fingerprint of each part of a run that is code of one's own, such as "optimizer"."""
+    if run.format != "own":
+        return {}
+    rest = json.loads(run.identity)["rest"]
+    of_optimizer = {"optimizer": rest["source"]} if rest.get("source") else {}
+    return {**of_optimizer, **rest.get("code", {})}
+
+
 def _versions(run: Run) -> Iterator[tuple[Hashable, str, str]]:
     """For each part of a run: a key for all of its versions, what it is called, and its version."""
     if run.format != "own":

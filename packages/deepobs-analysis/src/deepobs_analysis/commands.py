@@ -268,7 +268,7 @@ def _show_scores(scores: Scores) -> None:
 def _row(score: Score, base: str | None) -> list[str]:
     return [
         score.optimizer,
-        score_text(score),
+        score_text(score.benchmark_score, score.reached),
         speedup_text(score.speedup, base),
         _estimate(score.normalized),
         _estimate(score.improvement),

@@ -11,6 +11,7 @@ _COMMANDS = {
     "plot": "Draw a figure of results",
     "table": "Show how each optimizer performed: text, LaTeX, Markdown, HTML or CSV",
     "score": "Compare optimizers over all problems: scores, speedups, intervals",
+    "compare": "Compare two optimizers, versions of code or experiments, seed by seed",
     "report": "Write a report on results as one page: figures, tables, caveats",
 }
 _PLOTS = (
@@ -31,11 +32,14 @@ _PLOTS = (
 @hookimpl
 def deepobs_commands() -> list[CommandSpec]:
     """The commands that read results."""
-    baselines = "deepobs_analysis.baseline_commands:command"
+    elsewhere = {
+        "baselines": "deepobs_analysis.baseline_commands:command",
+        "compare": "deepobs_analysis.compare_command:command",
+    }
     return [
         CommandSpec(
             name=name,
-            target=baselines if name == "baselines" else f"deepobs_analysis.commands:{name}",
+            target=elsewhere.get(name, f"deepobs_analysis.commands:{name}"),
             summary=summary,
         )
         for name, summary in _COMMANDS.items()

@@ -17,7 +17,7 @@ from deepobs.errors import DeepOBSError, MissingDataError
 from deepobs.plugins import registry
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
-from deepobs_analysis.code_versions import older_code
+from deepobs_analysis.code_versions import code_of, older_code
 from deepobs_analysis.configurations import (
     Configuration,
     configurations_of,
@@ -46,7 +46,7 @@ COLUMNS = (
     *("hyperparameters", "measurement", "protocol", "schedule", "seed", "batch_size", "num_epochs"),
     *("weight_decay", "metric"),
     *("has_diverged", "diverged_at_epoch", *_ARRAYS, "steps", "gradient_evaluations"),
-    *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at"),
+    *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at", "code"),
 )
 """The columns of `Results.runs`, in their order."""
 
@@ -262,6 +262,7 @@ def _table(root: Path, placed: Sequence[_Placed]) -> pd.DataFrame:
         "steps_per_epoch": _steps_per_epoch(runs),
         "hardware": _objects(_parsed(run.hardware for run in runs)),
         "versions": _objects(_parsed(run.versions for run in runs)),
+        "code": _objects(map(code_of, runs)),
     }
     for name in _OF_THE_RUN:
         columns[name] = _objects(getattr(run, name) for run in runs)

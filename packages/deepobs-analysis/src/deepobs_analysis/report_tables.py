@@ -96,7 +96,7 @@ def table_of_scores(scores: Scores) -> Table:
     rows = [
         [
             Value(score.optimizer),
-            Value(score_text(score), order=score.benchmark_score),
+            Value(score_text(score.benchmark_score, score.reached), order=score.benchmark_score),
             Value(
                 speedup_text(score.speedup, scores.base),
                 order=_known(score.speedup.geometric_mean) if score.speedup else None,

@@ -87,6 +87,7 @@ class Results:
     | `hardware`, `versions` | dictionaries, empty if not recorded |
     | `command` | the command that reproduces the run, empty if not recorded |
     | `started_at` | ISO date and time, empty if unknown |
+    | `code` | a dictionary, the fingerprint of each part that is code of one's own |
 
     The values of curves are finite: from the epoch on in which a run diverged they are its first
     values, those before training, as DeepOBS 1.2 writes them. Where even the first loss was not

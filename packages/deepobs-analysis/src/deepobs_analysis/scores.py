@@ -9,6 +9,7 @@ import numpy as np
 
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs_analysis.measures import (
+    Reached,
     benchmark_score,
     geometric_mean_speedup,
     improvement_interval,
@@ -48,13 +49,6 @@ class Estimate:
     value: float
     interval: Interval | None
     seeds: int
-
-
-class Reached(NamedTuple):
-    """On how many problems, or by how many seeds, targets are reached, and how many there are."""
-
-    reached: int
-    of: int
 
 
 @dataclass(frozen=True, slots=True)

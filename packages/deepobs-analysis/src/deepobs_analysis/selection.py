@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -15,6 +15,8 @@ from deepobs_analysis.measures.arrays import exact_mean
 from deepobs_analysis.results import CURVES, Metric
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results, Split
 
@@ -47,6 +49,7 @@ class Selection:
         configurations: How many configurations there were to choose from.
         is_reference: Whether it belongs to a reference set.
         target: The target that was given for the problem; `None` for the usual one.
+        fixed: The hyperparameters that all configurations share.
     """
 
     problem: str
@@ -60,6 +63,7 @@ class Selection:
     configurations: int
     is_reference: bool
     target: float | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def testproblem(self) -> str:
@@ -155,6 +159,7 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
                     configurations=runs["configuration"].nunique(),
                     is_reference=bool(runs["is_reference"].iloc[0]),
                     target=results.targets.get(problem, results.targets.get(testproblem)),
+                    fixed=_fixed(runs["hyperparameters"]),
                 )
             )
     return selections
@@ -221,6 +226,15 @@ def performances(runs: pd.DataFrame, curve: str, mode: Mode) -> list[float]:
 def higher_is_better(curve: str) -> bool:
     """Whether larger values of a curve are better."""
     return curve.endswith("accuracies")
+
+
+def _fixed(hyperparameters: pd.Series[Any]) -> dict[str, Any]:
+    first, *others = hyperparameters
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in each and each[name] == value for each in others)
+    }
 
 
 def _decisive_curve(runs: pd.DataFrame, metric: Metric) -> str:

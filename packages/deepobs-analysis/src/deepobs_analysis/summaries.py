@@ -11,6 +11,7 @@ import pandas as pd
 
 from deepobs_analysis.failing_seeds import failing
 from deepobs_analysis.measures import mean_and_deviation, relative_step_time
+from deepobs_analysis.protocol_differences import counterpart, differences, in_words
 from deepobs_analysis.selection import select
 from deepobs_analysis.targets import UNITS, mean_time_to_target
 from deepobs_analysis.targets import targets as targets_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.measures import MeanAndDeviation, MeanTime
     from deepobs_analysis.measures.arrays import Floats
+    from deepobs_analysis.protocol_differences import Difference
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Target, Unit
@@ -55,6 +57,7 @@ class Summary:
         times: The mean time until then of the seeds that get there, by unit, where recorded.
         relative_step_time: How many times as long a step takes as one of SGD; `None` if unknown.
         trials: All that was tried to find the configuration.
+        differing: Of a reference, what else than the optimizer differs from one's own runs.
     """
 
     selection: Selection
@@ -68,6 +71,7 @@ class Summary:
     times: Mapping[Unit, MeanTime]
     relative_step_time: float | None
     trials: Trials
+    differing: tuple[Difference, ...] = ()
 
     @property
     def problem(self) -> str:
@@ -123,6 +127,7 @@ def summarize(
             goals.get(selection.problem),
             of_optimizer=by_pair[selection.problem, selection.optimizer],
             of_problem=by_problem[selection.problem],
+            differing=_differing(selection, selections),
         )
         for selection in selections
     ]
@@ -135,6 +140,7 @@ def _summary(
     *,
     of_optimizer: pd.DataFrame,
     of_problem: pd.DataFrame,
+    differing: tuple[Difference, ...],
 ) -> Summary:
     finals, has_failed = selection.final(), failing(selection)
     return Summary(
@@ -149,7 +155,15 @@ def _summary(
         times=_times(selection, target),
         relative_step_time=_step_time_beside_sgd(selection, of_problem),
         trials=trials_of(selection, of_optimizer),
+        differing=differing,
     )
+
+
+def _differing(selection: Selection, selections: Iterable[Selection]) -> tuple[Difference, ...]:
+    if not selection.is_reference:
+        return ()
+    own = counterpart(selection, (each for each in selections if not each.is_reference))
+    return () if own is None else tuple(differences(selection, own))
 
 
 def best_of(rows: Iterable[Summary]) -> Summary:
@@ -188,6 +202,7 @@ def record(row: Summary) -> dict[str, Any]:
         "decades": row.trials.decades,
         "relative_step_time": row.relative_step_time,
         "configuration": chosen.configuration,
+        "differing": "; ".join(map(in_words, row.differing)) or None,
         "chosen_by": chosen.chosen_by,
         "mode": chosen.mode,
         "was_chosen_on_test": chosen.was_chosen_on_test,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs_analysis.measures.arrays import same
+from deepobs_analysis.protocol_differences import in_words
 from deepobs_analysis.selection import higher_is_better
 from deepobs_analysis.targets import UNITS
 from deepobs_analysis.trials import BUDGET
@@ -176,6 +177,11 @@ def _expected_best(row: Summary) -> Goodness:
     return (value if higher_is_better(row.selection.chosen_by) else -value,)
 
 
+def _configuration(row: Summary) -> str:
+    text = row.selection.configuration or MISSING
+    return "; ".join([text, *map(in_words, row.differing)])
+
+
 _ALL = (
     _word("problem", "Problem", "the test problem", lambda row: row.problem),
     _word(
@@ -257,7 +263,8 @@ _ALL = (
         "configuration",
         "Configuration",
         "the configuration that is shown",
-        lambda row: row.selection.configuration or MISSING,
+        _configuration,
+        ("configuration", "differing"),
     ),
 )
 

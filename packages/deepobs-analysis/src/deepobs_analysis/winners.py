@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 FEWEST_SEEDS = 3
 """With fewer seeds, nothing is said about other seeds."""
 
-_SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05
+"""Up to which p-value a difference is called significant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ class Winner:
     @property
     def is_clear(self) -> bool:
         """Whether the lead is significant, so that other seeds would hardly change it."""
-        return self.p_value is not None and self.p_value <= _SIGNIFICANT and self.difference != 0
+        return self.p_value is not None and self.p_value <= SIGNIFICANT and self.difference != 0
 
     @property
     def is_comparable(self) -> bool:
         """Whether both were measured by the same function, with or without the regularizer."""
-        return self.second is None or _are_comparable(self.first, self.second)
+        return self.second is None or are_comparable(self.first, self.second)
 
 
 def winners(rows: Iterable[Summary]) -> dict[str, Winner]:
@@ -89,7 +90,7 @@ def winners(rows: Iterable[Summary]) -> dict[str, Winner]:
         for those in by_problem.values()
         for first, second in combinations(those, 2)
         if min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS
-        and _are_comparable(first, second)
+        and are_comparable(first, second)
     }
     adjusted = dict(zip(raw, holm(list(raw.values())), strict=True))
     return {problem: _winner(those, adjusted) for problem, those in by_problem.items()}
@@ -172,7 +173,7 @@ def _winner(rows: list[Summary], p_values: Mapping[_Pair, float]) -> Winner:
     return Winner(first, second, difference, interval, p_value, comparisons=len(p_values))
 
 
-def _are_comparable(first: Summary, second: Summary) -> bool:
+def are_comparable(first: Summary, second: Summary) -> bool:
     """Whether two optimizers were measured by the same function."""
     return first.higher_is_better or first.has_bare_losses == second.has_bare_losses
 

@@ -13,8 +13,7 @@ from deepobs_analysis.measures import share_interval
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Speedup
-    from deepobs_analysis.scores import Reached, Score
+    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Reached, Speedup
     from deepobs_analysis.summaries import Summary
 
 MISSING = "-"
@@ -132,9 +131,9 @@ def time_text(time: MeanTime | None) -> str:
     return f"reached by {time.reached} of {counted(time.runs, 'seed')}"
 
 
-def score_text(score: Score) -> str:
-    """A benchmark score; a target that is missed counts as 0, and how many are reached is said."""
-    text, (reached, of) = number(score.benchmark_score, 3), score.reached
+def score_text(value: float | None, targets: Reached) -> str:
+    """A benchmark score, and how many targets are reached unless all are."""
+    text, (reached, of) = number(value, 3), targets
     return text if reached == of else f"{text} (reached on {reached} of {of})"
 
 

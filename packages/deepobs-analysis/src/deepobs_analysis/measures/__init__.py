@@ -32,6 +32,7 @@ from deepobs_analysis.measures.sensitivity import (
 )
 from deepobs_analysis.measures.speed import (
     MeanTime,
+    Reached,
     Speedup,
     benchmark_score,
     epochs_to_target,
@@ -63,6 +64,7 @@ __all__ = [
     "MeanTime",
     "Quartiles",
     "RankDistribution",
+    "Reached",
     "Speedup",
     "Spread",
     "benchmark_score",

@@ -50,6 +50,13 @@ class MeanTime(NamedTuple):
     runs: int
 
 
+class Reached(NamedTuple):
+    """On how many problems, or by how many seeds, targets are reached, and how many there are."""
+
+    reached: int
+    of: int
+
+
 class Speedup(NamedTuple):
     """How many times as fast as a reference an optimizer is.
 

@@ -1,0 +1,181 @@
+"""What can be compared: optimizers, references, versions of code, experiments and directories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs_analysis.baselines import load_reference
+from deepobs_analysis.reading import load
+from deepobs_analysis.results import REFERENCE_SUFFIX
+from deepobs_analysis.summaries import summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from deepobs_analysis.results import Results
+    from deepobs_analysis.selection import Mode
+    from deepobs_analysis.summaries import Summary
+
+PUBLISHED_SUFFIX = " (published)"
+"""Suffix of the names of optimizers of the published results."""
+
+_NEWEST, _OLDER = "newest", "older"
+_OF_THE_PROBLEM = ("problem", "dataset")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where results are.
+
+    Attributes:
+        path: A directory, a result file or an experiment file.
+        reference: A directory of results that names with `REFERENCE_SUFFIX` belong to; `None` for
+            the published ones.
+        across_protocols: See `load`.
+        mode: How configurations are chosen; see `select`.
+    """
+
+    path: Path
+    reference: Path | None = None
+    across_protocols: bool = False
+    mode: Mode = "most"
+
+    def read(self, path: Path | None = None) -> Results:
+        """Read the results at a path, by default that of the source."""
+        return load(path or self.path, across_protocols=self.across_protocols)
+
+    def rows(self, results: Results) -> list[Summary]:
+        """A row for each optimizer on each problem."""
+        # Nothing that is compared depends on targets.
+        return summarize(results, mode=self.mode, targets={})
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: what it is called, and how it performed."""
+
+    name: str
+    rows: Sequence[Summary]
+
+
+def sides(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
+    """Find what is compared with what.
+
+    Args:
+        first: A name as `compare` takes it.
+        second: The other one.
+        source: Where the results of names are.
+
+    Returns:
+        One pair for two names; for two paths, one for each optimizer that both have.
+
+    Raises:
+        DeepOBSError: Something is not known, or there is nothing to compare.
+    """
+    places = [each for each in (first, second) if Path(each).exists()]
+    if len(places) == 2 or (places and not _is_optimizer(places[0], source)):
+        return _of_places(first, second, source)
+    return [(_named(first, source), _named(second, source))]
+
+
+def _is_optimizer(name: str, source: Source) -> bool:
+    return source.path.exists() and name in source.read().optimizers
+
+
+def _of_places(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
+    ours, theirs = (source.read(Path(each)) for each in (first, second))
+    shared = [name for name in ours.optimizers if name in theirs.optimizers]
+    pairs = [(name, name) for name in shared]
+    if not shared and len(ours.optimizers) == len(theirs.optimizers) == 1:
+        pairs = [(ours.optimizers[0], theirs.optimizers[0])]
+    if not pairs:
+        names = [", ".join(each.optimizers) or "none" for each in (ours, theirs)]
+        raise ArgumentError(
+            f"No optimizer is in both: {first} has {names[0]}, and {second} has {names[1]}. "
+            "Compare two of them by name, with --results."
+        )
+    return [
+        (
+            Side(f"{own} in {first}", source.rows(ours.only(optimizers=[own]))),
+            Side(f"{other} in {second}", source.rows(theirs.only(optimizers=[other]))),
+        )
+        for own, other in pairs
+    ]
+
+
+def _named(text: str, source: Source) -> Side:
+    if text.endswith(PUBLISHED_SUFFIX):
+        published = load_reference(across_protocols=source.across_protocols)
+        return _only(published, text, text.removesuffix(PUBLISHED_SUFFIX), source)
+    if text.endswith(REFERENCE_SUFFIX):
+        reference = (
+            load_reference(across_protocols=source.across_protocols)
+            if source.reference is None
+            else source.read(source.reference)
+        )
+        return _only(reference, text, text.removesuffix(REFERENCE_SUFFIX), source)
+    results = source.read()
+    name, separator, version = text.rpartition("@")
+    # A label may hold the sign itself.
+    if separator and text not in results.optimizers:
+        everything = load(source.path, code="all", across_protocols=source.across_protocols)
+        return _of_version(everything, name, version, source)
+    return _only(results, text, text, source)
+
+
+def _only(results: Results, shown: str, name: str, source: Source) -> Side:
+    part = results.only(optimizers=[name])
+    runs = part.runs.assign(is_reference=shown != name)
+    return Side(shown, source.rows(replace(part, runs=runs)))
+
+
+def _of_version(results: Results, name: str, wanted: str, source: Source) -> Side:
+    """An optimizer by one version of its code: the newest, the one before, or by fingerprint."""
+    part = results.only(optimizers=[name])
+    version = part.runs["code"].map(_version)
+    newest_first = _newest_first(part.runs.assign(version=version))
+    if wanted == _OLDER and len(newest_first) < 2:
+        raise ArgumentError(
+            f"All results of {name} in {source.path} are of one version of its code: "
+            f"{newest_first[0] or 'released'}."
+        )
+    if wanted in (_NEWEST, _OLDER):
+        chosen = newest_first[wanted == _OLDER]
+    else:
+        chosen = _beginning_with(wanted, name, newest_first)
+    runs = part.runs[version == chosen]
+    return Side(f"{name}@{chosen or wanted}", source.rows(replace(part, runs=runs)))
+
+
+def _version(code: dict[str, str]) -> str:
+    """What makes a version of an optimizer: its own code and that of its schedule, for example."""
+    return "+".join(code[part] for part in sorted(code) if part not in _OF_THE_PROBLEM)
+
+
+def _newest_first(runs: pd.DataFrame) -> list[str]:
+    started = runs.groupby("version")["started_at"].max()
+    return [str(each) for each in started.sort_values(ascending=False, kind="stable").index]
+
+
+def _beginning_with(wanted: str, name: str, versions: Sequence[str]) -> str:
+    found = [each for each in versions if wanted and each.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(each or "released" for each in versions)
+    if found:
+        raise ArgumentError(
+            f"{len(found)} versions of the code of {name} begin with {wanted!r}. Known, the newest "
+            f"first: {known}."
+        )
+    raise UnknownNameError(
+        sentences(
+            f"There is no version {wanted!r} of the code of {name}.",
+            closest(wanted, [_NEWEST, _OLDER, *versions]),
+            f"Known: {_NEWEST}, {_OLDER}, or the first characters of one of {known}.",
+        )
+    )

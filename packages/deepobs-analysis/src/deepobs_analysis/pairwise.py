@@ -1,0 +1,354 @@
+"""Two optimizers compared: how much better one is, how certain that is, and how often it wins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs_analysis.compared_sides import Source, sides
+from deepobs_analysis.measures import (
+    difference_interval,
+    difference_p_value,
+    holm,
+    improvement_interval,
+    normalized,
+    performance_difference,
+    probability_of_improvement,
+)
+from deepobs_analysis.measures.arrays import same
+from deepobs_analysis.protocol_differences import budget_differences, differences
+from deepobs_analysis.scores import Estimate
+from deepobs_analysis.winners import FEWEST_SEEDS, SIGNIFICANT, are_comparable
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from deepobs_analysis.compared_sides import Side
+    from deepobs_analysis.measures.arrays import Floats
+    from deepobs_analysis.protocol_differences import Difference
+    from deepobs_analysis.selection import Mode
+    from deepobs_analysis.summaries import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two optimizers on a problem.
+
+    Attributes:
+        problem: The test problem.
+        names: What the two are called.
+        rows: How they performed.
+        is_paired: Whether the difference is between runs of the same seeds.
+        difference: How much better the mean of the first is, in the unit of the metric; without an
+            interval where one of them has fewer than `FEWEST_SEEDS`, or some of its seeds fail.
+        probability: How probable it is that a seed of the first ends better than one of the second.
+        p_value: That of a difference of 0, corrected for all matches (Holm); `None` where one of
+            the two has fewer than `FEWEST_SEEDS`, or they are not comparable.
+        differing: What else than the optimizer differs.
+    """
+
+    problem: str
+    names: tuple[str, str]
+    rows: tuple[Summary, Summary]
+    is_paired: bool
+    difference: Estimate
+    probability: Estimate
+    p_value: float | None
+    differing: tuple[Difference, ...]
+
+    @property
+    def better(self) -> str | None:
+        """The name of the one that is significantly better, if any."""
+        if self.p_value is None or self.p_value > SIGNIFICANT or self.difference.value == 0:
+            return None
+        return self.names[self.difference.value < 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two optimizers, or two sets of them, on all problems that both were run on.
+
+    Attributes:
+        matches: One for each problem and pair.
+        difference: The mean over matches, as a share of what training gains; `None` for one match.
+        probability: The mean over matches; `None` for one match.
+        skipped: Problems that do not count, and why.
+    """
+
+    matches: Sequence[Match]
+    difference: Estimate | None
+    probability: Estimate | None
+    skipped: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, for JSON."""
+        over_all = {"difference": self.difference, "probability": self.probability}
+        return {
+            "matches": [
+                {
+                    "problem": each.problem,
+                    "first": _side_as_dict(each.names[0], each.rows[0]),
+                    "second": _side_as_dict(each.names[1], each.rows[1]),
+                    "metric": each.rows[0].selection.metric.name,
+                    "is_paired": each.is_paired,
+                    "difference": _estimate_as_dict(each.difference),
+                    "probability": _estimate_as_dict(each.probability),
+                    "p_value": each.p_value,
+                    "better": each.better,
+                    "differing": [dict(one._asdict()) for one in each.differing],
+                }
+                for each in self.matches
+            ],
+            "over_all": {
+                name: None if each is None else _estimate_as_dict(each)
+                for name, each in over_all.items()
+            },
+            "skipped": dict(self.skipped),
+        }
+
+
+def compare(
+    first: str,
+    second: str,
+    results: str | os.PathLike[str] = "results",
+    *,
+    problems: Iterable[str] = (),
+    reference: str | os.PathLike[str] | None = None,
+    across_protocols: bool = False,
+    mode: Mode = "most",
+) -> Comparison:
+    """Compare two optimizers, references, versions of code, experiments or directories.
+
+    Each of the two is the name or label of an optimizer in `results`; "Adam (published)", of the
+    published results; "Adam (reference)", of the results in `reference`; "Mine@newest",
+    "Mine@older" or "Mine@1f3c", a version of one's own code; or, both of them, a directory of
+    results or an experiment file, of which the optimizers that both have are compared.
+
+    Args:
+        first: What is compared.
+        second: What it is compared with.
+        results: The directory, or an experiment file.
+        problems: Names of test problems; all that both were run on by default.
+        reference: A directory of results; `None` for the published ones.
+        across_protocols: Whether to compare runs with other numbers of epochs, batch sizes or
+            training examples.
+        mode: How configurations are chosen; see `select`.
+
+    Raises:
+        DeepOBSError: Something is not known, or there is nothing to compare.
+    """
+    source = Source(
+        path=Path(results),
+        reference=None if reference is None else Path(reference),
+        across_protocols=across_protocols,
+        mode=mode,
+    )
+    found = sides(first, second, source)
+    skipped: dict[str, str] = {}
+    pairs = [
+        pair
+        for each in found
+        for pair in _on_problems(*each, list(problems), skipped, across_protocols)
+    ]
+    if not pairs:
+        reasons = [f"{problem}: {reason}." for problem, reason in skipped.items()]
+        raise ArgumentError(
+            sentences(f"There is nothing to compare {first} and {second} by.", *reasons)
+        )
+    matches = _matches(pairs)
+    return Comparison(
+        matches,
+        _difference_over_all(pairs) if len(pairs) > 1 else None,
+        _probability(pairs) if len(pairs) > 1 else None,
+        skipped,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two rows that are compared, and the final performances that their difference is of."""
+
+    problem: str
+    names: tuple[str, str]
+    rows: tuple[Summary, Summary]
+    finals: tuple[Floats, Floats]
+    is_paired: bool
+
+    @property
+    def seeds(self) -> int:
+        return min(map(len, self.finals))
+
+    @property
+    def is_tested(self) -> bool:
+        return self.seeds >= FEWEST_SEEDS and are_comparable(*self.rows)
+
+
+def _on_problems(
+    first: Side,
+    second: Side,
+    problems: Sequence[str],
+    skipped: dict[str, str],
+    across_protocols: bool,
+) -> Iterator[_Pair]:
+    """The rows of both on the same problems by the same protocols."""
+    theirs = defaultdict(list)
+    for row in second.rows:
+        theirs[row.selection.testproblem].append(row)
+    _require_problems(problems, first, second)
+    for row in first.rows:
+        testproblem = row.selection.testproblem
+        if problems and not {row.problem, testproblem} & set(problems):
+            continue
+        if testproblem not in theirs:
+            skipped[row.problem] = f"{second.name} was not run on it"
+            continue
+        alike = [
+            other
+            for other in theirs[testproblem]
+            if across_protocols or not budget_differences(row.selection, other.selection)
+        ]
+        for other in alike:
+            yield _pair(row, other, (first.name, second.name))
+        if not alike:
+            found = budget_differences(row.selection, theirs[testproblem][0].selection)
+            words = ", ".join(f"{each.what} {each.first} and {each.second}" for each in found)
+            skipped[row.problem] = (
+                f"{first.name} and {second.name} were run under other protocols ({words}); "
+                "--across-protocols compares them"
+            )
+    known = {row.selection.testproblem for row in first.rows}
+    for row in second.rows:
+        if row.selection.testproblem not in known and not problems:
+            skipped[row.problem] = f"{first.name} was not run on it"
+
+
+def _require_problems(problems: Sequence[str], *both: Side) -> None:
+    rows = [row for each in both for row in each.rows]
+    known = {name for row in rows for name in (row.problem, row.selection.testproblem)}
+    for problem in problems:
+        if problem not in known:
+            message = f"{both[0].name} and {both[1].name} were not run on {problem!r}."
+            listed = f"Known: {', '.join(sorted(known))}."
+            raise UnknownNameError(sentences(message, closest(problem, known), listed))
+
+
+def _pair(first: Summary, second: Summary, names: tuple[str, str]) -> _Pair:
+    finals = first.selection.final(), second.selection.final()
+    formats = {name for row in (first, second) for name in row.selection.runs["format"]}
+    shared = sorted(set(first.seeds) & set(second.seeds))
+    # A seed draws the same numbers only within this version.
+    is_paired = len(shared) >= FEWEST_SEEDS and formats == {"own"}
+    if is_paired:
+        own, other = (
+            values[[row.seeds.index(seed) for seed in shared]]
+            for values, row in zip(finals, (first, second), strict=True)
+        )
+        finals = own, other
+    return _Pair(first.problem, names, (first, second), finals, is_paired)
+
+
+def _matches(pairs: Sequence[_Pair]) -> list[Match]:
+    tested = {place: _p_value(pair) for place, pair in enumerate(pairs) if pair.is_tested}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return [
+        Match(
+            pair.problem,
+            pair.names,
+            pair.rows,
+            pair.is_paired,
+            _difference(pair),
+            _probability([pair]),
+            adjusted.get(place),
+            tuple(differences(pair.rows[0].selection, pair.rows[1].selection)),
+        )
+        for place, pair in enumerate(pairs)
+    ]
+
+
+def _p_value(pair: _Pair) -> float:
+    found = difference_p_value(
+        *([each] for each in pair.finals),
+        higher_is_better=pair.rows[0].higher_is_better,
+        paired=pair.is_paired,
+    )
+    assert found is not None  # noqa: S101 # both have several seeds
+    return found
+
+
+def _difference(pair: _Pair) -> Estimate:
+    own, other = pair.finals
+    direction = pair.rows[0].higher_is_better
+    value = float(performance_difference([own], [other], higher_is_better=direction))
+    if same(float(own.mean()), float(other.mean())):
+        value = 0.0
+    interval = None
+    # Over failing and other seeds, a mean depends on how many of both there happen to be.
+    if pair.is_tested and not any(row.failed for row in pair.rows):
+        interval = difference_interval(
+            [own], [other], higher_is_better=direction, paired=pair.is_paired
+        )
+    return Estimate(value, interval, pair.seeds)
+
+
+def _probability(pairs: Sequence[_Pair]) -> Estimate:
+    # By all seeds of both, of which those that diverged lose.
+    own, other = ([each.rows[i].selection.final_or_worst() for each in pairs] for i in (0, 1))
+    directions = [each.rows[0].higher_is_better for each in pairs]
+    is_comparable = all(are_comparable(*each.rows) for each in pairs)
+    return Estimate(
+        float(probability_of_improvement(own, other, higher_is_better=directions)),
+        improvement_interval(own, other, higher_is_better=directions) if is_comparable else None,
+        min(map(len, [*own, *other])),
+    )
+
+
+def _difference_over_all(pairs: Sequence[_Pair]) -> Estimate | None:
+    """The mean difference as a share of what training gains for the better one."""
+    scaled = [scores for pair in pairs if (scores := _scaled(pair)) is not None]
+    if not scaled:
+        return None
+    own, other = ([scores[i] for scores in scaled] for i in (0, 1))
+    interval = None
+    if all(pair.is_tested and not any(row.failed for row in pair.rows) for pair in pairs):
+        paired = all(pair.is_paired for pair in pairs)
+        interval = difference_interval(own, other, higher_is_better=True, paired=paired)
+    value = float(performance_difference(own, other, higher_is_better=True))
+    return Estimate(value, interval, min(map(len, [*own, *other])))
+
+
+def _scaled(pair: _Pair) -> tuple[Floats, Floats] | None:
+    """Final performances, 0 for an untrained model and 1 for the better mean of both."""
+    direction = pair.rows[0].higher_is_better
+    before = [row.selection.curves()[:, 0] for row in pair.rows]
+    untrained = float(np.concatenate(before).mean())
+    means = [float(values.mean()) for values in pair.finals]
+    best = max(means) if direction else min(means)
+    if same(best, untrained) or (best > untrained) != direction:
+        return None
+    own, other = (
+        np.asarray(normalized(values, untrained=untrained, target=best, higher_is_better=direction))
+        for values in pair.finals
+    )
+    return own, other
+
+
+def _estimate_as_dict(estimate: Estimate) -> dict[str, Any]:
+    interval = None if estimate.interval is None else list(estimate.interval)
+    return {"value": estimate.value, "interval": interval, "seeds": estimate.seeds}
+
+
+def _side_as_dict(name: str, row: Summary) -> dict[str, Any]:
+    return {
+        "name": name,
+        "configuration": row.selection.configuration,
+        "mean": row.final.mean,
+        "deviation": row.final.deviation,
+        "failed": row.failed,
+        "seeds": list(row.seeds),
+    }

@@ -1,0 +1,105 @@
+"""Reference sets beside one's own runs: what differs is said, and other budgets are apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from result_files import write_result
+
+from deepobs.cli.main import main
+from deepobs_analysis import load
+from deepobs_analysis.caveats import caveats
+from deepobs_analysis.scores import scores_of
+from deepobs_analysis.summaries import summarize
+
+NEW, REPEATED = "new in every epoch", "the same in every epoch"
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    """Own Momentum with 0.9, selected on validation data, and one with 0.99, on the test set."""
+    monkeypatch.chdir(tmp_path)
+    for lr, loss in ((0.1, 1), (1.0, 2)):
+        for seed in range(3):
+            write_result(
+                Path("results"),
+                problem="acme",
+                optimizer="Momentum",
+                lr=lr,
+                seed=seed,
+                hyperparameters={"momentum": 0.9},
+                test_losses=[9, 5, loss],
+                valid_losses=[9, 5, loss],
+            )
+            write_result(
+                Path("reference"),
+                problem="acme",
+                optimizer="MomentumOptimizer",
+                lr=lr,
+                seed=seed,
+                hyperparameters={"momentum": 0.99},
+                layout="1.1",
+                test_losses=[9, 5, loss],
+            )
+    return tmp_path
+
+
+def test_rows_of_references_name_what_differs(directory, capsys):
+    rows = summarize(load("results").beside(load("reference")))
+    own, reference = rows
+    assert own.differing == ()
+    assert reference.differing == (
+        ("momentum", "0.99", "0.9"),
+        ("order of the data", REPEATED, NEW),
+        ("configuration", "selected on the test set", "selected on validation data"),
+    )
+    assert main(["table", "results", "--reference", "reference"]) == 0
+    out = capsys.readouterr().out
+    assert "lr = 0.1; momentum 0.99 (yours: 0.9); order of the data" in out
+    assert "selected on the test set (yours: selected on validation data)" in out
+    assert "References were run differently from your runs" in out
+
+
+def test_a_caveat_says_what_differs(directory):
+    rows = summarize(load("results").beside(load("reference")))
+    (found,) = (each for each in caveats(rows) if each.title.startswith("References"))
+    assert "Momentum (reference) on acme: momentum 0.99 (yours: 0.9)" in found.findings[0].text
+
+
+def test_hyperparameters_of_other_optimizers_are_not_compared(directory):
+    for file in Path("results").rglob("*.json"):
+        file.unlink()
+    for seed in range(3):
+        write_result(
+            Path("results"),
+            problem="acme",
+            optimizer="Mine",
+            seed=seed,
+            hyperparameters={"momentum": 0.5},
+        )
+    (reference,) = (
+        row
+        for row in summarize(load("results").beside(load("reference")))
+        if row.selection.is_reference
+    )
+    assert [each.what for each in reference.differing] == ["order of the data", "configuration"]
+
+
+def test_no_speedup_is_computed_across_budgets_unless_asked(directory):
+    for seed in range(3):
+        write_result(
+            Path("long"), problem="acme", optimizer="SGD", seed=seed, test_losses=[9, 5, 3, 1]
+        )
+    apart = scores_of(summarize(load("results").beside(load("long"))), against="SGD (reference)")
+    assert all(score.speedup is None or score.speedup.of == 0 for score in apart.scores)
+    together = load("results", across_protocols=True).beside(load("long", across_protocols=True))
+    rows = summarize(together)
+    assert {row.problem for row in rows} == {"acme"}
+    assert rows[-1].differing[0] == ("epochs", "3", "2")
+    (score,) = (
+        each
+        for each in scores_of(rows, against="SGD (reference)").scores
+        if each.optimizer == "Momentum"
+    )
+    assert score.speedup.geometric_mean == pytest.approx(3 / 2)
