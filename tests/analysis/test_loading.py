@@ -15,8 +15,8 @@ from result_files import write_failure, write_result
 
 from deepobs.errors import DeepOBSError
 from deepobs_analysis import load
-from deepobs_analysis.reading import COLUMNS
 from deepobs_analysis.results import CURVES, Results
+from deepobs_analysis.run_table import COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -385,7 +385,7 @@ def test_unfinished_and_failed_runs_are_left_out(results_dir: Path) -> None:
 
 
 def test_what_is_not_about_runs_is_passed_over(results_dir: Path) -> None:
-    for name in ("tuned.tuning", "README.md", ".1234.tmp", ".claims.lock", ".hidden.json", "a.png"):
+    for name in ("README.md", ".1234.tmp", ".claims.lock", ".hidden.json", "a.png"):
         (results_dir / name).write_text("not a result")
     (results_dir / ".git").mkdir()
     write_result(results_dir / ".git")

@@ -146,6 +146,7 @@ GROUPS = (
         (
             "deepobs_analysis",
             "deepobs_analysis.reading",
+            "deepobs_analysis.tuning_records",
             "deepobs_analysis.selection",
             "deepobs_analysis.baselines",
             "deepobs_analysis.summaries",

@@ -111,7 +111,17 @@ def choice_in_words(rows: Sequence[Summary]) -> list[str]:
     by_curve: dict[str, dict[str, None]] = defaultdict(dict)
     for row in chosen:
         by_curve[row.selection.chosen_by][row.problem] = None
-    sentences = [f"Of several configurations, this shows {EXPLANATIONS[chosen[0].selection.mode]}."]
+    tuned = dict.fromkeys(row.optimizer for row in chosen if row.selection.is_tuned)
+    sentences = []
+    if any(not row.selection.is_tuned for row in chosen):
+        rule = EXPLANATIONS[chosen[0].selection.mode]
+        sentences.append(f"Of several configurations, this shows {rule}.")
+    if tuned:
+        was = "was" if len(tuned) == 1 else "were"
+        sentences.append(
+            f"{listed(tuned)} {was} tuned: this shows the winner with the seeds of the report "
+            "alone, not with those of the trials."
+        )
     for curve, problems in sorted(by_curve.items()):
         split, _, kind = curve.partition("_")
         on = f"the {_METRIC_OF[kind]} on {_SPLITS[split]}"

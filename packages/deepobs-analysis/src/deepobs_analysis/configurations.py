@@ -16,6 +16,8 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from deepobs.errors import UnknownNameError, closest, sentences
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -57,12 +59,20 @@ class _Named(NamedTuple):
 _Names: TypeAlias = dict[Place, dict[Leaf, _Named]]
 
 
-def displayed_names(runs: Sequence[Run]) -> list[str]:
+def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[str]:
     """The names of the optimizers of all runs of some results: different for different optimizers.
 
     An optimizer is what its experiment calls it. A learning-rate schedule makes another one:
     "SGD + CosineAnnealingLR". Where two classes share a name, their names include them:
     "Adam (my_module:Adam)".
+
+    Args:
+        runs: The runs.
+        by: What else makes another one, where an optimizer was run with several values on a
+            problem: hyperparameters, "groups", "batch_size", and "schedule" for its arguments.
+
+    Raises:
+        UnknownNameError: No run has a hyperparameter of `by`.
     """
     called = [run.label or run.optimizer for run in runs]
     targets = defaultdict(set)
@@ -74,8 +84,58 @@ def displayed_names(runs: Sequence[Run]) -> list[str]:
     for run, name in zip(runs, called, strict=True):
         if len(targets[name]) > 1 and run.target:
             name = f"{name} ({run.target})"
-        names.append(f"{name} + {run.schedule_name}" if run.schedule_name else name)
-    return names
+        schedule = run.schedule if "schedule" in by else run.schedule_name
+        names.append(f"{name} + {schedule}" if schedule else name)
+    return _split(runs, names, [each for each in by if each != "schedule"])
+
+
+def _split(runs: Sequence[Run], names: Sequence[str], by: Sequence[str]) -> list[str]:
+    """Add the values of `by` to the names of optimizers that have several on a problem."""
+    if not by:
+        return list(names)
+    contents = {identity: json.loads(identity) for identity in {run.identity for run in runs}}
+    given = {identity: _given(content) for identity, content in contents.items()}
+    known = sorted({each for values in given.values() for each in values})
+    for each in by:
+        if each not in known:
+            message = f"No run has {each!r} to split optimizers by."
+            allowed = f"Known: {', '.join([*known, 'schedule'])}."
+            raise UnknownNameError(sentences(message, closest(each, known), allowed))
+    of_name: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for run, name in zip(runs, names, strict=True):
+        of_name[name].add((run.problem, run.identity))
+    suffixes: dict[tuple[str, str], str] = {}
+    for name, those in of_name.items():
+        for each in by:
+            texts = _texts(each, {identity: given[identity] for _, identity in those})
+            by_problem: dict[str, set[str]] = defaultdict(set)
+            for problem, identity in those:
+                by_problem[problem].add(texts[identity])
+            if any(len(found) > 1 for found in by_problem.values()):
+                for identity, text in texts.items():
+                    suffixes[name, identity] = f"{suffixes.get((name, identity), '')}, {text}"
+    return [
+        f"{name}{suffixes.get((name, run.identity), '')}"
+        for run, name in zip(runs, names, strict=True)
+    ]
+
+
+def _given(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What optimizers can be split by, with the values of a run."""
+    rest = content["rest"]
+    others = {"groups": rest.get("groups"), "batch_size": rest["batch_size"]}
+    return {**others, **content.get("defaults", {}), **content["hyperparameters"]}
+
+
+def _texts(name: str, given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """How the value of one of `_given` is written, of each identity."""
+    values = {identity: those.get(name) for identity, those in given.items()}
+    written = _names(dict(_leaves(value, (name,))) for value in values.values())
+    label = name.replace("_", " ") if name in ("groups", "batch_size") else name
+    return {
+        identity: f"no {label}" if value is None else f"{label} = {_value(value, (name,), written)}"
+        for identity, value in values.items()
+    }
 
 
 def measurement_of(identity: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,11 +13,14 @@ import click
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
+from deepobs.console.run_options import configured
 from deepobs.console.text import counted
 from deepobs.errors import MissingDataError
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.code_versions import CODE_CHOICES
+from deepobs_analysis.experiment_results import is_experiment
 from deepobs_analysis.reading import load
+from deepobs_analysis.results import SELECTION_SEEDS
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.target_options import TARGET_OPTIONS, read_targets
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepobs_analysis.code_versions import CodeChoice
-    from deepobs_analysis.results import Results
+    from deepobs_analysis.results import Results, SelectionSeeds
 
 _PUBLISHED = ""
 """Stands for the published results, where `--reference` names no directory."""
@@ -66,10 +70,34 @@ _OPTIONS = (
         "Without DIR, put --reference after RESULTS.",
     ),
     click.option(
+        "--by",
+        multiple=True,
+        metavar="NAME",
+        help="Split optimizers by the values of a hyperparameter, groups, schedule or batch_size. "
+        "May be repeated.",
+    ),
+    click.option(
         "--across-protocols",
         is_flag=True,
         help="Compare runs of a problem with other numbers of epochs, batch sizes or training "
         "examples with each other, too.",
+    ),
+    click.option(
+        "--selection-seeds",
+        type=click.Choice(SELECTION_SEEDS),
+        default="exclude",
+        show_default=True,
+        help="Whether tuned optimizers are shown with the seeds that selected their "
+        "configurations, too.",
+    ),
+    click.option(
+        "--out",
+        "output_dir",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        metavar="DIR",
+        help="Where the results are if RESULTS is an experiment file.",
     ),
     click.option(
         "--code",
@@ -90,7 +118,10 @@ class Reading:
     problems: tuple[str, ...] = ()
     optimizers: tuple[str, ...] = ()
     reference: str | None = None
+    by: tuple[str, ...] = ()
     across_protocols: bool = False
+    selection_seeds: SelectionSeeds = "exclude"
+    output_dir: Path = Path("results")
     code: CodeChoice = "newest"
     target_texts: tuple[str, ...] = ()
     target_file: Path | None = None
@@ -102,13 +133,28 @@ class Reading:
             DeepOBSError: There are none.
         """
         targets = read_targets(self.target_file, self.target_texts)
-        results = load(self.path, code=self.code, across_protocols=self.across_protocols)
+        # Only experiments name code of the user's, which comes with torch.
+        with (
+            configured(f"Reading the experiment {self.path}")
+            if is_experiment(self.path)
+            else contextlib.nullcontext()
+        ):
+            results = load(
+                self.path,
+                output_dir=self.output_dir,
+                code=self.code,
+                by=self.by,
+                across_protocols=self.across_protocols,
+                selection_seeds=self.selection_seeds,
+            )
         _warn_of_skipped(self.path, results)
         if results.runs.empty:
-            raise MissingDataError(
-                f"There is no run in {self.path}. Give the directory that `deepobs run` or "
-                "`deepobs bench` wrote results to."
+            advice = (
+                f"`deepobs bench {self.path}` executes its runs; --out DIR says where they are."
+                if is_experiment(self.path)
+                else "Give the directory that `deepobs run` or `deepobs bench` wrote results to."
             )
+            raise MissingDataError(f"There is no run in {self.path}. {advice}")
         if self.reference is not None:
             results = results.beside(self._reference(self.reference))
             if not results.runs["is_reference"].any():
@@ -130,7 +176,9 @@ class Reading:
     def _reference(self, directory: str) -> Results:
         if directory == _PUBLISHED:
             return load_reference(across_protocols=self.across_protocols)
-        results = load(directory, across_protocols=self.across_protocols)
+        results = load(
+            directory, output_dir=self.output_dir, across_protocols=self.across_protocols
+        )
         _warn_of_skipped(Path(directory), results)
         if results.runs.empty:
             raise MissingDataError(

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from deepobs_analysis.json_values import NoResultError
 from deepobs_analysis.result_formats import Run, run_from
+from deepobs_analysis.tuning_records import tuning_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RESULT, FAILURE, CHECKPOINT = ".json", ".failure", ".checkpoint"
+    from deepobs_analysis.tuning_records import TuningRecord
+
+RESULT, FAILURE, CHECKPOINT, TUNING = ".json", ".failure", ".checkpoint", ".tuning"
 
 # A thousand times those of a long run.
 _MOST_BYTES = 2**26
@@ -51,7 +54,7 @@ def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
         for entry in _entries(path, prefix, seen, unread):
             is_hidden = entry.name.startswith(".")
             name = prefix + entry.name
-            if entry.name.endswith(CHECKPOINT if is_hidden else (RESULT, FAILURE)):
+            if entry.name.endswith(CHECKPOINT if is_hidden else (RESULT, FAILURE, TUNING)):
                 found = _file(entry, name, unread)
                 if found is not None:
                     yield found
@@ -68,14 +71,21 @@ def read(path: Path, found: Found) -> Content:
     if path.name.endswith(CHECKPOINT):
         run_id = path.name.removesuffix(CHECKPOINT).rpartition("__")[2]
         return Excluded("it is unfinished: there is a checkpoint", run_id)
-    # Before reading: a data set or a model that lies among results would fill the memory.
-    if found.size > _MOST_BYTES:
-        return Excluded(f"it is not a result: it has {found.size / 2**20:.0f} MiB")
     try:
-        data = _json(path.read_bytes())
+        data = _content(path, found)
         return _failure(data) if path.name.endswith(FAILURE) else run_from(data)
     except NoResultError as error:
         return Excluded(str(error))
+
+
+def read_tuning(path: Path, found: Found) -> TuningRecord:
+    """Read the record of a tuning.
+
+    Raises:
+        OSError: It cannot be read.
+        NoResultError: It holds something else.
+    """
+    return tuning_from(_content(path, found), readable(str(path)))
 
 
 def described(path: Path) -> Found:
@@ -128,7 +138,11 @@ def _file(entry: os.DirEntry[str], name: str, unread: dict[str, str]) -> Found |
     return Found(name, status.st_size, status.st_mtime_ns)
 
 
-def _json(content: bytes) -> Any:
+def _content(path: Path, found: Found) -> Any:
+    # Before reading: a data set or a model that lies among results would fill the memory.
+    if found.size > _MOST_BYTES:
+        raise NoResultError(f"it is not a result: it has {found.size / 2**20:.0f} MiB")
+    content = path.read_bytes()
     if not content.strip():
         raise NoResultError("it is broken: it is empty")
     try:

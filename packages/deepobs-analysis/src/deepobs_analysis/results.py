@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import pandas as pd
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.records import METRICS, series_name
-from deepobs_analysis.run_protocols import problem_names, several_protocols
+from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from deepobs_analysis.tuning_records import TuningRecord
 
 Split: TypeAlias = Literal["train", "valid", "test"]
+
+SelectionSeeds: TypeAlias = Literal["exclude", "include"]
+SELECTION_SEEDS: tuple[SelectionSeeds, ...] = get_args(SelectionSeeds)
 
 REFERENCE_SUFFIX = " (reference)"
 """Suffix of the names of optimizers of a reference set."""
@@ -73,6 +78,7 @@ class Results:
     | `measurement` | a dictionary of what performances depend on besides: `MEASUREMENT` |
     | `protocol` | a dictionary of what runs of a problem share: `run_protocols.PARTS` |
     | `schedule` | the learning-rate schedule in words, empty where it is constant |
+    | `role` | "report" or "selection" for runs of a tuning, empty for others |
     | `seed`, `batch_size`, `num_epochs` | integers |
     | `weight_decay` | factor of the regularizer; NaN for the problem's own |
     | `metric` | "accuracy" or "loss": what the problem is judged by |
@@ -97,11 +103,18 @@ class Results:
         runs: A row for each run.
         skipped: Files that are broken, unfinished, failed or of synthetic data.
         targets: The performance that counts as solving a problem, where one was given.
+        tunings: The records of tunings that are beside the runs.
+        selection_seeds: Whether tuned optimizers are shown without ("exclude") or with ("include")
+            the seeds that selected their configurations.
+        remarks: What reading them has to say, such as how many runs of an experiment are pending.
     """
 
     runs: pd.DataFrame
     skipped: tuple[SkippedFile, ...] = ()
     targets: Mapping[str, float] = field(default_factory=dict)
+    tunings: tuple[TuningRecord, ...] = ()
+    selection_seeds: SelectionSeeds = "exclude"
+    remarks: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -117,11 +130,12 @@ class Results:
     @property
     def warnings(self) -> list[str]:
         """What to know before the numbers are compared, a sentence each."""
-        return [
+        protocols = (
             f"{problem} was run under several protocols, whose results are not compared with each "
             f"other: {', '.join(those)}. --across-protocols puts them together."
             for problem, those in several_protocols(self.runs)
-        ]
+        )
+        return [*self.remarks, *protocols]
 
     def metric(self, problem: str) -> Metric:
         """The metric by which optimizers are compared on a problem."""
@@ -143,7 +157,9 @@ class Results:
         for column, names in (("problem", problems), ("optimizer", optimizers)):
             if names is not None:
                 part = replace(part, runs=part._those_of(column, list(names)))
-        return part
+        pairs = set(zip(part.runs["problem"], part.runs["optimizer"], strict=True))
+        tunings = [each for each in self.tunings if (each.problem, each.optimizer) in pairs]
+        return replace(part, tunings=tuple(tunings))
 
     def beside(self, reference: Results) -> Results:
         """These results and those of a reference set, whose optimizers get `REFERENCE_SUFFIX`.
@@ -155,14 +171,24 @@ class Results:
         theirs = theirs.assign(optimizer=theirs["optimizer"] + REFERENCE_SUFFIX, is_reference=True)
         # What is no part of our protocols, such as a batch size that was tuned, is none of theirs.
         ours = self.runs.groupby("testproblem")["protocol"].first()
-        common = [
-            {name: value for name, value in protocol.items() if name in ours[problem]}
-            for problem, protocol in zip(theirs["testproblem"], theirs["protocol"], strict=True)
-        ]
-        theirs = theirs.assign(protocol=pd.Series(common, index=theirs.index, dtype=object))
+        theirs = with_parts(theirs, {str(problem): parts for problem, parts in ours.items()})
         both = pd.concat([self.runs, theirs], ignore_index=True)
         both["problem"] = problem_names(zip(both["testproblem"], both["protocol"], strict=True))
-        return replace(self, runs=both, skipped=(*self.skipped, *reference.skipped))
+        named = both["problem"]
+        return replace(
+            self,
+            runs=both,
+            skipped=(*self.skipped, *reference.skipped),
+            tunings=(
+                *_renamed(self.tunings, self.runs["problem"], named[: len(self.runs)]),
+                *_renamed(
+                    reference.tunings,
+                    theirs["problem"],
+                    named[len(self.runs) :],
+                    suffix=REFERENCE_SUFFIX,
+                ),
+            ),
+        )
 
     def with_targets(self, targets: Mapping[str, float]) -> Results:
         """These results with other targets than those of the problems.
@@ -193,3 +219,14 @@ class Results:
                 message = f"The results hold no run of the {column} {name!r}."
                 raise UnknownNameError(sentences(message, closest(name, known), listed))
         return self.runs[self.runs[columns].isin(names).any(axis=1)]
+
+
+def _renamed(
+    tunings: Iterable[TuningRecord], before: pd.Series, after: pd.Series, suffix: str = ""
+) -> Iterator[TuningRecord]:
+    """The records of tunings on problems with the new names of the problems of their runs."""
+    names = dict(zip(before, after, strict=True))
+    for each in tunings:
+        if each.problem in names:
+            optimizer = f"{each.optimizer}{suffix}"
+            yield replace(each, problem=names[each.problem], optimizer=optimizer)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pandas as pd
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    import pandas as pd
 
     Protocol: TypeAlias = dict[str, Any]
     """Values by the names of `PARTS`."""
@@ -75,3 +75,26 @@ def several_protocols(runs: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     for problem, those in names.items():
         if len(those) > 1:
             yield str(problem), sorted(those)
+
+
+def with_parts(runs: pd.DataFrame, parts: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """Leave only some parts of the protocols of runs.
+
+    Args:
+        runs: As in `Results.runs`.
+        parts: The parts to leave, by test problem.
+    """
+    protocols, configurations = [], []
+    for problem, name, protocol, configuration in zip(
+        *(runs[column] for column in ("testproblem", "problem", "protocol", "configuration")),
+        strict=True,
+    ):
+        left = {part: value for part, value in protocol.items() if part in parts[problem]}
+        # What told these runs apart must still do so, or their seeds would be averaged.
+        told = name[len(problem) + 2 : -1] if left != protocol else ""
+        protocols.append(left)
+        configurations.append(f"{configuration}, {told}" if told else configuration)
+    return runs.assign(
+        protocol=pd.Series(protocols, index=runs.index, dtype=object),
+        configuration=pd.Series(configurations, index=runs.index, dtype=object),
+    )

@@ -15,10 +15,11 @@ from deepobs_analysis.measures.arrays import exact_mean
 from deepobs_analysis.results import CURVES, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results, Split
+    from deepobs_analysis.tuning_records import TuningRecord
 
 Mode: TypeAlias = Literal["most", "final", "best"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -50,6 +51,7 @@ class Selection:
         is_reference: Whether it belongs to a reference set.
         target: The target that was given for the problem; `None` for the usual one.
         fixed: The hyperparameters that all configurations share.
+        is_tuned: Whether its runs are those of the report of a tuning, none of which selected it.
     """
 
     problem: str
@@ -64,6 +66,7 @@ class Selection:
     is_reference: bool
     target: float | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    is_tuned: bool = False
 
     @property
     def testproblem(self) -> str:
@@ -117,7 +120,8 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
     """Choose the configuration that represents each optimizer on each problem.
 
     A diverged run counts with its performance before training: it never wins. Runs in which the
-    test set was not measured by the metric of the problem are skipped.
+    test set was not measured by the metric of the problem are skipped. Where an optimizer was
+    tuned, the runs of the report represent it, unless `results.selection_seeds` is "include".
 
     Args:
         results: The runs.
@@ -137,32 +141,41 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
     if by is not None and by not in CURVES:
         message = f"There is no curve {by!r}. Known: {', '.join(CURVES)}."
         raise ArgumentError(sentences(message, closest(by, CURVES)))
-    selections = []
-    for _, runs in results.runs.groupby(["problem", "optimizer"], sort=True):
-        metric = Metric(runs["metric"].iloc[0])
-        problem, testproblem = (str(runs[name].iloc[0]) for name in ("problem", "testproblem"))
-        measured = runs[runs[metric.curve("test")].notna()]
-        decisive = by or _decisive_curve(measured, metric)
-        measured = measured[measured[decisive].notna()]
-        if len(measured):
-            chosen = _best_configuration(measured, decisive, mode)
-            selections.append(
-                Selection(
-                    problem=problem,
-                    optimizer=str(runs["optimizer"].iloc[0]),
-                    configuration=chosen["configuration"].iloc[0],
-                    hyperparameters=chosen["hyperparameters"].iloc[0],
-                    metric=metric,
-                    chosen_by=decisive,
-                    mode=mode,
-                    runs=chosen,
-                    configurations=runs["configuration"].nunique(),
-                    is_reference=bool(runs["is_reference"].iloc[0]),
-                    target=results.targets.get(problem, results.targets.get(testproblem)),
-                    fixed=_fixed(runs["hyperparameters"]),
-                )
-            )
-    return selections
+    pairs = results.runs.groupby(["problem", "optimizer"], sort=True)
+    selections = (_selected(results, runs, mode, by) for _, runs in pairs)
+    return [selection for selection in selections if selection is not None]
+
+
+def _selected(results: Results, runs: pd.DataFrame, mode: Mode, by: str | None) -> Selection | None:
+    """The selection among the runs of an optimizer on a problem; `None` if none was measured."""
+    problem, testproblem, optimizer = (
+        str(runs[name].iloc[0]) for name in ("problem", "testproblem", "optimizer")
+    )
+    metric = Metric(runs["metric"].iloc[0])
+    reported = runs[runs["role"] == "report"]
+    is_tuned = len(reported) > 0 and results.selection_seeds == "exclude"
+    shown = reported if is_tuned else runs
+    measured = shown[shown[metric.curve("test")].notna()]
+    decisive = by or _decisive_curve(measured, metric, results.tunings if is_tuned else ())
+    measured = measured[measured[decisive].notna()]
+    if measured.empty:
+        return None
+    chosen = _best_configuration(measured, decisive, mode)
+    return Selection(
+        problem=problem,
+        optimizer=optimizer,
+        configuration=chosen["configuration"].iloc[0],
+        hyperparameters=chosen["hyperparameters"].iloc[0],
+        metric=metric,
+        chosen_by=decisive,
+        mode=mode,
+        runs=chosen,
+        configurations=runs["configuration"].nunique(),
+        is_reference=bool(runs["is_reference"].iloc[0]),
+        target=results.targets.get(problem, results.targets.get(testproblem)),
+        fixed=_fixed(runs["hyperparameters"]),
+        is_tuned=is_tuned,
+    )
 
 
 def selections_by_problem(results: Results, mode: Mode) -> dict[str, list[Selection]]:
@@ -237,7 +250,14 @@ def _fixed(hyperparameters: pd.Series[Any]) -> dict[str, Any]:
     }
 
 
-def _decisive_curve(runs: pd.DataFrame, metric: Metric) -> str:
+def _decisive_curve(
+    runs: pd.DataFrame, metric: Metric, tunings: Iterable[TuningRecord] = ()
+) -> str:
+    pairs = set(zip(runs["problem"], runs["optimizer"], strict=True))
+    curves = {each.curve for each in tunings if (each.problem, each.optimizer) in pairs}
+    # What selected the winner of a tuning is recorded.
+    if len(curves) == 1 and all(runs[curve].notna().all() for curve in curves):
+        return curves.pop()
     # Of all runs: between one judged on validation data and one judged on the test set, which are
     # different examples, there is no better one.
     has_validation = len(runs) > 0 and runs[metric.curve("valid")].notna().all()

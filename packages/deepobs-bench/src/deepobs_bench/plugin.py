@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deepobs.plugins import API_VERSION, CommandSpec, ExecutorSpec, hookimpl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepobs.records import ExperimentRuns
 
 DEEPOBS_API_VERSION = API_VERSION
 
@@ -44,3 +51,12 @@ def deepobs_executors() -> list[ExecutorSpec]:
             summary="One run after the other, in the process of the command itself",
         ),
     ]
+
+
+@hookimpl
+def deepobs_experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns:
+    """The runs of an experiment file as it is now."""
+    # Imported here, as it comes with torch.
+    from deepobs_bench.experiment_runs import experiment_runs
+
+    return experiment_runs(file, output_dir)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
@@ -200,6 +202,23 @@ class RunSpecification(BaseModel):
             identity["testproblem"] = self.testproblem.rpartition(":")[2]
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRuns:
+    """The runs of an experiment file as it is now, whether they have results or not.
+
+    Attributes:
+        labels: What the experiment calls the optimizer of each run, by `run_id`: two of its
+            optimizers can share a run.
+        earlier: The `run_id` of a run by those that earlier releases gave it.
+        tunings: For each tuning, what the experiment calls the optimizer, and the file of its
+            record; `None` where it is not done. The runs in the record belong to the optimizer.
+    """
+
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    earlier: dict[str, str] = field(default_factory=dict)
+    tunings: tuple[tuple[str, Path | None], ...] = ()
 
 
 def _none_unless_finite(value: object) -> object:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
 
 
+_NOT_SHARED = {
+    *("testproblem", "optimizer", "optimizer_target", "hyperparameters"),  # stated elsewhere
+    *("random_seed", "device", "train_log_interval", "label"),
+}
+
+
 @dataclass(frozen=True)
 class Base:
     """What all trials share."""
@@ -50,6 +56,18 @@ def candidate(base: Base, setting: dict[str, Any], seeds: Iterable[int]) -> Cand
         return Candidate(setting, refusal=str(error))
     runs = tuple(first.model_copy(update={"random_seed": seed}) for seed in seeds)
     return Candidate(setting, runs)
+
+
+def common_parts(example: RunSpecification, space: Iterable[str]) -> dict[str, Any]:
+    """What the runs of all trials share.
+
+    Args:
+        example: One of them.
+        space: Names of what is tuned.
+    """
+    tuned = {PROBLEM_OPTIONS[name] for name in space if name in PROBLEM_OPTIONS}
+    # Without defaults: the identity of the tuning would change with every new option of runs.
+    return example.model_dump(mode="json", exclude=_NOT_SHARED | tuned, exclude_defaults=True)
 
 
 def require_space(base: Base, names: Iterable[str]) -> None:

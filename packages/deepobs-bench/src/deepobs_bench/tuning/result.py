@@ -155,9 +155,13 @@ class TuningResult(BaseModel):
 
     def path_in(self, output_dir: Path) -> Path:
         """Where the result is kept: beside its runs, and always in the same file."""
-        problem = self.testproblem.rpartition(":")[2]
         name = f"tuning__{self.protocol.sampler}__{self.tuning_id}{SUFFIX}"
-        return output_dir / problem / self.optimizer / name
+        return directory_of(output_dir, self.testproblem, self.optimizer) / name
+
+
+def directory_of(output_dir: Path, testproblem: str, optimizer: str) -> Path:
+    """Where the results of all tunings of an optimizer on a problem are kept."""
+    return output_dir / testproblem.rpartition(":")[2] / optimizer
 
 
 def summarized(runs: Iterable[TunedRun]) -> dict[str, Summary]:

@@ -13,12 +13,11 @@ from deepobs.records import DEFAULT_SEED, RunRecord
 from deepobs.runs.environment import versions
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
-from deepobs_bench.tuning.candidates import Base, candidate
+from deepobs_bench.tuning.candidates import Base, candidate, common_parts
 from deepobs_bench.tuning.judging import Medians, judged_run, score, trial_of, winner_of
 from deepobs_bench.tuning.protocol import complete, explanation
 from deepobs_bench.tuning.result import TuningResult
 from deepobs_bench.tuning.samplers import GridSearch, OptunaSearch
-from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
     from deepobs_bench.tuning.settings import TuningSettings
 
     Execute = Callable[[Sequence[RunSpecification], StopRule | None], dict[str, Outcome]]
-
-_NOT_SHARED = {
-    *("testproblem", "optimizer", "optimizer_target", "hyperparameters"),  # stated elsewhere
-    *("random_seed", "device", "train_log_interval", "label"),
-}
 
 
 class AllTrialsFailedError(DeepOBSError):
@@ -93,7 +87,7 @@ def tune(
         optimizer=example.optimizer,
         optimizer_target=example.optimizer_target,
         hyperparameters=given,
-        training=_common_parts(example, protocol),
+        training=common_parts(example, protocol.space),
         protocol=protocol,
         explanation=(),
         trials=tuple(trials),
@@ -187,10 +181,3 @@ def _example(trials: Sequence[Trial], base: Base) -> RunSpecification:
     """A run of the first trial that the optimizer accepted; there is one."""
     setting = next(trial.setting for trial in trials if trial.runs)
     return candidate(base, setting, [DEFAULT_SEED]).specifications[0]
-
-
-def _common_parts(example: RunSpecification, protocol: TuningProtocol) -> dict[str, Any]:
-    """What the runs of all trials share."""
-    tuned = {theirs for name, theirs in PROBLEM_OPTIONS.items() if name in protocol.space}
-    # Without defaults: the identity of the tuning would change with every new option of runs.
-    return example.model_dump(mode="json", exclude=_NOT_SHARED | tuned, exclude_defaults=True)

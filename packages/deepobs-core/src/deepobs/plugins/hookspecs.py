@@ -21,6 +21,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from deepobs.plugins.specs import (
         CommandSpec,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         RunnerSpec,
         SuiteSpec,
     )
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import ExperimentRuns, RunRecord, RunSpecification
 
 PROJECT = "deepobs"
 
@@ -42,6 +43,9 @@ API_VERSION = 1
 
 OBSERVER_HOOKS = ("deepobs_run_started", "deepobs_epoch_ended", "deepobs_run_ended")
 """The hooks that are called while a run is executed."""
+
+QUESTION_HOOKS = ("deepobs_experiment_runs",)
+"""The hooks that are called with what a user wrote: their errors are raised."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -106,3 +110,12 @@ def deepobs_epoch_ended(
 @hookspec
 def deepobs_run_ended(record: RunRecord) -> None:
     """Observe that a run ended, completed or diverged."""
+
+
+@hookspec(firstresult=True)
+def deepobs_experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns | None:
+    """Say which runs an experiment file has now, whose results are in `output_dir`.
+
+    The first answer counts; `None` leaves the file to other plugins. Mistakes in the file are
+    raised as `DeepOBSError`.
+    """

@@ -213,6 +213,9 @@ class Registry:
             try:
                 return function(*arguments, **more)
             except _FAILURES as error:
+                # What a user wrote is wrong, or code of the user's that it names.
+                if hook in hookspecs.QUESTION_HOOKS:
+                    raise
                 self._disable(plugin, hook, error)
                 return None
 

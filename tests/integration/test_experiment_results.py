@@ -1,0 +1,230 @@
+"""From an experiment file to its table: exactly its runs, with its names and its report seeds."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deepobs.errors import ArgumentError
+from deepobs_analysis import load, select
+from deepobs_bench.executors import SerialExecutor
+from deepobs_bench.experiment import load as load_experiment
+from deepobs_bench.plan import plan
+from deepobs_bench.standings import execute
+from deepobs_bench.sweep import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deepobs_analysis.results import Results
+    from deepobs_bench.standings import Standing
+
+    CommandLine = Callable[..., tuple[int, str, str]]
+    Bench = Callable[[], list[Standing]]
+
+PLAIN = """
+problems = ["quadratic_deep"]
+seeds = [1, 2]
+defaults.epochs = 1
+[optimizers.SGD]
+grid.lr = [0.01, 0.02]
+[optimizers."Momentum 0.5"]
+class = "Momentum"
+hyperparameters = { lr = 0.01, momentum = 0.5 }
+[optimizers."the same"]
+class = "SGD"
+hyperparameters.lr = 0.01
+"""
+TUNED = """
+problems = ["quadratic_deep", "digits_logreg"]
+defaults.epochs = 1
+[optimizers.SGD.tune]
+space.lr = "0.001,0.01"
+sampler = "grid"
+report_seeds = [1, 2, 3]
+[optimizers."heavy ball"]
+class = "Momentum"
+hyperparameters.momentum = 0.5
+[optimizers."heavy ball".tune]
+space.lr = "0.001,0.01"
+sampler = "grid"
+report_seeds = [1, 2, 3]
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of an experiment in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "experiment.toml"
+
+
+@pytest.fixture
+def bench(experiment: Path) -> Bench:
+    """Executes the experiment in this process, as `deepobs bench` does."""
+
+    def call() -> list[Standing]:
+        planned = plan(load_experiment(experiment), str(experiment), device="cpu")
+        sweep = Sweep(SerialExecutor(), output_dir=experiment.parent / "results")
+        return execute(planned, sweep, jobs=1).standings(planned)
+
+    return call
+
+
+def shown(results: Results) -> dict[tuple[str, str], tuple[list[int], float]]:
+    """The seeds and the mean of each optimizer on each problem."""
+    return {
+        (each.problem, each.optimizer): (
+            each.runs["seed"].tolist(),
+            statistics.fmean(each.final()),
+        )
+        for each in select(results)
+    }
+
+
+def seeds(results: Results) -> dict[str, list[int]]:
+    return {optimizer: of for (_, optimizer), (of, _) in shown(results).items()}
+
+
+def test_an_experiment_is_shown_by_its_own_names(experiment: Path, bench: Bench) -> None:
+    experiment.write_text(PLAIN)
+    bench()
+    results = load("experiment.toml")
+    assert seeds(results) == {"Momentum 0.5": [1, 2], "SGD": [1, 2], "the same": [1, 2]}
+    assert results.remarks == () and results.skipped == ()
+    # The directory calls a run that two optimizers share by one of the names only.
+    assert {"Momentum 0.5", "SGD"} <= set(load("results").optimizers)
+
+
+def test_bench_and_table_say_the_same_of_a_plain_experiment(experiment: Path, bench: Bench) -> None:
+    experiment.write_text(PLAIN)
+    standings = {(each.problem, each.optimizer): each.test for each in bench()}
+    read = shown(load("experiment.toml"))
+    assert read.keys() == standings.keys()
+    for pair, values in standings.items():
+        assert read[pair][1] == statistics.fmean(values)
+
+
+def test_bench_and_table_say_the_same_of_tuned_optimizers(
+    experiment: Path, bench: Bench, command_line: CommandLine
+) -> None:
+    experiment.write_text(TUNED)
+    standings = bench()
+    assert len(standings) == 4
+    for read in (load("experiment.toml"), load("results")):
+        of_table = shown(read)
+        assert len(of_table) == 4
+        for each in standings:
+            seeds, mean = of_table[each.problem, each.optimizer]
+            assert seeds == [1, 2, 3] and mean == statistics.fmean(each.test)
+    code, out, err = command_line("table", "experiment.toml", "--format", "csv")
+    assert code == 0, err
+    assert len(out.splitlines()) == 5 and "heavy ball" in out
+
+
+def test_tune_and_table_say_the_same(tmp_path: Path, command_line: CommandLine) -> None:
+    words = ("quadratic_deep", "SGD", "--epochs", "1", "--report-seeds", "42..44")
+    space = ("--space", "lr=0.001,0.01", "--sampler", "grid", "--seeds", "42,7")
+    executor = ("--executor", "serial")
+    code, out, err = command_line("tune", *words, *space, *executor, "--json")
+    assert code == 0, err
+    summary = json.loads(out)["summary"]["test_loss"]
+    (of_table,) = shown(load("results")).values()
+    assert of_table == ([42, 43, 44], pytest.approx(summary["mean"], rel=1e-15))
+    (included,) = shown(load("results", selection_seeds="include")).values()
+    assert included[0] == [7, 42, 43, 44]
+    code, out, err = command_line("table", "results", "--selection-seeds", "include")
+    assert code == 0 and re.search(r"±.* 4 ", out)
+
+
+def test_after_an_edit_only_the_present_runs_count(experiment: Path, bench: Bench) -> None:
+    experiment.write_text(PLAIN.replace("[1, 2]", "[1, 2, 3]"))
+    bench()
+    experiment.write_text(PLAIN.replace("epochs = 1", "epochs = 2").replace("[1, 2]", "[1]"))
+    bench()
+    results = load("experiment.toml")
+    assert seeds(results) == {"Momentum 0.5": [1], "SGD": [1], "the same": [1]}
+    assert set(results.runs["num_epochs"]) == {2}
+    # The directory holds both, and the older runs with more seeds stay apart.
+    assert load("results").problems == [
+        "quadratic_deep (epochs = 1)",
+        "quadratic_deep (epochs = 2)",
+    ]
+
+
+def test_runs_that_are_pending_are_named(
+    experiment: Path, bench: Bench, command_line: CommandLine
+) -> None:
+    experiment.write_text(PLAIN)
+    bench()
+    experiment.write_text(PLAIN.replace("[1, 2]", "[1, 2, 3]"))
+    (remark,) = load("experiment.toml").remarks
+    assert remark == (
+        "3 of 9 runs of the experiment have no result yet; `deepobs bench experiment.toml` "
+        "executes them."
+    )
+    code, _, err = command_line("table", "experiment.toml")
+    assert code == 0 and "3 of 9 runs of the experiment" in " ".join(err.split())
+
+
+def test_the_record_of_a_tuning_is_that_of_the_present_settings(
+    experiment: Path, bench: Bench
+) -> None:
+    experiment.write_text(TUNED)
+    bench()
+    wider = TUNED.replace("0.001,0.01", "0.001,0.01,0.02").replace("[1, 2, 3]", "[4, 5]")
+    experiment.write_text(wider)
+    results = load("experiment.toml")
+    assert results.runs.empty and results.tunings == ()
+    assert results.remarks[0].startswith("4 of 4 tunings of the experiment have no result yet")
+    bench()
+    results = load("experiment.toml")
+    assert set(map(str, seeds(results).values())) == {"[4, 5]"}
+    assert {len(record.trials) for record in results.tunings} == {3}
+    assert {record.optimizer for record in results.tunings} == {"SGD", "heavy ball"}
+    experiment.write_text(TUNED)
+    assert set(map(str, seeds(load("experiment.toml")).values())) == {"[1, 2, 3]"}
+
+
+def test_jobs_that_a_tuning_was_executed_with_are_none_of_its_settings(
+    experiment: Path, bench: Bench
+) -> None:
+    pytest.importorskip("optuna")
+    experiment.write_text(
+        'problems = ["quadratic_deep"]\ndefaults.epochs = 1\n[optimizers.SGD.tune]\n'
+        'space.lr = "log:1e-4:1e-2"\nsampler = "tpe"\ntrials = 3\nreport_seeds = [1]\n'
+    )
+    planned = plan(load_experiment(experiment), str(experiment), device="cpu")
+    sweep = Sweep(SerialExecutor(), output_dir=experiment.parent / "results")
+    execute(planned, sweep, jobs=2)
+    assert seeds(load("experiment.toml")) == {"SGD": [1]}
+
+
+def test_results_can_be_elsewhere(
+    experiment: Path, bench: Bench, command_line: CommandLine
+) -> None:
+    experiment.write_text(PLAIN)
+    bench()
+    (experiment.parent / "results").rename(experiment.parent / "elsewhere")
+    code, out, _ = command_line("score", "experiment.toml", "--out", "elsewhere")
+    assert code == 0 and "Momentum 0.5" in out
+    code, _, err = command_line("table", "experiment.toml")
+    assert code == 2 and "the directory results does not exist" in " ".join(err.split())
+    for command in ("table", "score", "plot", "report"):
+        code, out, _ = command_line(command, "--help")
+        assert re.search("--out.*--by|--by.*--out", out, flags=re.DOTALL)
+
+
+def test_mistakes_in_the_file_are_said_and_no_plugin_is_blamed(
+    experiment: Path, command_line: CommandLine
+) -> None:
+    experiment.write_text(PLAIN.replace("quadratic_deep", "quadratic_depp"))
+    with pytest.raises(ArgumentError, match="quadratic_deep"):
+        load("experiment.toml")
+    code, _, err = command_line("table", "experiment.toml")
+    assert code == 2 and "quadratic_depp" in err and "disabled" not in err
