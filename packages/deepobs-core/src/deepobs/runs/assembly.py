@@ -77,6 +77,10 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
             )
     problem.set_up()
     _check_set_up(problem)
+    if options:
+        from deepobs.runs.ignored_options import refuse_ignored_options
+
+        refuse_ignored_options(specification, problem)
     return problem
 
 

@@ -14,7 +14,7 @@ from deepobs.checks import shown
 from deepobs.plugins.provenance import protocol_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from deepobs.protocols import Batch, TestProblem
 
@@ -90,7 +90,7 @@ def mean_loss_and_accuracy(
             scalars.
     """
     losses, accuracies, weights = [], [], []
-    weigh = getattr(problem, "batch_weight", _num_examples)
+    weigh = weight_of(problem)
     for batch in batches:
         is_sequence = isinstance(batch, (tuple, list)) and len(batch) > 0
         if not is_sequence or not all(isinstance(part, Tensor) for part in batch):
@@ -115,6 +115,12 @@ def mean_loss_and_accuracy(
         raise protocol_error(problem.dataset, fault, "It must yield batches")
     mean_loss = _weighted_mean(_on_host(losses), weights)
     return mean_loss, _accuracy(accuracies, weights) if accuracies else None
+
+
+def weight_of(problem: TestProblem) -> Callable[[Batch], int]:
+    """What counts what evaluations of a problem average over, in a batch."""
+    weigh: Callable[[Batch], int] = getattr(problem, "batch_weight", _num_examples)
+    return weigh
 
 
 def _num_examples(batch: Batch) -> int:

@@ -1,0 +1,78 @@
+"""Options of a run that its data set accepts but ignores: found before training.
+
+Constructors that swallow what they do not know, and problems that do not pass on what they take,
+would otherwise give results that say one thing and are another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from deepobs import rng
+from deepobs.data.base import BaseDataSet
+from deepobs.errors import ArgumentError
+from deepobs.plugins.provenance import described
+from deepobs.runs.evaluation import weight_of
+from deepobs.runs.run_state import loader_state, set_loader_state
+
+if TYPE_CHECKING:
+    from deepobs.protocols import Loader, TestProblem
+    from deepobs.records import RunSpecification
+
+
+def refuse_ignored_options(specification: RunSpecification, problem: TestProblem) -> None:
+    """Refuse a run whose data set is not what its options ask for.
+
+    Args:
+        specification: The run.
+        problem: Its problem, set up.
+
+    Raises:
+        ArgumentError: An option was ignored.
+    """
+    dataset: Any = problem.dataset
+    sizes: dict[str, int] = getattr(dataset, "split_sizes", {})
+    wanted = specification.validation_size
+    if wanted and dataset.valid_loader is None:
+        raise _ignored(problem, f"validation_size={wanted}", "has no valid_loader")
+    if isinstance(dataset, BaseDataSet):
+        return
+    # Counted, for data sets that state no sizes: a split that is always there has another one.
+    if wanted:
+        count, batch = _counted(problem, dataset.valid_loader)
+        held_out = sizes.get("valid", count)
+        if held_out > wanted or max(held_out, count) <= wanted - batch:
+            how = f"holds out {held_out} examples"
+            raise _ignored(problem, f"validation_size={wanted}", how)
+    if specification.full_evaluation and "test" in sizes:
+        count, _ = _counted(problem, dataset.test_loader)
+        if count < sizes["test"]:
+            how = f"evaluates {count} of the {sizes['test']} test examples"
+            raise _ignored(problem, "full_evaluation=True", how)
+    if not specification.reshuffle and not _repeats_its_order(dataset.train_loader):
+        raise _ignored(problem, "reshuffle=False", "has another order in every pass")
+
+
+def _ignored(problem: TestProblem, option: str, how: str) -> ArgumentError:
+    return ArgumentError(
+        f"The data set {problem.dataset.name} of {described(problem)} ignores {option}: it {how}. "
+        "Leave the option at its default, or let the problem pass it on and the data set use it."
+    )
+
+
+def _counted(problem: TestProblem, loader: Loader) -> tuple[int, int]:
+    """What evaluations of a split count, and that of its largest batch."""
+    with rng.preserved():
+        weights = [weight_of(problem)(batch) for batch in loader]
+    return sum(weights), max(weights)
+
+
+def _repeats_its_order(loader: Loader) -> bool:
+    """Whether two passes begin with the same batch."""
+    state = loader_state(loader)
+    with rng.preserved():
+        first, second = (next(iter(loader)) for _ in range(2))
+    set_loader_state(loader, state)
+    return all(map(torch.equal, first, second))
