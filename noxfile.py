@@ -114,7 +114,8 @@ def integration(session: nox.Session) -> None:
     """Test all wheels together: plugins, command line, documentation, third-party optimizers."""
     optimizers = ("pytorch_optimizer", "schedulefree", "backpack-for-pytorch")
     tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
-    further = (*tools, *EXTRAS["deepobs-bench"], *optimizers)
+    notebooks = ("nbclient", "ipykernel")
+    further = (*tools, *notebooks, *EXTRAS["deepobs-bench"], *optimizers)
     install_wheels(session, list(SIBLINGS), *further)
     run_tests(session, "tests/integration")
 

@@ -78,6 +78,7 @@ GROUPS = (
         "A single run: specification, execution and record.",
         (
             "deepobs.runs",
+            "deepobs.runs.direct",
             "deepobs.runs.checkpoints",
             "deepobs.runs.progress",
             "deepobs.records",

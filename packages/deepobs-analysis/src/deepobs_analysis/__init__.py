@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.reading import load
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import select
+    from deepobs_analysis.summary_table import table
 
 __version__ = "1.2.0"
 
@@ -20,9 +21,10 @@ _HOMES = {
     "compare": "deepobs_analysis.pairwise",
     "load": "deepobs_analysis.reading",
     "select": "deepobs_analysis.selection",
+    "table": "deepobs_analysis.summary_table",
 }
 
-__all__ = ["Results", "__version__", "compare", "load", "select"]
+__all__ = ["Results", "__version__", "compare", "load", "select", "table"]
 
 
 def __getattr__(name: str) -> Any:

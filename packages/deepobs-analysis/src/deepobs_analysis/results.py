@@ -10,7 +10,9 @@ import pandas as pd
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.records import METRICS, series_name
+from deepobs_analysis import result_views
 from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
+from deepobs_analysis.tidy_curves import tidy_curves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,7 +60,7 @@ class SkippedFile:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """Runs, and the files that were skipped.
 
@@ -73,6 +75,7 @@ class Results:
     | | "digits_mlp (epochs = 10)" |
     | `testproblem` | its name alone |
     | `optimizer` | its label in the experiment, else its name; SGD with two schedules is two |
+    | `optimizer_name` | its name, whatever its experiment calls it |
     | `configuration` | all that the numbers depend on besides the seed, in words |
     | `hyperparameters` | a dictionary, with the learning rate as `lr` |
     | `measurement` | a dictionary of what performances depend on besides: `MEASUREMENT` |
@@ -115,6 +118,23 @@ class Results:
     tunings: tuple[TuningRecord, ...] = ()
     selection_seeds: SelectionSeeds = "exclude"
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return result_views.in_words(self.runs, len(self.skipped))
+
+    def _repr_html_(self) -> str:
+        return result_views.in_html(self.runs, len(self.skipped))
+
+    def curves(self) -> pd.DataFrame:
+        """All learning curves in long form: a row for each value.
+
+        Returns:
+            A frame with the columns `problem`, `optimizer`, `label` (what tables call the
+            optimizer), `hyperparameters` (as text), `seed`, `epoch`, `step` (NaN where steps of
+            an epoch are unknown), `split` ("train", "valid" or "test"), `metric` ("loss" or
+            "accuracy") and `value`.
+        """
+        return tidy_curves(self.runs)
 
     @property
     def problems(self) -> list[str]:

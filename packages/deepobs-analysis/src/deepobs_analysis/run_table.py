@@ -36,8 +36,10 @@ _ARRAYS = (*CURVES, "train_seconds", "iterates")
 _LOSSES = tuple(name for name in CURVES if name.endswith("losses"))
 
 COLUMNS = (
-    *("file", "format", "is_reference", "problem", "testproblem", "optimizer", "configuration"),
+    *("file", "format", "is_reference", "problem", "testproblem", "optimizer"),
     *(
+        "optimizer_name",
+        "configuration",
         "hyperparameters",
         "measurement",
         "protocol",
@@ -161,6 +163,7 @@ def table(root: Path, placed: Sequence[PlacedRun]) -> pd.DataFrame:
         "role": _objects(each.found.role for each in placed),
         "protocol": _objects(dict(each.protocol) for each in placed),
         "optimizer": _objects(each.optimizer for each in placed),
+        "optimizer_name": _objects(run.optimizer for run in runs),
         "configuration": _objects(each.configuration.text for each in placed),
         "hyperparameters": _objects(
             dict(each["hyperparameters"]) for each in _parsed(run.identity for run in runs)

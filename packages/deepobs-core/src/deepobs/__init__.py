@@ -4,10 +4,11 @@ One run in Python:
 
     import deepobs
 
-    specification = deepobs.specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=10)
-    record = deepobs.run(specification)
+    result = deepobs.run("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=10, output_dir="results")
+    deepobs.table("results")
 
-`deepobs.runs` is imported, and torch with it, when one of these names is used.
+`deepobs.runs` is imported, and torch with it, when `run` or `specify` is used; `table` comes with
+deepobs-analysis.
 """
 
 from importlib import import_module
@@ -22,12 +23,19 @@ __all__ = ["__version__", "register", "run", "specify"]
 __version__ = "1.2.0"
 
 
+_HOMES = {"run": "deepobs.runs.direct", "specify": "deepobs.runs", "table": "deepobs_analysis"}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("run", "specify"):
-        return getattr(import_module("deepobs.runs"), name)
-    if name == "register":
-        return import_module("deepobs.plugins").register
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != _HOMES[name]:
+            raise
+        message = f"deepobs.{name} comes with deepobs-analysis: pip install deepobs-analysis"
+        raise AttributeError(message) from None
 
 
 def __dir__() -> list[str]:

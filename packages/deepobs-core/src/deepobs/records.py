@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from deepobs.html_views import facts, grid
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -18,6 +20,11 @@ SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
 DEFAULT_LOG_INTERVAL = 10
 
+# Of a specification as text: the first always, the last never, others where they are no default.
+_ALWAYS_SHOWN = (
+    *("testproblem", "optimizer", "hyperparameters", "batch_size", "num_epochs", "random_seed"),
+)
+_NOT_SHOWN = ("optimizer_target", "optimizer_source", "code", "at_defaults", "device")
 _NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults", "label"}
 ConfigurationT = TypeVar("ConfigurationT")
 
@@ -188,6 +195,17 @@ class RunSpecification(BaseModel):
                 )
                 yield form, form._hash(form.optimizer_target)
 
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        for name in _ALWAYS_SHOWN:
+            yield name, getattr(self, name)
+        for name, described in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name not in (*_ALWAYS_SHOWN, *_NOT_SHOWN) and value != described.default:
+                yield name, value
+
+    def _repr_html_(self) -> str:
+        return facts("Specification of a run", dict(self.__repr_args__()) | {"run_id": self.run_id})
+
     def _hash(self, target: str) -> str:
         # Fields at their defaults are excluded: a field added in a later release then leaves the
         # identity of every run without it, and so all finished results, as they are.
@@ -228,6 +246,11 @@ def _none_unless_finite(value: object) -> object:
 
 Loss = Annotated[float | None, BeforeValidator(_none_unless_finite)]
 """A measured value; `None`, in the file `null`, where it was not finite."""
+
+
+def _best(metric: str, values: list[float | None]) -> float | None:
+    finite = [value for value in values if value is not None]
+    return (max if metric.endswith("accuracy") else min)(finite, default=None)
 
 
 class DataSetRecord(BaseModel):
@@ -356,6 +379,39 @@ class RunRecord(BaseModel):
     versions: dict[str, str]
     command: str
     started_at: str
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield from {
+            "testproblem": self.testproblem,
+            "optimizer": self.label or self.optimizer_name,
+            "hyperparameters": self.optimizer_hyperparams,
+            "num_epochs": self.num_epochs,
+            "random_seed": self.random_seed,
+            "status": self.status,
+        }.items()
+        for metric, values in self._measured():
+            if metric.startswith("test"):
+                yield metric, values[-1]
+
+    def _repr_html_(self) -> str:
+        settings = ", ".join(f"{name} = {v}" for name, v in self.optimizer_hyperparams.items())
+        caption = (
+            f"{self.label or self.optimizer_name} on {self.testproblem}, {settings}, "
+            f"seed {self.random_seed}: {self.status}"
+            + (f" in epoch {self.diverged_at_epoch}" if self.status == "diverged" else "")
+        )
+        rows = [
+            (metric.replace("_", " "), values[0], _best(metric, values), values[-1])
+            for metric, values in self._measured()
+        ]
+        return grid(caption, ("", "untrained", "best", f"epoch {self.num_epochs}"), rows)
+
+    def _measured(self) -> Iterator[tuple[str, list[float | None]]]:
+        """Each metric that the problem has, with its values over the epochs."""
+        for metric in METRICS:
+            values = getattr(self, series_name(metric))
+            if values is not None:
+                yield metric, values
 
     def to_json(self) -> str:
         """The text of the result file: strict JSON, without bare NaN or Infinity."""

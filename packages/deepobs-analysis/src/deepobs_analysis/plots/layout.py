@@ -7,10 +7,10 @@ import textwrap
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from deepobs_analysis.plots.rendering import ShownFigure
 from deepobs_analysis.plots.style import DOUBLE_COLUMN, FAINT, SMALL, looks, shown
 from deepobs_analysis.results import REFERENCE_SUFFIX
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.plots.style import Look
@@ -65,7 +66,7 @@ def panels(
     across = min(count, columns)
     down = math.ceil(count / across)
     natural = DOUBLE_COLUMN if across > 1 else DOUBLE_COLUMN * 0.6
-    figure = Figure(figsize=(width or natural, down * height), layout="constrained")
+    figure = ShownFigure(figsize=(width or natural, down * height), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).ravel().tolist()
     for unused in axes[count:]:
         unused.remove()

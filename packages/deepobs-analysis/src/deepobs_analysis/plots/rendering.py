@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.output import write_output
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from matplotlib.figure import Figure
-
 FORMATS = ("pdf", "svg", "png")
+
+_PIXELS_PER_INCH = 110
 
 # Without the time of writing, equal figures are equal files.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -27,6 +28,17 @@ _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
     "png": {},
 }
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows where it is the value of a cell, once."""
+
+    # Figures are made without pyplot, which would show all of them a second time at the end of the
+    # cell; IPython shows no other figures by itself.
+    def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
+        width, height = (round(_PIXELS_PER_INCH * inches) for inches in self.get_size_inches())
+        # Drawn with more pixels than it takes on the page: screens of laptops have them.
+        return drawn(self, "png"), {"width": width, "height": height}
 
 
 def format_of(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs import rng
+from deepobs import html_views, rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.hookspecs import OBSERVER_HOOKS
@@ -77,6 +77,11 @@ class RunResult:
     record: RunRecord
     path: Path | None
     is_new: bool = True
+
+    def _repr_html_(self) -> str:
+        state = "executed now" if self.is_new else "already existed"
+        file = html_views.facts("", {"Result": state, "File": self.path})
+        return self.record._repr_html_() + file
 
 
 def run(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from deepobs.runs.notebook_progress import NotebookProgress, is_notebook
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,11 +24,14 @@ def live_progress(
 
     Args:
         num_runs: The number of runs.
-        console: Where to show it; `None` for standard error.
+        console: Where to show it; `None` for the cell of a notebook, else standard error.
 
     Yields:
         The observers to pass to `run`: none if the console is no terminal.
     """
+    if console is None and is_notebook():
+        yield [NotebookProgress(num_runs)]
+        return
     from rich.console import Console
 
     console = console or Console(stderr=True)

@@ -1,0 +1,60 @@
+"""Learning curves in long form: a row for each measured value, as plotting libraries want it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from deepobs.records import METRICS, series_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+COLUMNS = (
+    *("problem", "optimizer", "label", "hyperparameters", "seed"),
+    *("epoch", "step", "split", "metric", "value"),
+)
+
+
+def tidy_curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """The curves of runs, a row for each of `COLUMNS`; see `Results.curves`."""
+    parts = list(_parts(runs))
+    if not parts:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _parts(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for run in runs.to_dict("records"):
+        for name in METRICS:
+            values = run[series_name(name)]
+            if values is None:
+                continue
+            split, _, metric = name.partition("_")
+            epochs = np.arange(len(values))
+            yield pd.DataFrame(
+                {
+                    "problem": run["problem"],
+                    "optimizer": run["optimizer_name"],
+                    "label": run["optimizer"],
+                    "hyperparameters": _words(run["hyperparameters"]),
+                    "seed": run["seed"],
+                    "epoch": epochs,
+                    "step": epochs * run["steps_per_epoch"],
+                    "split": split,
+                    "metric": metric,
+                    "value": values,
+                },
+                columns=list(COLUMNS),
+            )
+
+
+def _words(hyperparameters: Mapping[str, Any]) -> str:
+    """As text, since frames are grouped by what has a hash."""
+    return ", ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in sorted(hyperparameters.items())
+    )
