@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepobs.plugins import register
-    from deepobs.runs import run, specify
+    from deepobs.runs import specify
+    from deepobs.runs.direct import run
 
 __all__ = ["__version__", "register", "run", "specify"]
 
 __version__ = "1.2.0"
 
 
-_HOMES = {"run": "deepobs.runs.direct", "specify": "deepobs.runs", "table": "deepobs_analysis"}
+_HOMES = {
+    "register": "deepobs.plugins",
+    "run": "deepobs.runs.direct",
+    "specify": "deepobs.runs",
+    "table": "deepobs_analysis",
+}
 
 
 def __getattr__(name: str) -> Any:
