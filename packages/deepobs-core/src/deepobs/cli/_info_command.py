@@ -16,12 +16,18 @@ from deepobs.console.offers import KINDS, Kind, ambiguous_names, by_usable_name,
 from deepobs.console.options import as_json, completing
 from deepobs.console.run_options import current_directory_importable
 from deepobs.console.screen import Column
-from deepobs.console.text import clean
-from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
+from deepobs.console.text import clean, counted, duration
+from deepobs.errors import (
+    ArgumentError,
+    DeepOBSError,
+    UnknownNameError,
+    closest,
+    sentences,
+)
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.own_classes import advice_on_name, is_importable, spec_type_of
-from deepobs.plugins.specs import NEEDS, is_target
+from deepobs.plugins.specs import NEEDS, OWN_DATASET, is_target
 
 if TYPE_CHECKING:
     from deepobs.plugins.catalog import Offer
@@ -30,15 +36,24 @@ if TYPE_CHECKING:
 
 _TITLES = {
     "dataset": "Data set",
+    "parameters": "Parameters to train",
+    "train_size": "Training examples",
+    "test_size": "Test examples",
     "metric": "Compared by",
     "target": "Implementation",
     "target_performance_same_order": "Target, same order",
 }
 _SHOWN_APART = {
     *("name", "kind", "summary", "distribution", "version", "qualified_name", "is_ambiguous"),
-    "hyperparameters",
+    *("hyperparameters", "time_per_epoch"),
 }
-_SHOWN_IF_KNOWN = {"target_performance", "target_performance_same_order"}
+_SHOWN_IF_KNOWN = {
+    *("target_performance", "target_performance_same_order"),
+    *("train_size", "test_size", "classes", "parameters"),
+}
+
+# An epoch is timed by SGD with a learning rate at which no model diverges.
+_FEW_EXAMPLES, _SECONDS, _TINY_RATE = 0.01, 2.0, 1e-8
 
 
 def _summaries() -> dict[str, str]:
@@ -47,9 +62,16 @@ def _summaries() -> dict[str, str]:
 
 @click.command("info")
 @click.argument("name", shell_complete=completing(_summaries))
+@click.option(
+    "--time",
+    "is_timed",
+    is_flag=True,
+    help="Measure how long an epoch of a problem takes on this machine. Takes seconds, or minutes "
+    "for the largest models.",
+)
 @as_json
 @click.pass_context
-def command(context: click.Context, name: str, as_json: bool) -> None:
+def command(context: click.Context, name: str, is_timed: bool, as_json: bool) -> None:
     """Show details of a problem, optimizer, data set or suite.
 
     NAME is a name from `deepobs list`, or package.module:Class for a class of your own. If several
@@ -66,6 +88,10 @@ def command(context: click.Context, name: str, as_json: bool) -> None:
         nothing = f"Nothing installed is called {name!r}."
         hint = advice_on_name(name) or registry().hint(name.rpartition(":")[2])
         raise UnknownNameError(sentences(nothing, closest(name, names), hint))
+    for facts in found:
+        if is_timed and facts.get("parameters") is not None:
+            screen.show_progress(f"Measuring an epoch of {facts['name']} ...")
+            facts["time_per_epoch"] = _time_per_epoch(facts)
     if as_json:
         screen.show_json(found)
     else:
@@ -94,7 +120,7 @@ def _facts_about(kind: Kind, offer: Offer[Any]) -> Facts:
     if kind.name == "problems":
         suites = registry().suites.offers()
         names = [suite.spec.name for suite in suites if offer.spec.name in suite.spec.problems]
-        return facts | {"suites": names}
+        return facts | _sizes_and_model(offer) | {"suites": names}
     if kind.name == "suites":
         installed = registry().problems.names()
         missing = [name for name in offer.spec.problems if name not in installed]
@@ -102,6 +128,51 @@ def _facts_about(kind: Kind, offer: Offer[Any]) -> Facts:
     if kind.name == "datasets":
         return facts | _data_set(offer)
     return facts | (_optimizer(offer) if kind.name == "optimizers" else {})
+
+
+def _sizes_and_model(offer: Offer[Any]) -> Facts:
+    """Examples, classes and parameters of a test problem; `None` for what it does not say."""
+    facts: Facts = dict.fromkeys(("train_size", "test_size", "classes", "parameters"))
+    # Synthetic data, as the model does not depend on them: nothing is downloaded. A problem of
+    # another package may raise anything, and the rest of its description is still worth showing.
+    with contextlib.suppress(Exception), config.temporary(fake_data=_FEW_EXAMPLES):
+        problem = registry().problems.load(offer)(offer.spec.batch_size, device="cpu")
+        problem.set_up()
+        facts["classes"] = getattr(problem.dataset, "num_classes", None)
+        trained = [each for each in problem.model.parameters() if each.requires_grad]
+        facts["parameters"] = sum(each.numel() for each in trained)
+    if offer.spec.dataset != OWN_DATASET:
+        with contextlib.suppress(DeepOBSError):
+            data_set = registry().datasets.offer(offer.spec.dataset).spec
+            facts |= {"train_size": data_set.train_size, "test_size": data_set.test_size}
+    return facts
+
+
+def _time_per_epoch(facts: Facts) -> Facts:
+    """How long an epoch and its evaluation take with SGD: on synthetic data if there are none."""
+    from deepobs.runs import specify
+    from deepobs.runs.estimate import estimate
+
+    # Asked for first: loading would download what is missing, which takes longer than measuring.
+    with contextlib.ExitStack() as stack:
+        if _is_missing(facts["dataset"]):
+            stack.enter_context(config.temporary(fake_data=_FEW_EXAMPLES))
+        specification = specify(facts["qualified_name"], "SGD", {"lr": _TINY_RATE})
+        measured = estimate(specification, seconds=_SECONDS)
+    hardware = measured.hardware
+    return {
+        "seconds": measured.epoch_seconds,
+        "device": specification.device,
+        "processor": hardware.get("accelerator") or hardware["processor"],
+        "threads": hardware["torch_threads"],
+        "synthetic_data": measured.fake_data,
+    }
+
+
+def _is_missing(dataset: str) -> bool:
+    if registry().datasets.find(dataset) is None:  # one of its own
+        return False
+    return outcome_of("status", dataset, config.get_data_dir()).state == "missing"
 
 
 def _data_set(offer: Offer[Any]) -> Facts:
@@ -154,6 +225,10 @@ def _show(facts: Facts) -> None:
         if name not in _SHOWN_APART and not (value is None and name in _SHOWN_IF_KNOWN):
             title = _TITLES.get(name) or name.replace("_", " ").capitalize()
             fields[title] = _in_words(value)
+    if "time_per_epoch" in facts:
+        fields["Time per epoch"] = _epoch_in_words(facts["time_per_epoch"])
+    elif facts.get("parameters") is not None:
+        fields["Time per epoch"] = "--time measures it here"
     screen.show_fields({title: text for title, text in fields.items() if text})
     if "hyperparameters" in facts:
         rows = [
@@ -162,6 +237,14 @@ def _show(facts: Facts) -> None:
         ]
         screen.show()
         screen.show_table([Column("HYPERPARAMETER"), Column("DEFAULT")], rows)
+
+
+def _epoch_in_words(time: Facts) -> str:
+    data = ", estimated from synthetic data" if time["synthetic_data"] else ""
+    return (
+        f"{duration(time['seconds'])} with its evaluation, by SGD on {time['device']} "
+        f"({time['processor']}), {counted(time['threads'], 'CPU thread')}{data}"
+    )
 
 
 def _in_words(value: object) -> str:
