@@ -93,8 +93,7 @@ def _split(runs: Sequence[Run], names: Sequence[str], by: Sequence[str]) -> list
     """Add the values of `by` to the names of optimizers that have several on a problem."""
     if not by:
         return list(names)
-    contents = {identity: json.loads(identity) for identity in {run.identity for run in runs}}
-    given = {identity: _given(content) for identity, content in contents.items()}
+    given = {identity: _given(json.loads(identity)) for identity in {run.identity for run in runs}}
     known = sorted({each for values in given.values() for each in values})
     for each in by:
         if each not in known:
@@ -104,20 +103,35 @@ def _split(runs: Sequence[Run], names: Sequence[str], by: Sequence[str]) -> list
     of_name: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for run, name in zip(runs, names, strict=True):
         of_name[name].add((run.problem, run.identity))
-    suffixes: dict[tuple[str, str], str] = {}
-    for name, those in of_name.items():
-        for each in by:
-            texts = _texts(each, {identity: given[identity] for _, identity in those})
-            by_problem: dict[str, set[str]] = defaultdict(set)
-            for problem, identity in those:
-                by_problem[problem].add(texts[identity])
-            if any(len(found) > 1 for found in by_problem.values()):
-                for identity, text in texts.items():
-                    suffixes[name, identity] = f"{suffixes.get((name, identity), '')}, {text}"
+    told = {name: _told_by(by, those, given) for name, those in of_name.items()}
     return [
-        f"{name}{suffixes.get((name, run.identity), '')}"
-        for run, name in zip(runs, names, strict=True)
+        ", ".join([name, *told[name][run.identity]]) for run, name in zip(runs, names, strict=True)
     ]
+
+
+def _told_by(
+    by: Iterable[str],
+    of_optimizer: Collection[tuple[str, str]],
+    given: Mapping[str, Mapping[str, Any]],
+) -> dict[str, list[str]]:
+    """By identity, the values that tell the runs of an optimizer apart.
+
+    Args:
+        by: Names of the values.
+        of_optimizer: The problem and the identity of each run.
+        given: `_given` of each identity.
+    """
+    told: dict[str, list[str]] = {identity: [] for _, identity in of_optimizer}
+    for name in by:
+        texts = _texts(name, {identity: given[identity] for identity in told})
+        # On different problems, values such as default batch sizes differ without a comparison.
+        on_problem: dict[str, set[str]] = defaultdict(set)
+        for problem, identity in of_optimizer:
+            on_problem[problem].add(texts[identity])
+        if any(len(those) > 1 for those in on_problem.values()):
+            for identity, text in texts.items():
+                told[identity].append(text)
+    return told
 
 
 def _given(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,8 @@ def part_of_experiment(
     skipped = {
         place.name: content.reason
         for place, content in contents.items()
-        if isinstance(content, Excluded) and content.run_id in labels.keys() - done
+        if isinstance(content, Excluded)
+        and (content.run_id or content.refused_id) in labels.keys() - done
     }
     missing = [
         _share(experiment.labels.keys() - done, experiment.labels, "runs"),

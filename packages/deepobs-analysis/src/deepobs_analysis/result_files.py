@@ -31,10 +31,17 @@ class Found(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """A file that is not a result, and why; with the run that failed or is unfinished, if any."""
+    """A file that is not a result, and why.
+
+    Attributes:
+        reason: Why.
+        run_id: The run that failed or is unfinished, if any.
+        refused_id: The run whose result cannot be used, such as one on synthetic data, if any.
+    """
 
     reason: str
     run_id: str = ""
+    refused_id: str = ""
 
 
 Content: TypeAlias = Run | Excluded
@@ -71,11 +78,13 @@ def read(path: Path, found: Found) -> Content:
     if path.name.endswith(CHECKPOINT):
         run_id = path.name.removesuffix(CHECKPOINT).rpartition("__")[2]
         return Excluded("it is unfinished: there is a checkpoint", run_id)
+    data = None
     try:
         data = _content(path, found)
         return _failure(data) if path.name.endswith(FAILURE) else run_from(data)
     except NoResultError as error:
-        return Excluded(str(error))
+        run_id = data.get("run_id") if isinstance(data, dict) else None
+        return Excluded(str(error), refused_id=run_id if isinstance(run_id, str) else "")
 
 
 def read_tuning(path: Path, found: Found) -> TuningRecord:

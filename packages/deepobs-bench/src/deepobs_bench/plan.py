@@ -80,8 +80,10 @@ class Plan:
     @property
     def specifications(self) -> list[RunSpecification]:
         """The distinct runs: two optimizers of the file can share some."""
-        specifications = (run.specification for run in self.runs)
-        return list({each.run_id: each for each in specifications}.values())
+        distinct: dict[str, RunSpecification] = {}
+        for run in self.runs:
+            distinct.setdefault(run.specification.run_id, run.specification)
+        return list(distinct.values())
 
 
 def plan(

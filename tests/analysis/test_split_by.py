@@ -1,0 +1,132 @@
+"""Ablations: optimizers that are split by what was varied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from result_files import write_result
+
+from deepobs.errors import UnknownNameError
+from deepobs_analysis import load, select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def cosine(epochs: int) -> dict[str, Any]:
+    return {"lr_scheduler": {"name": "CosineAnnealingLR", "arguments": {"T_max": epochs}}}
+
+
+@pytest.fixture
+def momenta(tmp_path: Path) -> Path:
+    """Momentum with two values on one problem, and others with one."""
+    directory = tmp_path / "momenta"
+    for momentum in (0.9, 0.99):
+        for lr in (0.1, 0.01):
+            place = directory / f"{momentum}-{lr}"
+            write_result(place, optimizer="Momentum", lr=lr, hyperparameters={"momentum": momentum})
+    write_result(
+        directory,
+        problem="two_d_beale",
+        optimizer="Momentum",
+        hyperparameters={"momentum": 0.9},
+    )
+    write_result(directory, optimizer="SGD", optimizer_defaults={"momentum": 0.0})
+    write_result(directory, optimizer="Adam")
+    return directory
+
+
+def test_each_value_of_a_hyperparameter_is_an_optimizer_on_request(momenta: Path) -> None:
+    assert load(momenta).optimizers == ["Adam", "Momentum", "SGD"]
+    results = load(momenta, by=["momentum"])
+    assert results.optimizers == [
+        "Adam",
+        "Momentum, momentum = 0.9",
+        "Momentum, momentum = 0.99",
+        "SGD",
+    ]
+    chosen = {(each.problem, each.optimizer): each.configurations for each in select(results)}
+    assert chosen["quadratic_deep", "Momentum, momentum = 0.99"] == 2
+    assert ("two_d_beale", "Momentum, momentum = 0.9") in chosen
+
+
+def test_optimizers_are_split_by_several_names_in_their_order(momenta: Path) -> None:
+    names = load(momenta, by=["lr", "momentum"]).optimizers
+    assert "Momentum, lr = 0.1, momentum = 0.9" in names and "SGD" in names
+
+
+def test_equal_values_of_a_hyperparameter_are_one_optimizer(tmp_path: Path) -> None:
+    for place, momentum in enumerate((0.1, 0.1 + 1e-12, 0.2)):
+        write_result(tmp_path / str(place), hyperparameters={"momentum": momentum}, seed=place)
+    assert load(tmp_path, by=["momentum"]).optimizers == [
+        "SGD, momentum = 0.1",
+        "SGD, momentum = 0.2",
+    ]
+
+
+def test_a_default_is_the_value_of_runs_that_were_not_given_one(tmp_path: Path) -> None:
+    write_result(tmp_path / "one", optimizer_defaults={"momentum": 0.0})
+    write_result(tmp_path / "two", hyperparameters={"momentum": 0.9})
+    assert load(tmp_path, by=["momentum"]).optimizers == [
+        "SGD, momentum = 0",
+        "SGD, momentum = 0.9",
+    ]
+
+
+def test_optimizers_are_split_by_parameter_groups(tmp_path: Path) -> None:
+    write_result(tmp_path / "one")
+    write_result(tmp_path / "two", parameter_groups={"head": {"lr": 0.5}})
+    assert load(tmp_path, by=["groups"]).optimizers == [
+        "SGD, groups = (head (lr 0.5))",
+        "SGD, no groups",
+    ]
+
+
+def test_optimizers_are_split_by_the_arguments_of_schedules(tmp_path: Path) -> None:
+    write_result(tmp_path / "none")
+    for epochs in (5, 10):
+        write_result(tmp_path / str(epochs), schedule=cosine(epochs))
+    assert load(tmp_path).optimizers == ["SGD", "SGD + CosineAnnealingLR"]
+    assert load(tmp_path, by=["schedule"]).optimizers == [
+        "SGD",
+        "SGD + CosineAnnealingLR(T_max=10)",
+        "SGD + CosineAnnealingLR(T_max=5)",
+    ]
+
+
+def test_a_batch_size_in_the_name_is_no_part_of_the_protocol(tmp_path: Path) -> None:
+    for batch_size in (64, 128):
+        write_result(tmp_path / str(batch_size), batch_size=batch_size)
+    write_result(tmp_path / "adam", optimizer="Adam")
+    assert len(load(tmp_path).problems) == 2
+    results = load(tmp_path, by=["batch_size"])
+    assert results.problems == ["quadratic_deep"]
+    assert results.optimizers == ["Adam", "SGD, batch size = 128", "SGD, batch size = 64"]
+
+
+def test_labels_are_split_too(tmp_path: Path) -> None:
+    for momentum in (0.5, 0.9):
+        write_result(tmp_path / str(momentum), label="mine", hyperparameters={"momentum": momentum})
+    assert load(tmp_path, by=["momentum"]).optimizers == [
+        "mine, momentum = 0.5",
+        "mine, momentum = 0.9",
+    ]
+
+
+def test_what_no_run_has_is_refused_with_what_there_is(momenta: Path) -> None:
+    with pytest.raises(UnknownNameError, match="momentum") as caught:
+        load(momenta, by=["momentun"])
+    assert "batch_size, groups, lr, momentum, schedule" in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["table", "score"])
+def test_commands_split_optimizers(
+    momenta: Path, command: str, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = command_line(command, str(momenta), "--by", "momentum")
+    assert code == 0, err
+    assert "Momentum, momentum = 0.99" in out
+    code, _, err = command_line(command, str(momenta), "--by", "nesterow")
+    assert code == 2 and "No run has 'nesterow'" in err
