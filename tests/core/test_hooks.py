@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from plugin_sources import PREAMBLE, offering
 
-from deepobs.errors import PluginError, PluginWarning, UnknownNameError
+from deepobs.errors import ArgumentError, PluginError, PluginWarning, UnknownNameError
 from deepobs.plugins import Registry
 
 if TYPE_CHECKING:
@@ -222,3 +223,31 @@ def test_a_hook_may_be_implemented_under_another_name(install: Install, calls: l
     install("acme-obs", PREAMBLE + source.replace("def deepobs_epoch_ended", "def watch"))
     end_an_epoch(discovered(strict=True))
     assert calls == ["acme"]
+
+
+READER = """
+from deepobs.errors import ArgumentError
+from deepobs.records import ExperimentRuns
+
+@hookimpl
+def deepobs_experiment_runs(file):
+    if file.suffix == ".wrong":
+        raise ArgumentError("a mistake of the user's")
+    return ExperimentRuns({"0123": ("mine",)}) if file.suffix == ".acme" else None
+"""
+
+
+def test_the_first_plugin_that_knows_an_experiment_says_its_runs(install: Install) -> None:
+    install("acme-obs", PREAMBLE + READER)
+    hook = discovered().manager.hook.deepobs_experiment_runs
+    here = Path()
+    assert hook(file=Path("a.acme"), output_dir=here).labels == {"0123": ("mine",)}
+    assert hook(file=Path("a.other"), output_dir=here) is None
+
+
+def test_a_mistake_in_an_experiment_disables_no_plugin(install: Install) -> None:
+    install("acme-obs", PREAMBLE + READER)
+    registry = discovered()
+    with pytest.raises(ArgumentError, match="a mistake of the user's"):
+        registry.manager.hook.deepobs_experiment_runs(file=Path("a.wrong"), output_dir=Path())
+    assert registry.failures() == []

@@ -54,8 +54,10 @@ def deepobs_executors() -> list[ExecutorSpec]:
 
 
 @hookimpl
-def deepobs_experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns:
+def deepobs_experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns | None:
     """The runs of an experiment file as it is now."""
+    if file.suffix.lower() not in (".toml", ".yaml", ".yml"):
+        return None
     # Imported here, as it comes with torch.
     from deepobs_bench.experiment_runs import experiment_runs
 
