@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ import click
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import as_json, completing
+from deepobs.console.run_options import configured
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
+from deepobs_analysis.experiment_results import is_experiment
 from deepobs_analysis.pairwise import compare
 from deepobs_analysis.reading_options import mode_option
 from deepobs_analysis.winners import FEWEST_SEEDS
@@ -38,13 +41,18 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--results",
+    type=click.Path(path_type=Path),
+    metavar="RESULTS",
+    help="Where the runs of A and B are: a directory, or an experiment file.  [default: --out]",
+)
+@click.option(
     "--out",
-    "results",
+    "output_dir",
     type=click.Path(path_type=Path),
     default=Path("results"),
     show_default=True,
-    metavar="RESULTS",
-    help="Where the runs of A and B are: a directory, or an experiment file.",
+    metavar="DIR",
+    help="Where the results of experiment files are.",
 )
 @click.option(
     "--reference",
@@ -57,15 +65,23 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Compare runs with other numbers of epochs, batch sizes or training examples, too.",
 )
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="NAME",
+    help="Split optimizers by this hyperparameter, as in `deepobs table`. May be repeated.",
+)
 @mode_option
 @as_json
 def command(
     first: str,
     second: str,
     problems: tuple[str, ...],
-    results: Path,
+    results: Path | None,
+    output_dir: Path,
     reference: Path | None,
     across_protocols: bool,
+    by: tuple[str, ...],
     mode: Mode,
     as_json: bool,
 ) -> None:
@@ -82,18 +98,26 @@ def command(
       deepobs compare Mine@newest Mine@older
       deepobs compare results_before results_after
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    comparison = compare(
-        first,
-        second,
-        results,
-        problems=problems,
-        reference=reference,
-        across_protocols=across_protocols,
-        mode=mode,
-    )
+    place = output_dir if results is None else results
+    has_experiment = any(is_experiment(Path(each)) for each in (first, second, place))
+    doing = configured("Reading experiments") if has_experiment else contextlib.nullcontext()
+    with doing:
+        comparison = compare(
+            first,
+            second,
+            place,
+            problems=problems,
+            reference=reference,
+            mode=mode,
+            output_dir=output_dir,
+            across_protocols=across_protocols,
+            by=by,
+        )
     if as_json:
         screen.show_json(comparison.as_dict())
         return
+    for warning in comparison.warnings:
+        screen.show_message("Warning", warning)
     for names in dict.fromkeys(each.names for each in comparison.matches):
         _show_table(names, [each for each in comparison.matches if each.names == names])
         screen.show()

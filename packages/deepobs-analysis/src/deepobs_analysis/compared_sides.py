@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.reading import load
 from deepobs_analysis.results import REFERENCE_SUFFIX
 from deepobs_analysis.summaries import summarize
+from deepobs_analysis.wording import skipped_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
@@ -36,18 +38,30 @@ class Source:
         path: A directory, a result file or an experiment file.
         reference: A directory of results that names with `REFERENCE_SUFFIX` belong to; `None` for
             the published ones.
-        across_protocols: See `load`.
+        options: Arguments of `load`.
         mode: How configurations are chosen; see `select`.
+        warnings: What there is to know about the results that were read.
     """
 
     path: Path
     reference: Path | None = None
-    across_protocols: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
     mode: Mode = "most"
+    warnings: dict[str, None] = field(default_factory=dict)
 
-    def read(self, path: Path | None = None) -> Results:
+    def read(self, path: Path | None = None, *, code: CodeChoice = "newest") -> Results:
         """Read the results at a path, by default that of the source."""
-        return load(path or self.path, across_protocols=self.across_protocols)
+        place = self.path if path is None else path
+        results = load(place, code=code, **self.options)
+        self.warnings.update(dict.fromkeys(results.warnings))
+        if results.skipped:
+            self.warnings[skipped_text(place, results.skipped)] = None
+        return results
+
+    def published(self) -> Results:
+        """Read the published results."""
+        across = bool(self.options.get("across_protocols"))
+        return load_reference(across_protocols=across)
 
     def rows(self, results: Results) -> list[Summary]:
         """A row for each optimizer on each problem."""
@@ -84,7 +98,8 @@ def sides(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
 
 
 def _is_optimizer(name: str, source: Source) -> bool:
-    return source.path.exists() and name in source.read().optimizers
+    # Without a warning of older code: that may be what is asked for.
+    return source.path.exists() and name in load(source.path, **source.options).optimizers
 
 
 def _of_places(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
@@ -110,22 +125,16 @@ def _of_places(first: str, second: str, source: Source) -> list[tuple[Side, Side
 
 def _named(text: str, source: Source) -> Side:
     if text.endswith(PUBLISHED_SUFFIX):
-        published = load_reference(across_protocols=source.across_protocols)
-        return _only(published, text, text.removesuffix(PUBLISHED_SUFFIX), source)
+        return _only(source.published(), text, text.removesuffix(PUBLISHED_SUFFIX), source)
     if text.endswith(REFERENCE_SUFFIX):
-        reference = (
-            load_reference(across_protocols=source.across_protocols)
-            if source.reference is None
-            else source.read(source.reference)
-        )
+        is_given = source.reference is not None
+        reference = source.read(source.reference) if is_given else source.published()
         return _only(reference, text, text.removesuffix(REFERENCE_SUFFIX), source)
-    results = source.read()
     name, separator, version = text.rpartition("@")
     # A label may hold the sign itself.
-    if separator and text not in results.optimizers:
-        everything = load(source.path, code="all", across_protocols=source.across_protocols)
-        return _of_version(everything, name, version, source)
-    return _only(results, text, text, source)
+    if separator and not _is_optimizer(text, source):
+        return _of_version(source.read(code="all"), name, version, source)
+    return _only(source.read(), text, text, source)
 
 
 def _only(results: Results, shown: str, name: str, source: Source) -> Side:

@@ -79,12 +79,14 @@ class Comparison:
         difference: The mean over matches, as a share of what training gains; `None` for one match.
         probability: The mean over matches; `None` for one match.
         skipped: Problems that do not count, and why.
+        warnings: What there is to know about the results, such as files that are skipped.
     """
 
     matches: Sequence[Match]
     difference: Estimate | None
     probability: Estimate | None
     skipped: Mapping[str, str]
+    warnings: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, for JSON."""
@@ -110,6 +112,7 @@ class Comparison:
                 for name, each in over_all.items()
             },
             "skipped": dict(self.skipped),
+            "warnings": list(self.warnings),
         }
 
 
@@ -120,8 +123,8 @@ def compare(
     *,
     problems: Iterable[str] = (),
     reference: str | os.PathLike[str] | None = None,
-    across_protocols: bool = False,
     mode: Mode = "most",
+    **options: Any,
 ) -> Comparison:
     """Compare two optimizers, references, versions of code, experiments or directories.
 
@@ -136,9 +139,10 @@ def compare(
         results: The directory, or an experiment file.
         problems: Names of test problems; all that both were run on by default.
         reference: A directory of results; `None` for the published ones.
-        across_protocols: Whether to compare runs with other numbers of epochs, batch sizes or
-            training examples.
         mode: How configurations are chosen; see `select`.
+        **options: Arguments of `load`: `across_protocols=True` compares runs with other numbers of
+            epochs, batch sizes or training examples, too, and `output_dir` is where the results of
+            experiment files are.
 
     Raises:
         DeepOBSError: Something is not known, or there is nothing to compare.
@@ -146,9 +150,10 @@ def compare(
     source = Source(
         path=Path(results),
         reference=None if reference is None else Path(reference),
-        across_protocols=across_protocols,
+        options=options,
         mode=mode,
     )
+    across_protocols = bool(options.get("across_protocols"))
     found = sides(first, second, source)
     skipped: dict[str, str] = {}
     pairs = [
@@ -167,6 +172,7 @@ def compare(
         _difference_over_all(pairs) if len(pairs) > 1 else None,
         _probability(pairs) if len(pairs) > 1 else None,
         skipped,
+        tuple(source.warnings),
     )
 
 

@@ -14,7 +14,6 @@ from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
 from deepobs.console.run_options import configured
-from deepobs.console.text import counted
 from deepobs.errors import MissingDataError
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.code_versions import CODE_CHOICES
@@ -23,6 +22,7 @@ from deepobs_analysis.reading import load
 from deepobs_analysis.results import SELECTION_SEEDS
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.target_options import TARGET_OPTIONS, read_targets
+from deepobs_analysis.wording import skipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,11 +203,5 @@ def reads_results(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _warn_of_skipped(path: Path, results: Results) -> None:
-    skipped = results.skipped
-    if skipped:
-        such_as = "" if len(skipped) == 1 else "such as "
-        screen.show_message(
-            "Warning",
-            f"{counted(len(skipped), 'file')} in {path} skipped, {such_as}{skipped[0].file}: "
-            f"{skipped[0].reason}.",
-        )
+    if results.skipped:
+        screen.show_message("Warning", skipped_text(path, results.skipped))

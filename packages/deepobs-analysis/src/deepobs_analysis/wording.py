@@ -11,9 +11,11 @@ from deepobs.console.text import counted
 from deepobs_analysis.measures import share_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Reached, Speedup
+    from deepobs_analysis.results import SkippedFile
     from deepobs_analysis.summaries import Summary
 
 MISSING = "-"
@@ -33,6 +35,15 @@ def listed(names: Iterable[str], most: int = 12) -> str:
         return f"{', '.join(known[:most])} and {len(known) - most} more"
     *others, last = known
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def skipped_text(path: Path, skipped: Sequence[SkippedFile]) -> str:
+    """How many files of a directory are not part of its results, and why the first is not."""
+    such_as = "" if len(skipped) == 1 else "such as "
+    return (
+        f"{counted(len(skipped), 'file')} in {path} skipped, {such_as}{skipped[0].file}: "
+        f"{skipped[0].reason}."
+    )
 
 
 def seeds_text(numbers: Iterable[int]) -> str:
