@@ -83,8 +83,8 @@ def read(path: Path, found: Found) -> Content:
         data = _content(path, found)
         return _failure(data) if path.name.endswith(FAILURE) else run_from(data)
     except NoResultError as error:
-        run_id = data.get("run_id") if isinstance(data, dict) else None
-        return Excluded(str(error), refused_id=run_id if isinstance(run_id, str) else "")
+        refused = data.get("run_id") if isinstance(data, dict) else None
+        return Excluded(str(error), refused_id=refused if isinstance(refused, str) else "")
 
 
 def read_tuning(path: Path, found: Found) -> TuningRecord:
