@@ -193,3 +193,45 @@ def _of_1_1(
 
 
 _OF_FORMAT = {"own": _own, "1.2": _of_1_2, "1.1": _of_1_1}
+
+
+def tuned_run(seed: int, run_id: str, value: float | None = 0.5) -> dict[str, Any]:
+    """A run as the record of a tuning has it; a value of `None` is that of one that failed."""
+    status = "completed" if value is not None else "failed"
+    return {"seed": seed, "run_id": run_id, "status": status, "value": value, "message": ""}
+
+
+def write_tuning(directory: Path, name: str = "tuning__grid__1.tuning", **changed: Any) -> Path:
+    """A tuning of two learning rates, whose report has two seeds."""
+    trials = [
+        {
+            "number": number,
+            "setting": {"lr": lr},
+            "status": "completed",
+            "value": value,
+            "runs": [tuned_run(42, f"trial{number}", value)],
+        }
+        for number, (lr, value) in enumerate([(0.1, 1.2), (0.2, 0.4)])
+    ]
+    content = {
+        "schema_version": 1,
+        "testproblem": "quadratic_deep",
+        "optimizer": "SGD",
+        "hyperparameters": {"momentum": 0.9},
+        "training": {"num_epochs": 2},
+        "protocol": {
+            "space": {"lr": [0.1, 0.2]},
+            "sampler": "grid",
+            "select_on": "valid",
+            "metric": "loss",
+            "seeds": [42],
+        },
+        "explanation": ["Each point of a grid is tried."],
+        "trials": trials,
+        "winner": 1,
+        "report": [tuned_run(seed, f"report{seed}") for seed in (43, 44)],
+    } | changed
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path

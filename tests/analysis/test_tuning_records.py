@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from result_files import write_result
+from result_files import tuned_run as run
+from result_files import write_result, write_tuning
 
 from deepobs_analysis import load, select
 from deepobs_analysis.caveats import choice_in_words
@@ -19,47 +19,6 @@ if TYPE_CHECKING:
     from deepobs_analysis.results import Results
 
 GOOD, BAD = [2.0, 1.0, 0.5], [2.0, 1.5, 1.2]
-
-
-def run(seed: int, run_id: str, value: float | None = 0.5) -> dict[str, Any]:
-    status = "completed" if value is not None else "failed"
-    return {"seed": seed, "run_id": run_id, "status": status, "value": value, "message": ""}
-
-
-def write_tuning(directory: Path, name: str = "tuning__grid__1.tuning", **changed: Any) -> Path:
-    """A tuning of two learning rates, whose report has two seeds."""
-    trials = [
-        {
-            "number": number,
-            "setting": {"lr": lr},
-            "status": "completed",
-            "value": value,
-            "runs": [run(42, f"trial{number}", value)],
-        }
-        for number, (lr, value) in enumerate([(0.1, 1.2), (0.2, 0.4)])
-    ]
-    content = {
-        "schema_version": 1,
-        "testproblem": "quadratic_deep",
-        "optimizer": "SGD",
-        "hyperparameters": {"momentum": 0.9},
-        "training": {"num_epochs": 2},
-        "protocol": {
-            "space": {"lr": [0.1, 0.2]},
-            "sampler": "grid",
-            "select_on": "valid",
-            "metric": "loss",
-            "seeds": [42],
-        },
-        "explanation": ["Each point of a grid is tried."],
-        "trials": trials,
-        "winner": 1,
-        "report": [run(seed, f"report{seed}") for seed in (43, 44)],
-    } | changed
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-    return path
 
 
 def write_run(directory: Path, run_id: str, lr: float, seed: int, **changed: Any) -> None:

@@ -24,6 +24,7 @@ from deepobs_analysis.report_tables import (
     table_of_scores,
     table_of_summaries,
 )
+from deepobs_analysis.report_tunings import tunings_of
 from deepobs_analysis.scores import scores_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.winners import (
@@ -129,6 +130,7 @@ def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[st
     return {
         "target": target_in_words(rows[0]),
         "table": table_of_summaries(rows, names, only_known=True),
+        "tunings": tunings_of(results.tunings, problem),
         "diverged": _diverged(results.runs[results.runs["problem"] == problem]),
         "skipped": [each for each in results.skipped if problem in each.file.split("/")[:-1]],
         "commands": [
