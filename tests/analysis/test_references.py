@@ -13,8 +13,6 @@ from deepobs_analysis.caveats import caveats
 from deepobs_analysis.scores import scores_of
 from deepobs_analysis.summaries import summarize
 
-NEW, REPEATED = "new in every epoch", "the same in every epoch"
-
 
 @pytest.fixture
 def directory(tmp_path, monkeypatch):
@@ -51,13 +49,15 @@ def test_rows_of_references_name_what_differs(directory, capsys):
     assert own.differing == ()
     assert reference.differing == (
         ("momentum", "0.99", "0.9"),
-        ("order of the data", REPEATED, NEW),
-        ("configuration", "selected on the test set", "selected on validation data"),
+        ("order of the data", "repeated", "new"),
+        ("selection", "on the test set", "on validation data"),
     )
     assert main(["table", "results", "--reference", "reference"]) == 0
     out = capsys.readouterr().out
-    assert "lr = 0.1; momentum 0.99 (yours: 0.9); order of the data" in out
-    assert "selected on the test set (yours: selected on validation data)" in out
+    assert (
+        "lr = 0.1; momentum 0.99 (yours: 0.9); order of the data repeated (yours: new); "
+        "selection on the test set (yours: on validation data)"
+    ) in out
     assert "References were run differently from your runs" in out
 
 
@@ -83,7 +83,7 @@ def test_hyperparameters_of_other_optimizers_are_not_compared(directory):
         for row in summarize(load("results").beside(load("reference")))
         if row.selection.is_reference
     )
-    assert [each.what for each in reference.differing] == ["order of the data", "configuration"]
+    assert [each.what for each in reference.differing] == ["order of the data", "selection"]
 
 
 def test_no_speedup_is_computed_across_budgets_unless_asked(directory):

@@ -123,8 +123,11 @@ def command(
         screen.show()
     for sentence in (*_over_all(comparison), *_differing(comparison), *_notes(comparison)):
         screen.show_text(sentence)
+    by_reason: dict[str, list[str]] = {}
     for problem, reason in comparison.skipped.items():
-        screen.show_message("Skipped", f"{problem}: {reason}.")
+        by_reason.setdefault(reason, []).append(problem)
+    for reason, those in by_reason.items():
+        screen.show_message("Skipped", f"{', '.join(those)}: {reason}.")
 
 
 def _show_table(names: tuple[str, str], matches: Sequence[Match]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.selection import Selection
 
 _LEARNING_RATE = "lr"
-_ORDERS = {True: "new in every epoch", False: "the same in every epoch"}
+_ORDERS = {True: "new", False: "repeated"}
 _SPLITS = {"train": "the training set", "valid": "validation data", "test": "the test set"}
 
 
@@ -43,7 +43,7 @@ def differences(first: Selection, second: Selection) -> list[Difference]:
         *_unequal(ours, theirs, PARTS),
         *_of_hyperparameters(first, second),
         *_of_words("order of the data", _order(first), _order(second)),
-        *_of_words("configuration", _choice(first), _choice(second)),
+        *_of_words("selection", _choice(first), _choice(second)),
     ]
 
 
@@ -85,8 +85,8 @@ def _order(selection: Selection) -> str:
 
 def _choice(selection: Selection) -> str:
     if selection.configurations == 1:
-        return "not selected"
-    return f"selected on {_SPLITS[selection.chosen_by.partition('_')[0]]}"
+        return "none"
+    return f"on {_SPLITS[selection.chosen_by.partition('_')[0]]}"
 
 
 def _plain(selection: Selection) -> str:
