@@ -9,7 +9,7 @@ from result_files import write_result
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load
 from deepobs_analysis.plots.curves import overview, performance
-from deepobs_analysis.plots.layout import limits_around
+from deepobs_analysis.plots.limits import limits_around
 
 
 def line(axes, name):

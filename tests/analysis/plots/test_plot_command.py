@@ -74,6 +74,20 @@ def test_what_was_left_out_is_told_in_a_line(plot, tmp_path):
         (("ranks", "results", "--optimizer", "SDG"), "Did you mean 'SGD'? Known: Adam, SGD."),
         (("ranks", "results", "--problem", "acne"), "Did you mean 'acme'?"),
         (("overview", "results", "-p", "show=3"), "Curves show one of mean, median, interval"),
+        (("ranks", "results", "-p", "widht=one"), "no option 'widht'. Did you mean 'width'?"),
+        (("ranks", "results", "-p", "width=tow"), "got 'tow'. Did you mean 'two'?"),
+        (("ranks", "results", "-p", "width=0.1"), "inches from 1.5 to 40; got 0.1"),
+        (("ranks", "results", "-p", "font_size=big"), "in points, from 4 to 40; got 'big'"),
+        (("ranks", "results", "-p", "highlight=Adma"), "no optimizer of these results. Did you"),
+        (("ranks", "results", "-p", "order=3"), "'order' is a name or several; got 3"),
+        (("ranks", "results", "-p", "names=SGD"), "NAME:VALUE for some optimizers"),
+        (("ranks", "results", "-p", "colors=SGD:rad"), "'rad' is no color"),
+        (("ranks", "results", "-p", "axis=lgo"), "got 'lgo'. Did you mean 'log'?"),
+        (("ranks", "results", "-p", "notes=on"), "'notes' is one of figure, file, off"),
+        (
+            ("ranks", "results", "-p", "style=gplot"),
+            "style sheet 'gplot'. Did you mean 'ggplot'",
+        ),
         (("ranks", "results", "--mode", "worst"), "'worst' is not one of"),
     ],
 )
@@ -103,4 +117,37 @@ def test_a_mode_is_refused_by_a_plot_without(plot, tmp_path, monkeypatch):
     assert ">runs 8</text>" in (tmp_path / "a.svg").read_text()
     code, _, err = plot("acme_plot", "results", "--mode", "best")
     assert code == 2
-    assert "The plot acme_plot has no option 'mode'. It has: title=x." in " ".join(err.split())
+    assert "The plot acme_plot has no option 'mode'." in " ".join(err.split())
+    assert "It has: title=x. All figures have: highlight," in " ".join(err.split())
+
+
+def test_the_help_of_a_figure_lists_its_options_and_those_of_all(plot):
+    code, out, err = plot("profiles", "--help")
+    assert (code, err) == (0, "")
+    own, _, common = out.partition("Options of all figures (-p NAME=VALUE), with defaults:")
+    own = " ".join(own.partition("Options of profiles")[2].split())
+    assert 'unit=epochs Unit of time: "epochs", "steps", "gradient evaluations"' in own
+    assert "largest_tau=4.0 Up to where profiles are drawn" in own
+    for option in ("highlight=none", "width=by the figure", "notes=figure", "style=none"):
+        assert option in common
+    assert "Options of" not in plot("--help")[1]
+
+
+def test_every_figure_documents_its_options(plot):
+    for name in registry().plots.names():
+        _, out, _ = plot(name, "--help")
+        listed = out.partition(f"Options of {name}")[2].partition("Options of all")[0]
+        for line in listed.splitlines()[1:]:
+            assert not line.strip() or len(line.split()) > 1 or line.startswith(" " * 8), line
+
+
+def test_notes_go_to_a_file_beside_the_figure(plot, tmp_path):
+    code, out, _ = plot("overview", "results", "-o", "a.svg", "-p", "notes=file")
+    assert (code, out) == (0, "Written to a.svg\nNotes written to a.txt\n")
+    assert "Lines: mean over seeds" not in (tmp_path / "a.svg").read_text()
+    assert (tmp_path / "a.txt").read_text().startswith("Lines: mean over seeds; bands: standard")
+
+
+def test_a_part_of_the_results_can_name_the_other_optimizers(plot):
+    options = ("-p", "order=SGD,Adam", "-p", "names=SGD:baseline", "-p", "highlight=Adam")
+    assert plot("overview", "results", "--optimizer", "Adam", "-o", "a.svg", *options)[0] == 0

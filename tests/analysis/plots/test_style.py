@@ -12,7 +12,8 @@ from deepobs.plugins import registry
 from deepobs_analysis import load
 from deepobs_analysis.plots import rendering
 from deepobs_analysis.plots.curves import overview, performance
-from deepobs_analysis.plots.style import looks, same_looks, shown
+from deepobs_analysis.plots.looks import looks, same_looks
+from deepobs_analysis.plots.style import shown
 from deepobs_analysis.plots.tuning_curves import sensitivity
 
 HOSTILE = ("$x_1$ <b>&amp;", "_hidden", "a" * 200, r"100% \frac{1}{2}", "a\nb", "\N{SNOWMAN}\u4f18")
@@ -94,12 +95,35 @@ def test_text_stays_text_in_svg(grid):
     assert "dc:date" not in svg
 
 
-def test_the_users_own_style_neither_counts_nor_changes(grid):
-    expected = rendering.svg(sensitivity(grid))
-    with mpl.rc_context({"font.size": 30, "lines.linewidth": 9, "text.usetex": True}):
+def test_what_the_user_set_counts_and_stays_as_it_is(grid):
+    usual = rendering.svg(sensitivity(grid))
+    with mpl.rc_context({"axes.labelsize": 13, "lines.linewidth": 9, "text.color": "#123456"}):
         before = dict(mpl.rcParams)
-        assert rendering.svg(sensitivity(grid)) == expected
+        figure = sensitivity(grid)
+        assert figure.axes[0].xaxis.label.get_fontsize() == 13
+        assert figure.legends[0].get_texts()[0].get_color() == "#123456"
+        assert figure.axes[0].lines[0].get_linewidth() > 7
         assert dict(mpl.rcParams) == before
+        changed = rendering.svg(figure)
+    assert changed != usual
+    # A figure keeps its style, wherever it is written later.
+    assert rendering.svg(figure) == changed
+    assert rendering.svg(sensitivity(grid)) == usual
+
+
+def test_all_sizes_of_text_follow_the_font_of_the_user(grid):
+    usual = sensitivity(grid)
+    with mpl.rc_context({"font.size": 12}):
+        large = sensitivity(grid)
+    for part in (lambda each: each.axes[0].title, lambda each: each.legends[0].get_texts()[0]):
+        assert part(large).get_fontsize() == pytest.approx(part(usual).get_fontsize() * 12 / 8)
+    assert large.get_figheight() > usual.get_figheight()
+
+
+def test_colors_are_those_of_the_users_cycle(two_problems):
+    with mpl.rc_context({"axes.prop_cycle": mpl.cycler(color=["#111111", "#222222", "#333333"])}):
+        drawn = dict(colors(overview(two_problems)))
+    assert (drawn["SGD"], drawn["Adam"]) == ("#111111", "#333333")
 
 
 def test_a_format_that_is_not_written_is_refused(two_problems, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -18,6 +17,7 @@ from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_analysis import table_columns, table_formats
 from deepobs_analysis.output import write_output
+from deepobs_analysis.plot_options import PlotCommand, own_options, require_options
 from deepobs_analysis.reading_options import mode_option, reads_results
 from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.summaries import summarize
@@ -32,8 +32,6 @@ from deepobs_analysis.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from deepobs_analysis.reading_options import Reading
     from deepobs_analysis.scores import Estimate, Score, Scores
     from deepobs_analysis.selection import Mode
@@ -180,7 +178,7 @@ def report(
     screen.show_text(f"The report is in {output}.")
 
 
-@click.command("plot")
+@click.command("plot", cls=PlotCommand)
 @click.argument("name", shell_complete=completing(KINDS["plots"].summaries))
 @click.option(
     "-o",
@@ -196,7 +194,8 @@ def report(
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of the plot, such as show=median. May be repeated.",
+    help="An option of the figure, such as show=median. `deepobs plot NAME --help` lists all. May "
+    "be repeated.",
 )
 @reads_results
 @click.pass_context
@@ -210,12 +209,13 @@ def plot(
 ) -> None:
     """Draw the figure NAME of the results in RESULTS, a directory or a file.
 
-    `deepobs list plots` shows all figures. An optimizer has the same color in every figure of the
-    same results.
+    `deepobs list plots` shows all figures, `deepobs plot NAME --help` the options of one. An
+    optimizer has the same color and marks in every figure of the same results.
 
     \b
     Examples:
       deepobs plot performance results --problem quadratic_deep -p show=median
+      deepobs plot overview results -p highlight=Adam -p width=one -p notes=file
       deepobs plot sensitivity results -o sensitivity.svg
       deepobs plot profiles results --reference
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
@@ -227,14 +227,14 @@ def plot(
         )
     given = parsed_options({}, parameters, "-p", "The option")
     draw = registry().plots.load(name)
-    keywords = inspect.signature(draw).parameters.values()
-    known = {each.name: each.default for each in keywords if each.kind is each.KEYWORD_ONLY}
+    known = own_options(draw)
     is_given = context.get_parameter_source("mode") is click.core.ParameterSource.COMMANDLINE
     if "mode" in known or is_given:
         given.setdefault("mode", mode)
-    _require_options(name, given, known)
-    from deepobs_analysis.plots.rendering import format_of, write
-    from deepobs_analysis.plots.style import same_looks
+    require_options(name, given, known)
+    from deepobs_analysis.plots.looks import same_looks
+    from deepobs_analysis.plots.rendering import format_of, write, write_notes
+    from deepobs_analysis.plots.style import styled
 
     file = output or Path(f"{name.rpartition(':')[2]}.pdf")
     # A wrong name is reported before results are read, which may take long.
@@ -242,9 +242,11 @@ def plot(
     results = reading.everything()
     # The looks of all optimizers, then a part of them: colors do not depend on the selection.
     with same_looks(results.optimizers):
-        figure = draw(reading.part_of(results), **given)
+        figure = styled(draw)(reading.part_of(results), **given)
     write(figure, file)
     screen.show_text(f"Written to {file}")
+    if given.get("notes") == "file":
+        screen.show_text(f"Notes written to {write_notes(figure, file)}")
 
 
 def _show_scores(scores: Scores) -> None:
@@ -321,16 +323,3 @@ def _show_problems(scores: Scores) -> None:
         by_reason.setdefault(reason, []).append(problem)
     for reason, problems in by_reason.items():
         screen.show_message("Skipped", f"{', '.join(problems)}: {reason}.")
-
-
-def _require_options(name: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    for option in given:
-        if option not in known:
-            listed = ", ".join(f"{each}={default}" for each, default in known.items())
-            raise click.UsageError(
-                sentences(
-                    f"The plot {name} has no option {option!r}.",
-                    closest(option, known),
-                    f"It has: {listed}." if listed else "It has none.",
-                )
-            )

@@ -16,7 +16,7 @@ from deepobs.resources import gc_paused
 from deepobs_analysis import __version__
 from deepobs_analysis import report_figures as figures
 from deepobs_analysis.caveats import caveats, choice_in_words, concerning
-from deepobs_analysis.plots.style import same_looks
+from deepobs_analysis.plots.looks import same_looks
 from deepobs_analysis.report_series import Series
 from deepobs_analysis.report_tables import (
     table_of_environments,

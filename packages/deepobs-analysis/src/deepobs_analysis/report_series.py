@@ -10,7 +10,8 @@ from matplotlib.collections import Collection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 
-from deepobs_analysis.plots.style import looks, shown
+from deepobs_analysis.plots.looks import looks
+from deepobs_analysis.plots.style import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.plots.looks import Look
 
 _NO_LINE = ("None", "none", " ", "")
 
@@ -126,7 +127,7 @@ def _color_of(artist: Artist | None) -> str:
 
 
 def _line(look: Look) -> Line2D:
-    return Line2D([], [], **look.stroke)
+    return Line2D([], [], **look.stroke())
 
 
 def _pattern(line: Line2D) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import matplotlib as mpl
 import numpy as np
@@ -16,22 +16,33 @@ from deepobs_analysis.measures import (
     probability_of_improvement,
     rank_distribution,
 )
-from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.style import DOUBLE_COLUMN, SINGLE_COLUMN, SMALL, looks, shown, styled
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.appearance import current
+from deepobs_analysis.plots.looks import looks
+from deepobs_analysis.plots.style import (
+    DOUBLE_COLUMN,
+    SINGLE_COLUMN,
+    called,
+    scale,
+    styled,
+    text_size,
+    verbatim,
+)
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.wording import listed, seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from deepobs_analysis.measures import Interval
     from deepobs_analysis.measures.arrays import Floats
+    from deepobs_analysis.plots.appearance import CommonOptions
+    from deepobs_analysis.plots.style import ResultFigure
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
 
 _ROOM_FOR_A_NUMBER = 0.07
-_ROOM_FOR_INTERVALS = 8
+_ROOM_FOR_INTERVAL, _NARROWEST = 0.8, 2.4  # inches
 
 
 class _Comparison(NamedTuple):
@@ -58,7 +69,9 @@ class _Comparison(NamedTuple):
 
 
 @styled
-def ranks(results: Results, *, mode: Mode = "most") -> Figure:
+def ranks(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
     """Draw how the ranks of optimizers by final test performance are distributed.
 
     Left are the shares of rank 1, 2, ... over problems and bootstrap samples of the seeds; right is
@@ -67,6 +80,7 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
     Args:
         results: The runs. Problems that not all optimizers were run on are skipped.
         mode: Which configuration of an optimizer is shown; see `select`.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There are fewer than two optimizers, or no problem that all were run on.
@@ -78,16 +92,20 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
         generator=np.random.default_rng(0),
     )
     order = np.argsort(distribution.mean_ranks, kind="stable")
+    if current().order:
+        order = np.arange(len(compared.optimizers))
     names = [compared.optimizers[place] for place in order]
+    height = 0.75 + 0.24 * len(names) * scale()
     figure, (left, right) = layout.panels(
-        2, columns=2, height=0.75 + 0.24 * len(names), width=DOUBLE_COLUMN
+        2, columns=2, height=height, width=DOUBLE_COLUMN, narrowest=_NARROWEST
     )
     _draw_shares(left, distribution.shares[order])
     styles = looks(results.optimizers)
     for row, place in enumerate(order):
         look, interval = styles[names[row]], distribution.intervals[place]
         if compared.fewest_seeds > 1:
-            right.plot(interval, [row, row], color=look.color, alpha=look.alpha, linewidth=2.2)
+            width = 2.2 * look.weight
+            right.plot(interval, [row, row], color=look.color, alpha=look.alpha, linewidth=width)
         right.plot(
             [distribution.mean_ranks[place]],
             [row],
@@ -97,16 +115,21 @@ def ranks(results: Results, *, mode: Mode = "most") -> Figure:
             alpha=look.alpha,
         )
     spread = " (95 % of samples)" if compared.fewest_seeds > 1 else ""
-    right.set(xlabel=f"mean rank{spread}", xlim=(0.75, len(names) + 0.25))
-    layout.few_ticks(right, "x", 6)
-    layout.rows_of_names(left, [shown(name) for name in names])
-    layout.rows_of_names(right, [""] * len(names))
+    right.set(xlabel=verbatim(f"mean rank{spread}"), xlim=(0.75, len(names) + 0.25))
+    limits.few_ticks(right, "x", 6)
+    layout.rows_of_optimizers(left, names)
+    if layout.fitting(2, _NARROWEST) == 1:
+        layout.rows_of_optimizers(right, names)
+    else:
+        layout.rows_of_names(right, [""] * len(names))
     layout.notes(figure, [f"Bootstrap over {compared.seeds}.", compared.note])
     return figure
 
 
 @styled
-def comparison(results: Results, *, mode: Mode = "most") -> Figure:
+def comparison(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
     """Draw the probability that an optimizer (row) beats another one (column).
 
     It is the probability that a run of one has a better final test performance than a run of the
@@ -115,15 +138,17 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     Args:
         results: The runs. Problems that not all optimizers were run on are skipped.
         mode: Which configuration of an optimizer is shown; see `select`.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There are fewer than two optimizers, or no problem that all were run on.
     """
     compared = _comparison(results, mode)
     count = len(compared.optimizers)
-    has_intervals = count <= _ROOM_FOR_INTERVALS and compared.fewest_seeds > 1
-    width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, 1.3 + 0.72 * count))
-    figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count)
+    has_room = (current().width or DOUBLE_COLUMN) > _ROOM_FOR_INTERVAL * count * scale()
+    has_intervals = has_room and compared.fewest_seeds > 1
+    width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, 1.3 + 0.72 * count * scale()))
+    figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count * scale())
     probabilities = np.full((count, count), np.nan)
     for row, column in itertools.permutations(range(count), 2):
         probability, interval = _probability(compared, row, column)
@@ -136,13 +161,15 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
     bar.outline.set_visible(False)
     bar.set_label("row beats column")
     # Long names would overlap below narrow columns, and slanted ones take room from the panel.
-    names = [shown(name, 22) for name in compared.optimizers]
+    names = [called(name, 22) for name in compared.optimizers]
     longest = max(map(len, names))
     axes.set_xticks(range(count), names, rotation=0 if longest < 11 else 30)
     if longest >= 11:
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     axes.set_yticks(range(count), names)
+    for label, name in zip(axes.get_yticklabels(), compared.optimizers, strict=True):
+        layout.emphasize(label, name)
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -154,9 +181,7 @@ def comparison(results: Results, *, mode: Mode = "most") -> Figure:
 
 def _comparison(results: Results, mode: Mode) -> _Comparison:
     by_problem = selections_by_problem(results, mode)
-    optimizers = layout.optimizers_in_order(
-        each.optimizer for those in by_problem.values() for each in those
-    )
+    optimizers = layout.in_order(each.optimizer for those in by_problem.values() for each in those)
     if len(optimizers) < 2:
         raise ArgumentError(
             f"Optimizers are compared, but there is only {optimizers[0]}. Give results of two or "
@@ -169,8 +194,8 @@ def _comparison(results: Results, mode: Mode) -> _Comparison:
             "optimizers."
         )
     by_pair = {(e.problem, e.optimizer): e for those in by_problem.values() for e in those}
-    skipped = [shown(problem) for problem in by_problem if problem not in common]
-    note = f"{counted(len(common), 'problem')}: {listed([shown(each) for each in common], 10)}."
+    skipped = [problem for problem in by_problem if problem not in common]
+    note = f"{counted(len(common), 'problem')}: {listed(common, 10)}."
     return _Comparison(
         optimizers,
         [[by_pair[problem, name].final_or_worst() for problem in common] for name in optimizers],
@@ -192,9 +217,15 @@ def _draw_shares(axes: Axes, shares: Floats) -> None:
         for row in rows[shares[:, rank] > _ROOM_FOR_A_NUMBER]:
             center = starts[row, rank] + shares[row, rank] / 2
             axes.text(
-                center, row, str(rank + 1), ha="center", va="center", color=ink, fontsize=SMALL
+                center,
+                row,
+                str(rank + 1),
+                ha="center",
+                va="center",
+                color=ink,
+                fontsize=text_size(layout.SMALL),
             )
-    axes.set(xlabel="share of problems and samples at each rank", xlim=(0, 1))
+    axes.set(xlabel="share of problems and samples", xlim=(0, 1))
     axes.grid(visible=False)
 
 
@@ -217,7 +248,15 @@ def _write(
     )  # fmt: skip
     if interval is not None:
         text = f"[{interval.low:.2f}, {interval.high:.2f}]"
-        axes.text(column, row + 0.08, text, ha="center", va="top", color=ink, fontsize=6)
+        axes.text(
+            column,
+            row + 0.08,
+            text,
+            ha="center",
+            va="top",
+            color=ink,
+            fontsize=text_size(layout.SMALLEST),
+        )
 
 
 def _diverging() -> Colormap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, Unpack, get_args
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -14,8 +14,20 @@ from deepobs_analysis.measures import (
     mean_interval,
     quartiles,
 )
-from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.style import DOUBLE_COLUMN, TITLES, looks, shown, styled
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.looks import looks
+from deepobs_analysis.plots.style import (
+    DOUBLE_COLUMN,
+    TITLES,
+    called,
+    ink,
+    renamed,
+    short_number,
+    shown,
+    styled,
+    text_size,
+    verbatim,
+)
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.targets import targets
 from deepobs_analysis.wording import listed, seeds_text
@@ -24,10 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.plots.appearance import CommonOptions
+    from deepobs_analysis.plots.looks import Look
+    from deepobs_analysis.plots.style import ResultFigure
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Target
@@ -42,8 +55,6 @@ _EXPLANATIONS: dict[Show, str] = {
 _CURVES = ("train_losses", "test_losses", "train_accuracies", "test_accuracies")
 _TEST_CURVES = ("test_losses", "test_accuracies")
 _PROBLEMS_IN_A_ROW = 4
-_DASHED_LINE: dict[str, Any] = {"color": "black", "linewidth": 0.7, "linestyle": (0, (3, 3))}
-_TARGET = Line2D([], [], label="target", **_DASHED_LINE)
 
 
 class _Drawn(NamedTuple):
@@ -54,7 +65,13 @@ class _Drawn(NamedTuple):
 
 
 @styled
-def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -> Figure:
+def performance(
+    results: Results,
+    *,
+    mode: Mode = "most",
+    show: Show = "mean",
+    **_common: Unpack[CommonOptions],
+) -> ResultFigure:
     """Draw loss and accuracy on training and test set over epochs.
 
     One problem takes a figure of up to four panels, several take a row each. Losses that span more
@@ -65,6 +82,7 @@ def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -
         mode: Which configuration of an optimizer is shown; see `select`.
         show: Over seeds, "mean" and standard deviation, "median" and quartiles, or the mean with a
             confidence "interval".
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There is nothing to draw, or an option is unknown.
@@ -88,13 +106,19 @@ def performance(results: Results, *, mode: Mode = "most", show: Show = "mean") -
             drawn[problem, curve] = _draw(axes, selections, curve, styles, show, goals)
     title = shown(next(iter(by_problem)), 60) if is_single else None
     names = {each.optimizer for each in everything}
-    layout.legend(figure, names, further=[_TARGET] if goals else [], title=title)
+    layout.legend(figure, names, further=_target(goals), title=title)
     layout.notes(figure, _notes(everything, drawn, show))
     return figure
 
 
 @styled
-def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> Figure:
+def overview(
+    results: Results,
+    *,
+    mode: Mode = "most",
+    show: Show = "mean",
+    **_common: Unpack[CommonOptions],
+) -> ResultFigure:
     """Draw test loss and test accuracy on every problem over epochs, as DeepOBS 1.2 does.
 
     Problems stand beside each other, the accuracy below the loss. A dashed line is the target
@@ -103,7 +127,9 @@ def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> F
     Args:
         results: The runs.
         mode: Which configuration of an optimizer is shown; see `select`.
-        show: See `performance`.
+        show: Over seeds, "mean" and standard deviation, "median" and quartiles, or the mean with a
+            confidence "interval".
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There is nothing to draw, or an option is unknown.
@@ -113,10 +139,11 @@ def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> F
     everything = [each for those in by_problem.values() for each in those]
     goals = targets(everything)
     styles = looks(results.optimizers)
-    across = min(len(by_problem), _PROBLEMS_IN_A_ROW)
+    across = min(len(by_problem), layout.fitting(_PROBLEMS_IN_A_ROW))
     blocks = -(-len(by_problem) // across)
     figure, axes = layout.panels(2 * blocks * across, columns=across, height=1.4)
-    places = list(by_problem.items())
+    # Those without an accuracy last: elsewhere, each would leave a gap below.
+    places = sorted(by_problem.items(), key=lambda item: not _is_measured(_TEST_CURVES[1], item[1]))
     drawn = {}
     for place, panel in enumerate(axes):
         row, column = divmod(place, across)
@@ -133,7 +160,7 @@ def overview(results: Results, *, mode: Mode = "most", show: Show = "mean") -> F
         if row % 2 == 1 or not _is_measured(_TEST_CURVES[1], selections):
             panel.set_xlabel("epoch")
     names = {each.optimizer for each in everything}
-    layout.legend(figure, names, further=[_TARGET] if goals else [])
+    layout.legend(figure, names, further=_target(goals))
     layout.notes(figure, _notes(everything, drawn, show))
     return figure
 
@@ -165,21 +192,47 @@ def _draw(
         if each.runs[curve].notna().all()
     }
     for name, (low, center, high) in bands.items():
-        epochs = np.arange(len(center))
-        axes.plot(epochs, center, **styles[name].stroke, label=name)
+        look, epochs = styles[name], np.arange(len(center))
+        axes.plot(epochs, center, **look.stroke(), **look.marks(len(center)), label=name)
         if not np.array_equal(low, high):
-            color = styles[name].color
-            axes.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
+            opacity = 0.2 * look.alpha
+            axes.fill_between(epochs, low, high, color=look.color, alpha=opacity, linewidth=0)
     goal = goals.get(selections[0].problem)
     if goal and curve == selections[0].metric.curve("test"):
-        axes.axhline(goal.value, **_DASHED_LINE, zorder=1.5)
-    centers = {name: center for name, (_, center, _) in bands.items()}
-    limits = layout.limits_of_curves(centers, higher_is_better=curve.endswith("accuracies"))
-    limits.apply(axes)
-    axes.set_xlim(0, max(1, *(len(center) - 1 for center in centers.values())))
-    layout.few_ticks(axes, "x", integer=True)
-    hidden = [name for name, center in centers.items() if not limits.holds(center[-1])]
-    return _Drawn(not all(limits.holds(v) for c in centers.values() for v in c), hidden)
+        axes.axhline(goal.value, **_dashes(), zorder=1.5)
+    is_higher_better = curve.endswith("accuracies")
+    ends = limits.limits_of_curves(bands, higher_is_better=is_higher_better)
+    ends.apply(axes)
+    axes.set_xlim(0, max(1, *(len(center) - 1 for _, center, _ in bands.values())))
+    limits.few_ticks(axes, "x", integer=True)
+    finals = {name: float(center[-1]) for name, (_, center, _) in bands.items()}
+    hidden = {name: value for name, value in finals.items() if not ends.holds(value)}
+    for row, (name, value) in enumerate(hidden.items()):
+        _point_at(axes, name, value, row, styles[name].color, at_top=not is_higher_better)
+    return _Drawn(limits.mark_cuts([axes]), list(hidden))
+
+
+def _point_at(
+    axes: Axes, optimizer: str, value: float, row: int, color: str, *, at_top: bool
+) -> None:
+    """Say in the corner of a panel where a curve ends that lies outside."""
+    text = f"{called(optimizer, 18)} {verbatim('↑' if at_top else '↓')} {short_number(value)}"
+    line = text_size(layout.SMALL) * 1.25
+    axes.annotate(
+        text, (1, 1 if at_top else 0), (-2, (-2 - row * line) * (1 if at_top else -1)),
+        xycoords="axes fraction", textcoords="offset points", ha="right",
+        va="top" if at_top else "bottom", fontsize=text_size(layout.SMALL), color=color,
+    )  # fmt: skip
+
+
+def _dashes() -> dict[str, Any]:
+    """Arguments for drawing the line of a target."""
+    return {"color": ink(), "linewidth": 0.7, "linestyle": (0, (3, 3))}
+
+
+def _target(goals: Mapping[str, Target]) -> list[Line2D]:
+    """What explains the lines of targets, if there are any."""
+    return [Line2D([], [], label="target", **_dashes())] if goals else []
 
 
 def _band(values: Floats, show: Show, *, has_interval: bool) -> Floats:
@@ -209,19 +262,23 @@ def _notes(
     else:
         yield f"{_EXPLANATIONS[show]} from {seeds_text(len(each.runs) for each in selections)}."
         failed = [
-            f"{shown(each.optimizer)} on {shown(each.problem)} ({count} of {len(each.runs)} seeds)"
+            f"{renamed(each.optimizer)} on {each.problem} ({count} of {len(each.runs)} seeds)"
             for each in selections
             if (count := int(failing(each).sum()))
         ]
         if failed:
             yield f"No interval, as seeds fail: {listed(failed, 4)}."
     if any(each.is_clipped for each in drawn.values()):
-        yield "Axes omit the first epochs and optimizers far behind."
-    hidden = sorted({f"{name} on {key[0]}" for key, each in drawn.items() for name in each.hidden})
+        yield "Two slashes on an axis: what lies beyond is omitted, such as the first epochs."
+    hidden = {
+        f"{renamed(name)} on {problem}"
+        for (problem, _), each in drawn.items()
+        for name in each.hidden
+    }
     if hidden:
-        yield f"Outside at the end: {listed([shown(each, 60) for each in hidden], 4)}."
+        yield f"Outside at the end: {listed(sorted(hidden), 4)}."
     diverged = [
-        f"{shown(each.optimizer)} on {shown(each.problem)} ({lost} of {len(each.runs)} seeds)"
+        f"{renamed(each.optimizer)} on {each.problem} ({lost} of {len(each.runs)} seeds)"
         for each in selections
         if (lost := int(each.runs["has_diverged"].sum()))
     ]
@@ -229,23 +286,36 @@ def _notes(
         yield f"Diverged, shown with the value before training: {listed(diverged, 4)}."
 
 
-def _one(count: int) -> tuple[Figure, list[list[Axes]]]:
+def _one(count: int) -> tuple[ResultFigure, list[list[Axes]]]:
     figure, axes = layout.panels(count, columns=2, height=1.9, width=DOUBLE_COLUMN)
-    for panel in axes[-2:]:
+    for panel in axes[-layout.fitting(2) :]:
         panel.set_xlabel("epoch")
     return figure, [axes]
 
 
-def _several(problems: Sequence[str], measured: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
-    columns = len(measured)
-    figure, axes = layout.panels(
-        len(problems) * columns, columns=columns, height=1.3, width=DOUBLE_COLUMN
-    )
-    rows = [axes[start : start + columns] for start in range(0, len(axes), columns)]
-    for panel, curve in zip(rows[0], measured, strict=True):
-        panel.set_title(TITLES[curve])
-    for row, problem in zip(rows, problems, strict=True):
-        row[0].set_ylabel(shown(problem, 17))
-    for panel in rows[-1]:
+def _several(
+    problems: Sequence[str], measured: Sequence[str]
+) -> tuple[ResultFigure, list[list[Axes]]]:
+    """A row of panels for each problem, or several if they do not fit beside each other."""
+    columns = layout.fitting(len(measured))
+    down = -(-len(measured) // columns)
+    count = len(problems) * down * columns
+    figure, axes = layout.panels(count, columns=columns, height=1.3, width=DOUBLE_COLUMN)
+    rows = []
+    for start, problem in zip(range(0, count, down * columns), problems, strict=True):
+        block = axes[start : start + down * columns]
+        rows.append(block[: len(measured)])
+        for unused in block[len(measured) :]:
+            unused.remove()
+        if down == 1:
+            block[0].set_ylabel(shown(problem, 17))
+        else:
+            layout.title(block[0], problem)
+            for panel, curve in zip(block, measured, strict=False):
+                panel.set_ylabel(TITLES[curve])
+    if down == 1:
+        for panel, curve in zip(rows[0], measured, strict=True):
+            panel.set_title(TITLES[curve])
+    for panel in rows[-1][-columns:]:
         panel.set_xlabel("epoch")
     return figure, rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -11,8 +11,17 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.style import FAINT, INK, SMALL, TITLES, short_number, shown, styled
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.style import (
+    FAINT,
+    INK,
+    TITLES,
+    called,
+    short_number,
+    shown,
+    styled,
+    text_size,
+)
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.trials import attempts, best_at
 
@@ -20,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
+    from deepobs_analysis.plots.appearance import CommonOptions
+    from deepobs_analysis.plots.style import ResultFigure
     from deepobs_analysis.results import Metric, Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.trials import Attempt
@@ -29,7 +39,7 @@ if TYPE_CHECKING:
 _Point = tuple[float, ...]
 
 _WHAT_IS_NEEDED = "Give results of a grid or a random search over two hyperparameters or more."
-_COLUMNS = 3
+_COLUMNS, _NARROWEST = 3, 2.0
 _MOST_TICKS = 6
 
 
@@ -44,8 +54,13 @@ class _Panel:
 
 @styled
 def sensitivity_2d(
-    results: Results, *, mode: Mode = "most", x: str | None = None, y: str | None = None
-) -> Figure:
+    results: Results,
+    *,
+    mode: Mode = "most",
+    x: str | None = None,
+    y: str | None = None,
+    **_common: Unpack[CommonOptions],
+) -> ResultFigure:
     """Draw the test performance of all configurations over two hyperparameters, in colors.
 
     Every optimizer has a panel on each problem. Of configurations that differ in other
@@ -59,14 +74,17 @@ def sensitivity_2d(
         x: Name of the hyperparameter of the x axis; `None` for the one with the most values, or the
             learning rate.
         y: That of the y axis; `None` for the one of the rest with the most values.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: No optimizer has two hyperparameters that vary, or not the named ones.
     """
     by_problem = _panels(results, mode, x, y)
-    rows = [-(-len(those) // _COLUMNS) for those in by_problem.values()]
-    across = min(_COLUMNS, max(map(len, by_problem.values())))
-    figure, axes = layout.panels(sum(rows) * across, columns=across, height=1.7)
+    across = min(layout.fitting(_COLUMNS, _NARROWEST), max(map(len, by_problem.values())))
+    rows = [-(-len(those) // across) for those in by_problem.values()]
+    figure, axes = layout.panels(
+        sum(rows) * across, columns=across, height=1.7, narrowest=_NARROWEST
+    )
     first = 0
     for those, down in zip(by_problem.values(), rows, strict=True):
         block = axes[first : first + down * across]
@@ -123,7 +141,7 @@ def _nothing_varies(known: set[str], x: str | None, y: str | None) -> str:
     )
 
 
-def _draw_problem(figure: Figure, axes: Sequence[Axes], those: Sequence[_Panel]) -> None:
+def _draw_problem(figure: ResultFigure, axes: Sequence[Axes], those: Sequence[_Panel]) -> None:
     """Draw the panels of a problem, with one scale of colors."""
     metric = those[0].selection.metric
     completed = [e.mean for panel in those for e in panel.best.values() if not e.has_diverged]
@@ -134,7 +152,7 @@ def _draw_problem(figure: Figure, axes: Sequence[Axes], those: Sequence[_Panel])
     bar = figure.colorbar(colors, ax=list(axes), pad=0.02, aspect=20, fraction=0.05)
     bar.outline.set_visible(False)
     if isinstance(norm, LogNorm):
-        layout.few_decades(bar.ax.yaxis, *bar.ax.get_ylim())
+        limits.few_decades(bar.ax.yaxis, *bar.ax.get_ylim())
     bar.ax.tick_params(length=0)
     bar.set_label(TITLES[metric.curve("test")])
 
@@ -161,8 +179,8 @@ def _draw(axes: Axes, panel: _Panel, colors: ScalarMappable) -> None:
             # Two rings: one of them stands out from whatever color is below.
             axes.plot(*where[point], "o", color="white", markersize=6, markerfacecolor="none")
             axes.plot(*where[point], "o", color=INK, markersize=7.5, markerfacecolor="none")
-    title = f"{shown(panel.selection.optimizer, 16)}: {shown(panel.selection.problem, 17)}"
-    axes.set_title(title, loc="left", fontsize=SMALL, pad=layout.TITLE_PAD)
+    title = f"{called(panel.selection.optimizer, 16)}: {shown(panel.selection.problem, 17)}"
+    axes.set_title(title, loc="left", fontsize=text_size(layout.SMALL), pad=layout.TITLE_PAD)
     axes.set(xlabel=shown(panel.names[0], 20), ylabel=shown(panel.names[1], 20))
 
 
@@ -188,15 +206,15 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> Non
     low, high = min(values), max(values)
     if low > 0 and high / low >= 10:
         margin = (high / low) ** 0.08
-        layout.logarithmic(axes, which, low / margin, high * margin)
+        limits.logarithmic(axes, which, low / margin, high * margin)
     else:
         margin = 0.08 * (high - low)
         axes.set(**{f"{which}lim": (low - margin, high + margin)})
-        layout.few_ticks(axes, which)
+        limits.few_ticks(axes, which)
 
 
 def _norm(means: list[float], metric: Metric) -> Normalize:
     """Colors for what is near the best; what is far worse has the color of the worst."""
-    limits = layout.limits_of_configurations(means, metric)
-    low, high = max(limits.low, min(means)), min(limits.high, max(means))
-    return LogNorm(low, high) if limits.is_logarithmic else Normalize(low, high)
+    ends = limits.limits_of_configurations(means, metric)
+    low, high = max(ends.low, min(means)), min(ends.high, max(means))
+    return LogNorm(low, high) if ends.is_logarithmic else Normalize(low, high)

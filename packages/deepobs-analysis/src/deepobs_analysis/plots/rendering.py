@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.output import write_output
-from deepobs_analysis.plots.style import styled
+from deepobs_analysis.plots.style import ResultFigure, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
-class ShownFigure(Figure):
+class ShownFigure(ResultFigure):
     """A figure that a notebook shows where it is the value of a cell, once."""
 
     # Figures are made without pyplot, which would show all of them a second time at the end of the
@@ -69,19 +71,35 @@ def write(figure: Figure, path: Path) -> None:
     write_output(path, drawn(figure, format_of(path)))
 
 
+def write_notes(figure: Figure, path: Path) -> Path:
+    """Write the notes of a figure to a text file beside it, for a caption.
+
+    Args:
+        figure: The figure.
+        path: Its own file.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    beside = path.with_suffix(".txt")
+    notes = figure.notes if isinstance(figure, ResultFigure) else ""
+    write_output(beside, "\n".join([*textwrap.wrap(notes, 100), ""]))
+    return beside
+
+
 def svg(figure: Figure) -> str:
     """A figure as the text of an `<svg>` element, to put into a page."""
     text = drawn(figure, "svg").decode()
     return text[text.index("<svg") :]
 
 
-@styled
 def drawn(figure: Figure, format: str) -> bytes:  # noqa: A002 # matplotlib's word for it
     """The content of a file that shows a figure, in one of `FORMATS`."""
     stream = io.BytesIO()
     # Without a canvas of its own a figure is drawn by the backend of the user's notebook.
     FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
+    own = figure.parameters if isinstance(figure, ResultFigure) else None
+    with warnings.catch_warnings(), mpl.rc_context(own or parameters()):
         # A name may hold characters that the font lacks: they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         with _laid_out(figure):

@@ -1,57 +1,48 @@
-"""What all figures have in common: names, colors that stand for optimizers, fonts, lines, sizes."""
+"""The style of all figures: what they are drawn with, and how names and numbers are written."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import inspect
 import math
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+import matplotlib.style
+from matplotlib.figure import Figure
 
 from deepobs.console.text import clean
+from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.records import METRICS, series_name
-from deepobs_analysis.results import REFERENCE_SUFFIX
+from deepobs_analysis.plots.appearance import COMMON, WIDTHS, appearance_of, current, using
+from deepobs_analysis.plots.looks import all_optimizers
+from deepobs_analysis.results import REFERENCE_SUFFIX, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 _Arguments = ParamSpec("_Arguments")
 _Returned = TypeVar("_Returned")
 
-SINGLE_COLUMN = 3.3
-DOUBLE_COLUMN = 6.8
-"""Widths of figures in inches, as journals print them."""
+SINGLE_COLUMN, DOUBLE_COLUMN = WIDTHS["one"], WIDTHS["two"]
 
 INK, FAINT, GRID = "#222222", "#767676", "#e6e6e6"
-SMALL = 7.0
-"""Points of the smallest text."""
+_POINTS = 8.0
+"""Points of text, unless the user sets others."""
 
-# Okabe and Ito, Color Universal Design (2008), with gray for black and olive for yellow, which
-# is invisible on white.
-_COLORS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
-    *("#E69F00", "#56B4E9", "#555555", "#8A8A00"),
-)
-_LINES: tuple[Any, ...] = ("-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_DASHED = (0, (4, 2))
-# Fixed, so that a figure of SGD and Adam and one of SGD, Momentum and Adam agree on Adam's color.
-_OWN_PLACES = {
-    name: place
-    for place, name in enumerate(
-        ("SGD", "Momentum", "Adam", "AdamW", "RMSprop", "Nesterov", "Adagrad", "Adadelta")
-    )
+_OF_TEXT = {
+    "font.size": 1.0,
+    "axes.labelsize": 1.0,
+    "axes.titlesize": 1.06,
+    "figure.titlesize": 1.12,
+    "legend.fontsize": 1.0,
+    "legend.title_fontsize": 1.12,
+    "xtick.labelsize": 0.875,
+    "ytick.labelsize": 0.875,
 }
+"""Sizes of text as multiples of the font's."""
 _RC: dict[str, Any] = {
     "font.family": ["sans-serif"],
-    "font.size": 8.0,
-    "axes.labelsize": 8.0,
-    "axes.titlesize": 8.5,
-    "figure.titlesize": 9.0,
-    "legend.fontsize": 8.0,
     "legend.frameon": False,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -67,7 +58,7 @@ _RC: dict[str, Any] = {
         f"{axis}tick.{name}": value
         for axis in ("x", "y")
         for name, value in (
-            *(("labelsize", SMALL), ("color", FAINT), ("labelcolor", INK)),
+            *(("color", FAINT), ("labelcolor", INK)),
             *(("major.width", 0.6), ("major.size", 2.5)),
             *(("minor.width", 0.4), ("minor.size", 1.5)),
         )
@@ -85,6 +76,22 @@ _RC: dict[str, Any] = {
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
 }
+# What Matplotlib itself derives from others, such as the color of ticks from that of text.
+_FOLLOWING = {
+    "axes.labelcolor": "text.color",
+    "xtick.labelcolor": "xtick.color",
+    "ytick.labelcolor": "ytick.color",
+}
+# Those that count when a figure is written. Others, such as the backend, are none of its business.
+_DRAWING = ("axes.", "figure.", "font.", "mathtext.", "path.", "pdf.", "savefig.", "svg.", "text.")
+_LATEX = {character: f"\\{character}" for character in "&%#_{}$"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "…": r"\dots{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+}
 
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 TITLES = {
@@ -94,61 +101,84 @@ TITLES = {
 """Axis label of each curve, such as "test accuracy"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How an optimizer appears in every figure; `alpha` is the opacity of its lines."""
+class ResultFigure(Figure):
+    """A figure of results.
 
-    color: str
-    line: Any
-    marker: str
-    alpha: float = 1.0
-
-    @property
-    def stroke(self) -> dict[str, Any]:
-        """Arguments for drawing a line."""
-        return {"color": self.color, "linestyle": self.line, "alpha": self.alpha}
-
-
-# A variable of the context, as plots of plugins know nothing of the other figures of a report.
-_all_optimizers: ContextVar[tuple[str, ...]] = ContextVar("all_optimizers", default=())
-
-
-@contextlib.contextmanager
-def same_looks(optimizers: Iterable[str]) -> Iterator[None]:
-    """Draw several figures of parts of the results of `optimizers`, which look the same in all."""
-    token = _all_optimizers.set(tuple(optimizers))
-    try:
-        yield
-    finally:
-        _all_optimizers.reset(token)
-
-
-def looks(optimizers: Iterable[str]) -> dict[str, Look]:
-    """The look of each optimizer; within `same_looks`, given those of the other figures.
-
-    Well-known ones have their own looks; the others take the free ones in the order of their names.
-    An optimizer of a reference set looks like the one of the same name, but dashed and lighter.
+    Attributes:
+        notes: What its lines and marks mean, for a caption; the option `notes` says whether they
+            stand in the figure, too.
+        parameters: The `matplotlib.rcParams` that it is drawn with.
     """
-    names = set(optimizers).union(_all_optimizers.get())
-    bare = sorted({name.removesuffix(REFERENCE_SUFFIX) for name in names})
-    known = {name: _OWN_PLACES[name] for name in bare if name in _OWN_PLACES}
-    free = (place for place in range(len(bare) + len(known)) if place not in known.values())
-    places = {name: known[name] if name in known else next(free) for name in bare}
-    return {name: _look(name, places[name.removesuffix(REFERENCE_SUFFIX)]) for name in names}
+
+    notes: str = ""
+    parameters: Any = None
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure as `matplotlib.figure.Figure` does, in its own style."""
+        with mpl.rc_context(self.parameters):
+            super().savefig(fname, **options)
 
 
 def styled(plot: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Returned]:
-    """Create a function draw, or write, in the style of all figures, whatever the user's style."""
+    """Let a function that draws results take the options of `COMMON`, and draw in this style.
+
+    What the user has set in `matplotlib.rcParams` stays as it is.
+    """
+    keywords = inspect.signature(plot).parameters.values()
+    own = [each.name for each in keywords if each.kind is not each.VAR_KEYWORD]
 
     @functools.wraps(plot)
     def drawn(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Returned:
-        # From matplotlib's defaults: a matplotlibrc of the user would change published figures.
-        with mpl.rc_context():
-            mpl.rcdefaults()
-            mpl.rcParams.update(_RC)  # type: ignore[arg-type] # its keys are literals
-            return plot(*args, **options)
+        given: dict[str, Any] = options  # for type checkers: those of the function alone
+        common = {name: given.pop(name) for name in [*given] if name not in own}
+        _require_known(plot.__name__, common, [*own[1:], *COMMON])
+        chosen = current()
+        if common:
+            results = args[0] if args else given.get(own[0])
+            optimizers = results.optimizers if isinstance(results, Results) else ()
+            chosen = appearance_of(common, dict.fromkeys([*optimizers, *all_optimizers()]))
+        with using(chosen), mpl.rc_context():
+            mpl.rcParams.update(parameters(chosen.style, chosen.font_size))
+            figure = plot(*args, **options)
+            if isinstance(figure, ResultFigure):
+                figure.parameters = {
+                    name: mpl.rcParams[name] for name in mpl.rcParams if name.startswith(_DRAWING)
+                }
+        return figure
 
     return drawn
+
+
+def text_size(relative: float = 1.0) -> float:
+    """Points of text, as a multiple of the size of the font."""
+    return float(mpl.rcParams["font.size"]) * relative
+
+
+def scale() -> float:
+    """The size of text relative to the usual one, by which the room for text grows."""
+    return text_size() / _POINTS
+
+
+def ink() -> str:
+    """The color of marks that belong to no optimizer, such as targets."""
+    color = str(mpl.rcParams["text.color"])
+    return "black" if color == INK else color
+
+
+def faint() -> str:
+    """The color of explanations."""
+    color = str(mpl.rcParams["text.color"])
+    return FAINT if color == INK else color
+
+
+def called(optimizer: str, longest: int = 28) -> str:
+    """The displayed name of an optimizer, as `shown` draws it."""
+    return shown(renamed(optimizer), longest)
+
+
+def renamed(optimizer: str) -> str:
+    """The displayed name of an optimizer."""
+    return current().names.get(optimizer, optimizer)
 
 
 def shown(name: object, longest: int = 28) -> str:
@@ -156,9 +186,15 @@ def shown(name: object, longest: int = 28) -> str:
     text = clean(name)
     suffix = REFERENCE_SUFFIX if text.endswith(REFERENCE_SUFFIX) else ""
     short = _shortened(text.removesuffix(suffix), longest) + suffix
-    # Matplotlib drops labels that begin with an underscore from legends, and $ begins a formula.
-    visible = f"\N{NO-BREAK SPACE}{short}" if short.startswith("_") else short
-    return visible.replace("$", r"\$")
+    # Matplotlib drops labels that begin with an underscore from legends.
+    return verbatim(f"\N{NO-BREAK SPACE}{short}" if short.startswith("_") else short)
+
+
+def verbatim(text: str) -> str:
+    """Text that matplotlib draws as it is, without formulas."""
+    if mpl.rcParams["text.usetex"]:
+        return "".join(_LATEX.get(character, character) for character in text)
+    return text.replace("$", r"\$")
 
 
 def short_number(value: float) -> str:
@@ -166,17 +202,45 @@ def short_number(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else str(value)
 
 
+def parameters(sheets: tuple[str, ...] = (), font_size: float | None = None) -> Any:
+    """The parameters of all figures, except what the user or the style sheets set."""
+    named: set[str] = set()
+    for sheet in sheets:
+        mpl.style.use(sheet)
+        if sheet != "default":
+            known = mpl.style.library.get(sheet)
+            named |= set(mpl.rc_params_from_file(sheet, use_default_template=False) if known is None
+                         else known)  # fmt: skip
+    of_interest = {*_RC, *_OF_TEXT, *_FOLLOWING.values()}
+    now, usual = _current_parameters(), _current_parameters(mpl.rcParamsDefault)
+    changed = {name for name in of_interest if now[name] != usual[name]}
+    given = changed | named
+    own = {name: value for name, value in _RC.items() if name not in given}
+    for name, origin in _FOLLOWING.items():
+        if name in own and origin in given:
+            own[name] = now[origin]
+    points = font_size or (float(mpl.rcParams["font.size"]) if "font.size" in given else _POINTS)
+    sizes = {name: points * size for name, size in _OF_TEXT.items()}
+    # A size that is asked for by name counts more than those of a style.
+    return own | {name: size for name, size in sizes.items() if font_size or name not in given}
+
+
+def _current_parameters(parameters: Any = mpl.rcParams) -> Any:
+    """Parameters without their types, which are the literal names of all of them."""
+    return parameters
+
+
+def _require_known(plot: str, options: Iterable[str], known: Iterable[str]) -> None:
+    for option in options:
+        if option not in COMMON:
+            names = list(known)
+            message = f"The plot {plot} has no option {option!r}."
+            every = f"It has: {', '.join(names)}."
+            raise ArgumentError(sentences(message, closest(option, names), every))
+
+
 def _shortened(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     end = (longest - 1) // 3
     return f"{text[: longest - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}"
-
-
-def _look(name: str, place: int) -> Look:
-    own = Look(
-        color=_COLORS[place % len(_COLORS)],
-        line=_LINES[place // len(_COLORS) % len(_LINES)],
-        marker=_MARKERS[place % len(_MARKERS)],
-    )
-    return replace(own, line=_DASHED, alpha=0.6) if name.endswith(REFERENCE_SUFFIX) else own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,15 +14,18 @@ from deepobs_analysis.measures import (
     performance_profile,
     performance_ratios,
 )
-from deepobs_analysis.plots import layout
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.appearance import current
+from deepobs_analysis.plots.looks import looks
 from deepobs_analysis.plots.style import (
-    FAINT,
     SINGLE_COLUMN,
-    SMALL,
-    looks,
+    called,
+    faint,
+    scale,
     short_number,
     shown,
     styled,
+    text_size,
 )
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.targets import (
@@ -38,17 +41,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.plots.appearance import CommonOptions
+    from deepobs_analysis.plots.looks import Look
+    from deepobs_analysis.plots.style import ResultFigure
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Unit
 
 
 @styled
-def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epochs") -> Figure:
+def time_to_target(
+    results: Results,
+    *,
+    mode: Mode = "most",
+    unit: Unit = "epochs",
+    **_common: Unpack[CommonOptions],
+) -> ResultFigure:
     """Draw how long every optimizer takes to reach the target of each problem.
 
     A small dot is a seed, a marker the mean, if all seeds reach the target. How many do stands at
@@ -58,6 +68,7 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
         results: The runs.
         mode: Which configuration of an optimizer is shown; see `select`.
         unit: Unit of time: "epochs", "steps", "gradient evaluations" or "seconds".
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: No problem has a target, or an option is unknown.
@@ -73,7 +84,8 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
         )
     most = max(map(len, drawn.values()))
     columns = 2 if len(drawn) > 1 else 1
-    figure, axes = layout.panels(len(drawn), columns=columns, height=0.62 + 0.17 * most)
+    height = 0.62 + 0.17 * most * scale()
+    figure, axes = layout.panels(len(drawn), columns=columns, height=height, narrowest=2.4)
     styles = looks(results.optimizers)
     for panel, (problem, selections) in zip(axes, drawn.items(), strict=True):
         goal = goals[problem].value
@@ -88,7 +100,7 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
         figure,
         [
             "Dots: seeds; marks: their mean, if all reach the target; how many do is given.",
-            *sources_in_words({shown(problem): goals[problem] for problem in drawn}),
+            *sources_in_words({problem: goals[problem] for problem in drawn}),
         ],
     )
     return figure
@@ -96,8 +108,13 @@ def time_to_target(results: Results, *, mode: Mode = "most", unit: Unit = "epoch
 
 @styled
 def profiles(
-    results: Results, *, mode: Mode = "most", unit: Unit = "epochs", largest_tau: float = 4.0
-) -> Figure:
+    results: Results,
+    *,
+    mode: Mode = "most",
+    unit: Unit = "epochs",
+    largest_tau: float = 4.0,
+    **_common: Unpack[CommonOptions],
+) -> ResultFigure:
     """Draw performance profiles: the share of problems over the time relative to the fastest.
 
     At tau = 2, a line shows the share of problems on which an optimizer takes at most twice as long
@@ -109,6 +126,7 @@ def profiles(
         mode: Which configuration of an optimizer is shown; see `select`.
         unit: Unit of time: "epochs", "steps", "gradient evaluations" or "seconds".
         largest_tau: Up to where profiles are drawn and the score counts, above 1.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There are fewer than two optimizers, no problem that has a target and was run
@@ -128,23 +146,27 @@ def profiles(
         # Where the staircase rises, and its ends: evenly spaced taus would draw slopes.
         taus = np.unique([1.0, *own[own <= largest_tau], float(largest_tau)])
         shares = performance_profile(own[np.newaxis], taus)[0]
-        label = f"{shown(name, 24)} ({score:.2f})"
-        axes.step(taus, shares, where="post", **styles[name].stroke, label=label)
+        label = f"{called(name, 24)} ({score:.2f})"
+        look = styles[name]
+        axes.step(taus, shares, where="post", **look.stroke(), **look.marks(), label=label)
     axes.set(
         xlim=(1, largest_tau),
         ylim=(-0.02, 1.02),
-        xlabel=f"time to target relative to the fastest, τ ({unit})",
+        xlabel=rf"time relative to the fastest, $\tau$ ({unit})",
         ylabel="share of problems",
     )
     handles, _ = axes.get_legend_handles_labels()
-    layout.legend_of(figure, [handles[place] for place in np.argsort(-scores, kind="stable")])
+    by_score = [optimizers[place] for place in np.argsort(-scores, kind="stable")]
+    names = layout.in_order(optimizers) if current().order else by_score
+    layout.legend_of(figure, [handles[optimizers.index(name)] for name in names])
+    for text, name in zip(figure.legends[0].get_texts(), names, strict=True):
+        layout.emphasize(text, name)
     skipped = sorted(set(results.problems) - set(problems))
-    compared = listed([shown(each) for each in problems], 10)
     layout.notes(
         figure,
         [
-            f"{counted(len(problems), 'problem')}: {compared}.",
-            f"Skipped: {listed([shown(each) for each in skipped], 4)}." if skipped else "",
+            f"{counted(len(problems), 'problem')}: {listed(problems, 10)}.",
+            f"Skipped: {listed(skipped, 4)}." if skipped else "",
             "In parentheses: the benchmark score.",
         ],
     )
@@ -178,7 +200,9 @@ def _draw(
     styles: Mapping[str, Look],
 ) -> None:
     largest = 0.0
-    for row, each in enumerate(selections):
+    by_name = {each.optimizer: each for each in selections}
+    names = layout.in_order(by_name)
+    for row, each in enumerate(by_name[name] for name in names):
         times = times_to_target(each, goal, unit)
         reached = times[np.isfinite(times)]
         largest = max([largest, *reached])
@@ -188,10 +212,10 @@ def _draw(
         _write(axes, text, (1, row), xycoords=("axes fraction", "data"))
         if is_recorded and not len(reached):
             _write(axes, "never", (0, row))
-    layout.rows_of_names(axes, [shown(each.optimizer, 22) for each in selections])
+    layout.rows_of_optimizers(axes, names, longest=22)
     largest = largest or 1.0
     axes.set_xlim(-0.03 * largest, 1.05 * largest)
-    layout.few_ticks(axes, "x", 5)
+    limits.few_ticks(axes, "x", 5)
 
 
 def _draw_row(axes: Axes, row: int, reached: Floats, seeds: int, look: Look) -> None:
@@ -200,12 +224,13 @@ def _draw_row(axes: Axes, row: int, reached: Floats, seeds: int, look: Look) -> 
         axes.plot(reached, [row] * len(reached), "o", **dots)
     # Where seeds miss the target, the mean of the others would be that of the fastest.
     if len(reached) == seeds:
-        mark: dict[str, Any] = {"color": look.color, "markersize": 5.5, "alpha": look.alpha}
+        mark: dict[str, Any] = {"color": look.color, "markersize": 5.5 * look.weight**0.5}
+        mark["alpha"] = look.alpha
         axes.plot([mean_time(reached).mean], [row], look.marker, **mark)
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float], **options: Any) -> None:
     axes.annotate(
-        text, place, (3, 0), textcoords="offset points", va="center", fontsize=SMALL, color=FAINT,
-        **options,
+        text, place, (3, 0), textcoords="offset points", va="center", color=faint(),
+        fontsize=text_size(layout.SMALL), **options,
     )  # fmt: skip

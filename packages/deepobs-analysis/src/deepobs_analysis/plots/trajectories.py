@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
-from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.style import INK, looks, shown, styled
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.looks import looks
+from deepobs_analysis.plots.style import ink, styled
 from deepobs_analysis.selection import selections_by_problem
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.plots.appearance import CommonOptions
+    from deepobs_analysis.plots.looks import Look
+    from deepobs_analysis.plots.style import ResultFigure
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
 
@@ -33,7 +35,9 @@ _FAR = 1.0
 
 
 @styled
-def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
+def trajectories(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
     """Draw the recorded iterates of optimizers over contour lines of functions of two variables.
 
     The iterates are those at each evaluation, of the first seed of each chosen configuration. Stars
@@ -43,6 +47,7 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
         results: The runs, some of them with iterates, as `deepobs run` records them on
             `two_d_rosenbrock`, `two_d_beale` and `two_d_branin`.
         mode: Which configuration of an optimizer is shown; see `select`.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: No run has iterates.
@@ -63,7 +68,7 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
         _draw(panel, selections[0].testproblem, paths, styles)
     layout.label_panels(axes, "u", ["v"] * len(axes))
     names = {each.optimizer for those in by_problem.values() for each in those}
-    layout.legend(figure, names, with_markers=True)
+    layout.legend(figure, names)
     lacking = is_on_function & ~has_iterates
     missing = (
         f"Some runs have no iterates; `{_command(results.runs[lacking])}` "
@@ -71,7 +76,7 @@ def trajectories(results: Results, *, mode: Mode = "most") -> Figure:
     )
     layout.notes(
         figure,
-        ["Dot: start; mark: end; star: minimum.", shown(missing, 400) if any(lacking) else ""],
+        ["Dot: start; mark: end; star: minimum.", missing if any(lacking) else ""],
     )
     return figure
 
@@ -97,15 +102,15 @@ def _draw(
     _draw_contours(axes, problem, (left, right), (low, high))
     for name, points in paths.items():
         look = styles[name]
-        axes.plot(*points.T, **look.stroke, linewidth=1.0)
-        axes.plot(*points[-1], look.marker, color=look.color, markersize=4.5, zorder=4)
-        axes.plot(*points[0], "o", color=INK, markersize=3, zorder=5)
+        axes.plot(*points.T, **look.stroke(0.8))
+        axes.plot(*points[-1], **look.marks(), color=look.color, zorder=4)
+        axes.plot(*points[0], "o", color=ink(), markersize=3, zorder=5)
     star: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
     axes.plot(*minima.T, "*", color="black", zorder=3, **star)
     axes.set(xlim=(left, right), ylim=(low, high))
     axes.grid(visible=False)
-    layout.few_ticks(axes, "x")
-    layout.few_ticks(axes, "y")
+    limits.few_ticks(axes, "x")
+    limits.few_ticks(axes, "y")
 
 
 def _window(points: Floats, minima: Floats) -> tuple[tuple[float, float], tuple[float, float]]:

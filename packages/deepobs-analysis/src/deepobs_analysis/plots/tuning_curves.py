@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
 from matplotlib.lines import Line2D
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis.measures import expected_best_curve
-from deepobs_analysis.plots import layout
-from deepobs_analysis.plots.style import INK, TITLES, looks, styled
+from deepobs_analysis.plots import layout, limits
+from deepobs_analysis.plots.looks import looks
+from deepobs_analysis.plots.style import TITLES, ink, styled
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.trials import attempts, best_at
 
@@ -19,25 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.plots.style import Look
+    from deepobs_analysis.plots.appearance import CommonOptions
+    from deepobs_analysis.plots.looks import Look
+    from deepobs_analysis.plots.style import ResultFigure
     from deepobs_analysis.results import Metric, Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.trials import Attempt
 
-_CHOSEN = Line2D(
-    [], [], linestyle="none", marker="o", markersize=6, markerfacecolor="none",
-    markeredgecolor=INK, markeredgewidth=0.9, label="chosen",
-)  # fmt: skip
-_DIVERGED = Line2D([], [], linestyle="none", marker="x", color=INK, label="diverged")
 _MANY = 10
 _FEW = 3
 
 
 @styled
-def sensitivity(results: Results, *, mode: Mode = "most") -> Figure:
+def sensitivity(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
     """Draw the test performance of all configurations over the learning rate.
 
     A line is the mean over seeds, for the best configuration with each learning rate; a bar is the
@@ -48,6 +46,7 @@ def sensitivity(results: Results, *, mode: Mode = "most") -> Figure:
         results: The runs.
         mode: How that configuration is chosen; see `select`. With "best", the best epoch of each
             run is drawn, else the last one.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: No optimizer has a learning rate.
@@ -73,15 +72,17 @@ def sensitivity(results: Results, *, mode: Mode = "most") -> Figure:
         _draw_rates(panel, of_problem, styles, by_problem[problem])
     _label(axes, "learning rate", [by_problem[problem] for problem in drawn])
     names = [name for those in drawn.values() for name, of_name in those.items() if of_name]
-    layout.legend(figure, names, further=[_CHOSEN, _DIVERGED], with_markers=True)
+    layout.legend(figure, names, further=_explained())
     when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
     meaning = f"Performance {when}: mean over seeds and standard deviation."
-    layout.notes(figure, [meaning, layout.note_of_limits(axes)])
+    layout.notes(figure, [meaning, _note_of_cuts(axes)])
     return figure
 
 
 @styled
-def tuning_rank(results: Results, *, mode: Mode = "most") -> Figure:
+def tuning_rank(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
     """Draw the test performance of all configurations over their rank, the best one first.
 
     The longer a line stays near its beginning, the less tuning an optimizer needs. It ends with the
@@ -91,6 +92,7 @@ def tuning_rank(results: Results, *, mode: Mode = "most") -> Figure:
     Args:
         results: The runs.
         mode: With "best", the best epoch of each run is drawn, else the last one.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There is nothing to draw, or the mode is unknown.
@@ -101,17 +103,19 @@ def tuning_rank(results: Results, *, mode: Mode = "most") -> Figure:
     for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
         layout.title(panel, problem)
         _draw_ranks(panel, _tried(results, selections, mode), selections[0].metric, styles)
-    _label(axes, "rank of the configuration", by_problem.values())
+    _label(axes, "rank", by_problem.values())
     names = {each.optimizer for those in by_problem.values() for each in those}
-    layout.legend(figure, names, with_markers=True)
+    layout.legend(figure, names)
     when = "in the best epoch of each run" if mode == "best" else "after the last epoch"
     meaning = f"Mean over seeds {when}. Crosses: configurations that diverged."
-    layout.notes(figure, [meaning, layout.note_of_limits(axes)])
+    layout.notes(figure, [meaning, _note_of_cuts(axes)])
     return figure
 
 
 @styled
-def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
+def expected_best(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
     """Draw the expected test performance of the best of k random configurations over k.
 
     The configurations that were tried for an optimizer stand for those that could be drawn, with
@@ -121,6 +125,7 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
     Args:
         results: The runs.
         mode: With "best", the best epoch of each run counts, else the last one.
+        _common: The options of all figures; see `appearance.COMMON`.
 
     Raises:
         ArgumentError: There is nothing to draw, or the mode is unknown.
@@ -144,8 +149,31 @@ def expected_best(results: Results, *, mode: Mode = "most") -> Figure:
         f"Expected best performance {when} of k configurations, drawn at random from those "
         f"that were run with seed {used}."
     )
-    layout.notes(figure, [meaning, layout.note_of_limits(axes)])
+    layout.notes(figure, [meaning, _note_of_cuts(axes)])
     return figure
+
+
+def _ring() -> dict[str, Any]:
+    """Arguments for marking the selected configuration."""
+    return {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 7,
+        "markerfacecolor": "none",
+        "markeredgecolor": ink(),
+        "markeredgewidth": 0.9,
+    }
+
+
+def _explained() -> list[Line2D]:
+    """What explains rings and crosses."""
+    cross = Line2D([], [], linestyle="none", marker="x", color=ink(), label="diverged")
+    return [Line2D([], [], **_ring(), label="selected"), cross]
+
+
+def _note_of_cuts(axes: Sequence[Axes]) -> str:
+    """A sentence that says so where lines leave their panels, else nothing."""
+    return "Two slashes on an axis: worse values lie outside." if limits.mark_cuts(axes) else ""
 
 
 def _tried(
@@ -175,10 +203,11 @@ def _draw_rates(
 ) -> None:
     metric = selections[0].metric
     rates = [rate for tried in of_optimizer.values() for rate in tried]
-    layout.logarithmic(axes, "x", min(rates) / 1.6, max(rates) * 1.6)
+    limits.logarithmic(axes, "x", min(rates) / 1.6, max(rates) * 1.6)
     tried_by_any = [each for tried in of_optimizer.values() for each in tried.values()]
     means = [each.mean for each in tried_by_any if not each.has_diverged]
-    layout.limits_of_configurations(means or [0.0, 1.0], metric).apply(axes)
+    ends = limits.limits_of_configurations(means or [0.0, 1.0], metric)
+    ends.apply(axes)
     for row, (name, tried) in enumerate(of_optimizer.items()):
         # The value before training, which stands for a run that diverged, is not a result of the
         # learning rate: it gets a cross at the border instead of a place on the line.
@@ -187,10 +216,8 @@ def _draw_rates(
             list(completed),
             [each.mean for each in completed.values()],
             yerr=[each.deviation for each in completed.values()],
-            **styles[name].stroke,
-            marker=styles[name].marker,
-            markersize=2.5,
-            linewidth=1.1,
+            **styles[name].stroke(0.85),
+            **styles[name].marks(None if len(completed) <= _MANY else len(completed)),
             elinewidth=0.9,
         )
         lost = [rate for rate, each in tried.items() if each.has_diverged]
@@ -198,10 +225,9 @@ def _draw_rates(
     for chosen in selections:
         for rate, attempt in of_optimizer[chosen.optimizer].items():
             if attempt.configuration == chosen.configuration:
-                axes.plot(
-                    [rate], [attempt.mean], "o", color=INK, markersize=6, markerfacecolor="none",
-                    markeredgewidth=0.9, zorder=4,
-                )  # fmt: skip
+                # The border would cut the ring of the best one.
+                is_within = ends.holds(attempt.mean)
+                axes.plot([rate], [attempt.mean], **_ring(), zorder=4, clip_on=not is_within)
 
 
 def _draw_ranks(
@@ -218,21 +244,19 @@ def _draw_ranks(
         for name, tried in of_optimizer.items()
     }
     means = [mean for those in sorted_means.values() for mean in those]
-    layout.limits_of_configurations(means or [0.0, 1.0], metric).apply(axes)
+    limits.limits_of_configurations(means or [0.0, 1.0], metric).apply(axes)
     for row, (name, those) in enumerate(sorted_means.items()):
         look = styles[name]
         axes.plot(
             range(1, len(those) + 1),
             those,
-            **look.stroke,
-            marker=look.marker,
-            markersize=2.5,
-            linewidth=1.1,
+            **look.stroke(0.85),
+            **look.marks(None if len(those) <= _MANY else len(those)),
         )
         lost = range(len(those) + 1, len(of_optimizer[name]) + 1)
         layout.cross_out(axes, lost, row, look, at_top=not metric.higher_is_better)
     axes.set_xlim(0.5, max(map(len, of_optimizer.values())) + 0.5)
-    layout.few_ticks(axes, "x", integer=True)
+    limits.few_ticks(axes, "x", integer=True)
 
 
 def _expected_best(tried: Sequence[Attempt], metric: Metric) -> tuple[int, Floats]:
@@ -249,15 +273,15 @@ def _draw_expected_best(
     axes: Axes, curves: Mapping[str, Floats], metric: Metric, styles: Mapping[str, Look]
 ) -> None:
     for name, curve in curves.items():
-        marker = styles[name].marker if len(curve) == 1 else "none"
-        axes.plot(np.arange(1, len(curve) + 1), curve, **styles[name].stroke, marker=marker)
+        look = styles[name]
+        axes.plot(range(1, len(curve) + 1), curve, **look.stroke(), **look.marks(len(curve)))
     # The best of one or two is often far off: the panel shows what a few configurations give.
     few = [float(curve[min(_FEW, len(curve)) - 1]) for curve in curves.values()]
     best = [float(curve[-1]) for curve in curves.values()]
-    layout.limits_around(best, few, higher_is_better=metric.higher_is_better).apply(axes)
+    limits.limits_around(best, few, higher_is_better=metric.higher_is_better).apply(axes)
     most = max(map(len, curves.values()))
     if most > _MANY:
-        layout.logarithmic(axes, "x", 1, most)
+        limits.logarithmic(axes, "x", 1, most)
     else:
         axes.set_xlim(1, max(2, most))
-        layout.few_ticks(axes, "x", integer=True)
+        limits.few_ticks(axes, "x", integer=True)
