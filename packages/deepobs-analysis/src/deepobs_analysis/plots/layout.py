@@ -145,7 +145,7 @@ def notes(figure: ResultFigure, sentences: Iterable[str]) -> None:
     figure.notes = clean(" ".join(sentence for sentence in sentences if sentence))
     if not figure.notes or current().notes != "figure":
         return
-    lines = textwrap.wrap(figure.notes, int(figure.get_figwidth() / (0.056 * scale())))
+    lines = textwrap.wrap(figure.notes, int(figure.get_figwidth() / (0.06 * scale())))
     figure.set_figheight(figure.get_figheight() + scale() * (len(lines) * 0.125 + 0.05))
     figure.supxlabel(
         verbatim("\n".join(lines)),
