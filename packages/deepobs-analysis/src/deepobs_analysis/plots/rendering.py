@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs_analysis.output import write_output
@@ -19,6 +18,8 @@ from deepobs_analysis.plots.style import ResultFigure, parameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
 FORMATS = ("pdf", "svg", "png")
 
