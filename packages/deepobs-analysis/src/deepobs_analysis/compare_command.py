@@ -100,6 +100,7 @@ def command(
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     place = output_dir if results is None else results
     has_experiment = any(is_experiment(Path(each)) for each in (first, second, place))
+    # Only experiments name code of the user's, which comes with torch.
     doing = configured("Reading experiments") if has_experiment else contextlib.nullcontext()
     with doing:
         comparison = compare(

@@ -138,9 +138,7 @@ def _named(text: str, source: Source) -> Side:
 
 
 def _only(results: Results, shown: str, name: str, source: Source) -> Side:
-    part = results.only(optimizers=[name])
-    runs = part.runs.assign(is_reference=shown != name)
-    return Side(shown, source.rows(replace(part, runs=runs)))
+    return Side(shown, source.rows(results.only(optimizers=[name])))
 
 
 def _of_version(results: Results, name: str, wanted: str, source: Source) -> Side:
@@ -167,11 +165,13 @@ def _version(code: dict[str, str]) -> str:
 
 
 def _newest_first(runs: pd.DataFrame) -> list[str]:
+    # By when they ran: fingerprints have no order.
     started = runs.groupby("version")["started_at"].max()
     return [str(each) for each in started.sort_values(ascending=False, kind="stable").index]
 
 
 def _beginning_with(wanted: str, name: str, versions: Sequence[str]) -> str:
+    # An empty text would be the beginning of every version.
     found = [each for each in versions if wanted and each.startswith(wanted)]
     if len(found) == 1:
         return found[0]

@@ -214,6 +214,7 @@ def _on_problems(
         if testproblem not in theirs:
             skipped[row.problem] = f"{second.name} was not run on it"
             continue
+        # Names do not tell: those of two directories with one protocol each hold no protocol.
         alike = [
             other
             for other in theirs[testproblem]
@@ -260,6 +261,7 @@ def _pair(first: Summary, second: Summary, names: tuple[str, str]) -> _Pair:
 
 
 def _matches(pairs: Sequence[_Pair]) -> list[Match]:
+    # Together: of many problems tested one by one, one would be called clear by chance.
     tested = {place: _p_value(pair) for place, pair in enumerate(pairs) if pair.is_tested}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
@@ -316,6 +318,7 @@ def _probability(pairs: Sequence[_Pair]) -> Estimate:
 
 def _difference_over_all(pairs: Sequence[_Pair]) -> Estimate | None:
     """The mean difference as a share of what training gains for the better one."""
+    # Losses have other scales on every problem: their mean would be that of the largest.
     scaled = [scores for pair in pairs if (scores := _scaled(pair)) is not None]
     if not scaled:
         return None

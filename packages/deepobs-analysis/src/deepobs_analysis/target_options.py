@@ -81,6 +81,7 @@ def _in_words(targets: Sequence[str]) -> dict[str, Any]:
 
 def _number(text: str) -> object:
     """The number, or the text for the message that it is none."""
+    # Literals only, never eval: commands are copied from papers and reports of others.
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):
