@@ -60,7 +60,7 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
     assert len(commands) > 15
     for name in commands:
         assert f"\n## deepobs {name}\n" in text_of("reference/command_line.md"), name
-    assert len(hook_names()) == 11
+    assert len(hook_names()) == 12
     for name in hook_names():
         assert f"\n### {name}\n" in text_of("reference/hooks.md"), name
 
