@@ -32,6 +32,7 @@ _ACROSS_PROBLEMS = {
     "ranks": "How often each optimizer is first, second and so on",
     "comparison": "Probability that the row's seed beats the column's",
 }
+_WIDEST_OF_A_COLUMN = 340.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Drawing:
     notes: str
     keys: Sequence[Key]
     panels: Sequence[Panel]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a panel needs more room than a column has, as a matrix of many optimizers."""
+        return any(panel.width > _WIDEST_OF_A_COLUMN for panel in self.panels)
 
 
 def overview(results: Results, mode: Mode, series: Series) -> list[Drawing]:

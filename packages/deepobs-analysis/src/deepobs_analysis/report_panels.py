@@ -133,22 +133,20 @@ def _size(axes: Axes) -> tuple[float, float]:
 def _complete_labels(axes: Axes, panels: Sequence[Axes]) -> None:
     """Write what the labels of neighbors say of a panel, too: on the page it stands alone."""
     row, column = _cell(axes)
+    # The nearest ones: a figure of many problems has several rows of titles.
     above = [each for each in panels if _cell(each)[1] == column and _cell(each)[0] < row]
+    titled = next((each for each in reversed(above) if _title(each)), None)
+    if not _title(axes) and titled is not None:
+        size = titled.title.get_fontsize()
+        axes.set_title(_title(titled), loc="left", pad=4.5, fontsize=size)
     below = [each for each in panels if _cell(each)[1] == column and _cell(each)[0] > row]
+    axes.set_xlabel(axes.get_xlabel() or next(filter(None, (e.get_xlabel() for e in below)), ""))
     left = [each for each in panels if _cell(each)[0] == row and _cell(each)[1] < column]
-    if not _title(axes):
-        for other in above[:1]:
-            size = other.title.get_fontsize()
-            axes.set_title(_title(other), loc="left", pad=4.5, fontsize=size)
-    for other in left[:1]:
-        if not axes.get_ylabel():
-            axes.set_ylabel(other.get_ylabel())
+    for other in left[-1:]:
+        axes.set_ylabel(axes.get_ylabel() or other.get_ylabel())
         if not any(each.get_text() for each in axes.get_yticklabels()):
             names = [each.get_text() for each in other.get_yticklabels()]
             axes.set_yticks(other.get_yticks(), names)
-    for other in below[:1]:
-        if not axes.get_xlabel():
-            axes.set_xlabel(other.get_xlabel())
 
 
 def _title(axes: Axes) -> str:
