@@ -13,7 +13,7 @@ from deepobs.runs import reproduction_command
 from deepobs_bench.failures import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 Format = Literal["1.1", "1.2", "own"]
@@ -88,6 +88,37 @@ def write_result(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1))
     return path
+
+
+def write_seeds(
+    directory: Path,
+    optimizer: str,
+    finals: Iterable[float],
+    *,
+    problem: str = "acme",
+    first_seed: int = 0,
+    **changed: Any,
+) -> None:
+    """Write a result for each of consecutive seeds.
+
+    Args:
+        directory: See `write_result`, as for the other arguments.
+        optimizer: Name of the optimizer.
+        finals: The last test loss of each seed, after those of 9 and 5.
+        problem: Name of the test problem.
+        first_seed: The first seed.
+        **changed: Further arguments of `write_result`.
+    """
+    for seed, final in enumerate(finals, start=first_seed):
+        losses = [9, 5, float(final)]
+        write_result(
+            directory,
+            problem=problem,
+            optimizer=optimizer,
+            seed=seed,
+            test_losses=losses,
+            **changed,
+        )
 
 
 def write_failure(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from result_files import write_result
+from result_files import write_result, write_seeds
 
 from deepobs.cli.main import main
 from deepobs.errors import ArgumentError, MissingDataError, UnknownNameError
@@ -16,18 +16,6 @@ from deepobs_analysis.measures import difference_interval
 
 NOISE = np.array([0.0, 0.3, -0.3, 0.1, -0.1])
 GAINS = np.array([0.2, 0.21, 0.19, 0.2, 0.22])
-
-
-def write_seeds(directory, optimizer, finals, *, problem="acme", first_seed=0, **changed):
-    for seed, final in enumerate(finals, start=first_seed):
-        write_result(
-            directory,
-            problem=problem,
-            optimizer=optimizer,
-            seed=seed,
-            test_losses=[9, 5, float(final)],
-            **changed,
-        )
 
 
 @pytest.fixture

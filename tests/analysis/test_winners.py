@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from result_files import write_result
+from result_files import write_seeds
 
 from deepobs_analysis import load
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.winners import comparison_in_words, winner_in_words, winners
-
-
-def write_seeds(directory, optimizer, finals, *, problem="acme", first_seed=0, **changed):
-    for seed, final in enumerate(finals, start=first_seed):
-        write_result(
-            directory,
-            problem=problem,
-            optimizer=optimizer,
-            seed=seed,
-            test_losses=[9, 5, final],
-            **changed,
-        )
 
 
 def won(directory):

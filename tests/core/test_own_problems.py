@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from plugin_sources import OWN_PROBLEM
 from torch import nn
 
 import deepobs
@@ -28,51 +29,11 @@ if TYPE_CHECKING:
 
 MODULE = "own_problem_of_a_test"
 
-SOURCE = '''
-"""A problem with a data set of its own."""
-import torch
-from torch import nn
-from deepobs.data import EmbeddedDataSet, Splits
-from deepobs.plugins import DatasetSpec, ProblemSpec
-from deepobs.problems import Problem, reduced
-
-SLOPE = 2.0
-
-class Points(EmbeddedDataSet):
-    """Pairs of numbers."""
-    spec = DatasetSpec(train_size=40, test_size=20)
-    train_eval_size = 20
-    origin = "drawn"
-    has_fake_twin = False
-
-    @classmethod
-    def load(cls, data_dir):
-        def part(size):
-            x = torch.linspace(0, 1, size)[:, None]
-            return x, SLOPE * x[:, 0]
-        return Splits(train=part(40), test=part(20))
-
-    @classmethod
-    def make_fake(cls, fraction):
-        return cls.load(None)
-
-class Line(Problem):
-    """A line through points.
-
-    Longer.
-    """
-    spec = ProblemSpec(batch_size=10, epochs=2, dataset=Points)
-
-    def build_model(self):
-        return nn.Linear(1, 1)
-
-    def batch_losses(self, batch, reduction):
-        x, y = batch
-        return reduced((self.model(x)[:, 0] - y).square(), reduction), None
+SOURCE = f"""{OWN_PROBLEM}
 
 class Nothing:
     pass
-'''
+"""
 
 
 class Plain:

@@ -5,57 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from plugin_sources import OWN_PROBLEM
 from transcripts import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LINE = '''\
-"""A problem with a data set of its own, in one file."""
-
-import torch
-from torch import nn
-
-from deepobs.data import EmbeddedDataSet, Splits
-from deepobs.plugins import DatasetSpec, ProblemSpec
-from deepobs.problems import Problem, reduced
-
-SLOPE = 2.0
-
-
-class Points(EmbeddedDataSet):
-    """Points of a line."""
-
-    spec = DatasetSpec(train_size=40, test_size=20)
-    train_eval_size = 20
-    origin = "drawn"
-    has_fake_twin = False
-
-    @classmethod
-    def load(cls, data_dir):
-        def part(size):
-            x = torch.linspace(0, 1, size)[:, None]
-            return x, SLOPE * x[:, 0]
-
-        return Splits(train=part(40), test=part(20))
-
-    @classmethod
-    def make_fake(cls, fraction):
-        return cls.load(None)
-
-
-class Line(Problem):
-    """A line through points."""
-
-    spec = ProblemSpec(batch_size=10, epochs=2, dataset=Points)
-
-    def build_model(self):
-        return nn.Linear(1, 1)
-
-    def batch_losses(self, batch, reduction):
-        x, y = batch
-        return reduced((self.model(x)[:, 0] - y).square(), reduction), None
-'''
 EXPERIMENT = """
 problems = ["line:Line"]
 seeds = "1..2"
@@ -92,7 +47,7 @@ if __name__ == "__main__":
 def terminal(tmp_path: Path) -> Terminal:
     """A terminal in a directory with a problem of one's own."""
     terminal = Terminal(tmp_path)
-    terminal.save("line.py", LINE)
+    terminal.save("line.py", OWN_PROBLEM)
     return terminal
 
 
@@ -122,7 +77,7 @@ def test_changed_data_and_problems_of_ones_own_train_again(terminal: Terminal) -
     terminal.type(run)
     assert "Result already exists" in terminal.type(run)
     for edit in (("SLOPE = 2.0", "SLOPE = 3.0"), (".square()", ".abs()")):
-        terminal.save("line.py", LINE, edit)
+        terminal.save("line.py", OWN_PROBLEM, edit)
         assert "Result already exists" not in terminal.type(run)
     assert len(terminal.results()) == 3
 
@@ -132,7 +87,7 @@ def test_a_name_that_is_a_path_says_what_to_write(terminal: Terminal) -> None:
 
     Now the message says it, and names the file that was imported where a module hides one's own.
     """
-    terminal.save("statistics.py", LINE)
+    terminal.save("statistics.py", OWN_PROBLEM)
     for name, said in (
         ("line.py", "That is the path of a file; name a class in it as line:Class."),
         ("statistics:Line", f"which hides {terminal.directory}/statistics.py: rename your file."),
@@ -146,7 +101,7 @@ def test_problems_of_a_notebook_have_short_names(terminal: Terminal) -> None:
     Now the class itself works, and `deepobs.register` gives it a name.
     """
     printed = terminal.python(f"""
-{LINE}
+{OWN_PROBLEM}
 
 import deepobs
 

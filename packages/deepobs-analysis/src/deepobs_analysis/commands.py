@@ -23,8 +23,7 @@ from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
 from deepobs_analysis.wording import (
-    MISSING,
-    estimate_text,
+    estimate_or_missing,
     number,
     ratio_text,
     score_text,
@@ -33,7 +32,7 @@ from deepobs_analysis.wording import (
 
 if TYPE_CHECKING:
     from deepobs_analysis.reading_options import Reading
-    from deepobs_analysis.scores import Estimate, Score, Scores
+    from deepobs_analysis.scores import Score, Scores
     from deepobs_analysis.selection import Mode
 
 
@@ -272,15 +271,9 @@ def _row(score: Score, base: str | None) -> list[str]:
         score.optimizer,
         score_text(score.benchmark_score, score.reached),
         speedup_text(score.speedup, base),
-        _estimate(score.normalized),
-        _estimate(score.improvement),
+        estimate_or_missing(score.normalized),
+        estimate_or_missing(score.improvement),
     ]
-
-
-def _estimate(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return MISSING
-    return estimate_text(estimate.value, estimate.interval, estimate.seeds)
 
 
 def _show_ratios(scores: Scores) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,18 @@ import click
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import as_json, completing
-from deepobs.console.run_options import configured
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
-from deepobs_analysis.experiment_results import is_experiment
 from deepobs_analysis.pairwise import compare
-from deepobs_analysis.reading_options import mode_option
+from deepobs_analysis.reading_options import (
+    across_protocols_option,
+    by_option,
+    mode_option,
+    naming_own_code,
+    output_dir_option,
+)
 from deepobs_analysis.winners import FEWEST_SEEDS
-from deepobs_analysis.wording import MISSING, estimate_text, listed, performance_text
+from deepobs_analysis.wording import estimate_or_missing, listed, performance_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,32 +48,15 @@ if TYPE_CHECKING:
     metavar="RESULTS",
     help="Where the runs of A and B are: a directory, or an experiment file.  [default: --out]",
 )
-@click.option(
-    "--out",
-    "output_dir",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the results of experiment files are.",
-)
+@output_dir_option
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help='Where "NAME (reference)" is.  [default: the published results]',
 )
-@click.option(
-    "--across-protocols",
-    is_flag=True,
-    help="Compare runs with other numbers of epochs, batch sizes or training examples, too.",
-)
-@click.option(
-    "--by",
-    multiple=True,
-    metavar="NAME",
-    help="Split optimizers by this hyperparameter, as in `deepobs table`. May be repeated.",
-)
+@across_protocols_option
+@by_option
 @mode_option
 @as_json
 def command(
@@ -99,10 +85,7 @@ def command(
       deepobs compare results_before results_after
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     place = output_dir if results is None else results
-    has_experiment = any(is_experiment(Path(each)) for each in (first, second, place))
-    # Only experiments name code of the user's, which comes with torch.
-    doing = configured("Reading experiments") if has_experiment else contextlib.nullcontext()
-    with doing:
+    with naming_own_code(Path(first), Path(second), place):
         comparison = compare(
             first,
             second,
@@ -152,10 +135,8 @@ def _show_table(names: tuple[str, str], matches: Sequence[Match]) -> None:
 
 
 def _estimate(estimate: Estimate | None, *, has_sign: bool = False) -> str:
-    if estimate is None:
-        return MISSING
-    text = estimate_text(estimate.value, estimate.interval, estimate.seeds)
-    return f"+{text}" if has_sign and estimate.value > 0 else text
+    text = estimate_or_missing(estimate)
+    return f"+{text}" if has_sign and estimate is not None and estimate.value > 0 else text
 
 
 def _verdict(match: Match) -> str:

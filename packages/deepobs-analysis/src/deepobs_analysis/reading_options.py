@@ -43,6 +43,31 @@ mode_option = click.option(
     + ".",
 )
 
+by_option = click.option(
+    "--by",
+    multiple=True,
+    metavar="NAME",
+    help="Split optimizers by the values of a hyperparameter, groups, schedule or batch_size. "
+    "May be repeated.",
+)
+
+across_protocols_option = click.option(
+    "--across-protocols",
+    is_flag=True,
+    help="Compare runs of a problem with other numbers of epochs, batch sizes or training "
+    "examples with each other, too.",
+)
+
+output_dir_option = click.option(
+    "--out",
+    "output_dir",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the results of experiment files are.",
+)
+
 _OPTIONS = (
     click.argument("path", metavar="RESULTS", type=click.Path(path_type=Path)),
     click.option(
@@ -69,19 +94,8 @@ _OPTIONS = (
         help="Show the published results beside these, or those in DIR. "
         "Without DIR, put --reference after RESULTS.",
     ),
-    click.option(
-        "--by",
-        multiple=True,
-        metavar="NAME",
-        help="Split optimizers by the values of a hyperparameter, groups, schedule or batch_size. "
-        "May be repeated.",
-    ),
-    click.option(
-        "--across-protocols",
-        is_flag=True,
-        help="Compare runs of a problem with other numbers of epochs, batch sizes or training "
-        "examples with each other, too.",
-    ),
+    by_option,
+    across_protocols_option,
     click.option(
         "--selection-seeds",
         type=click.Choice(SELECTION_SEEDS),
@@ -90,15 +104,7 @@ _OPTIONS = (
         help="Whether tuned optimizers are shown with the seeds that selected their "
         "configurations, too.",
     ),
-    click.option(
-        "--out",
-        "output_dir",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        metavar="DIR",
-        help="Where the results are if RESULTS is an experiment file.",
-    ),
+    output_dir_option,
     click.option(
         "--code",
         type=click.Choice(CODE_CHOICES),
@@ -133,12 +139,7 @@ class Reading:
             DeepOBSError: There are none.
         """
         targets = read_targets(self.target_file, self.target_texts)
-        # Only experiments name code of the user's, which comes with torch.
-        with (
-            configured(f"Reading the experiment {self.path}")
-            if is_experiment(self.path)
-            else contextlib.nullcontext()
-        ):
+        with naming_own_code(self.path):
             results = load(
                 self.path,
                 output_dir=self.output_dir,
@@ -200,6 +201,17 @@ def reads_results(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+def naming_own_code(*paths: Path) -> contextlib.AbstractContextManager[None]:
+    """Let the experiment files among paths name code of the user's while they are read."""
+    experiments = ", ".join(str(path) for path in paths if is_experiment(path))
+    # Only for experiments: this imports torch, which results do not need.
+    return (
+        configured(f"Reading the experiment {experiments}")
+        if experiments
+        else contextlib.nullcontext()
+    )
 
 
 def _warn_of_skipped(path: Path, results: Results) -> None:

@@ -12,7 +12,7 @@ from deepobs_analysis.summaries import record
 from deepobs_analysis.table_columns import COLUMNS, cells_of
 from deepobs_analysis.wording import (
     MISSING,
-    estimate_text,
+    estimate_or_missing,
     number,
     ratio_text,
     score_text,
@@ -156,10 +156,8 @@ def table_of_environments(results: Results) -> Table | None:
 
 
 def _estimate(estimate: Estimate | None) -> Value:
-    if estimate is None:
-        return Value(MISSING)
-    text = estimate_text(estimate.value, estimate.interval, estimate.seeds)
-    return Value(text, order=estimate.value)
+    text = estimate_or_missing(estimate)
+    return Value(text) if estimate is None else Value(text, order=estimate.value)
 
 
 def _known(value: float) -> float | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Reached, Speedup
     from deepobs_analysis.results import SkippedFile
+    from deepobs_analysis.scores import Estimate
     from deepobs_analysis.summaries import Summary
 
 MISSING = "-"
@@ -184,6 +185,13 @@ def estimate_text(value: float, interval: Interval | None, seeds: int) -> str:
     if interval is None:
         return number(value)
     return f"{rounded_text(value, interval)} {interval_text(interval, seeds)}"
+
+
+def estimate_or_missing(estimate: Estimate | None) -> str:
+    """An estimate with its interval, if it is known."""
+    if estimate is None:
+        return MISSING
+    return estimate_text(estimate.value, estimate.interval, estimate.seeds)
 
 
 def rounded_text(value: float, interval: Interval) -> str:
