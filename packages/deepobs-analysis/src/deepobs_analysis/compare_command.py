@@ -26,8 +26,8 @@ from deepobs_analysis.wording import estimate_or_missing, listed, performance_te
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from deepobs_analysis.measures import Estimate
     from deepobs_analysis.pairwise import Comparison, Match
-    from deepobs_analysis.scores import Estimate
     from deepobs_analysis.selection import Mode
 
 

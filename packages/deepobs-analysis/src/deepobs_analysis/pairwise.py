@@ -12,6 +12,7 @@ import numpy as np
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs_analysis.compared_sides import Source, sides
 from deepobs_analysis.measures import (
+    Estimate,
     difference_interval,
     difference_p_value,
     holm,
@@ -22,7 +23,6 @@ from deepobs_analysis.measures import (
 )
 from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.protocol_differences import budget_differences, differences
-from deepobs_analysis.scores import Estimate
 from deepobs_analysis.winners import FEWEST_SEEDS, SIGNIFICANT, are_comparable
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from deepobs_analysis.wording import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from deepobs_analysis.measures import Estimate
     from deepobs_analysis.results import Results
-    from deepobs_analysis.scores import Estimate, Scores
+    from deepobs_analysis.scores import Scores
     from deepobs_analysis.summaries import Summary
 
 _FIRST_VERSIONS = ("python", "torch")

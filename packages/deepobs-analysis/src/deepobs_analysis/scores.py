@@ -9,6 +9,7 @@ import numpy as np
 
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs_analysis.measures import (
+    Estimate,
     Reached,
     benchmark_score,
     geometric_mean_speedup,
@@ -24,7 +25,7 @@ from deepobs_analysis.targets import median_times
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from deepobs_analysis.measures import Interval, Speedup
+    from deepobs_analysis.measures import Speedup
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.selection import Selection
     from deepobs_analysis.summaries import Summary
@@ -34,21 +35,6 @@ if TYPE_CHECKING:
 
 USUAL_BASE = "SGD"
 """The default optimizer to compare with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its 95 % confidence interval over seeds.
-
-    Attributes:
-        value: The number.
-        interval: `None` where an optimizer has a single seed on a problem.
-        seeds: The fewest seeds of an optimizer on a problem that it rests on.
-    """
-
-    value: float
-    interval: Interval | None
-    seeds: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from deepobs_analysis.measures import Interval, MeanAndDeviation, MeanTime, Reached, Speedup
+    from deepobs_analysis.measures import (
+        Estimate,
+        Interval,
+        MeanAndDeviation,
+        MeanTime,
+        Reached,
+        Speedup,
+    )
     from deepobs_analysis.results import SkippedFile
-    from deepobs_analysis.scores import Estimate
     from deepobs_analysis.summaries import Summary
 
 MISSING = "-"

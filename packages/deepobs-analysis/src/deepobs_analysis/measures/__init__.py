@@ -47,6 +47,7 @@ from deepobs_analysis.measures.speed import (
     target_performance,
 )
 from deepobs_analysis.measures.uncertainty import (
+    Estimate,
     Interval,
     difference_interval,
     difference_p_value,
@@ -59,6 +60,7 @@ from deepobs_analysis.measures.uncertainty import (
 )
 
 __all__ = [
+    "Estimate",
     "Interval",
     "MeanAndDeviation",
     "MeanTime",

@@ -20,6 +20,7 @@ References:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,6 +54,21 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % confidence interval over seeds.
+
+    Attributes:
+        value: The number.
+        interval: `None` where an optimizer has a single seed on a problem.
+        seeds: The fewest seeds of an optimizer on a problem that it rests on.
+    """
+
+    value: float
+    interval: Interval | None
+    seeds: int
 
 
 def mean_interval(scores: Scores, *, confidence: float = 0.95) -> Interval | None:
