@@ -49,6 +49,7 @@ def isolated_settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in (f"DEEPOBS_{name}" for name in variables):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DEEPOBS_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("DEEPOBS_CACHE_DIR", str(data_dir.parent / "cache"))
     from deepobs import config
 
     monkeypatch.setattr(config, "_settings", config._Settings())

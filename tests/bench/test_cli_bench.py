@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from plugin_sources import PREAMBLE
 
 from deepobs_bench._bench_output import bench_progress
 from deepobs_bench.experiment import load
+from deepobs_bench.paces import kind_of
 from deepobs_bench.plan import plan
-from deepobs_bench.workload import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -302,8 +303,9 @@ def test_a_plan_is_written_for_programs(bench: Callable[..., Any]) -> None:
     assert (code, err) == (0, "")
     written = json.loads(out)
     sgd, heavy, adam = written["parts"]
-    total = written.pop("seconds")
-    assert total == pytest.approx(sgd.pop("seconds") + adam.pop("seconds"))
+    for name in ("seconds_low", "seconds", "seconds_high"):
+        total = written.pop(name)
+        assert total == pytest.approx(sgd.pop(name) + adam.pop(name))
     assert sgd == {
         "problem": "two_d_beale",
         "optimizer": "SGD",
@@ -324,6 +326,8 @@ def test_a_plan_is_written_for_programs(bench: Callable[..., Any]) -> None:
         "pending": 4,
         "runs_of_tunings": 12,
         "runs_of_unknown_duration": 0,
+        "unmeasured": [],
+        "on_synthetic_data": [],
         "missing_data": {},
         "output_dir": "results",
     }
@@ -409,7 +413,8 @@ def test_data_that_are_missing_do_not_keep_a_plan_from_being_shown(
     )
     assert code == 0
     assert _rows(out, "PENDING")[0] == ["acme_mlp", "SGD", "1", "1", "0", "1", "?"]
-    assert "and 1 run of unknown duration" in out
+    assert "with 1 job, and 1 run of unknown duration, estimated" in out
+    assert "Of unknown duration: SGD on acme_mlp (1 run): " in out
     assert "`deepobs data prepare acme_data`" in err
 
 
@@ -424,14 +429,84 @@ def test_recorded_times_are_preferred_to_measuring(
     (tmp_path / path).write_text(json.dumps(result, indent=1))
     _, out, _ = bench(one, "--dry-run", "--jobs", "2")
     assert "7 min 40 s" in out  # two runs of two epochs, and an evaluation before each
-    assert "about 3 min 50 s with 2 jobs" in out
+    assert "about 3 min 50 s (3 min 4 s to 4 min 48 s) with 2 jobs, estimated" in out
+
+
+def test_a_dry_run_measures_every_kind_of_run_once(
+    bench: Callable[..., Any], own_optimizers: str, tmp_path: Path
+) -> None:
+    text = (
+        'problems = ["quadratic_deep", "two_d_beale"]\ndefaults.epochs = 2\n[optimizers.SGD]\n'
+        f'[optimizers.mine]\nclass = "{own_optimizers}:Working"\nhyperparameters.lr = 0.1\n'
+        "[optimizers.Adam.tune]\nspace = { lr = 'log:1e-4:1', batch_size = [16, 32] }\n"
+        "select_on = 'test'\n"
+    )
+    code, out, err = bench(text, "--dry-run")
+    assert (code, err) == (0, "")
+    assert re.search(r"about \S.* \(\S.* to \S.*\) with 1 job, estimated", out)
+    assert not [row for row in _rows(out, "PENDING") if row[-1] == "?"]
+    measured = (tmp_path / "cache" / "paces.json").read_text()
+    assert len(json.loads(measured)) == 2 * (2 + 2)
+    assert bench(text, "--dry-run") == (0, out, "")
+    assert (tmp_path / "cache" / "paces.json").read_text() == measured
+
+
+def test_a_tuning_that_is_done_takes_no_more_time(bench: Callable[..., Any]) -> None:
+    text = (
+        'problems = ["two_d_beale"]\ndefaults.epochs = 1\n[optimizers.SGD.tune]\n'
+        "space = { lr = 'log:1e-6:1e-4' }\ntrials = 2\nreport_seeds = [1]\nselect_on = 'test'\n"
+    )
+    assert "1 tuning of 3 runs. " in bench(text, "--dry-run")[1]
+    assert bench(text)[0] == 0
+    code, out, _ = bench(text, "--dry-run")
+    assert code == 0
+    assert "1 tuning of 3 runs (1 done). " in out
+    assert "They will take" not in out
+    assert _rows(out, "PENDING")[0][-3:] == ["3", "0", "-"]
+
+
+def test_the_last_of_several_runs_at_a_time_takes_its_time(bench: Callable[..., Any]) -> None:
+    text = 'problems = ["two_d_beale"]\nseeds = [1, 2, 3]\noptimizers = ["SGD"]\n'
+    seconds = [
+        json.loads(bench(text, "--dry-run", "--json", "--jobs", jobs, "--threads", "1")[1])
+        for jobs in ("1", "2", "3", "4")
+    ]
+    one, two, three, four = (each["seconds"] for each in seconds)
+    assert two == pytest.approx(one * 2 / 3)
+    assert three == four == pytest.approx(one / 3)
+
+
+def test_what_cannot_be_measured_is_named_with_the_reason(
+    bench: Callable[..., Any], own_optimizers: str
+) -> None:
+    text = (
+        'problems = ["quadratic_deep"]\n[optimizers.SGD]\n[optimizers.mine]\n'
+        f'class = "{own_optimizers}:BrokenStep"\nneeds = ["plain"]\n'
+        "hyperparameters.lr = 0.1\n"
+    )
+    _, out, _ = bench(text, "--dry-run")
+    assert "and 1 run of unknown duration" in out
+    assert "Of unknown duration: mine on quadratic_deep (1 run): AttributeError: " in out
+    assert "no_such_buffer" in out
+    unmeasured = json.loads(bench(text, "--dry-run", "--json")[1])["unmeasured"]
+    assert [one["runs"] for one in unmeasured] == [1]
+
+
+def test_a_broken_cache_of_paces_is_replaced(bench: Callable[..., Any], tmp_path: Path) -> None:
+    one = 'problems = ["two_d_beale"]\noptimizers = ["SGD"]\ndefaults.epochs = 1\n'
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "paces.json").write_text('{"a": {"epoch": 1}}')
+    code, out, err = bench(one, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "estimated" in out
+    assert len(json.loads((tmp_path / "cache" / "paces.json").read_text())) == 1
 
 
 def test_many_seeds_and_settings_are_planned_as_one_kind(tmp_path: Path) -> None:
     path = tmp_path / "experiment.toml"
     path.write_text(SMALL)
     runs = [run.specification for run in plan(load(path), str(path)).runs]
-    assert len({kind_of(run) for run in runs}) == 2
+    assert len({kind_of(run) for run in runs}) == 2 * 2  # with and without momentum
 
 
 def test_a_terminal_shows_a_bar_and_only_failures_as_lines(

@@ -64,6 +64,23 @@ def test_without_a_winner_it_exits_with_1(tune: Callable[..., Any]) -> None:
     assert "there is no winner" in out
 
 
+def test_a_dry_run_says_how_it_would_be_tuned_and_how_long_it_takes(
+    tune: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ("SGD", "--space", "lr=log:1e-3:0.1", "--trials", "3", *QUICK, "--dry-run")
+    code, out, err = tune(*words)
+    assert (code, err) == (0, "")
+    assert "3 trials of random search" in out
+    assert "1 tuning of 5 runs." in out
+    assert "They will take about " in out
+    assert not list(tmp_path.rglob("random_seed__*"))
+    _, out, _ = tune(*words, "--json")
+    plan = json.loads(out)
+    assert plan["runs_of_tunings"] == 5
+    assert 0 < plan["seconds_low"] <= plan["seconds"] <= plan["seconds_high"]
+    assert plan["explanation"][0].startswith("3 trials of random search")
+
+
 def test_where_every_trial_failed_it_exits_with_1_and_gives_the_reason(
     tune: Callable[..., Any], own_optimizers: str
 ) -> None:

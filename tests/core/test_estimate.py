@@ -26,7 +26,7 @@ from deepobs.runs.estimate import (
     peak_memory,
     reset_peak_memory,
 )
-from deepobs.runs.timing import pace_of, time_in_turn
+from deepobs.runs.timing import Span, pace_of, time_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,7 +237,7 @@ def test_all_splits_are_scaled_to_the_real_size(
     expected: dict[str, int],
 ) -> None:
     from deepobs.runs.assembly import set_up_problem
-    from deepobs.runs.estimate import full_lengths
+    from deepobs.runs.timing import full_lengths
 
     install("acme-obs", SCALED_PLUGIN)
     config.set_fake_data(fraction)
@@ -315,10 +315,37 @@ def test_the_pace_of_a_run_is_that_on_its_own_data(
     monkeypatch.setattr("deepobs.runs.timing.time_in_turn", timings)
     install("acme-obs", SCALED_PLUGIN)
     config.set_fake_data(0.5)
-    epoch_seconds, other_seconds = pace_of(specify("acme_deep", "Adam"), seconds=0)
-    # 3 seconds for each of 15 batches to train on, 9 and 5 to evaluate.
-    assert epoch_seconds == 15 * 3.0 + (9 + 5) * 3.0
-    assert (9 + 5) * 3.0 < other_seconds < 100
+    pace = pace_of(specify("acme_deep", "Adam"), seconds=0)
+    # From 2 to 4 seconds for each of 15 batches to train on, 9 and 5 to evaluate.
+    assert pace.epoch == Span(15 * 3.0, 15 * 2.0, 15 * 4.0)
+    assert pace.evaluation == Span((9 + 5) * 3.0, (9 + 5) * 2.0, (9 + 5) * 4.0)
+    assert 0 < pace.set_up.seconds < 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "evaluated"),
+    [({}, 31, 9 + 10), ({"validation_size": 250}, 23, 9 + 7 + 10)],
+)
+def test_without_its_data_the_pace_of_a_run_is_scaled_from_a_few_synthetic_batches(
+    install: Install,
+    fresh_registry: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    steps: int,
+    evaluated: int,
+) -> None:
+    fractions = []
+
+    def timings(rivals: Any, **_: Any) -> Any:
+        fractions.append(config.get_fake_data_fraction())
+        return 20, [(2.0,), (4.0,)]
+
+    monkeypatch.setattr("deepobs.runs.timing.time_in_turn", timings)
+    install("acme-obs", SCALED_PLUGIN)
+    pace = pace_of(specify("acme_deep", "Adam", **settings), seconds=0, has_data=False)
+    assert pace.epoch.seconds == steps * 3.0
+    assert pace.evaluation.seconds == evaluated * 3.0
+    assert 0 < min(fractions) == max(fractions) < 0.3
 
 
 def test_rivals_take_turns_in_alternating_order() -> None:

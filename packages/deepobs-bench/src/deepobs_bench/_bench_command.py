@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deepobs.console.run_options import ResultOptions
-    from deepobs_bench._bench_output import PlanOutput
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.experiment import Budget
-    from deepobs_bench.plan import Plan
     from deepobs_bench.sweep import Sweep
 
 _INCOMPLETE = 1
@@ -46,7 +44,8 @@ _INCOMPLETE = 1
         click.Option(
             ["--no-estimate"],
             is_flag=True,
-            help="Skip the estimate of how long the runs will take, which takes up to ten seconds.",
+            help="Skip the estimate of how long the runs will take, which takes up to ten seconds, "
+            "and with --dry-run as long as a few steps of each kind of run.",
         ),
         *EXECUTION_PARAMETERS,
         run_options.DEVICE,
@@ -86,7 +85,7 @@ def command(
       deepobs bench experiment.toml --only "problem=digits_*" --only optimizer=SGD
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     # Imported here, as all that needs torch, so that help and completion appear at once.
-    from deepobs_bench._bench_output import show_missing_data, show_results
+    from deepobs_bench._bench_output import plan_output, show_missing_data, show_results
     from deepobs_bench.experiment import load
     from deepobs_bench.plan import only, plan
     from deepobs_bench.standings import execute
@@ -99,8 +98,12 @@ def command(
         experiment = load(file)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
         planned = only(patterns, planned) if patterns else planned
-        shown = _with_workload(
-            planned, options.jobs, results.output_dir, has_estimate=not no_estimate
+        shown = plan_output(
+            planned,
+            options,
+            results.output_dir,
+            has_estimate=not no_estimate,
+            is_hasty=not dry_run,
         )
         if not as_json:
             shown.show(in_full=dry_run, with_time=not no_estimate)
@@ -110,7 +113,7 @@ def command(
             show_missing_data(shown.missing_data)
         if dry_run:
             return
-        num_runs = len(shown.pending) + sum(each.num_runs for each in planned.tunings)
+        num_runs = len(shown.pending) + sum(each.num_runs for each in shown.pending_tunings)
         with _open_sweep(
             executor,
             options,
@@ -124,23 +127,6 @@ def command(
         show_results(planned, executed, results.output_dir, as_json=as_json)
     if executed.failures or executed.errors or executed.is_out_of_time:
         context.exit(_INCOMPLETE)
-
-
-def _with_workload(planned: Plan, jobs: int, output_dir: Path, *, has_estimate: bool) -> PlanOutput:
-    """Find out what is pending of a plan, which data it needs, and how long it will take."""
-    from deepobs_bench._bench_output import PlanOutput
-    from deepobs_bench.workload import missing_data, paces_of, take_inventory
-
-    pending, done = take_inventory(planned.specifications, output_dir)
-    tuned = [each.example for each in planned.tunings if each.example is not None]
-    wanted = [*pending.values(), *tuned]
-    # Known before the estimate, which would otherwise try to load, or even download, them.
-    missing = missing_data(wanted)
-    paces = {}
-    if wanted and has_estimate:
-        screen.show_progress("Estimating how long the runs will take ...")
-        paces = paces_of(wanted, done, jobs=jobs, without=missing)
-    return PlanOutput(planned, pending, paces, jobs, output_dir, missing)
 
 
 @contextlib.contextmanager

@@ -25,18 +25,23 @@ from deepobs.console.text import clean, counted, duration
 from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import CONSTANT
 from deepobs_bench.failures import Failure, failure_file
-from deepobs_bench.workload import parts_of, time_left
+from deepobs_bench.paces import Paces, paces_of
+from deepobs_bench.plan import Plan
+from deepobs_bench.processes import share_of_cores
+from deepobs_bench.workload import missing_data, parts_of, take_inventory, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from deepobs.records import RunSpecification
+    from deepobs.runs.timing import Span
+    from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
-    from deepobs_bench.plan import Plan
     from deepobs_bench.standings import Results, Standing
     from deepobs_bench.sweep import Notify
-    from deepobs_bench.workload import Paces, Part
+    from deepobs_bench.tuning.planned import PlannedTuning
+    from deepobs_bench.workload import Part, Unmeasured
 
 _UNKNOWN = "?"
 _NONE = "-"
@@ -46,10 +51,11 @@ _MAX_FAILURES = 10
 
 @dataclass(frozen=True, slots=True)
 class PlanOutput:
-    """The plan of an experiment before it starts."""
+    """The plan of an experiment before it starts; what is pending of it, and for how long."""
 
     plan: Plan
     pending: Mapping[str, RunSpecification]
+    pending_tunings: Sequence[PlannedTuning]
     paces: Paces
     jobs: int
     output_dir: Path
@@ -65,38 +71,62 @@ class PlanOutput:
             totals.append(f"{counted(total, 'run')}: {total - pending} done, {pending} pending")
         if tunings := self.plan.tunings:
             runs = sum(tuning.num_runs for tuning in tunings)
-            totals.append(f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}")
+            done = len(tunings) - len(self.pending_tunings)
+            remark = f" ({done} done)" if done else ""
+            totals.append(f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}{remark}")
         screen.show_text(f"{'; '.join(totals)}. Results are kept in {self.output_dir}.")
-        if not with_time or not (pending or tunings):
-            return
-        seconds, num_unknown = time_left(self.plan, self.pending, self.paces)
-        if seconds is None:
+        if with_time and (pending or self.pending_tunings):
+            self._show_time()
+
+    def _show_time(self) -> None:
+        span, unmeasured = self._time_left()
+        if span is None:
             screen.show_text("How long they will take could not be measured.")
-            return
-        unknown = f", and {counted(num_unknown, 'run')} of unknown duration" if num_unknown else ""
-        screen.show_text(
-            f"They will take about {duration(seconds / self.jobs)} with {counted(self.jobs, 'job')}"
-            f"{unknown}, estimated from existing results and from a few steps on this machine."
-        )
+        else:
+            num_unknown = sum(each.runs for each in unmeasured)
+            others = f", and {counted(num_unknown, 'run')} of unknown duration" * bool(num_unknown)
+            screen.show_text(
+                f"They will take about {_in_words(span)} with {counted(self.jobs, 'job')}{others}, "
+                "estimated from existing results and from a few steps on this machine."
+            )
+        if self.paces.on_synthetic_data:
+            names = ", ".join(sorted(self.paces.on_synthetic_data))
+            screen.show_text(f"Measured on synthetic data, for want of the real ones: {names}.")
+        by_reason: dict[str, list[str]] = defaultdict(list)
+        for each in unmeasured:
+            which = f"{each.optimizer} on {each.problem} ({counted(each.runs, 'run')})"
+            by_reason[each.reason].append(which)
+        for reason, those in by_reason.items():
+            screen.show_text(f"Of unknown duration: {', '.join(those)}: {reason.rstrip('.')}.")
 
     def for_programs(self) -> dict[str, Any]:
         """Describe what is pending for other programs."""
-        seconds, num_unknown = time_left(self.plan, self.pending, self.paces)
+        span, unmeasured = self._time_left()
+        parts = self._parts()
         total, pending = len(self.plan.specifications), len(self.pending)
         return {
-            "parts": [asdict(each) for each in parts_of(self.plan, self.pending, self.paces)],
+            "parts": [_part_for_programs(each) for each in parts],
             "runs": total,
             "done": total - pending,
             "pending": pending,
             "runs_of_tunings": sum(tuning.num_runs for tuning in self.plan.tunings),
-            "seconds": None if seconds is None else seconds / self.jobs,
-            "runs_of_unknown_duration": num_unknown,
+            **_span_for_programs(span),
+            "runs_of_unknown_duration": sum(each.runs for each in unmeasured),
+            "unmeasured": [asdict(each) for each in unmeasured],
+            "on_synthetic_data": sorted(self.paces.on_synthetic_data),
             "missing_data": self.missing_data,
             "output_dir": self.output_dir,
         }
 
+    def _time_left(self) -> tuple[Span | None, list[Unmeasured]]:
+        left = Plan(self.plan.runs, list(self.pending_tunings))
+        return time_left(left, self.pending, self.paces, self.jobs)
+
+    def _parts(self) -> list[Part]:
+        return parts_of(self.plan, self.pending, self.pending_tunings, self.paces)
+
     def _show_table(self) -> None:
-        rows = [_row(part) for part in parts_of(self.plan, self.pending, self.paces)]
+        rows = [_row(part) for part in self._parts()]
         columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
         numbers = ("CONFIGURATIONS", "RUNS", "DONE", "PENDING")
         columns += [Column(heading, is_number=True) for heading in numbers]
@@ -108,8 +138,61 @@ class PlanOutput:
         screen.show()
 
 
+def plan_output(
+    plan: Plan,
+    execution: ExecutorOptions,
+    output_dir: Path,
+    *,
+    has_estimate: bool,
+    is_hasty: bool,
+) -> PlanOutput:
+    """Find out what is pending of a plan, which data it needs, and how long it will take.
+
+    Args:
+        plan: The plan.
+        execution: How runs are executed.
+        output_dir: The directory of results.
+        has_estimate: Whether to say how long the runs will take.
+        is_hasty: Whether to spend ten seconds on that at most.
+    """
+    pending, done = take_inventory(plan.specifications, output_dir)
+    tunings = []
+    if plan.tunings:
+        # Imported here: most experiments tune nothing.
+        from deepobs_bench.tuning.planned import result_file_of
+
+        tunings = [each for each in plan.tunings if result_file_of(each, output_dir) is None]
+    wanted = [*pending.values(), *(run for each in tunings for run in each.examples)]
+    # Known before the estimate, which would otherwise try to load, or even download, them.
+    missing = missing_data(wanted)
+    paces = Paces()
+    if wanted and has_estimate:
+        screen.show_progress("Estimating how long the runs will take ...")
+        # With all threads, one run would seem faster than each of several at a time.
+        threads = execution.threads or share_of_cores(execution.jobs)
+        paces = paces_of(wanted, done, threads=threads, missing=missing, is_hasty=is_hasty)
+    return PlanOutput(plan, pending, tunings, paces, execution.jobs, output_dir, missing)
+
+
+def _part_for_programs(part: Part) -> dict[str, Any]:
+    fields = asdict(part)
+    del fields["time"]
+    return {**fields, **_span_for_programs(part.time)}
+
+
+def _span_for_programs(span: Span | None) -> dict[str, float | None]:
+    low, high = (None, None) if span is None else (span.low, span.high)
+    seconds = None if span is None else span.seconds
+    return {"seconds": seconds, "seconds_low": low, "seconds_high": high}
+
+
+def _in_words(span: Span) -> str:
+    """A duration and its range, as in `2 h (1 h 30 min to 3 h)`."""
+    return f"{duration(span.seconds)} ({duration(span.low)} to {duration(span.high)})"
+
+
 def _row(part: Part) -> list[object]:
-    seconds = _UNKNOWN if part.seconds is None else duration(part.seconds)
+    seconds = _UNKNOWN if part.time is None else duration(part.time.seconds)
     return [
         *(part.problem, part.optimizer, part.schedule),
         "tuned" if part.is_tuned else part.configurations,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.records import RunSpecification
+    from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
     from deepobs_bench.tuning.result import Summary, Trial, TuningResult
     from deepobs_bench.tuning.settings import TuningSettings
@@ -99,6 +100,11 @@ _NONE = "-"
             is_flag=True,
             help="Stop runs that fall behind the median of earlier runs.",
         ),
+        click.Option(
+            ["--dry-run"],
+            is_flag=True,
+            help="Show how it will be tuned and about how long that takes, and execute nothing.",
+        ),
         *RUN_PARAMETERS,
         click.Option(
             ["--validation-size"],
@@ -116,6 +122,7 @@ def command(
     /,
     spaces: tuple[str, ...],
     validation_size: int | None,
+    dry_run: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -140,6 +147,10 @@ def command(
     options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
     executor, execution = execution_from(settings)
     chosen = _checked(spaces, settings)
+    arguments = {**options.arguments, "validation_size": validation_size}
+    if dry_run:
+        _show_plan(options, arguments, chosen, execution, results.output_dir, as_json=as_json)
+        return
     try:
         with (
             options.configured(),
@@ -161,7 +172,7 @@ def command(
                     tell=tell,
                 ),
                 hyperparameters=options.hyperparameters,
-                options={**options.arguments, "validation_size": validation_size},
+                options=arguments,
                 jobs=execution.jobs,
             )
     except AllTrialsFailedError as error:  # no mistake in the command, which would exit with 2
@@ -173,6 +184,45 @@ def command(
         _show(result, result.path_in(results.output_dir))
     if result.best is None:
         context.exit(_NO_WINNER)
+
+
+def _show_plan(
+    options: RunOptions,
+    arguments: dict[str, Any],
+    settings: TuningSettings,
+    execution: ExecutorOptions,
+    output_dir: Path,
+    *,
+    as_json: bool,
+) -> None:
+    from deepobs_bench._bench_output import plan_output, show_missing_data
+    from deepobs_bench.experiment import CONSTANT
+    from deepobs_bench.plan import Plan
+    from deepobs_bench.tuning.planned import planned_tuning
+
+    with options.configured():
+        tuning = planned_tuning(
+            settings,
+            problem=options.problem,
+            optimizer=options.optimizer,
+            schedule=CONSTANT,
+            optimizer_class=options.optimizer,
+            hyperparameters=options.hyperparameters,
+            options=arguments,
+            config={},
+            jobs=execution.jobs,
+        )
+        plan = Plan(tunings=[tuning])
+        shown = plan_output(plan, execution, output_dir, has_estimate=True, is_hasty=False)
+    if as_json:
+        screen.show_json({**shown.for_programs(), "explanation": tuning.explanation})
+        return
+    screen.show(clean(f"{options.optimizer} on {options.problem}"), is_heading=True)
+    for sentence in tuning.explanation:
+        screen.show_text(sentence)
+    shown.show(in_full=False, with_time=True)
+    if shown.missing_data:
+        show_missing_data(shown.missing_data)
 
 
 def _checked(spaces: Sequence[str], settings: dict[str, Any]) -> TuningSettings:

@@ -115,7 +115,7 @@ class WorkerProcesses(KillableExecutor):
         jobs = checks.integer("jobs", jobs, least=1)
         if threads is not None:
             threads = checks.integer("threads", threads, least=1)
-        threads = threads or _share_of_cores(jobs)
+        threads = threads or share_of_cores(jobs)
         names: list[str | None] = [str(config.resolve_device(device)) for device in devices]
         names = names or [None]
         self.capacity = 2 * jobs  # the next call is submitted before one ends
@@ -158,8 +158,12 @@ class WorkerProcesses(KillableExecutor):
             self._free_slots.put(slot)
 
 
-def _share_of_cores(jobs: int) -> int:
-    """Threads for each worker; no more than the user allows every process."""
+def share_of_cores(jobs: int) -> int:
+    """Threads of torch for each of several workers; no more than the user allows every process.
+
+    Args:
+        jobs: The number of workers.
+    """
     share = max(1, usable_cores() // jobs)
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(allowed)) if allowed.isdigit() and int(allowed) else share

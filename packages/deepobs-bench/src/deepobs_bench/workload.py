@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import operator
-import statistics
-import time
+import heapq
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.resources import usable_cores
-from deepobs.runs import environment, store
-from deepobs.runs.assembly import set_up_problem
-from deepobs.runs.timing import pace_of
+from deepobs.runs.timing import Span
+from deepobs_bench.paces import kind_of
 from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
@@ -26,27 +20,9 @@ if TYPE_CHECKING:
 
     from deepobs.data.base import DataStatus
     from deepobs.records import RunSpecification
+    from deepobs_bench.paces import Kind, Paces
     from deepobs_bench.plan import Plan
-
-    Kind = tuple[str, tuple[Any, ...]]
-    """The class of the optimizer, and the rest of what the time of an epoch depends on."""
-
-    Paces = dict[Kind, tuple[float, float]]
-    """Seconds of an epoch with its evaluation, and seconds before the first epoch."""
-
-_SECONDS_FOR_ALL = 10.0
-_MAX_SECONDS_FOR_ONE = 0.5
-
-_except_optimizer = operator.attrgetter(
-    *("testproblem", "batch_size", "validation_size", "full_evaluation"),
-    *("fake_data_fraction", "dtype", "device"),
-)
-"""What the time of an epoch depends on besides the optimizer."""
-
-
-def kind_of(specification: RunSpecification) -> Kind:
-    """The kind of a run: runs of one kind take equal time for an epoch."""
-    return specification.optimizer_target, _except_optimizer(specification)
+    from deepobs_bench.tuning.planned import PlannedTuning
 
 
 def take_inventory(
@@ -92,88 +68,18 @@ def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
     return {problem: name for problem, name in datasets.items() if name in absent}
 
 
-def seconds_of(specifications: Iterable[RunSpecification], paces: Paces) -> float | None:
+def time_of(specifications: Sequence[RunSpecification], paces: Paces) -> Span | None:
     """The time of runs one after the other; `None` if that of one of them is unknown."""
-    total = 0.0
+    total = Span.of([0.0])
     # Counted first: thousands of runs are of a few kinds.
     counts = Counter((kind_of(each), each.num_epochs) for each in specifications)
-    for (kind, num_epochs), count in counts.items():
-        # Of the other optimizers, most of which take as long.
-        alike = (pace for other, pace in paces.items() if other[1] == kind[1])
-        known = [paces[kind]] if kind in paces else list(alike)
-        if not known:
+    examples = {(kind_of(each), each.num_epochs): each for each in specifications}
+    for key, count in counts.items():
+        one = paces.of(examples[key])
+        if one is None:
             return None
-        epoch_seconds, other_seconds = map(statistics.fmean, zip(*known, strict=True))
-        total += count * (other_seconds + num_epochs * epoch_seconds)
+        total += one * count
     return total
-
-
-def paces_of(
-    pending: Iterable[RunSpecification],
-    done: Mapping[Kind, Collection[Path]],
-    *,
-    jobs: int,
-    without: Collection[str] = (),
-) -> Paces:
-    """Learn how fast runs are: from results, else from a few steps of each kind.
-
-    Args:
-        pending: The runs.
-        done: Result files by the kind of their run.
-        jobs: How many runs are executed at a time.
-        without: Names of the problems of which nothing can be measured.
-    """
-    wanted = {kind_of(each): each for each in pending}
-    paces = {}
-    for kind in wanted:
-        recorded = next(filter(None, map(_recorded_pace, done.get(kind, ()))), None)
-        if recorded is not None:
-            paces[kind] = recorded
-    unknown = [
-        each
-        for kind, each in wanted.items()
-        if kind not in paces and each.testproblem not in without
-    ]
-    # With all threads, one run would seem faster than each of several at a time.
-    num_threads = torch.get_num_threads()
-    if jobs > 1:
-        torch.set_num_threads(max(1, usable_cores() // jobs))
-    try:
-        return paces | _measured_paces(unknown)
-    finally:
-        torch.set_num_threads(num_threads)
-
-
-def _recorded_pace(path: Path) -> tuple[float, float] | None:
-    """The pace in a result file; `None` if the run ended early."""
-    try:
-        record = store.read(path)
-    except (OSError, ValueError):
-        return None
-    if record.status != "completed" or not record.train_seconds:
-        return None
-    evaluation = statistics.fmean(record.eval_seconds)
-    return statistics.fmean(record.train_seconds) + evaluation, evaluation
-
-
-def _measured_paces(specifications: Sequence[RunSpecification]) -> Paces:
-    """Measure one run of each kind, as long as time remains."""
-    deadline = time.perf_counter() + _SECONDS_FOR_ALL
-    paces = {}
-    set_up_before: set[str] = set()
-    for each in specifications:
-        if time.perf_counter() > deadline:
-            break
-        # Whatever fails here will fail in the run, and be reported there.
-        with contextlib.suppress(Exception, SystemExit):
-            if each.testproblem not in set_up_before:
-                # Not timed: the first set-up in a process imports modules.
-                with environment.reproducible(each):
-                    set_up_problem(each)
-                set_up_before.add(each.testproblem)
-            seconds = min(_SECONDS_FOR_ALL / len(specifications), _MAX_SECONDS_FOR_ONE)
-            paces[kind_of(each)] = pace_of(each, seconds=seconds)
-    return paces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,15 +94,18 @@ class Part:
     runs: int
     done: int | None = None
     pending: int | None = None
-    seconds: float | None
+    time: Span | None
 
 
-def parts_of(plan: Plan, pending: Collection[str], paces: Paces) -> list[Part]:
+def parts_of(
+    plan: Plan, pending: Collection[str], tunings: Sequence[PlannedTuning], paces: Paces
+) -> list[Part]:
     """Say what is pending of each optimizer on each problem.
 
     Args:
         plan: The plan.
         pending: Which of its runs are pending, by `run_id`.
+        tunings: Which of its tunings are pending.
         paces: How fast runs are.
     """
     groups: dict[tuple[str, str, str], dict[str, RunSpecification]] = defaultdict(dict)
@@ -216,42 +125,85 @@ def parts_of(plan: Plan, pending: Collection[str], paces: Paces) -> list[Part]:
             runs=len(those),
             done=len(those) - len(left),
             pending=len(left),
-            seconds=seconds_of(left, paces),
+            time=time_of(left, paces),
         )
         parts.append(part)
     for tuning in plan.tunings:
-        runs = [tuning.example] * tuning.num_runs if tuning.example else []
         part = Part(
             problem=tuning.problem,
             optimizer=tuning.optimizer,
             schedule=tuning.schedule,
             is_tuned=True,
             runs=tuning.num_runs,
-            seconds=seconds_of(runs, paces) if runs else None,
+            # How much of a tuning is done is known only once it is: its runs depend on each other.
+            **({} if tuning in tunings else {"done": tuning.num_runs, "pending": 0}),
+            time=time_of(tuning.examples, paces) if tuning.examples else None,
         )
         parts.append(part)
     return parts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmeasured:
+    """Runs whose time is not known."""
+
+    problem: str
+    optimizer: str
+    runs: int
+    reason: str
+
+
 def time_left(
-    plan: Plan, pending: Mapping[str, RunSpecification], paces: Paces
-) -> tuple[float | None, int]:
-    """Say how long all pending runs will take, one after the other.
+    plan: Plan, pending: Mapping[str, RunSpecification], paces: Paces, jobs: int
+) -> tuple[Span | None, list[Unmeasured]]:
+    """Say how long all pending runs will take.
 
     Args:
         plan: The plan.
         pending: Which of its runs are pending, by `run_id`.
         paces: How fast runs are.
+        jobs: How many runs are executed at a time.
 
     Returns:
-        Seconds for the runs whose duration is known, `None` if it is known of none; and the number
-        of the others.
+        The time of the runs of which it is known, `None` if it is known of none; and the others.
     """
-    tuned = [tuning.example for tuning in plan.tunings for _ in range(tuning.num_runs)]
-    known = [
-        each
-        for each in (*pending.values(), *tuned)
-        if each is not None and seconds_of([each], paces) is not None
+    labels = {run.specification.run_id: run.optimizer for run in plan.runs}
+    # One after the other: the runs, and each tuning.
+    groups = [[(labels[run_id], each) for run_id, each in pending.items()]]
+    groups += [[(tuning.optimizer, each) for each in tuning.examples] for tuning in plan.tunings]
+    known: list[list[Span]] = []
+    unknown: Counter[tuple[str, str, str]] = Counter()
+    for group in groups:
+        times = [(label, each, paces.of(each)) for label, each in group]
+        known.append([time for _, _, time in times if time is not None])
+        unknown.update(
+            (each.testproblem, label, paces.obstacle(each))
+            for label, each, time in times
+            if time is None
+        )
+    for tuning in plan.tunings:
+        if not tuning.examples:
+            unknown[tuning.problem, tuning.optimizer, tuning.obstacle] += tuning.num_runs
+    unmeasured = [
+        Unmeasured(problem=problem, optimizer=optimizer, runs=runs, reason=reason)
+        for (problem, optimizer, reason), runs in unknown.items()
     ]
-    num_unknown = len(pending) + len(tuned) - len(known)
-    return None if num_unknown and not known else seconds_of(known, paces), num_unknown
+    if unmeasured and not any(known):
+        return None, unmeasured
+    return sum((_at_a_time(jobs, times) for times in known), Span.of([0.0])), unmeasured
+
+
+def _at_a_time(jobs: int, times: Sequence[Span]) -> Span:
+    """The time of runs of which each starts when one of `jobs` places becomes free."""
+
+    def last_end(seconds: Iterable[float]) -> float:
+        ends = [0.0] * jobs
+        for each in seconds:
+            heapq.heapreplace(ends, ends[0] + each)
+        return max(ends)
+
+    return Span(
+        last_end(each.seconds for each in times),
+        last_end(each.low for each in times),
+        last_end(each.high for each in times),
+    )

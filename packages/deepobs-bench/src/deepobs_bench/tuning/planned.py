@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +11,21 @@ from pydantic import ValidationError
 
 from deepobs import config
 from deepobs.checks import in_json_types
-from deepobs.errors import DeepOBSError
 from deepobs.records import DEFAULT_SEED
-from deepobs.runs import specify
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
 from deepobs_bench.tuning.candidates import Base, candidate, common_parts
-from deepobs_bench.tuning.protocol import complete
+from deepobs_bench.tuning.protocol import complete, explanation
+from deepobs_bench.tuning.spaces import BATCH_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from deepobs.records import RunSpecification
     from deepobs_bench.tuning.result import TuningResult
     from deepobs_bench.tuning.settings import TuningSettings
+    from deepobs_bench.tuning.spaces import Dimension
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,9 @@ class PlannedTuning:
         options: Arguments of `specify` that all runs share.
         config: Values of `deepobs.config` for the runs, as `temporary` takes them.
         num_runs: Number of runs, including those of the report.
-        example: A run like them; `None` if what is not tuned does not suffice for one.
+        examples: As many runs, with values from the middle of the space; none if there is no such.
+        obstacle: Why there are no examples.
+        explanation: How the winner will be selected and reported, in words.
     """
 
     problem: str
@@ -52,7 +56,9 @@ class PlannedTuning:
     options: dict[str, Any]
     config: dict[str, Any]
     num_runs: int
-    example: RunSpecification | None
+    examples: tuple[RunSpecification, ...]
+    obstacle: str
+    explanation: tuple[str, ...]
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -75,17 +81,23 @@ def planned_tuning(
     hyperparameters: dict[str, Any],
     options: dict[str, Any],
     config: dict[str, Any],
+    jobs: int = 1,
 ) -> PlannedTuning:
     """Plan a tuning; the arguments are attributes of the result, and `config` is in force.
+
+    With `jobs` runs at a time, samplers that learn suggest as many.
 
     Raises:
         DeepOBSError: The settings contradict each other, or do not fit the problem or optimizer.
     """
-    protocol = complete(settings, Base(problem, optimizer_class, hyperparameters, options))
-    example = None
-    held_out = {**options, **protocol.run_options}
-    with contextlib.suppress(DeepOBSError):  # such as a learning rate without a default
-        example = specify(problem, optimizer_class, hyperparameters, **held_out)
+    base = Base(problem, optimizer_class, hyperparameters, options)
+    protocol = complete(settings, base, jobs=jobs)
+    base = replace(base, options={**options, **protocol.run_options})
+    num_runs = protocol.trials * len(protocol.seeds) + len(protocol.report_seeds)
+    suggested = [
+        candidate(base, setting, [DEFAULT_SEED]) for setting in _typical_settings(protocol.space)
+    ]
+    runs = [run for one in suggested for run in one.specifications]
     return PlannedTuning(
         problem=problem,
         optimizer=optimizer,
@@ -95,9 +107,18 @@ def planned_tuning(
         hyperparameters=hyperparameters,
         options=options,
         config=config,
-        num_runs=protocol.trials * len(protocol.seeds) + len(protocol.report_seeds),
-        example=example,
+        num_runs=num_runs,
+        examples=tuple(itertools.islice(itertools.cycle(runs), num_runs)),
+        obstacle="" if runs else suggested[0].refusal,
+        explanation=explanation(protocol, find_optimizer(optimizer_class).name),
     )
+
+
+def _typical_settings(space: Mapping[str, Dimension]) -> list[dict[str, Any]]:
+    """A point in the middle of a space, with the least and the largest batch size."""
+    middle = {name: dimension.middle() for name, dimension in space.items()}
+    sizes = space[BATCH_SIZE].ends() if BATCH_SIZE in space else ()
+    return [middle | {BATCH_SIZE: size} for size in sizes] or [middle]
 
 
 def result_file_of(planned: PlannedTuning, output_dir: Path) -> Path | None:

@@ -67,6 +67,19 @@ class Range:
         rounded = min(max(float(f"{drawn:.{_DIGITS}g}"), self.low), self.high)
         return _one_minus(rounded) if self.kind == "one-minus-log" else rounded
 
+    def middle(self) -> int | float:
+        """A value in the middle."""
+        between = (
+            math.sqrt(self.low * self.high)
+            if self.is_logarithmic
+            else self.low / 2 + (self.high / 2)
+        )
+        return self.value_of(between)
+
+    def ends(self) -> tuple[int | float, ...]:
+        """The values at both ends."""
+        return self.value_of(self.low), self.value_of(self.high)
+
     def grid(self) -> list[int | float]:
         """The values of a grid, from `low` to `high`.
 
@@ -91,6 +104,14 @@ class Choice:
     """A list of values without an order."""
 
     values: tuple[Any, ...]
+
+    def middle(self) -> Any:
+        """A value in the middle of the list."""
+        return self.values[len(self.values) // 2]
+
+    def ends(self) -> tuple[Any, ...]:
+        """The least and the largest value."""
+        return min(self.values), max(self.values)
 
     def grid(self) -> list[Any]:
         """All of the values."""

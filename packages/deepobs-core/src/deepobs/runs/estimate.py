@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from deepobs import checks
-from deepobs.plugins import registry
 from deepobs.runs import environment
 from deepobs.runs.timing import (
     SHARE_OF_EVALUATION,
     evaluation_seconds,
-    loaders_of,
+    full_lengths,
     time_in_turn,
     timed_set_up,
     work_on,
@@ -31,7 +30,7 @@ from deepobs.runs.training import Trainer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from deepobs.protocols import Batch, DataSet, TestProblem
+    from deepobs.protocols import Batch, TestProblem
     from deepobs.records import RunSpecification
 
 __all__ = ["Estimate", "PeakMemory", "Spread", "estimate"]
@@ -274,54 +273,3 @@ def _peak_of_process() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str, int]:
-    """The number of batches that a pass over each split of the real data has.
-
-    Args:
-        dataset: The data set of the run; a synthetic one may be a fraction of the real size.
-        specification: The run.
-    """
-    lengths = {name: len(loader) for name, loader in loaders_of(dataset).items()}
-    sizes: dict[str, int] = getattr(dataset, "split_sizes", {})
-    # Other packages' data sets need not state their sizes: then only their loaders tell.
-    if not getattr(dataset, "is_fake", False) or not lengths.keys() <= sizes.keys():
-        return lengths
-    full_sizes = _full_sizes(dataset, specification, sizes)
-    return {
-        name: _scaled(length, sizes[name], full_sizes[name], specification.batch_size)
-        for name, length in lengths.items()
-    }
-
-
-def _full_sizes(
-    dataset: DataSet, specification: RunSpecification, sizes: dict[str, int]
-) -> dict[str, int]:
-    """Examples of each split of the real data."""
-    # Synthetic data are of a class derived from ours, which has its description.
-    spec: Any = getattr(dataset, "spec", None)
-    if spec is None:
-        problem = registry().problems.offer(specification.testproblem).spec
-        spec = registry().datasets.offer(problem.dataset).spec
-    train = spec.train_size - specification.validation_size
-    proportional = round(sizes["train_eval"] * train / sizes["train"])
-    return {
-        "train": train,
-        "train_eval": min(getattr(dataset, "train_eval_size", proportional), train),
-        "valid": specification.validation_size,
-        "test": spec.test_size,
-    }
-
-
-def _scaled(length: int, size: int, full_size: int, batch_size: int) -> int:
-    """Batches of a split at full size, without its last, smaller batch if it was without before."""
-    if size == full_size:
-        return length
-    if length == size // batch_size:
-        return full_size // batch_size
-    if length == -(-size // batch_size):
-        return -(-full_size // batch_size)
-    return round(
-        length * full_size / size
-    )  # batches of something else than examples, such as characters

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import statistics
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from deepobs.errors import ArgumentError
+from deepobs.plugins import registry
 from deepobs.runs import environment
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
@@ -32,28 +36,100 @@ _WARM_UP_UNITS = 3
 _MIN_ROUNDS = 2
 
 
-def pace_of(specification: RunSpecification, *, seconds: float) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds that something takes.
+
+    Attributes:
+        seconds: The expected time.
+        low: The time if all of it goes as fast as the fastest part that was measured.
+        high: The same for the slowest part.
+    """
+
+    seconds: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, measured: Iterable[float]) -> Self:
+        """Summarize one or more measured times."""
+        values = list(measured)
+        return cls(statistics.fmean(values), min(values), max(values))
+
+    def __add__(self, other: Span) -> Span:
+        # What makes one part slow, such as another program, makes the others slow as well.
+        return Span(self.seconds + other.seconds, self.low + other.low, self.high + other.high)
+
+    def __mul__(self, factor: float) -> Span:
+        return Span(self.seconds * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a run is.
+
+    Attributes:
+        epoch: The training steps of an epoch.
+        evaluation: An evaluation of all splits.
+        set_up: Loading the data and building the model and the optimizer.
+    """
+
+    epoch: Span
+    evaluation: Span
+    set_up: Span
+
+
+def pace_of(specification: RunSpecification, *, seconds: float, has_data: bool = True) -> Pace:
     """Measure how fast a run is on its data.
 
     Args:
         specification: The run.
         seconds: Duration of the measurement; a few steps and batches are measured in any case.
-
-    Returns:
-        Seconds of an epoch with the evaluation after it, and seconds before the first epoch.
+        has_data: Whether its data are there. Otherwise a few synthetic batches stand in, and the
+            times of epochs and evaluations are scaled to the real size.
     """
-    device = torch.device(specification.device)
-    with environment.reproducible(specification):
-        problem, optimizer, set_up_seconds = timed_set_up(specification)
+    if has_data:
+        return _pace_on(specification, specification, seconds)
+    try:
+        return _pace_on(_of_few_batches(specification, 2), specification, seconds)
+    except ArgumentError:  # no sequence fits into so few characters
+        return _pace_on(_of_few_batches(specification, 200), specification, seconds)
+
+
+def _of_few_batches(specification: RunSpecification, batches: int) -> RunSpecification:
+    """The same run on synthetic data."""
+    problem = registry().problems.offer(specification.testproblem).spec
+    data = registry().datasets.offer(problem.dataset).spec
+    held_out = specification.validation_size
+    smallest = min(data.train_size, data.test_size, held_out or data.test_size)
+    fraction = min(1.0, batches * specification.batch_size / smallest)
+    changes = {
+        "fake_data_fraction": fraction,
+        "validation_size": math.ceil(fraction * held_out),
+    }
+    return specification.model_copy(update=changes)
+
+
+def _pace_on(measured: RunSpecification, whole: RunSpecification, seconds: float) -> Pace:
+    """Measure a run, which may have fewer examples than the whole one."""
+    device = torch.device(measured.device)
+    with environment.reproducible(measured):
+        problem, optimizer, set_up_seconds = timed_set_up(measured)
         lengths = {split: len(loader) for split, loader in loaders_of(problem.dataset).items()}
+        if measured is not whole:
+            lengths = full_lengths(problem.dataset, whole)
         for_evaluation = SHARE_OF_EVALUATION * seconds
-        evaluation = evaluation_seconds(problem, lengths, seconds=for_evaluation, device=device)
-        trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
+        splits = _evaluation_rounds(problem, seconds=for_evaluation, device=device)
+        evaluation = [Span.of(taken) * lengths[split] for split, taken in splits.items()]
+        trainer = Trainer(problem, optimizer, needs=measured.optimizer_needs)
         steps = work_on(problem.dataset.train_loader, trainer.take_steps)
         with trainer.training():
             _, rounds = time_in_turn([steps], seconds=seconds - for_evaluation, device=device)
-        epoch = lengths["train"] * statistics.fmean(taken for (taken,) in rounds) + evaluation
-        return epoch, set_up_seconds + evaluation
+        return Pace(
+            epoch=Span.of(taken for (taken,) in rounds) * lengths["train"],
+            evaluation=sum(evaluation, Span.of([0.0])),
+            set_up=Span.of([set_up_seconds]),
+        )
 
 
 def timed_set_up(
@@ -78,16 +154,24 @@ def evaluation_seconds(
         seconds: Duration of the measurement.
         device: Where the model is.
     """
+    splits = _evaluation_rounds(problem, seconds=seconds, device=device)
+    return sum(lengths[split] * statistics.fmean(taken) for split, taken in splits.items())
+
+
+def _evaluation_rounds(
+    problem: TestProblem, *, seconds: float, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of a batch, of every round that was timed, by split."""
     loaders = loaders_of(problem.dataset)
     del loaders["train"]
     evaluate = functools.partial(mean_loss_and_accuracy, problem)
-    total = 0.0
+    splits = {}
     with evaluating(problem):
         for split, loader in loaders.items():
             work = work_on(loader, evaluate)
             _, rounds = time_in_turn([work], seconds=seconds / len(loaders), device=device)
-            total += lengths[split] * statistics.fmean(taken for (taken,) in rounds)
-    return total
+            splits[split] = [taken for (taken,) in rounds]
+    return splits
 
 
 def time_in_turn(
@@ -148,6 +232,56 @@ def loaders_of(dataset: DataSet) -> dict[str, Loader]:
         "test": dataset.test_loader,
     }
     return {name: loader for name, loader in loaders.items() if loader is not None}
+
+
+def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str, int]:
+    """The number of batches that a pass over each split of the real data has.
+
+    Args:
+        dataset: The data set of the run; a synthetic one may be a fraction of the real size.
+        specification: The run.
+    """
+    lengths = {name: len(loader) for name, loader in loaders_of(dataset).items()}
+    sizes: dict[str, int] = getattr(dataset, "split_sizes", {})
+    # Other packages' data sets need not state their sizes: then only their loaders tell.
+    if not getattr(dataset, "is_fake", False) or not lengths.keys() <= sizes.keys():
+        return lengths
+    full_sizes = _full_sizes(dataset, specification, sizes)
+    return {
+        name: _scaled(length, sizes[name], full_sizes[name], specification.batch_size)
+        for name, length in lengths.items()
+    }
+
+
+def _full_sizes(
+    dataset: DataSet, specification: RunSpecification, sizes: dict[str, int]
+) -> dict[str, int]:
+    """Examples of each split of the real data."""
+    # Synthetic data are of a class derived from ours, which has its description.
+    spec: Any = getattr(dataset, "spec", None)
+    if spec is None:
+        problem = registry().problems.offer(specification.testproblem).spec
+        spec = registry().datasets.offer(problem.dataset).spec
+    train = spec.train_size - specification.validation_size
+    proportional = round(sizes["train_eval"] * train / sizes["train"])
+    return {
+        "train": train,
+        "train_eval": min(getattr(dataset, "train_eval_size", proportional), train),
+        "valid": specification.validation_size,
+        "test": spec.test_size,
+    }
+
+
+def _scaled(length: int, size: int, full_size: int, batch_size: int) -> int:
+    """Batches of a split at full size, without its last, smaller batch if it was without before."""
+    if size == full_size:
+        return length
+    if length == size // batch_size:
+        return full_size // batch_size
+    if length == -(-size // batch_size):
+        return -(-full_size // batch_size)
+    # Batches of something else than examples, such as characters.
+    return round(length * full_size / size)
 
 
 def _synchronize(device: torch.device) -> None:
