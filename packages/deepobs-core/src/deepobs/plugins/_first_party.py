@@ -18,7 +18,7 @@ _COMPONENTS = {
 
 _COMMANDS = {
     "deepobs-analysis": """
-        baselines plot report score table
+        baselines compare plot report score table
     """,
     "deepobs-bench": """
         bench tune
