@@ -143,6 +143,17 @@ def quickstart(session: nox.Session) -> None:
     session.run("python", "examples/quickstart.py", *session.posargs)
 
 
+@nox.session(requires=["build"], default=False)
+def latex(session: nox.Session) -> None:
+    """Compile the tables for papers; needs TeX Live with booktabs and siunitx."""
+    if shutil.which("pdflatex") is None:
+        session.skip(
+            "pdflatex is missing: apt-get install texlive-latex-recommended texlive-science"
+        )
+    install_wheels(session, ["deepobs-core", "deepobs-bench", "deepobs-analysis"], "pytest")
+    session.run("pytest", "tests/analysis/test_latex.py", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting and the import contracts in pyproject.toml."""

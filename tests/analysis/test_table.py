@@ -145,7 +145,7 @@ def test_names_are_escaped(tmp_path, table):
     assert "<script" not in html
     _, latex, _ = table(*options, "latex", directory=tmp_path / "evil")
     assert r"x\textless{}script\textgreater{}" in latex
-    assert r"\&\_\textquotedbl{}\textbar{}{*}" in latex
+    assert r"\&\_''\textbar{}{*}" in latex
     _, markdown, _ = table(*options, "markdown", directory=tmp_path / "evil")
     assert r"&lt;/script&gt;&amp;\_" in markdown
     assert r"\|\*" in markdown
@@ -159,12 +159,13 @@ def test_no_format_holds_what_controls_a_terminal(tmp_path, table):
         table("--format", name_of_format, "-o", str(target), directory=tmp_path / "evil")
         written = target.read_text()
         assert not {"\x1b", "\u202e"} & set(written)
-        assert "u202eb c" in written
+        assert "u202eb c" in written.replace(r" \\ ", " ")  # LaTeX breaks names into lines
 
 
 def test_a_name_in_brackets_is_no_argument_of_latex(tmp_path, table):
     write_result(tmp_path / "brackets", problem="[1cm]", optimizer="SGD")
-    _, latex, _ = table("--format", "latex", directory=tmp_path / "brackets")
+    options = ("--format", "latex", "--layout", "rows")
+    _, latex, _ = table(*options, directory=tmp_path / "brackets")
     assert "\n{[}1cm] & SGD" in latex
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
@@ -15,24 +15,19 @@ from deepobs.console.screen import Column
 from deepobs.console.text import counted
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
-from deepobs_analysis import table_columns, table_formats
+from deepobs_analysis import performance_matrix, score_formats, table_columns, table_formats
 from deepobs_analysis.output import write_output
+from deepobs_analysis.performance_matrix import Layout
 from deepobs_analysis.plot_options import PlotCommand, own_options, require_options
 from deepobs_analysis.reading_options import mode_option, reads_results
 from deepobs_analysis.scores import USUAL_BASE, scores_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
-from deepobs_analysis.wording import (
-    estimate_or_missing,
-    number,
-    ratio_text,
-    score_text,
-    speedup_text,
-)
+from deepobs_analysis.wording import number, ratio_text
 
 if TYPE_CHECKING:
     from deepobs_analysis.reading_options import Reading
-    from deepobs_analysis.scores import Score, Scores
+    from deepobs_analysis.scores import Scores
     from deepobs_analysis.selection import Mode
 
 
@@ -58,12 +53,20 @@ if TYPE_CHECKING:
     metavar="NAMES",
     help=f"Columns to show, separated by commas: {', '.join(table_columns.COLUMNS)}.",
 )
+@click.option(
+    "--layout",
+    type=click.Choice(["rows", *get_args(Layout)]),
+    help="LaTeX: test performances with problems or optimizers as columns, fit for one column of "
+    "an article; or a row for each pair of them, with the columns that --columns names.  "
+    "[default: problems, or rows with --columns]",
+)
 @mode_option
 @reads_results
 def table(
     format_name: str,
     output: Path | None,
     names: str | None,
+    layout: Layout | Literal["rows"] | None,
     mode: Mode,
     reading: Reading,
 ) -> None:
@@ -71,7 +74,9 @@ def table(
 
     Performances are means ± population standard deviations over the seeds of a configuration. In
     text format, notes below the table explain the numbers and how configurations were selected.
-    LaTeX, Markdown and HTML show the best value of each problem in bold.
+    Markdown and HTML show the best value of each problem in bold. LaTeX has problems as columns and
+    optimizers as rows, and all that are not significantly worse than the best in bold; the caption
+    explains it.
 
     \b
     Examples:
@@ -80,6 +85,19 @@ def table(
       deepobs table results --columns problem,optimizer,final,epochs
       deepobs table results --format csv > table.csv
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    if layout not in (None, "rows"):
+        if format_name != "latex":
+            raise click.UsageError(f"--layout {layout} needs --format latex.")
+        if names is not None:
+            raise click.UsageError(f"--layout {layout} shows test performances: omit --columns.")
+    if format_name == "latex" and names is None and layout != "rows":
+        rows = summarize(reading.results(), mode=mode)
+        text = performance_matrix.as_latex(rows, layout or "problems")
+        if output is None:
+            screen.show(text.rstrip("\n"))
+        else:
+            write_output(output, text)
+        return
     if names is not None:
         wanted = [name.strip() for name in names.split(",") if name.strip()]
     else:
@@ -113,12 +131,21 @@ def table(
     metavar="NAME",
     help=f"The optimizer that the others are compared with.  [default: {USUAL_BASE}]",
 )
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["text", *score_formats.FORMATS]),
+    default="text",
+    show_default=True,
+    help="Output format. CSV has all numbers in full precision.",
+)
 @mode_option
 @reads_results
 @as_json
 def score(
     unit: Unit,
     against: str | None,
+    format_name: str,
     mode: Mode,
     reading: Reading,
     as_json: bool,
@@ -131,10 +158,16 @@ def score(
     Examples:
       deepobs score results
       deepobs score results --unit seconds --against Momentum
+      deepobs score results --format latex > scores.tex
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     scores = scores_of(summarize(reading.results(), mode=mode), unit=unit, against=against)
     if as_json:
+        if format_name != "text":
+            raise click.UsageError("Give --json or --format, not both.")
         screen.show_json(asdict(scores))
+        return
+    if format_name != "text":
+        screen.show(score_formats.FORMATS[format_name](scores).rstrip("\n"))
         return
     _show_scores(scores)
     if scores.timed:
@@ -249,31 +282,10 @@ def plot(
 
 
 def _show_scores(scores: Scores) -> None:
-    against = f" VS {scores.base}" if scores.base else ""
-    headings = ("SCORE", f"SPEEDUP{against}", "NORMALIZED", f"BETTER SEED{against}")
-    columns = [Column("OPTIMIZER"), *(Column(heading) for heading in headings)]
-    screen.show_table(columns, [_row(score, scores.base) for score in scores.scores])
+    headings = [Column(heading.upper()) for heading in score_formats.headings(scores)]
+    screen.show_table(headings, score_formats.rows(scores))
     screen.show()
-    screen.show_text(
-        "Score: area under the performance profile of the times to the target, up to four times "
-        "that of the fastest; an optimizer that is the fastest on every problem has 1, and a "
-        "target that is missed counts as 0. Speedup: geometric mean over all problems, if both "
-        "optimizers reach all targets, each with more than half of the seeds. Normalized: "
-        "performance after the last epoch, on a scale where an untrained model has 0 and the "
-        "target is 1; interquartile mean over all seeds. Better seed: probability that a seed of "
-        "this optimizer ends better than a seed of the one it is compared with. In brackets: 95 % "
-        "intervals; in parentheses, how many seeds they rest on. One seed has no interval."
-    )
-
-
-def _row(score: Score, base: str | None) -> list[str]:
-    return [
-        score.optimizer,
-        score_text(score.benchmark_score, score.reached),
-        speedup_text(score.speedup, base),
-        estimate_or_missing(score.normalized),
-        estimate_or_missing(score.improvement),
-    ]
+    screen.show_text(score_formats.EXPLANATION)
 
 
 def _show_ratios(scores: Scores) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from deepobs.console.screen import Column, render
 from deepobs.console.text import clean
+from deepobs_analysis import latex
 from deepobs_analysis.caveats import caveats, choice_in_words
 from deepobs_analysis.summaries import record
 from deepobs_analysis.table_columns import Cell, cells_of
@@ -24,20 +25,6 @@ if TYPE_CHECKING:
     from deepobs_analysis.summaries import Summary
     from deepobs_analysis.table_columns import SummaryColumn
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    "∞": r"$\infty$",
-    "[": "{[}",  # after a line of a table, it would begin an argument, and * a variant
-    "*": "{*}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 _OBVIOUS = {"seeds", "configurations"}
@@ -73,7 +60,7 @@ def as_csv(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
 
 
 def as_latex(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
-    r"""A table for papers that use the package booktabs, the best of each problem in bold."""
+    r"""All columns for papers that use the package booktabs, the best of each problem in bold."""
     alignment = "".join("r" if column.is_number else "l" for column in columns)
     pairs = zip(rows, cells_of(columns, rows), strict=True)
     blocks = [
@@ -101,10 +88,10 @@ def as_latex(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
 def as_markdown(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> str:
     """A table for notes, the best of each problem in bold."""
     lines = [
-        [_markdown_escaped(column.heading) for column in columns],
+        [markdown_escaped(column.heading) for column in columns],
         ["---:" if column.is_number else "---" for column in columns],
         *(
-            [_marked(cell, _markdown_escaped, "**%s**") for cell in cells]
+            [_marked(cell, markdown_escaped, "**%s**") for cell in cells]
             for cells in cells_of(columns, rows)
         ),
     ]
@@ -183,12 +170,11 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 
 def _latex_escaped(text: str) -> str:
-    if text == MISSING:
-        return "--"
-    return "".join(_LATEX.get(character, character) for character in clean(text))
+    return "--" if text == MISSING else latex.escaped(text)
 
 
-def _markdown_escaped(text: str) -> str:
+def markdown_escaped(text: str) -> str:
+    """Text from files that Markdown shows as it is."""
     return html.escape(_MARKDOWN.sub(r"\\\1", clean(text)), quote=False)
 
 

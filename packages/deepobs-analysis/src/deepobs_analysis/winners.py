@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from deepobs.console.text import counted
 from deepobs_analysis.measures import (
@@ -82,18 +82,44 @@ def winners(rows: Iterable[Summary]) -> dict[str, Winner]:
     Leads are tested with Holm's correction for all pairs of optimizers on all problems: that any of
     equally good optimizers is said to lead clearly, anywhere, has a probability of at most 5 %.
     """
-    by_problem: dict[str, list[Summary]] = defaultdict(list)
-    for row in rows:
-        by_problem[row.problem].append(row)
-    raw = {
-        _pair(first, second): _p_value(first, second)
-        for those in by_problem.values()
-        for first, second in combinations(those, 2)
-        if min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS
-        and are_comparable(first, second)
-    }
-    adjusted = dict(zip(raw, holm(list(raw.values())), strict=True))
+    by_problem = _by_problem(rows)
+    adjusted = _adjusted(by_problem)
     return {problem: _winner(those, adjusted) for problem, those in by_problem.items()}
+
+
+class Contenders(NamedTuple):
+    """Which optimizers may be the best.
+
+    Attributes:
+        of: On each problem, the one with the best mean and those that are not significantly worse.
+        comparisons: How many pairs of optimizers were compared, on all problems together.
+        untested: Problems where some pair was not compared, for lack of seeds or comparability.
+    """
+
+    of: Mapping[str, frozenset[str]]
+    comparisons: int
+    untested: list[str]
+
+
+def contenders(rows: Iterable[Summary]) -> Contenders:
+    """Which optimizers on each problem are not significantly worse than the best one.
+
+    Tested as leads are, with Holm's correction for all pairs of optimizers on all problems. One
+    that cannot be compared with the best one is no contender, unless their means are equal.
+    """
+    by_problem = _by_problem(rows)
+    adjusted = _adjusted(by_problem)
+    found: dict[str, frozenset[str]] = {}
+    untested = []
+    for problem, those in by_problem.items():
+        best = best_of(those)
+        p_values = {row.optimizer: adjusted.get(_pair(best, row)) for row in those}
+        found[problem] = frozenset(
+            row.optimizer for row in those if _may_be_best(row, best, p_values[row.optimizer])
+        )
+        if any(p_values[row.optimizer] is None for row in those if row is not best):
+            untested.append(problem)
+    return Contenders(found, len(adjusted), untested)
 
 
 def winner_in_words(winner: Winner) -> str:
@@ -152,6 +178,33 @@ def comparison_in_words(
     if results.skipped:
         sentences.append(f"{counted(len(results.skipped), 'file')} could not be used.")
     return sentences
+
+
+def _by_problem(rows: Iterable[Summary]) -> dict[str, list[Summary]]:
+    found: dict[str, list[Summary]] = defaultdict(list)
+    for row in rows:
+        found[row.problem].append(row)
+    return found
+
+
+def _adjusted(by_problem: Mapping[str, Sequence[Summary]]) -> dict[_Pair, float]:
+    """The p-values of all pairs that can be compared, corrected for all of them."""
+    raw = {
+        _pair(first, second): _p_value(first, second)
+        for those in by_problem.values()
+        for first, second in combinations(those, 2)
+        if min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS
+        and are_comparable(first, second)
+    }
+    return dict(zip(raw, holm(list(raw.values())), strict=True))
+
+
+def _may_be_best(row: Summary, best: Summary, p_value: float | None) -> bool:
+    if row is best:
+        return True
+    if p_value is not None:
+        return p_value > SIGNIFICANT
+    return are_comparable(row, best) and same(row.final.mean, best.final.mean)
 
 
 def _winner(rows: list[Summary], p_values: Mapping[_Pair, float]) -> Winner:

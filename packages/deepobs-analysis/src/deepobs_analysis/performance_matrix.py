@@ -1,0 +1,169 @@
+"""Test performances for papers: problems as columns and optimizers as rows, or the other way."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from deepobs.console.text import counted
+from deepobs_analysis.caveats import caveats, choice_in_words
+from deepobs_analysis.latex import Value, ValueColumn, escaped, table
+from deepobs_analysis.selection import EXPLANATIONS
+from deepobs_analysis.winners import FEWEST_SEEDS, contenders
+from deepobs_analysis.wording import listed, seeds_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from deepobs_analysis.measures import MeanAndDeviation
+    from deepobs_analysis.summaries import Summary
+
+Layout: TypeAlias = Literal["problems", "optimizers"]
+"""What stands in the columns."""
+
+_MISSING = "--"
+_FAILED = r"\textsuperscript{\dag}"
+_MOST_DECIMALS = 6
+# Beyond these, a column is multiplied by a power of ten, which its heading says.
+_LARGEST, _SMALLEST = 1e5, 1e-3
+_ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}
+
+
+def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
+    r"""A table of the final test performances that fits a column of an article with two.
+
+    All optimizers that are not significantly worse than the best one of a problem are bold. The
+    caption says what the numbers are.
+
+    Args:
+        rows: From `summarize`.
+        layout: Whether problems or optimizers are the columns.
+    """
+    problems = list(dict.fromkeys(row.problem for row in rows))
+    optimizers = list(
+        dict.fromkeys(row.optimizer for row in sorted(rows, key=lambda e: e.selection.is_reference))
+    )
+    values: dict[tuple[str, str], Value | str] = {}
+    below: dict[str, str] = {}
+    best = contenders(rows).of
+    for problem in problems:
+        those = [row for row in rows if row.problem == problem]
+        power = _power(those)
+        decimals = _decimals(those, power)
+        for row in those:
+            is_bold = len(those) > 1 and row.optimizer in best[problem]
+            values[problem, row.optimizer] = _value(row, decimals, power, is_bold=is_bold)
+        below[problem] = _below(those[0], power)
+    if layout == "problems":
+        columns = [
+            ValueColumn(p, below[p], [values.get((p, o), _MISSING) for o in optimizers])
+            for p in problems
+        ]
+        names = optimizers
+    else:
+        columns = [
+            ValueColumn(o, "", [values.get((p, o), _MISSING) for p in problems]) for o in optimizers
+        ]
+        names = problems
+    warnings = [found.title for found in caveats(rows)]
+    is_chosen = any(row.selection.configurations > 1 for row in rows)
+    comments = choice_in_words(rows) if is_chosen else []
+    if warnings:
+        comments.append(f"Explained by `deepobs report`: {'; '.join(warnings)}.")
+    caption = " ".join(_caption(rows, below if layout == "optimizers" else {}))
+    return table(names, columns, caption=caption, comments=comments)
+
+
+def _shown(row: Summary) -> MeanAndDeviation | None:
+    """The performance of the seeds that do not fail; all of them decide what is bold."""
+    return row.others if row.failed else row.final
+
+
+def _power(rows: Iterable[Summary]) -> int:
+    """The power of ten that the values of a problem are divided by."""
+    shown = [each.mean for each in map(_shown, rows) if each is not None]
+    largest = max((abs(mean) for mean in shown if math.isfinite(mean)), default=0.0)
+    if largest == 0 or _SMALLEST <= largest < _LARGEST:
+        return 0
+    return math.floor(math.log10(largest))
+
+
+def _decimals(rows: Iterable[Summary], power: int) -> int:
+    """As many decimals for all values of a problem as show two digits of a usual deviation."""
+    shown = [each for each in map(_shown, rows) if each is not None and math.isfinite(each.mean)]
+    places = [1 - _leading(each.deviation) for each in shown if each.deviation > 0]
+    places = places or [3 - _leading(each.mean) for each in shown if each.mean]
+    return min(max(0, statistics.median_low(places or [0]) + power), _MOST_DECIMALS)
+
+
+def _leading(value: float) -> int:
+    """The place of the first digit of a number with two digits."""
+    return math.floor(math.log10(abs(float(f"{value:.1e}"))))
+
+
+def _value(row: Summary, decimals: int, power: int, *, is_bold: bool) -> Value | str:
+    shown, seeds = _shown(row), len(row.seeds) - row.failed
+    if shown is None:
+        return "failed"
+    if not math.isfinite(shown.mean):
+        return _MISSING
+    mean, deviation = (f"{each / 10**power:.{decimals}f}" for each in shown)
+    mark = _FAILED if row.failed else ""
+    return Value(mean, deviation if seeds > 1 else "", is_bold, mark)
+
+
+def _below(row: Summary, power: int) -> str:
+    """What a problem is judged by, and in which unit."""
+    metric = {"accuracy": "acc.", "loss": "loss"}[row.selection.metric.name]
+    unit = rf" / $10^{{{power}}}$" if power else ""
+    return rf"\scriptsize {metric}{unit} {_ARROWS[row.higher_is_better]}"
+
+
+def _caption(rows: Sequence[Summary], below: Mapping[str, str]) -> Iterable[str]:
+    """LaTeX: what the numbers are, and what bold ones are."""
+    if not rows:
+        yield "There are no results."
+        return
+    seeds = [len(row.seeds) for row in rows]
+    spread = " and population standard deviation" if max(seeds) > 1 else ""
+    yield f"Test performance after the last epoch: mean{spread} over {seeds_text(seeds)}."
+    by_metric: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        by_metric[row.selection.metric.name][row.problem] = None
+    if below:
+        better = {"accuracy": "higher is better", "loss": "lower is better"}
+        each = [f"{name} on {listed(of)} ({better[name]})" for name, of in by_metric.items()]
+        yield escaped(f"It is the {', the '.join(each)}.")
+    if any(row.failed for row in rows):
+        yield rf"{_FAILED} Some seeds fail; the others are shown, and all count for bold."
+    yield escaped(" ".join(_meaning_of_bold(rows)))
+    yield escaped(_choice(rows))
+
+
+def _choice(rows: Sequence[Summary]) -> str:
+    """How configurations were selected, in fewer words than below tables of text."""
+    chosen = [row.selection for row in rows if row.selection.configurations > 1]
+    untuned = [each for each in chosen if not each.is_tuned]
+    if not untuned:
+        return "Configurations were tuned with other seeds." if chosen else ""
+    splits = {each.chosen_by.partition("_")[0] for each in untuned}
+    data = {"test": "test data, which flatters it", "valid": "validation data"}
+    on = listed([words for split, words in data.items() if split in splits])
+    return f"Of several configurations, {EXPLANATIONS[untuned[0].mode]}, selected on {on}."
+
+
+def _meaning_of_bold(rows: Sequence[Summary]) -> Iterable[str]:
+    found = contenders(rows)
+    if len(rows) == len(found.of):
+        return
+    if not found.comparisons:
+        yield f"Bold: the best mean on each problem; tests need {FEWEST_SEEDS} seeds."
+        return
+    yield (
+        "Bold: the best mean on each problem, and all that are not significantly worse (5 %, "
+        f"Holm's correction for {counted(found.comparisons, 'comparison')})."
+    )
+    if found.untested:
+        yield f"On {listed(found.untested)}, not all could be tested, and those are not bold."

@@ -1,0 +1,170 @@
+"""Scores over all problems as tables: for terminals, papers, notes and other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+from deepobs.console.text import clean, counted
+from deepobs_analysis.latex import Value, ValueColumn, escaped, table
+from deepobs_analysis.table_formats import markdown_escaped
+from deepobs_analysis.wording import estimate_or_missing, listed, score_text, speedup_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from deepobs_analysis.measures import Estimate
+    from deepobs_analysis.scores import Score, Scores
+
+EXPLANATION = (
+    "Score: area under the performance profile of the times to the target, up to four times "
+    "that of the fastest; an optimizer that is the fastest on every problem has 1, and a "
+    "target that is missed counts as 0. Speedup: geometric mean over all problems, if both "
+    "optimizers reach all targets, each with more than half of the seeds. Normalized: "
+    "performance after the last epoch, on a scale where an untrained model has 0 and the "
+    "target is 1; interquartile mean over all seeds. Better seed: probability that a seed of "
+    "this optimizer ends better than a seed of the one it is compared with. In brackets: 95 % "
+    "intervals; in parentheses, how many seeds they rest on. One seed has no interval."
+)
+_NARROW = 0.01
+"""Intervals of this half-width need a third decimal."""
+
+
+def headings(scores: Scores) -> list[str]:
+    """The headings of the columns."""
+    against = f" vs {scores.base}" if scores.base else ""
+    return ["Optimizer", "Score", f"Speedup{against}", "Normalized", f"Better seed{against}"]
+
+
+def rows(scores: Scores) -> list[list[str]]:
+    """The cells of each optimizer, the best score first."""
+    return [
+        [
+            score.optimizer,
+            score_text(score.benchmark_score, score.reached),
+            speedup_text(score.speedup, scores.base),
+            estimate_or_missing(score.normalized),
+            estimate_or_missing(score.improvement),
+        ]
+        for score in scores.scores
+    ]
+
+
+def as_csv(scores: Scores) -> str:
+    """A row for each optimizer, with all numbers in full precision; unknown ones are empty."""
+    records = [_record(score, scores.base) for score in scores.scores]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return stream.getvalue()
+
+
+def as_markdown(scores: Scores) -> str:
+    """A table for notes."""
+    lines = [headings(scores), ["---", *["---:"] * 4], *rows(scores)]
+    escape = [[markdown_escaped(cell) for cell in line] for line in lines]
+    escape[1] = lines[1]
+    return "".join(f"| {' | '.join(line)} |\n" for line in escape)
+
+
+def as_latex(scores: Scores) -> str:
+    """A table that fits a column of an article with two; its caption says what is bold."""
+    of = scores.scores
+    _, score, speedup, normalized, better = headings(scores)
+    columns = [
+        ValueColumn(score, "", _numbers([each.benchmark_score for each in of])),
+        ValueColumn("Targets reached", "", [f"{e.reached.reached}/{e.reached.of}" for e in of]),
+        ValueColumn(speedup, "", _numbers([e.speedup and e.speedup.geometric_mean for e in of])),
+        ValueColumn(normalized, "", _estimates([each.normalized for each in of])),
+        ValueColumn(better, "", _estimates([each.improvement for each in of])),
+    ]
+    kept = [column for column in columns if set(column.cells) != {"--"}]
+    names = [each.optimizer for each in of]
+    caption = escaped(" ".join(_caption(scores)))
+    comments = [f"Skipped: {problem}: {reason}." for problem, reason in scores.skipped.items()]
+    return table(names, kept, caption=caption, comments=comments, label="tab:deepobs-scores")
+
+
+FORMATS: dict[str, Callable[[Scores], str]] = {
+    "csv": as_csv,
+    "latex": as_latex,
+    "markdown": as_markdown,
+}
+"""The function that writes scores in each format but text."""
+
+
+def _record(score: Score, base: str | None) -> dict[str, Any]:
+    speedup = score.speedup
+    known = speedup is not None and math.isfinite(speedup.geometric_mean)
+    return {
+        "optimizer": clean(score.optimizer),
+        "score": score.benchmark_score,
+        "reached": score.reached.reached,
+        "problems": score.reached.of,
+        "against": clean(base) if base and base != score.optimizer else None,
+        "speedup": speedup.geometric_mean if speedup and known else None,
+        **_fields("normalized", score.normalized),
+        **_fields("better_seed", score.improvement),
+    }
+
+
+def _fields(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    interval = estimate.interval if estimate else None
+    return {
+        name: estimate.value if estimate else None,
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+        f"{name}_seeds": estimate.seeds if estimate else None,
+    }
+
+
+def _numbers(values: Sequence[float | None]) -> list[Value | str]:
+    """Numbers with two decimals, the largest in bold."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return [
+        Value(f"{value:.2f}", is_bold=len(known) > 1 and value == max(known))
+        if value is not None and math.isfinite(value)
+        else "--"
+        for value in values
+    ]
+
+
+def _estimates(estimates: Sequence[Estimate | None]) -> list[Value | str]:
+    """Estimates with their intervals, those in bold that could be as large as the largest."""
+    known = [each for each in estimates if each is not None]
+    widths = [(e.interval.high - e.interval.low) / 2 for e in known if e.interval]
+    decimals = 3 if widths and min(widths) < _NARROW else 2
+    best = max((each.value for each in known), default=0.0)
+    cells: list[Value | str] = []
+    for each in estimates:
+        if each is None:
+            cells.append("--")
+            continue
+        interval = each.interval
+        ends = "" if interval is None else ", ".join(f"{end:.{decimals}f}" for end in interval)
+        largest = each.value if interval is None else interval.high
+        mark = rf"\,\scriptsize[{ends}]" if ends else ""
+        is_bold = len(known) > 1 and largest >= best
+        cells.append(Value(f"{each.value:.{decimals}f}", is_bold=is_bold, mark=mark))
+    return cells
+
+
+def _caption(scores: Scores) -> Iterable[str]:
+    timed, compared = list(scores.timed), list(scores.compared)
+    yield f"Scores over {counted(len(timed), 'problem')}{_of(timed)}."
+    if set(timed) != set(compared):
+        on = f"{counted(len(compared), 'problem')}{_of(compared)}"
+        yield f"The last columns are over {on}."
+    yield (
+        f"Score: area under the performance profile of the {scores.unit} to the target. Targets "
+        "reached: by more than half of the seeds. Normalized: interquartile mean, 0 for an "
+        "untrained model and 1 for the target. In brackets: 95 % intervals over seeds. Bold: the "
+        "best of a column, and those whose intervals reach it."
+    )
+
+
+def _of(problems: Sequence[str]) -> str:
+    return f" ({listed(problems)})" if problems else ""
