@@ -62,6 +62,20 @@ def measured() -> int:
     return len(json.loads(path.read_bytes())) if path.exists() else 0
 
 
+def test_the_time_of_a_run_that_ends_after_max_steps_is_that_of_its_steps(tmp_path: Path) -> None:
+    whole = specify("quadratic_deep", "SGD", {"lr": 0.1}, batch_size=125, num_epochs=5)
+    cut = specify("quadratic_deep", "SGD", {"lr": 0.1}, batch_size=125, max_steps=20)
+    assert kind_of(whole) == kind_of(cut)
+    (pace,) = learned(whole).known.values()
+    assert pace.steps_per_epoch == 8
+    expected = pace.set_up.seconds + 20 / 8 * pace.epoch.seconds + 4 * pace.evaluation.seconds
+    assert pace.of_run(cut).seconds == pytest.approx(expected)
+    done = run(cut, output_dir=tmp_path).path
+    (recorded,) = learned(whole, done={kind_of(whole): [done]}).known.values()
+    assert recorded.steps_per_epoch == 8
+    assert recorded.set_up.seconds == 0
+
+
 def test_what_changes_the_time_of_an_epoch_is_measured_again(
     own_optimizer: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +115,15 @@ def test_every_field_of_a_run_is_part_of_its_kind_unless_it_costs_no_time() -> N
         if kind_of(first.model_copy(update={name: "changed"})) == kind_of(first)
     }
     assert without_effect == {
-        *("optimizer", "label", "at_defaults", "num_epochs", "random_seed", "reshuffle"),
+        *(
+            "optimizer",
+            "label",
+            "at_defaults",
+            "num_epochs",
+            "max_steps",
+            "random_seed",
+            "reshuffle",
+        ),
         *("lr_sched_epochs", "lr_sched_factors", "lr_scheduler", "train_log_interval"),
     }
 

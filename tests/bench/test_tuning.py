@@ -433,6 +433,14 @@ def test_runs_that_fall_behind_are_stopped_and_never_look_complete(
     assert result.winner == tuned(**(PRUNED | {"prune": False})).winner
 
 
+def test_pruning_is_refused_where_runs_have_different_numbers_of_epochs(
+    tuned: Callable[..., TuningResult],
+) -> None:
+    several = {"space": {"lr": [0.01, 0.1], "batch_size": [50, 100]}, "prune": True}
+    with pytest.raises(ArgumentError, match="fewer epochs with smaller batches"):
+        tuned(sampler="grid", options={"max_steps": 20}, **several)
+
+
 def test_what_was_stopped_is_stopped_again_without_running(
     tuned: Callable[..., TuningResult], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from deepobs.errors import ArgumentError
-from deepobs.plugins import ProblemSpec
+from deepobs.plugins import DatasetSpec, ProblemSpec
 from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.estimate import estimate
 
@@ -68,12 +68,18 @@ class AlwaysReshuffles(Classifier):
 
 
 class StatesSizes(broken_datasets.AlwaysDrops):
+    spec = DatasetSpec(train_size=41, test_size=21)
+
     @property
     def split_sizes(self) -> dict[str, int]:
         return {"train": 41, "train_eval": 21, "test": 21}
 
 
 class AlwaysDrops(Classifier):
+    data = StatesSizes
+
+
+class TrainsOnAll(Forgets):
     data = StatesSizes
 
 
@@ -99,6 +105,7 @@ class Steps(RunObserver):
             "ignores validation_size=30: it holds out 20 examples",
         ),
         (AlwaysReshuffles, {"reshuffle": False}, "ignores reshuffle=False: it has another order"),
+        (TrainsOnAll, {"train_fraction": 0.5}, "ignores train_fraction=0.5: it trains on 41"),
         (AlwaysDrops, {"full_evaluation": True}, "ignores full_evaluation=True: it evaluates 20"),
     ],
 )

@@ -35,6 +35,8 @@ def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
         {"full_evaluation": True},
         {"bare_losses": True},
         {"reshuffle": False},
+        {"max_steps": 5},
+        {"train_fraction": 0.5},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.1]},
         {"lr_scheduler": "LinearLR"},
         {"needs": ["create_graph"]},
@@ -119,6 +121,8 @@ def test_the_command_reproduces_the_specification(tmp_path, schedule):
         full_evaluation=True,
         bare_losses=True,
         reshuffle=False,
+        max_steps=7,
+        train_fraction=0.7,
     )
     from deepobs.cli._run_command import command
     from deepobs.runs import store

@@ -29,6 +29,14 @@ def test_held_out_is_the_end_of_the_training_text_and_evaluated_on_its_beginning
     assert torch.equal(dataset.test_loader.ids, torch.arange(100) % 83)
 
 
+def test_a_fraction_of_a_text_is_its_beginning(data_dir: Path) -> None:
+    put_arrays(data_dir)
+    options = {"device": "cpu", "sequence_length": 5, "validation_size": 50}
+    dataset = tolstoi()(2, train_fraction=0.5, **options)
+    assert torch.equal(dataset.train_loader.ids, torch.arange(175) % 83)
+    assert torch.equal(dataset.valid_loader.ids, (torch.arange(400) % 83)[350:])
+
+
 def test_without_shuffling_every_batch_goes_on_where_the_last_one_ended(data_dir: Path) -> None:
     put_arrays(data_dir)
     dataset = tolstoi()(2, device="cpu", sequence_length=5)

@@ -66,6 +66,7 @@ class Run(NamedTuple):
     diverged_at_epoch: int | None
     run_id: str
     steps: int | None
+    steps_per_epoch: int | None
     gradient_evaluations: int | None
     device: str
     hardware: str
@@ -105,7 +106,7 @@ def run_from(data: object) -> Run:
     rest = {
         "format": layout,
         "batch_size": batch_size,
-        "num_epochs": num_epochs,
+        **({} if _ends_by_steps(data, params) else {"num_epochs": num_epochs}),
         "weight_decay": data.get("weight_decay"),
         "schedule": schedule,
         **_further(data, layout, params),
@@ -130,6 +131,7 @@ def run_from(data: object) -> Run:
         diverged_at_epoch=divergence.epoch,
         run_id=values.text(data, "run_id", ""),
         steps=values.optional_integer(data, "steps"),
+        steps_per_epoch=values.optional_integer(data, "steps_per_epoch"),
         gradient_evaluations=values.optional_integer(data, "gradient_evaluations"),
         device=values.text(data, "device", ""),
         hardware=json.dumps(values.mapping(data, "hardware")),
@@ -292,6 +294,14 @@ def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) ->
         used |= own
     # What was not used is dropped: a file that does not mention it is of the same configuration.
     return {name: value for name, value in used.items() if value is not None}
+
+
+def _ends_by_steps(data: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Whether a run ends after a number of steps: other epochs for batches of other sizes."""
+    most = values.optional_integer(params, "max_steps")
+    per_epoch = values.optional_integer(data, "steps_per_epoch")
+    # Not by the steps that it took: one that diverged is compared with the seeds that did not.
+    return bool(most and per_epoch and data["num_epochs"] * per_epoch >= most)
 
 
 def _schedule(params: Mapping[str, Any]) -> tuple[str, str]:

@@ -263,7 +263,8 @@ def _steps_per_epoch(runs: Sequence[Run]) -> Floats:
         [
             np.nan
             if run.steps is None or run.has_diverged or not run.num_epochs
-            else run.steps / run.num_epochs
+            # Of a run that ended within an epoch, its file says it.
+            else run.steps_per_epoch or run.steps / run.num_epochs
             for run in runs
         ],
         dtype=np.float64,

@@ -35,6 +35,8 @@ def _parts(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
                 continue
             split, _, metric = name.partition("_")
             epochs = np.arange(len(values))
+            # The last epoch may have been ended early.
+            most = np.inf if pd.isna(run["steps"]) else run["steps"]
             yield pd.DataFrame(
                 {
                     "problem": run["problem"],
@@ -43,7 +45,7 @@ def _parts(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
                     "hyperparameters": _words(run["hyperparameters"]),
                     "seed": run["seed"],
                     "epoch": epochs,
-                    "step": epochs * run["steps_per_epoch"],
+                    "step": np.minimum(epochs * run["steps_per_epoch"], most),
                     "split": split,
                     "metric": metric,
                     "value": values,

@@ -190,6 +190,14 @@ Fraction = Annotated[
         lambda value: isinstance(value, bool) or is_number(value, 0, 1),
     ),
 ]
+PositiveFraction = Annotated[
+    float,
+    _allowed(
+        "a number above 0 and at most 1",
+        _NUMBER,
+        lambda value: is_number(value, 0, 1) and value > 0,
+    ),
+]
 Optimizers = BeforeValidator(_optimizers)
 ProblemName = Annotated[
     str, _allowed("a string", str, lambda name: registry().problems.offer(name))

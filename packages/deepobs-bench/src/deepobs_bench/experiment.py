@@ -60,6 +60,8 @@ class Training(Table):
 
     Attributes:
         epochs: Passes over the training set.
+        max_steps: Steps after which a run ends, also within an epoch.
+        train_fraction: Part of the training examples to train on.
         batch_size: Examples per step.
         weight_decay: Factor of the problem's regularizer.
         validation_size: Training examples held out for validation.
@@ -73,6 +75,8 @@ class Training(Table):
 
     # `None` throughout: a default here would override what `defaults` says for all problems.
     epochs: values.CountOrZero | None = None
+    max_steps: values.Count | None = None
+    train_fraction: values.PositiveFraction | None = None
     batch_size: values.Count | None = None
     weight_decay: values.NonNegative | None = None
     validation_size: values.CountOrZero | None = None

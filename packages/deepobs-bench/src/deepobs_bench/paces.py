@@ -7,6 +7,7 @@ the cache has no consequence but time.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -48,7 +49,7 @@ _NOT_MEASURED = "not measured yet, for lack of time; --dry-run measures all"
 # All other fields tell kinds of runs apart: one that a later release adds must not let slow runs
 # have the pace of fast ones.
 _WITHOUT_EFFECT = {
-    *("optimizer", "label", "at_defaults", "num_epochs", "random_seed", "reshuffle"),
+    *("optimizer", "label", "at_defaults", "num_epochs", "max_steps", "random_seed", "reshuffle"),
     *("lr_sched_epochs", "lr_sched_factors", "lr_scheduler", "train_log_interval"),
 }
 
@@ -89,10 +90,8 @@ class Paces:
 
     def of(self, specification: RunSpecification) -> Span | None:
         """The time of a run; `None` if it is not known."""
-        pace, epochs = self.known.get(kind_of(specification)), specification.num_epochs
-        if pace is None:
-            return None
-        return pace.set_up + pace.epoch * epochs + pace.evaluation * (epochs + 1)
+        pace = self.known.get(kind_of(specification))
+        return None if pace is None else pace.of_run(specification)
 
     def obstacle(self, specification: RunSpecification) -> str:
         """Why the time of a run is not known."""
@@ -144,8 +143,16 @@ def _recorded_pace(path: Path, similar: RunSpecification) -> Pace | None:
     hardware, versions = _environment(similar)
     if record.hardware != hardware or not versions.items() <= record.versions.items():
         return None
-    epoch, evaluation = Span.of(record.train_seconds), Span.of(record.eval_seconds)
-    return Pace(epoch, evaluation, set_up=Span.of([0.0]))
+    steps_per_epoch = record.steps_per_epoch or record.steps // record.num_epochs
+    # The last epoch may have been a part of one.
+    *epochs, last = record.train_seconds
+    last *= steps_per_epoch / max(record.steps - len(epochs) * steps_per_epoch, 1)
+    return Pace(
+        epoch=Span.of([*epochs, last]),
+        evaluation=Span.of(record.eval_seconds),
+        set_up=Span.of([0.0]),
+        steps_per_epoch=steps_per_epoch,
+    )
 
 
 def _measure(
@@ -190,7 +197,12 @@ def _widened(pace: Pace, factor: float) -> Pace:
     def widened(span: Span) -> Span:
         return Span(span.seconds, span.low / factor, span.high * factor)
 
-    return Pace(widened(pace.epoch), widened(pace.evaluation), widened(pace.set_up))
+    return dataclasses.replace(
+        pace,
+        epoch=widened(pace.epoch),
+        evaluation=widened(pace.evaluation),
+        set_up=widened(pace.set_up),
+    )
 
 
 def _environment(specification: RunSpecification) -> tuple[dict[str, Any], dict[str, str]]:
@@ -216,11 +228,14 @@ def _key(kind: Kind, specification: RunSpecification, *, has_data: bool) -> str:
 def _read_cache() -> dict[str, Pace]:
     with contextlib.suppress(Exception):  # a broken file is replaced
         kept = json.loads((config.get_cache_dir() / _CACHE).read_bytes())
-        return {
-            key: Pace(**{name: Span(**span) for name, span in pace.items()})
-            for key, pace in kept.items()
-        }
+        return {key: _pace_of(**pace) for key, pace in kept.items()}
     return {}
+
+
+def _pace_of(*, steps_per_epoch: int, **spans: dict[str, float]) -> Pace:
+    """A pace, as `asdict` wrote it."""
+    read = {name: Span(**span) for name, span in spans.items()}
+    return Pace(**read, steps_per_epoch=steps_per_epoch)
 
 
 def _write_cache(paces: Mapping[str, Pace]) -> None:

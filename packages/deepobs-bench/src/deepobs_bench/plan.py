@@ -188,6 +188,8 @@ def _require_matches(
 
 _NAMES_IN_SPECIFY = {
     "epochs": "num_epochs",
+    "max_steps": "max_steps",
+    "train_fraction": "train_fraction",
     "batch_size": "batch_size",
     "weight_decay": "weight_decay",
     "validation_size": "validation_size",

@@ -63,6 +63,18 @@ def non_negative(name: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type] # a number
 
 
+def fraction(name: str, value: object) -> float:
+    """Refuse anything but a number above 0 and at most 1.
+
+    Raises:
+        ArgumentError: It is not permitted.
+    """
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_real or not 0 < value <= 1:  # type: ignore[operator] # a number
+        raise ArgumentError(f"{name} must be a number above 0 and at most 1; got {value!r}.")
+    return float(value)  # type: ignore[arg-type] # a number
+
+
 def check_batch_size(batch_size: int, sizes: Mapping[str, int], dataset: str) -> None:
     """Refuse batches that are larger than a split.
 

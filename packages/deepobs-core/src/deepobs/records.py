@@ -124,7 +124,7 @@ class RunSpecification(BaseModel):
             no part of the step.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
-        num_epochs: Passes over the training set.
+        num_epochs: Passes over the training set; a run with `max_steps` may end before.
         random_seed: Seed of the initial weights, the data order and every other draw.
         weight_decay: Factor of the problem's regularizer, `None` for the problem's default.
         lr_sched_epochs: Epochs after which the learning rate changes.
@@ -134,6 +134,9 @@ class RunSpecification(BaseModel):
         full_evaluation: Whether evaluation includes the last, smaller batch of a split.
         bare_losses: Whether reported losses exclude the regularizer.
         reshuffle: Whether every epoch has a new order of the training data.
+        max_steps: Optimization steps after which the run ends, also within an epoch; `None` for no
+            limit.
+        train_fraction: Part of the training examples that is trained on.
         fake_data_fraction: Size of synthetic data sets, 0 for real data.
         dtype: Floating-point type of data and model.
         device: Where the run takes place; not part of its identity.
@@ -165,11 +168,32 @@ class RunSpecification(BaseModel):
     full_evaluation: bool = False
     bare_losses: bool = False
     reshuffle: bool = True
+    max_steps: int | None = None
+    train_fraction: float = 1.0
     fake_data_fraction: float = 0.0
     dtype: str = "float32"
     device: str = "cpu"
     train_log_interval: int = DEFAULT_LOG_INTERVAL
     label: str = ""
+
+    def epochs_begun(self, steps_per_epoch: int) -> int:
+        """The number of epochs, the last of which `max_steps` may end early.
+
+        Args:
+            steps_per_epoch: Steps of a pass over the training set.
+        """
+        if self.max_steps is None:
+            return self.num_epochs
+        return min(self.num_epochs, -(-self.max_steps // max(steps_per_epoch, 1)))
+
+    def steps_in_all(self, steps_per_epoch: int) -> int:
+        """The number of steps.
+
+        Args:
+            steps_per_epoch: Steps of a pass over the training set.
+        """
+        steps = self.num_epochs * steps_per_epoch
+        return steps if self.max_steps is None else min(steps, self.max_steps)
 
     @property
     def run_id(self) -> str:
@@ -292,7 +316,8 @@ class RunRecord(BaseModel):
         optimizer_needs: Step protocol of the optimizer.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
-        num_epochs: Passes over the training set that were requested.
+        num_epochs: Passes over the training set that were requested, the last of which `max_steps`
+            may have ended early.
         random_seed: Seed of everything random.
         weight_decay: Factor of the problem's regularizer, 0 without one; `None` if the problem does
             not state it.
@@ -314,6 +339,7 @@ class RunRecord(BaseModel):
         train_seconds: Training time of each epoch, without evaluation.
         eval_seconds: Time of each evaluation.
         steps: Optimization steps taken.
+        steps_per_epoch: Steps of a whole epoch; `None` in files of earlier releases.
         gradient_evaluations: Gradients of the objective computed, more than `steps` for some
             optimizers; products with its Hessian are not counted.
         resumed_at_steps: Steps taken when the run resumed from a checkpoint, once per resumption;
@@ -365,6 +391,7 @@ class RunRecord(BaseModel):
     train_seconds: list[float]
     eval_seconds: list[float]
     steps: int
+    steps_per_epoch: int | None = None
     gradient_evaluations: int
 
     resumed_at_steps: list[int] | None = None

@@ -12,6 +12,7 @@ import torch
 
 from deepobs import checks
 from deepobs.data import FileDataSet, Splits
+from deepobs.data.base import part_of
 from deepobs.data.file_dataset import corrupt
 from deepobs.errors import ArgumentError
 from deepobs_text.sequences import StreamLoader, window_loader
@@ -84,6 +85,7 @@ class TextDataSet(FileDataSet):
         drop_remainder: Whether evaluation drops the last batch, of shorter sequences or, with
             `shuffles`, of fewer; training always does.
         reshuffle: Whether each pass over shuffled sequences has a new order or all share the first.
+        train_fraction: Part of the training text that is used, its beginning.
         sequence_length: Characters per sequence.
         shuffles: Whether training reads the sequences in random order, for models without a state
             that is carried from batch to batch.
@@ -109,6 +111,7 @@ class TextDataSet(FileDataSet):
         validation_size: int = 0,
         drop_remainder: bool = True,
         reshuffle: bool = True,
+        train_fraction: float = 1.0,
         sequence_length: int = 50,
         shuffles: bool = False,
     ) -> None:
@@ -120,6 +123,7 @@ class TextDataSet(FileDataSet):
             validation_size=validation_size,
             drop_remainder=drop_remainder,
             reshuffle=reshuffle,
+            train_fraction=train_fraction,
         )
 
     @classmethod
@@ -155,13 +159,13 @@ class TextDataSet(FileDataSet):
         # Contiguous stretches: characters chosen at random, as the base class does, are no text.
         (ids,) = splits.train
         held = checks.integer("validation_size", validation_size, least=0, most=len(ids) - 1)
-        kept = ids[: len(ids) - held]
+        kept = ids[: part_of(len(ids) - held, self.train_fraction)]
         parts: dict[str, Examples] = {
             "train": (kept,),
             "train_eval": (kept[: self.train_eval_size],),
         }
         if held:
-            parts["valid"] = (ids[len(kept) :],)
+            parts["valid"] = (ids[len(ids) - held :],)
         parts["test"] = splits.test
         self._check_lengths({name: len(part[0]) for name, part in parts.items()})
         return parts

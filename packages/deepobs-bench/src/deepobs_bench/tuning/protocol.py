@@ -132,6 +132,8 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
         remarks=tuple(remarks),
     )
     require_space(base, space)
+    if settings.prune:
+        _require_equal_epochs(base, space)
     if BATCH_SIZE in space:
         _require_option(base.testproblem, "drop_remainder", _NO_FULL_EVALUATION)
     return protocol
@@ -224,6 +226,15 @@ def _require_accuracy(problem: str) -> None:
         raise ArgumentError(
             f"The test problem {problem} has no accuracy to select by, got metric='accuracy'. "
             "Choose by the loss, or omit the metric."
+        )
+
+
+def _require_equal_epochs(base: Base, space: Mapping[str, Dimension]) -> None:
+    """Refuse to compare runs after as many epochs that are evaluated after other ones."""
+    if BATCH_SIZE in space and base.options.get("max_steps") is not None:
+        raise ArgumentError(
+            "Runs that end after max_steps have fewer epochs with smaller batches, so pruning "
+            "cannot compare them. Tune without pruning, without the batch size, or give epochs."
         )
 
 

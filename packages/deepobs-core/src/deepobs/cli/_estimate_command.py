@@ -72,7 +72,10 @@ def _show(estimated: Estimate) -> None:
         screen.show_text(line)
     screen.show()
     chosen = specification.hyperparameters.items()
-    epochs = counted(specification.num_epochs, "epoch")
+    epochs = counted(specification.epochs_begun(estimated.steps_per_epoch), "epoch")
+    if specification.max_steps is not None:
+        in_all = specification.steps_in_all(estimated.steps_per_epoch)
+        epochs = f"{counted(in_all, 'step')} in {epochs}"
     steps = counted(estimated.steps_per_epoch, "step")
     screen.show_fields(
         {

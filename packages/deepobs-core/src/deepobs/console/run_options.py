@@ -86,6 +86,18 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--epochs", "num_epochs"], type=int, help="Number of epochs [default: the problem's]."
     ),
+    click.Option(
+        ["--max-steps"],
+        type=int,
+        help="End the run after so many steps, also within an epoch [default: no limit].",
+    ),
+    click.Option(
+        ["--train-fraction"],
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Part of the training examples to train on.",
+    ),
     click.Option(["--batch-size"], type=int, help="Examples per step [default: the problem's]."),
     click.Option(
         ["--weight-decay"],
@@ -159,7 +171,10 @@ class RunOptions:
         """Take the values of `RUN_PARAMETERS` out of those of a command."""
         lr, groups = values.pop("lr"), values.pop("groups")
         given = {} if lr is None else {"lr": lr}
-        arguments = ("num_epochs", "batch_size", "weight_decay", "full_evaluation", "device")
+        arguments = (
+            *("num_epochs", "max_steps", "train_fraction", "batch_size", "weight_decay"),
+            *("full_evaluation", "device"),
+        )
         settings = ("dtype", "data_dir", "fake_data", "num_workers")
         return cls(
             values.pop("problem"),

@@ -80,6 +80,7 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
         validation_size: Number of training examples held out for `valid_loader`.
         drop_remainder: Whether evaluation drops the last, smaller batch; training always does.
         reshuffle: Whether each pass over the training set has a new order or all share the first.
+        train_fraction: Part of the training examples that are not held out which is used.
 
     Attributes:
         spec: The specification it is registered with.
@@ -117,7 +118,9 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
         validation_size: int = 0,
         drop_remainder: bool = True,
         reshuffle: bool = True,
+        train_fraction: float = 1.0,
     ) -> None:
+        self.train_fraction = checks.fraction("train_fraction", train_fraction)
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.device = config.resolve_device(device)
         fraction = config.get_fake_data_fraction()
@@ -217,7 +220,9 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
         # The seed of a run must not matter: runs of different seeds are tuned on the same examples.
         # And NumPy guarantees the stream of RandomState, so later versions split alike.
         shuffled = np.random.RandomState(_SPLIT_SEED).permutation(total)
-        held_out, kept = shuffled[:held], shuffled[held:]
+        # Of the same order: the examples of a smaller fraction are among those of a larger one.
+        kept_size = part_of(total - held, self.train_fraction)
+        held_out, kept = shuffled[:held], shuffled[held : held + kept_size]
         rows = {"train": kept, "train_eval": kept[max(len(kept) - self.train_eval_size, 0) :]}
         if held:
             rows["valid"] = held_out
@@ -227,6 +232,11 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
             for name, part in rows.items()
         }
         return parts | {"test": splits.test}
+
+
+def part_of(size: int, fraction: float) -> int:
+    """The number of examples in a fraction of them, at least one."""
+    return max(1, round(fraction * size))
 
 
 class ShuffledLoader(ABC):

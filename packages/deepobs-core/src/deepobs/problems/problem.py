@@ -41,6 +41,7 @@ class Problem(Registered, ABC):
         drop_remainder: Whether evaluation skips the last, smaller batch, as the original does.
         reshuffle: Whether every epoch has a new order of the training data. With `False`, all have
             that of the first, as in the runs of the paper.
+        train_fraction: Part of the training examples to train on.
 
     Attributes:
         spec: The specification it is registered with.
@@ -71,6 +72,7 @@ class Problem(Registered, ABC):
         validation_size: int = 0,
         drop_remainder: bool = True,
         reshuffle: bool = True,
+        train_fraction: float = 1.0,
     ) -> None:
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         if weight_decay is None:
@@ -86,6 +88,7 @@ class Problem(Registered, ABC):
         self.validation_size = checks.integer("validation_size", validation_size, least=0)
         self.drop_remainder = drop_remainder
         self.reshuffle = reshuffle
+        self.train_fraction = train_fraction
 
     # Type checkers would take this method to allow any attribute.
     if not TYPE_CHECKING:
@@ -139,6 +142,8 @@ class Problem(Registered, ABC):
         # Only if asked for: data sets of other packages need not support it.
         if not self.reshuffle:
             options["reshuffle"] = False
+        if self.train_fraction != 1:
+            options["train_fraction"] = self.train_fraction
         for name in self.dataset_options:
             if name in self.spec.options:
                 options[name] = self.spec.options[name]

@@ -62,6 +62,8 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
         options["drop_remainder"] = False
     if not specification.reshuffle:
         options["reshuffle"] = False
+    if specification.train_fraction != 1:
+        options["train_fraction"] = specification.train_fraction
     for option in unknown_options(problem_class, options) if options else ():
         raise ArgumentError(
             f"The test problem {name} does not support {option}={options[option]!r}, which is "

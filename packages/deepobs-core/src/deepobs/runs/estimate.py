@@ -125,8 +125,10 @@ class Estimate:
     @property
     def run_seconds(self) -> float:
         """The run: setup, the evaluation before the first epoch, and all epochs."""
-        epochs = self.specification.num_epochs * self.epoch_seconds
-        return self.set_up_seconds + self.evaluation_seconds + epochs
+        steps = self.specification.steps_in_all(self.steps_per_epoch)
+        evaluations = 1 + self.specification.epochs_begun(self.steps_per_epoch)
+        training = steps * self.step_seconds.mean
+        return self.set_up_seconds + evaluations * self.evaluation_seconds + training
 
     def for_json(self) -> dict[str, Any]:
         """All of it, in types of JSON."""

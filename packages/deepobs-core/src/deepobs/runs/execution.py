@@ -152,8 +152,8 @@ def execute(
         observers: Receive the events of the run.
         checkpointer: Writes checkpoints; `None` for none.
     """
-    history, num_epochs = state.history, state.specification.num_epochs
-    steps_per_epoch = len(state.problem.dataset.train_loader)
+    history, steps_per_epoch = state.history, len(state.problem.dataset.train_loader)
+    num_epochs = state.specification.epochs_begun(steps_per_epoch)
     _tell(observers, "run_started", state.specification, steps_per_epoch)
     for epoch, metrics in enumerate(history.evaluations):  # of a run that is resumed
         _tell(observers, "epoch_ended", epoch, dict(metrics))
@@ -227,6 +227,8 @@ def _begin_or_resume(
 def _record(state: RunState) -> RunRecord:
     specification, history, trainer = state.specification, state.history, state.trainer
     dataset = state.problem.dataset
+    steps_per_epoch = len(dataset.train_loader)
+    num_epochs = specification.epochs_begun(steps_per_epoch)
     curves: dict[str, Any] = {}
     for metrics in history.evaluations:
         for name, value in metrics.items():
@@ -234,7 +236,7 @@ def _record(state: RunState) -> RunRecord:
     if history.diverged_at_epoch is not None:
         # As the original does, so that a diverged run is never better than an untrained model.
         for values in curves.values():
-            values += values[:1] * (specification.num_epochs + 1 - len(values))
+            values += values[:1] * (num_epochs + 1 - len(values))
     curves["minibatch_train_losses"] = history.minibatch_train_losses
     return RunRecord(
         run_id=specification.run_id,
@@ -254,10 +256,13 @@ def _record(state: RunState) -> RunRecord:
         optimizer_needs=specification.optimizer_needs,
         parameter_groups=specification.parameter_groups,
         batch_size=specification.batch_size,
-        num_epochs=specification.num_epochs,
+        num_epochs=num_epochs,
         random_seed=specification.random_seed,
         weight_decay=getattr(state.problem, "weight_decay", specification.weight_decay),
-        training_params=specification.model_dump(mode="json", include=_TRAINING_PARAMS),
+        training_params={
+            **specification.model_dump(mode="json", include=_TRAINING_PARAMS),
+            **specification.model_dump(mode="json", include=_LATER_PARAMS, exclude_defaults=True),
+        },
         **curves,
         diverged_at_epoch=history.diverged_at_epoch,
         diverged_at_step=history.diverged_at_step,
@@ -265,6 +270,7 @@ def _record(state: RunState) -> RunRecord:
         train_seconds=history.train_seconds,
         eval_seconds=history.eval_seconds,
         steps=trainer.steps,
+        steps_per_epoch=steps_per_epoch,
         gradient_evaluations=trainer.gradient_evaluations,
         resumed_at_steps=state.resumed_at_steps or None,
         fake_data=bool(getattr(dataset, "is_fake", False)),
@@ -292,6 +298,10 @@ _TRAINING_PARAMS = {
     "reshuffle",
     "train_log_interval",
 }
+
+
+# Absent at their defaults, as in files of releases that did not have them.
+_LATER_PARAMS = {"max_steps", "train_fraction"}
 
 
 def _distributions(specification: RunSpecification, dataset: str) -> dict[str, str]:

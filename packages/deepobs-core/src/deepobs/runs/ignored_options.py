@@ -51,6 +51,10 @@ def refuse_ignored_options(specification: RunSpecification, problem: TestProblem
         if count < sizes["test"]:
             how = f"evaluates {count} of the {sizes['test']} test examples"
             raise _ignored(problem, "full_evaluation=True", how)
+    trained = sizes.get("train", 0)
+    if specification.train_fraction != 1 and trained + sizes.get("valid", 0) == _whole(problem):
+        how = f"trains on {trained} examples"
+        raise _ignored(problem, f"train_fraction={specification.train_fraction}", how)
     if not specification.reshuffle and not _repeats_its_order(dataset.train_loader):
         raise _ignored(problem, "reshuffle=False", "has another order in every pass")
 
@@ -60,6 +64,12 @@ def _ignored(problem: TestProblem, option: str, how: str) -> ArgumentError:
         f"The data set {problem.dataset.name} of {described(problem)} ignores {option}: it {how}. "
         "Leave the option at its default, or let the problem pass it on and the data set use it."
     )
+
+
+def _whole(problem: TestProblem) -> int:
+    """Training examples that the description of the data set states; 0 if it has none."""
+    spec: Any = getattr(problem.dataset, "spec", None)
+    return int(getattr(spec, "train_size", 0))
 
 
 def _counted(problem: TestProblem, loader: Loader) -> tuple[int, int]:

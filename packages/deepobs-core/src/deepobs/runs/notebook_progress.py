@@ -45,7 +45,8 @@ class NotebookProgress(RunObserver):
     def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
         """Show the bar."""
         self._steps_per_epoch = max(steps_per_epoch, 1)
-        self._epochs, self._epoch, self._metrics = specification.num_epochs, 0.0, ""
+        self._epochs = specification.epochs_begun(self._steps_per_epoch)
+        self._epoch, self._metrics = 0.0, ""
         self._name = (
             f"{specification.label or specification.optimizer} on {specification.testproblem}, "
             f"seed {specification.random_seed}"

@@ -63,8 +63,11 @@ def summary_of(record: RunRecord) -> str:
             "train loss": record.train_losses[-1],
         }
         measured = (f"{name} {value:.6g}" for name, value in final.items() if value is not None)
-        plural = "s" if record.num_epochs != 1 else ""
-        outcome = f"after {record.num_epochs} epoch{plural} {', '.join(measured)}"
+        # Of a run that ended within an epoch, the steps say more.
+        is_cut = record.steps < record.num_epochs * (record.steps_per_epoch or 0)
+        number, unit = (record.steps, "step") if is_cut else (record.num_epochs, "epoch")
+        plural = "s" if number != 1 else ""
+        outcome = f"after {number} {unit}{plural} {', '.join(measured)}"
     return (
         f"{record.optimizer_name} on {record.testproblem}, seed {record.random_seed}{fake}: "
         f"{outcome} ({sum(record.train_seconds):.1f} s training, "

@@ -56,7 +56,7 @@ class ProgressBars(RunObserver):
         self._current = self.display.add_task(
             f"{specification.optimizer} on {specification.testproblem}, "
             f"seed {specification.random_seed}",
-            total=specification.num_epochs,
+            total=specification.epochs_begun(self._steps_per_epoch),
             metrics="",
         )
 

@@ -89,7 +89,7 @@ class RunState:
         return rate
 
     def train_epoch(self, *, is_resumable: bool) -> Iterator[float]:
-        """Train to the end of the epoch, or until an objective is not finite.
+        """Train to the end of the epoch or of the run, or until an objective is not finite.
 
         Args:
             is_resumable: Whether `state_dict` may be called in the loop over what it yields.
@@ -102,8 +102,11 @@ class RunState:
             self.training_pass = (
                 Pass.begin(loader, self.device) if is_resumable else Pass(iter(loader))
             )
-        objectives = self.training_pass.objectives
-        yield from self.trainer.train_epoch(self.training_pass.batches, objectives)
+        objectives, batches = self.training_pass.objectives, self.training_pass.batches
+        if self.specification.max_steps is not None:
+            left = self.specification.max_steps - history.steps - len(objectives)
+            batches = itertools.islice(batches, max(left, 0))
+        yield from self.trainer.train_epoch(batches, objectives)
         history.epochs += 1
         history.train_seconds.append(time.perf_counter() - self.training_pass.zero)
         history.minibatch_train_losses += objectives[:: self.specification.train_log_interval]

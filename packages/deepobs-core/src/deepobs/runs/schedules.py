@@ -125,11 +125,10 @@ def build_schedule(
     if description is None:
         epochs, factors = specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
         return Schedule(StepFactors(optimizer, dict(zip(epochs, factors, strict=True))))
-    num_epochs = specification.num_epochs
     # At least 1: some schedulers divide by the length, and a run of 0 epochs is evaluated, too.
     lengths = {
-        "num_epochs": max(num_epochs, 1),
-        "num_steps": max(num_epochs * steps_per_epoch, 1),
+        "num_epochs": max(specification.epochs_begun(steps_per_epoch), 1),
+        "num_steps": max(specification.steps_in_all(steps_per_epoch), 1),
     }
     return Schedule(
         _built(description, optimizer, lengths),

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from deepobs import checks, config
-from deepobs.data.base import BaseDataSet
+from deepobs.data.base import BaseDataSet, part_of
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
 from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
@@ -44,6 +44,8 @@ def specify(
     full_evaluation: bool = False,
     bare_losses: bool = False,
     reshuffle: bool = True,
+    max_steps: int | None = None,
+    train_fraction: float = 1.0,
     device: str | torch.device | None = None,
     train_log_interval: int = DEFAULT_LOG_INTERVAL,
     label: str = "",
@@ -58,7 +60,8 @@ def specify(
         parameter_groups: Further hyperparameters for the parameters of a role: `embedding`, `head`,
             `hidden`, `vector` or `others`. The key `optimizer` names another optimizer for them.
         batch_size: Examples per step; `None` for the problem's default.
-        num_epochs: Passes over the training set; `None` for the problem's default.
+        num_epochs: Passes over the training set; `None` for the problem's default, or for as many
+            as `max_steps` takes.
         random_seed: Seed of everything random.
         weight_decay: Factor of the problem's regularizer; `None` for its default.
         lr_sched_epochs: Epochs after which the learning rate changes, increasing.
@@ -70,6 +73,11 @@ def specify(
         bare_losses: Exclude the regularizer from reported losses.
         reshuffle: Draw a new order of the training data for every epoch. With `False`, all epochs
             have that of the first, as in the runs that were published with the paper.
+        max_steps: Optimization steps after which the run ends, with an evaluation, if `num_epochs`
+            do not end it before; `None` for no limit.
+        train_fraction: Part of the training examples to train on, above 0 and at most 1. They are
+            the first of a fixed order, so that those of a smaller fraction are among those of a
+            larger one; validation and test examples stay the same.
         device: Where to run; `None` for `config.get_default_device()`.
         train_log_interval: Steps between recorded minibatch losses.
         label: What tables and figures call the optimizer; empty for its name.
@@ -96,7 +104,12 @@ def specify(
         "batch_size", problem.batch_size if batch_size is None else batch_size, least=1
     )
     validation_size = checks.integer("validation_size", validation_size, least=0)
-    _check_sizes(problem, batch_size, validation_size)
+    train_fraction = checks.fraction("train_fraction", train_fraction)
+    _check_sizes(problem, batch_size, validation_size, train_fraction)
+    if max_steps is not None:
+        max_steps = checks.integer("max_steps", max_steps, least=1)
+    if num_epochs is None:
+        num_epochs = problem.epochs if max_steps is None else max_steps
     if lr_scheduler is not None:
         from deepobs.runs.schedules import check_scheduler
 
@@ -112,9 +125,7 @@ def specify(
         optimizer_needs=protocol,
         parameter_groups=groups,
         batch_size=batch_size,
-        num_epochs=checks.integer(
-            "num_epochs", problem.epochs if num_epochs is None else num_epochs, least=0
-        ),
+        num_epochs=checks.integer("num_epochs", num_epochs, least=0),
         random_seed=checks.integer("random_seed", random_seed, least=0, most=_LARGEST_SEED),
         weight_decay=(
             None if weight_decay is None else checks.non_negative("weight_decay", weight_decay)
@@ -126,6 +137,8 @@ def specify(
         full_evaluation=bool(full_evaluation),
         bare_losses=bool(bare_losses),
         reshuffle=bool(reshuffle),
+        max_steps=max_steps,
+        train_fraction=train_fraction,
         # Part of the identity, so that results on synthetic data never pass for those on real data.
         fake_data_fraction=config.get_fake_data_fraction(),
         dtype=str(config.get_dtype()).removeprefix("torch."),
@@ -156,7 +169,9 @@ def _checked_schedule(
     return checked, tuple(checks.non_negative("lr_sched_factors", factor) for factor in factors)
 
 
-def _check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) -> None:
+def _check_sizes(
+    problem: ProblemSpec, batch_size: int, validation_size: int, train_fraction: float
+) -> None:
     """Refuse a batch or a validation set that is larger than the data set's description.
 
     Synthetic data are never more than the real ones: if they are fewer, loading them shows it.
@@ -171,7 +186,7 @@ def _check_sizes(problem: ProblemSpec, batch_size: int, validation_size: int) ->
         return
     spec = datasets.offer(problem.dataset).spec
     checks.integer("validation_size", validation_size, least=0, most=spec.train_size - 1)
-    train = spec.train_size - validation_size
+    train = part_of(spec.train_size - validation_size, train_fraction)
     sizes = {"train": train, "test": spec.test_size, "valid": validation_size}
     checks.check_batch_size(batch_size, sizes, spec.name)
 
@@ -198,7 +213,11 @@ def reproduction_command(specification: RunSpecification) -> str:
         groups = [f"{role}:{name}={value}" for name, value in values.items()]
         for group in groups or [role]:
             words += ["--group", group]
-    words += ["--epochs", str(spec.num_epochs), "--batch-size", str(spec.batch_size)]
+    if spec.num_epochs != spec.max_steps:
+        words += ["--epochs", str(spec.num_epochs)]
+    if spec.max_steps is not None:
+        words += ["--max-steps", str(spec.max_steps)]
+    words += ["--batch-size", str(spec.batch_size)]
     words += ["--seed", str(spec.random_seed)]
     epochs, factors = spec.lr_sched_epochs or (), spec.lr_sched_factors or ()
     for epoch, factor in zip(epochs, factors, strict=True):
@@ -215,6 +234,8 @@ def reproduction_command(specification: RunSpecification) -> str:
         words += ["--validation-size", str(spec.validation_size)]
     if spec.train_log_interval != DEFAULT_LOG_INTERVAL:
         words += ["--log-interval", str(spec.train_log_interval)]
+    if spec.train_fraction != 1:
+        words += ["--train-fraction", repr(spec.train_fraction)]
     words += ["--full-evaluation"] if spec.full_evaluation else []
     words += ["--exclude-regularizer"] if spec.bare_losses else []
     words += [] if spec.reshuffle else ["--no-reshuffle"]

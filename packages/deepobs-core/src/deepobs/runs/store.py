@@ -45,10 +45,12 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
         specification: A run of the configuration.
     """
     # Pairs, not a dictionary: the problem and the optimizer may each have a weight decay.
-    parts: list[tuple[str, object]] = [
-        ("num_epochs", specification.num_epochs),
-        ("batch_size", specification.batch_size),
-    ]
+    parts: list[tuple[str, object]] = [("batch_size", specification.batch_size)]
+    if specification.max_steps is not None:
+        parts.insert(0, ("max_steps", specification.max_steps))
+    # By default as many as steps: an epoch has at least one.
+    if specification.num_epochs != specification.max_steps:
+        parts.insert(0, ("num_epochs", specification.num_epochs))
     if specification.weight_decay is not None:
         parts.append(("weight_decay", specification.weight_decay))
     at_defaults = specification.at_defaults
@@ -71,6 +73,8 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
             parts.append((field, getattr(specification, field)))
     if not specification.reshuffle:
         parts.append(("reshuffle", False))
+    if specification.train_fraction != 1:
+        parts.append(("train_fraction", specification.train_fraction))
     if specification.dtype != "float32":
         parts.append(("dtype", specification.dtype))
     if specification.optimizer_source:

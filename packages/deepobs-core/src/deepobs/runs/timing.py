@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from deepobs.data.base import part_of
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs import environment
@@ -72,11 +73,20 @@ class Pace:
         epoch: The training steps of an epoch.
         evaluation: An evaluation of all splits.
         set_up: Loading the data and building the model and the optimizer.
+        steps_per_epoch: Steps of a pass over the training set.
     """
 
     epoch: Span
     evaluation: Span
     set_up: Span
+    steps_per_epoch: int
+
+    def of_run(self, specification: RunSpecification) -> Span:
+        """The time of a whole run."""
+        evaluations = 1 + specification.epochs_begun(self.steps_per_epoch)
+        steps = specification.steps_in_all(self.steps_per_epoch)
+        training = self.epoch * (steps / max(self.steps_per_epoch, 1))
+        return self.set_up + training + self.evaluation * evaluations
 
 
 def pace_of(specification: RunSpecification, *, seconds: float, has_data: bool = True) -> Pace:
@@ -129,6 +139,7 @@ def _pace_on(measured: RunSpecification, whole: RunSpecification, seconds: float
             epoch=Span.of(taken for (taken,) in rounds) * lengths["train"],
             evaluation=sum(evaluation, Span.of([0.0])),
             set_up=Span.of([set_up_seconds]),
+            steps_per_epoch=lengths["train"],
         )
 
 
@@ -262,7 +273,8 @@ def _full_sizes(
     if spec is None:
         problem = registry().problems.offer(specification.testproblem).spec
         spec = registry().datasets.offer(problem.dataset).spec
-    train = spec.train_size - specification.validation_size
+    left = spec.train_size - specification.validation_size
+    train = part_of(left, specification.train_fraction)
     proportional = round(sizes["train_eval"] * train / sizes["train"])
     return {
         "train": train,
