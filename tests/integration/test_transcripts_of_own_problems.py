@@ -17,6 +17,14 @@ seeds = "1..2"
 [optimizers.SGD]
 grid = { lr = [0.01, 0.1] }
 """
+FORGETFUL = '''
+
+class Forgetful(Line):
+    """Takes a validation size, and does not pass it on."""
+
+    def __init__(self, batch_size, weight_decay=None, device=None, *, validation_size=0, **options):
+        super().__init__(batch_size, weight_decay, device, **options)
+'''
 SCRIPT = '''
 import torch
 
@@ -112,6 +120,24 @@ for problem in (Line, "steep"):
     print(record.testproblem, record.num_epochs)
 """)
     assert printed.splitlines() == ["__main__:Line 2", "steep 1"]
+
+
+def test_an_option_that_a_data_set_ignores_is_an_error_before_training(terminal: Terminal) -> None:
+    """Before: the run went on without a validation set, and its result said that it had one.
+
+    Now it is refused before it trains, in worker processes, too, and leaves no result.
+    """
+    terminal.save("line.py", f"{OWN_PROBLEM}{FORGETFUL}")
+    said = terminal.type("deepobs run line:Forgetful SGD --lr 0.1 --validation-size 10", status=2)
+    assert "ignores validation_size=10: it has no valid_loader" in said
+    experiment = (
+        ("line:Line", "line:Forgetful"),
+        ("seeds =", "defaults.validation_size = 10\nseeds ="),
+    )
+    terminal.save("experiment.toml", EXPERIMENT, *experiment)
+    said = terminal.type("deepobs bench experiment.toml --no-estimate --jobs 2", status=1)
+    assert "ignores validation_size=10: it has no valid_loader" in said
+    assert not terminal.results()
 
 
 def test_an_optimizer_of_a_script_is_tuned_by_processes(terminal: Terminal) -> None:
