@@ -152,6 +152,9 @@ class Run:
     def _as_in_a_new_python(self) -> Iterator[None]:
         """Hide the state of the process from the page, and restore it afterwards."""
         begun_with, here = sys.modules["__main__"], Path.cwd()
+        registries = sys.modules[registry.__module__]
+        known = registry()
+        registries._registry = None  # a page may register classes of its own
         sys.modules["__main__"] = self._module
         os.chdir(self.directory)
         try:
@@ -159,6 +162,7 @@ class Run:
         finally:
             os.chdir(here)
             sys.modules["__main__"] = begun_with
+            registries._registry = known
             self._forget_modules()
 
     def _forget_modules(self) -> None:

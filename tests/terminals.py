@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ def interrupted_in_terminal(
         if not is_interrupted and re.search(after.encode(), written):
             os.write(terminal, b"\x03")
             is_interrupted = True
+    else:  # it would go on for hours where it was started with SIGHUP ignored
+        os.kill(process, signal.SIGKILL)
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), written.decode()
 

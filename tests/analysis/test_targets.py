@@ -10,6 +10,7 @@ from result_files import write_result
 
 from deepobs.cli.main import main
 from deepobs.errors import ArgumentError, UnknownNameError
+from deepobs.plugins import ProblemSpec
 from deepobs_analysis import load, select
 from deepobs_analysis.targets import (
     FROM_REFERENCE,
@@ -45,9 +46,17 @@ def test_a_published_target_is_used_where_there_is_one(tmp_path):
 def test_runs_that_repeat_one_order_have_a_target_of_their_own(tmp_path):
     write_result(tmp_path, problem="quadratic_deep", **SAME_ORDER)
     write_result(tmp_path, problem="quadratic_deep", optimizer="AdamOptimizer", layout="1.1")
-    write_result(tmp_path, problem="tolstoi_char_rnn", layout="1.1", test_accuracies=[0, 0.1, 0.2])
     assert quadratic_target(load(tmp_path)) == (87.70315464772136, PUBLISHED_SAME_ORDER)
-    assert targets(select(load(tmp_path)))["tolstoi_char_rnn"].source == PUBLISHED
+
+
+def test_a_target_without_another_for_the_same_order_is_that_of_all_runs(tmp_path, fresh_registry):
+    solved = ProblemSpec(
+        name="acme", target="acme:Acme", batch_size=1, epochs=1, target_performance=0.5
+    )
+    fresh_registry().problems.register(solved)
+    write_result(tmp_path, problem="acme", **SAME_ORDER)
+    target = targets(select(load(tmp_path)))["acme"]
+    assert (target.value, target.source) == (0.5, PUBLISHED)
 
 
 def test_the_target_is_that_of_the_order_of_ones_own_runs(tmp_path):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
-from typing import TYPE_CHECKING, Any
+import signal
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,11 +24,12 @@ from interruptions import (
 
 from deepobs import config
 from deepobs.errors import ArgumentError, CheckpointWarning
-from deepobs.runs import RunObserver, run, specify, training
+from deepobs.files import open_atomic
+from deepobs.runs import RunObserver, checkpoints, run, specify, training
 from deepobs.runs.checkpoints import CheckpointPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from deepobs.records import RunRecord, RunSpecification
@@ -338,6 +343,63 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path: Path
             observers=[TakesTheDirectoryAway()],
         ).record
     assert record.status == "completed"
+
+
+class Faulty:
+    """A file in which something happens at the second write of each checkpoint."""
+
+    def __init__(self, stream: IO[bytes], fault: Callable[[], None]) -> None:
+        self._stream = stream
+        self._fault = fault
+        self._writes = 0
+
+    def write(self, data: bytes) -> int:
+        self._writes += 1
+        if self._writes == 2:
+            self._fault()
+        return self._stream.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Makes something happen in the middle of writing a checkpoint."""
+
+    def inject(fault: Callable[[], None]) -> None:
+        @contextmanager
+        def open_faulty(path: Path) -> Iterator[Faulty]:
+            with open_atomic(path) as stream:
+                yield Faulty(stream, fault)
+
+        monkeypatch.setattr(checkpoints, "open_atomic", open_faulty)
+
+    return inject
+
+
+def test_an_interrupt_while_a_checkpoint_is_written_ends_the_run_after_it(
+    tmp_path: Path, fault: Callable[[Callable[[], None]], None]
+) -> None:
+    signals = [signal.SIGINT]  # one, not again when the run is resumed
+    fault(lambda: signal.raise_signal(signals.pop()) if signals else None)
+    specification = short_run()
+    with pytest.raises(KeyboardInterrupt):
+        run(specification, output_dir=tmp_path, checkpoints=AFTER_EVERY_EPOCH)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert resume(specification, tmp_path).resumed_at_steps == [10]
+
+
+def test_a_full_disk_is_named_and_the_next_checkpoint_is_tried(
+    tmp_path: Path, fault: Callable[[Callable[[], None]], None]
+) -> None:
+    def fill_the_disk() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fault(fill_the_disk)
+    with pytest.warns(CheckpointWarning, match="cannot be written: .*No space left") as warned:
+        run(short_run(num_epochs=2), output_dir=tmp_path, checkpoints=AFTER_EVERY_EPOCH)
+    assert len(warned) == 2
 
 
 def test_without_a_directory_checkpoints_are_refused() -> None:

@@ -105,8 +105,7 @@ class Mine(torch.optim.SGD):
             for parameter in group["params"]:
                 parameter.data -= SCALE * parameter.grad * group["lr"]
 
-specification = deepobs.specify("quadratic_deep", Mine, {"lr": 0.01}, num_epochs=1)
-result = deepobs.run(specification, optimizer_class=Mine, output_dir="results")
+result = deepobs.run("quadratic_deep", Mine, {"lr": 0.01}, num_epochs=1, output_dir="results")
 print("trained" if result.is_new else "found", result.record.test_losses[-1])
 """
     slow, fast = (cell.replace("SCALE", scale) for scale in ("1.0", "2.0"))
@@ -140,8 +139,7 @@ class Mine(torch.optim.SGD):
 def result_of(edit):
     exec(edit, cells)
     mine = cells["Mine"]
-    specification = deepobs.specify("quadratic_deep", mine, {"lr": 0.01}, num_epochs=1)
-    return deepobs.run(specification, optimizer_class=mine, output_dir="results")
+    return deepobs.run("quadratic_deep", mine, {"lr": 0.01}, num_epochs=1, output_dir="results")
 
 first = result_of(CLASS.replace("FACTOR", "1.0"))
 assert first.is_new
@@ -197,8 +195,7 @@ def test_one_optimizer_has_one_identity_wherever_it_is_run(project: Terminal) ->
 if __name__ == "__main__":
     import deepobs
 
-    specification = deepobs.specify("quadratic_deep", Mine, {"lr": 0.01}, num_epochs=1)
-    result = deepobs.run(specification, optimizer_class=Mine, output_dir="script")
+    result = deepobs.run("quadratic_deep", Mine, {"lr": 0.01}, num_epochs=1, output_dir="script")
     print("trained" if result.is_new else "found")
 """
     project.save("mine.py", OPTIMIZER + main)

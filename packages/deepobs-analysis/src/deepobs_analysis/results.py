@@ -71,8 +71,7 @@ class Results:
     | `file` | path of the result file |
     | `format` | the DeepOBS that wrote it: "1.1", "1.2" or "own" |
     | `is_reference` | whether it belongs to a reference set |
-    | `problem` | the test problem, with its protocol where it was run under several: |
-    | | "digits_mlp (epochs = 10)" |
+    | `problem` | the test problem, with its protocol if several: "digits_mlp (epochs = 10)" |
     | `testproblem` | its name alone |
     | `optimizer` | its label in the experiment, else its name; SGD with two schedules is two |
     | `optimizer_name` | its name, whatever its experiment calls it |

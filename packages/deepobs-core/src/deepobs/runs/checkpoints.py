@@ -88,7 +88,7 @@ class Checkpointer:
         self._is_possible = True
         self._was_read_back = False
         self._latest = time.monotonic()
-        self._termination = _DeferredTermination()
+        self._termination = _DeferredSignal(signal.SIGTERM)
 
     def __enter__(self) -> None:
         self._termination.__enter__()
@@ -142,7 +142,7 @@ class Checkpointer:
         """Write a checkpoint if one is due."""
         every = self._plan.every_seconds
         is_due = every is not None and time.monotonic() - self._latest >= every
-        if is_due or self._termination.is_requested:
+        if is_due or self._termination.has_arrived:
             self._save(state)
 
     def remove(self) -> None:
@@ -151,19 +151,24 @@ class Checkpointer:
 
     def _save(self, state: RunState) -> None:
         if self._is_possible:
-            with state.paused():
+            # An interrupt inside `torch.save` would become a RuntimeError of its writer, like that
+            # of an optimizer that cannot be saved, and the run would go on.
+            with state.paused(), _DeferredSignal(signal.SIGINT):
                 self._try_to_write(state)
         self._latest = time.monotonic()
-        if self._termination.is_requested:
+        if self._termination.has_arrived:
             _warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
-            self._termination.terminate()
+            self._termination.deliver()
 
     def _try_to_write(self, state: RunState) -> None:
         try:
             self._write(state.state_dict())
-        except OSError as error:  # a full disk may have space the next time
-            _warn(f"The checkpoint {self._path} cannot be written: {error}. The run continues.")
         except Exception as error:  # optimizers may hold anything
+            failure = _failure_of_the_disk(error)
+            if failure is not None:  # a full disk may have space the next time
+                reason = f"cannot be written: {failure}. The run continues."
+                _warn(f"The checkpoint {self._path} {reason}")
+                return
             self._is_possible = False
             named = re.search(r"GLOBAL (\S+)", str(error))  # in a message of many lines
             what = f"a {named[1]}" if named else str(error).strip().partition("\n")[0]
@@ -235,42 +240,52 @@ class _UnusableCheckpointError(Exception):
     """Why a checkpoint cannot be used."""
 
 
-class _DeferredTermination:
-    """Defers SIGTERM, which schedulers of clusters send before they kill, until `terminate`.
+def _failure_of_the_disk(error: BaseException | None) -> OSError | None:
+    """The `OSError` behind an error, which the writer of `torch.save` hides behind its own."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class _DeferredSignal:
+    """Defers a signal until the end of a block, or until `deliver`.
+
+    Schedulers of clusters send SIGTERM before they kill, people SIGINT.
 
     A context manager; the earlier handler is restored at the end. Outside the main thread, where
     Python handles no signals, nothing is deferred.
 
     Attributes:
-        is_requested: Whether the signal arrived.
+        has_arrived: Whether the signal arrived.
     """
 
-    def __init__(self) -> None:
-        self.is_requested = False
+    def __init__(self, number: signal.Signals) -> None:
+        self.has_arrived = False
+        self._number = number
         self._is_active = False
 
     def __enter__(self) -> Self:
         self._is_active = threading.current_thread() is threading.main_thread()
         if self._is_active:
-            self._before = signal.signal(signal.SIGTERM, self._notice)
+            self._before = signal.signal(self._number, self._notice)
         return self
 
     def __exit__(self, *_error: object) -> None:
         if self._is_active:
             # The earlier handler is `None` where it was not installed from Python.
-            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
+            signal.signal(self._number, self._before or signal.SIG_DFL)
             self._is_active = False
             # Raised again rather than ended by `sys.exit`: the process then ends by the signal, as
             # the scheduler that sent it expects, and a handler of the caller's gets its turn.
-            if self.is_requested:
-                signal.raise_signal(signal.SIGTERM)
+            if self.has_arrived:
+                signal.raise_signal(self._number)
 
-    def terminate(self) -> None:
+    def deliver(self) -> None:
         """Do what the signal would have done."""
         self.__exit__()
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:
-        self.is_requested = True
+        self.has_arrived = True
 
 
 def _warn(message: str) -> None:
