@@ -49,8 +49,8 @@ def requirements(package: str) -> dict[str, Requirement]:
 
 
 def source(package: str) -> Path:
-    (folder,) = (ROOT / "packages" / package / "src").iterdir()
-    return folder
+    (init,) = (ROOT / "packages" / package / "src").glob("*/__init__.py")
+    return init.parent
 
 
 def version_of(package: str) -> str:

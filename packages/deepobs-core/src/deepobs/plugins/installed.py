@@ -123,7 +123,8 @@ def read_metadata(distribution: IDistribution, file: str) -> str:
 def import_name_conflict() -> str | None:
     """Say which other distributions claim the import name `deepobs`, and how to fix it.
 
-    Installers let the last one overwrite the files of the other, as the old `deepobs` 1.1.2 does.
+    Installers let the last one overwrite the files of the other, as the old `deepobs` 1.1.2 does;
+    the module `deepobs_command` says so where this one cannot be imported any more.
 
     Returns:
         Sentences for the user, `None` if no other does.
@@ -136,7 +137,8 @@ def import_name_conflict() -> str | None:
     names = " ".join(name for name, _ in rivals)
     return (
         f"The import name {PROJECT!r} is also claimed by {listed}, which has overwritten files of "
-        f"{CORE_DISTRIBUTION} or will do so. Fix it with `pip uninstall {names}`, followed by "
+        f"{CORE_DISTRIBUTION} or will do so. (`pip install deepobs` installs the discontinued "
+        f"TensorFlow package of 2019.) Fix it with `pip uninstall {names}`, followed by "
         f"`pip install --force-reinstall --no-deps {CORE_DISTRIBUTION}`, because uninstalling "
         "removes files that both own."
     )
