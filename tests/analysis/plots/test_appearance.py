@@ -163,6 +163,14 @@ def test_panels_stand_below_each_other_where_a_column_is_narrow(two_problems):
     ]
 
 
+def test_rows_without_panels_take_no_room(two_problems):
+    narrow = performance(two_problems, width="one", notes="off")
+    canvas = FigureCanvasAgg(narrow)
+    canvas.draw()
+    assert narrow.axes[-1].get_position().y0 < 0.2
+    assert [axes.get_xlabel() for axes in narrow.axes[-2:]] == ["epoch", "epoch"]
+
+
 def test_python_gets_the_same_errors_as_the_command_line(two_problems):
     with pytest.raises(
         ArgumentError, match=r"overview has no option 'hilight'. Did you mean 'high"

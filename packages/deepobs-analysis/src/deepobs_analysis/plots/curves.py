@@ -55,6 +55,7 @@ _EXPLANATIONS: dict[Show, str] = {
 _CURVES = ("train_losses", "test_losses", "train_accuracies", "test_accuracies")
 _TEST_CURVES = ("test_losses", "test_accuracies")
 _PROBLEMS_IN_A_ROW = 4
+_ROW, _ROW_OF_OVERVIEW = 1.3, 1.4  # inches
 
 
 class _Drawn(NamedTuple):
@@ -104,6 +105,11 @@ def performance(
             if is_single:
                 axes.set_ylabel(TITLES[curve])
             drawn[problem, curve] = _draw(axes, selections, curve, styles, show, goals)
+    if not is_single:
+        columns = layout.fitting(len(measured))
+        for panel in [axes for axes in rows[-1] if axes in figure.axes][-columns:]:
+            panel.set_xlabel("epoch")
+        layout.drop_empty_rows(figure, _ROW)
     title = shown(next(iter(by_problem)), 60) if is_single else None
     names = {each.optimizer for each in everything}
     layout.legend(figure, names, further=_target(goals), title=title)
@@ -141,7 +147,7 @@ def overview(
     styles = looks(results.optimizers)
     across = min(len(by_problem), layout.fitting(_PROBLEMS_IN_A_ROW))
     blocks = -(-len(by_problem) // across)
-    figure, axes = layout.panels(2 * blocks * across, columns=across, height=1.4)
+    figure, axes = layout.panels(2 * blocks * across, columns=across, height=_ROW_OF_OVERVIEW)
     # Those without an accuracy last: elsewhere, each would leave a gap below.
     places = sorted(by_problem.items(), key=lambda item: not _is_measured(_TEST_CURVES[1], item[1]))
     drawn = {}
@@ -159,6 +165,7 @@ def overview(
             panel.set_ylabel(TITLES[curve])
         if row % 2 == 1 or not _is_measured(_TEST_CURVES[1], selections):
             panel.set_xlabel("epoch")
+    layout.drop_empty_rows(figure, _ROW_OF_OVERVIEW)
     names = {each.optimizer for each in everything}
     layout.legend(figure, names, further=_target(goals))
     layout.notes(figure, _notes(everything, drawn, show))
@@ -300,7 +307,7 @@ def _several(
     columns = layout.fitting(len(measured))
     down = -(-len(measured) // columns)
     count = len(problems) * down * columns
-    figure, axes = layout.panels(count, columns=columns, height=1.3, width=DOUBLE_COLUMN)
+    figure, axes = layout.panels(count, columns=columns, height=_ROW, width=DOUBLE_COLUMN)
     rows = []
     for start, problem in zip(range(0, count, down * columns), problems, strict=True):
         block = axes[start : start + down * columns]
@@ -316,6 +323,4 @@ def _several(
     if down == 1:
         for panel, curve in zip(rows[0], measured, strict=True):
             panel.set_title(TITLES[curve])
-    for panel in rows[-1][-columns:]:
-        panel.set_xlabel("epoch")
     return figure, rows

@@ -79,6 +79,16 @@ def fitting(columns: int, narrowest: float = _NARROWEST_PANEL) -> int:
     return min(columns, max(1, int(width / (narrowest * max(1.0, scale())))))
 
 
+def drop_empty_rows(figure: ResultFigure, height: float) -> None:
+    """Take out the rows of panels, `height` inches each, that lost all of their panels."""
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    rows = {place.rowspan.start for place in places if place is not None}
+    grid = next(place.get_gridspec() for place in places if place is not None)
+    # A grid keeps its number of rows.
+    grid.set_height_ratios([1 if row in rows else 1e-3 for row in range(grid.nrows)])
+    figure.set_figheight(figure.get_figheight() - (grid.nrows - len(rows)) * height)
+
+
 def in_order(names: Iterable[str]) -> list[str]:
     """Names of optimizers: first those that the option `order` names, references last."""
     order = current().order
