@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 from latex_documents import compiled, what_is_missing
@@ -55,6 +56,21 @@ def shown(results, capsys):
     return call
 
 
+def write_accuracies(directory, problems, optimizers):
+    """Three seeds of each optimizer on each problem, which end alike."""
+    for problem in problems:
+        for optimizer in optimizers:
+            for seed, final in enumerate((0.9, 0.91, 0.92)):
+                write_result(
+                    directory,
+                    problem=problem,
+                    optimizer=optimizer,
+                    seed=seed,
+                    test_losses=[2, 1],
+                    test_accuracies=[0.1, final],
+                )
+
+
 def rows_of(latex):
     """The cells of each row below the headings, by the name of the row."""
     body = latex.partition("\\midrule")[2].partition("\\bottomrule")[0]
@@ -67,7 +83,7 @@ def test_problems_are_columns_and_optimizers_rows(shown):
     assert (code, err) == (0, "")
     assert list(rows_of(out)) == ["Adam", "Momentum", "SGD"]
     assert r"{acme\_mlp} & {deep}" in out
-    assert r"acc. $\uparrow$" in out
+    assert r"acc. / \% $\uparrow$" in out
     assert r"loss $\downarrow$" in out
 
 
@@ -75,7 +91,7 @@ def test_optimizers_can_be_the_columns(shown):
     _, out, _ = shown("table", "--format", "latex", "--layout", "optimizers")
     assert list(rows_of(out)) == [r"acme\_mlp", "deep"]
     assert "{Adam} & {Momentum} & {SGD}" in out
-    assert r"accuracy on acme\_mlp (higher is better), the loss on deep (lower" in out
+    assert r"accuracy in \% on acme\_mlp (higher is better); loss on deep (lower" in out
 
 
 def test_all_numbers_of_a_column_have_the_same_decimals(results):
@@ -100,7 +116,8 @@ def test_all_that_are_not_significantly_worse_are_bold_and_the_caption_says_so(r
     latex = as_latex(rows)
     bold = {name: cells[0].startswith(r"\bfseries") for name, cells in rows_of(latex).items()}
     assert bold == {"Adam": True, "Momentum": True, "SGD": False}
-    assert "all that are not significantly worse (5 \\%, Holm's correction for 6 comp" in latex
+    assert "all that are not significantly worse (5 \\%, tests paired where seeds agree" in latex
+    assert "Holm's correction for 6 comparisons" in latex
 
 
 def test_without_enough_seeds_only_the_best_is_bold_and_the_caption_says_why(tmp_path):
@@ -128,7 +145,7 @@ def test_a_pair_that_was_not_run_and_seeds_that_fail_are_shown_as_such(tmp_path)
         )
     write_result(tmp_path, problem="b", optimizer="Adam")
     latex = as_latex(summarize(load(tmp_path)))
-    assert rows_of(latex)["SGD"] == [r"0.9050(50){\textsuperscript{\dag}}", "{--}"]
+    assert rows_of(latex)["SGD"] == [r"90.50(50){\textsuperscript{\dag}}", "{--}"]
     assert "Some seeds fail; the others are shown" in latex
 
 
@@ -143,19 +160,24 @@ def test_very_large_and_small_values_are_shown_in_powers_of_ten(tmp_path):
 
 
 def test_what_does_not_fit_a_column_stands_below(tmp_path):
-    for problem in ("one_mlp", "two_mlp", "three_mlp", "four_mlp", "five_mlp", "six_mlp"):
-        for seed, final in enumerate((0.9, 0.91, 0.92)):
-            write_result(
-                tmp_path,
-                problem=problem,
-                seed=seed,
-                test_losses=[2, 1],
-                test_accuracies=[0.1, final],
-            )
+    names = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    write_accuracies(tmp_path, [f"{name}_mlp" for name in names], ["SGD"])
     latex = as_latex(summarize(load(tmp_path)))
     assert latex.count(r"\toprule") == 2
-    assert "separate-uncertainty=false" in latex
+    # In two blocks, each has room for numbers that are easier to read.
+    assert "separate-uncertainty=true" in latex
+
+
+def test_four_problems_and_five_optimizers_take_one_column(tmp_path):
+    problems = ["digits_logreg", "digits_mlp", "fmnist_logreg", "cifar10_3c3d"]
+    write_accuracies(tmp_path, problems, ["Adam", "AdamW", "Momentum", "RMSprop", "SGD"])
+    latex = as_latex(summarize(load(tmp_path)))
+    assert latex.count(r"\toprule") == 1
+    assert rows_of(latex)["Momentum"] == [r"\bfseries 91.0(8)"] * 4
     assert "In parentheses: deviations, in units of the last digit." in latex
+    few = as_latex(summarize(load(tmp_path).only(problems=problems[:1])))
+    assert rows_of(few)["Momentum"] == [r"\bfseries 91.00(82)"]
+    assert "separate-uncertainty=true" in few
 
 
 def test_what_other_layouts_cannot_show_is_refused(shown):
@@ -181,6 +203,8 @@ def test_scores_are_written_for_papers_notes_and_programs(shown):
     _, latex, _ = shown("score", "--format", "latex")
     assert "{Score}" in latex
     assert r"Bold: the best of a column" in latex
+    assert latex.count(r"\toprule") == 1
+    assert re.search(r"\d\.\d\d\{\$_\{0\.\d\d\}\^\{\d\.\d\d\}\$\}", latex)
     _, markdown, _ = shown("score", "--format", "markdown")
     assert markdown.splitlines()[1] == "| --- | ---: | ---: | ---: | ---: |"
     _, text, _ = shown("score", "--format", "csv")
@@ -230,6 +254,6 @@ def test_many_long_names_compile_and_fit_a_column(tmp_path):
 
 @needs_latex
 def test_hostile_names_compile(tmp_path):
-    column = ValueColumn(EVIL, "", [Value("1.0", "0.1", is_bold=True), "--"])
+    column = ValueColumn(EVIL, "", [Value(1.0, 1, 0.1, (0.9, 1.1), is_bold=True), "--"])
     text = table([EVIL, "[1cm]"], [column], caption=escaped(EVIL), comments=[EVIL + "\n\\x"])
     compiled(text, tmp_path)

@@ -40,29 +40,34 @@ _LONGEST_PART = 9
 _BOLD, _LETTER, _SMALL = 1.15, 1.1, 0.75  # widths of other characters relative to digits
 
 
-class _Size(NamedTuple):
+class _Style(NamedTuple):
     """How a table is set.
 
     Attributes:
-        command: The size of its text.
+        size: The size of its text.
         digit: The width of a digit in points.
+        dropped: How many decimals numbers with deviations lose.
         is_separate: Whether deviations follow `±`, not in parentheses in units of the last place.
         longest_name: Up to how many letters names of rows take a line.
     """
 
-    command: str
+    size: str
     digit: float
+    dropped: int
     is_separate: bool
     longest_name: int
 
 
-_SIZES = (
-    _Size(r"\small", 4.65, is_separate=True, longest_name=18),
-    _Size(r"\footnotesize", 4.25, is_separate=True, longest_name=18),
-    _Size(r"\footnotesize", 4.25, is_separate=False, longest_name=18),
-    _Size(r"\footnotesize", 4.25, is_separate=False, longest_name=10),
+_STYLES = (
+    _Style(r"\small", 4.65, dropped=0, is_separate=True, longest_name=18),
+    _Style(r"\footnotesize", 4.25, dropped=0, is_separate=True, longest_name=18),
+    _Style(r"\small", 4.65, dropped=1, is_separate=True, longest_name=18),
+    _Style(r"\footnotesize", 4.25, dropped=1, is_separate=True, longest_name=18),
+    _Style(r"\footnotesize", 4.25, dropped=0, is_separate=False, longest_name=18),
+    _Style(r"\footnotesize", 4.25, dropped=1, is_separate=False, longest_name=18),
+    _Style(r"\footnotesize", 4.25, dropped=1, is_separate=False, longest_name=10),
 )
-"""From the most readable to the smallest."""
+"""From the most readable to the narrowest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +75,20 @@ class Value:
     """A number of a table.
 
     Attributes:
-        mean: Its digits, such as "0.850".
-        deviation: Those of its deviation with as many decimals, or nothing.
+        mean: The number.
+        decimals: How many it is written with; tables with deviations that are too wide drop one.
+        deviation: Its standard deviation, written with as many decimals.
+        interval: The ends of its interval, written small, one above the other.
         is_bold: Whether it stands out.
         mark: LaTeX that follows it, such as that of a footnote.
     """
 
-    mean: str
-    deviation: str = ""
+    mean: float
+    decimals: int
+    deviation: float | None = None
+    interval: tuple[float, float] | None = None
     is_bold: bool = False
     mark: str = ""
-
-    @property
-    def uncertainty(self) -> str:
-        """The digits of the deviation, in units of the last place."""
-        return self.deviation.replace(".", "").lstrip("0") or "0" if self.deviation else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,27 @@ class ValueColumn:
     heading: str
     below: str
     cells: Sequence[Value | str]
+
+
+class _Cell(NamedTuple):
+    """A number as it is written: its digits, those of its deviation, and LaTeX that follows."""
+
+    mean: str
+    uncertainty: str
+    mark: str
+    is_bold: bool
+
+
+class _Written(NamedTuple):
+    """A column as it is written: numbers are cells, and text is LaTeX."""
+
+    heading: str
+    below: str
+    cells: Sequence[_Cell | str]
+
+    @property
+    def numbers(self) -> list[_Cell]:
+        return [cell for cell in self.cells if isinstance(cell, _Cell)]
 
 
 def escaped(text: str) -> str:
@@ -120,15 +145,15 @@ def table(
         comments: Sentences for the author, which are not printed.
         label: By which the article refers to it.
     """
-    size = next((e for e in _SIZES if _width(names, columns, e) <= _COLUMN), _SIZES[-1])
-    blocks = _blocks(names, columns, size)
+    style, blocks = _fitting(names, columns)
+    values = [each for column in columns for each in column.cells if isinstance(each, Value)]
     # siunitx sets bold numbers as text: in math mode they would be as light as the others.
     options = "detect-weight=true, mode=text"
-    if any(isinstance(e, Value) and e.deviation for column in columns for e in column.cells):
-        if not size.is_separate:
+    if any(each.deviation is not None for each in values):
+        if not style.is_separate:
             caption += " In parentheses: deviations, in units of the last digit."
-        options += f", separate-uncertainty={str(size.is_separate).lower()}"
-    if any(isinstance(e, Value) and e.mark for column in columns for e in column.cells):
+        options += f", separate-uncertainty={str(style.is_separate).lower()}"
+    if any(each.mark or each.interval for each in values):
         options += ", table-align-text-post=false"
     return "\n".join(
         [
@@ -139,10 +164,10 @@ def table(
             rf"\caption{{{caption}}}",
             rf"\label{{{label}}}",
             r"\smallskip",  # many classes expect captions below
-            size.command,
+            style.size,
             rf"\setlength{{\tabcolsep}}{{{_COLUMN_SEPARATION}pt}}",
             rf"\sisetup{{{options}}}",
-            "\n\n\\medskip\n".join(_tabular(names, block, size) for block in blocks),
+            "\n\n\\medskip\n".join(_tabular(names, block, style) for block in blocks),
             r"\end{table}",
             "",
         ]
@@ -171,41 +196,77 @@ def _character(character: str) -> str:
     return character
 
 
-def _width(names: Sequence[str], columns: Sequence[ValueColumn], size: _Size) -> float:
+def _fitting(
+    names: Sequence[str], columns: Sequence[ValueColumn]
+) -> tuple[_Style, list[Sequence[_Written]]]:
+    """The most readable style of those that need the fewest blocks of columns, and the blocks."""
+    values = [each for column in columns for each in column.cells if isinstance(each, Value)]
+    has_deviations = any(each.deviation is not None for each in values)
+    tried = []
+    for style in _STYLES:
+        dropped = style.dropped if has_deviations else 0
+        written = [
+            _Written(
+                column.heading,
+                column.below,
+                [e if isinstance(e, str) else _cell(e, dropped) for e in column.cells],
+            )
+            for column in columns
+        ]
+        tried.append((style, _blocks(names, written, style)))
+    return min(tried, key=lambda each: len(each[1]))
+
+
+def _cell(value: Value, dropped: int) -> _Cell:
+    decimals = max(0, value.decimals - dropped)
+    uncertainty = ""
+    if value.deviation is not None:
+        uncertainty = f"{value.deviation:.{decimals}f}".replace(".", "").lstrip("0") or "0"
+    mark = value.mark
+    if value.interval is not None:
+        low, high = (f"{end:.{decimals}f}" for end in value.interval)
+        mark += f"$_{{{low}}}^{{{high}}}$"
+    return _Cell(f"{value.mean:.{decimals}f}", uncertainty, mark, value.is_bold)
+
+
+def _width(names: Sequence[str], columns: Sequence[_Written], style: _Style) -> float:
     """About how many points wide a table is."""
-    longest = max((min(len(name), size.longest_name) for name in names), default=0)
-    return longest * size.digit * _LETTER + sum(_width_of(column, size) for column in columns)
+    longest = max((min(len(name), style.longest_name) for name in names), default=0)
+    return longest * style.digit * _LETTER + sum(_width_of(column, style) for column in columns)
 
 
-def _width_of(column: ValueColumn, size: _Size) -> float:
-    values = [each for each in column.cells if isinstance(each, Value)]
-    sign_or_parentheses = 2.6 if size.is_separate else 1.6
-    digits: float = max((len(each.mean) for each in values), default=2)
-    deviations = [each.deviation if size.is_separate else each.uncertainty for each in values]
-    if any(deviations):
-        digits += max(map(len, deviations)) + sign_or_parentheses
-    marks = [re.sub(r"\\[a-z]+|[{}\\]", "", each.mark) for each in values]
-    digits += _SMALL * max(map(len, marks), default=0)
+def _width_of(column: _Written, style: _Style) -> float:
+    numbers = column.numbers
+    digits: float = max((len(each.mean) for each in numbers), default=2)
+    longest = max((len(each.uncertainty) for each in numbers), default=0)
+    if longest and style.is_separate:
+        decimals = max(len(each.mean.partition(".")[2]) for each in numbers)
+        digits += max(longest, decimals + 1) + (1 if decimals else 0) + 1.6
+    elif longest:
+        digits += longest + 1.6
+    marks = [part for each in numbers for part in re.split(r"\^", each.mark)]
+    printed = [re.sub(r"\\[a-z]+|[{}\\$_]", "", mark) for mark in marks]
+    digits += _SMALL * max(map(len, printed), default=0)
     texts = [len(each) for each in column.cells if isinstance(each, str)]
     digits = max([digits, *texts])
     heading = max(map(len, re.split(r"[_ ]", column.heading)), default=0)
-    digits *= _BOLD if any(each.is_bold for each in values) else 1
-    return max(digits, heading + 1) * size.digit + 2 * _COLUMN_SEPARATION
+    digits *= _BOLD if any(each.is_bold for each in numbers) else 1
+    return max(digits, heading + 1) * style.digit + 2 * _COLUMN_SEPARATION
 
 
 def _blocks(
-    names: Sequence[str], columns: Sequence[ValueColumn], size: _Size
-) -> list[Sequence[ValueColumn]]:
+    names: Sequence[str], columns: Sequence[_Written], style: _Style
+) -> list[Sequence[_Written]]:
     """The columns, in as many blocks of about equal size as are needed to fit."""
     for count in range(1, len(columns)):
         step = math.ceil(len(columns) / count)
         blocks = [columns[start : start + step] for start in range(0, len(columns), step)]
-        if all(_width(names, block, size) <= _COLUMN for block in blocks):
+        if all(_width(names, block, style) <= _COLUMN for block in blocks):
             return blocks
     return [columns[place : place + 1] for place in range(len(columns))]
 
 
-def _tabular(names: Sequence[str], columns: Sequence[ValueColumn], size: _Size) -> str:
+def _tabular(names: Sequence[str], columns: Sequence[_Written], style: _Style) -> str:
     formats = " ".join(_format(column) for column in columns)
     headings = [stacked(each.heading, _LONGEST_PART, "c", "b") for each in columns]
     lines = [_row(["", *(f"{{{heading}}}" for heading in headings)])]
@@ -213,8 +274,10 @@ def _tabular(names: Sequence[str], columns: Sequence[ValueColumn], size: _Size) 
         lines.append(_row(["", *(f"{{{column.below}}}" for column in columns)]))
     lines.append(r"\midrule")
     for place, name in enumerate(names):
-        cells = [_cell(column.cells[place]) for column in columns]
-        lines.append(_row([stacked(name, size.longest_name, "l", "c"), *cells]))
+        cells = [_latex(column.cells[place]) for column in columns]
+        if place and any("^" in each.mark for column in columns for each in column.numbers):
+            lines.append(r"\addlinespace[1.5pt]")
+        lines.append(_row([stacked(name, style.longest_name, "l", "c"), *cells]))
     return "\n".join(
         [
             rf"\begin{{tabular}}{{@{{}}l {formats}@{{}}}}",
@@ -226,25 +289,25 @@ def _tabular(names: Sequence[str], columns: Sequence[ValueColumn], size: _Size) 
     )
 
 
-def _format(column: ValueColumn) -> str:
+def _format(column: _Written) -> str:
     """The column type that aligns numbers at the decimal point."""
-    values = [each for each in column.cells if isinstance(each, Value)]
-    if not values:
+    numbers = column.numbers
+    if not numbers:
         return "c"
-    whole = max(len(each.mean.lstrip("-").partition(".")[0]) for each in values)
-    decimals = max(len(each.mean.partition(".")[2]) for each in values)
-    sign = "-" if any(each.mean.startswith("-") for each in values) else ""
-    digits = max(len(each.uncertainty) for each in values)
+    whole = max(len(each.mean.lstrip("-").partition(".")[0]) for each in numbers)
+    decimals = max(len(each.mean.partition(".")[2]) for each in numbers)
+    sign = "-" if any(each.mean.startswith("-") for each in numbers) else ""
+    digits = max(len(each.uncertainty) for each in numbers)
     uncertainty = f"({digits})" if digits else ""
-    marks = {each.mark for each in values if each.mark}
+    marks = {each.mark for each in numbers if each.mark}
     room = f", table-space-text-post={{{max(marks, key=len)}}}" if marks else ""
     return f"S[table-format={sign}{whole}.{decimals}{uncertainty}{room}]"
 
 
-def _cell(cell: Value | str) -> str:
+def _latex(cell: _Cell | str) -> str:
     if isinstance(cell, str):
         return f"{{{cell}}}"
-    uncertainty = f"({cell.uncertainty})" if cell.deviation else ""
+    uncertainty = f"({cell.uncertainty})" if cell.uncertainty else ""
     mark = f"{{{cell.mark}}}" if cell.mark else ""
     weight = r"\bfseries " if cell.is_bold else ""
     return f"{weight}{cell.mean}{uncertainty}{mark}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from deepobs.console.text import counted
 from deepobs_analysis.caveats import caveats, choice_in_words
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from deepobs_analysis.measures import MeanAndDeviation
+    from deepobs_analysis.results import Metric
     from deepobs_analysis.summaries import Summary
 
 Layout: TypeAlias = Literal["problems", "optimizers"]
@@ -28,7 +29,34 @@ _FAILED = r"\textsuperscript{\dag}"
 _MOST_DECIMALS = 6
 # Beyond these, a column is multiplied by a power of ten, which its heading says.
 _LARGEST, _SMALLEST = 1e5, 1e-3
-_ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}
+_PERCENT = -2  # as a power of ten, for accuracies
+
+
+class _Metric(NamedTuple):
+    """What a problem is judged by, and the power of ten that its values are divided by."""
+
+    metric: Metric
+    power: int
+
+    @property
+    def below(self) -> str:
+        """LaTeX below the name of the problem."""
+        name = {"accuracy": "acc.", "loss": "loss"}[self.metric.name]
+        arrow = r"$\uparrow$" if self.metric.higher_is_better else r"$\downarrow$"
+        unit = f" / {self._unit}" if self._unit else ""
+        return rf"\scriptsize {name}{unit} {arrow}"
+
+    def in_words(self, problems: Sequence[str]) -> str:
+        """LaTeX of a caption."""
+        unit = f" in {self._unit}" if self._unit else ""
+        better = "higher" if self.metric.higher_is_better else "lower"
+        return f"{self.metric.name}{unit} on {escaped(listed(problems))} ({better} is better)"
+
+    @property
+    def _unit(self) -> str:
+        if self.power == _PERCENT and self.metric.name == "accuracy":
+            return r"\%"
+        return f"$10^{{{self.power}}}$" if self.power else ""
 
 
 def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
@@ -46,7 +74,7 @@ def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
         dict.fromkeys(row.optimizer for row in sorted(rows, key=lambda e: e.selection.is_reference))
     )
     values: dict[tuple[str, str], Value | str] = {}
-    below: dict[str, str] = {}
+    metrics: dict[str, _Metric] = {}
     best = contenders(rows).of
     for problem in problems:
         those = [row for row in rows if row.problem == problem]
@@ -55,10 +83,10 @@ def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
         for row in those:
             is_bold = len(those) > 1 and row.optimizer in best[problem]
             values[problem, row.optimizer] = _value(row, decimals, power, is_bold=is_bold)
-        below[problem] = _below(those[0], power)
+        metrics[problem] = _Metric(those[0].selection.metric, power)
     if layout == "problems":
         columns = [
-            ValueColumn(p, below[p], [values.get((p, o), _MISSING) for o in optimizers])
+            ValueColumn(p, metrics[p].below, [values.get((p, o), _MISSING) for o in optimizers])
             for p in problems
         ]
         names = optimizers
@@ -72,7 +100,7 @@ def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
     comments = choice_in_words(rows) if is_chosen else []
     if warnings:
         comments.append(f"Explained by `deepobs report`: {'; '.join(warnings)}.")
-    caption = " ".join(_caption(rows, below if layout == "optimizers" else {}))
+    caption = " ".join(_caption(rows, metrics if layout == "optimizers" else {}))
     return table(names, columns, caption=caption, comments=comments)
 
 
@@ -81,8 +109,10 @@ def _shown(row: Summary) -> MeanAndDeviation | None:
     return row.others if row.failed else row.final
 
 
-def _power(rows: Iterable[Summary]) -> int:
+def _power(rows: Sequence[Summary]) -> int:
     """The power of ten that the values of a problem are divided by."""
+    if rows[0].selection.metric.name == "accuracy":
+        return _PERCENT
     shown = [each.mean for each in map(_shown, rows) if each is not None]
     largest = max((abs(mean) for mean in shown if math.isfinite(mean)), default=0.0)
     if largest == 0 or _SMALLEST <= largest < _LARGEST:
@@ -109,33 +139,24 @@ def _value(row: Summary, decimals: int, power: int, *, is_bold: bool) -> Value |
         return "failed"
     if not math.isfinite(shown.mean):
         return _MISSING
-    mean, deviation = (f"{each / 10**power:.{decimals}f}" for each in shown)
+    mean, deviation = shown.mean / 10**power, shown.deviation / 10**power
     mark = _FAILED if row.failed else ""
-    return Value(mean, deviation if seeds > 1 else "", is_bold, mark)
+    return Value(mean, decimals, deviation if seeds > 1 else None, is_bold=is_bold, mark=mark)
 
 
-def _below(row: Summary, power: int) -> str:
-    """What a problem is judged by, and in which unit."""
-    metric = {"accuracy": "acc.", "loss": "loss"}[row.selection.metric.name]
-    unit = rf" / $10^{{{power}}}$" if power else ""
-    return rf"\scriptsize {metric}{unit} {_ARROWS[row.higher_is_better]}"
-
-
-def _caption(rows: Sequence[Summary], below: Mapping[str, str]) -> Iterable[str]:
-    """LaTeX: what the numbers are, and what bold ones are."""
+def _caption(rows: Sequence[Summary], metrics: Mapping[str, _Metric]) -> Iterable[str]:
+    """LaTeX: what the numbers are, in which metrics unless columns say it, and what is bold."""
     if not rows:
         yield "There are no results."
         return
     seeds = [len(row.seeds) for row in rows]
     spread = " and population standard deviation" if max(seeds) > 1 else ""
     yield f"Test performance after the last epoch: mean{spread} over {seeds_text(seeds)}."
-    by_metric: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in rows:
-        by_metric[row.selection.metric.name][row.problem] = None
-    if below:
-        better = {"accuracy": "higher is better", "loss": "lower is better"}
-        each = [f"{name} on {listed(of)} ({better[name]})" for name, of in by_metric.items()]
-        yield escaped(f"It is the {', the '.join(each)}.")
+    measured: dict[_Metric, list[str]] = defaultdict(list)
+    for problem, metric in metrics.items():
+        measured[metric].append(problem)
+    if measured:
+        yield f"Metrics: {'; '.join(metric.in_words(of) for metric, of in measured.items())}."
     if any(row.failed for row in rows):
         yield rf"{_FAILED} Some seeds fail; the others are shown, and all count for bold."
     yield escaped(" ".join(_meaning_of_bold(rows)))
@@ -163,7 +184,8 @@ def _meaning_of_bold(rows: Sequence[Summary]) -> Iterable[str]:
         return
     yield (
         "Bold: the best mean on each problem, and all that are not significantly worse (5 %, "
-        f"Holm's correction for {counted(found.comparisons, 'comparison')})."
+        "tests paired where seeds agree, Holm's correction for "
+        f"{counted(found.comparisons, 'comparison')})."
     )
     if found.untested:
         yield f"On {listed(found.untested)}, not all could be tested, and those are not bold."

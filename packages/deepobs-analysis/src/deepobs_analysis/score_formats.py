@@ -125,7 +125,7 @@ def _numbers(values: Sequence[float | None]) -> list[Value | str]:
     """Numbers with two decimals, the largest in bold."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     return [
-        Value(f"{value:.2f}", is_bold=len(known) > 1 and value == max(known))
+        Value(value, 2, is_bold=len(known) > 1 and value == max(known))
         if value is not None and math.isfinite(value)
         else "--"
         for value in values
@@ -143,12 +143,9 @@ def _estimates(estimates: Sequence[Estimate | None]) -> list[Value | str]:
         if each is None:
             cells.append("--")
             continue
-        interval = each.interval
-        ends = "" if interval is None else ", ".join(f"{end:.{decimals}f}" for end in interval)
-        largest = each.value if interval is None else interval.high
-        mark = rf"\,\scriptsize[{ends}]" if ends else ""
+        largest = each.value if each.interval is None else each.interval.high
         is_bold = len(known) > 1 and largest >= best
-        cells.append(Value(f"{each.value:.{decimals}f}", is_bold=is_bold, mark=mark))
+        cells.append(Value(each.value, decimals, interval=each.interval, is_bold=is_bold))
     return cells
 
 
@@ -161,7 +158,7 @@ def _caption(scores: Scores) -> Iterable[str]:
     yield (
         f"Score: area under the performance profile of the {scores.unit} to the target. Targets "
         "reached: by more than half of the seeds. Normalized: interquartile mean, 0 for an "
-        "untrained model and 1 for the target. In brackets: 95 % intervals over seeds. Bold: the "
+        "untrained model and 1 for the target. Small: 95 % intervals over seeds. Bold: the "
         "best of a column, and those whose intervals reach it."
     )
 
