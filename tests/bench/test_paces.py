@@ -121,6 +121,7 @@ def test_every_field_of_a_run_is_part_of_its_kind_unless_it_costs_no_time() -> N
             "at_defaults",
             "num_epochs",
             "max_steps",
+            "evaluate_every",
             "random_seed",
             "reshuffle",
         ),

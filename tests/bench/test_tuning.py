@@ -441,6 +441,16 @@ def test_pruning_is_refused_where_runs_have_different_numbers_of_epochs(
         tuned(sampler="grid", options={"max_steps": 20}, **several)
 
 
+@pytest.mark.parametrize("evaluate_every", ["2epochs", "5steps"])
+def test_pruning_is_refused_where_runs_are_not_evaluated_after_every_epoch(
+    tuned: Callable[..., TuningResult], evaluate_every: str
+) -> None:
+    options = {"evaluate_every": evaluate_every}
+    with pytest.raises(ArgumentError, match="so evaluate_every must be 1epoch"):
+        tuned(sampler="grid", space={"lr": [0.01, 0.1]}, prune=True, options=options)
+    assert tuned(sampler="grid", space={"lr": [0.01, 0.1]}, options=options).best is not None
+
+
 def test_what_was_stopped_is_stopped_again_without_running(
     tuned: Callable[..., TuningResult], tmp_path: Path
 ) -> None:

@@ -37,6 +37,8 @@ def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
         {"reshuffle": False},
         {"max_steps": 5},
         {"train_fraction": 0.5},
+        {"evaluate_every": "2epochs"},
+        {"evaluate_every": "5steps"},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.1]},
         {"lr_scheduler": "LinearLR"},
         {"needs": ["create_graph"]},
@@ -123,6 +125,7 @@ def test_the_command_reproduces_the_specification(tmp_path, schedule):
         reshuffle=False,
         max_steps=7,
         train_fraction=0.7,
+        evaluate_every="5steps",
     )
     from deepobs.cli._run_command import command
     from deepobs.runs import store

@@ -45,6 +45,16 @@ def test_metrics_are_there_by_epoch_and_the_objective_by_step(tmp_path: Path) ->
     assert logged["learning_rate"] == pytest.approx({0: 0.001, 1: 0.001})
 
 
+def test_metrics_are_there_by_step_where_they_are_measured_every_so_many_steps(
+    tmp_path: Path,
+) -> None:
+    specification = small(evaluate_every="50steps", max_steps=240)
+    record = run(specification, observers=[TensorBoardObserver(tmp_path)]).record
+    logged = scalars(tmp_path)
+    assert list(logged["loss/test"]) == record.evaluated_at_steps == [0, 50, 100, 150, 200, 240]
+    assert list(logged["loss/test"].values()) == pytest.approx(record.test_losses)
+
+
 def test_a_run_has_the_directory_of_its_setting_and_seed(tmp_path: Path) -> None:
     specification = small(num_epochs=0, random_seed=7)
     run(specification, observers=[TensorBoardObserver(tmp_path)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from deepobs.checks import is_number
+from deepobs.checks import evaluation_interval, is_number
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.runs.optimizers import find_optimizer
@@ -196,6 +196,12 @@ PositiveFraction = Annotated[
         "a number above 0 and at most 1",
         _NUMBER,
         lambda value: is_number(value, 0, 1) and value > 0,
+    ),
+]
+EvaluationInterval = Annotated[
+    str,
+    _allowed(
+        'a number of epochs or steps such as "5epochs" or "500steps"', str, evaluation_interval
     ),
 ]
 Optimizers = BeforeValidator(_optimizers)

@@ -62,6 +62,7 @@ class Training(Table):
         epochs: Passes over the training set.
         max_steps: Steps after which a run ends, also within an epoch.
         train_fraction: Part of the training examples to train on.
+        evaluate_every: From one evaluation to the next.
         batch_size: Examples per step.
         weight_decay: Factor of the problem's regularizer.
         validation_size: Training examples held out for validation.
@@ -77,6 +78,7 @@ class Training(Table):
     epochs: values.CountOrZero | None = None
     max_steps: values.Count | None = None
     train_fraction: values.PositiveFraction | None = None
+    evaluate_every: values.EvaluationInterval | None = None
     batch_size: values.Count | None = None
     weight_decay: values.NonNegative | None = None
     validation_size: values.CountOrZero | None = None

@@ -49,7 +49,8 @@ _NOT_MEASURED = "not measured yet, for lack of time; --dry-run measures all"
 # All other fields tell kinds of runs apart: one that a later release adds must not let slow runs
 # have the pace of fast ones.
 _WITHOUT_EFFECT = {
-    *("optimizer", "label", "at_defaults", "num_epochs", "max_steps", "random_seed", "reshuffle"),
+    *("optimizer", "label", "at_defaults", "num_epochs", "max_steps", "evaluate_every"),
+    *("random_seed", "reshuffle"),
     *("lr_sched_epochs", "lr_sched_factors", "lr_scheduler", "train_log_interval"),
 }
 

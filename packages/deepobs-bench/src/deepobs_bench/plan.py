@@ -190,6 +190,7 @@ _NAMES_IN_SPECIFY = {
     "epochs": "num_epochs",
     "max_steps": "max_steps",
     "train_fraction": "train_fraction",
+    "evaluate_every": "evaluate_every",
     "batch_size": "batch_size",
     "weight_decay": "weight_decay",
     "validation_size": "validation_size",

@@ -72,7 +72,10 @@ def time_of(specifications: Sequence[RunSpecification], paces: Paces) -> Span | 
     """The time of runs one after the other; `None` if that of one of them is unknown."""
     total = Span.of([0.0])
     # Counted first: thousands of runs are of a few kinds.
-    keys = [(kind_of(each), each.num_epochs, each.max_steps) for each in specifications]
+    keys = [
+        (kind_of(each), each.num_epochs, each.max_steps, each.evaluate_every)
+        for each in specifications
+    ]
     counts = Counter(keys)
     examples = dict(zip(keys, specifications, strict=True))
     for key, count in counts.items():

@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import numbers
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -18,6 +19,7 @@ LONGEST_NAME = 200
 """Bytes of the name of a directory of results; file systems take 255."""
 
 _LONGEST_SHOWN = 60
+_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 
 def is_number(value: object, least: float = -math.inf, most: float = math.inf) -> TypeGuard[float]:
@@ -73,6 +75,31 @@ def fraction(name: str, value: object) -> float:
     if not is_real or not 0 < value <= 1:  # type: ignore[operator] # a number
         raise ArgumentError(f"{name} must be a number above 0 and at most 1; got {value!r}.")
     return float(value)  # type: ignore[arg-type] # a number
+
+
+def number_and_unit(text: str) -> tuple[str, str]:
+    """Split an interval such as `10min`, `5epochs` or `500steps`; `("0", "")` if it is none."""
+    match = _INTERVAL.fullmatch(text.strip().lower())
+    return (match[1], match[2]) if match else ("0", "")
+
+
+def evaluation_interval(text: object) -> str:
+    """Read how often a run is evaluated: `1epoch`, `5epochs` or `500steps`.
+
+    Returns:
+        The same, always written alike.
+
+    Raises:
+        ArgumentError: It is no number of epochs or steps.
+    """
+    number, unit = number_and_unit(text) if isinstance(text, str) else ("0", "")
+    one = unit.removesuffix("s")
+    if one not in ("epoch", "step") or not number.isdigit() or not int(number):
+        raise ArgumentError(
+            "evaluate_every must be a number of epochs or steps, such as 5epochs or 500steps; got "
+            f"{text!r}."
+        )
+    return f"{int(number)}{one}{'s' if int(number) > 1 else ''}"
 
 
 def check_batch_size(batch_size: int, sizes: Mapping[str, int], dataset: str) -> None:

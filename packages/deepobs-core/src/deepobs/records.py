@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from deepobs.checks import number_and_unit
 from deepobs.html_views import facts, grid
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 DEFAULT_SEED = 42
 DEFAULT_LOG_INTERVAL = 10
+EVERY_EPOCH = "1epoch"
+"""How often runs are evaluated by default."""
 
 # Of a specification as text: the first always, the last never, others where they are no default.
 _ALWAYS_SHOWN = (
@@ -137,6 +140,7 @@ class RunSpecification(BaseModel):
         max_steps: Optimization steps after which the run ends, also within an epoch; `None` for no
             limit.
         train_fraction: Part of the training examples that is trained on.
+        evaluate_every: From one evaluation to the next: "1epoch", "5epochs" or "500steps".
         fake_data_fraction: Size of synthetic data sets, 0 for real data.
         dtype: Floating-point type of data and model.
         device: Where the run takes place; not part of its identity.
@@ -170,6 +174,7 @@ class RunSpecification(BaseModel):
     reshuffle: bool = True
     max_steps: int | None = None
     train_fraction: float = 1.0
+    evaluate_every: str = EVERY_EPOCH
     fake_data_fraction: float = 0.0
     dtype: str = "float32"
     device: str = "cpu"
@@ -194,6 +199,24 @@ class RunSpecification(BaseModel):
         """
         steps = self.num_epochs * steps_per_epoch
         return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def evaluation_interval(self, steps_per_epoch: int) -> int:
+        """The number of steps from one evaluation to the next.
+
+        Args:
+            steps_per_epoch: Steps of a pass over the training set.
+        """
+        number, unit = number_and_unit(self.evaluate_every)
+        return int(number) * (1 if unit.startswith("step") else max(steps_per_epoch, 1))
+
+    def evaluation_steps(self, steps_per_epoch: int) -> list[int]:
+        """The numbers of steps after which the run is evaluated, first 0 and last all of them.
+
+        Args:
+            steps_per_epoch: Steps of a pass over the training set.
+        """
+        steps = self.steps_in_all(steps_per_epoch)
+        return [*range(0, steps, self.evaluation_interval(steps_per_epoch)), steps]
 
     @property
     def run_id(self) -> str:
@@ -294,10 +317,11 @@ class DataSetRecord(BaseModel):
 class RunRecord(BaseModel):
     """The result of one run: a superset of the keys of DeepOBS 1.2.
 
-    Lists of losses and accuracies have `num_epochs + 1` entries: before the first and after every
-    epoch. Those of splits or metrics that the problem does not have are `None` and absent from the
-    file. After divergence they are filled with their first entry, as in the original; `status` and
-    `diverged_at_epoch` record it. A loss that was not finite is `None`, in the file `null`.
+    Lists of losses and accuracies have an entry for each evaluation: `num_epochs + 1`, before the
+    first and after every epoch, unless `evaluated_at_steps` says otherwise. Those of splits or
+    metrics that the problem does not have are `None` and absent from the file. After divergence
+    they are filled with their first entry, as in the original; `status` and `diverged_at_epoch`
+    record it. A loss that was not finite is `None`, in the file `null`.
 
     Attributes:
         schema_version: Version of this layout.
@@ -329,6 +353,8 @@ class RunRecord(BaseModel):
         train_accuracies: Accuracies on the same part of the training set, from 0 to 1.
         valid_accuracies: Accuracies on the held-out examples.
         test_accuracies: Accuracies on the test set.
+        evaluated_at_steps: The number of steps before each evaluation, of runs with `max_steps` or
+            `evaluate_every`; `None` for those that were evaluated after every whole epoch.
         minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 if it was not
             finite before training.
@@ -383,6 +409,7 @@ class RunRecord(BaseModel):
     train_accuracies: list[Loss] | None = None
     valid_accuracies: list[Loss] | None = None
     test_accuracies: list[Loss] | None = None
+    evaluated_at_steps: list[int] | None = None
     minibatch_train_losses: list[Loss]
     diverged_at_epoch: int | None = None
     diverged_at_step: int | None = None
@@ -452,6 +479,7 @@ OPTIONAL_LISTS = (
     "train_accuracies",
     "valid_accuracies",
     "test_accuracies",
+    "evaluated_at_steps",
     "iterates",
     "resumed_at_steps",
 )

@@ -11,6 +11,7 @@ from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.plugins import registry
 from deepobs.problems import Problem
+from deepobs.records import EVERY_EPOCH
 from deepobs.runs.assembly import unknown_options
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning.candidates import require_space
@@ -231,6 +232,12 @@ def _require_accuracy(problem: str) -> None:
 
 def _require_equal_epochs(base: Base, space: Mapping[str, Dimension]) -> None:
     """Refuse to compare runs after as many epochs that are evaluated after other ones."""
+    if base.options.get("evaluate_every", EVERY_EPOCH) != EVERY_EPOCH:
+        raise ArgumentError(
+            "Pruning compares runs after every epoch, so evaluate_every must be "
+            f"{EVERY_EPOCH}; got {base.options['evaluate_every']!r}. Tune without pruning, or "
+            "evaluate after every epoch."
+        )
     if BATCH_SIZE in space and base.options.get("max_steps") is not None:
         raise ArgumentError(
             "Runs that end after max_steps have fewer epochs with smaller batches, so pruning "

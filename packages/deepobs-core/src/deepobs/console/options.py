@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from deepobs.checks import number_and_unit
 from deepobs.console.text import clean
 from deepobs.errors import closest, sentences
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[Any]]
 
 _SECONDS_OF = {"s": 1, "min": 60, "h": 3600}
-_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 
@@ -133,8 +132,7 @@ def interval(text: str) -> dict[str, float]:
     Raises:
         BadParameter: It is neither a duration nor a number of epochs.
     """
-    match = _INTERVAL.fullmatch(text.strip().lower())
-    number, unit = match.groups() if match else ("0", "")
+    number, unit = number_and_unit(text)
     if unit in _SECONDS_OF and float(number) > 0:
         return {"every_seconds": float(number) * _SECONDS_OF[unit]}
     if unit in ("epoch", "epochs") and number.isdigit() and int(number) > 0:

@@ -17,6 +17,7 @@ from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins import registry
 from deepobs.plugins.provenance import foreign_traceback, provenance_of
 from deepobs.plugins.specs import NEEDS
+from deepobs.records import EVERY_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +99,13 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
         show_default=True,
         help="Part of the training examples to train on.",
     ),
+    click.Option(
+        ["--evaluate-every"],
+        metavar="EPOCHS|STEPS",
+        default=EVERY_EPOCH,
+        show_default=True,
+        help="Evaluate before training, every 5epochs or 500steps, and at the end.",
+    ),
     click.Option(["--batch-size"], type=int, help="Examples per step [default: the problem's]."),
     click.Option(
         ["--weight-decay"],
@@ -173,7 +181,7 @@ class RunOptions:
         given = {} if lr is None else {"lr": lr}
         arguments = (
             *("num_epochs", "max_steps", "train_fraction", "batch_size", "weight_decay"),
-            *("full_evaluation", "device"),
+            *("evaluate_every", "full_evaluation", "device"),
         )
         settings = ("dtype", "data_dir", "fake_data", "num_workers")
         return cls(

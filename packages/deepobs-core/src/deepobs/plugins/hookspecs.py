@@ -103,7 +103,8 @@ def deepobs_epoch_ended(
     """Observe an evaluation: before the first epoch (`epoch` is 0) and after every epoch.
 
     `metrics` maps `train_loss`, `test_loss`, and where they exist `valid_loss`, `train_accuracy`,
-    `valid_accuracy` and `test_accuracy`, to their values.
+    `valid_accuracy` and `test_accuracy`, to their values. With `evaluate_every`, it is called after
+    the epochs that end with an evaluation; those within epochs are not observed.
     """
 
 

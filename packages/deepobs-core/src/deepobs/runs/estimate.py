@@ -124,9 +124,9 @@ class Estimate:
 
     @property
     def run_seconds(self) -> float:
-        """The run: setup, the evaluation before the first epoch, and all epochs."""
+        """The run: setup, all evaluations and all steps."""
         steps = self.specification.steps_in_all(self.steps_per_epoch)
-        evaluations = 1 + self.specification.epochs_begun(self.steps_per_epoch)
+        evaluations = len(self.specification.evaluation_steps(self.steps_per_epoch))
         training = steps * self.step_seconds.mean
         return self.set_up_seconds + evaluations * self.evaluation_seconds + training
 

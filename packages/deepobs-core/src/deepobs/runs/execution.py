@@ -13,7 +13,7 @@ from deepobs import html_views, rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.hookspecs import OBSERVER_HOOKS
-from deepobs.records import DataSetRecord, RunRecord, series_name
+from deepobs.records import EVERY_EPOCH, DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
@@ -55,9 +55,19 @@ class RunObserver:
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """The model was evaluated, before the first epoch (0) or after an epoch.
 
+        Where `evaluate_every` says so, only after some of them.
+
         Args:
             epoch: Epochs trained so far.
             metrics: `train_loss`, `test_loss` and the others that the problem has, by name.
+        """
+
+    def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """The model was evaluated within an epoch, as `evaluate_every` says.
+
+        Args:
+            steps: Steps since the beginning of the run.
+            metrics: Those of `epoch_ended`.
         """
 
     def run_ended(self, record: RunRecord) -> None:
@@ -94,6 +104,8 @@ def run(
     checkpoints: CheckpointPlan | None = None,
 ) -> RunResult:
     """Train one optimizer on one test problem, and evaluate it before and after every epoch.
+
+    Or as often as `evaluate_every` of the specification says.
 
     The same specification gives the same metrics, to the bit on a CPU, whatever the process did
     before. So does a run that is interrupted and continues from a checkpoint. A loss that is not
@@ -155,11 +167,9 @@ def execute(
     history, steps_per_epoch = state.history, len(state.problem.dataset.train_loader)
     num_epochs = state.specification.epochs_begun(steps_per_epoch)
     _tell(observers, "run_started", state.specification, steps_per_epoch)
-    for epoch, metrics in enumerate(history.evaluations):  # of a run that is resumed
-        _tell(observers, "epoch_ended", epoch, dict(metrics))
-        for rate in history.learning_rates[epoch : epoch + 1]:
-            _tell(observers, "epoch_started", epoch, rate)
-    if not history.evaluations:
+    if history.evaluations:
+        _repeat_events(observers, state, steps_per_epoch)
+    else:
         _tell(observers, "epoch_ended", 0, state.evaluate())
     while history.epochs < num_epochs and history.diverged_at_epoch is None:
         if state.training_pass is None:
@@ -168,15 +178,40 @@ def execute(
             if checkpointer is not None:
                 checkpointer.after_steps(state)
             _tell(observers, "steps_taken", state.trainer.steps, objective)
-        if history.diverged_at_epoch is None:
-            metrics = state.evaluate()
+        if history.diverged_at_epoch is None and state.training_pass is not None:
+            # No checkpoint: an optimizer with modes holds other weights now than in training.
+            _tell(observers, "evaluated_within_epoch", state.trainer.steps, state.evaluate())
+        elif history.diverged_at_epoch is None:
+            is_due = state.evaluation_interval is None or state.is_evaluation_due(num_epochs)
+            metrics = state.evaluate() if is_due else state.skip_evaluation()
             # Before observers are called: one that ends the run then leaves a checkpoint behind.
             if checkpointer is not None:
                 checkpointer.after_epoch(state)
-            _tell(observers, "epoch_ended", history.epochs, metrics)
+            if is_due:
+                _tell(observers, "epoch_ended", history.epochs, metrics)
     record = _record(state)
     _tell(observers, "run_ended", record)
     return record
+
+
+def _repeat_events(
+    observers: Sequence[RunObserver | PluginObservers], state: RunState, steps_per_epoch: int
+) -> None:
+    """Tell observers of a run that is resumed what happened before."""
+    history, num_steps = state.history, state.specification.steps_in_all(steps_per_epoch)
+    begun = 0
+    planned = state.specification.evaluation_steps(steps_per_epoch)
+    for steps, metrics in zip(planned, history.evaluations, strict=False):
+        for epoch, rate in enumerate(history.learning_rates[begun:], start=begun):
+            if epoch * steps_per_epoch < steps:
+                _tell(observers, "epoch_started", epoch, rate)
+                begun = epoch + 1
+        if steps % steps_per_epoch and steps < num_steps:
+            _tell(observers, "evaluated_within_epoch", steps, dict(metrics))
+        else:
+            _tell(observers, "epoch_ended", -(-steps // steps_per_epoch), dict(metrics))
+    for epoch, rate in enumerate(history.learning_rates[begun:], start=begun):
+        _tell(observers, "epoch_started", epoch, rate)
 
 
 def _tell(observers: Sequence[RunObserver | PluginObservers], event: str, *arguments: Any) -> None:
@@ -229,6 +264,9 @@ def _record(state: RunState) -> RunRecord:
     dataset = state.problem.dataset
     steps_per_epoch = len(dataset.train_loader)
     num_epochs = specification.epochs_begun(steps_per_epoch)
+    planned = None
+    if specification.max_steps is not None or specification.evaluate_every != EVERY_EPOCH:
+        planned = specification.evaluation_steps(steps_per_epoch)
     curves: dict[str, Any] = {}
     for metrics in history.evaluations:
         for name, value in metrics.items():
@@ -236,7 +274,8 @@ def _record(state: RunState) -> RunRecord:
     if history.diverged_at_epoch is not None:
         # As the original does, so that a diverged run is never better than an untrained model.
         for values in curves.values():
-            values += values[:1] * (num_epochs + 1 - len(values))
+            count = num_epochs + 1 if planned is None else len(planned)
+            values += values[:1] * (count - len(values))
     curves["minibatch_train_losses"] = history.minibatch_train_losses
     return RunRecord(
         run_id=specification.run_id,
@@ -264,6 +303,7 @@ def _record(state: RunState) -> RunRecord:
             **specification.model_dump(mode="json", include=_LATER_PARAMS, exclude_defaults=True),
         },
         **curves,
+        evaluated_at_steps=planned,
         diverged_at_epoch=history.diverged_at_epoch,
         diverged_at_step=history.diverged_at_step,
         iterates=history.iterates or None,
@@ -301,7 +341,7 @@ _TRAINING_PARAMS = {
 
 
 # Absent at their defaults, as in files of releases that did not have them.
-_LATER_PARAMS = {"max_steps", "train_fraction"}
+_LATER_PARAMS = {"max_steps", "train_fraction", "evaluate_every"}
 
 
 def _distributions(specification: RunSpecification, dataset: str) -> dict[str, str]:

@@ -61,6 +61,13 @@ class NotebookProgress(RunObserver):
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show the latest evaluation."""
+        self._evaluated(epoch, metrics)
+
+    def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """Show the latest evaluation."""
+        self._evaluated(steps / self._steps_per_epoch, metrics)
+
+    def _evaluated(self, epoch: float, metrics: Mapping[str, float]) -> None:
         name = "test_accuracy" if "test_accuracy" in metrics else "test_loss"
         self._epoch, self._metrics = epoch, f"{name.replace('_', ' ')} {metrics[name]:.4g}"
         self._show()

@@ -67,6 +67,13 @@ class ProgressBars(RunObserver):
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show the latest evaluation."""
+        self._show(epoch, metrics)
+
+    def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """Show the latest evaluation."""
+        self._show(steps // self._steps_per_epoch, metrics)
+
+    def _show(self, epoch: int, metrics: Mapping[str, float]) -> None:
         name = "test_accuracy" if "test_accuracy" in metrics else "test_loss"
         shown = f"{name.replace('_', ' ')} {metrics[name]:.4g}"
         self.display.update(self._current, completed=epoch, metrics=shown)

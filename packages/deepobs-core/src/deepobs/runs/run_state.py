@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 import torch
 
 from deepobs import rng
+from deepobs.records import EVERY_EPOCH
 from deepobs.runs.evaluation import evaluate, evaluating
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.training import Trainer
@@ -41,6 +42,8 @@ class RunState:
         optimizer: Its optimizer.
         schedule: What changes the learning rate; `None` where it is constant.
         trainer: Takes the steps.
+        evaluation_interval: Steps from one evaluation to the next; `None` to evaluate after every
+            epoch.
         history: What was measured.
         training_pass: The pass over the training set in progress; `None` between passes.
         started_at: When the run began, as ISO 8601 has it.
@@ -70,6 +73,10 @@ class RunState:
             needs=specification.optimizer_needs,
             after_step=None if self.schedule is None else self.schedule.after_step,
         )
+        self.evaluation_interval: int | None = None
+        if specification.evaluate_every != EVERY_EPOCH:
+            steps_per_epoch = len(problem.dataset.train_loader)
+            self.evaluation_interval = specification.evaluation_interval(steps_per_epoch)
         self.history = History()
         self.training_pass: Pass | None = None
         self.started_at = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -91,6 +98,8 @@ class RunState:
     def train_epoch(self, *, is_resumable: bool) -> Iterator[float]:
         """Train to the end of the epoch or of the run, or until an objective is not finite.
 
+        Or to an evaluation within the epoch, after which it goes on: `training_pass` is kept then.
+
         Args:
             is_resumable: Whether `state_dict` may be called in the loop over what it yields.
 
@@ -103,12 +112,24 @@ class RunState:
                 Pass.begin(loader, self.device) if is_resumable else Pass(iter(loader))
             )
         objectives, batches = self.training_pass.objectives, self.training_pass.batches
-        if self.specification.max_steps is not None:
-            left = self.specification.max_steps - history.steps - len(objectives)
-            batches = itertools.islice(batches, max(left, 0))
-        yield from self.trainer.train_epoch(batches, objectives)
+        stop, pauses = self.specification.max_steps, False
+        if self.evaluation_interval is not None:
+            evaluation = len(history.evaluations) * self.evaluation_interval
+            num_steps = self.specification.steps_in_all(len(loader))
+            pauses = evaluation < min(history.steps + len(loader), num_steps)
+            # Not at the end of the pass, which its loader has to notice itself.
+            stop = evaluation if pauses else stop
+        if stop is not None:
+            batches = itertools.islice(batches, max(stop - self.trainer.steps, 0))
+        yield from self.trainer.train_epoch(batches, objectives, pauses=pauses)
+        if not pauses or self.trainer.steps != stop or not all(map(math.isfinite, objectives)):
+            self._end_epoch(self.training_pass)
+
+    def _end_epoch(self, ended: Pass) -> None:
+        """Add the pass to the history."""
+        history, objectives = self.history, ended.objectives
         history.epochs += 1
-        history.train_seconds.append(time.perf_counter() - self.training_pass.zero)
+        history.train_seconds.append(time.perf_counter() - ended.zero)
         history.minibatch_train_losses += objectives[:: self.specification.train_log_interval]
         for step, objective in enumerate(objectives, start=history.steps + 1):
             if not math.isfinite(objective):
@@ -116,6 +137,21 @@ class RunState:
                 break
         history.steps += len(objectives)
         self.training_pass = None
+
+    def is_evaluation_due(self, num_epochs: int) -> bool:
+        """Whether to evaluate after an epoch, with an `evaluation_interval`.
+
+        Args:
+            num_epochs: The number of epochs of the run, after which it is evaluated in any case.
+        """
+        interval, done = self.evaluation_interval or 0, len(self.history.evaluations)
+        return self.trainer.steps >= done * interval or self.history.epochs >= num_epochs
+
+    def skip_evaluation(self) -> dict[str, float]:
+        """End an epoch without an evaluation: schedules advance all the same."""
+        if self.schedule is not None:
+            self.schedule.epoch_ended(math.nan)  # those that follow the loss are refused
+        return {}
 
     def evaluate(self) -> dict[str, float]:
         """Measure the model, and pass the result to the schedule."""
@@ -128,7 +164,12 @@ class RunState:
             for name in [name for name in metrics if name.endswith("_loss")]:
                 metrics[name] += regularizer
         history.eval_seconds.append(time.perf_counter() - start)
+        is_within_epoch = self.training_pass is not None
+        if self.training_pass is not None:
+            self.training_pass.zero += history.eval_seconds[-1]
         if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
+            if self.training_pass is not None:
+                self._end_epoch(self.training_pass)
             history.diverged_at_epoch = history.epochs
         # The first evaluation with a loss that is not finite ends the curves.
         if history.diverged_at_epoch is None or not history.evaluations:
@@ -136,7 +177,7 @@ class RunState:
         if getattr(self.problem, "records_iterates", False) and history.diverged_at_epoch is None:
             parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
             history.iterates.append(parameters.detach().tolist())
-        if self.schedule is not None and history.epochs > 0:
+        if self.schedule is not None and history.epochs > 0 and not is_within_epoch:
             # Which loss is reported must not change how the learning rate follows it.
             self.schedule.epoch_ended(bare_loss)
         return metrics
@@ -195,8 +236,9 @@ class History:
     Attributes:
         epochs: Completed epochs of training.
         steps: Steps of these epochs.
-        evaluations: What was measured before the first and after every epoch, by name. A run that
-            diverges ends with the evaluation before, if there is one.
+        evaluations: What was measured before the first and after every epoch, or as often as
+            `evaluate_every` says, by name. A run that diverges ends with the evaluation before, if
+            there is one.
         minibatch_train_losses: The objective at every `train_log_interval`-th step of an epoch.
         iterates: The parameters at every evaluation, where the problem asks for it.
         learning_rates: The learning rate at the beginning of every epoch.

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins.catalog import import_target
-from deepobs.records import LrScheduler
+from deepobs.records import EVERY_EPOCH, LrScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,12 +137,15 @@ def build_schedule(
     )
 
 
-def check_scheduler(given: str | Mapping[str, object] | LrScheduler) -> LrScheduler:
+def check_scheduler(
+    given: str | Mapping[str, object] | LrScheduler, *, evaluate_every: str = EVERY_EPOCH
+) -> LrScheduler:
     """Check the description of a scheduler, and try its arguments.
 
     Args:
         given: A name; or a mapping with the keys `name`, `arguments` and `every`, of which the last
             two are optional.
+        evaluate_every: How often the run is evaluated.
 
     Raises:
         DeepOBSError: There is no such scheduler, or it does not take the arguments.
@@ -166,6 +169,12 @@ def check_scheduler(given: str | Mapping[str, object] | LrScheduler) -> LrSchedu
         raise ArgumentError(
             f"{scheduler.name} follows the training loss, which is evaluated after each epoch: "
             "let it advance every 'epoch'."
+        )
+    if evaluate_every != EVERY_EPOCH and _takes_loss(scheduler.name):
+        raise ArgumentError(
+            f"{scheduler.name} follows the training loss after each epoch, so evaluate_every must "
+            f"be {EVERY_EPOCH}; got {evaluate_every}. Choose another scheduler, or evaluate after "
+            "every epoch."
         )
     _try_out(scheduler.model_dump_json())
     return scheduler

@@ -10,7 +10,13 @@ from deepobs import checks, config
 from deepobs.data.base import BaseDataSet, part_of
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins import registry
-from deepobs.records import DEFAULT_LOG_INTERVAL, DEFAULT_SEED, LrScheduler, RunSpecification
+from deepobs.records import (
+    DEFAULT_LOG_INTERVAL,
+    DEFAULT_SEED,
+    EVERY_EPOCH,
+    LrScheduler,
+    RunSpecification,
+)
 from deepobs.runs.optimizer_checks import resolve_optimizer
 from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.own_code import own_code
@@ -46,6 +52,7 @@ def specify(
     reshuffle: bool = True,
     max_steps: int | None = None,
     train_fraction: float = 1.0,
+    evaluate_every: str = EVERY_EPOCH,
     device: str | torch.device | None = None,
     train_log_interval: int = DEFAULT_LOG_INTERVAL,
     label: str = "",
@@ -78,6 +85,8 @@ def specify(
         train_fraction: Part of the training examples to train on, above 0 and at most 1. They are
             the first of a fixed order, so that those of a smaller fraction are among those of a
             larger one; validation and test examples stay the same.
+        evaluate_every: From one evaluation to the next, such as "5epochs" or "500steps". The first
+            is before training, the last at the end of the run. It does not change the training.
         device: Where to run; `None` for `config.get_default_device()`.
         train_log_interval: Steps between recorded minibatch losses.
         label: What tables and figures call the optimizer; empty for its name.
@@ -110,10 +119,11 @@ def specify(
         max_steps = checks.integer("max_steps", max_steps, least=1)
     if num_epochs is None:
         num_epochs = problem.epochs if max_steps is None else max_steps
+    evaluate_every = checks.evaluation_interval(evaluate_every)
     if lr_scheduler is not None:
         from deepobs.runs.schedules import check_scheduler
 
-        lr_scheduler = check_scheduler(lr_scheduler)
+        lr_scheduler = check_scheduler(lr_scheduler, evaluate_every=evaluate_every)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
@@ -139,6 +149,7 @@ def specify(
         reshuffle=bool(reshuffle),
         max_steps=max_steps,
         train_fraction=train_fraction,
+        evaluate_every=evaluate_every,
         # Part of the identity, so that results on synthetic data never pass for those on real data.
         fake_data_fraction=config.get_fake_data_fraction(),
         dtype=str(config.get_dtype()).removeprefix("torch."),
@@ -236,6 +247,8 @@ def reproduction_command(specification: RunSpecification) -> str:
         words += ["--log-interval", str(spec.train_log_interval)]
     if spec.train_fraction != 1:
         words += ["--train-fraction", repr(spec.train_fraction)]
+    if spec.evaluate_every != EVERY_EPOCH:
+        words += ["--evaluate-every", spec.evaluate_every]
     words += ["--full-evaluation"] if spec.full_evaluation else []
     words += ["--exclude-regularizer"] if spec.bare_losses else []
     words += [] if spec.reshuffle else ["--no-reshuffle"]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deepobs.errors import OutputError
 from deepobs.files import UNFINISHED, open_atomic
-from deepobs.records import RunRecord
+from deepobs.records import EVERY_EPOCH, RunRecord
 from deepobs.runs.optimizers import target_of_name
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
         parts.append(("reshuffle", False))
     if specification.train_fraction != 1:
         parts.append(("train_fraction", specification.train_fraction))
+    if specification.evaluate_every != EVERY_EPOCH:
+        parts.append(("evaluate_every", specification.evaluate_every))
     if specification.dtype != "float32":
         parts.append(("dtype", specification.dtype))
     if specification.optimizer_source:

@@ -16,7 +16,7 @@ from deepobs.runs.store import configuration_directory
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from deepobs.records import RunRecord, RunSpecification
 
@@ -30,7 +30,8 @@ _SECONDS_BETWEEN_FLUSHES = 5
 class TensorBoardObserver(RunObserver):
     """Writes the events of runs to event files for TensorBoard.
 
-    There are scalars of every metric by epoch (`loss/test`, `accuracy/test`, ...), of the objective
+    There are scalars of every metric by epoch (`loss/test`, `accuracy/test`, ...), or by step where
+    `evaluate_every` of the run is a number of steps, of the objective
     by step (`objective/train`) and of the learning rate at the beginning of epochs
     (`learning_rate`); the command that reproduces the run; and hyperparameters, by which
     TensorBoard compares runs. Seeds of a configuration are one group there.
@@ -47,6 +48,7 @@ class TensorBoardObserver(RunObserver):
     """
 
     _log: _RunLog
+    _position_of: Callable[[int], int]
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         require_tensorboard()
@@ -60,7 +62,11 @@ class TensorBoardObserver(RunObserver):
             OutputError: The files cannot be written.
         """
         require_tensorboard()
-        del steps_per_epoch
+        # Places on the axis of TensorBoard are integers: epochs, unless some are within one.
+        self._position_of = int
+        if "step" in specification.evaluate_every:
+            num_steps = specification.steps_in_all(steps_per_epoch)
+            self._position_of = lambda epoch: min(epoch * steps_per_epoch, num_steps)
         if hasattr(self, "_log"):  # not set if the run failed, which observers do not learn
             self._log.close()
         configuration = configuration_directory(self._directory, specification)
@@ -81,12 +87,19 @@ class TensorBoardObserver(RunObserver):
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics."""
+        self._write_metrics(self._position_of(epoch), metrics)
+
+    def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics."""
+        self._write_metrics(steps, metrics)
+
+    def _write_metrics(self, position: int, metrics: Mapping[str, float]) -> None:
         scalars = {}
         for name, value in metrics.items():
             split, _, metric = name.partition("_")
             scalars[f"{metric}/{split}"] = value
         with self._failures_explained():
-            self._log.write_scalars(epoch, scalars)
+            self._log.write_scalars(position, scalars)
 
     def run_ended(self, record: RunRecord) -> None:
         """Close the files."""

@@ -83,7 +83,7 @@ class Pace:
 
     def of_run(self, specification: RunSpecification) -> Span:
         """The time of a whole run."""
-        evaluations = 1 + specification.epochs_begun(self.steps_per_epoch)
+        evaluations = len(specification.evaluation_steps(self.steps_per_epoch))
         steps = specification.steps_in_all(self.steps_per_epoch)
         training = self.epoch * (steps / max(self.steps_per_epoch, 1))
         return self.set_up + training + self.evaluation * evaluations

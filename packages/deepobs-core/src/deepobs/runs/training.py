@@ -89,11 +89,14 @@ class Trainer:
         if after_step is not None:
             actions.append(after_step)
         self._step = _followed_by(actions, step) if actions else step
+        self._weights_in_training: list[Tensor] = []
         self._has_modes = "mode" in needs
         if self._has_modes:
             _start_in_evaluation_mode(optimizer)
 
-    def train_epoch(self, batches: Iterable[Batch], objectives: list[float]) -> Iterator[float]:
+    def train_epoch(
+        self, batches: Iterable[Batch], objectives: list[float], *, pauses: bool = False
+    ) -> Iterator[float]:
         """Take a step on each batch of a pass, or of the rest of one.
 
         It ends early, at or soon after the first objective that is not finite: the rest of the pass
@@ -103,6 +106,7 @@ class Trainer:
             batches: The batches.
             objectives: The objective before each earlier step of the pass; those of further steps
                 are added.
+            pauses: Whether the pass goes on after an evaluation.
 
         Yields:
             The latest objective, at every synchronization with the device.
@@ -116,6 +120,8 @@ class Trainer:
             ):
                 objectives += block
                 yield block[-1]
+            if pauses and self._has_modes:
+                self._keep_weights()
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
@@ -127,6 +133,8 @@ class Trainer:
         self._problem.model.train()
         if self._has_modes:
             self._optimizer.train()
+            if self._weights_in_training:
+                self._put_weights_back()
         yield
         if self._has_modes:
             self._optimizer.eval()
@@ -145,6 +153,19 @@ class Trainer:
         objectives = list(map(self._step, batches))
         self.steps += len(objectives)
         return torch.stack(objectives).tolist() if objectives else []
+
+    def _keep_weights(self) -> None:
+        # Such an optimizer computes one kind of weights from the other: there and back again, they
+        # are rounded, and training would depend on how often it is evaluated.
+        parameters = self._problem.model.parameters()
+        self._weights_in_training = [parameter.detach().clone() for parameter in parameters]
+
+    def _put_weights_back(self) -> None:
+        kept = zip(self._problem.model.parameters(), self._weights_in_training, strict=True)
+        with torch.no_grad():
+            for parameter, weights in kept:
+                parameter.copy_(weights)
+        self._weights_in_training = []
 
     def state_dict(self) -> dict[str, int]:
         """Return the counts."""
