@@ -8,7 +8,7 @@ import pytest
 from result_files import write_result
 
 from deepobs.cli.main import main
-from deepobs_analysis import load
+from deepobs_analysis import compare, load
 from deepobs_analysis.caveats import caveats
 from deepobs_analysis.scores import scores_of
 from deepobs_analysis.summaries import summarize
@@ -103,3 +103,38 @@ def test_no_speedup_is_computed_across_budgets_unless_asked(directory):
         if each.optimizer == "Momentum"
     )
     assert score.speedup.geometric_mean == pytest.approx(3 / 2)
+
+
+def test_names_of_an_experiment_do_not_hide_other_hyperparameters(directory):
+    for label, momentum in (("heavy ball", 0.9), ("heavier ball", 0.95)):
+        for seed in range(3):
+            write_result(
+                Path("labeled") / label,
+                problem="acme",
+                optimizer="Momentum",
+                label=label,
+                seed=seed,
+                hyperparameters={"momentum": momentum},
+            )
+    labeled = load("labeled")
+    (reference,) = (
+        row for row in summarize(labeled.beside(load("reference"))) if row.selection.is_reference
+    )
+    # Of both, one is named: they are as much alike.
+    assert reference.differing[0] == ("momentum", "0.99", "0.95")
+    write_result(
+        Path("labeled"),
+        problem="acme",
+        optimizer="Momentum",
+        hyperparameters={"momentum": 0.99},
+        label="heaviest ball",
+    )
+    (reference,) = (
+        row
+        for row in summarize(load("labeled").beside(load("reference")))
+        if row.selection.is_reference
+    )
+    # Now one of one's own has the same momentum: it is the one to compare with.
+    assert "momentum" not in [each.what for each in reference.differing]
+    comparison = compare("heavy ball", "Momentum (reference)", "labeled", reference="reference")
+    assert ("momentum", "0.9", "0.99") in comparison.matches[0].differing

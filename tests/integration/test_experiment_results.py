@@ -11,6 +11,7 @@ import pytest
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load, select
+from deepobs_analysis.report import report
 from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.experiment import load as load_experiment
 from deepobs_bench.plan import plan
@@ -170,6 +171,17 @@ def test_runs_that_are_pending_are_named(
     )
     code, _, err = command_line("table", "experiment.toml")
     assert code == 0 and "3 of 9 runs of the experiment" in " ".join(err.split())
+
+
+def test_the_report_says_first_how_many_runs_are_pending(experiment: Path, bench: Bench) -> None:
+    experiment.write_text(PLAIN)
+    bench()
+    pending = "of the experiment have no result yet"
+    assert pending not in report(load("experiment.toml"))
+    experiment.write_text(PLAIN.replace("[1, 2]", "[1, 2, 3]"))
+    page = report(load("experiment.toml"))
+    heading = page.index("Read this first")
+    assert heading < page.index(f"3 of 9 runs {pending}") < page.index("Overview</h2>")
 
 
 def test_the_record_of_a_tuning_is_that_of_the_present_settings(

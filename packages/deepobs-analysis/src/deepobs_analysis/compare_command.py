@@ -177,10 +177,7 @@ def _differing(comparison: Comparison) -> list[str]:
                 f"{what} {first} against {second}" for what, first, second in match.differing
             )
             problems.setdefault(words, {})[match.problem] = None
-    return [
-        f"Not only the optimizers differ on {listed(those)}: {words}."
-        for words, those in problems.items()
-    ]
+    return [f"Run differently on {listed(those)}: {words}." for words, those in problems.items()]
 
 
 def _notes(comparison: Comparison) -> list[str]:

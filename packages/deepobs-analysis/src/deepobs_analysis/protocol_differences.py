@@ -48,16 +48,19 @@ def differences(first: Selection, second: Selection) -> list[Difference]:
 
 
 def counterpart(selection: Selection, others: Iterable[Selection]) -> Selection | None:
-    """One of the same problem to compare a selection with, if possible of the same optimizer."""
+    """The most alike of the same problem, if possible of the same optimizer or at least class."""
     found = [each for each in others if each.problem == selection.problem]
-    alike = [each for each in found if _plain(each) == _plain(selection)]
-    return next(iter([*alike, *found]), None)
+    named = [each for each in found if _plain(each) == _plain(selection)]
+    alike = [each for each in found if _class(each) == _class(selection)]
+    most_alike = named or alike or found
+    return min(most_alike, key=lambda each: len(differences(selection, each)), default=None)
 
 
 def _of_hyperparameters(first: Selection, second: Selection) -> Iterator[Difference]:
-    # Those of other optimizers have the same names by chance. The learning rate always differs, and
-    # stands in the name of the configuration.
-    if _plain(first) == _plain(second):
+    # Those of other optimizers have the same names by chance; what an experiment calls an optimizer
+    # makes it no other one. The learning rate always differs, and stands in the name of the
+    # configuration.
+    if _class(first) == _class(second):
         names = [name for name in first.fixed if name != _LEARNING_RATE]
         yield from _unequal(first.fixed, second.fixed, names)
 
@@ -91,6 +94,10 @@ def _choice(selection: Selection) -> str:
 
 def _plain(selection: Selection) -> str:
     return selection.optimizer.removesuffix(REFERENCE_SUFFIX)
+
+
+def _class(selection: Selection) -> str:
+    return str(selection.runs["optimizer_name"].iloc[0])
 
 
 def _value(value: object) -> str:

@@ -64,6 +64,7 @@ def load(
     by: Sequence[str] = (),
     across_protocols: bool = False,
     selection_seeds: SelectionSeeds = "exclude",
+    must_split: bool = True,
 ) -> Results:
     """Read the results of runs.
 

@@ -100,6 +100,7 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
             "colors": Markup(series.style()),  # noqa: S704 # names and numbers of ours
             "summary": comparison_in_words(results, rows, best),
             "choice": choice_in_words(rows),
+            "remarks": results.remarks,
             "caveats": found,
             "figures": figures.overview(results, mode, series) if rows else [],
             "table": table_of_summaries(rows, _OVERVIEW),
