@@ -8,7 +8,7 @@ import pytest
 from result_files import write_result
 
 from deepobs.errors import UnknownNameError
-from deepobs_analysis import load, select
+from deepobs_analysis import compare, load, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +121,60 @@ def test_what_no_run_has_is_refused_with_what_there_is(momenta: Path) -> None:
     assert "batch_size, groups, lr, momentum, schedule" in str(caught.value)
 
 
+def test_references_are_split_alike(
+    momenta: Path, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    def references(*words: str) -> list[str]:
+        columns = ("--columns", "optimizer", "--problem", "quadratic_deep")
+        code, out, err = command_line("table", str(momenta), "--reference", *words, *columns)
+        assert code == 0, err
+        return [line.rstrip() for line in out.splitlines() if line.endswith("(reference)")]
+
+    reference = momenta.parent / "reference"
+    for momentum in (0.9, 0.99):
+        write_result(
+            reference / str(momentum),
+            optimizer="MomentumOptimizer",
+            hyperparameters={"momentum": momentum},
+            layout="1.1",
+        )
+    assert references(str(reference)) == ["Momentum (reference)"]
+    assert references(str(reference), "--by", "momentum") == [
+        "Momentum, momentum = 0.9 (reference)",
+        "Momentum, momentum = 0.99 (reference)",
+    ]
+    # What only one's own runs have splits these alone.
+    plain = momenta.parent / "plain"
+    write_result(plain, optimizer="Adam")
+    assert references(str(plain), "--by", "momentum") == ["Adam (reference)"]
+
+
+def test_results_that_are_compared_need_not_all_have_what_splits_them(
+    momenta: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    write_result(other, optimizer="Adam")
+    comparison = compare(str(momenta), str(other), by=["momentum"])
+    assert [each.names[0] for each in comparison.matches] == [f"Adam in {momenta}"]
+    (warning,) = comparison.warnings
+    assert warning.startswith(f"No run in {other} has 'momentum' to split optimizers by. Known: ")
+    match = compare(
+        "Momentum, momentum = 0.99", "Adam (reference)", momenta, reference=other, by=["momentum"]
+    ).matches[0]
+    assert match.names == ("Momentum, momentum = 0.99", "Adam (reference)")
+    with pytest.raises(UnknownNameError, match="Did you mean 'momentum'"):
+        compare("Adam", "SGD", momenta, by=["momentun"])
+
+
+def test_schedules_of_one_class_are_configurations_that_say_which(tmp_path: Path) -> None:
+    for place, epochs in enumerate((5, 10)):
+        losses = [2.0, 1.0, 0.5 - place / 10]
+        write_result(tmp_path / str(epochs), schedule=cosine(epochs), test_losses=losses)
+    (selection,) = select(load(tmp_path))
+    assert selection.configurations == 2
+    assert selection.configuration == "lr = 0.1, schedule = CosineAnnealingLR(T_max=10)"
+
+
 @pytest.mark.parametrize("command", ["table", "score"])
 def test_commands_split_optimizers(
     momenta: Path, command: str, command_line: Callable[..., tuple[int, str, str]]
@@ -129,4 +183,4 @@ def test_commands_split_optimizers(
     assert code == 0, err
     assert "Momentum, momentum = 0.99" in out
     code, _, err = command_line(command, str(momenta), "--by", "nesterow")
-    assert code == 2 and "No run has 'nesterow'" in err
+    assert code == 2 and "has 'nesterow' to split" in err

@@ -29,7 +29,7 @@ from deepobs_analysis import result_files
 from deepobs_analysis.reading import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from deepobs_analysis.results import Results
 
@@ -70,12 +70,15 @@ class _Entry(NamedTuple):
     open: Callable[[], IO[bytes] | None]
 
 
-def load_reference(*, cache: bool = True, across_protocols: bool = False) -> Results:
+def load_reference(
+    *, cache: bool = True, across_protocols: bool = False, by: Sequence[str] = ()
+) -> Results:
     """Read the results to compare with, from `config.get_baseline_dir()`.
 
     Args:
         cache: See `load`.
         across_protocols: See `load`.
+        by: See `load`; what no run has is passed over.
 
     Raises:
         MissingDataError: There are none.
@@ -85,7 +88,9 @@ def load_reference(*, cache: bool = True, across_protocols: bool = False) -> Res
         raise MissingDataError(
             f"There are no results to compare with in {directory}. {_HOW_TO_GET}"
         )
-    results = load(directory, cache=cache, across_protocols=across_protocols)
+    results = load(
+        directory, cache=cache, across_protocols=across_protocols, by=by, must_split=False
+    )
     return replace(results, runs=results.runs.assign(is_reference=True))
 
 

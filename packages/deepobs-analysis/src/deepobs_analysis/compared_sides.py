@@ -61,7 +61,9 @@ class Source:
     def published(self) -> Results:
         """Read the published results."""
         across = bool(self.options.get("across_protocols"))
-        return load_reference(across_protocols=across)
+        results = load_reference(across_protocols=across, by=self.options.get("by", ()))
+        self.warnings.update(dict.fromkeys(results.remarks))
+        return results
 
     def rows(self, results: Results) -> list[Summary]:
         """A row for each optimizer on each problem."""
@@ -93,8 +95,15 @@ def sides(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
     """
     places = [each for each in (first, second) if Path(each).exists()]
     if len(places) == 2 or (places and not _is_optimizer(places[0], source)):
-        return _of_places(first, second, source)
+        return _of_places(first, second, _lenient(source))
+    if any(each.endswith((PUBLISHED_SUFFIX, REFERENCE_SUFFIX)) for each in (first, second)):
+        source = _lenient(source)
     return [(_named(first, source), _named(second, source))]
+
+
+def _lenient(source: Source) -> Source:
+    """A source for two sets of results: what only one of them has splits that one."""
+    return replace(source, options={**source.options, "must_split": False})
 
 
 def _is_optimizer(name: str, source: Source) -> bool:

@@ -16,9 +16,10 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs.errors import closest, sentences
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deepobs_analysis.result_formats import Run
@@ -70,9 +71,6 @@ def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[st
         runs: The runs.
         by: What else makes another one, where an optimizer was run with several values on a
             problem: hyperparameters, "groups", "batch_size", and "schedule" for its arguments.
-
-    Raises:
-        UnknownNameError: No run has a hyperparameter of `by`.
     """
     called = [run.label or run.optimizer for run in runs]
     targets = defaultdict(set)
@@ -89,17 +87,36 @@ def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[st
     return _split(runs, names, [each for each in by if each != "schedule"])
 
 
+def unknown_splits(
+    runs: Sequence[Run], by: Collection[str], place: str | os.PathLike[str]
+) -> dict[str, str]:
+    """The names in `by` that no run has, with what to say about each.
+
+    Args:
+        runs: The runs.
+        by: See `displayed_names`.
+        place: Where the runs are, for the messages.
+    """
+    if not runs or not by:
+        return {}
+    identities = {run.identity for run in runs}
+    known = sorted({"schedule"}.union(*(_given(json.loads(each)) for each in identities)))
+    return {
+        each: sentences(
+            f"No run in {place} has {each!r} to split optimizers by.",
+            closest(each, known),
+            f"Known: {', '.join(known)}.",
+        )
+        for each in by
+        if each not in known
+    }
+
+
 def _split(runs: Sequence[Run], names: Sequence[str], by: Sequence[str]) -> list[str]:
     """Add the values of `by` to the names of optimizers that have several on a problem."""
     if not by:
         return list(names)
     given = {identity: _given(json.loads(identity)) for identity in {run.identity for run in runs}}
-    known = sorted({each for values in given.values() for each in values})
-    for each in by:
-        if each not in known:
-            message = f"No run has {each!r} to split optimizers by."
-            allowed = f"Known: {', '.join([*known, 'schedule'])}."
-            raise UnknownNameError(sentences(message, closest(each, known), allowed))
     of_name: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for run, name in zip(runs, names, strict=True):
         of_name[name].add((run.problem, run.identity))

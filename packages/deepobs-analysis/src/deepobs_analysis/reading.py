@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepobs.errors import MissingDataError
+from deepobs.errors import MissingDataError, UnknownNameError
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
 from deepobs_analysis.code_versions import older_code
+from deepobs_analysis.configurations import unknown_splits
 from deepobs_analysis.experiment_results import (
     Part,
     experiment_runs,
@@ -87,13 +88,15 @@ def load(
             which is which: "digits_mlp (epochs = 10)".
         selection_seeds: Whether `select` shows tuned optimizers with the seeds of the report alone
             ("exclude"), or with those of the trials, too ("include").
+        must_split: Whether it is an error if no run has a name in `by`; else `Results.remarks` say
+            so, for results that are compared with others that have it.
 
     Returns:
         The runs, and which files were skipped and why: no single file is a reason to raise.
 
     Raises:
         MissingDataError: There is no such file or directory.
-        UnknownNameError: No run has a hyperparameter of `by`.
+        UnknownNameError: No run has a name in `by`.
         DeepOBSError: The experiment file has mistakes, or no package reads it.
     """
     given = Path(path)
@@ -112,10 +115,14 @@ def load(
             part = _part_of_directory(files, code)
         else:
             part = part_of_experiment(experiment, given, files.contents, files.tunings)
+        found = _with_roles(part, has_labels=experiment is not None)
+        unknown = unknown_splits([each.run for each in found], by, given)
+        if unknown and must_split:
+            raise UnknownNameError(next(iter(unknown.values())))
         placed = _latest(
             placed_runs(
-                _with_roles(part, has_labels=experiment is not None),
-                by=by,
+                found,
+                by=[each for each in by if each not in unknown],
                 across_protocols=across_protocols,
                 tuned=_tuned_parts(part.tunings),
             ),
@@ -126,7 +133,7 @@ def load(
             tuple(SkippedFile(readable(name), why) for name, why in sorted(part.skipped.items())),
             tunings=tuple(_named(part.tunings, placed, has_labels=experiment is not None)),
             selection_seeds=selection_seeds,
-            remarks=part.remarks,
+            remarks=(*part.remarks, *unknown.values()),
         )
 
 

@@ -176,9 +176,13 @@ class Reading:
 
     def _reference(self, directory: str) -> Results:
         if directory == _PUBLISHED:
-            return load_reference(across_protocols=self.across_protocols)
+            return load_reference(across_protocols=self.across_protocols, by=self.by)
         results = load(
-            directory, output_dir=self.output_dir, across_protocols=self.across_protocols
+            directory,
+            output_dir=self.output_dir,
+            across_protocols=self.across_protocols,
+            by=self.by,
+            must_split=False,
         )
         _warn_of_skipped(Path(directory), results)
         if results.runs.empty:

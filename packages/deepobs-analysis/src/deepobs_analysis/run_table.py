@@ -102,9 +102,6 @@ def placed_runs(
         by: What splits an optimizer into several; see `load`.
         across_protocols: Whether all protocols of a problem are one; see `load`.
         tuned: By test problem, the parts of a protocol that a tuning searched over.
-
-    Raises:
-        UnknownNameError: No run has a hyperparameter to split by.
     """
     runs = [each.run for each in found]
     measurements = {each: measurement_of(each) for each in {run.identity for run in runs}}
