@@ -73,6 +73,14 @@ def test_runs_have_roles_in_tunings(tuned: Path) -> None:
     }
 
 
+def test_a_later_result_of_a_run_has_its_role_under_another_identity(tuned: Path) -> None:
+    # As after `deepobs run --overwrite` of a run that an earlier release identified otherwise.
+    write_run(tuned, "identity_of_today", 0.2, 44, moment="2026-02-02-03-04-05-000006")
+    results = load(tuned)
+    assert [each.reason for each in results.skipped] == ["it is an older result of the same run"]
+    assert shown(results) == {"SGD": ([43, 44], 0.5)}
+
+
 def test_a_tuned_optimizer_is_shown_with_the_seeds_of_the_report(tuned: Path) -> None:
     assert shown(load(tuned)) == {"SGD": ([43, 44], 0.5)}
     (selection,) = select(load(tuned))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
@@ -53,3 +55,23 @@ def test_a_specification_takes_no_further_arguments():
 def test_unknown_problems_are_refused_as_by_specify():
     with pytest.raises(UnknownNameError):
         deepobs.run("quadratic_dep", "SGD", RATE)
+
+
+def test_table_says_which_package_has_it(monkeypatch):
+    # As where deepobs-analysis is not installed: this raises what a missing module raises.
+    monkeypatch.setitem(sys.modules, "deepobs_analysis", None)
+    with pytest.raises(AttributeError) as raised:
+        deepobs.table("results")
+    assert str(raised.value) == (
+        "deepobs.table comes with deepobs-analysis: pip install deepobs-analysis"
+    )
+    with pytest.raises(AttributeError, match="has no attribute 'tables'"):
+        _ = deepobs.tables
+
+
+def test_what_breaks_the_analysis_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "deepobs_analysis.py").write_text("import no_such_module")
+    monkeypatch.delitem(sys.modules, "deepobs_analysis", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        deepobs.table("results")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deepobs.errors import ArgumentError
+from deepobs.runs import run, specify
 from deepobs_analysis import load, select
 from deepobs_analysis.report import report
 from deepobs_bench.executors import SerialExecutor
@@ -20,7 +22,6 @@ from deepobs_bench.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from deepobs_analysis.results import Results
     from deepobs_bench.standings import Standing
@@ -55,6 +56,18 @@ hyperparameters.momentum = 0.5
 space.lr = "0.001,0.01"
 sampler = "grid"
 report_seeds = [1, 2, 3]
+"""
+OF_EARLIER = """
+problems = ["quadratic_deep"]
+seeds = [1, 2]
+defaults = { epochs = 1, validation_size = 128 }
+[optimizers.tuned]
+class = "SGD"
+hyperparameters.momentum = 0.0
+tune = { space.lr = "0.001,0.01", sampler = "grid", report_seeds = [1, 2] }
+[optimizers.plain]
+class = "SGD"
+hyperparameters = { lr = 0.01, momentum = 0.0 }
 """
 
 
@@ -201,6 +214,31 @@ def test_the_record_of_a_tuning_is_that_of_the_present_settings(
     assert {record.optimizer for record in results.tunings} == {"SGD", "heavy ball"}
     experiment.write_text(TUNED)
     assert set(map(str, seeds(load("experiment.toml")).values())) == {"[1, 2, 3]"}
+
+
+def test_tuned_runs_of_earlier_releases_keep_their_roles(experiment: Path, bench: Bench) -> None:
+    experiment.write_text(OF_EARLIER)
+    for lr, seed in ((0.001, 42), (0.01, 42), (0.01, 1), (0.01, 2)):
+        specification = specify(
+            "quadratic_deep",
+            "SGD",
+            {"lr": lr, "momentum": 0.0},
+            num_epochs=1,
+            validation_size=128,
+            random_seed=seed,
+        )
+        # As before: an argument at its default was a part of the identity.
+        earlier = specification.model_copy(update={"at_defaults": ()})
+        assert earlier.run_id != specification.run_id
+        run(earlier, output_dir="results")
+    files = sorted(Path("results").rglob("*.json"))
+    bench()
+    assert sorted(Path("results").rglob("*.json")) == files
+    assert seeds(load("results")) == {"SGD": [1, 2]}
+    # The runs of the report belong to both.
+    assert seeds(load("experiment.toml")) == {"plain": [1, 2], "tuned": [1, 2]}
+    (record,) = load("experiment.toml").tunings
+    assert (record.problem, record.optimizer) == ("quadratic_deep", "tuned")
 
 
 def test_jobs_that_a_tuning_was_executed_with_are_none_of_its_settings(

@@ -83,7 +83,7 @@ def part_of_experiment(
     labels = {run_id: dict.fromkeys(those) for run_id, those in experiment.labels.items()}
     for record in own:
         for run_id in record.report_ids | record.trial_ids:
-            labels.setdefault(run_id, {})[record.label] = None
+            labels.setdefault(experiment.earlier.get(run_id, run_id), {})[record.label] = None
     runs, done = [], set()
     for place, content in contents.items():
         if isinstance(content, Run):

@@ -250,8 +250,11 @@ def _latest(placed: Iterable[PlacedRun], skipped: dict[str, str]) -> list[Placed
     latest: dict[tuple[str, str, int, int], PlacedRun] = {}
     for each in sorted(placed, key=lambda placed: _moment(placed.found.file)):
         if each.order in latest:
-            older = latest[each.order].found.file.name
-            skipped[older] = "it is an older result of the same run"
+            older = latest[each.order].found
+            skipped[older.file.name] = "it is an older result of the same run"
+            # The record of the tuning can have the identity that an earlier release gave the run.
+            role = each.found.role or older.role
+            each = each._replace(found=each.found._replace(role=role))
         latest[each.order] = each
     return [latest[order] for order in sorted(latest)]
 

@@ -142,7 +142,11 @@ def judged_run(
 ) -> TunedRun:
     """Judge a run."""
     judged = functools.partial(
-        TunedRun, seed=run.random_seed, run_id=run.run_id, command=reproduction_command(run)
+        TunedRun,
+        seed=run.random_seed,
+        # A result of an earlier release has the identity that it had then.
+        run_id=run.run_id if isinstance(outcome, Failure) else outcome.run_id,
+        command=reproduction_command(run),
     )
     if isinstance(outcome, Failure):
         if outcome.kind == "pruned":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deepobs.records import RunSpecification
     from deepobs_bench.failures import Outcome
     from deepobs_bench.sweep import Sweep
+    from deepobs_bench.tuning.candidates import Candidate
     from deepobs_bench.tuning.judging import StopRule
     from deepobs_bench.tuning.protocol import TuningProtocol
     from deepobs_bench.tuning.result import Trial, TunedRun
@@ -135,7 +136,7 @@ def _run_trials(protocol: TuningProtocol, base: Base, execute: Execute) -> list[
         # In the order of suggestions, whichever run ended first: the next suggestions depend on
         # the order, and must be the same when runs are found done.
         search.tell([score(trial, protocol.metric) for trial in ended])
-        medians.learn(_completed(ended, outcomes))
+        medians.learn(_completed(ended, candidates, outcomes))
         trials += ended
     if not any(trial.runs for trial in trials):
         raise ArgumentError(trials[0].message)  # every trial says the same
@@ -148,11 +149,15 @@ def _search(protocol: TuningProtocol) -> Search:
     return OptunaSearch(protocol.sampler, protocol.space, protocol.sampler_seed)
 
 
-def _completed(trials: Iterable[Trial], outcomes: Mapping[str, Outcome]) -> Iterator[RunRecord]:
-    for run in (run for trial in trials for run in trial.runs):
-        outcome = outcomes[run.run_id]
-        if run.status == "completed" and isinstance(outcome, RunRecord):
-            yield outcome
+def _completed(
+    trials: Iterable[Trial], candidates: Iterable[Candidate], outcomes: Mapping[str, Outcome]
+) -> Iterator[RunRecord]:
+    for trial, tried in zip(trials, candidates, strict=True):
+        # A trial that was refused has no runs.
+        for run, specification in zip(trial.runs, tried.specifications, strict=False):
+            outcome = outcomes[specification.run_id]
+            if run.status == "completed" and isinstance(outcome, RunRecord):
+                yield outcome
 
 
 def _outcomes(
