@@ -298,6 +298,61 @@ def test_second_order_steps_keep_no_graph_of_the_batch_before():
     assert all(parameter.grad is None for parameter in problem.model.parameters())
 
 
+class SharedGradient:
+    """The gradients of `first` and `second` are one, as those of the two biases of an LSTM are."""
+
+    def __init__(self):
+        self.model = torch.nn.ParameterDict(
+            {"first": torch.ones(3), "second": torch.ones(3), "matrix": torch.eye(3)}
+        )
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="mean"):
+        total = (self.model["first"] + self.model["second"]) @ self.model["matrix"].T
+        return (total + batch[0]).square().sum(), None
+
+    def get_regularization_loss(self):
+        return torch.zeros(())
+
+
+class HalvesInPlace(torch.optim.SGD):
+    """Looks at curvature, and scales its gradients in place."""
+
+    def step(self, closure=None):
+        parameters = self.param_groups[0]["params"]
+        gradients = [one.grad for one in parameters]
+        torch.autograd.grad(sum(one.sum() for one in gradients), parameters, retain_graph=True)
+        with torch.no_grad():
+            for gradient in gradients:
+                gradient.mul_(0.5)
+        super().step()
+
+
+class DetachesInPlace(HalvesInPlace):
+    def step(self, closure=None):
+        for one in self.param_groups[0]["params"]:
+            assert one.grad.grad_fn is not None
+            one.grad.detach_()
+        super(HalvesInPlace, self).step()
+
+
+@pytest.mark.parametrize("optimizer_class", [HalvesInPlace, DetachesInPlace])
+def test_gradients_with_a_graph_are_those_of_backward(optimizer_class):
+    from deepobs.runs.training import Trainer
+
+    batches = [(torch.tensor(1.0),), (torch.tensor(-2.0),)]
+    problem, by_hand = SharedGradient(), SharedGradient()
+    optimizer = optimizer_class(problem.model.parameters(), lr=0.01)
+    Trainer(problem, optimizer, needs=("create_graph",)).take_steps(batches)
+    optimizer = optimizer_class(by_hand.model.parameters(), lr=0.01)
+    for batch in batches:
+        optimizer.zero_grad()
+        by_hand.get_batch_loss_and_accuracy(batch)[0].backward(create_graph=True)
+        optimizer.step()
+    optimizer.zero_grad()
+    for name, parameter in by_hand.model.items():
+        assert torch.equal(problem.model[name], parameter)
+
+
 def test_flags_and_not_numbers_decide_whether_an_optimizer_is_tried_again():
     tried = []
 

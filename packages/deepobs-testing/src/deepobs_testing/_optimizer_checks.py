@@ -215,7 +215,8 @@ def zero_grad_clears_the_gradients(subject: Subject) -> None:
     """After `zero_grad`, no parameter has a gradient other than 0."""
     problem = TinyProblem()
     optimizer = subject.optimizer_of(problem.model)
-    _backward(problem)
+    loss, _ = problem.get_batch_loss_and_accuracy(problem.batch, reduction="mean")
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.zero_grad()
     left = [n for n, p in problem.model.named_parameters() if p.grad is not None and p.grad.any()]
     require(
@@ -247,24 +248,18 @@ def a_closure_is_called(subject: Subject) -> None:
         skip("Its step takes a loss in place of a closure")
     if "closure" not in inspect.signature(subject.optimizer_class.step).parameters:
         skip("Its step takes no closure")
-    problem = TinyProblem()
-    optimizer: Any = subject.optimizer_of(problem.model)
     if subject.arguments[1]:
         skip("It trains only some of the parameters, beside another optimizer")
-    if "mode" in subject.needs:
-        optimizer.train()
+    training = subject.training()
     losses: list[Tensor] = []
-
-    def closure() -> Tensor:
-        with torch.enable_grad():
-            optimizer.zero_grad()
-            losses.append(_backward(problem, with_graph="create_graph" in subject.needs))
-        return losses[-1]
-
+    closure = training.closure(losses)
     # These read gradients before they call the closure, as after a backward pass of the loop.
     if {"gradients", "create_graph"} & set(subject.needs):
         closure()
         losses.clear()
+    optimizer: Any = training.optimizer
+    if "mode" in subject.needs:
+        optimizer.train()
     returned = optimizer.step(closure)
     require(
         bool(losses),
@@ -276,20 +271,6 @@ def a_closure_is_called(subject: Subject) -> None:
         "step(closure) returns None; expected is the loss that the closure returned.",
         "End step with return loss, like the optimizers of torch.",
     )
-
-
-def _backward(problem: TinyProblem, *, with_graph: bool = False) -> Tensor:
-    loss, _ = problem.get_batch_loss_and_accuracy(problem.batch, reduction="mean")
-    if not with_graph:
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-    # loss.backward(create_graph=True) would make gradients and parameters refer to each other, so
-    # that neither is ever freed.
-    parameters = list(problem.model.parameters())
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    return loss
 
 
 def its_state_dict_resumes_bit_for_bit(subject: Subject) -> None:

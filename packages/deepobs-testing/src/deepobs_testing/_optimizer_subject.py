@@ -26,7 +26,7 @@ from deepobs_testing._report import CheckFailedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from deepobs.runs.optimizers import Needs
     from deepobs_testing._targets import Target
@@ -146,6 +146,10 @@ class Training:
         """Take steps, and return the objective before each."""
         with self._trainer.training():
             return self._trainer.take_steps([self.problem.batch] * steps)
+
+    def closure(self, objectives: list[Tensor]) -> Callable[..., Tensor]:
+        """A closure as runs give to steps, which adds to a list what it returns."""
+        return self._trainer.closure(self.problem.batch, objectives)
 
     def numbers(self) -> list[float]:
         """The values of all parameters."""

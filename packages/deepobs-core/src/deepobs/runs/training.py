@@ -7,6 +7,7 @@ import functools
 import inspect
 import itertools
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,15 +78,15 @@ class Trainer:
         elif {"loss", "per_example_losses"} & set(needs):
             step = self._loss_step
         elif "create_graph" in needs:
-            step = self._second_order_step
+            step = self._general_step
         self._differentiate = self._backward
         actions: list[Callable[[], object]] = []
         if {"backward", "per_example_losses"} & set(needs):
             self._differentiate = self._leave_to_optimizer
         elif "create_graph" in needs:
             self._differentiate = self._backward_with_graph
-            # Gradients that hold their graph would keep all activations alive until the next step.
-            actions.append(self._optimizer.zero_grad)
+            silence_reference_cycles()
+            actions.append(self._release_graphs)
         if after_step is not None:
             actions.append(after_step)
         self._step = _followed_by(actions, step) if actions else step
@@ -187,20 +188,16 @@ class Trainer:
         self._optimizer.step()
         return objective.detach()
 
-    def _second_order_step(self, batch: Batch) -> Tensor:
+    def _general_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
-        objective = self._loss(batch)
-        if self._is_regularized:
-            objective = objective + self._problem.get_regularization_loss()
-        self._backward_with_graph(objective)
+        objective = self._objective(batch)
+        self._differentiate(objective)
         self._optimizer.step()
         return objective.detach()
 
     def _loss_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
-        objective = self._loss(batch)  # of shape (batch size,) for losses of each example
-        if self._is_regularized:
-            objective = objective + self._problem.get_regularization_loss()
+        objective = self._objective(batch)  # of shape (batch size,) for losses of each example
         self._differentiate(objective)
         if self._loss_argument is None:
             self._optimizer.step(objective)
@@ -210,17 +207,7 @@ class Trainer:
 
     def _closure_step(self, batch: Batch) -> Tensor:
         objectives: list[Tensor] = []
-
-        @torch.enable_grad()  # some optimizers call it without gradients
-        def closure() -> Tensor:
-            self._optimizer.zero_grad()
-            objective = self._loss(batch)
-            if self._is_regularized:
-                objective = objective + self._problem.get_regularization_loss()
-            self._differentiate(objective)
-            objectives.append(objective.detach())
-            return objective
-
+        closure = self.closure(batch, objectives)
         if self._starts_with_gradients:
             closure()
         self._optimizer.step(closure)
@@ -231,19 +218,56 @@ class Trainer:
             )
         return objectives[0]
 
+    def closure(self, batch: Batch, objectives: list[Tensor]) -> Callable[..., Tensor]:
+        """The function that a step evaluates the objective with, in its way to get gradients.
+
+        Line searches ask for the value alone by an argument, as in `closure(backward=False)`.
+
+        Args:
+            batch: The batch.
+            objectives: Every objective that it returns is added, detached.
+        """
+
+        def closure(*positional: object, **named: object) -> Tensor:
+            if not _asks_for_the_value(positional, named):
+                # Some optimizers call it without gradients.
+                with torch.enable_grad():
+                    self._optimizer.zero_grad()
+                    objective = self._objective(batch)
+                    self._differentiate(objective)
+            else:
+                # Later in a step, the gradients are those of the direction that is searched.
+                if not objectives:
+                    self._optimizer.zero_grad()
+                objective = self._objective(batch)
+                self._leave_to_optimizer(objective)
+            objectives.append(objective.detach())
+            return objective
+
+        return closure
+
+    def _objective(self, batch: Batch) -> Tensor:
+        objective = self._loss(batch)
+        if self._is_regularized:
+            objective = objective + self._problem.get_regularization_loss()
+        return objective
+
     def _backward(self, objective: Tensor) -> None:
         objective.backward()  # type: ignore[no-untyped-call]
         self.gradient_evaluations += 1
 
     def _backward_with_graph(self, objective: Tensor) -> None:
-        """Compute gradients that can be differentiated again."""
-        # `backward(create_graph=True)` would warn of the reference cycles that it makes.
-        model = self._problem.model
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        gradients = torch.autograd.grad(objective, parameters, create_graph=True, allow_unused=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+        objective.backward(create_graph=True)  # type: ignore[no-untyped-call]
         self.gradient_evaluations += 1
+
+    def _release_graphs(self) -> None:
+        """Clear gradients, which would keep all activations alive until the next step."""
+        self._optimizer.zero_grad()
+        # Also those of parameters that the optimizer does not have: each further gradient would be
+        # added to them, with its graph.
+        for parameter in self._problem.model.parameters():
+            if parameter.grad is not None and parameter.grad.grad_fn is not None:
+                parameter.grad = None
 
     def _leave_to_optimizer(self, objective: Tensor) -> None:
         """Count the gradients that the optimizer computes from the objective itself."""
@@ -254,6 +278,19 @@ class Trainer:
         self.gradient_evaluations += 1
 
 
+def _asks_for_the_value(positional: tuple[object, ...], named: dict[str, object]) -> bool:
+    """Whether the arguments of a call of the closure say that it is to compute no gradients."""
+    if positional and positional[0] is False:
+        return True
+    for name, value in named.items():
+        if name.startswith(("no_", "skip_")) or name.endswith("_only"):
+            if value is True:
+                return True
+        elif ("backward" in name or "grad" in name) and value is False:
+            return True
+    return False
+
+
 def _followed_by(actions: Sequence[Callable[[], object]], step: Step) -> Step:
     def step_and_actions(batch: Batch) -> Tensor:
         objective = step(batch)
@@ -262,6 +299,16 @@ def _followed_by(actions: Sequence[Callable[[], object]], step: Step) -> Step:
         return objective
 
     return step_and_actions
+
+
+@functools.cache
+def silence_reference_cycles() -> None:
+    """Let torch warn in vain of what `_release_graphs` removes: it does so once per process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = torch.ones((), device="cpu", requires_grad=True)
+        one.backward(create_graph=True)  # type: ignore[no-untyped-call]
+        one.grad = None
 
 
 def _start_in_evaluation_mode(optimizer: Any) -> None:
