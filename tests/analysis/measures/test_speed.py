@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -101,3 +102,21 @@ def test_the_mean_time_is_the_published_speed(shared_dir):
     ]
     assert sorted(epochs) == [40, 41, 42, 43, 43, 45, 46, 48, 58, 71]
     assert mean_time(epochs) == (47.7, 10, 10)
+
+
+def test_evaluations_within_epochs_have_fractions_of_their_times() -> None:
+    losses, at = [4.0, 3.0, 2.0, 1.0], [0, 0.5, 1.5, 1.75]
+    options: dict[str, Any] = {"higher_is_better": False, "evaluated_at": at}
+    assert epochs_to_target(losses, 2.5, **options) == 1.5
+    assert epochs_to_target(losses, 0.5, **options) == math.inf
+    assert steps_to_target(losses, 3.5, 100, **options) == 50
+    assert gradient_evaluations_to_target(losses, 3.5, 300, **options) == 150
+    # The last epoch, of 3 seconds, ended after three quarters.
+    for target, seconds in ((4.0, 0), (3.0, 2), (2.0, 4 + 2), (1.0, 4 + 3), (0.0, math.inf)):
+        assert seconds_to_target(losses, [4, 3], target, **options) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("at", [[0, 1], [1, 2, 3], [0, 2, 1], [0, math.nan, 1]])
+def test_epochs_of_evaluations_that_do_not_fit_a_curve_are_refused(at: list[float]) -> None:
+    with pytest.raises(ArgumentError, match="evaluations"):
+        epochs_to_target([3, 2, 1], 1, higher_is_better=False, evaluated_at=at)

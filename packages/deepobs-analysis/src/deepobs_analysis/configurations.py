@@ -35,6 +35,7 @@ _LABELS = {"num_epochs": "epochs"}
 MEASUREMENT = (
     *("weight_decay", "bare_losses", "full_evaluation", "validation_size"),
     *("dtype", "reshuffle", "batch_size", "num_epochs", "max_steps", "train_fraction"),
+    "evaluate_every",
 )
 """What performances depend on besides the optimizer; see `RunSpecification`."""
 

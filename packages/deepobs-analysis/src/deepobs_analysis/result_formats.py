@@ -46,8 +46,9 @@ class Run(NamedTuple):
         run_id: Identity of the run in files of ours, else empty.
         hardware: Its hardware, as JSON.
         versions: Versions of its software, as JSON.
-        curves: Those of `CURVES`, the seconds of training in each epoch, and the iterates, one
-            pair of numbers after the other; `None` for what was not measured.
+        curves: Those of `CURVES`, the seconds of training in each epoch, the iterates, one pair of
+            numbers after the other, and the epochs trained at each evaluation; `None` for what was
+            not measured, and for evaluations after every epoch.
     """
 
     format: str
@@ -99,7 +100,9 @@ def run_from(data: object) -> Run:
     num_epochs = values.integer(data, "num_epochs")
     batch_size = values.integer(data, "batch_size", least=1)
     weight_decay = values.number(data, "weight_decay")
-    measured = [_curve(data, name, num_epochs) for name in CURVES]
+    evaluated_at = _evaluated_at(data, num_epochs)
+    count = num_epochs + 1 if evaluated_at is None else len(evaluated_at)
+    measured = [_curve(data, name, count) for name in CURVES]
     divergence, curves = _settle(measured, _recorded_divergence(data, layout, measured))
     params = _training_params(data, layout)
     schedule_name, schedule = _schedule(params)
@@ -138,7 +141,12 @@ def run_from(data: object) -> Run:
         versions=json.dumps(values.mapping(data, "versions")),
         command=values.text(data, "command", ""),
         started_at=values.text(data, "started_at", ""),
-        curves=(*curves, values.numbers(data, "train_seconds"), values.points(data, "iterates")),
+        curves=(
+            *curves,
+            values.numbers(data, "train_seconds"),
+            values.points(data, "iterates"),
+            evaluated_at,
+        ),
     )
 
 
@@ -166,15 +174,25 @@ def _check(data: Mapping[str, Any], layout: Format) -> None:
         raise NoResultError(f"it lacks {', '.join(missing)}")
 
 
-def _curve(data: Mapping[str, Any], name: str, num_epochs: int) -> Floats | None:
+def _evaluated_at(data: Mapping[str, Any], num_epochs: int) -> Floats | None:
+    """The epochs trained at each evaluation; `None` where that is after every epoch."""
+    steps = values.numbers(data, "evaluated_at_steps")
+    if steps is None:
+        return None
+    per_epoch = values.integer(data, "steps_per_epoch", least=1)
+    at = steps / per_epoch
+    if not len(at) or at[0] != 0 or not (np.diff(at) > 0).all() or at[-1] > num_epochs:
+        raise NoResultError("evaluated_at_steps are not the steps of evaluations of this run")
+    return at
+
+
+def _curve(data: Mapping[str, Any], name: str, count: int) -> Floats | None:
     curve = values.numbers(data, name)
     if name not in _ALWAYS_REQUIRED and (curve is None or not len(curve)):
         return None
     curve = np.empty(0) if curve is None else curve
-    if len(curve) != num_epochs + 1:
-        raise NoResultError(
-            f"it is unfinished: {name} has {len(curve)} entries instead of {num_epochs + 1}"
-        )
+    if len(curve) != count:
+        raise NoResultError(f"it is unfinished: {name} has {len(curve)} entries instead of {count}")
     return curve
 
 

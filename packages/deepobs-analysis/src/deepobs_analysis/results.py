@@ -86,7 +86,8 @@ class Results:
     | `metric` | "accuracy" or "loss": what the problem is judged by |
     | `has_diverged` | whether a loss was not finite |
     | `diverged_at_epoch` | in which epoch, from 1 (0: before training); missing otherwise |
-    | those of `CURVES` | float64 arrays of `num_epochs + 1` values, `None` if not measured |
+    | those of `CURVES` | float64 arrays, a value for each evaluation; `None` if not measured |
+    | `evaluated_at` | float64 array, the epochs trained at each evaluation: 0, 1, 2, ... |
     | `train_seconds` | float64 array, seconds of training in each epoch; `None` if not measured |
     | `iterates` | float64 array, the point at each evaluation on a function of two variables |
     | `steps`, `gradient_evaluations` | integers; missing if not recorded |

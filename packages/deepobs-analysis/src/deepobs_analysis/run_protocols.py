@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
+from deepobs.records import EVERY_EPOCH
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -19,12 +21,13 @@ PARTS = {
     "batch_size": "batch size",
     "validation_size": "validation size",
     "train_fraction": "train fraction",
+    "evaluate_every": "evaluate every",
 }
 """The parts of a protocol, and what they are called."""
 
 # Of the original, and so of formats that do not record them: a problem is not another one because
 # a file says less.
-_UNLESS_RECORDED = {"validation_size": 0, "train_fraction": 1.0}
+_UNLESS_RECORDED = {"validation_size": 0, "train_fraction": 1.0, "evaluate_every": EVERY_EPOCH}
 
 
 def protocol_of(measurement: Mapping[str, Any], *, without: Collection[str] = ()) -> Protocol:
@@ -56,7 +59,7 @@ def problem_names(runs: Iterable[tuple[str, Protocol]]) -> list[str]:
         _with_protocol(
             problem,
             [
-                f"{PARTS[name]} = {value:g}"
+                f"{PARTS[name]} = {value if isinstance(value, str) else f'{value:g}'}"
                 for name, value in protocol.items()
                 if len(values[problem, name]) > 1 and value is not None
             ],

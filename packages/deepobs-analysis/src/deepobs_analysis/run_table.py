@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.result_formats import Run
     from deepobs_analysis.run_protocols import Protocol
 
-_ARRAYS = (*CURVES, "train_seconds", "iterates")
+_ARRAYS = (*CURVES, "train_seconds", "iterates", "evaluated_at")
 _LOSSES = tuple(name for name in CURVES if name.endswith("losses"))
 
 COLUMNS = (
@@ -184,6 +184,7 @@ def table(root: Path, placed: Sequence[PlacedRun]) -> pd.DataFrame:
         columns[name] = _objects(run.curves[place] for run in runs)
     # The cache keeps arrays of one dimension only.
     columns["iterates"] = columns["iterates"].map(_finite_points)
+    columns["evaluated_at"] = _objects(map(_evaluated_at, runs))
     for name in _LOSSES:
         columns[name] = _with_untrained(runs, columns[name])
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
@@ -198,11 +199,17 @@ def _with_untrained(runs: Sequence[Run], losses: pd.Series[Any]) -> pd.Series[An
     # Without a curve such a run would not be among the seeds, and an optimizer that breaks before
     # the first epoch would look as good as its other seeds.
     return _objects(
-        np.full(run.num_epochs + 1, np.mean(before[run.problem]))
+        np.full(len(_evaluated_at(run)), np.mean(before[run.problem]))
         if curve is None and run.diverged_at_epoch == 0 and before[run.problem]
         else curve
         for run, curve in zip(runs, losses, strict=True)
     )
+
+
+def _evaluated_at(run: Run) -> Floats:
+    """The epochs trained at each evaluation."""
+    at = run.curves[_ARRAYS.index("evaluated_at")]
+    return np.arange(run.num_epochs + 1.0) if at is None else at
 
 
 def _objects(values: Iterable[Any]) -> pd.Series[Any]:

@@ -79,7 +79,7 @@ class Selection:
         return self.configurations > 1 and self.chosen_by.startswith("test")
 
     def curves(self, split: Split = "test") -> Floats:
-        """The curves of its metric, shape (seeds, epochs + 1).
+        """The curves of its metric, shape (seeds, evaluations).
 
         Raises:
             ArgumentError: They were not measured in all of its runs.
@@ -87,7 +87,7 @@ class Selection:
         return self.measured(self.metric.curve(split))
 
     def measured(self, curve: str) -> Floats:
-        """The curves in a column of `CURVES`, shape (seeds, epochs + 1). See `curves`."""
+        """The curves in a column of `CURVES`, shape (seeds, evaluations). See `curves`."""
         values = self.runs[curve]
         if values.isna().any():
             raise ArgumentError(

@@ -36,7 +36,7 @@ _RECORDED_IN: dict[Unit, tuple[str, ...]] = {
     "seconds": ("train_seconds",),
 }
 _STEP_TIMES_FROM = (
-    *("train_seconds", "steps_per_epoch", "batch_size", "device"),
+    *("train_seconds", "evaluated_at", "steps_per_epoch", "batch_size", "device"),
     *("hardware", "versions", "has_diverged"),
 )
 
@@ -246,13 +246,17 @@ def _step_time_beside_sgd(selection: Selection, of_problem: pd.DataFrame) -> flo
 def _step_times(runs: pd.DataFrame) -> dict[str, list[Floats]]:
     """Seconds per step in each epoch of each run, by what they depend on besides the optimizer."""
     found: dict[str, list[Floats]] = {}
-    for seconds, steps, *circumstances, has_diverged in zip(
+    for seconds, evaluated_at, steps, *circumstances, has_diverged in zip(
         *(runs[name] for name in _STEP_TIMES_FROM), strict=True
     ):
         is_measured = seconds is not None and len(seconds) and np.all(seconds > 0)
         if is_measured and steps > 0 and circumstances[1] and not has_diverged:
             key = json.dumps(circumstances, sort_keys=True)
-            found.setdefault(key, []).append(seconds / steps)
+            # The last epoch may have ended early.
+            parts = np.minimum(evaluated_at[-1] - np.arange(len(seconds)), 1)
+            is_trained = parts > 0
+            times = seconds[is_trained] / (steps * parts[is_trained])
+            found.setdefault(key, []).append(times)
     return found
 
 

@@ -199,12 +199,15 @@ def _time(run: pd.Series, curve: Floats, selection: Selection, target: float, un
     # counts like one that did not train.
     if run["has_diverged"]:
         return np.inf
+    at = run["evaluated_at"]
     if unit == "seconds":
         seconds = run["train_seconds"]
         if seconds is None:
             return np.nan
-        return seconds_to_target(curve, seconds, target, higher_is_better=higher_is_better)
-    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
+        return seconds_to_target(
+            *(curve, seconds, target), higher_is_better=higher_is_better, evaluated_at=at
+        )
+    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better, evaluated_at=at)
     # Neither 0 nor infinity depends on steps per epoch, which need not be recorded then.
     return epochs if epochs in (0, np.inf) else epochs * _per_epoch(run, unit)
 

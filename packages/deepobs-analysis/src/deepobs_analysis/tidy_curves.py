@@ -34,9 +34,9 @@ def _parts(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
             if values is None:
                 continue
             split, _, metric = name.partition("_")
-            epochs = np.arange(len(values))
-            # The last epoch may have been ended early.
-            most = np.inf if pd.isna(run["steps"]) else run["steps"]
+            at = run["evaluated_at"]
+            # Integers, as long as no evaluation is within an epoch.
+            epochs = at.astype(np.int64) if np.array_equal(at, np.floor(at)) else at
             yield pd.DataFrame(
                 {
                     "problem": run["problem"],
@@ -45,7 +45,7 @@ def _parts(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
                     "hyperparameters": _words(run["hyperparameters"]),
                     "seed": run["seed"],
                     "epoch": epochs,
-                    "step": np.minimum(epochs * run["steps_per_epoch"], most),
+                    "step": np.rint(at * run["steps_per_epoch"]),
                     "split": split,
                     "metric": metric,
                     "value": values,

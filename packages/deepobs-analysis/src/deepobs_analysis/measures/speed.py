@@ -1,7 +1,8 @@
 """How fast runs reach a target performance, on one problem and over many.
 
 A run that never reaches its target takes infinitely long. A curve holds a value before training
-and after every epoch, shape (epochs + 1,); a value that is NaN reaches no target. All functions
+and after every epoch, shape (epochs + 1,), or one of each evaluation, where `evaluated_at` says
+after how many epochs that was; a value that is NaN reaches no target. All functions
 raise `ArgumentError` for empty input and for values that they do not allow.
 
 References:
@@ -121,90 +122,150 @@ def target_performance(
     return float(sign * (best - relative_tolerance(tolerance) * abs(best)))
 
 
-def epochs_to_target(curve: ArrayLike, target: float, *, higher_is_better: bool) -> float:
+def epochs_to_target(
+    curve: ArrayLike,
+    target: float,
+    *,
+    higher_is_better: bool,
+    evaluated_at: ArrayLike | None = None,
+) -> float:
     """The first epoch after which the target is reached.
 
     The original calls the mean of this over runs the speed of an optimizer.
 
     Args:
-        curve: Shape (epochs + 1,).
+        curve: Shape (evaluations,).
         target: The target performance. A value equal to it reaches it.
         higher_is_better: True for accuracies, False for losses.
+        evaluated_at: Epochs trained at each evaluation, a fraction within one, shape
+            (evaluations,); `None` for 0, 1, 2, ...
 
     Returns:
-        A whole number of epochs: 0 if the target is reached before training, infinity if never.
+        The epochs at an evaluation: 0 if the target is reached before training, infinity if never.
     """
     if np.isnan(target):
         raise ArgumentError("The target must be a number, got NaN. Skip problems without a target.")
     values = floats(curve, "curve")
     (reached,) = np.nonzero(values >= target if higher_is_better else values <= target)
-    return float(reached[0]) if reached.size else np.inf
+    if not reached.size:
+        return np.inf
+    return float(
+        reached[0] if evaluated_at is None else _positions(evaluated_at, values)[reached[0]]
+    )
+
+
+def _positions(evaluated_at: ArrayLike, curve: Floats) -> Floats:
+    """The epochs trained at each value of a curve."""
+    positions = finite(evaluated_at, "epochs of evaluations")
+    if len(positions) != len(curve) or positions[0] != 0 or (np.diff(positions) <= 0).any():
+        raise ArgumentError(
+            f"A curve of {len(curve)} evaluations needs the epochs of as many, from 0 and "
+            f"increasing; got {positions.tolist()}."
+        )
+    return positions
 
 
 def steps_to_target(
-    curve: ArrayLike, target: float, steps_per_epoch: float, *, higher_is_better: bool
+    curve: ArrayLike,
+    target: float,
+    steps_per_epoch: float,
+    *,
+    higher_is_better: bool,
+    evaluated_at: ArrayLike | None = None,
 ) -> float:
     """Optimization steps until the target is reached: epochs times steps per epoch.
 
     Args:
-        curve: Shape (epochs + 1,).
+        curve: Shape (evaluations,).
         target: The target performance.
         steps_per_epoch: Steps of a whole epoch, above 0; NaN if unknown.
         higher_is_better: True for accuracies, False for losses.
+        evaluated_at: Epochs trained at each evaluation; `None` for 0, 1, 2, ...
 
     Returns:
         Steps, infinity if the target is never reached, NaN if `steps_per_epoch` is NaN.
     """
-    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
+    epochs = epochs_to_target(
+        curve, target, higher_is_better=higher_is_better, evaluated_at=evaluated_at
+    )
     return epochs * _above_zero(steps_per_epoch, "steps")
 
 
 def gradient_evaluations_to_target(
-    curve: ArrayLike, target: float, evaluations_per_epoch: float, *, higher_is_better: bool
+    curve: ArrayLike,
+    target: float,
+    evaluations_per_epoch: float,
+    *,
+    higher_is_better: bool,
+    evaluated_at: ArrayLike | None = None,
 ) -> float:
     """Gradient evaluations until the target is reached.
 
     They differ from the steps for optimizers that evaluate the gradient several times per step.
 
     Args:
-        curve: Shape (epochs + 1,).
+        curve: Shape (evaluations,).
         target: The target performance.
         evaluations_per_epoch: Gradient evaluations per epoch, above 0: those of the whole run
             divided by its epochs where they vary; NaN if unknown.
         higher_is_better: True for accuracies, False for losses.
+        evaluated_at: Epochs trained at each evaluation; `None` for 0, 1, 2, ...
 
     Returns:
         Evaluations, infinity if the target is never reached, NaN if `evaluations_per_epoch` is NaN.
     """
-    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
+    epochs = epochs_to_target(
+        curve, target, higher_is_better=higher_is_better, evaluated_at=evaluated_at
+    )
     return epochs * _above_zero(evaluations_per_epoch, "gradient evaluations")
 
 
 def seconds_to_target(
-    curve: ArrayLike, train_seconds: ArrayLike, target: float, *, higher_is_better: bool
+    curve: ArrayLike,
+    train_seconds: ArrayLike,
+    target: float,
+    *,
+    higher_is_better: bool,
+    evaluated_at: ArrayLike | None = None,
 ) -> float:
     """Seconds of training until the target is reached: the sum over the epochs until then.
 
-    Seconds of different runs compare only if they were measured on the same hardware.
+    Within an epoch, all steps count as equally long. Seconds of different runs compare only if they
+    were measured on the same hardware.
 
     Args:
-        curve: Shape (epochs + 1,).
-        train_seconds: Seconds of training in each epoch, without evaluation, shape (epochs,).
+        curve: Shape (evaluations,).
+        train_seconds: Seconds of training in each epoch, without evaluation, shape (epochs,). The
+            last one may have ended early, with the last evaluation.
         target: The target performance.
         higher_is_better: True for accuracies, False for losses.
+        evaluated_at: Epochs trained at each evaluation, a fraction within one, shape
+            (evaluations,); `None` for 0, 1, 2, ...
 
     Returns:
         Seconds: 0 if the target is reached before training, infinity if never.
     """
-    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better)
-    trained = len(floats(curve, "curve")) - 1
+    epochs = epochs_to_target(
+        curve, target, higher_is_better=higher_is_better, evaluated_at=evaluated_at
+    )
+    measured = floats(curve, "curve")
+    last = len(measured) - 1.0
+    if evaluated_at is not None:
+        last = float(_positions(evaluated_at, measured)[-1])
+    trained = int(np.ceil(last))
     # `finite` refuses empty arrays, but a run of no epochs has no training seconds.
     seconds = finite(train_seconds, "training seconds") if trained else np.empty(0)
     if len(seconds) != trained:
         raise ArgumentError(
             f"A curve of {trained} epochs needs as many training seconds, got {len(seconds)}."
         )
-    return float(seconds[: int(epochs)].sum()) if np.isfinite(epochs) else np.inf
+    if not np.isfinite(epochs):
+        return np.inf
+    whole = int(epochs)
+    total = float(seconds[:whole].sum())
+    if epochs > whole:
+        total += float(seconds[whole]) * (epochs - whole) / min(last - whole, 1.0)
+    return total
 
 
 def mean_time(times: ArrayLike) -> MeanTime:

@@ -193,13 +193,14 @@ def _draw(
     goals: Mapping[str, Target],
 ) -> _Drawn:
     """Draw a curve of each optimizer that has it over epochs, and the target if it is its own."""
+    drawn = [each for each in selections if each.runs[curve].notna().all()]
+    positions = {each.optimizer: each.runs["evaluated_at"].iloc[0] for each in drawn}
     bands = {
         each.optimizer: _band(each.measured(curve), show, has_interval=not failing(each).any())
-        for each in selections
-        if each.runs[curve].notna().all()
+        for each in drawn
     }
     for name, (low, center, high) in bands.items():
-        look, epochs = styles[name], np.arange(len(center))
+        look, epochs = styles[name], positions[name]
         axes.plot(epochs, center, **look.stroke(), **look.marks(len(center)), label=name)
         if not np.array_equal(low, high):
             opacity = 0.2 * look.alpha
@@ -210,7 +211,7 @@ def _draw(
     is_higher_better = curve.endswith("accuracies")
     ends = limits.limits_of_curves(bands, higher_is_better=is_higher_better)
     ends.apply(axes)
-    axes.set_xlim(0, max(1, *(len(center) - 1 for _, center, _ in bands.values())))
+    axes.set_xlim(0, max(1, *(epochs[-1] for epochs in positions.values())))
     limits.few_ticks(axes, "x", integer=True)
     finals = {name: float(center[-1]) for name, (_, center, _) in bands.items()}
     hidden = {name: value for name, value in finals.items() if not ends.holds(value)}
@@ -243,7 +244,7 @@ def _target(goals: Mapping[str, Target]) -> list[Line2D]:
 
 
 def _band(values: Floats, show: Show, *, has_interval: bool) -> Floats:
-    """Lower end, center and upper end over seeds, shape (3, epochs + 1), of (seeds, epochs + 1)."""
+    """Lower end, center and upper end over seeds, shape (3, evaluations)."""
     if show == "interval" and not has_interval:
         return np.tile(values.mean(axis=0), (3, 1))
     summarize = {"mean": _deviations, "median": quartiles, "interval": _interval}[show]
