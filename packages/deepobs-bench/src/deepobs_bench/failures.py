@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from deepobs.errors import DeepOBSError, message_of
 from deepobs.plugins.provenance import provenance_of
-from deepobs.records import RunRecord, RunSpecification
+from deepobs.records import STORED, RunRecord, RunSpecification
 from deepobs.runs import reproduction_command, store
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Failure(BaseModel):
         worker: Where it ran, `host:process`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = STORED | ConfigDict(frozen=True)
 
     run_id: str
     kind: FailureKind

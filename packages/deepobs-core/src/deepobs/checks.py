@@ -10,7 +10,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from deepobs.errors import ArgumentError, ProtocolError
+from deepobs.errors import ArgumentError, ProtocolError, without_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,8 @@ def non_negative(name: str, value: object) -> float:
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_real or not 0 <= value <= sys.float_info.max:  # type: ignore[operator] # a number
         raise ArgumentError(f"{name} must be a finite number, 0 or more; got {value!r}.")
-    return float(value)  # type: ignore[arg-type] # a number
+    # Adding 0.0 makes 0.0 of -0.0.
+    return float(value) + 0.0  # type: ignore[arg-type] # a number
 
 
 def fraction(name: str, value: object) -> float:
@@ -186,19 +187,32 @@ def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
     # The short cut that nearly all values take: sweeps convert those of thousands of runs. NumPy's
     # floats are of another type, and integers could be too large.
     is_plain = (
-        math.isfinite(value) if type(value) is float else type(value) in (str, bool, type(None))
+        not math.isnan(value) if type(value) is float else type(value) in (str, bool, type(None))
         for value in values.values()
     )
     if all(is_plain):
-        return dict(values)
+        # Adding 0.0 makes 0.0 of -0.0, which is the same configuration.
+        return {n: value + 0.0 if type(value) is float else value for n, value in values.items()}
     try:
-        text = json.dumps(values, allow_nan=False, default=_plain_number)
-        converted: dict[str, Any] = json.loads(text, parse_int=_integer_within_floats)
-    except (TypeError, ValueError) as error:
+        text = json.dumps(values, default=_plain_number)
+        converted: dict[str, Any] = json.loads(
+            text,
+            parse_int=_integer_within_floats,
+            parse_float=lambda one: float(one) + 0.0,
+            parse_constant=_infinity,
+        )
+    except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(
-            f"{what} must be finite numbers, texts, booleans or lists of them, got {values!r}."
+            f"{what} must be finite numbers, infinity, texts, booleans or lists of them, got "
+            f"{without_tensors(repr(values))}."
         ) from error
     return converted
+
+
+def _infinity(text: str) -> float:
+    if text == "NaN":
+        raise ValueError("NaN equals nothing, not even itself")
+    return float(text)
 
 
 def _integer_within_floats(text: str) -> int:

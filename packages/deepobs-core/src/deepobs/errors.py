@@ -6,10 +6,14 @@ Every message says what happened and with which value, what is allowed, and what
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_TENSOR = re.compile(r"(?:Parameter containing:\s*)?\b(?:tensor|array)\(")
 
 
 class DeepOBSError(Exception):
@@ -87,9 +91,9 @@ def sentences(*parts: str) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """The message of an error."""
+    """The message of an error, without the values of tensors."""
     try:
-        return str(error)
+        return without_tensors(str(error))
     except Exception:  # `__str__` of an error class of another package may itself raise
         return "(its message cannot be shown)"
 
@@ -97,4 +101,19 @@ def text_of(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """The message of an error, with its class unless it is one of ours."""
     text = text_of(error)
-    return text if isinstance(error, DeepOBSError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, DeepOBSError):
+        return text
+    return f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
+
+
+def without_tensors(text: str) -> str:
+    """Replace what PyTorch and NumPy print of tensors, which can be pages of numbers."""
+    parts = []
+    while match := _TENSOR.search(text):
+        depth, end = 1, match.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        parts += [text[: match.start()], "<tensor>"]
+        text = text[end:]
+    return "".join([*parts, text])

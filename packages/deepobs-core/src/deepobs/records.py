@@ -86,6 +86,22 @@ def best_configuration(
     return max(ranks, key=lambda configuration: ranks[configuration], default=None)
 
 
+def _with_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_infinities(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_infinities(item) for item in value]
+    return _INFINITIES.get(value, value) if isinstance(value, str) else value
+
+
+_INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
+STORED = ConfigDict(ser_json_inf_nan="strings")
+"""For models with `Values`: JSON has no infinite numbers, and pydantic would write them as null."""
+
+Values = Annotated[dict[str, Any], BeforeValidator(_with_infinities)]
+"""Values by name; infinite numbers are the texts "Infinity" and "-Infinity" in a file."""
+
+
 class LrScheduler(BaseModel):
     """A PyTorch learning-rate scheduler and its arguments.
 
@@ -96,10 +112,10 @@ class LrScheduler(BaseModel):
         every: When it advances: after each epoch or after each step.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STORED | ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: Values = {}
     every: Literal["epoch", "step"] = "epoch"
 
 
@@ -150,17 +166,17 @@ class RunSpecification(BaseModel):
             Not part of the identity: another name for it is no other run.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STORED | ConfigDict(frozen=True, extra="forbid")
 
     testproblem: str
     optimizer: str
     optimizer_target: str
     optimizer_source: str = ""
     code: dict[str, str] = {}
-    hyperparameters: dict[str, Any]
+    hyperparameters: Values
     at_defaults: tuple[str, ...] = ()
     optimizer_needs: tuple[str, ...] = ()
-    parameter_groups: dict[str, dict[str, Any]] = {}
+    parameter_groups: dict[str, Values] = {}
     batch_size: int
     num_epochs: int
     random_seed: int = DEFAULT_SEED
@@ -180,6 +196,12 @@ class RunSpecification(BaseModel):
     device: str = "cpu"
     train_log_interval: int = DEFAULT_LOG_INTERVAL
     label: str = ""
+
+    if TYPE_CHECKING:
+
+        @property
+        def command(self) -> str:
+            """The command that reproduces the run."""
 
     def epochs_begun(self, steps_per_epoch: int) -> int:
         """The number of epochs, the last of which `max_steps` may end early.
@@ -382,7 +404,7 @@ class RunRecord(BaseModel):
         started_at: When the run began, in UTC, in ISO 8601 format.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = STORED | ConfigDict(extra="ignore")
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -393,15 +415,15 @@ class RunRecord(BaseModel):
     optimizer_target: str
     optimizer_source: str = ""
     code: dict[str, str] = {}
-    optimizer_hyperparams: dict[str, Any]
-    optimizer_defaults: dict[str, Any] = {}
+    optimizer_hyperparams: Values
+    optimizer_defaults: Values = {}
     optimizer_needs: tuple[str, ...] = ()
-    parameter_groups: dict[str, dict[str, Any]] = {}
+    parameter_groups: dict[str, Values] = {}
     batch_size: int
     num_epochs: int
     random_seed: int
     weight_decay: float | None
-    training_params: dict[str, Any]
+    training_params: Values
 
     train_losses: list[Loss]
     valid_losses: list[Loss] | None = None

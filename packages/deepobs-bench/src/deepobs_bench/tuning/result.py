@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from deepobs.errors import OutputError
 from deepobs.files import open_atomic
+from deepobs.records import STORED, Values
 from deepobs_bench.tuning.protocol import TuningProtocol
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Trial(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     number: int
-    setting: dict[str, Any]
+    setting: Values
     status: Status
     value: float | None = None
     runs: tuple[TunedRun, ...] = ()
@@ -113,14 +114,14 @@ class TuningResult(BaseModel):
         versions: Versions of what the suggestions depend on.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = STORED | ConfigDict(frozen=True)
 
     schema_version: int = _SCHEMA_VERSION
     testproblem: str
     optimizer: str
     optimizer_target: str
-    hyperparameters: dict[str, Any]
-    training: dict[str, Any]
+    hyperparameters: Values
+    training: Values
     protocol: TuningProtocol
     explanation: tuple[str, ...]
     trials: tuple[Trial, ...]

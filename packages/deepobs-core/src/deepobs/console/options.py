@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from click.shell_completion import CompletionItem
 from deepobs.checks import number_and_unit
 from deepobs.console.text import clean
 from deepobs.errors import closest, sentences
+from deepobs.literals import read_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,7 +94,7 @@ def parsed_options(
 
     Args:
         given: Values that are known already.
-        options: Texts such as `momentum=0.9`; a VALUE that is no Python literal stays a text.
+        options: Texts such as `momentum=0.9`; VALUE is what `read_literal` reads.
         hint: The option that they were given by, for messages.
         what: What they are, for messages: "The hyperparameter".
 
@@ -109,12 +109,7 @@ def parsed_options(
             raise click.BadParameter(
                 f"{option!r} is not NAME=VALUE, such as momentum=0.9.", param_hint=f"'{hint}'"
             )
-        # Literals only, never eval: commands are copied from result files and reports of others.
-        try:
-            value = ast.literal_eval(text)
-        except (SyntaxError, ValueError):
-            # Spelled as in TOML and JSON, too: as text, "false" would count as true.
-            value = {"true": True, "false": False}.get(text.lower(), text)
+        value = read_literal(text)
         if name in parsed:
             raise click.UsageError(
                 f"{what} {name!r} is given twice, as {parsed[name]!r} and {value!r}. Give it once."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,7 +36,8 @@ from deepobs.runs.optimizers import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MUON_GROUPS: Groups = {"hidden": {"use_muon": True}, OTHERS: {"use_muon": False}}
+_MUON_KEY = "use_muon"
+MUON_GROUPS: Groups = {"hidden": {_MUON_KEY: True}, OTHERS: {_MUON_KEY: False}}
 """Groups that optimizers require which are Muon for hidden matrices and another for the rest."""
 
 _PLAIN_STEPS: list[Needs] = [(), ("create_graph",)]
@@ -132,12 +135,13 @@ def complete_hyperparameters(
         _try_out(choice, chosen, checked)
     except Exception as error:
         hint = _hint_at_a_base(choice, chosen)
-        if not isinstance(error, REFUSALS) and not hint:
-            raise  # a bug in the constructor, which its traceback shows
-        if groups is None and not choice.is_from_torch:
+        # Only where the class speaks of them: others would train in other groups, unasked.
+        if groups is None and _speaks_of(_MUON_KEY, choice, error):
             with contextlib.suppress(Exception):
                 _try_out(choice, chosen, MUON_GROUPS)
                 return chosen, MUON_GROUPS
+        if not isinstance(error, REFUSALS) and not hint:
+            raise  # a bug in the constructor, which its traceback shows
         described = [f"{name}={value!r}" for name, value in chosen.items()]
         described += [f"{values!r} for {role} parameters" for role, values in checked.items()]
         raise ArgumentError(
@@ -189,11 +193,21 @@ def _completed_group(choice: OptimizerChoice, values: Mapping[str, Any]) -> dict
     return _with_floats(values, arguments)
 
 
+def _speaks_of(word: str, choice: OptimizerChoice, error: Exception) -> bool:
+    """Whether a class, or its refusal with the lines of code that led to it, has a word."""
+    if choice.is_from_torch:
+        return False
+    return word in _code_of(choice) or word in "".join(traceback.format_exception(error))
+
+
 def _code_of(choice: OptimizerChoice) -> str:
-    try:
-        return inspect.getsource(choice.optimizer_class).replace('"', "'")
-    except (OSError, TypeError):
-        return ""
+    """The code of a class and its bases, with single quotes, as far as it can be found."""
+    found = []
+    for one in choice.optimizer_class.__mro__:
+        if one.__module__.partition(".")[0] not in ("torch", "builtins", "typing", "abc"):
+            with contextlib.suppress(OSError, TypeError):
+                found.append(inspect.getsource(one).replace('"', "'"))
+    return "".join(found)
 
 
 def _hint_at_a_base(choice: OptimizerChoice, chosen: Mapping[str, Any]) -> str:
@@ -209,6 +223,8 @@ def _with_floats(
 ) -> dict[str, Any]:
     """Convert integers for arguments that take floats, so that 1 and 1.0 are one configuration."""
     converted = dict(values)
+    if isinstance(values.get("lr"), float) and not math.isfinite(values["lr"]):
+        raise ArgumentError(f"Learning rates must be finite numbers, got {values['lr']}.")
     for name in values.keys() & arguments.keys():
         value, argument = values[name], arguments[name]
         if isinstance(value, list) and isinstance(argument.default, (tuple, list)):

@@ -5,13 +5,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import typing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from deepobs.checks import check_length, in_json_types
-from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError, closest, sentences
+from deepobs.errors import (
+    ArgumentError,
+    DeepOBSError,
+    UnknownNameError,
+    closest,
+    message_of,
+    sentences,
+    text_of,
+)
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.own_classes import advice_on_name
@@ -324,17 +333,19 @@ def construct(
                 f"groups, got those of {', '.join(groups)}. Leave the groups out."
             )
         takes_both = "params" in constructor_of(optimizer_class)[1]
-        further = {"params": model.parameters()} if takes_both else {}
-        return make(model, **further, **_with_base_class(hyperparameters))
+        further = {"params": list(model.parameters())} if takes_both else {}
+        hyperparameters = _as_declared(optimizer_class, _with_base_class(hyperparameters))
+        return make(model, **further, **hyperparameters)
     if not groups:
-        return _build(optimizer_class, model.parameters(), hyperparameters)
+        # A list, since some read it twice.
+        return _build(optimizer_class, list(model.parameters()), hyperparameters)
     own, parts = [], []
     for values, parameters in grouped(parameters_by_role(model, roles), groups):
         if OPTIMIZER in values:
             others = {name: value for name, value in values.items() if name != OPTIMIZER}
             parts.append(_build_named(values[OPTIMIZER], parameters, others))
         else:
-            own.append({"params": parameters, **values})
+            own.append({"params": parameters, **_as_declared(optimizer_class, values)})
     if own:
         parts.insert(0, _build(optimizer_class, own, hyperparameters))
     if len(parts) == 1:
@@ -347,8 +358,52 @@ def construct(
 
 def reason_of(error: Exception) -> str:
     """The reason that an optimizer states when it refuses arguments."""
-    text = str(error).rstrip(".")
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+    text = text_of(error).rstrip(". ")
+    return text if isinstance(error, ValueError) and text else message_of(error).rstrip(". ")
+
+
+def _as_declared(
+    optimizer_class: type[torch.optim.Optimizer], values: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Make tuples of the lists that JSON has in their place, where the constructor has tuples."""
+    if not any(isinstance(value, list) for value in values.values()):
+        return values
+    _, arguments = constructor_of(optimizer_class)
+    converted = dict(values)
+    for name, value in values.items():
+        if isinstance(value, list) and name in arguments:
+            converted[name] = _like(_example_of(optimizer_class, arguments[name]), value)
+    return converted
+
+
+def _example_of(
+    optimizer_class: type[torch.optim.Optimizer], argument: inspect.Parameter
+) -> object:
+    """A value as the argument takes it: its default, or an empty tuple where it is for one."""
+    if isinstance(argument.default, (tuple, list)):
+        return argument.default
+    hint = argument.annotation
+    if isinstance(hint, str):
+        with contextlib.suppress(Exception):  # names that only type checkers import
+            hint = typing.get_type_hints(optimizer_class.__init__)[argument.name]
+    parts = [hint, *typing.get_args(hint)] if not isinstance(hint, str) else []
+    is_tuple = any(typing.get_origin(one) is tuple or one is tuple for one in parts)
+    return () if is_tuple or (isinstance(hint, str) and "tuple[" in hint.lower()) else []
+
+
+def _like(example: object, value: Any) -> Any:
+    """A list, and the lists in it, with the types of an example."""
+    if not isinstance(value, list):
+        return value
+    examples = list(example) if isinstance(example, (tuple, list)) else []
+    items = [
+        _like(examples[min(number, len(examples) - 1)] if examples else example, item)
+        for number, item in enumerate(value)
+    ]
+    if not isinstance(example, tuple):
+        return items
+    make = type(example)
+    return make(*items) if hasattr(make, "_fields") else make(items)
 
 
 def _build(
@@ -361,12 +416,13 @@ def _build(
     if wrapped is None or wrapped not in hyperparameters:
         if BASE in hyperparameters:
             hyperparameters = _with_base_class(hyperparameters)
-        return make(parameters, **hyperparameters)
+        return make(parameters, **_as_declared(optimizer_class, hyperparameters))
     # A wrapper shares one dictionary of hyperparameters with what it wraps, since the specification
     # has no other place for them: each gets those that it knows.
     own = {name: value for name, value in hyperparameters.items() if name in arguments}
     others = {name: hyperparameters[name] for name in hyperparameters.keys() - own - {wrapped}}
-    return make(_build_named(hyperparameters[wrapped], parameters, others), **own)
+    inner = _build_named(hyperparameters[wrapped], parameters, others)
+    return make(inner, **_as_declared(optimizer_class, own))
 
 
 def _build_named(name: str, parameters: Any, further: Mapping[str, Any]) -> torch.optim.Optimizer:

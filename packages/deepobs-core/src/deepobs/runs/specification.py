@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deepobs import checks, config
 from deepobs.data.base import BaseDataSet, part_of
 from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.literals import written_literal
 from deepobs.plugins import registry
 from deepobs.records import (
     DEFAULT_LOG_INTERVAL,
@@ -217,11 +218,13 @@ def reproduction_command(specification: RunSpecification) -> str:
         words[-1] = problem.spec.target
     words.append(spec.optimizer if is_named else spec.optimizer_target)
     for name, value in spec.hyperparameters.items():
-        words += ["--lr", repr(value)] if name == "lr" else ["-o", f"{name}={value}"]
+        # The option --lr takes floats only, and 1 and 1.0 may be two configurations.
+        is_lr = name == "lr" and isinstance(value, float)
+        words += ["--lr", repr(value)] if is_lr else ["-o", f"{name}={written_literal(value)}"]
     for word in spec.optimizer_needs:
         words += ["--needs", word]
     for role, values in spec.parameter_groups.items():
-        groups = [f"{role}:{name}={value}" for name, value in values.items()]
+        groups = [f"{role}:{name}={written_literal(value)}" for name, value in values.items()]
         for group in groups or [role]:
             words += ["--group", group]
     if spec.num_epochs != spec.max_steps:
@@ -236,7 +239,7 @@ def reproduction_command(specification: RunSpecification) -> str:
     if spec.lr_scheduler is not None:
         words += ["--lr-scheduler", spec.lr_scheduler.name]
         for name, value in spec.lr_scheduler.arguments.items():
-            words += ["--lr-scheduler-option", f"{name}={value}"]
+            words += ["--lr-scheduler-option", f"{name}={written_literal(value)}"]
         if spec.lr_scheduler.every != "epoch":
             words += ["--lr-scheduler-interval", spec.lr_scheduler.every]
     if spec.weight_decay is not None:
@@ -257,3 +260,7 @@ def reproduction_command(specification: RunSpecification) -> str:
     if spec.fake_data_fraction:
         words += ["--fake-data", str(spec.fake_data_fraction)]
     return shlex.join(words)
+
+
+# Not in `records`, which know neither the registry nor optimizers.
+RunSpecification.command = property(reproduction_command)  # type: ignore[assignment,method-assign]
