@@ -45,7 +45,7 @@ def page(tmp_path_factory):
 def told(page, tmp_path):
     """What a script tells of the page, in a window of some width."""
 
-    def run(script, width=1280):
+    def run(script, width=1280, page=page):
         whole = f"{{{script}\ndocument.title = JSON.stringify(told);}}"
         # The policy of the page lets no script run but those whose hash it has.
         digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()
@@ -175,6 +175,35 @@ def test_pointing_at_a_row_names_it_and_its_value(told):
     """)
     assert time == ["epochs to target 2", "SGD", ""]
     assert rank == ["SGD", "rank 1", "1.00"]
+
+
+def test_pointing_at_a_cell_names_its_hyperparameters_and_its_value(told, tmp_path):
+    for lr in (0.1, 1.0):
+        for momentum in (0.0, 0.9):
+            for seed in (1, 2, 3):
+                write_result(
+                    tmp_path / "results",
+                    lr=lr,
+                    hyperparameters={"momentum": momentum},
+                    seed=seed,
+                    test_losses=[200, 150, 10 * lr + momentum + seed / 10],
+                )
+    page = report(load(tmp_path / "results"))
+    found = told(
+        """
+      const panel = [...document.querySelectorAll(".panel")]
+        .find((each) => JSON.parse(each.dataset.panel).y.label === "momentum");
+      const svg = panel.querySelector("svg");
+      const [left, top, width, height] = JSON.parse(panel.dataset.panel).box;
+      const place = new DOMPoint(left + width * 0.6, top + height * 0.2);
+      const { x: clientX, y: clientY } = place.matrixTransform(svg.getScreenCTM());
+      svg.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY }));
+      const texts = [...document.querySelectorAll(".tip b, .tip span")];
+      const told = [texts.map((each) => each.textContent), panel.querySelectorAll(".guide").length];
+    """,
+        page=page,
+    )
+    assert found == [["", "lr = 1, momentum = 0.9", "11.100 ± 0.082"], 0]
 
 
 def test_light_and_dark_are_switched_for_the_page_and_its_figures(told):

@@ -9,6 +9,8 @@ from result_files import write_result
 
 from deepobs_analysis import load
 from deepobs_analysis.plots.curves import overview
+from deepobs_analysis.plots.heatmaps import sensitivity_2d
+from deepobs_analysis.plots.times import time_to_target
 from deepobs_analysis.report_panels import panels_of
 from deepobs_analysis.report_series import Series
 
@@ -38,3 +40,48 @@ def test_every_panel_has_the_labels_of_its_own_problem(tmp_path):
         if place % 2 == 0:
             ends = {each["name"]: each["y"][-1] for each in data["series"]}
             assert ends == {"SGD": 1 + place // 2, "Adam": 2 + place // 2}
+
+
+def test_seeds_belong_to_their_own_optimizer_where_others_share_its_color(tmp_path):
+    # Only one of them reaches the target with all seeds; the others are dots without a mark.
+    ends = {("own", "Adam"): 9, ("own", "SGD"): 1, ("other", "Adam"): 9, ("other", "SGD"): 9}
+    for (directory, optimizer), final in ends.items():
+        for seed, loss in enumerate((1, final)):
+            losses = [9, 8, loss]
+            write_result(tmp_path / directory, optimizer=optimizer, seed=seed, test_losses=losses)
+    results = load(tmp_path / "own").beside(load(tmp_path / "other"))
+    series = Series(results.optimizers)
+    (panel,) = panels_of(time_to_target(results), series, prefix="x-", label="Times")
+    data = json.loads(panel.data)
+    rows = {row for each in data["series"] for row in each["y"]}
+    assert rows == {0, 1, 2, 3}
+    for each in data["series"]:
+        assert {data["y"]["names"][int(row)] for row in each["y"]} == {each["name"]}
+        assert series.names[each["owner"]] == each["name"]
+    assert {f'data-series="{owner}"' in panel.svg for owner in range(4)} == {True}
+
+
+def test_every_cell_of_two_hyperparameters_tells_its_value(tmp_path):
+    for lr, momentum, finals in ((0.1, 0.0, (3, 5)), (0.1, 0.9, (2, 2)), (1.0, 0.9, (9, 9))):
+        for seed, final in enumerate(finals):
+            has_diverged = final == 9
+            write_result(
+                tmp_path,
+                lr=lr,
+                hyperparameters={"momentum": momentum},
+                seed=seed,
+                test_losses=[9, 8, final],
+                status="diverged" if has_diverged else "completed",
+                diverged_at_epoch=1 if has_diverged else None,
+            )
+    results = load(tmp_path)
+    series = Series(results.optimizers)
+    (panel,) = panels_of(sensitivity_2d(results), series, prefix="x-", label="Cells")
+    told = {each["name"]: each for each in json.loads(panel.data)["series"]}
+    assert {name: each["text"] for name, each in told.items()} == {
+        "lr = 0.1, momentum = 0": ["4.0 ± 1.0"],
+        "lr = 0.1, momentum = 0.9": ["2.000 ± 0"],
+        "lr = 1, momentum = 0.9": ["diverged"],
+    }
+    cell = told["lr = 0.1, momentum = 0.9"]
+    assert (cell["x"], cell["y"]) == ([0], [1])

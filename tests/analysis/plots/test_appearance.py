@@ -57,6 +57,46 @@ def test_differences_at_the_end_take_much_of_a_panel_and_the_cut_is_marked(cliff
     assert "Two slashes on an axis" in overview(cliff).notes
 
 
+def test_a_slow_optimizer_does_not_flatten_the_ends_of_the_others(cliff, tmp_path):
+    slow = np.interp(np.arange(51), [0, 50], [0.1, 0.79]).tolist()
+    write_result(
+        tmp_path,
+        problem="acme",
+        optimizer="Slow",
+        test_losses=[2.0] * 51,
+        test_accuracies=slow,
+    )
+    (axes,) = (e for e in overview(load(tmp_path)).axes if e.get_ylabel() == "test accuracy")
+    low, high = axes.get_ylim()
+    assert 0.5 < low < 0.79
+    ends = [line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata()) == 51]
+    assert min(ends) == 0.79
+    assert (max(ends) - min(ends)) / (high - low) > 0.35
+
+
+def test_the_protocol_of_a_problem_stands_in_a_second_line_of_its_title(tmp_path):
+    for epochs in (2, 3):
+        for problem in ("quadratic_deep", "acme"):
+            losses = [9, 8, 7, 6][: epochs + 1]
+            write_result(tmp_path, problem=problem, seed=epochs, test_losses=losses)
+    for name in ("overview", "sensitivity", "tuning_rank"):
+        figure = registry().plots.load(name)(load(tmp_path))
+        titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+        assert titles[-2:] == ["quadratic_deep\n(epochs = 2)", "quadratic_deep\n(epochs = 3)"]
+        assert_no_titles_overlap(figure)
+    (wide,) = time_to_target(load(tmp_path).only(problems=["quadratic_deep (epochs = 2)"])).axes
+    assert wide.get_title(loc="left") == "quadratic_deep\n(epochs = 2): loss 88"
+
+
+def assert_no_titles_overlap(figure):
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    shown = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    boxes = [axes._left_title.get_window_extent(renderer) for axes in shown]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+
+
 def test_an_axis_can_be_full_linear_or_logarithmic(cliff):
     full = overview(cliff, axis="full")
     assert full.axes[0].get_ylim()[1] > 2.3

@@ -61,7 +61,23 @@ def test_profiles_rise_where_a_ratio_is_reached(tmp_path):
     assert adam.get_xydata().tolist() == [[1, 1], [5, 1]]
     assert sgd.get_xydata().tolist() == [[1, 0], [2, 0.5], [4, 1], [5, 1]]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["Adam (1.00)", "SGD (0.50)"]
+    assert labels == ["Adam (1.00, 2 of 2)", "SGD (0.50, 2 of 2)"]
+
+
+def test_profiles_that_coincide_are_drawn_side_by_side_and_say_what_is_reached(tmp_path):
+    for problem, ends in (("a", (1, 1, 9)), ("b", (1, 1, 1))):
+        for optimizer, end in zip(("Adam", "AdamW", "SGD"), ends, strict=True):
+            losses = [9.0, end, end]
+            write_result(tmp_path, problem=problem, optimizer=optimizer, test_losses=losses)
+    figure = profiles(load(tmp_path))
+    (axes,) = figure.axes
+    adam, adamw, _ = axes.lines
+    assert adam.get_xydata().tolist() == adamw.get_xydata().tolist()
+    ends = [line.get_transform().transform((4, 1))[1] for line in (adam, adamw)]
+    assert ends[0] - ends[1] > figure.dpi / 72
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["Adam (1.00, 2 of 2)", "AdamW (1.00, 2 of 2)", "SGD (0.50, 1 of 2)"]
+    assert "how many targets are reached" in figure.notes
 
 
 @pytest.mark.parametrize("plot", [profiles, ranks, comparison])

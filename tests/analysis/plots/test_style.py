@@ -68,7 +68,7 @@ def test_names_are_drawn_as_they_are_or_shortened(tmp_path, name):
     assert rendering.svg(figure)
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     assert legend == {shown(name), "SGD", "target"}
-    assert figure.axes[0].get_title(loc="left") == shown(name, 26)
+    assert figure.axes[0].get_title(loc="left") == shown(name, 34)
 
 
 def test_what_matplotlib_would_take_for_mathematics_is_escaped():

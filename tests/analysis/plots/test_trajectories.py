@@ -66,7 +66,8 @@ def test_a_run_that_diverged_ends_where_it_was_last_finite(tmp_path):
     write_iterates(tmp_path, "SGD", iterates, status="diverged", diverged_at_epoch=2)
     (points,) = load(tmp_path).runs["iterates"]
     assert points.tolist() == iterates[:2]
-    trajectories(load(tmp_path))
+    notes = trajectories(load(tmp_path)).notes
+    assert "Diverged, drawn as far as it is finite: SGD on two_d_rosenbrock." in notes
 
 
 def test_runs_without_iterates_get_the_command_that_records_them(runs):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
 from deepobs.console.text import clean
@@ -35,7 +37,7 @@ def data_of(axes: Axes, series: Series) -> dict[str, Any]:
     return {
         "x": _axis(axes.xaxis, axes.get_xlim(), axes.get_xlabel()),
         "y": _axis(axes.yaxis, axes.get_ylim(), axes.get_ylabel()),
-        "series": [*_lines(axes, owners, series), *_bars(axes), *_cells(axes)],
+        "series": [*_lines(axes, owners, series), *_bars(axes), *_cells(axes), *_described(axes)],
     }
 
 
@@ -59,7 +61,7 @@ def _lines(axes: Axes, owners: dict[Artist, int], series: Series) -> Iterable[di
             ranges.setdefault(owner, {}).update(_ranges(artist))
     for line in axes.lines:
         # Crosses of diverged runs and lines through the panel have coordinates of the panel.
-        if line.get_transform() != axes.transData or line not in owners:
+        if not line.get_transform().contains_branch(axes.transData) or line not in owners:
             continue
         owner = owners[line]
         x, y = (np.asarray(values, float) for values in (line.get_xdata(), line.get_ydata()))
@@ -115,6 +117,16 @@ def _cells(axes: Axes) -> Iterable[dict[str, Any]]:
                     "y": [row],
                     "text": [number(float(value), 3)],
                 }
+
+
+def _described(axes: Axes) -> Iterable[dict[str, Any]]:
+    """The configurations of a figure of two hyperparameters, whose marks say what they show."""
+    for mark in (*axes.patches, *axes.lines):
+        name, colon, text = str(mark.get_label()).rpartition(": ")
+        if colon and isinstance(mark, (Rectangle, Line2D)):
+            places = [mark.get_center()] if isinstance(mark, Rectangle) else mark.get_xydata()
+            x, y = np.asarray(places, float)[0]
+            yield {"name": name, "x": [_short(x)], "y": [_short(y)], "text": [text]}
 
 
 def _is_number(text: str) -> bool:

@@ -6,12 +6,10 @@ import colorsys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.collections import Collection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 
 from deepobs_analysis.plots.looks import looks
-from deepobs_analysis.plots.style import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +47,7 @@ class Series:
 
     def __init__(self, optimizers: Sequence[str]) -> None:
         self.names = list(optimizers)
+        self._numbers: dict[object, int] = {name: place for place, name in enumerate(optimizers)}
         styles = looks(optimizers)
         self._looks: list[Look] = [styles[name] for name in optimizers]
         self._colors = sorted({look.color.lower() for look in self._looks})
@@ -68,71 +67,33 @@ class Series:
         return f"var(--c{self._colors.index(color)})" if color in self._colors else color
 
     def owners(self, axes: Axes) -> Iterator[tuple[Artist, int]]:
-        """The artists of a panel that belong to an optimizer, with its number."""
-        last: dict[str, int] = {}
+        """The artists of a panel that belong to an optimizer, with its number.
+
+        Not by their colors, of which there are fewer than optimizers.
+        """
         for artist in axes.get_children():
-            if not isinstance(artist, (Line2D, Collection)):
-                continue
-            color = _color_of(artist)
-            candidates = self._candidates(artist, color)
-            # A band, or a mark without a line, looks like those of several optimizers where there
-            # are more of them than colors. It is drawn after the line that it belongs to.
-            owner = candidates[0] if len(candidates) == 1 else last.get(color)
-            if candidates and owner is not None:
-                last[color] = owner
+            owner = self._numbers.get(artist.get_label())
+            if owner is not None:
                 yield artist, owner
 
     def keys(self, figure: Figure) -> list[Key]:
         """The legend above the panels of a figure."""
         return [
-            self._key(text.get_text(), handle)
+            self._key(text.get_text().replace(r"\$", "$"), handle)
             for legend in figure.legends
             for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+            if isinstance(handle, Line2D)
         ]
 
-    def _key(self, text: str, handle: Artist | None) -> Key:
-        label = text.replace(r"\$", "$")
-        if isinstance(handle, Line2D) and handle.get_linestyle() in _NO_LINE:
+    def _key(self, label: str, handle: Line2D) -> Key:
+        if handle.get_linestyle() in _NO_LINE:
             mark = "cross" if handle.get_marker() == "x" else "ring"
             return Key(label, None, "var(--ink)", "", mark)
-        color = _color_of(handle)
-        candidates = self._candidates(handle, color)
-        named = [place for place in candidates if text.startswith(shown(self.names[place], 24))]
-        best = max(named or candidates, key=lambda place: len(self.names[place]), default=None)
-        if best is not None:
-            dashes = _dashes(self._looks[best].line)
-        else:
-            dashes = _dashes(handle.get_linestyle()) if isinstance(handle, Line2D) else ""
-        shade = "var(--ink)" if color == "#000000" else self.color(color)
-        return Key(label, best, shade, dashes)
-
-    def _candidates(self, artist: Artist | None, color: str) -> list[int]:
-        """The optimizers that an artist may belong to."""
-        found = [place for place, look in enumerate(self._looks) if look.color.lower() == color]
-        if isinstance(artist, Line2D) and len(found) > 1:
-            found = [e for e in found if self._looks[e].alpha == (artist.get_alpha() or 1)]
-            if len(found) > 1 and artist.get_linestyle() not in _NO_LINE:
-                pattern = _pattern(artist)
-                found = [e for e in found if _pattern(_line(self._looks[e])) == pattern]
-        return found
-
-
-def _color_of(artist: Artist | None) -> str:
-    if isinstance(artist, Line2D):
-        return to_hex(artist.get_color()).lower()
-    if isinstance(artist, Collection):
-        colors = [*artist.get_facecolor(), *artist.get_edgecolor()]
-        return to_hex(colors[0]).lower() if colors else ""
-    return ""
-
-
-def _line(look: Look) -> Line2D:
-    return Line2D([], [], **look.stroke())
-
-
-def _pattern(line: Line2D) -> Any:
-    # The name of a style of one's own, given as lengths, is that of the dashed one.
-    return getattr(line, "_unscaled_dash_pattern", line.get_linestyle())
+        owner = self._numbers.get(handle.get_label())
+        if owner is None:
+            return Key(label, None, "var(--ink)", _dashes(handle.get_linestyle()))
+        look = self._looks[owner]
+        return Key(label, owner, self.color(look.color.lower()), _dashes(look.line))
 
 
 def _dashes(style: Any) -> str:

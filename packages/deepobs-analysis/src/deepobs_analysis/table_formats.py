@@ -16,8 +16,7 @@ from deepobs_analysis import latex
 from deepobs_analysis.caveats import caveats, choice_in_words
 from deepobs_analysis.summaries import record
 from deepobs_analysis.table_columns import Cell, cells_of
-from deepobs_analysis.targets import sources_in_words
-from deepobs_analysis.wording import MISSING, listed
+from deepobs_analysis.wording import MISSING, listed, sources_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -73,16 +73,6 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     return {problem: target for problem, target in found.items() if target is not None}
 
 
-def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
-    """Sentences on where the targets of problems come from, and of which where that differs."""
-    problems: dict[str, list[str]] = defaultdict(list)
-    for problem, target in targets.items():
-        problems[target.source].append(problem)
-    if len(problems) == 1:
-        return [f"The target is {source}." for source in problems]
-    return [f"The target on {', '.join(those)} is {source}." for source, those in problems.items()]
-
-
 def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") -> Floats:
     """How long each seed of a configuration takes to reach a target on the test set.
 

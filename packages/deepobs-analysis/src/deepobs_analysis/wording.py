@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from deepobs.console.text import counted
 from deepobs_analysis.measures import share_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from deepobs_analysis.measures import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
     from deepobs_analysis.results import SkippedFile
     from deepobs_analysis.summaries import Summary
+    from deepobs_analysis.targets import Target
 
 MISSING = "-"
 """Stands for an unknown value."""
@@ -51,6 +53,16 @@ def skipped_text(path: Path, skipped: Sequence[SkippedFile]) -> str:
         f"{counted(len(skipped), 'file')} in {path} skipped, {such_as}{skipped[0].file}: "
         f"{skipped[0].reason}."
     )
+
+
+def sources_in_words(targets: Mapping[str, Target]) -> list[str]:
+    """Sentences on where the targets of problems come from, and of which where that differs."""
+    problems: dict[str, list[str]] = defaultdict(list)
+    for problem, target in targets.items():
+        problems[target.source].append(problem)
+    if len(problems) == 1:
+        return [f"The target is {source}." for source in problems]
+    return [f"The target on {listed(those)} is {source}." for source, those in problems.items()]
 
 
 def seeds_text(numbers: Iterable[int]) -> str:

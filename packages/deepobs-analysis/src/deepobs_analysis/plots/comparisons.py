@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import matplotlib as mpl
 import numpy as np
@@ -104,8 +104,8 @@ def ranks(
     for row, place in enumerate(order):
         look, interval = styles[names[row]], distribution.intervals[place]
         if compared.fewest_seeds > 1:
-            width = 2.2 * look.weight
-            right.plot(interval, [row, row], color=look.color, alpha=look.alpha, linewidth=width)
+            line: dict[str, Any] = {"color": look.color, "alpha": look.alpha, "label": look.name}
+            right.plot(interval, [row, row], linewidth=2.2 * look.weight, **line)
         right.plot(
             [distribution.mean_ranks[place]],
             [row],
@@ -113,6 +113,7 @@ def ranks(
             color=look.color,
             markersize=5.5,
             alpha=look.alpha,
+            label=look.name,
         )
     spread = " (95 % of samples)" if compared.fewest_seeds > 1 else ""
     right.set(xlabel=verbatim(f"mean rank{spread}"), xlim=(0.75, len(names) + 0.25))

@@ -150,7 +150,7 @@ def overview(
     figure, axes = layout.panels(2 * blocks * across, columns=across, height=_ROW_OF_OVERVIEW)
     # Those without an accuracy last: elsewhere, each would leave a gap below.
     places = sorted(by_problem.items(), key=lambda item: not _is_measured(_TEST_CURVES[1], item[1]))
-    drawn = {}
+    drawn, titled = {}, {}
     for place, panel in enumerate(axes):
         row, column = divmod(place, across)
         number, curve = row // 2 * across + column, _TEST_CURVES[row % 2]
@@ -160,11 +160,12 @@ def overview(
             continue
         drawn[problem, curve] = _draw(panel, selections, curve, styles, show, goals)
         if row % 2 == 0:
-            layout.title(panel, problem)
+            titled[problem] = panel
         if column == 0:
             panel.set_ylabel(TITLES[curve])
         if row % 2 == 1 or not _is_measured(_TEST_CURVES[1], selections):
             panel.set_xlabel("epoch")
+    layout.titles(figure, list(titled.values()), list(titled))
     layout.drop_empty_rows(figure, _ROW_OF_OVERVIEW)
     names = {each.optimizer for each in everything}
     layout.legend(figure, names, further=_target(goals))
@@ -201,10 +202,10 @@ def _draw(
     }
     for name, (low, center, high) in bands.items():
         look, epochs = styles[name], positions[name]
-        axes.plot(epochs, center, **look.stroke(), **look.marks(len(center)), label=name)
+        axes.plot(epochs, center, **look.stroke(), **look.marks(len(center)))
         if not np.array_equal(low, high):
-            opacity = 0.2 * look.alpha
-            axes.fill_between(epochs, low, high, color=look.color, alpha=opacity, linewidth=0)
+            band = axes.fill_between(epochs, low, high, color=look.color, linewidth=0)
+            band.set(alpha=0.2 * look.alpha, label=name)
     goal = goals.get(selections[0].problem)
     if goal and curve == selections[0].metric.curve("test"):
         axes.axhline(goal.value, **_dashes(), zorder=1.5)
@@ -216,20 +217,19 @@ def _draw(
     finals = {name: float(center[-1]) for name, (_, center, _) in bands.items()}
     hidden = {name: value for name, value in finals.items() if not ends.holds(value)}
     for row, (name, value) in enumerate(hidden.items()):
-        _point_at(axes, name, value, row, styles[name].color, at_top=not is_higher_better)
+        _point_at(axes, value, row, styles[name], at_top=not is_higher_better)
     return _Drawn(limits.mark_cuts([axes]), list(hidden))
 
 
-def _point_at(
-    axes: Axes, optimizer: str, value: float, row: int, color: str, *, at_top: bool
-) -> None:
+def _point_at(axes: Axes, value: float, row: int, look: Look, *, at_top: bool) -> None:
     """Say in the corner of a panel where a curve ends that lies outside."""
-    text = f"{called(optimizer, 18)} {verbatim('↑' if at_top else '↓')} {short_number(value)}"
+    text = f"{called(look.name, 18)} {verbatim('↑' if at_top else '↓')} {short_number(value)}"
     line = text_size(layout.SMALL) * 1.25
     axes.annotate(
         text, (1, 1 if at_top else 0), (-2, (-2 - row * line) * (1 if at_top else -1)),
         xycoords="axes fraction", textcoords="offset points", ha="right",
-        va="top" if at_top else "bottom", fontsize=text_size(layout.SMALL), color=color,
+        va="top" if at_top else "bottom", fontsize=text_size(layout.SMALL), color=look.color,
+        label=look.name,
     )  # fmt: skip
 
 
@@ -316,12 +316,13 @@ def _several(
         for unused in block[len(measured) :]:
             unused.remove()
         if down == 1:
-            block[0].set_ylabel(shown(problem, 17))
+            block[0].set_ylabel("\n".join(layout.in_lines(problem, 17)))
         else:
-            layout.title(block[0], problem)
             for panel, curve in zip(block, measured, strict=False):
                 panel.set_ylabel(TITLES[curve])
-    if down == 1:
+    if down > 1:
+        layout.titles(figure, [row[0] for row in rows], problems)
+    else:
         for panel, curve in zip(rows[0], measured, strict=True):
             panel.set_title(TITLES[curve])
     return figure, rows

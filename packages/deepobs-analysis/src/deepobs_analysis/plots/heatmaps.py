@@ -11,19 +11,20 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 
 from deepobs.errors import ArgumentError, closest, sentences
+from deepobs_analysis.measures import MeanAndDeviation
 from deepobs_analysis.plots import layout, limits
 from deepobs_analysis.plots.style import (
     FAINT,
     INK,
     TITLES,
-    called,
+    renamed,
     short_number,
     shown,
     styled,
-    text_size,
 )
 from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.trials import attempts, best_at
+from deepobs_analysis.wording import mean_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,13 +86,20 @@ def sensitivity_2d(
     figure, axes = layout.panels(
         sum(rows) * across, columns=across, height=1.7, narrowest=_NARROWEST
     )
-    first = 0
+    first, drawn = 0, []
     for those, down in zip(by_problem.values(), rows, strict=True):
         block = axes[first : first + down * across]
         first += down * across
         _draw_problem(figure, block[: len(those)], those)
+        drawn += block[: len(those)]
         for unused in block[len(those) :]:
             unused.remove()
+    titles = [
+        f"{renamed(each.selection.optimizer)}: {each.selection.problem}"
+        for those in by_problem.values()
+        for each in those
+    ]
+    layout.titles(figure, drawn, titles, relative_size=layout.SMALL)
     layout.notes(figure, ["Cross: a seed diverged. Ring: the selected configuration."])
     return figure
 
@@ -168,20 +176,31 @@ def _draw(axes: Axes, panel: _Panel, colors: ScalarMappable) -> None:
     means = np.array([panel.best[point].mean for point in completed])
     for point, color in zip(completed, colors.to_rgba(means), strict=True):
         u, v = where[point]
+        label = _described(panel, point)
         if is_grid:
-            axes.add_patch(Rectangle((u - 0.5, v - 0.5), 1, 1, facecolor=color, linewidth=0))
+            cell = Rectangle((u - 0.5, v - 0.5), 1, 1, facecolor=color, linewidth=0, label=label)
+            axes.add_patch(cell)
         else:
-            axes.plot([u], [v], "o", color=color, markersize=4.5)
+            axes.plot([u], [v], "o", color=color, markersize=4.5, label=label)
     for point in points:
         if panel.best[point].has_diverged:
-            axes.plot(*where[point], "x", color=FAINT, markersize=3.5)
+            label = _described(panel, point)
+            axes.plot(*where[point], "x", color=FAINT, markersize=3.5, label=label)
         if panel.best[point].configuration == panel.selection.configuration:
             # Two rings: one of them stands out from whatever color is below.
             axes.plot(*where[point], "o", color="white", markersize=6, markerfacecolor="none")
             axes.plot(*where[point], "o", color=INK, markersize=7.5, markerfacecolor="none")
-    title = f"{called(panel.selection.optimizer, 16)}: {shown(panel.selection.problem, 17)}"
-    axes.set_title(title, loc="left", fontsize=text_size(layout.SMALL), pad=layout.TITLE_PAD)
     axes.set(xlabel=shown(panel.names[0], 20), ylabel=shown(panel.names[1], 20))
+
+
+def _described(panel: _Panel, point: _Point) -> str:
+    """A configuration and its performance: the label of its mark, which a report shows."""
+    values = zip(panel.names, point, strict=True)
+    configuration = ", ".join(f"{name} = {short_number(value)}" for name, value in values)
+    attempt = panel.best[point]
+    moments = MeanAndDeviation(attempt.mean, attempt.deviation)
+    text = "diverged" if attempt.has_diverged else mean_text(moments, len(attempt.seeds))
+    return f"{configuration}: {text}"
 
 
 def _is_grid(points: Sequence[_Point]) -> bool:

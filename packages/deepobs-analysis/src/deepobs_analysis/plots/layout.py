@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.gridspec import SubplotSpec
     from matplotlib.text import Text
 
     from deepobs_analysis.plots.looks import Look
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _LETTER = 0.062
 _LINE_HEIGHT = 0.17
 _NARROWEST_PANEL = 1.5
+_LONGEST_TITLE = 34  # as wide as a panel of a report
 
 TITLE_PAD = 4.5
 """Points between a panel and its title, enough for an underscore."""
@@ -81,9 +84,8 @@ def fitting(columns: int, narrowest: float = _NARROWEST_PANEL) -> int:
 
 def drop_empty_rows(figure: ResultFigure, height: float) -> None:
     """Take out the rows of panels, `height` inches each, that lost all of their panels."""
-    places = [axes.get_subplotspec() for axes in figure.axes]
-    rows = {place.rowspan.start for place in places if place is not None}
-    grid = next(place.get_gridspec() for place in places if place is not None)
+    rows = {_place(axes).rowspan.start for axes in figure.axes}
+    grid = _place(figure.axes[0]).get_gridspec()
     # A grid keeps its number of rows.
     grid.set_height_ratios([1 if row in rows else 1e-3 for row in range(grid.nrows)])
     figure.set_figheight(figure.get_figheight() - (grid.nrows - len(rows)) * height)
@@ -110,19 +112,19 @@ def legend(
     """Explain above all panels which optimizer is which, and `further` artists by their labels."""
     names = in_order(optimizers)
     styles = looks(names)
-    handles = [
-        Line2D([], [], **styles[name].stroke(), **styles[name].marks(), label=called(name))
-        for name in names
-    ]
-    legend_of(figure, [*handles, *further], title=title)
+    handles = [Line2D([], [], **styles[name].stroke(), **styles[name].marks()) for name in names]
+    entries = [(handle, called(name)) for handle, name in zip(handles, names, strict=True)]
+    legend_of(figure, [*entries, *((each, str(each.get_label())) for each in further)], title=title)
     for text, name in zip(figure.legends[0].get_texts(), names, strict=False):
         emphasize(text, name)
 
 
-def legend_of(figure: ResultFigure, handles: Sequence[Artist], *, title: str | None = None) -> None:
-    """Explain artists above all panels, each by its label; the figure grows by the legend."""
+def legend_of(
+    figure: ResultFigure, entries: Sequence[tuple[Artist, str]], *, title: str | None = None
+) -> None:
+    """Explain artists above all panels, each by a text; the figure grows by the legend."""
     # Matplotlib's own layout would shrink the panels by the legend instead of making room for it.
-    labels = [str(each.get_label()) for each in handles]
+    labels = [text for _, text in entries]
     width = figure.get_figwidth() / scale()
     columns = max(1, min(len(labels), int(width / (_LETTER * max(map(len, labels)) + 0.55))))
     # Rows of about equal length: one alone in the last row looks like an oversight.
@@ -130,7 +132,7 @@ def legend_of(figure: ResultFigure, handles: Sequence[Artist], *, title: str | N
     rows = math.ceil(len(labels) / columns) + (title is not None)
     figure.set_figheight(figure.get_figheight() + scale() * (rows * _LINE_HEIGHT + 0.08))
     figure.legend(
-        handles,
+        [handle for handle, _ in entries],
         labels,
         loc="outside upper center",
         ncols=columns,
@@ -167,15 +169,33 @@ def notes(figure: ResultFigure, sentences: Iterable[str]) -> None:
     )
 
 
-def title(axes: Axes, text: str) -> None:
-    """Write what a panel shows above it."""
-    axes.set_title(shown(text, 26), loc="left", pad=TITLE_PAD)
+def titles(
+    figure: ResultFigure, axes: Sequence[Axes], texts: Sequence[str], relative_size: float = 1.06
+) -> None:
+    """Write what each panel shows above it; the figure grows by titles of two lines."""
+    width = figure.get_figwidth() / _place(axes[0]).get_gridspec().ncols
+    longest = min(int(width / (_LETTER * relative_size * scale())), _LONGEST_TITLE)
+    rows_with_two = set()
+    for panel, text in zip(axes, texts, strict=True):
+        lines = in_lines(text, longest)
+        size = text_size(relative_size)
+        panel.set_title("\n".join(lines), loc="left", pad=TITLE_PAD, fontsize=size)
+        if len(lines) > 1:
+            rows_with_two.add(_place(panel).rowspan.start)
+    line = _LINE_HEIGHT * relative_size * scale()
+    figure.set_figheight(figure.get_figheight() + len(rows_with_two) * line)
+
+
+def in_lines(text: str, longest: int) -> list[str]:
+    """A name in one line, or in two: "problem (epochs = 10)" is broken at its parenthesis."""
+    name = clean(text)
+    parts = [name] if len(name) <= longest else re.split(r" (?=\()|(?<=:) ", name, maxsplit=1)
+    return [shown(part, longest) for part in parts]
 
 
 def label_panels(axes: Sequence[Axes], x: str, y: Sequence[str]) -> None:
     """Label the outer panels: x below columns, y where it differs from the panel on the left."""
-    place_of_first = axes[0].get_subplotspec()
-    columns = 1 if place_of_first is None else int(place_of_first.get_gridspec().ncols)
+    columns = int(_place(axes[0]).get_gridspec().ncols)
     is_shared = len(set(y)) == 1
     for place, (panel, label) in enumerate(zip(axes, y, strict=True)):
         if place + columns >= len(axes):
@@ -212,5 +232,12 @@ def cross_out(axes: Axes, places: Sequence[float], row: int, look: Look, *, at_t
         color=look.color,
         alpha=look.alpha,
         markersize=3,
+        label=look.name,
         transform=axes.get_xaxis_transform(),
     )
+
+
+def _place(axes: Axes) -> SubplotSpec:
+    place = axes.get_subplotspec()
+    assert place is not None  # noqa: S101 # panels stand in a grid
+    return place

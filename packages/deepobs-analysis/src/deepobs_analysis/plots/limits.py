@@ -29,7 +29,7 @@ _BEGINNING = 0.05
 """Share of the epochs whose values do not tell whether an optimizer is far off."""
 
 _LATE, _ROOM = 0.5, 0.45
-"""The last half of the epochs gets at least 45 % of the height of a panel, ..."""
+"""The last half of most curves, and all ends, get at least 45 % of the height of a panel, ..."""
 
 _FLATTEST = 0.01
 """...unless its values span less than this share of all: then curves end alike."""
@@ -81,7 +81,9 @@ def limits_of_curves(bands: Mapping[str, Floats], *, higher_is_better: bool) -> 
     spread = float(np.median([np.diff(costs(end)) for end in ends]))
     best, worst = min(map(np.min, shown)), max(map(np.max, shown))
     if current().axis != "full":
-        late = max(each[int(len(each) * (1 - _LATE)) :].max() for each in shown) - best
+        # Of most curves: one that falls slowly would flatten the ends of all others.
+        late = np.median([each[int(len(each) * (1 - _LATE)) :].max() for each in shown])
+        late = max(late, *(each[-1] for each in shown)) - best
         height = max(late + spread, _FLATTEST * (worst - best)) / _ROOM
         worst = min(worst, best + height)
     return _limits(best - spread, worst, is_logarithmic, is_negated=higher_is_better)

@@ -41,6 +41,7 @@ class Look:
     """How an optimizer appears in every figure.
 
     Attributes:
+        name: The optimizer: the label of all that is drawn of it, by which a report finds it.
         color: Color of its lines and marks.
         line: Dashes of its lines.
         marker: Shape of its marks.
@@ -49,6 +50,7 @@ class Look:
         offset: Where the first mark on a line is, as a share of the distance between marks.
     """
 
+    name: str
     color: str
     line: Any
     marker: str
@@ -69,6 +71,7 @@ class Look:
             "alpha": self.alpha,
             "linewidth": mpl.rcParams["lines.linewidth"] * self.weight * width,
             "zorder": self.depth,
+            "label": self.name,
         }
 
     def marks(self, points: int | None = None) -> dict[str, Any]:
@@ -128,6 +131,7 @@ def _look(name: str, place: int) -> Look:
     chosen = current()
     bare = name.removesuffix(REFERENCE_SUFFIX)
     look = Look(
+        name=name,
         color=chosen.colors.get(name, chosen.colors.get(bare, colors[place % len(colors)])),
         line=_LINES[place // len(colors) % len(_LINES)],
         marker=_MARKERS[place % len(_MARKERS)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from matplotlib.transforms import ScaledTranslation
 
 from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
@@ -23,7 +24,6 @@ from deepobs_analysis.plots.style import (
     faint,
     scale,
     short_number,
-    shown,
     styled,
     text_size,
 )
@@ -31,16 +31,16 @@ from deepobs_analysis.selection import selections_by_problem
 from deepobs_analysis.targets import (
     UNITS,
     median_times,
-    sources_in_words,
     targets,
     times_to_target,
 )
-from deepobs_analysis.wording import listed
+from deepobs_analysis.wording import listed, sources_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.transforms import Transform
 
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.plots.appearance import CommonOptions
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Unit
+
+
+_STEP, _MOST_RAISED = 1.3, 9.0  # points
 
 
 @styled
@@ -86,15 +89,12 @@ def time_to_target(
     columns = 2 if len(drawn) > 1 else 1
     height = 0.62 + 0.17 * most * scale()
     figure, axes = layout.panels(len(drawn), columns=columns, height=height, narrowest=2.4)
-    styles = looks(results.optimizers)
+    styles, titles = looks(results.optimizers), []
     for panel, (problem, selections) in zip(axes, drawn.items(), strict=True):
         goal = goals[problem].value
         _draw(panel, selections, goal, unit, styles)
-        panel.set_title(
-            f"{shown(problem, 18)} ({selections[0].metric.name} {short_number(goal)})",
-            loc="left",
-            pad=layout.TITLE_PAD,
-        )
+        titles.append(f"{problem}: {selections[0].metric.name} {short_number(goal)}")
+    layout.titles(figure, axes, titles)
     layout.label_panels(axes, f"{unit} to target", [""] * len(axes))
     layout.notes(
         figure,
@@ -118,8 +118,8 @@ def profiles(
     """Draw performance profiles: the share of problems over the time relative to the fastest.
 
     At tau = 2, a line shows the share of problems on which an optimizer takes at most twice as long
-    to the target as the fastest one, by the median over seeds. The area under it, its benchmark
-    score (AlgoPerf), stands in the legend.
+    to the target as the fastest one, by the median over seeds. The legend has the area under it,
+    its benchmark score (AlgoPerf), and on how many problems it reaches the target at all.
 
     Args:
         results: The runs.
@@ -142,23 +142,27 @@ def profiles(
     figure, (axes,) = layout.panels(1, height=2.5, width=SINGLE_COLUMN)
     styles = looks(results.optimizers)
     scores = benchmark_score(ratios, largest_tau=largest_tau)
+    by_score = [optimizers[place] for place in np.argsort(-scores, kind="stable")]
+    names = layout.in_order(optimizers) if current().order else by_score
+    entries = {}
     for name, own, score in zip(optimizers, ratios, scores, strict=True):
         # Where the staircase rises, and its ends: evenly spaced taus would draw slopes.
         taus = np.unique([1.0, *own[own <= largest_tau], float(largest_tau)])
         shares = performance_profile(own[np.newaxis], taus)[0]
-        label = f"{called(name, 24)} ({score:.2f})"
         look = styles[name]
-        axes.step(taus, shares, where="post", **look.stroke(), **look.marks(), label=label)
+        (line,) = axes.step(taus, shares, where="post", **look.stroke(), **look.marks())
+        # Many profiles have parts in common, and the last one would hide the others.
+        place = _raised(axes, (len(names) - 1) / 2 - names.index(name), len(names))
+        line.set(transform=place, clip_on=False)
+        reached = f"{np.isfinite(own).sum()} of {len(own)}"
+        entries[name] = (line, f"{called(name, 24)} ({score:.2f}, {reached})")
     axes.set(
         xlim=(1, largest_tau),
-        ylim=(-0.02, 1.02),
+        ylim=(-0.04, 1.04),
         xlabel=rf"time relative to the fastest, $\tau$ ({unit})",
         ylabel="share of problems",
     )
-    handles, _ = axes.get_legend_handles_labels()
-    by_score = [optimizers[place] for place in np.argsort(-scores, kind="stable")]
-    names = layout.in_order(optimizers) if current().order else by_score
-    layout.legend_of(figure, [handles[optimizers.index(name)] for name in names])
+    layout.legend_of(figure, [entries[name] for name in names])
     for text, name in zip(figure.legends[0].get_texts(), names, strict=True):
         layout.emphasize(text, name)
     skipped = sorted(set(results.problems) - set(problems))
@@ -167,10 +171,19 @@ def profiles(
         [
             f"{counted(len(problems), 'problem')}: {listed(problems, 10)}.",
             f"Skipped: {listed(skipped, 4)}." if skipped else "",
-            "In parentheses: the benchmark score.",
+            "In parentheses: the benchmark score, and how many targets are reached. Lines that "
+            "coincide are drawn side by side.",
         ],
     )
     return figure
+
+
+def _raised(axes: Axes, steps: float, of: int) -> Transform:
+    """Where a line is drawn that is raised by so many steps of about its width."""
+    height = steps * min(_STEP, _MOST_RAISED / of) / 72
+    figure = axes.get_figure()
+    assert figure is not None  # noqa: S101 # it is drawn in one
+    return axes.transData + ScaledTranslation(0, height, figure.dpi_scale_trans)
 
 
 def _require_unit(unit: str) -> None:
@@ -220,12 +233,13 @@ def _draw(
 
 def _draw_row(axes: Axes, row: int, reached: Floats, seeds: int, look: Look) -> None:
     if len(reached):
-        dots: dict[str, Any] = {"color": look.color, "markersize": 2.5, "alpha": 0.45}
+        dots: dict[str, Any] = {"color": look.color, "alpha": 0.45, "label": look.name}
+        dots["markersize"] = 2.5
         axes.plot(reached, [row] * len(reached), "o", **dots)
     # Where seeds miss the target, the mean of the others would be that of the fastest.
     if len(reached) == seeds:
-        mark: dict[str, Any] = {"color": look.color, "markersize": 5.5 * look.weight**0.5}
-        mark["alpha"] = look.alpha
+        mark: dict[str, Any] = {"color": look.color, "alpha": look.alpha, "label": look.name}
+        mark["markersize"] = 5.5 * look.weight**0.5
         axes.plot([mean_time(reached).mean], [row], look.marker, **mark)
 
 

@@ -12,8 +12,9 @@ from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs_analysis.plots import layout, limits
 from deepobs_analysis.plots.looks import looks
-from deepobs_analysis.plots.style import ink, styled
+from deepobs_analysis.plots.style import ink, renamed, styled
 from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,10 +63,10 @@ def trajectories(
     by_problem = selections_by_problem(replace(results, runs=results.runs[has_iterates]), mode)
     figure, axes = layout.panels(len(by_problem), columns=3, height=2.3)
     styles = looks(results.optimizers)
-    for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
-        layout.title(panel, problem)
+    for panel, selections in zip(axes, by_problem.values(), strict=True):
         paths = {each.optimizer: each.runs["iterates"].iloc[0] for each in selections}
         _draw(panel, selections[0].testproblem, paths, styles)
+    layout.titles(figure, axes, list(by_problem))
     layout.label_panels(axes, "u", ["v"] * len(axes))
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names)
@@ -74,10 +75,15 @@ def trajectories(
         f"Some runs have no iterates; `{_command(results.runs[lacking])}` "
         "records those of the first."
     )
-    layout.notes(
-        figure,
-        ["Dot: start; mark: end; star: minimum.", missing if any(lacking) else ""],
-    )
+    diverged = [
+        f"{renamed(each.optimizer)} on {problem}"
+        for problem, those in by_problem.items()
+        for each in those
+        if each.runs["has_diverged"].iloc[0]
+    ]
+    end = f"Diverged, drawn as far as it is finite: {listed(diverged, 4)}." if diverged else ""
+    meaning = "Dot: start; mark: end; star: minimum."
+    layout.notes(figure, [meaning, end, missing if any(lacking) else ""])
     return figure
 
 
@@ -103,7 +109,7 @@ def _draw(
     for name, points in paths.items():
         look = styles[name]
         axes.plot(*points.T, **look.stroke(0.8))
-        axes.plot(*points[-1], **look.marks(), color=look.color, zorder=4)
+        axes.plot(*points[-1], **look.marks(), color=look.color, label=name, zorder=4)
         axes.plot(*points[0], "o", color=ink(), markersize=3, zorder=5)
     star: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
     axes.plot(*minima.T, "*", color="black", zorder=3, **star)

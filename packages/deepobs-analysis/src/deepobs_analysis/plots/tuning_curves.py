@@ -68,8 +68,8 @@ def sensitivity(
     figure, axes = layout.panels(len(drawn))
     styles = looks(results.optimizers)
     for panel, (problem, of_problem) in zip(axes, drawn.items(), strict=True):
-        layout.title(panel, problem)
         _draw_rates(panel, of_problem, styles, by_problem[problem])
+    layout.titles(figure, axes, list(drawn))
     _label(axes, "learning rate", [by_problem[problem] for problem in drawn])
     names = [name for those in drawn.values() for name, of_name in those.items() if of_name]
     layout.legend(figure, names, further=_explained())
@@ -100,9 +100,9 @@ def tuning_rank(
     by_problem = selections_by_problem(results, mode)
     figure, axes = layout.panels(len(by_problem))
     styles = looks(results.optimizers)
-    for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
-        layout.title(panel, problem)
+    for panel, selections in zip(axes, by_problem.values(), strict=True):
         _draw_ranks(panel, _tried(results, selections, mode), selections[0].metric, styles)
+    layout.titles(figure, axes, list(by_problem))
     _label(axes, "rank", by_problem.values())
     names = {each.optimizer for those in by_problem.values() for each in those}
     layout.legend(figure, names)
@@ -134,13 +134,13 @@ def expected_best(
     figure, axes = layout.panels(len(by_problem))
     styles = looks(results.optimizers)
     seeds: set[int] = set()
-    for panel, (problem, selections) in zip(axes, by_problem.items(), strict=True):
+    for panel, selections in zip(axes, by_problem.values(), strict=True):
         metric, curves = selections[0].metric, {}
         for optimizer, tried in _tried(results, selections, mode).items():
             seed, curves[optimizer] = _expected_best(tried, metric)
             seeds.add(seed)
         _draw_expected_best(panel, curves, metric, styles)
-        layout.title(panel, problem)
+    layout.titles(figure, axes, list(by_problem))
     _label(axes, "configurations", by_problem.values())
     layout.legend(figure, {e.optimizer for those in by_problem.values() for e in those})
     used = ", ".join(map(str, sorted(seeds)))
@@ -212,7 +212,7 @@ def _draw_rates(
         # The value before training, which stands for a run that diverged, is not a result of the
         # learning rate: it gets a cross at the border instead of a place on the line.
         completed = {rate: each for rate, each in tried.items() if not each.has_diverged}
-        axes.errorbar(
+        drawn = axes.errorbar(
             list(completed),
             [each.mean for each in completed.values()],
             yerr=[each.deviation for each in completed.values()],
@@ -220,6 +220,8 @@ def _draw_rates(
             **styles[name].marks(None if len(completed) <= _MANY else len(completed)),
             elinewidth=0.9,
         )
+        for part in drawn.get_children():
+            part.set_label(name)  # errorbar gives it to none of them
         lost = [rate for rate, each in tried.items() if each.has_diverged]
         layout.cross_out(axes, lost, row, styles[name], at_top=not metric.higher_is_better)
     for chosen in selections:

@@ -213,7 +213,7 @@ function hitsAt(data, x, y) {
 function marksOf(data, hits) {
   const [left, top, width, height] = data.box;
   const drawn = [];
-  if (hits.length && !data.y.names.length) {
+  if (hits.length && !hits[0].series.text && !data.y.names.length) {
     drawn.push(element("line", {
       class: "guide", x1: hits[0].px, x2: hits[0].px, y1: top, y2: top + height,
     }));
