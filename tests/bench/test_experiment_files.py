@@ -170,6 +170,18 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
             "defaults.batch_size",
             "must be an integer of 1 or more, got 0",
         ),
+        ("defaults.max_steps = 0", "defaults.max_steps", "must be an integer of 1 or more, got 0"),
+        (
+            "defaults.train_fraction = 0",
+            "defaults.train_fraction",
+            "must be a number above 0 and at most 1, got 0",
+        ),
+        (
+            'defaults.evaluate_every = "5min"',
+            "defaults.evaluate_every",
+            'must be a number of epochs or steps such as "5epochs" or "500steps", got "5min"',
+        ),
+        ("defaults.evaluate_every = 5", "defaults.evaluate_every", 'such as "5epochs"'),
         ("defaults.weight_decay = nan", "defaults.weight_decay", "must be a number of 0 or more"),
         ('defaults.dtype = "int8"', "defaults.dtype", 'must be one of "float32", "float64",'),
         ("defaults.fake_data = 2", "defaults.fake_data", "must be true, false or a fraction"),

@@ -58,6 +58,12 @@ def test_everything_is_said_in_a_few_lines(estimate: Callable[..., Any], tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_steps_and_evaluations_of_a_run_are_counted(estimate: Callable[..., Any]) -> None:
+    words = ["SGD", "--batch-size", "125", "--max-steps", "20", "--evaluate-every", "6steps"]
+    _, out, _ = estimate(*words, "--lr", "0.01")
+    assert ": 20 steps in 3 epochs, 5 evaluations and " in _fields(out)["Full run"]
+
+
 def test_sgd_and_divergence_are_named(estimate: Callable[..., Any]) -> None:
     _, out, _ = estimate("SGD", "--lr", "1e30")
     assert _fields(out)["Overhead"] == "none, this is SGD"

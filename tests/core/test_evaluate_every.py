@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import broken_datasets
 import pytest
 import torch
 from interruptions import AT_EVERY_REPORT, Interrupts, interrupt, numbers, resume
+from rich.console import Console
 from torch import nn
 
 from deepobs.errors import ArgumentError
@@ -18,6 +20,7 @@ from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs.runs.estimate import estimate
 from deepobs.runs.execution import execute
+from deepobs.runs.progress_bars import ProgressBars
 from deepobs.runs.run_state import RunState
 from deepobs.runs.store import configuration_directory
 
@@ -282,6 +285,21 @@ def test_an_estimate_counts_the_evaluations() -> None:
     estimated = estimate(of_quadratic(evaluate_every="5steps"), seconds=0.0)
     expected = 24 * estimated.step_seconds.mean + 6 * estimated.evaluation_seconds
     assert estimated.run_seconds == pytest.approx(estimated.set_up_seconds + expected)
+
+
+def test_progress_shows_the_evaluations_within_epochs() -> None:
+    bars = ProgressBars(Console(file=io.StringIO()), num_runs=1)
+    shown: list[Any] = []
+
+    class Looks(RunObserver):
+        def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
+            (task,) = bars.display.tasks
+            shown.append((task.completed, task.total, task.fields["metrics"]))
+
+    record = run(of_quadratic(evaluate_every="10steps", max_steps=22), observers=[bars, Looks()])
+    bars.display.stop()
+    losses = record.record.test_losses
+    assert shown == [(1, 3, f"test loss {losses[1]:.4g}"), (2, 3, f"test loss {losses[2]:.4g}")]
 
 
 def test_the_command_line_takes_it(command_line: Callable[..., Any], tmp_path: Path) -> None:

@@ -88,18 +88,12 @@ def evaluation_interval(text: object) -> str:
     """Read how often a run is evaluated: `1epoch`, `5epochs` or `500steps`.
 
     Returns:
-        The same, always written alike.
-
-    Raises:
-        ArgumentError: It is no number of epochs or steps.
+        The same, always written alike; empty if it is no number of epochs or steps.
     """
     number, unit = number_and_unit(text) if isinstance(text, str) else ("0", "")
     one = unit.removesuffix("s")
     if one not in ("epoch", "step") or not number.isdigit() or not int(number):
-        raise ArgumentError(
-            "evaluate_every must be a number of epochs or steps, such as 5epochs or 500steps; got "
-            f"{text!r}."
-        )
+        return ""
     return f"{int(number)}{one}{'s' if int(number) > 1 else ''}"
 
 

@@ -10,6 +10,7 @@ from deepobs.console import screen
 from deepobs.console.options import as_json
 from deepobs.console.run_options import RUN_PARAMETERS, VALIDATION_SIZE, RunOptions
 from deepobs.console.text import clean, counted, duration, memory
+from deepobs.records import EVERY_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,10 @@ def _show(estimated: Estimate) -> None:
         in_all = specification.steps_in_all(estimated.steps_per_epoch)
         epochs = f"{counted(in_all, 'step')} in {epochs}"
     steps = counted(estimated.steps_per_epoch, "step")
+    evaluations = "an initial evaluation"
+    if specification.evaluate_every != EVERY_EPOCH:
+        planned = specification.evaluation_steps(estimated.steps_per_epoch)
+        evaluations = counted(len(planned), "evaluation")
     screen.show_fields(
         {
             "Hyperparameters": ", ".join(f"{name} = {value}" for name, value in chosen) or "none",
@@ -86,7 +91,7 @@ def _show(estimated: Estimate) -> None:
             "Gradients": f"{estimated.gradient_evaluations_per_step:.3g} per step",
             "Evaluation": duration(estimated.evaluation_seconds),
             "Epoch": f"{duration(estimated.epoch_seconds)}: {steps} and an evaluation",
-            "Full run": f"{duration(estimated.run_seconds)}: {epochs}, an initial evaluation and "
+            "Full run": f"{duration(estimated.run_seconds)}: {epochs}, {evaluations} and "
             f"{duration(estimated.set_up_seconds)} of setup",
             "Peak memory": _peaks(estimated.peak_memory, specification.device),
         }

@@ -120,11 +120,16 @@ def specify(
         max_steps = checks.integer("max_steps", max_steps, least=1)
     if num_epochs is None:
         num_epochs = problem.epochs if max_steps is None else max_steps
-    evaluate_every = checks.evaluation_interval(evaluate_every)
+    interval = checks.evaluation_interval(evaluate_every)
+    if not interval:
+        raise ArgumentError(
+            "evaluate_every must be a number of epochs or steps, such as 5epochs or 500steps; got "
+            f"{evaluate_every!r}."
+        )
     if lr_scheduler is not None:
         from deepobs.runs.schedules import check_scheduler
 
-        lr_scheduler = check_scheduler(lr_scheduler, evaluate_every=evaluate_every)
+        lr_scheduler = check_scheduler(lr_scheduler, evaluate_every=interval)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
@@ -150,7 +155,7 @@ def specify(
         reshuffle=bool(reshuffle),
         max_steps=max_steps,
         train_fraction=train_fraction,
-        evaluate_every=evaluate_every,
+        evaluate_every=interval,
         # Part of the identity, so that results on synthetic data never pass for those on real data.
         fake_data_fraction=config.get_fake_data_fraction(),
         dtype=str(config.get_dtype()).removeprefix("torch."),
