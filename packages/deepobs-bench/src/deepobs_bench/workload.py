@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from deepobs_bench.plan import Plan
     from deepobs_bench.tuning.planned import PlannedTuning
 
+# Importing torch takes so much of short experiments that without it, no range would hold them.
+START = Span(5.0, 2.0, 20.0)
+"""The time until the first run begins in a process of its own."""
+
 
 def take_inventory(
     specifications: Iterable[RunSpecification], output_dir: Path
@@ -194,7 +198,7 @@ def time_left(
     ]
     if unmeasured and not any(known):
         return None, unmeasured
-    return sum((_at_a_time(jobs, times) for times in known), Span.of([0.0])), unmeasured
+    return sum((_at_a_time(jobs, times) for times in known), START), unmeasured
 
 
 def _at_a_time(jobs: int, times: Sequence[Span]) -> Span:
