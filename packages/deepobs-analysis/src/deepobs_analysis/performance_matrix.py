@@ -106,7 +106,7 @@ def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
 
 def _shown(row: Summary) -> MeanAndDeviation | None:
     """The performance of the seeds that do not fail; all of them decide what is bold."""
-    return row.others if row.failed else row.final
+    return row.others.get("final")
 
 
 def _power(rows: Sequence[Summary]) -> int:

@@ -49,7 +49,8 @@ class Summary:
         selection: The configuration, how it was selected, and its runs.
         final: Test performance after the last epoch, over its seeds.
         failed: How many of its seeds are `failing_seeds.failing`.
-        others: The final performance of those that do not; `None` if all fail.
+        others: Means of those that do not, which tables show, under the names of `final`, `best`,
+            `loss` and `accuracy`; none if all fail.
         best: Test performance in the best epoch of each seed.
         loss: Test loss after the last epoch; `None` if not measured for all seeds.
         accuracy: Test accuracy after the last epoch; `None` if not measured for all seeds.
@@ -63,7 +64,7 @@ class Summary:
     selection: Selection
     final: MeanAndDeviation
     failed: int
-    others: MeanAndDeviation | None
+    others: Mapping[str, MeanAndDeviation]
     best: MeanAndDeviation
     loss: MeanAndDeviation | None
     accuracy: MeanAndDeviation | None
@@ -142,15 +143,21 @@ def _summary(
     of_problem: pd.DataFrame,
     differing: tuple[Difference, ...],
 ) -> Summary:
-    finals, has_failed = selection.final(), failing(selection)
+    values: dict[str, Floats] = {"final": selection.final(), "best": selection.best()}
+    for name, curve in (("loss", "test_losses"), ("accuracy", "test_accuracies")):
+        if not selection.runs[curve].isna().any():
+            values[name] = selection.measured(curve)[:, -1]
+    means = {name: mean_and_deviation(each) for name, each in values.items()}
+    has_failed = failing(selection)
+    others = {} if has_failed.all() else values
     return Summary(
         selection=selection,
-        final=mean_and_deviation(finals),
+        final=means["final"],
         failed=int(has_failed.sum()),
-        others=None if has_failed.all() else mean_and_deviation(finals[~has_failed]),
-        best=mean_and_deviation(selection.best()),
-        loss=_last(selection, "test_losses"),
-        accuracy=_last(selection, "test_accuracies"),
+        others={name: mean_and_deviation(each[~has_failed]) for name, each in others.items()},
+        best=means["best"],
+        loss=means.get("loss"),
+        accuracy=means.get("accuracy"),
         target=target,
         times=_times(selection, target),
         relative_step_time=_step_time_beside_sgd(selection, of_problem),
@@ -186,10 +193,15 @@ def record(row: Summary) -> dict[str, Any]:
         "metric": chosen.metric.name,
         **_moments("final", row.final),
         "failed": row.failed,
-        **_moments("others", row.others),
+        **_moments("others", row.others.get("final")),
         **_moments("best", row.best),
         **_moments("loss", row.loss),
         **_moments("accuracy", row.accuracy),
+        **{
+            key: value
+            for name in ("best", "loss", "accuracy")
+            for key, value in _moments(f"others_{name}", row.others.get(name)).items()
+        },
         "target": None if row.target is None else row.target.value,
         "target_source": None if row.target is None else row.target.source,
         **{f"{unit.replace(' ', '_')}_to_target": _mean(row.times.get(unit)) for unit in UNITS},
@@ -207,12 +219,6 @@ def record(row: Summary) -> dict[str, Any]:
         "mode": chosen.mode,
         "was_chosen_on_test": chosen.was_chosen_on_test,
     }
-
-
-def _last(selection: Selection, curve: str) -> MeanAndDeviation | None:
-    if selection.runs[curve].isna().any():
-        return None
-    return mean_and_deviation(selection.measured(curve)[:, -1])
 
 
 def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:

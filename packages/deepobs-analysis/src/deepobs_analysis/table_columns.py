@@ -13,7 +13,6 @@ from deepobs_analysis.targets import UNITS
 from deepobs_analysis.trials import BUDGET
 from deepobs_analysis.wording import (
     MISSING,
-    mean_text,
     number,
     performance_text,
     share,
@@ -135,11 +134,15 @@ def _moments(name: str, heading: str, meaning: str, *, larger: bool | None = Non
         return None if found is None else (found.mean if is_larger else -found.mean,)
 
     def text(row: Summary) -> str:
-        return performance_text(row) if name == "final" else mean_text(moments(row), len(row.seeds))
+        return MISSING if moments(row) is None else performance_text(row, name)
 
-    of_failing = ("failed", "others_mean", "others_deviation") if name == "final" else ()
-    fields = (f"{name}_mean", f"{name}_deviation", *of_failing)
+    others = "others" if name == "final" else f"others_{name}"
+    fields = (*_fields(name), "failed", *_fields(others))
     return SummaryColumn(name, heading, meaning, text, fields, goodness)
+
+
+def _fields(name: str) -> tuple[str, str]:
+    return f"{name}_mean", f"{name}_deviation"
 
 
 def _time(unit: Unit) -> SummaryColumn:

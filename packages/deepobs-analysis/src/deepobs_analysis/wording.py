@@ -95,12 +95,16 @@ def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
-def performance_text(row: Summary) -> str:
-    """The final performance of a row; where seeds fail, that of the others and how many fail."""
+def performance_text(row: Summary, name: str = "final") -> str:
+    """The mean of the seeds of a row that do not fail, and how many fail, if any do.
+
+    Args:
+        row: The row.
+        name: "final", "best", "loss" or "accuracy", which it has.
+    """
     seeds = len(row.seeds)
-    if not row.failed:
-        return mean_text(row.final, seeds)
-    return f"{mean_text(row.others, seeds - row.failed)} ({row.failed} of {seeds} failed)"
+    text = mean_text(row.others.get(name), seeds - row.failed)
+    return f"{text} ({row.failed} of {seeds} failed)" if row.failed else text
 
 
 def failed_text(row: Summary) -> str:
@@ -111,11 +115,12 @@ def failed_text(row: Summary) -> str:
     text = (
         f"{row.failed} of {counted(seeds, 'seed')} failed ({share(row.failed / seeds)}{of_share})"
     )
-    if row.others is None:
+    if not row.others:
         return text
     others = seeds - row.failed
     verb = "ends at" if others == 1 else "end at"
-    return f"{text}; the other {others} {verb} {mean_text(row.others, others)}"
+    shown = mean_text(row.others["final"], others)
+    return f"{text}; the other {others} {verb} {shown}"
 
 
 def full_mean_text(moments: MeanAndDeviation) -> str:

@@ -360,8 +360,8 @@ def _show_standings(standings: Sequence[Standing]) -> None:
         row = [
             *(each.problem, each.optimizer),
             *([each.schedule] if has_schedules else []),
-            _mean(each.metric, each.test),
-            *([_mean(each.metric, each.valid)] if has_validation else []),
+            _mean(each.metric, each.test, each.seeds),
+            *([_mean(each.metric, each.valid, each.seeds)] if has_validation else []),
             *(each.runs, each.diverged, each.failed),
             best,
         ]
@@ -401,8 +401,9 @@ def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
         )
 
 
-def _mean(metric: str, values: Sequence[float]) -> str:
+def _mean(metric: str, values: Sequence[float], seeds: int) -> str:
     if not values:
         return _NONE
     spread = f" +- {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
-    return f"{metric} {statistics.fmean(values):.5g}{spread}"
+    of_seeds = f" ({len(values)} of {seeds} seeds)" if len(values) < seeds else ""
+    return f"{metric} {statistics.fmean(values):.5g}{spread}{of_seeds}"

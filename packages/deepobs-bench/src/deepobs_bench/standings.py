@@ -45,6 +45,7 @@ class Standing:
         hyperparameters: Those of the best configuration, `None` if no run completed.
         test: The metric on the test set for each of its seeds that completed.
         valid: The same on validation data.
+        seeds: How many of its seeds ended, those that diverged or failed included.
         configurations: How many configurations were compared.
         runs: How many runs ended.
         diverged: How many of them diverged.
@@ -62,6 +63,7 @@ class Standing:
     hyperparameters: dict[str, Any] | None
     test: tuple[float, ...]
     valid: tuple[float, ...]
+    seeds: int
     configurations: int
     runs: int
     diverged: int
@@ -168,6 +170,7 @@ def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing
         hyperparameters=None if best is None else {**result.hyperparameters, **best.setting},
         test=_reported(result, f"test_{protocol.metric}"),
         valid=_reported(result, f"valid_{protocol.metric}"),
+        seeds=len(result.report),
         configurations=len(result.trials),
         runs=len(statuses),
         diverged=statuses.count("diverged"),
@@ -218,6 +221,7 @@ def _standing(
         hyperparameters=best[0][0].hyperparameters if best else None,
         test=tuple(end.test for _, end in best if end.test is not None),
         valid=tuple(end.valid for _, end in best if end.valid is not None),
+        seeds=sum(repr(run.hyperparameters) == chosen for run, _ in ended),
         configurations=configurations,
         runs=len(ended),
         diverged=statuses.count("diverged"),
