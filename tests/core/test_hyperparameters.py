@@ -62,7 +62,7 @@ class NormalizedList(torch.optim.SGD):
 
 
 def received(**hyperparameters):
-    specification = specify("digits_logreg", Received, hyperparameters)
+    specification = specify("quadratic_deep", Received, hyperparameters)
     again = RunSpecification.model_validate_json(specification.model_dump_json())
     assert again.run_id == specification.run_id
     return build_optimizer(again, set_up_problem(again), Received).received
@@ -87,14 +87,14 @@ def test_tuples_stay_tuples_where_the_constructor_has_them():
 
 def test_tuples_of_groups_stay_tuples():
     groups = {"vector": {"betas": (0.5, 0.6)}}
-    specification = specify("digits_mlp", "Adam", parameter_groups=groups)
+    specification = specify("quadratic_deep", "Adam", parameter_groups=groups)
     optimizer = build_optimizer(specification, set_up_problem(specification))
-    assert [group["betas"] for group in optimizer.param_groups] == [(0.5, 0.6), (0.9, 0.999)]
+    assert [group["betas"] for group in optimizer.param_groups] == [(0.5, 0.6)]
 
 
 def test_parameters_are_a_list_and_no_other_groups_are_tried():
     assert isinstance(received()["params"], list)
-    assert specify("digits_logreg", NormalizedList).parameter_groups == {}
+    assert specify("quadratic_deep", NormalizedList).parameter_groups == {}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_parameters_are_a_list_and_no_other_groups_are_tried():
 )
 def test_minus_zero_is_zero(change):
     def specified(**arguments):
-        return specify("digits_logreg", "Adam", **arguments)
+        return specify("quadratic_deep", "Adam", **arguments)
 
     negated = ast.literal_eval(repr(change).replace("0.0", "-0.0"))
     assert "-0.0" in repr(negated)
@@ -121,7 +121,7 @@ def test_minus_zero_is_zero(change):
 def test_infinite_values_reach_the_constructor_the_file_and_the_command(tmp_path):
     assert received(clip=-math.inf, window=[1, math.inf])["clip"] == -math.inf
     given = {"clip": -math.inf, "rates": [math.inf, 0.5]}
-    specification = specify("digits_logreg", Received, given, num_epochs=0)
+    specification = specify("quadratic_deep", Received, given, num_epochs=0)
     result = run(specification, optimizer_class=Received, output_dir=tmp_path / "once")
     text = result.path.read_text()
     strict = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -133,8 +133,8 @@ def test_infinite_values_reach_the_constructor_the_file_and_the_command(tmp_path
 
 
 def test_an_infinite_default_is_no_other_configuration():
-    given = specify("digits_logreg", Received, {"clip": math.inf})
-    assert given.run_id == specify("digits_logreg", Received).run_id
+    given = specify("quadratic_deep", Received, {"clip": math.inf})
+    assert given.run_id == specify("quadratic_deep", Received).run_id
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_an_infinite_default_is_no_other_configuration():
 )
 def test_what_no_run_can_have_is_refused(given):
     with pytest.raises(ArgumentError, match="finite numbers"):
-        specify("digits_logreg", Received, given)
+        specify("quadratic_deep", Received, given)
 
 
 def test_no_message_prints_a_tensor():
     with pytest.raises(ArgumentError) as caught:
-        specify("digits_logreg", Received, {"clip": torch.zeros(3), "mode": "x"})
+        specify("quadratic_deep", Received, {"clip": torch.zeros(3), "mode": "x"})
     assert "{'clip': <tensor>, 'mode': 'x'}" in str(caught.value)
 
 
@@ -169,7 +169,7 @@ def test_the_command_gives_the_same_run(text, tmp_path, monkeypatch):
     (tmp_path / "of_text.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     given = {"lr": 1, "mode": text}
-    specification = specify("digits_logreg", "of_text:Text", given, num_epochs=0)
+    specification = specify("quadratic_deep", "of_text:Text", given, num_epochs=0)
     main([*shlex.split(specification.command)[1:], "--out", str(tmp_path / "out")])
     (path,) = (tmp_path / "out").rglob("*.json")
     record = RunRecord.model_validate_json(path.read_text())

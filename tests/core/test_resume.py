@@ -108,7 +108,7 @@ def test_a_state_of_another_type_than_the_parameters_comes_back_exactly(tmp_path
     from deepobs import config
 
     with config.temporary(dtype=torch.bfloat16):
-        specification = described("Adagrad")
+        specification = described("Adagrad", {"lr": 1.0})
     resumed = interrupted_and_resumed(specification, tmp_path, 225)
     assert numbers(resumed) == numbers(run(specification).record)
 

@@ -44,6 +44,10 @@ class CheckpointWarning(UserWarning):
     """A checkpoint cannot be written or used."""
 
 
+class TrainingWarning(UserWarning):
+    """A run trains less than it seems to."""
+
+
 class ComponentLoadError(DeepOBSError):
     """A problem, data set or other component of a plugin cannot be imported."""
 

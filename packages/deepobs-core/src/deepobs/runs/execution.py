@@ -19,6 +19,7 @@ from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
 from deepobs.runs.run_state import RunState
 from deepobs.runs.specification import reproduction_command
+from deepobs.runs.untrained import copied_parameters, warn_of_untrained
 
 if TYPE_CHECKING:
     import os
@@ -171,6 +172,7 @@ def execute(
         _repeat_events(observers, state, steps_per_epoch)
     else:
         _tell(observers, "epoch_ended", 0, state.evaluate())
+    initial = None if state.trainer.steps else copied_parameters(state.problem.model)
     while history.epochs < num_epochs and history.diverged_at_epoch is None:
         if state.training_pass is None:
             _tell(observers, "epoch_started", history.epochs, state.start_epoch())
@@ -182,6 +184,9 @@ def execute(
             # No checkpoint: an optimizer with modes holds other weights now than in training.
             _tell(observers, "evaluated_within_epoch", state.trainer.steps, state.evaluate())
         elif history.diverged_at_epoch is None:
+            if initial is not None:
+                warn_of_untrained(state, initial)
+                initial = None
             is_due = state.evaluation_interval is None or state.is_evaluation_due(num_epochs)
             metrics = state.evaluate() if is_due else state.skip_evaluation()
             # Before observers are called: one that ends the run then leaves a checkpoint behind.

@@ -332,8 +332,10 @@ def construct(
                 f"{optimizer_class.__name__} is built from the model and takes no parameter "
                 f"groups, got those of {', '.join(groups)}. Leave the groups out."
             )
-        takes_both = "params" in constructor_of(optimizer_class)[1]
-        further = {"params": list(model.parameters())} if takes_both else {}
+        # Where it is optional, the class knows better which parameters it trains.
+        beside = constructor_of(optimizer_class)[1].get("params")
+        is_required = beside is not None and beside.default is inspect.Parameter.empty
+        further = {"params": list(model.parameters())} if is_required else {}
         hyperparameters = _as_declared(optimizer_class, _with_base_class(hyperparameters))
         return make(model, **further, **hyperparameters)
     if not groups:
