@@ -330,6 +330,26 @@ def test_the_best_epoch_counts_on_request(tuned: Callable[..., TuningResult]) ->
     assert best.trials[0].value <= min(run.metrics["valid_loss"] for run in best.trials[0].runs)
 
 
+def test_a_result_shows_the_winner_and_its_report_and_not_its_lists(
+    tuned: Callable[..., TuningResult],
+) -> None:
+    result = tuned(space={"lr": [0.1, 1e6]}, sampler="grid", hyperparameters={"momentum": 0.0})
+    loss = result.summary["test_loss"]
+    assert repr(result) == (
+        "TuningResult(testproblem='quadratic_deep', optimizer='SGD', sampler='grid', trials=2, "
+        f"winner={{'momentum': 0.0, 'lr': 0.1}}, test_loss=({loss.mean}, {loss.std}), "
+        "report_seeds='2 of 2 completed')"
+    )
+    html = result._repr_html_()
+    assert "momentum = 0.0, lr = 0.1; 2 of 2 runs of the report completed" in html
+    assert f"{loss.mean:.6g}" in html
+    without = tuned(space={"lr": [1e6, 1e7]}, sampler="grid")
+    assert "winner=None, report_seeds='0 of 0 completed'" in repr(without)
+    assert "no winner" in without._repr_html_()
+    evil = result.model_copy(update={"optimizer": "<script>"})
+    assert "<script>" not in evil._repr_html_()
+
+
 def test_one_shot_takes_the_defaults(tuned: Callable[..., TuningResult]) -> None:
     result = tuned("Adam", budget="one-shot")
     assert [trial.setting for trial in result.trials] == [{}]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from deepobs.errors import OutputError
 from deepobs.files import open_atomic
+from deepobs.html_views import grid
 from deepobs.records import STORED, Values
 from deepobs_bench.tuning.protocol import TuningProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 SUFFIX = ".tuning"
@@ -153,6 +154,40 @@ class TuningResult(BaseModel):
         # The order of keys depends on how the request was written, and must not change the file.
         canonical = json.dumps(requested, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield "testproblem", self.testproblem
+        yield "optimizer", self.optimizer
+        yield "sampler", self.protocol.sampler
+        yield "trials", len(self.trials)
+        yield "winner", self._winning_hyperparameters()
+        for name, summary in self.summary.items():
+            if name.startswith("test"):
+                yield name, (summary.mean, summary.std)
+        yield "report_seeds", f"{self._num_completed} of {len(self.report)} completed"
+
+    def _repr_html_(self) -> str:
+        winner = self._winning_hyperparameters()
+        shown = (
+            "no winner" if winner is None else ", ".join(f"{k} = {v}" for k, v in winner.items())
+        )
+        caption = (
+            f"{self.optimizer} on {self.testproblem}, {self.protocol.sampler} of "
+            f"{len(self.trials)} trials: {shown or 'the defaults'}; {self._num_completed} of "
+            f"{len(self.report)} runs of the report completed"
+        )
+        rows = [
+            (name.replace("_", " "), one.mean, one.std, one.runs)
+            for name, one in self.summary.items()
+        ]
+        return grid(caption, ("", "mean", "deviation", "seeds"), rows)
+
+    def _winning_hyperparameters(self) -> dict[str, Any] | None:
+        return None if self.best is None else {**self.hyperparameters, **self.best.setting}
+
+    @property
+    def _num_completed(self) -> int:
+        return sum(run.status == "completed" for run in self.report)
 
     def path_in(self, output_dir: Path) -> Path:
         """Where the result is kept: beside its runs, and always in the same file."""
