@@ -92,7 +92,9 @@ def build(session: nox.Session) -> None:
         session.run(*building, f"packages/{package}", "--out-dir", str(DIST))
     wheels = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
     session.run("twine", "check", "--strict", *wheels, *map(str, sorted(DIST.glob("*.tar.gz"))))
-    session.run("check-wheel-contents", *wheels)
+    # W009: the command of the core has a module beside the package, which tells if another package
+    # has overwritten it.
+    session.run("check-wheel-contents", "--ignore", "W009", *wheels)
 
 
 @nox.session(requires=["build"])

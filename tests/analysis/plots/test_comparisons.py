@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from result_files import write_result
 
 from deepobs.errors import ArgumentError
@@ -123,6 +126,21 @@ def test_probabilities_of_improvement_stand_in_the_cells(two_problems, tmp_path)
     values = axes.images[0].get_array()
     assert values.tolist() == [[None, 1], [0, None]]
     assert axes.images[0].get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize("width", ["one", "two"])
+def test_names_below_a_matrix_do_not_overlap(tmp_path, width):
+    for optimizer in ("Adam", "AdamW", "Momentum", "RMSprop", "SGD"):
+        write_result(tmp_path, optimizer=optimizer, test_losses=[9, 8])
+    figure = comparison(load(tmp_path), width=width)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    labels = figure.axes[0].get_xticklabels()
+    is_slanted = {label.get_rotation() > 0 for label in labels}
+    assert is_slanted == {width == "one"}
+    if width == "two":
+        boxes = [label.get_window_extent(renderer) for label in labels]
+        assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
 
 
 def test_of_single_seeds_no_interval_is_shown(tmp_path):

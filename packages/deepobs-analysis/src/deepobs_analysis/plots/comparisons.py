@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.selection import Mode
 
 _ROOM_FOR_A_NUMBER = 0.07
-_ROOM_FOR_INTERVAL, _NARROWEST = 0.8, 2.4  # inches
+_ROOM_FOR_INTERVAL, _NARROWEST, _BESIDE_CELLS = 0.8, 2.4, 0.7  # inches
 
 
 class _Comparison(NamedTuple):
@@ -146,8 +146,8 @@ def comparison(
     """
     compared = _comparison(results, mode)
     count = len(compared.optimizers)
-    has_room = (current().width or DOUBLE_COLUMN) > _ROOM_FOR_INTERVAL * count * scale()
-    has_intervals = has_room and compared.fewest_seeds > 1
+    needed = _ROOM_FOR_INTERVAL * count * scale()
+    has_intervals = compared.fewest_seeds > 1 and (current().width or DOUBLE_COLUMN) > needed
     width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, 1.3 + 0.72 * count * scale()))
     figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count * scale())
     probabilities = np.full((count, count), np.nan)
@@ -163,9 +163,11 @@ def comparison(
     bar.set_label("row beats column")
     # Long names would overlap below narrow columns, and slanted ones take room from the panel.
     names = [called(name, 22) for name in compared.optimizers]
-    longest = max(map(len, names))
-    axes.set_xticks(range(count), names, rotation=0 if longest < 11 else 30)
-    if longest >= 11:
+    longest, letter = max(map(len, names)), layout.LETTER * layout.SMALL * scale()
+    cell = (figure.get_figwidth() - _BESIDE_CELLS * scale() - longest * letter) / count
+    has_room = longest * letter < cell
+    axes.set_xticks(range(count), names, rotation=0 if has_room else 30)
+    if not has_room:
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     axes.set_yticks(range(count), names)

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.plots.looks import Look
 
-# Average width in inches of a letter of a legend: measuring the text would draw the figure twice.
-_LETTER = 0.062
+LETTER = 0.062
+"""Average width in inches of a letter of usual size: measuring text would draw figures twice."""
+
 _LINE_HEIGHT = 0.17
 _NARROWEST_PANEL = 1.5
 _LONGEST_TITLE = 34  # as wide as a panel of a report
@@ -126,7 +127,7 @@ def legend_of(
     # Matplotlib's own layout would shrink the panels by the legend instead of making room for it.
     labels = [text for _, text in entries]
     width = figure.get_figwidth() / scale()
-    columns = max(1, min(len(labels), int(width / (_LETTER * max(map(len, labels)) + 0.55))))
+    columns = max(1, min(len(labels), int(width / (LETTER * max(map(len, labels)) + 0.55))))
     # Rows of about equal length: one alone in the last row looks like an oversight.
     columns = math.ceil(len(labels) / math.ceil(len(labels) / columns))
     rows = math.ceil(len(labels) / columns) + (title is not None)
@@ -174,7 +175,7 @@ def titles(
 ) -> None:
     """Write what each panel shows above it; the figure grows by titles of two lines."""
     width = figure.get_figwidth() / _place(axes[0]).get_gridspec().ncols
-    longest = min(int(width / (_LETTER * relative_size * scale())), _LONGEST_TITLE)
+    longest = min(int(width / (LETTER * relative_size * scale())), _LONGEST_TITLE)
     rows_with_two = set()
     for panel, text in zip(axes, texts, strict=True):
         lines = in_lines(text, longest)
