@@ -37,7 +37,9 @@ _COLUMN = 225.0
 
 _COLUMN_SEPARATION = 2.5  # on each side of a column
 _LONGEST_PART = 9
-_BOLD, _LETTER, _SMALL = 1.15, 1.1, 0.75  # widths of other characters relative to digits
+_BOLD, _SMALL = 1.15, 0.75  # widths of other characters relative to digits
+_CAPITAL, _LETTER = 1.4, 1.05
+_LETTERS = dict.fromkeys("ijlt.,:;'()[]| I", 0.65) | dict.fromkeys("mwMW", 1.7)
 
 
 class _Style(NamedTuple):
@@ -176,16 +178,29 @@ def table(
 
 def stacked(name: str, longest: int, alignment: str, position: str) -> str:
     """A name in as many lines as it needs, broken at underscores and spaces."""
+    texts = [escaped(line) for line in _lines(name, longest)]
+    if len(texts) < 2:
+        return "".join(texts)
+    inner = r" \\ ".join(texts)
+    return rf"\begin{{tabular}}[{position}]{{@{{}}{alignment}@{{}}}}{inner}\end{{tabular}}"
+
+
+def _lines(name: str, longest: int) -> list[str]:
     lines = [""]
     for part in re.findall(r"[^_ ]*(?:_+| +|$)", clean(name)):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > longest:
             lines.append("")
         lines[-1] += part
-    texts = [escaped(line.rstrip()) for line in lines if line.strip()]
-    if len(texts) < 2:
-        return "".join(texts)
-    inner = r" \\ ".join(texts)
-    return rf"\begin{{tabular}}[{position}]{{@{{}}{alignment}@{{}}}}{inner}\end{{tabular}}"
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def _letters(name: str, longest: int) -> float:
+    """The width of a name in lines, in digits."""
+    widths = [
+        sum(_LETTERS.get(each, _CAPITAL if each.isupper() else _LETTER) for each in line)
+        for line in _lines(name, longest)
+    ]
+    return max(widths, default=0.0)
 
 
 def _character(character: str) -> str:
@@ -231,8 +246,8 @@ def _cell(value: Value, dropped: int) -> _Cell:
 
 def _width(names: Sequence[str], columns: Sequence[_Written], style: _Style) -> float:
     """About how many points wide a table is."""
-    longest = max((min(len(name), style.longest_name) for name in names), default=0)
-    return longest * style.digit * _LETTER + sum(_width_of(column, style) for column in columns)
+    longest = max((_letters(name, style.longest_name) for name in names), default=0)
+    return longest * style.digit + sum(_width_of(column, style) for column in columns)
 
 
 def _width_of(column: _Written, style: _Style) -> float:
@@ -249,9 +264,9 @@ def _width_of(column: _Written, style: _Style) -> float:
     digits += _SMALL * max(map(len, printed), default=0)
     texts = [len(each) for each in column.cells if isinstance(each, str)]
     digits = max([digits, *texts])
-    heading = max(map(len, re.split(r"[_ ]", column.heading)), default=0)
+    heading = _letters(column.heading, _LONGEST_PART)
     digits *= _BOLD if any(each.is_bold for each in numbers) else 1
-    return max(digits, heading + 1) * style.digit + 2 * _COLUMN_SEPARATION
+    return max(digits, heading) * style.digit + 2 * _COLUMN_SEPARATION
 
 
 def _blocks(

@@ -100,7 +100,7 @@ def as_latex(rows: Sequence[Summary], layout: Layout = "problems") -> str:
     comments = choice_in_words(rows) if is_chosen else []
     if warnings:
         comments.append(f"Explained by `deepobs report`: {'; '.join(warnings)}.")
-    caption = " ".join(_caption(rows, metrics if layout == "optimizers" else {}))
+    caption = " ".join(filter(None, _caption(rows, metrics if layout == "optimizers" else {})))
     return table(names, columns, caption=caption, comments=comments)
 
 
