@@ -431,7 +431,7 @@ def test_recorded_times_are_preferred_to_measuring(
     (tmp_path / path).write_text(json.dumps(result, indent=1))
     _, out, _ = bench(one, "--dry-run", "--jobs", "2")
     assert "7 min 40 s" in out  # two runs of two epochs, and an evaluation before each
-    assert "about 3 min 55 s (3 min 6 s to 5 min 8 s) with 2 jobs, estimated" in out
+    assert "about 3 min 58 s (3 min 7 s to 5 min 18 s) with 2 jobs, estimated" in out
 
 
 def test_a_dry_run_measures_every_kind_of_run_once(

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,3 +164,12 @@ def test_results_of_another_machine_or_version_are_no_measure_of_this_one(
     path.write_text(json.dumps(written))
     learned(specification, threads=threads, done={kind_of(specification): [path]})
     assert measured() == bool(changed)
+
+
+def test_on_a_busy_machine_the_range_is_wider(monkeypatch: pytest.MonkeyPatch) -> None:
+    specification = specify("quadratic_deep", "SGD", {"lr": 0.1}, num_epochs=1)
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # others have all of the processor
+    span = learned(specification).of(specification)
+    assert span is not None
+    assert span.low < span.seconds / 10
+    assert span.high > span.seconds * 10

@@ -43,6 +43,7 @@ _MAX_CACHED = 2000
 # else the machine does in hours, and estimates that were too sure would be worse than wide ones.
 _WIDENED_MEASURED = 1.5
 _WIDENED_RECORDED = 1.25
+_LEAST_SHARE = 0.1
 
 _NOT_MEASURED = "not measured yet, for lack of time; --dry-run measures all"
 
@@ -186,7 +187,13 @@ def _measure(
             if each.testproblem not in set_up_before:
                 measure(seconds=0)  # the first time in a process, modules are imported
                 set_up_before.add(each.testproblem)
-            pace = _widened(measure(seconds=_SECONDS_FOR_ONE), _WIDENED_MEASURED)
+            start, processor_start = time.perf_counter(), time.process_time()
+            pace = measure(seconds=_SECONDS_FOR_ONE)
+            share = (time.process_time() - processor_start) / (time.perf_counter() - start)
+            if each.device != "cpu":
+                share = 1.0  # waiting for a device uses no processor
+            # The less other programs left of the processor, the less is known of what they will.
+            pace = _widened(pace, _WIDENED_MEASURED / min(max(share, _LEAST_SHARE), 1.0))
         except (Exception, SystemExit) as error:
             paces.obstacles[kind] = message_of(error)
         else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deepobs_bench.tuning.planned import PlannedTuning
 
 # Importing torch takes so much of short experiments that without it, no range would hold them.
-START = Span(5.0, 2.0, 20.0)
+START = Span(8.0, 3.0, 30.0)
 """The time until the first run begins in a process of its own."""
 
 
