@@ -82,6 +82,7 @@ GROUPS = (
             "deepobs.runs.checkpoints",
             "deepobs.runs.progress",
             "deepobs.records",
+            "deepobs.representatives",
             "deepobs.runs.schedules",
             "deepobs.runs.tensorboard",
             "deepobs.runs.estimate",

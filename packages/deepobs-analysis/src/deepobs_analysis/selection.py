@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs.records import best_configuration
+from deepobs.representatives import best_configuration
 from deepobs_analysis.measures import best, final
 from deepobs_analysis.measures.arrays import exact_mean
 from deepobs_analysis.results import CURVES, Metric

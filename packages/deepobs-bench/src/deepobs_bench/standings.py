@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from deepobs import config
 from deepobs.errors import DeepOBSError, OutputError
 from deepobs.plugins import registry
-from deepobs.records import best_configuration, series_name
+from deepobs.records import series_name
+from deepobs.representatives import best_configuration
 from deepobs_bench.failures import ExecutorError, Failure
 from deepobs_bench.sweep import BudgetSpentError
 

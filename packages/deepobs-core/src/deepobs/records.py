@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -14,7 +14,7 @@ from deepobs.checks import number_and_unit
 from deepobs.html_views import facts, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -29,7 +29,6 @@ _ALWAYS_SHOWN = (
 )
 _NOT_SHOWN = ("optimizer_target", "optimizer_source", "code", "at_defaults", "device")
 _NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults", "label"}
-ConfigurationT = TypeVar("ConfigurationT")
 
 _SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
 
@@ -49,41 +48,6 @@ def series_name(metric: str) -> str:
 
 METRICS = tuple(f"{split}_{kind}" for split in ("train", "valid", "test") for kind in _SERIES_OF)
 """All that an evaluation can measure: `train_loss`, `train_accuracy`, `valid_loss`, ..."""
-
-
-def best_configuration(
-    runs: Iterable[tuple[ConfigurationT, float, bool]],
-    *,
-    higher_is_better: bool,
-    most_seeds_first: bool = True,
-) -> ConfigurationT | None:
-    """The configuration that represents an optimizer on a problem, by the mean over its seeds.
-
-    Args:
-        runs: Each one's configuration, its performance, before training if it diverged, and whether
-            it completed.
-        higher_is_better: Whether larger performances are better.
-        most_seeds_first: Compare only configurations with the most completed seeds: one that
-            diverges with some of them must not win by the mean of the lucky ones.
-
-    Returns:
-        The best one, the first of equal ones; `None` without runs.
-    """
-    performances: dict[ConfigurationT, list[float]] = {}
-    completed: dict[ConfigurationT, int] = {}
-    for configuration, performance, has_completed in runs:
-        performances.setdefault(configuration, []).append(performance)
-        completed[configuration] = completed.get(configuration, 0) + has_completed
-    sign = 1 if higher_is_better else -1
-    # An exact sum: equal seeds in another order must not make a better mean.
-    ranks = {
-        configuration: (
-            completed[configuration] if most_seeds_first else 0,
-            sign * math.fsum(values) / len(values),
-        )
-        for configuration, values in performances.items()
-    }
-    return max(ranks, key=lambda configuration: ranks[configuration], default=None)
 
 
 def _with_infinities(value: Any) -> Any:

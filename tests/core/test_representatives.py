@@ -1,6 +1,6 @@
 """The rule by which one configuration represents an optimizer."""
 
-from deepobs.records import best_configuration
+from deepobs.representatives import best_configuration
 
 
 def test_the_best_configuration_has_the_most_completed_seeds_then_the_best_mean():
