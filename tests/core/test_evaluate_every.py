@@ -266,7 +266,7 @@ def test_an_evaluation_within_an_epoch_notices_divergence(evaluate_every: str) -
 
 
 def test_a_schedule_that_follows_the_loss_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="ReduceLROnPlateau follows the training loss after"):
+    with pytest.raises(ArgumentError, match="ReduceLROnPlateau follows train_loss after"):
         of_quadratic(lr_scheduler="ReduceLROnPlateau", evaluate_every="2epochs")
 
 

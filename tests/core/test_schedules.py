@@ -9,7 +9,8 @@ from torch.optim import lr_scheduler
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.schedules import build_schedule, check_scheduler
+from deepobs.runs.schedulers import check_scheduler
+from deepobs.runs.schedules import build_schedule
 
 ARGUMENTS = {
     "ChainedScheduler": {"schedulers": [{"name": "ConstantLR"}, {"name": "LinearLR"}]},
@@ -165,7 +166,8 @@ def test_a_scheduler_beside_a_step_schedule_is_refused():
 
 
 def test_a_scheduler_that_does_not_fit_the_optimizer_is_refused_before_training():
-    cyclic = {"name": "CyclicLR", "arguments": {"base_lr": 0.1, "max_lr": 1}}
+    arguments = {"base_lr": 0.1, "max_lr": 1, "cycle_momentum": True}
+    cyclic = {"name": "CyclicLR", "arguments": arguments}
     with pytest.raises(ArgumentError, match=r"CyclicLR cannot be used for Adagrad.*momentum"):
         run(specify("quadratic_deep", "Adagrad", lr_scheduler=cyclic))
 
@@ -204,7 +206,397 @@ def test_a_step_schedule_goes_on_after_the_optimizer_loaded_a_state():
     schedule = build_schedule(specification, optimizer, 7)
     optimizer.load_state_dict(optimizer.state_dict())
     schedule.load_state_dict(schedule.state_dict())
-    schedule.epoch_ended(0.0)
+    schedule.evaluated(1, {"train_loss": 0.0})
     assert optimizer.param_groups[0]["lr"] == 1.0
-    schedule.epoch_ended(0.0)
+    schedule.evaluated(1, {"train_loss": 0.0})
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+class Beta(torch.optim.Adam):
+    """Notes its second beta."""
+
+    noted: ClassVar[list[float]] = []
+
+    def step(self, closure=None):
+        self.noted.append(self.param_groups[0]["betas"][1])
+        super().step()
+
+
+class BetaWarmUp(lr_scheduler.LRScheduler):
+    """Raises the second beta of Adam, and leaves the rate."""
+
+    def get_lr(self):
+        for group in self.optimizer.param_groups:
+            group["betas"] = (group["betas"][0], 1 - 0.1 / (1 + self.last_epoch))
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class Table(lr_scheduler.LRScheduler):
+    """Reads its rates from a list, and fails at its end; draws a random number at every step."""
+
+    def __init__(self, optimizer, rates):
+        self.rates = rates
+        optimizer.register_step_post_hook(lambda *_: self.hooked.append(1))
+        super().__init__(optimizer)
+
+    hooked: ClassVar[list[int]] = []
+
+    def get_lr(self):
+        torch.rand(1)
+        return [self.rates[self.last_epoch] for _ in self.base_lrs]
+
+
+class Adding(torch.optim.SGD):
+    """Moves its last parameter into a group of its own after the tenth step."""
+
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        if self.steps == 10:
+            self.add_param_group({"params": [self.param_groups[0]["params"].pop()]})
+        super().step()
+
+
+class TensorRate(torch.optim.SGD):
+    """Keeps its rate in a tensor, whose object a compiled step would remember."""
+
+    noted: ClassVar[list[torch.Tensor]] = []
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=torch.tensor(lr, dtype=torch.float64))
+        self.noted[:] = [self.param_groups[0]["lr"]]
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The name under which this module can be imported."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "my_schedulers", sys.modules[__name__])
+    return "my_schedulers"
+
+
+def one_cycle(optimizer, hyperparameters, **arguments):
+    arguments = {"max_lr": 0.01, "total_steps": "num_steps", **arguments}
+    return specify(
+        "quadratic_deep",
+        optimizer,
+        hyperparameters,
+        num_epochs=2,
+        lr_scheduler={"name": "OneCycleLR", "arguments": arguments, "every": "step"},
+    )
+
+
+class Momenta(torch.optim.SGD):
+    """Notes its momentum."""
+
+    noted: ClassVar[list[float]] = []
+
+    def step(self, closure=None):
+        self.noted.append(self.param_groups[0]["momentum"])
+        super().step()
+
+
+def test_the_momentum_is_that_of_the_hyperparameters_unless_the_schedule_is_asked_to_cycle_it():
+    specification = one_cycle(Momenta, {"momentum": 0.25})
+    Momenta.noted.clear()
+    record = run(specification).record
+    assert set(Momenta.noted) == {0.25}
+    assert record.training_params["lr_scheduler"]["arguments"]["cycle_momentum"] is False
+    assert one_cycle(Momenta, {"momentum": 0.25}, cycle_momentum=False) == specification
+    cycling = one_cycle(Momenta, {"momentum": 0.25}, cycle_momentum=True)
+    Momenta.noted.clear()
+    run(cycling)
+    assert Momenta.noted[0] == 0.95
+    assert min(Momenta.noted) < 0.9
+
+
+def test_a_cyclic_schedule_inside_another_leaves_the_momentum_alone_too():
+    cyclic = {"name": "CyclicLR", "arguments": {"base_lr": 0.001, "max_lr": 0.01}}
+    found = check_scheduler(
+        {
+            "name": "SequentialLR",
+            "arguments": {"schedulers": [{"name": "LinearLR"}, cyclic], "milestones": [3]},
+        }
+    )
+    assert found.arguments["schedulers"] == [
+        {"name": "LinearLR"},
+        {"name": "CyclicLR", "arguments": {**cyclic["arguments"], "cycle_momentum": False}},
+    ]
+
+
+def test_the_largest_rate_of_a_cycle_can_be_that_of_the_optimizer():
+    first, second = (run(one_cycle("SGD", {"lr": lr}, max_lr="lr")).record for lr in (0.01, 0.02))
+    assert first.test_losses != second.test_losses
+    assert first.test_losses == run(one_cycle("SGD", {"lr": 0.01})).record.test_losses
+
+
+def on_plateau(metric=None, optimizer=Rates, problem="digits_logreg", epochs=4, **arguments):
+    given = {"patience": 0, **arguments, **({"metric": metric} if metric else {})}
+    return specify(
+        problem,
+        optimizer,
+        {"lr": 0.01},
+        num_epochs=epochs,
+        validation_size=128,
+        lr_scheduler={"name": "ReduceLROnPlateau", "arguments": given},
+    )
+
+
+@pytest.mark.parametrize("metric", ["train_loss", "train_accuracy", "valid_loss", "valid_accuracy"])
+def test_a_plateau_of_any_metric_of_the_training_and_validation_set_can_be_followed(metric):
+    # A threshold that nothing passes: each epoch after the first is one without progress.
+    specification = on_plateau(metric, threshold=1000.0, threshold_mode="abs")
+    Rates.noted.clear()
+    record = run(specification).record
+    assert sorted(set(Rates.noted)) == pytest.approx([1e-4, 1e-3, 1e-2])
+    arguments = record.training_params["lr_scheduler"]["arguments"]
+    assert arguments.get("metric", "train_loss") == metric
+    assert ("mode" in arguments) == ("accuracy" in metric)
+
+
+def test_a_plateau_of_an_accuracy_goes_by_its_rise():
+    specification = on_plateau("train_accuracy", threshold=0.0)
+    Rates.noted.clear()
+    accuracies = run(specification).record.train_accuracies
+    rate, best, expected = 0.01, 0.0, []
+    for accuracy in accuracies[1:]:
+        expected.append(rate)
+        rate, best = rate if accuracy > best else rate / 10, max(accuracy, best)
+    assert Rates.noted[:: len(Rates.noted) // 4] == pytest.approx(expected)
+    assert expected[1] == 0.01
+
+
+def test_a_mode_that_contradicts_the_metric_is_refused():
+    with pytest.raises(ArgumentError, match=r"follows train_loss, of which minimal.*mode='max'"):
+        on_plateau(mode="max")
+    with pytest.raises(ArgumentError, match=r"follows valid_accuracy, of which maximal"):
+        on_plateau("valid_accuracy", mode="min")
+
+
+def test_to_name_the_default_metric_is_the_same_run_and_another_metric_is_another_one():
+    plain = on_plateau()
+    assert plain.lr_scheduler.arguments == {"patience": 0}
+    assert on_plateau("train_loss").run_id == plain.run_id
+    assert on_plateau("valid_loss").run_id != plain.run_id
+    named = on_plateau("valid_accuracy")
+    assert named.run_id == on_plateau("valid_accuracy", mode="max").run_id
+    assert "--lr-scheduler-option metric=valid_accuracy" in reproduction_command(named)
+
+
+def test_a_metric_that_a_run_does_not_have_is_refused_before_training():
+    scheduler = {"name": "ReduceLROnPlateau", "arguments": {"metric": "valid_loss"}}
+    with pytest.raises(ArgumentError, match="holds out no validation examples"):
+        specify("digits_logreg", "SGD", lr_scheduler=scheduler)
+    with pytest.raises(ArgumentError, match="cannot follow the metric 'test_loss'"):
+        on_plateau("test_loss")
+    with pytest.raises(ArgumentError, match="StepLR follows no metric"):
+        check_scheduler({"name": "StepLR", "arguments": {"step_size": 1, "metric": "valid_loss"}})
+    specification = on_plateau("train_accuracy", problem="quadratic_deep")
+    Rates.noted.clear()
+    with pytest.raises(ArgumentError, match="train_accuracy, which this problem does not have"):
+        run(specification)
+    assert not Rates.noted
+
+
+def warm_plateau(every, milestone, **arguments):
+    warm_up = {"start_factor": 0.5, "total_iters": milestone}
+    plateau = {"patience": 0, "threshold": 0.9, **arguments}
+    return {
+        "name": "SequentialLR",
+        "arguments": {
+            "schedulers": [
+                {"name": "LinearLR", "arguments": warm_up},
+                {"name": "ReduceLROnPlateau", "arguments": plateau},
+            ],
+            "milestones": [milestone],
+        },
+        "every": every,
+    }
+
+
+def test_a_warm_up_in_steps_comes_before_a_plateau():
+    specification = specify(
+        "quadratic_deep", Rates, {"lr": 0.01}, num_epochs=4, lr_scheduler=warm_plateau("step", 5)
+    )
+    Rates.noted.clear()
+    run(specification)
+    warm = [0.005, 0.006, 0.007, 0.008, 0.009]
+    assert Rates.noted == pytest.approx([*warm, *[0.01] * 9, *[0.001] * 7, *[0.0001] * 7])
+    assert Rates.noted[5] == 0.01
+
+
+def test_a_warm_up_in_epochs_comes_before_a_plateau():
+    scheduler = warm_plateau("epoch", 2)
+    specification = specify(
+        "quadratic_deep", Rates, {"lr": 0.01}, num_epochs=6, lr_scheduler=scheduler
+    )
+    Rates.noted.clear()
+    run(specification)
+    # The first epoch at the full rate is what the next ones are compared with.
+    assert Rates.noted[::7] == pytest.approx([0.005, 0.0075, 0.01, 0.01, 0.001, 0.0001])
+
+
+def test_a_plateau_can_only_come_last():
+    scheduler = warm_plateau("epoch", 2)
+    scheduler["arguments"]["schedulers"].reverse()
+    with pytest.raises(ArgumentError, match="ReduceLROnPlateau can be the last scheduler of Seq"):
+        check_scheduler(scheduler)
+
+
+def test_a_warm_up_before_a_plateau_goes_on_from_its_state():
+    specification = specify(
+        "quadratic_deep", "SGD", {"lr": 1}, lr_scheduler=warm_plateau("step", 5)
+    )
+    problem = set_up_problem(specification)
+
+    def continued(before):
+        optimizer = build_optimizer(specification, problem)
+        schedule = build_schedule(specification, optimizer, 7)
+        for step in range(20):
+            if step == before:
+                state, rate = schedule.state_dict(), optimizer.param_groups[0]["lr"]
+                optimizer = build_optimizer(specification, problem)
+                schedule = build_schedule(specification, optimizer, 7)
+                schedule.load_state_dict(state)
+                optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+            schedule.after_step()
+            if step % 7 == 6:
+                schedule.evaluated(step // 7 + 1, {"train_loss": 1.0})
+            yield optimizer.param_groups[0]["lr"]
+
+    whole = list(continued(before=None))
+    assert list(continued(before=3)) == whole
+    assert list(continued(before=12)) == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "every", "message"),
+    [
+        ("OneCycleLR", {"max_lr": 0.1, "total_steps": 10}, "step", "after 10 of 14 steps"),
+        ("OneCycleLR", {"max_lr": 0.1, "total_steps": 1}, "epoch", "after 1 of 2 epochs"),
+        ("my_schedulers:Table", {"rates": [0.1] * 8}, "step", "after 7 of 14 steps.*IndexError"),
+        (
+            "SequentialLR",
+            {
+                "schedulers": [
+                    {"name": "LinearLR"},
+                    {"name": "OneCycleLR", "arguments": {"max_lr": 0.1, "total_steps": 5}},
+                ],
+                "milestones": [3],
+            },
+            "step",
+            "after 8 of 14 steps",
+        ),
+    ],
+)
+def test_a_schedule_that_is_shorter_than_the_run_is_refused_before_training(
+    here, name, arguments, every, message
+):
+    scheduler = {"name": name, "arguments": arguments, "every": every}
+    specification = specify("quadratic_deep", Rates, num_epochs=2, lr_scheduler=scheduler)
+    Rates.noted.clear()
+    with pytest.raises(ArgumentError, match=message):
+        run(specification)
+    assert not Rates.noted
+
+
+def test_the_length_of_a_run_that_ends_after_some_steps_counts():
+    scheduler = {"name": "OneCycleLR", "arguments": {"max_lr": 0.01, "total_steps": 10}}
+    specification = specify(
+        "quadratic_deep", Rates, max_steps=10, lr_scheduler={**scheduler, "every": "step"}
+    )
+    assert run(specification).record.steps == 10
+
+
+def test_trying_a_schedule_leaves_the_run_as_it_was(here):
+    rates_of_run = [0.01] * 15
+    scheduler = {"name": f"{here}:Table", "arguments": {"rates": rates_of_run}, "every": "step"}
+    Table.hooked.clear()
+    scheduled = run(specify("quadratic_deep", "SGD", num_epochs=2, lr_scheduler=scheduler)).record
+    assert len(Table.hooked) == 14
+    constant = run(specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=2)).record
+    assert scheduled.train_losses[:1] == constant.train_losses[:1]
+
+
+def test_a_scheduler_is_tried_with_the_optimizer_of_the_run(here):
+    scheduler = f"{here}:BetaWarmUp"
+    specification = specify("quadratic_deep", Beta, num_epochs=3, lr_scheduler=scheduler)
+    Beta.noted.clear()
+    run(specification)
+    assert Beta.noted[::7] == pytest.approx([0.9, 0.95, 1 - 0.1 / 3])
+    with pytest.raises(ArgumentError, match=r"BetaWarmUp cannot be used for SGD.*betas"):
+        specify("quadratic_deep", "SGD", lr_scheduler=f"{here}:BetaWarmUp")
+
+
+TWO_GROUPS = {"parameter_groups": {"head": {"lr": 0.01}}, "num_epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("ReduceLROnPlateau", {"min_lr": [0.05, 0.001]}),
+        ("CyclicLR", {"base_lr": [0.1, 0.01], "max_lr": [1.0, 0.1]}),
+        ("OneCycleLR", {"max_lr": "lr", "total_steps": "num_epochs"}),
+    ],
+)
+def test_a_scheduler_is_tried_with_the_groups_of_the_run(name, arguments):
+    scheduler = {"name": name, "arguments": arguments}
+    run(specify("digits_logreg", "SGD", {"lr": 0.1}, lr_scheduler=scheduler, **TWO_GROUPS))
+
+
+def test_values_for_other_than_the_groups_of_the_run_are_refused_before_training():
+    scheduler = {"name": "ReduceLROnPlateau", "arguments": {"min_lr": [0.05]}}
+    with pytest.raises(ArgumentError, match=r"SGD with min_lr.*expected 2 min_lrs, got 1"):
+        run(specify("digits_logreg", "SGD", {"lr": 0.1}, lr_scheduler=scheduler, **TWO_GROUPS))
+
+
+def test_the_step_schedule_sets_the_rates_of_groups_that_are_added_during_training():
+    added = specify(
+        "quadratic_deep",
+        Adding,
+        {"lr": 0.01},
+        num_epochs=4,
+        lr_sched_epochs=[1, 3],
+        lr_sched_factors=[0.5, 0.1],
+    )
+    plain = added.model_copy(
+        update={"optimizer_target": "torch.optim:SGD", "optimizer": "SGD", "optimizer_source": ""}
+    )
+    assert run(added, optimizer_class=Adding).record.num_epochs == 4
+    optimizer = build_optimizer(plain, set_up_problem(plain))
+    schedule = build_schedule(added, optimizer, 7)
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+    for epoch in (1, 2, 3):
+        schedule.evaluated(epoch, {})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.001, 0.001]
+
+
+def test_the_step_schedule_changes_rates_that_are_tensors_in_place():
+    specification = specify(
+        "quadratic_deep",
+        TensorRate,
+        {"lr": 0.01},
+        num_epochs=3,
+        lr_sched_epochs=[1, 2],
+        lr_sched_factors=[0.5, 0.1],
+    )
+    record = run(specification).record
+    assert TensorRate.noted[0].item() == pytest.approx(0.001)
+    plain = specify(
+        "quadratic_deep",
+        "SGD",
+        {"lr": 0.01},
+        num_epochs=3,
+        lr_sched_epochs=[1, 2],
+        lr_sched_factors=[0.5, 0.1],
+    )
+    assert record.train_losses == pytest.approx(run(plain).record.train_losses, rel=1e-6)
+
+
+def test_schedulers_of_torch_work_with_rates_that_are_tensors():
+    specification = one_cycle(TensorRate, {"lr": 0.01}, max_lr="lr")
+    plain = run(one_cycle("SGD", {"lr": 0.01})).record
+    assert run(specification).record.train_losses == pytest.approx(plain.train_losses, rel=1e-6)

@@ -94,7 +94,7 @@ def wrong_choices(experiment: Experiment) -> Iterator[str]:
     """Find schedulers and hyperparameters that do not exist, and keys that exclude each other."""
     for name, schedule in experiment.schedules.items():
         if schedule.scheduler is not None:
-            from deepobs.runs.schedules import check_scheduler
+            from deepobs.runs.schedulers import check_scheduler
 
             try:
                 check_scheduler(schedule_options(schedule)["lr_scheduler"])

@@ -147,8 +147,8 @@ class Schedule(Table):
 
     Attributes:
         scheduler: A class of `torch.optim.lr_scheduler`.
-        arguments: Its arguments by name; the strings "num_epochs" and "num_steps" stand for the
-            length of the run.
+        arguments: Its arguments by name, and the `metric` that it follows; the strings "num_epochs"
+            and "num_steps" stand for the length of the run, "lr" for the optimizer's learning rate.
         every: Whether it steps after each epoch or after each training step.
         epochs: Epochs after which the rate changes.
         factors: Factors of the initial rate from then on.

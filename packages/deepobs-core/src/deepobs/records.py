@@ -71,8 +71,9 @@ class LrScheduler(BaseModel):
 
     Attributes:
         name: A class of `torch.optim.lr_scheduler`, or `package.module:Class`.
-        arguments: What its constructor takes besides the optimizer. The texts "num_epochs" and
-            "num_steps" stand for the length of the run; `schedulers` is a list of descriptions.
+        arguments: What its constructor takes besides the optimizer, and the `metric` that it
+            follows. The texts "num_epochs" and "num_steps" stand for the length of the run, "lr"
+            for the optimizer's learning rate; `schedulers` is a list of descriptions.
         every: When it advances: after each epoch or after each step.
     """
 

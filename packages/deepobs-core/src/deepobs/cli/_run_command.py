@@ -56,8 +56,8 @@ def _epoch_and_factor(text: str) -> tuple[int, float]:
             ["--lr-scheduler-option", "lr_scheduler_options"],
             multiple=True,
             metavar="NAME=VALUE",
-            help="An argument of the scheduler, such as step_size=10 or T_max=num_epochs. May "
-            "be repeated.",
+            help="An argument of the scheduler, such as step_size=10, T_max=num_epochs or "
+            "metric=valid_loss. May be repeated.",
         ),
         click.Option(
             ["--lr-scheduler-interval"],

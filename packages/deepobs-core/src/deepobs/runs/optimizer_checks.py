@@ -34,7 +34,7 @@ from deepobs.runs.optimizers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _MUON_KEY = "use_muon"
 MUON_GROUPS: Groups = {"hidden": {_MUON_KEY: True}, OTHERS: {_MUON_KEY: False}}
@@ -241,18 +241,12 @@ def _with_floats(
 def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups) -> None:
     """Build the optimizer and, if it is torch's, take a step: some values are refused only then."""
     optimizer_class = choice.optimizer_class
-    first, arguments = constructor_of(optimizer_class)
-    needs = {"model"} & {first}
+    _, arguments = constructor_of(optimizer_class)
     # Torch's own optimizers draw no random numbers, and restoring the RNGs would take most of the
     # time.
     with contextlib.nullcontext() if choice.is_from_torch else rng.preserved():
         _POINT[0].data.fill_(1.0)
-        model: nn.Module = _POINT
-        if needs or groups:
-            from deepobs.runs.optimizer_trials import network
-
-            model = network()
-        optimizer = construct(optimizer_class, model, chosen, groups=groups, needs=needs)
+        optimizer = _built(choice, chosen, groups)
         for values in groups.values():
             # Constructors validate their arguments, but rarely the values in groups.
             if OPTIMIZER not in values and values.keys() <= arguments.keys():
@@ -268,6 +262,42 @@ def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups)
             if "closure" not in _steps_by_signature(optimizer_class)[0]:
                 optimizer.step()
             _step_works.add(key)
+
+
+def _built(
+    choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a number or, where roles or the model matter, of a tiny network."""
+    needs = {"model"} & {constructor_of(choice.optimizer_class)[0]}
+    model: nn.Module = _POINT
+    if needs or groups:
+        from deepobs.runs.optimizer_trials import network
+
+        model = network()
+    return construct(choice.optimizer_class, model, chosen, groups=groups, needs=needs)
+
+
+def stand_in_of(
+    choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups
+) -> tuple[object, Callable[[], torch.optim.Optimizer | None]]:
+    """What tries a schedule before there is a model; see `deepobs.runs.schedulers.StandIn`.
+
+    Args:
+        choice: The optimizer.
+        chosen: Its hyperparameters, which it accepts.
+        groups: Hyperparameters by parameter role.
+
+    Returns:
+        What tells it apart from others, its numbers aside; and a function that builds it.
+    """
+    flags = {k: v if isinstance(v, (str, bool)) else None for k, v in chosen.items()}
+
+    def build() -> torch.optim.Optimizer | None:
+        with contextlib.suppress(Exception):  # the run shows it
+            return _built(choice, chosen, groups)
+        return None
+
+    return (choice.optimizer_class, str(flags), str(groups)), build
 
 
 def check_needs(given: Iterable[str]) -> Needs:

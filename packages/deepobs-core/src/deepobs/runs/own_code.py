@@ -47,7 +47,7 @@ def own_code(
     named = [find_optimizer(name) for name in others if isinstance(name, str)]
     parts["optimizers"] = [one.optimizer_class for one in named if not one.is_from_torch]
     if scheduler is not None:
-        from deepobs.runs.schedules import scheduler_classes
+        from deepobs.runs.schedulers import scheduler_classes
 
         parts["lr_scheduler"] = scheduler_classes(scheduler)
     for hook in OBSERVER_HOOKS:

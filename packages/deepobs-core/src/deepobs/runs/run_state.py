@@ -150,14 +150,16 @@ class RunState:
     def skip_evaluation(self) -> dict[str, float]:
         """End an epoch without an evaluation: schedules advance all the same."""
         if self.schedule is not None:
-            self.schedule.epoch_ended(math.nan)  # those that follow the loss are refused
+            self.schedule.evaluated(
+                self.history.epochs, {}
+            )  # those that follow the loss are refused
         return {}
 
     def evaluate(self) -> dict[str, float]:
         """Measure the model, and pass the result to the schedule."""
         start, history = time.perf_counter(), self.history
         metrics = evaluate(self.problem, bare_losses=True)
-        bare_loss = metrics["train_loss"]
+        bare = dict(metrics)
         if not self.specification.bare_losses:
             with evaluating(self.problem):
                 regularizer = float(self.problem.get_regularization_loss())
@@ -177,9 +179,9 @@ class RunState:
         if getattr(self.problem, "records_iterates", False) and history.diverged_at_epoch is None:
             parameters = torch.nn.utils.parameters_to_vector(self.problem.model.parameters())
             history.iterates.append(parameters.detach().tolist())
-        if self.schedule is not None and history.epochs > 0 and not is_within_epoch:
+        if self.schedule is not None and not is_within_epoch:
             # Which loss is reported must not change how the learning rate follows it.
-            self.schedule.epoch_ended(bare_loss)
+            self.schedule.evaluated(history.epochs, bare)
         return metrics
 
     def paused(self) -> AbstractContextManager[None]:

@@ -3,71 +3,122 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
+import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.optim import lr_scheduler
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from deepobs.checks import in_json_types
-from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
-from deepobs.plugins.catalog import import_target
-from deepobs.records import EVERY_EPOCH, LrScheduler
+from deepobs import rng
+from deepobs.errors import ArgumentError, message_of
+from deepobs.runs.schedulers import (
+    build_scheduler,
+    can_end,
+    metric_of,
+    refusals_explained,
+    require_rates,
+    split_at_metric,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    from deepobs.records import RunSpecification
+    from deepobs.records import LrScheduler, RunSpecification
 
-_TAKE_FUNCTIONS = {"LambdaLR", "MultiplicativeLR"}
-_KEYS = ("name", "arguments", "every")
-_REFUSALS = (ArithmeticError, LookupError, TypeError, ValueError)
+_ENDS = (
+    *(ArithmeticError, AssertionError, LookupError, RuntimeError, StopIteration),
+    *(TypeError, ValueError),
+)
+"""What schedulers raise at their end: that of torch a ValueError, others that read a list more."""
 
 
 class Schedule:
     """Sets the learning rate in the course of a run.
 
     Args:
-        scheduler: Has the methods `step`, `state_dict` and `load_state_dict`.
+        scheduler: Has the methods `step`, `state_dict` and `load_state_dict`; `None` where the rate
+            follows a metric from the beginning.
         every: When it advances: after each "epoch" or each "step".
-        takes_loss: Whether its `step` takes the training loss.
+        follower: A scheduler whose `step` takes the value of a metric. It takes over when
+            `scheduler`, its warm-up, has advanced so many times as `starts_at` says.
+        metric: The metric that it follows, such as "train_loss".
+        starts_at: See `follower`.
 
     Attributes:
         after_step: To be called after each step; `None` if there is nothing to do then.
     """
 
-    def __init__(self, scheduler: Any, *, every: str = "epoch", takes_loss: bool = False) -> None:
+    def __init__(
+        self,
+        scheduler: Any,
+        *,
+        every: str = "epoch",
+        follower: Any = None,
+        metric: str = "train_loss",
+        starts_at: int = 0,
+    ) -> None:
         self._scheduler = scheduler
-        self._takes_loss = takes_loss
-        self.after_step: Callable[[], object] | None = scheduler.step if every == "step" else None
+        self._follower = follower
+        self._metric = metric
+        self._starts_at = starts_at
+        self._advanced = 0
+        advance = scheduler.step if follower is None else self._warm_up
+        self.after_step: Callable[[], object] | None = None
+        if every == "step" and scheduler is not None:
+            self.after_step = advance
+        self._after_epoch = advance if every == "epoch" else None
 
-    def epoch_ended(self, train_loss: float) -> None:
+    def evaluated(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Advance after an epoch.
 
         Args:
-            train_loss: The loss on the training set after it, without the regularizer.
+            epoch: Epochs trained so far; nothing happens before the first.
+            metrics: What was measured, losses without the regularizer.
+
+        Raises:
+            ArgumentError: The problem does not have the metric.
         """
-        if self._takes_loss:
-            self._scheduler.step(train_loss)
-        elif self.after_step is None:
-            self._scheduler.step()
+        if self._follower is not None and self._metric not in metrics:
+            raise ArgumentError(
+                f"The schedule follows {self._metric}, which this problem does not have: it has "
+                f"{', '.join(metrics)}. Choose another metric."
+            )
+        if epoch == 0:
+            return
+        if self._follower is not None and self._advanced >= self._starts_at:
+            self._follower.step(metrics[self._metric])
+        elif self._after_epoch is not None:
+            self._after_epoch()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to store besides the rates in the optimizer."""
-        return dict(self._scheduler.state_dict())
+        parts = (self._scheduler, self._follower)
+        states = [None if part is None else dict(part.state_dict()) for part in parts]
+        return {"advanced": self._advanced, "parts": states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self._scheduler.load_state_dict(state)
+        self._advanced = state["advanced"]
+        parts = (self._scheduler, self._follower)
+        for part, of_part in zip(parts, state["parts"], strict=True):
+            if part is not None:
+                part.load_state_dict(of_part)
+
+    def _warm_up(self) -> None:
+        self._advanced += 1
+        if self._advanced < self._starts_at:
+            self._scheduler.step()
+        elif self._advanced == self._starts_at:
+            # As SequentialLR does, each scheduler starts from the initial rates.
+            for group in self._follower.optimizer.param_groups:
+                set_rate(group, group["initial_lr"])
 
 
 class StepFactors:
     """The step schedule of the original: from given epochs on, initial rates times a factor.
 
     Its rates are `initial_rate * factor`, to the bit those of the original, and between the epochs
-    it leaves alone what the optimizer does to its rates.
+    it leaves alone what the optimizer does to its rates. The initial rate of a group that is added
+    during training is the one that it had when this schedule first saw it.
 
     Args:
         optimizer: The optimizer whose learning rates it sets.
@@ -77,7 +128,7 @@ class StepFactors:
     def __init__(self, optimizer: torch.optim.Optimizer, factors: Mapping[int, float]) -> None:
         self._optimizer = optimizer
         self._factors = factors
-        self._initial_rates = [group["lr"] for group in optimizer.param_groups]
+        self._initial_rates: list[Any] = []
         self._epoch = 0
         self._apply()
 
@@ -87,26 +138,39 @@ class StepFactors:
         self._apply()
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch."""
-        return {"epoch": self._epoch}
+        """The epoch, and the initial rates."""
+        return {"epoch": self._epoch, "initial_rates": self._initial_rates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the epoch."""
-        self._epoch = state["epoch"]
+        """Restore them."""
+        self._epoch, self._initial_rates = state["epoch"], list(state["initial_rates"])
 
     def _apply(self) -> None:
+        # Not stored: loading a state gives the optimizer new groups.
+        groups = self._optimizer.param_groups
+        self._initial_rates += [
+            _own_copy(group.get("lr")) for group in groups[len(self._initial_rates) :]
+        ]
         factor = self._factors.get(self._epoch)
         if factor is not None:
-            # Not stored: loading a state gives the optimizer new groups.
-            groups = self._optimizer.param_groups
-            for group, initial_rate in zip(groups, self._initial_rates, strict=True):
-                group["lr"] = initial_rate * factor
+            for group, initial_rate in zip(groups, self._initial_rates, strict=False):
+                if initial_rate is not None:
+                    set_rate(group, initial_rate * factor)
+
+
+def set_rate(group: dict[str, Any], rate: Any) -> None:
+    """Set the learning rate of a parameter group."""
+    if isinstance(group["lr"], torch.Tensor):
+        # In place: compiled and captured steps read this very tensor.
+        group["lr"].copy_(torch.as_tensor(rate))
+    else:
+        group["lr"] = rate
 
 
 def build_schedule(
     specification: RunSpecification, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> Schedule:
-    """Build the schedule that a run specifies.
+    """Build the schedule that a run specifies, after it was tried for the length of the run.
 
     Args:
         specification: The run, whose learning rate changes.
@@ -114,166 +178,82 @@ def build_schedule(
         steps_per_epoch: Steps of a pass over the training set.
 
     Raises:
-        ArgumentError: The optimizer does not take it.
+        ArgumentError: The optimizer does not take it, or it ends before the run.
     """
-    description = specification.lr_scheduler
-    if not all("lr" in group for group in optimizer.param_groups):
-        raise ArgumentError(
-            f"{type(optimizer).__name__} keeps no learning rate 'lr' in its parameter groups: "
-            "remove the schedule."
-        )
+    description, name = specification.lr_scheduler, specification.optimizer
+    require_rates(optimizer, name)
     if description is None:
         epochs, factors = specification.lr_sched_epochs or (), specification.lr_sched_factors or ()
         return Schedule(StepFactors(optimizer, dict(zip(epochs, factors, strict=True))))
+    epochs_begun = specification.epochs_begun(steps_per_epoch)
+    steps = specification.steps_in_all(steps_per_epoch)
     # At least 1: some schedulers divide by the length, and a run of 0 epochs is evaluated, too.
-    lengths = {
-        "num_epochs": max(specification.epochs_begun(steps_per_epoch), 1),
-        "num_steps": max(specification.steps_in_all(steps_per_epoch), 1),
-    }
-    return Schedule(
-        _built(description, optimizer, lengths),
-        every=description.every,
-        takes_loss=_takes_loss(description.name),
-    )
+    lengths = {"num_epochs": max(epochs_begun, 1), "num_steps": max(steps, 1)}
+    if can_end(description):
+        with rng.preserved(), _restored(optimizer):
+            rehearsed = _scheduled(description, optimizer, lengths, name)
+            _rehearse(rehearsed, description, epochs_begun, steps)
+    return _scheduled(description, optimizer, lengths, name)
 
 
-def check_scheduler(
-    given: str | Mapping[str, object] | LrScheduler, *, evaluate_every: str = EVERY_EPOCH
-) -> LrScheduler:
-    """Check the description of a scheduler, and try its arguments.
-
-    Args:
-        given: A name; or a mapping with the keys `name`, `arguments` and `every`, of which the last
-            two are optional.
-        evaluate_every: How often the run is evaluated.
-
-    Raises:
-        DeepOBSError: There is no such scheduler, or it does not take the arguments.
-    """
-    if isinstance(given, LrScheduler):
-        given = given.model_dump()
-    described: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
-    if described.keys() - set(_KEYS) or not isinstance(described.get("name"), str):
-        raise ArgumentError(
-            f"A scheduler is described by {', '.join(_KEYS)}, such as "
-            "{'name': 'StepLR', 'arguments': {'step_size': 10}, 'every': 'epoch'}; "
-            f"got {given!r}."
+def _scheduled(
+    description: LrScheduler,
+    optimizer: torch.optim.Optimizer,
+    lengths: Mapping[str, int],
+    name: str,
+) -> Schedule:
+    first, follower, starts_at = split_at_metric(description)
+    with refusals_explained(description, name):
+        scheduler = None if first is None else build_scheduler(first, optimizer, lengths)
+        if follower is None:
+            return Schedule(scheduler, every=description.every)
+        return Schedule(
+            scheduler,
+            every=description.every,
+            follower=build_scheduler(follower, optimizer, lengths),
+            metric=metric_of(follower),
+            starts_at=lengths.get(starts_at, starts_at),
         )
-    if described.get("every", "epoch") not in ("epoch", "step"):
-        raise ArgumentError(
-            f"A scheduler advances every 'epoch' or 'step', got {described['every']!r}."
-        )
-    arguments = in_json_types("Arguments of a scheduler", described.pop("arguments", None) or {})
-    scheduler = LrScheduler(arguments=arguments, **described)
-    if scheduler.every == "step" and _takes_loss(scheduler.name):
-        raise ArgumentError(
-            f"{scheduler.name} follows the training loss, which is evaluated after each epoch: "
-            "let it advance every 'epoch'."
-        )
-    if evaluate_every != EVERY_EPOCH and _takes_loss(scheduler.name):
-        raise ArgumentError(
-            f"{scheduler.name} follows the training loss after each epoch, so evaluate_every must "
-            f"be {EVERY_EPOCH}; got {evaluate_every}. Choose another scheduler, or evaluate after "
-            "every epoch."
-        )
-    _try_out(scheduler.model_dump_json())
-    return scheduler
 
 
-# By its text: a sweep describes the same scheduler thousands of times, and dictionaries cannot be
-# hashed.
-@functools.lru_cache(maxsize=256)
-def _try_out(description: str) -> None:
-    """Build a scheduler and let it advance twice."""
-    scheduler = LrScheduler.model_validate_json(description)
-    # Cyclic schedulers demand a momentum, and all warn if they advance before the optimizer.
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(()))], lr=0.1, momentum=0.9)
-    built: Any = _built(scheduler, optimizer, {"num_epochs": 10, "num_steps": 1000})
-    arguments = [1.0] if _takes_loss(scheduler.name) else []
-    with _refusals_explained(scheduler, optimizer):
-        for _ in range(2):
-            optimizer.step()
-            built.step(*arguments)
-
-
-def _built(
-    description: LrScheduler, optimizer: torch.optim.Optimizer, lengths: Mapping[str, int]
-) -> LRScheduler:
-    def inserted(value: Any) -> Any:
-        if isinstance(value, list):
-            return [inserted(item) for item in value]
-        return lengths.get(value, value) if isinstance(value, str) else value
-
-    def build(name: str, arguments: Mapping[str, Any]) -> LRScheduler:
-        values = {key: inserted(value) for key, value in arguments.items()}
-        if "schedulers" in values:
-            values["schedulers"] = [
-                build(one["name"], one.get("arguments", {})) for one in values["schedulers"]
-            ]
-        return _scheduler_class(name)(optimizer=optimizer, **values)
-
-    with _refusals_explained(description, optimizer):
-        return build(description.name, description.arguments)
-
-
-def scheduler_classes(description: LrScheduler) -> list[type]:
-    """The classes of a scheduler, and of those that it consists of."""
-    parts = description.arguments.get("schedulers", [])
-    names = [description.name, *(one["name"] for one in parts)]
-    return [_scheduler_class(name) for name in names]
-
-
-@contextlib.contextmanager
-def _refusals_explained(
-    description: LrScheduler, optimizer: torch.optim.Optimizer
-) -> Iterator[None]:
+def _rehearse(schedule: Schedule, description: LrScheduler, epochs: int, steps: int) -> None:
+    """Let a schedule advance as often as the run will."""
+    total = steps if schedule.after_step is not None else epochs
+    done = 0
     try:
-        yield
-    except _REFUSALS as error:
-        given = [f"{name}={value!r}" for name, value in description.arguments.items()]
-        _, *known = inspect.signature(_scheduler_class(description.name)).parameters
+        for done in range(total):
+            if schedule.after_step is not None:
+                schedule.after_step()
+            else:
+                schedule.evaluated(done + 1, {metric_of(description): 1.0})
+    except _ENDS as error:
         raise ArgumentError(
-            f"{description.name} cannot be used for {type(optimizer).__name__} with "
-            f"{', '.join(given) or 'no arguments'}: {str(error).rstrip('.')}. "
-            f"It takes {', '.join(known)}."
+            f"{description.name} fails after {done} of {total} {description.every}s of the run: "
+            f"{message_of(error)}. Let it last as long as the run, whose length is called "
+            "'num_steps' and 'num_epochs' in its arguments, or train for less."
         ) from error
 
 
-def _takes_loss(name: str) -> bool:
-    return issubclass(_scheduler_class(name), ReduceLROnPlateau)
+@contextlib.contextmanager
+def _restored(optimizer: Any) -> Iterator[None]:
+    """Leave an optimizer as it was before a scheduler was tried on it."""
+    # In place, for the same dictionaries may be those of a wrapper or of an optimizer in it.
+    containers = [vars(optimizer), *optimizer.param_groups]
+    containers += [one for one in vars(optimizer).values() if isinstance(one, (dict, list))]
+    before = [(one, copy.copy(one)) for one in containers]
+    rates = [(group["lr"], _own_copy(group["lr"])) for group in optimizer.param_groups]
+    # Schedulers warn where the optimizer has taken no step.
+    optimizer._opt_called = True
+    try:
+        yield
+    finally:
+        for container, content in before:
+            container.clear()
+            container.extend(content) if isinstance(container, list) else container.update(content)
+        for rate, value in rates:
+            if isinstance(rate, torch.Tensor):
+                rate.copy_(value)
 
 
-def _scheduler_class(name: str) -> type[LRScheduler]:
-    if name in _TAKE_FUNCTIONS:
-        raise ArgumentError(
-            f"{name} takes functions, which no file can hold. Write a subclass of LRScheduler that "
-            "computes the rates, and name it as package.module:Class."
-        )
-    known = _names_in_torch()
-    if ":" in name:
-        found = import_target(name, "The scheduler")
-    elif name in known:
-        found = getattr(lr_scheduler, name)
-    else:
-        raise UnknownNameError(
-            sentences(
-                f"torch.optim.lr_scheduler has no scheduler {name!r}.",
-                closest(name, known),
-                f"It has: {', '.join(known)}.",
-            )
-        )
-    if not (isinstance(found, type) and issubclass(found, LRScheduler)):
-        raise ArgumentError(f"A scheduler must be a subclass of LRScheduler, got {found!r}.")
-    return found
-
-
-def _names_in_torch() -> Sequence[str]:
-    return sorted(
-        name
-        for name, value in vars(lr_scheduler).items()
-        if isinstance(value, type)
-        and issubclass(value, LRScheduler)
-        and value is not LRScheduler
-        and not name.startswith("_")
-        and name not in _TAKE_FUNCTIONS
-    )
+def _own_copy(rate: Any) -> Any:
+    return rate.clone() if isinstance(rate, torch.Tensor) else rate

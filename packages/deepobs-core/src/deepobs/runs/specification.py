@@ -18,7 +18,7 @@ from deepobs.records import (
     LrScheduler,
     RunSpecification,
 )
-from deepobs.runs.optimizer_checks import resolve_optimizer
+from deepobs.runs.optimizer_checks import resolve_optimizer, stand_in_of
 from deepobs.runs.optimizers import target_of_name
 from deepobs.runs.own_code import own_code
 
@@ -127,9 +127,15 @@ def specify(
             f"{evaluate_every!r}."
         )
     if lr_scheduler is not None:
-        from deepobs.runs.schedules import check_scheduler
+        from deepobs.runs.schedulers import StandIn, check_scheduler
 
-        lr_scheduler = check_scheduler(lr_scheduler, evaluate_every=interval)
+        key, build = stand_in_of(choice, chosen, groups)
+        lr_scheduler = check_scheduler(
+            lr_scheduler,
+            validation_size=validation_size,
+            evaluate_every=interval,
+            stand_in=StandIn(choice.name, key, build),
+        )
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
