@@ -157,3 +157,14 @@ def empty(tmp_path):
     directory = tmp_path / "empty"
     directory.mkdir()
     return directory
+
+
+def test_bands_on_a_logarithmic_axis_end_at_the_lowest_seed_instead_of_below_zero(tmp_path):
+    for seed, final in enumerate((0.001, 0.002, 0.3)):
+        write_result(tmp_path, problem="acme", seed=seed, test_losses=[9, 1, final])
+    figure = performance(load(tmp_path))
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    (band,) = axes.collections
+    assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(0.001)
+    assert "Bands that would go below 0 end at the lowest seed" in figure.notes

@@ -59,9 +59,16 @@ _ROW, _ROW_OF_OVERVIEW = 1.3, 1.4  # inches
 
 
 class _Drawn(NamedTuple):
-    """What lies outside a panel: whether parts of curves do, and optimizers that end there."""
+    """What a panel does not show.
+
+    Attributes:
+        is_clipped: Whether parts of curves lie outside.
+        is_band_cut: Whether bands on a logarithmic axis would have gone below 0.
+        hidden: The optimizers that end outside.
+    """
 
     is_clipped: bool
+    is_band_cut: bool
     hidden: list[str]
 
 
@@ -200,6 +207,9 @@ def _draw(
         each.optimizer: _band(each.measured(curve), show, has_interval=not failing(each).any())
         for each in drawn
     }
+    is_higher_better = curve.endswith("accuracies")
+    ends = limits.limits_of_curves(bands, higher_is_better=is_higher_better)
+    is_band_cut = ends.is_logarithmic and _cut_below_zero(bands, drawn, curve)
     for name, (low, center, high) in bands.items():
         look, epochs = styles[name], positions[name]
         axes.plot(epochs, center, **look.stroke(), **look.marks(len(center)))
@@ -209,8 +219,6 @@ def _draw(
     goal = goals.get(selections[0].problem)
     if goal and curve == selections[0].metric.curve("test"):
         axes.axhline(goal.value, **_dashes(), zorder=1.5)
-    is_higher_better = curve.endswith("accuracies")
-    ends = limits.limits_of_curves(bands, higher_is_better=is_higher_better)
     ends.apply(axes)
     axes.set_xlim(0, max(1, *(epochs[-1] for epochs in positions.values())))
     limits.few_ticks(axes, "x", integer=True)
@@ -218,7 +226,23 @@ def _draw(
     hidden = {name: value for name, value in finals.items() if not ends.holds(value)}
     for row, (name, value) in enumerate(hidden.items()):
         _point_at(axes, value, row, styles[name], at_top=not is_higher_better)
-    return _Drawn(limits.mark_cuts([axes]), list(hidden))
+    return _Drawn(limits.mark_cuts([axes]), is_band_cut, list(hidden))
+
+
+def _cut_below_zero(
+    bands: Mapping[str, Floats], selections: Iterable[Selection], curve: str
+) -> bool:
+    """Let bands end at the lowest seed instead of below 0; whether any of them does.
+
+    On a logarithmic axis they would fall to the border, and rise again at the next epoch.
+    """
+    is_any = False
+    for each in selections:
+        low = bands[each.optimizer][0]
+        is_below = low <= 0
+        low[is_below] = each.measured(curve).min(axis=0)[is_below]
+        is_any |= bool(is_below.any())
+    return is_any
 
 
 def _point_at(axes: Axes, value: float, row: int, look: Look, *, at_top: bool) -> None:
@@ -276,6 +300,8 @@ def _notes(
         ]
         if failed:
             yield f"No interval, as seeds fail: {listed(failed, 4)}."
+    if any(each.is_band_cut for each in drawn.values()):
+        yield "Bands that would go below 0 end at the lowest seed where axes are logarithmic."
     if any(each.is_clipped for each in drawn.values()):
         yield "Two slashes on an axis: what lies beyond is omitted, such as the first epochs."
     hidden = {
