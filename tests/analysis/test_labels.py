@@ -38,7 +38,16 @@ def test_two_classes_with_one_label_are_told_apart(tmp_path: Path) -> None:
     assert load(tmp_path).optimizers == ["mine (torch.optim:Adam)", "mine (torch.optim:SGD)"]
 
 
-def test_a_schedule_is_added_to_a_label(tmp_path: Path) -> None:
+def test_labels_that_tell_schedules_apart_are_the_whole_name(tmp_path: Path) -> None:
+    for label, factor in (("mine + half", 0.5), ("mine + tenth", 0.1)):
+        schedule = {"lr_sched_epochs": [1], "lr_sched_factors": [factor]}
+        write_result(tmp_path / label, label=label, schedule=schedule)
+    write_result(tmp_path / "cosine", label="mine + cosine", schedule=COSINE)
+    assert load(tmp_path).optimizers == ["mine + cosine", "mine + half", "mine + tenth"]
+    assert load(tmp_path, by=["schedule"]).optimizers == load(tmp_path).optimizers
+
+
+def test_a_schedule_is_added_to_a_label_that_does_not_tell_it(tmp_path: Path) -> None:
     write_result(tmp_path / "one", label="mine", schedule=COSINE)
     write_result(tmp_path / "two", label="mine")
     assert load(tmp_path).optimizers == ["mine", "mine + CosineAnnealingLR"]

@@ -222,6 +222,12 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
         ),
         ("[budget]\nhours = 1" + 400 * "0", "budget.hours", "must be a number above 0, got 10"),
         (
+            "[optimizers.SGD]\n[optimizers.'SGD + a']\nclass = 'SGD'\n"
+            "[schedules.a]\nscheduler = 'StepLR'",
+            'optimizers."SGD + a"',
+            "is what results call the optimizer 'SGD' with the schedule 'a'",
+        ),
+        (
             "[schedules.constant]\nscheduler = 'ConstantLR'",
             "schedules.constant",
             "give the schedule another name",

@@ -72,6 +72,21 @@ def test_every_run_has_the_labels_of_all_optimizers_that_share_it(said) -> None:
     assert runs.tunings == ()
 
 
+def test_every_schedule_of_an_optimizer_has_a_label_of_its_own(said, executed) -> None:
+    text = (
+        'problems = ["quadratic_deep"]\ndefaults.epochs = 2\n'
+        "[schedules.half]\nepochs = [1]\nfactors = [0.5]\n"
+        "[schedules.tenth]\nepochs = [1]\nfactors = [0.1]\n"
+        '[optimizers.mine]\nclass = "SGD"\nhyperparameters.lr = 0.001\n'
+        "[optimizers.SGD]\nhyperparameters.lr = 0.002\nschedules = ['constant']\n"
+    )
+    labels = [("SGD",), ("mine + half",), ("mine + tenth",)]
+    assert sorted(said(text).labels.values()) == labels
+    tune = "tune = { space.lr = '0.001,0.01', sampler = 'grid', report_seeds = [1] }\n"
+    tuned = said(text.replace("hyperparameters.lr = 0.001\n", tune))
+    assert tuned.tunings == (("mine + half", None), ("mine + tenth", None))
+
+
 def test_identities_of_earlier_releases_lead_to_those_of_today(said) -> None:
     runs = said(
         'problems = ["quadratic_deep"]\ndefaults.epochs = 1\n'

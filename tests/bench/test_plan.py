@@ -79,7 +79,8 @@ def test_runs_carry_what_the_experiment_calls_their_optimizer(planned) -> None:
         "[schedules.late]\nepochs = [1]\nfactors = [0.1]\n"
     )
     runs = planned(text).runs
-    assert [run.specification.label for run in runs] == ["", *["two steps"] * 4]
+    labels = [run.specification.label for run in runs]
+    assert labels == ["SGD + late", *["two steps"] * 2, *["two steps + late"] * 2]
     renamed = planned(text.replace("two steps", "another name")).runs
     assert [a.specification.run_id for a in runs] == [b.specification.run_id for b in renamed]
 

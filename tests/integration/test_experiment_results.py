@@ -105,6 +105,35 @@ def seeds(results: Results) -> dict[str, list[int]]:
     return {optimizer: of for (_, optimizer), (of, _) in shown(results).items()}
 
 
+SCHEDULES = """
+problems = ["quadratic_deep"]
+seeds = [1, 2]
+defaults.epochs = 2
+[schedules.half]
+epochs = [1]
+factors = [0.5]
+[schedules.tenth]
+epochs = [1]
+factors = [0.1]
+[optimizers.mine]
+class = "SGD"
+hyperparameters.lr = 0.001
+"""
+
+
+def test_every_schedule_of_the_file_is_a_row_as_in_bench(
+    experiment: Path, bench: Bench, command_line: CommandLine
+) -> None:
+    experiment.write_text(SCHEDULES)
+    rows = {f"{each.optimizer} + {each.schedule}": each.test for each in bench()}
+    for place in (experiment, "results"):
+        table = select(load(place))
+        assert {each.optimizer: tuple(each.final()) for each in table} == rows
+        assert rows.keys() == {"mine + half", "mine + tenth"}
+    answer = command_line("compare", "mine + half", "mine + tenth", "--results", "experiment.toml")
+    assert answer[0] == 0 and "quadratic_deep" in answer[1]
+
+
 def test_an_experiment_is_shown_by_its_own_names(experiment: Path, bench: Bench) -> None:
     experiment.write_text(PLAIN)
     bench()

@@ -64,9 +64,9 @@ _Names: TypeAlias = dict[Place, dict[Leaf, _Named]]
 def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[str]:
     """The names of the optimizers of all runs of some results: different for different optimizers.
 
-    An optimizer is what its experiment calls it. A learning-rate schedule makes another one:
-    "SGD + CosineAnnealingLR". Where two classes share a name, their names include them:
-    "Adam (my_module:Adam)".
+    An optimizer is what its experiment calls it, which tells its schedules apart: "mine + cosine".
+    Without such a label, a learning-rate schedule makes another one: "SGD + CosineAnnealingLR".
+    Where two classes share a name, their names include them: "Adam (my_module:Adam)".
 
     Args:
         runs: The runs.
@@ -83,9 +83,23 @@ def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[st
     for run, name in zip(runs, called, strict=True):
         if len(targets[name]) > 1 and run.target:
             name = f"{name} ({run.target})"
-        schedule = run.schedule if "schedule" in by else run.schedule_name
-        names.append(f"{name} + {schedule}" if schedule else name)
+        names.append(name)
+    names = _with_schedules(runs, names, in_words="schedule" in by)
     return _split(runs, names, [each for each in by if each != "schedule"])
+
+
+def _with_schedules(runs: Sequence[Run], names: Sequence[str], *, in_words: bool) -> list[str]:
+    """Add the learning-rate schedules that labels do not tell apart."""
+    schedules = [run.schedule if in_words else run.schedule_name for run in runs]
+    of_name: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for run, name, schedule in zip(runs, names, schedules, strict=True):
+        of_name[name, run.problem].add(schedule)
+    # For all problems: a row has one name.
+    shared = {name for (name, _), those in of_name.items() if len(those) > 1}
+    return [
+        f"{name} + {schedule}" if schedule and (not run.label or name in shared) else name
+        for run, name, schedule in zip(runs, names, schedules, strict=True)
+    ]
 
 
 def unknown_splits(

@@ -73,7 +73,7 @@ class Results:
     | `is_reference` | whether it belongs to a reference set |
     | `problem` | the test problem, with its protocol if several: "digits_mlp (epochs = 10)" |
     | `testproblem` | its name alone |
-    | `optimizer` | its label in the experiment, else its name; SGD with two schedules is two |
+    | `optimizer` | its label in the experiment, else its name with that of its schedule |
     | `optimizer_name` | its name, whatever its experiment calls it |
     | `configuration` | all that the numbers depend on besides the seed, in words |
     | `hyperparameters` | a dictionary, with the learning rate as `lr` |

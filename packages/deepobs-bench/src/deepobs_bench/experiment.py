@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 CONSTANT = "constant"
 """Name of the schedule that keeps the learning rate, which every experiment has."""
 
+
+def row_name(optimizer: str, schedule: str) -> str:
+    """What tables and figures call an optimizer with a schedule: "mine + cosine"."""
+    return optimizer if schedule == CONSTANT else f"{optimizer} + {schedule}"
+
+
 _AXIS = (
     'a list of values such as [0.1, 0.01], or "log:1e-5:1e2:36" for 36 values (instead of log also '
     "uniform, int or one-minus-log)"
@@ -297,6 +303,11 @@ def _wrong_references(experiment: Experiment) -> Iterator[str]:
         yield mistake_at(("schedules", CONSTANT), message)
     for label, optimizer in experiment.optimizers.items():
         yield from _wrong_choices(("optimizers", label), optimizer, experiment)
+        for schedule in experiment.schedules:
+            row = row_name(label, schedule)
+            if row in experiment.optimizers:
+                other = f"is what results call the optimizer {label!r} with the schedule"
+                yield mistake_at(("optimizers", row), f"{other} {schedule!r}: rename it")
     for name, override in experiment.overrides.items():
         place = ("overrides", name)
         yield from _unless_known(place, name, problems, "one of the problems of this file")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepobs.records import ExperimentRuns
 from deepobs.runs.store import forms_of
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment import load, row_name
 from deepobs_bench.plan import plan
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ def experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns:
     earlier: dict[str, str] = {}
     for run in planned.runs:
         run_id = run.specification.run_id
+        label = row_name(run.optimizer, run.schedule)
         those = labels.get(run_id, ())
-        if run.optimizer not in those:
-            labels[run_id] = (*those, run.optimizer)
+        if label not in those:
+            labels[run_id] = (*those, label)
         for _, form_id in forms_of(run.specification):
             if form_id != run_id:
                 earlier[form_id] = run_id
@@ -39,5 +40,8 @@ def experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns:
         # Imported here: most experiments tune nothing.
         from deepobs_bench.tuning.planned import result_file_of
 
-        tunings = [(each.optimizer, result_file_of(each, output_dir)) for each in planned.tunings]
+        tunings = [
+            (row_name(each.optimizer, each.schedule), result_file_of(each, output_dir))
+            for each in planned.tunings
+        ]
     return ExperimentRuns(labels, earlier, tuple(tunings))

@@ -24,7 +24,7 @@ from deepobs_bench._choices import (
     wrong_choices,
 )
 from deepobs_bench._validation import MAX_CONFIGURATIONS, mistake_at, refusal
-from deepobs_bench.experiment import CONSTANT
+from deepobs_bench.experiment import CONSTANT, row_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -234,10 +234,15 @@ class _Expansion:
         self._optimizer = experiment.optimizers[label]
         self._choices = choices_for(experiment, problem, label)
         own = self._optimizer.model_dump(include={"needs", "parameter_groups"}, exclude_none=True)
-        own["label"] = label
         described = {name: schedule_options(one) for name, one in experiment.schedules.items()}
         names = self._choices.schedules or tuple(described) or (CONSTANT,)
-        self._schedules = [(name, {**options, **own, **described.get(name, {})}) for name in names]
+        self._schedules = [
+            (
+                name,
+                {**options, **own, "label": row_name(label, name), **described.get(name, {})},
+            )
+            for name in names
+        ]
 
     def runs(self) -> Iterator[PlannedRun]:
         """The runs that the optimizer accepts."""
