@@ -55,7 +55,13 @@ class Normalizes:
 
     def set_up(self) -> None:
         self.dataset = broken_datasets.Sound(self.batch_size, device="cpu")
-        layers = nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)
+        layers = (
+            nn.Linear(2, 8, bias=False),
+            nn.BatchNorm1d(8),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(8, 2),
+        )
         self.model = nn.Sequential(*layers)
 
     def get_batch_loss_and_accuracy(self, batch: Any, reduction: str = "none") -> Any:
