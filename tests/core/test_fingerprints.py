@@ -96,13 +96,25 @@ def test_a_change_of_what_a_class_uses_changes_the_fingerprint(write, edits) -> 
     [
         {"factor = 2": "factor = 2  # doubles", "class Mine": "# The rule.\n\nclass Mine"},
         {"gradient * factor": "gradient*(factor)"},
+        {
+            "class Base(torch.optim.Optimizer):\n    pass": (
+                'class Base(torch.optim.Optimizer):\n    """The base."""'
+            ),
+            "def scaled(gradient):": 'def scaled(gradient):\n    """Scale it."""',
+        },
         {"return 1": "return 2"},
         {"print(fingerprint(Mine))": "print(1, fingerprint(Mine))"},
     ],
-    ids=["comments", "formatting", "unused function", "the script around it"],
+    ids=["comments", "formatting", "docstrings", "unused function", "the script around it"],
 )
 def test_a_change_of_anything_else_does_not(write, edits) -> None:
     assert fingerprint(write().Mine) == fingerprint(write(edits=edits).Mine) != ""
+
+
+def test_docstrings_that_code_reads_count(write) -> None:
+    reads = {"return scaled(gradient)": "'''Twice.'''; return len(direction.__doc__) * gradient"}
+    other = {"return scaled(gradient)": "'''Thrice.'''; return len(direction.__doc__) * gradient"}
+    assert fingerprint(write(edits=reads).Mine) != fingerprint(write(edits=other).Mine)
 
 
 def test_scripts_modules_and_notebooks_agree(write, tmp_path: Path) -> None:

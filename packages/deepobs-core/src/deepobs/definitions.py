@@ -105,6 +105,20 @@ def contains(node: Any, code: CodeType) -> bool:
     return is_inside and definition_of_code(code) in list(ast.walk(node))
 
 
+def text_of(node: ast.AST) -> str:
+    """The text of code without comments, formatting and docstrings, unless it reads those."""
+    text = ast.unparse(node)
+    if "__doc__" in text:
+        return text
+    tree = ast.parse(text)  # a copy: the tree of a file is shared
+    for one in ast.walk(tree):
+        if isinstance(one, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)):
+            first = one.body[0] if one.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                one.body = one.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
 def text_of_code(code: CodeType) -> str:
     """The code itself, where there is no source. It depends on the version of Python."""
     constants = [

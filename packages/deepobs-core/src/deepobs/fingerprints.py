@@ -2,7 +2,8 @@
 
 A fingerprint covers what a component refers to, however indirectly: its class, bases, helper
 functions and constants. The rest of a script or notebook does not count: editing the lines that
-start a run leaves its results valid. Comments and formatting do not count either.
+start a run leaves its results valid. Comments, formatting and docstrings do not count either; where
+there is no source, such as in `exec`, docstrings do.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from deepobs.definitions import (
     imports_inside,
     scope_of,
     statements_that_set,
+    text_of,
     text_of_code,
 )
 from deepobs.errors import PluginWarning
@@ -131,7 +133,7 @@ class _Walk:
             self._visited[id(base)] = base
             # Without source, such as in `exec`: bases and members tell what there is.
             names = [one.__qualname__ for one in base.__bases__]
-            self.parts.append(ast.unparse(node) if node else f"class {base.__name__}({names})")
+            self.parts.append(text_of(node) if node else f"class {base.__name__}({names})")
         for base, node in definitions:
             for above in base.__bases__:
                 self.visit(above)
@@ -156,7 +158,7 @@ class _Walk:
         node = definition_of_code(function.__code__)
         scope = scope_of(function, [function])
         if node is not None:
-            self.parts.append(ast.unparse(node))
+            self.parts.append(text_of(node))
             self._visit_names(node, scope)
         else:
             self.parts.append(f"{function.__qualname__}: {text_of_code(function.__code__)}")
@@ -253,7 +255,7 @@ class _Walk:
         except OSError:
             return
         try:
-            self._add_once(ast.unparse(ast.parse(content)))
+            self._add_once(text_of(ast.parse(content)))
         except (SyntaxError, ValueError):  # compiled
             self._add_once(hashlib.sha256(content).hexdigest())
 
