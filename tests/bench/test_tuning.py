@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optuna
 import pytest
 from plugin_sources import PREAMBLE
 
@@ -17,7 +18,9 @@ from deepobs.runs import RunObserver
 from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.sweep import Sweep
 from deepobs_bench.tuning.result import read
+from deepobs_bench.tuning.samplers import OptunaSearch
 from deepobs_bench.tuning.settings import TuningSettings
+from deepobs_bench.tuning.spaces import parsed
 from deepobs_bench.tuning.tune import AllTrialsFailedError, tune
 
 if TYPE_CHECKING:
@@ -207,6 +210,19 @@ def test_a_sampler_suggests_no_configuration_twice(
     assert "8 distinct configurations were tried." in result.explanation
     written = json.loads(result.path_in(tmp_path).read_text())
     assert written["distinct_configurations"] == 8
+
+
+def test_a_random_search_draws_again_what_is_nearly_a_repetition() -> None:
+    search = OptunaSearch("random", {"lr": parsed("log:1e-4:1")}, seed=42)
+    tried = [configuration["lr"] for configuration in search.ask(8)]
+    # The same seed of Optuna draws 0.00420799 and 0.00420705 among the first eight.
+    sampler = optuna.samplers.RandomSampler(seed=42)
+    study = optuna.create_study(sampler=sampler)
+    distribution = optuna.distributions.FloatDistribution(1e-4, 1, log=True)
+    drawn = [study.ask({"lr": distribution}).params["lr"] for _ in range(9)]
+    del drawn[5]
+    assert tried == pytest.approx(drawn, rel=1e-5)
+    assert min(np.diff(np.sort(np.log(tried)))) > 1e-3 * np.log(1e4)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])

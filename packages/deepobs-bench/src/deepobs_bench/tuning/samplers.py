@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Optuna itself imports SciPy when it fits the first Gaussian process: ten trials too late.
 _MAX_REDRAWS = 20
 _MAX_ENUMERATED = 10_000  # points
+_LEAST_DIFFERENCE = 1e-3  # of the length of a range
 _PACKAGES = {"random": ("optuna",), "tpe": ("optuna",), "gp": ("optuna", "scipy")}
 
 
@@ -92,6 +93,8 @@ class OptunaSearch:
 
         self._space = space
         self._seen: set[str] = set()
+        # Samplers that learn draw close points on purpose, and may draw one again and again.
+        self._drawn: list[Mapping[str, Any]] | None = [] if sampler == "random" else None
         self._rng = np.random.default_rng(seed)
         self._distributions = {name: _distribution(one) for name, one in space.items()}
         # In memory: tuning again repeats the study from the result files of the runs.
@@ -114,7 +117,7 @@ class OptunaSearch:
         for _ in range(_MAX_REDRAWS):
             trial = self._study.ask(self._distributions)
             configuration = repr(self._configuration(trial))
-            if configuration not in self._seen:
+            if configuration not in self._seen and not self._is_close_to_another(trial.params):
                 break
             # Its result is known, or will be: to tell it again would count it twice.
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -125,7 +128,16 @@ class OptunaSearch:
             trial = self._study.ask(self._distributions)
             configuration = repr(self._configuration(trial))
         self._seen.add(configuration)
+        if self._drawn is not None:
+            self._drawn.append(trial.params)
         return trial
+
+    def _is_close_to_another(self, drawn: Mapping[str, Any]) -> bool:
+        """Whether a point differs from an earlier one by less than is worth a trial."""
+        return any(
+            all(_are_close(one, drawn[name], other[name]) for name, one in self._space.items())
+            for other in self._drawn or ()
+        )
 
     def _untried(self) -> list[Configuration]:
         """The points that were not tried, as Optuna has them; none of a space of many points."""
@@ -193,6 +205,13 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return distributions.FloatDistribution(
         dimension.low, dimension.high, log=dimension.is_logarithmic
     )
+
+
+def _are_close(dimension: Dimension, drawn: Any, other: Any) -> bool:
+    if not isinstance(dimension, Range) or dimension.kind == "int":
+        return bool(drawn == other)
+    difference = dimension.position(drawn) - dimension.position(other)
+    return abs(difference) < _LEAST_DIFFERENCE
 
 
 def _value(dimension: Dimension, drawn: Any) -> Any:

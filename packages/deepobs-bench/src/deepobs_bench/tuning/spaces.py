@@ -67,6 +67,14 @@ class Range:
         rounded = min(max(float(f"{drawn:.{_DIGITS}g}"), self.low), self.high)
         return _one_minus(rounded) if self.kind == "one-minus-log" else rounded
 
+    def position(self, drawn: float) -> float:
+        """Where a number drawn between `low` and `high` is, from 0 to 1."""
+        if self.low == self.high:
+            return 0.0
+        if self.is_logarithmic:
+            return math.log(drawn / self.low) / math.log(self.high / self.low)
+        return (drawn - self.low) / (self.high - self.low)
+
     def middle(self) -> int | float:
         """A value in the middle."""
         between = (
