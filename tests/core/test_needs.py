@@ -9,7 +9,7 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins.specs import OptimizerSpec
 from deepobs.problems import Problem
 from deepobs.runs import reproduction_command, run, specify
-from deepobs.runs.optimizer_checks import check_needs
+from deepobs.runs.step_protocols import check_needs
 
 
 class ClosureWithDefault(torch.optim.SGD):

@@ -9,7 +9,8 @@ from torch import nn
 from deepobs.errors import ArgumentError
 from deepobs.problems.roles import parameter_roles, parameters_by_role
 from deepobs.runs import reproduction_command, run, specify
-from deepobs.runs.optimizers import check_groups, construct, grouped
+from deepobs.runs.construction import construct
+from deepobs.runs.optimizers import check_groups, grouped
 
 
 class Grouped(torch.optim.SGD):

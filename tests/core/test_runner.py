@@ -176,6 +176,7 @@ def test_what_is_no_optimizer_is_refused_at_once():
         StandardRunner("SGD", {})
 
 
+@pytest.mark.filterwarnings("ignore:Still on quadratic_deep trained nothing")
 def test_no_learning_rate_is_asked_for_where_there_is_none():
     class Still(torch.optim.Optimizer):
         def __init__(self, params):

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
+from two_layers import TwoLayers
 
 from deepobs.errors import TrainingWarning
-from deepobs.plugins import ProblemSpec
-from deepobs.problems import Problem, reduced
 from deepobs.runs import run, specify
 
 
@@ -31,18 +29,6 @@ class ClearsGradients(torch.optim.SGD):
         for parameter in self.param_groups[0]["params"]:
             parameter.grad = parameter.grad if parameter.ndim > 1 else None
         super().step()
-
-
-class TwoLayers(Problem):
-    """The second bias has no gradient: its layer is not used."""
-
-    spec = ProblemSpec(batch_size=100, epochs=2, dataset="quadratic")
-
-    def build_model(self):
-        return nn.ModuleDict({"used": nn.Linear(100, 3), "unused": nn.Linear(3, 3)})
-
-    def batch_losses(self, batch, reduction):
-        return reduced(self.model["used"](batch[0]).square().sum(dim=1), reduction), None
 
 
 def record_of(optimizer, problem=TwoLayers, hyperparameters=None, **arguments):

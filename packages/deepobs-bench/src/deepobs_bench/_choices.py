@@ -7,7 +7,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
-from deepobs.runs.optimizers import constructor_of, find_optimizer, unknown_hyperparameters
+from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
+from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench._validation import mistake_at, written
 from deepobs_bench.experiment import Choices
 from deepobs_bench.tuning.presets import preset

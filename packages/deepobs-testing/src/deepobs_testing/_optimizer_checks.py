@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from deepobs.errors import ArgumentError
 from deepobs.runs import run, specify
+from deepobs.runs.constructors import constructor_of
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.optimizer_trials import TinyProblem
-from deepobs.runs.optimizers import check_class, constructor_of
+from deepobs.runs.optimizers import check_class
 from deepobs_testing._execution import summary_of
 from deepobs_testing._optimizer_subject import Training
 from deepobs_testing._process import SEED, UNUSUAL_SEED, changed_settings, process_settings

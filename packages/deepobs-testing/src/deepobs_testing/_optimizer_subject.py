@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs.runs.optimizer_checks import check_joint, complete_hyperparameters, infer_needs
+from deepobs.runs.construction import construct
+from deepobs.runs.constructors import building_needs
+from deepobs.runs.optimizer_checks import complete_hyperparameters
 from deepobs.runs.optimizer_trials import TinyProblem
 from deepobs.runs.optimizers import (
     OPTIMIZER,
     OTHERS,
     Groups,
     OptimizerChoice,
-    construct,
-    constructor_of,
     find_optimizer,
 )
+from deepobs.runs.step_protocols import check_joint, infer_needs
 from deepobs.runs.training import Trainer
 from deepobs_testing._execution import Memo, summary_of
 from deepobs_testing._process import SEED
@@ -84,7 +85,7 @@ class Subject:
         self._require_one_pass_over_parameters()
         hyperparameters, groups = complete_hyperparameters(choice, self.given)
         # The other needs are unknown until steps are tried, for which it must have been built.
-        needs = {"model"} & {constructor_of(choice.optimizer_class)[0]}
+        needs = building_needs(choice.optimizer_class)
         try:
             construct(
                 choice.optimizer_class,

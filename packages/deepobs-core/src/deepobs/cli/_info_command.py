@@ -42,6 +42,7 @@ _TITLES = {
     "metric": "Compared by",
     "target": "Implementation",
     "target_performance_same_order": "Target, same order",
+    "detected": "Found",
 }
 _SHOWN_APART = {
     *("name", "kind", "summary", "distribution", "version", "qualified_name", "is_ambiguous"),
@@ -200,18 +201,25 @@ def _optimizer(offer: Offer[Any]) -> Facts:
             is_required = default is parameter.empty
             row = {"name": parameter.name, "default": None if is_required else default}
             rows.append({**row, "is_required": is_required})
-    return {"needs": _needs(offer), "hyperparameters": rows}
+    return {**_needs(offer), "hyperparameters": rows}
 
 
-def _needs(offer: Offer[Any]) -> list[str]:
-    """What an optimizer needs: declared, or inferred if its defaults suffice to try it."""
+def _needs(offer: Offer[Any]) -> Facts:
+    """What an optimizer needs, declared or detected, and why it is thought so."""
     from deepobs.runs.optimizer_checks import resolve_optimizer
+    from deepobs.runs.step_protocols import detect
 
-    found = offer.spec.needs
-    with contextlib.suppress(ArgumentError):  # such as a hyperparameter without a default
-        *_, inferred = resolve_optimizer(offer.qualified_name)
-        found = inferred or ("plain",)
-    return [f"{word}: {NEEDS[word]}" for word in found or ()]
+    found, reasons = offer.spec.needs, ["its plugin declares it"]
+    try:
+        choice, chosen, _, groups, inferred = resolve_optimizer(offer.qualified_name)
+        found, reasons = inferred or ("plain",), list(detect(choice, chosen, groups).reasons)
+        if groups:
+            reasons.append(f"groups {groups}: it refuses parameters without them")
+    except ArgumentError as error:  # such as a hyperparameter without a default
+        if found is None:
+            reasons = [f"nothing, as its defaults do not suffice to try it: {error}"]
+    words = [f"{word}: {NEEDS[word.partition(':')[0]]}" for word in found or ()]
+    return {"needs": words, "detected": reasons}
 
 
 def _show(facts: Facts) -> None:
@@ -224,7 +232,7 @@ def _show(facts: Facts) -> None:
     for name, value in facts.items():
         if name not in _SHOWN_APART and not (value is None and name in _SHOWN_IF_KNOWN):
             title = _TITLES.get(name) or name.replace("_", " ").capitalize()
-            fields[title] = _in_words(value)
+            fields[title] = "; ".join(value) if name == "detected" else _in_words(value)
     if "time_per_epoch" in facts:
         fields["Time per epoch"] = _epoch_in_words(facts["time_per_epoch"])
     elif facts.get("parameters") is not None:

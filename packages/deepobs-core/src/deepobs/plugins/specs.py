@@ -25,8 +25,21 @@ NEEDS = {
     "per_example_losses": "step(losses): gets a loss for each example, with its graph",
     "mode": "optimizer.train() for training and optimizer.eval() for evaluation",
     "model": "is built from the model in place of its parameters",
+    "named_parameters": "is built from pairs of names and parameters",
+    "context": "context:METHOD: forward and backward pass within optimizer.METHOD()",
+    "hook": "hook:METHOD:STEPS: optimizer.METHOD() after every so many steps",
 }
 """What an optimizer can need besides parameters and a call of step()."""
+
+_NEED_WITH_METHOD = re.compile(r"context:[^\W\d]\w*|hook:[^\W\d]\w*:[1-9]\d*")
+
+
+def is_need(word: object) -> bool:
+    """Whether a word says what an optimizer needs: a key of `NEEDS`, or one with its method."""
+    if not isinstance(word, str) or word in ("context", "hook"):
+        return False
+    return word in NEEDS or bool(_NEED_WITH_METHOD.fullmatch(word))
+
 
 _COMMAND_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{LONGEST_NAME - 1}}}\Z")
 # `<locals>` is part of the name of a class inside a function.
@@ -111,10 +124,7 @@ _RULES: dict[str, _Rule] = {
     "defaults": _MAPPING,
     "needs": (
         f"None or some of {', '.join(NEEDS)}",
-        lambda needs: (
-            needs is None
-            or (isinstance(needs, tuple) and all(need in list(NEEDS) for need in needs))
-        ),
+        lambda needs: needs is None or (isinstance(needs, tuple) and all(map(is_need, needs))),
     ),
     "problems": (
         "several strings, the names of one test problem or more",

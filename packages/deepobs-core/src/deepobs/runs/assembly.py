@@ -12,7 +12,8 @@ from deepobs.errors import ArgumentError, ProtocolError, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.provenance import protocol_error
-from deepobs.runs.optimizers import REFUSALS, construct, reason_of
+from deepobs.runs.construction import construct
+from deepobs.runs.optimizers import REFUSALS, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,9 +14,17 @@ from torch import nn
 from deepobs import rng
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs.plugins.specs import NEEDS
-from deepobs.runs.optimizers import (
+from deepobs.runs.construction import construct
+from deepobs.runs.constructors import (
     BASE,
+    build_from_named,
+    building_needs,
+    code_of,
+    constructor_of,
+    optimizer_arguments,
+    unknown_hyperparameters,
+)
+from deepobs.runs.optimizers import (
     OPTIMIZER,
     OTHERS,
     REFUSALS,
@@ -24,34 +32,18 @@ from deepobs.runs.optimizers import (
     Needs,
     OptimizerChoice,
     check_groups,
-    construct,
-    constructor_of,
     defaults_of,
     find_optimizer,
     reason_of,
-    signature_of,
-    unknown_hyperparameters,
 )
+from deepobs.runs.step_protocols import check_joint, check_needs, infer_needs, steps_by_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 _MUON_KEY = "use_muon"
 MUON_GROUPS: Groups = {"hidden": {_MUON_KEY: True}, OTHERS: {_MUON_KEY: False}}
 """Groups that optimizers require which are Muon for hidden matrices and another for the rest."""
-
-_PLAIN_STEPS: list[Needs] = [(), ("create_graph",)]
-_CLOSURE_STEPS: list[Needs] = [
-    ("closure",),
-    ("closure", "gradients"),
-    ("backward", "closure"),
-    ("closure", "create_graph"),
-    ("closure", "create_graph", "gradients"),
-]
-_LOSS_STEPS: list[Needs] = [("loss",), ("backward", "loss"), ("create_graph", "loss")]
-_LOSSES_STEPS: list[Needs] = [("per_example_losses",)]
-_STEPS = [*_PLAIN_STEPS, ("plain",), *_CLOSURE_STEPS, *_LOSS_STEPS, *_LOSSES_STEPS]
-_BESIDES_THE_STEP = {"mode", "model"}
 
 # One number with a gradient, of two dimensions, since some optimizers take only matrices. The same
 # for all trials, back at 1: building a module takes longer than a trial.
@@ -140,6 +132,16 @@ def complete_hyperparameters(
             with contextlib.suppress(Exception):
                 _try_out(choice, chosen, MUON_GROUPS)
                 return chosen, MUON_GROUPS
+        if (
+            groups is None
+            and not choice.is_from_torch
+            and not building_needs(choice.optimizer_class)
+        ):
+            reason = f"its constructor refuses a list of parameters ({reason_of(error)})"
+            with contextlib.suppress(Exception):
+                _try_out(choice, chosen, {}, needs=["named_parameters"])
+                build_from_named(choice.optimizer_class, reason)
+                return chosen, checked
         if not isinstance(error, REFUSALS) and not hint:
             raise  # a bug in the constructor, which its traceback shows
         described = [f"{name}={value!r}" for name, value in chosen.items()]
@@ -182,7 +184,7 @@ def _completed_group(choice: OptimizerChoice, values: Mapping[str, Any]) -> dict
     # torch stores any key of a group, even a misspelled one that nothing reads. Some optimizers
     # read keys that their constructors do not take, such as `use_muon`: their code names them.
     for name in unknown_hyperparameters(choice.optimizer_class, values):
-        if repr(name) not in _code_of(choice):
+        if repr(name) not in code_of(choice.optimizer_class):
             raise ArgumentError(
                 sentences(
                     f"{choice.name} has no hyperparameter {name!r} for parameter groups.",
@@ -197,25 +199,18 @@ def _speaks_of(word: str, choice: OptimizerChoice, error: Exception) -> bool:
     """Whether a class, or its refusal with the lines of code that led to it, has a word."""
     if choice.is_from_torch:
         return False
-    return word in _code_of(choice) or word in "".join(traceback.format_exception(error))
-
-
-def _code_of(choice: OptimizerChoice) -> str:
-    """The code of a class and its bases, with single quotes, as far as it can be found."""
-    found = []
-    for one in choice.optimizer_class.__mro__:
-        if one.__module__.partition(".")[0] not in ("torch", "builtins", "typing", "abc"):
-            with contextlib.suppress(OSError, TypeError):
-                found.append(inspect.getsource(one).replace('"', "'"))
-    return "".join(found)
+    return word in code_of(choice.optimizer_class) or word in "".join(
+        traceback.format_exception(error)
+    )
 
 
 def _hint_at_a_base(choice: OptimizerChoice, chosen: Mapping[str, Any]) -> str:
     first, arguments = constructor_of(choice.optimizer_class)
-    argument = first if first in ("base", "optimizer") else BASE
-    if argument in chosen or argument not in {first, *arguments}:
-        return ""
-    return f"It wraps another optimizer: name that, such as {argument}=SGD."
+    required = [first] if first in ("base", "optimizer", BASE) else []
+    others = optimizer_arguments(choice.optimizer_class)
+    required += [name for name in others if not hasattr(arguments[name].default, "step")]
+    missing = [name for name in required if name not in chosen]
+    return f"It wraps another optimizer: name that, such as {missing[0]}=SGD." if missing else ""
 
 
 def _with_floats(
@@ -238,7 +233,12 @@ def _with_floats(
     return converted
 
 
-def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups) -> None:
+def _try_out(
+    choice: OptimizerChoice,
+    chosen: Mapping[str, Any],
+    groups: Groups,
+    needs: Collection[str] | None = None,
+) -> None:
     """Build the optimizer and, if it is torch's, take a step: some values are refused only then."""
     optimizer_class = choice.optimizer_class
     _, arguments = constructor_of(optimizer_class)
@@ -246,7 +246,7 @@ def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups)
     # time.
     with contextlib.nullcontext() if choice.is_from_torch else rng.preserved():
         _POINT[0].data.fill_(1.0)
-        optimizer = _built(choice, chosen, groups)
+        optimizer = _built(choice, chosen, groups, needs)
         for values in groups.values():
             # Constructors validate their arguments, but rarely the values in groups.
             if OPTIMIZER not in values and values.keys() <= arguments.keys():
@@ -259,16 +259,19 @@ def _try_out(choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups)
         flags = {k: v if isinstance(v, (str, bool)) else None for k, v in chosen.items()}
         key = optimizer_class, str(flags)
         if key not in _step_works:
-            if "closure" not in _steps_by_signature(optimizer_class)[0]:
+            if "closure" not in steps_by_signature(optimizer_class)[0]:
                 optimizer.step()
             _step_works.add(key)
 
 
 def _built(
-    choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups
+    choice: OptimizerChoice,
+    chosen: Mapping[str, Any],
+    groups: Groups,
+    needs: Collection[str] | None = None,
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a number or, where roles or the model matter, of a tiny network."""
-    needs = {"model"} & {constructor_of(choice.optimizer_class)[0]}
+    needs = building_needs(choice.optimizer_class) if needs is None else needs
     model: nn.Module = _POINT
     if needs or groups:
         from deepobs.runs.optimizer_trials import network
@@ -298,94 +301,3 @@ def stand_in_of(
         return None
 
     return (choice.optimizer_class, str(flags), str(groups)), build
-
-
-def check_needs(given: Iterable[str]) -> Needs:
-    """Check a declared step protocol.
-
-    Args:
-        given: Words of `NEEDS`; "plain", or none, for nothing.
-
-    Returns:
-        The words, sorted, each once.
-
-    Raises:
-        ArgumentError: A word is unknown, or the words contradict each other.
-    """
-    words = tuple(sorted({given} if isinstance(given, str) else set(given))) or ("plain",)
-    for word in words:
-        if word not in NEEDS:
-            raise ArgumentError(
-                sentences(
-                    f"Optimizers have no need {word!r}.",
-                    closest(str(word), NEEDS),
-                    f"They can need: {', '.join(NEEDS)}.",
-                )
-            )
-    of_the_step = tuple(word for word in words if word not in _BESIDES_THE_STEP)
-    if of_the_step not in _STEPS:
-        known = "; ".join(" + ".join(step) for step in _STEPS if step)
-        raise ArgumentError(
-            f"No step protocol needs {' + '.join(of_the_step)} together. Step protocols: {known}."
-        )
-    return words
-
-
-def check_joint(needs: Needs, groups: Groups) -> None:
-    """Refuse groups with another optimizer beside one whose step takes more than a call.
-
-    Raises:
-        ArgumentError: There is such a group.
-    """
-    others = [values[OPTIMIZER] for values in groups.values() if OPTIMIZER in values]
-    if others and set(needs) - {"plain", "mode", "create_graph"}:
-        raise ArgumentError(
-            f"{others[0]} cannot train a group of parameters beside an optimizer that needs "
-            f"{' + '.join(needs)}: both must take plain steps."
-        )
-
-
-def infer_needs(
-    choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups: Groups
-) -> Needs:
-    """Infer the step protocol when the optimizer does not declare one.
-
-    An optimizer that is not torch's takes steps on a tiny problem.
-
-    Args:
-        choice: The optimizer.
-        hyperparameters: Arguments that its constructor accepts.
-        groups: Hyperparameters by parameter role.
-
-    Returns:
-        Words of `NEEDS`, sorted: those of the first step protocol that changes parameters, else of
-        the first that works, else none: then training shows the error.
-    """
-    if choice.needs is not None:
-        return tuple(sorted(choice.needs))
-    optimizer_class = choice.optimizer_class
-    others = [values[OPTIMIZER] for values in groups.values() if OPTIMIZER in values]
-    classes = [optimizer_class, *(find_optimizer(name).optimizer_class for name in others)]
-    besides = {"model"} & {constructor_of(optimizer_class)[0]}
-    if any(callable(getattr(one, "eval", None)) and hasattr(one, "train") for one in classes):
-        besides.add("mode")
-    steps = _steps_by_signature(optimizer_class)
-    if choice.is_from_torch:  # the signatures in torch tell everything
-        return tuple(sorted({*steps[0], *besides}))
-    from deepobs.runs.optimizer_trials import step_that_works
-
-    step = step_that_works(choice, hyperparameters, groups, steps=steps, besides=besides)
-    return tuple(sorted({*step, *besides}))
-
-
-def _steps_by_signature(optimizer_class: type[torch.optim.Optimizer]) -> list[Needs]:
-    """The step protocols that the arguments of a step allow, the most likely first."""
-    arguments = signature_of(optimizer_class.step).parameters
-    if "losses" in arguments:
-        return _LOSSES_STEPS
-    if "loss" in arguments:
-        return [*_LOSS_STEPS, *_PLAIN_STEPS, *_CLOSURE_STEPS]
-    closure = arguments.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
-        return _CLOSURE_STEPS
-    return [*_PLAIN_STEPS, *_CLOSURE_STEPS]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import textwrap
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepobs import rng
-from deepobs.runs.optimizers import construct, constructor_of
+from deepobs.errors import message_of
+from deepobs.runs.construction import construct
+from deepobs.runs.constructors import building_needs, constructor_of
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -26,8 +30,7 @@ if TYPE_CHECKING:
     from deepobs.runs.optimizers import Groups, Needs, OptimizerChoice
 
 _STEPS = 2
-
-_found: dict[tuple[type, str], Needs] = {}
+_LONGEST_ERROR = 120
 
 
 class TinyProblem:
@@ -67,99 +70,147 @@ def network() -> nn.Module:
     return TinyProblem().model
 
 
-def step_that_works(
-    choice: OptimizerChoice,
-    hyperparameters: Mapping[str, Any],
-    groups: Groups,
-    *,
-    steps: Sequence[Needs],
-    besides: set[str],
-) -> Needs:
-    """Find the kind of step that an optimizer takes.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The kind of step that an optimizer takes.
 
-    Once per process and combination of flags: numbers among the hyperparameters do not count.
+    Attributes:
+        step: Words of `NEEDS`.
+        changes: Whether it changes parameters.
+        reason: How that was found.
+    """
+
+    step: Needs
+    changes: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """The parameters after some steps, `None` if they failed with this error."""
+
+    numbers: list[float] | None
+    error: str = ""
+
+
+class Trials:
+    """Steps of an optimizer on a tiny problem.
 
     Args:
         choice: The optimizer.
         hyperparameters: Arguments that its constructor accepts.
         groups: Hyperparameters by parameter role.
-        steps: The kinds of steps to try, the most likely first.
-        besides: What it needs besides the step.
-
-    Returns:
-        The first that changes parameters, else the first that does not fail, else the first.
     """
-    key = (choice.optimizer_class, json.dumps(_flags_of([hyperparameters, groups]), sort_keys=True))
-    if key not in _found:
-        for_trial = _for_trial(choice, hyperparameters, groups)
 
-        def trial(step: Needs) -> list[float] | None:
-            needs = {*step, *besides}
-            return _result_of_trial(choice.optimizer_class, needs, for_trial, groups)
+    def __init__(
+        self, choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups: Groups
+    ) -> None:
+        self._optimizer_class = choice.optimizer_class
+        self._groups = groups
+        self._given = hyperparameters
+        self._flags = json.dumps(_flags_of([hyperparameters, groups]), sort_keys=True)
 
-        _found[key] = _first_that_works(steps, trial)
-    return _found[key]
+    def step_that_works(self, steps: Sequence[Needs], *, besides: set[str]) -> Found:
+        """Find the kind of step that the optimizer takes.
+
+        Once per process and combination of flags: numbers among the hyperparameters do not count.
+
+        Args:
+            steps: The kinds of steps to try, the most likely first.
+            besides: What it needs besides the step.
+
+        Returns:
+            The first that changes parameters, else the first that does not fail, else the first.
+        """
+        key = (self._optimizer_class, self._flags, tuple(sorted(besides)))
+        if key not in _found:
+            _found[key] = _first_that_works(steps, lambda step: self._outcome({*step, *besides}))
+        return _found[key]
+
+    def error_of(self, needs: set[str], steps: int) -> str:
+        """What goes wrong in a number of steps, empty if nothing does."""
+        key = (self._optimizer_class, self._flags, tuple(sorted(needs)), steps)
+        if key not in _errors:
+            _errors[key] = self._outcome(needs, steps).error
+        return _errors[key]
+
+    def _outcome(self, needs: set[str], steps: int = _STEPS) -> _Outcome:
+        return _outcome(self._optimizer_class, needs, self._hyperparameters, self._groups, steps)
+
+    @functools.cached_property
+    def _hyperparameters(self) -> Mapping[str, Any]:
+        """Numbers at their defaults, if the flags allow it: a rate of 0 would show nothing."""
+        _, arguments = constructor_of(self._optimizer_class)
+        chosen = {
+            name: value
+            for name, value in self._given.items()
+            if _flags_of(value) == value
+            or name not in arguments
+            or arguments[name].default is inspect.Parameter.empty
+        }
+        needs = set(building_needs(self._optimizer_class))
+        end = _outcome(self._optimizer_class, needs, chosen, self._groups, 0)
+        return self._given if end.numbers is None else chosen
 
 
-def _first_that_works(
-    steps: Sequence[Needs], trial: Callable[[Needs], list[float] | None]
-) -> Needs:
-    start = _result_of_trial(torch.optim.SGD, set(), {"lr": 0.0}, {})
-    working = []
+_found: dict[tuple[type, str, Needs], Found] = {}
+_errors: dict[tuple[type, str, Needs, int], str] = {}
+
+
+def _first_that_works(steps: Sequence[Needs], trial: Callable[[Needs], _Outcome]) -> Found:
+    start = _outcome(torch.optim.SGD, set(), {"lr": 0.0}, {}).numbers
+    working, failures = [], []
     for step in steps:
-        end = trial(step)
-        if end is not None:
+        outcome = trial(step)
+        end = outcome.numbers
+        if end is None:
+            failures.append(f"{_in_words(step)} fails ({outcome.error})")
+        else:
             working.append(step)
         if end not in (None, start):
             # An optimizer that reads gradients before it calls its closure works without them, too,
             # but ends elsewhere.
             with_gradients = tuple(sorted({*step, "gradients"}))
-            is_known = with_gradients in steps
-            return with_gradients if is_known and trial(with_gradients) not in (None, end) else step
-    return [*working, *steps][0]
+            if with_gradients in steps and trial(with_gradients).numbers not in (None, end):
+                reason = "it ends elsewhere with gradients before the closure is called"
+                return Found(with_gradients, changes=True, reason=f"gradients: {reason}")
+            reason = f"{_in_words(step)} changes parameters"
+            return Found(step, changes=True, reason="; ".join([*failures[:1], reason]))
+    reason = f"{_in_words(working[0])} works, but changes nothing" if working else failures[0]
+    return Found([*working, *steps][0], changes=False, reason=reason)
 
 
-def _for_trial(
-    choice: OptimizerChoice, hyperparameters: Mapping[str, Any], groups: Groups
-) -> Mapping[str, Any]:
-    """Numbers at their defaults, if the flags allow it: a learning rate of 0 would show nothing."""
-    first, arguments = constructor_of(choice.optimizer_class)
-    chosen = {
-        name: value
-        for name, value in hyperparameters.items()
-        if _flags_of(value) == value
-        or name not in arguments
-        or arguments[name].default is inspect.Parameter.empty
-    }
-    needs = {"model"} & {first}
-    end = _result_of_trial(choice.optimizer_class, needs, chosen, groups, steps=0)
-    return hyperparameters if end is None else chosen
+def _in_words(step: Needs) -> str:
+    return f"a step with {' + '.join(step)}" if step else "a plain step"
 
 
-def _result_of_trial(
+def _outcome(
     optimizer_class: type[torch.optim.Optimizer],
     needs: set[str],
     hyperparameters: Mapping[str, Any],
     groups: Groups,
     steps: int = _STEPS,
-) -> list[float] | None:
-    """The parameters after some steps on a tiny problem; `None` if they fail."""
+) -> _Outcome:
     with warnings.catch_warnings(), rng.preserved():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         problem = TinyProblem()
         try:
-            optimizer = construct(
+            optimizer: Any = construct(
                 optimizer_class, problem.model, hyperparameters, groups=groups, needs=needs
             )
             trainer = Trainer(problem, optimizer, needs=needs)  # type: ignore[arg-type] # no data
             with trainer.training():
                 trainer.take_steps([problem.batch] * steps)
-            # An optimizer that asked for no gradient did not call the closure that it was given.
-            is_used = trainer.gradient_evaluations >= min(steps, 1)
-            return problem.numbers() if is_used else None
-        except (Exception, SystemExit):  # third-party code raises anything; training will show it
-            return None
+            if "mode" in needs and steps:
+                for returned in (optimizer.train(), optimizer.eval()):
+                    if not (returned is optimizer or isinstance(returned, (bool, type(None)))):
+                        return _Outcome(None, "its train and eval return something else")
+            if trainer.gradient_evaluations < min(steps, 1):
+                return _Outcome(None, "it asks for no gradient and does not call the closure")
+            return _Outcome(problem.numbers())
+        except (Exception, SystemExit) as error:  # third-party code raises anything
+            return _Outcome(None, textwrap.shorten(message_of(error).rstrip(". "), _LONGEST_ERROR))
 
 
 def _flags_of(value: Any) -> Any:

@@ -9,7 +9,8 @@ from deepobs.errors import DeepOBSError
 from deepobs.plugins import registry
 from deepobs.plugins.hookspecs import OBSERVER_HOOKS
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS, normalized
-from deepobs.runs.optimizers import BASE, OPTIMIZER, constructor_of, find_optimizer
+from deepobs.runs.constructors import constructor_of, optimizer_arguments
+from deepobs.runs.optimizers import OPTIMIZER, find_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,8 @@ def own_code(
     parts = _own_problem(testproblem)
     wrapped, _ = constructor_of(optimizer.optimizer_class)
     others = [values.get(OPTIMIZER) for values in groups.values()]
-    others += [hyperparameters.get(argument) for argument in (wrapped, BASE) if argument]
+    arguments = [wrapped, *optimizer_arguments(optimizer.optimizer_class)]
+    others += [hyperparameters.get(argument) for argument in arguments if argument]
     named = [find_optimizer(name) for name in others if isinstance(name, str)]
     parts["optimizers"] = [one.optimizer_class for one in named if not one.is_from_torch]
     if scheduler is not None:

@@ -14,8 +14,9 @@ import click
 
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
+from deepobs.runs.constructors import unknown_hyperparameters
 from deepobs.runs.execution import run
-from deepobs.runs.optimizers import check_class, unknown_hyperparameters
+from deepobs.runs.optimizers import check_class
 from deepobs.runs.progress import live_progress, summary_of
 from deepobs.runs.specification import specify
 

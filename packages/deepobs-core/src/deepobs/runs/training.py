@@ -63,6 +63,11 @@ class Trainer:
         arguments = inspect.signature(optimizer.step).parameters
         self._loss_argument = next((name for name in ("loss", "losses") if name in arguments), None)
         self._starts_with_gradients = "gradients" in needs
+        methods = {word.split(":")[0]: word.split(":")[1:] for word in needs if ":" in word}
+        self._context: Callable[[], contextlib.AbstractContextManager[object]]
+        self._context = contextlib.nullcontext
+        if "context" in methods:
+            self._context = _context_of(optimizer, methods["context"][0])
         reduction = "none" if "per_example_losses" in needs else "mean"
         self._loss: Step
         if isinstance(problem, Problem):  # it can omit the accuracy
@@ -77,10 +82,15 @@ class Trainer:
             step = self._closure_step
         elif {"loss", "per_example_losses"} & set(needs):
             step = self._loss_step
-        elif "create_graph" in needs:
+        elif "create_graph" in needs or methods:
             step = self._general_step
         self._differentiate = self._backward
         actions: list[Callable[[], object]] = []
+        if "hook" in methods:
+            name, period = methods["hook"]
+            self._hook, self._period = _method_of(optimizer, name), int(period)
+            self._steps_with_hook = 0
+            actions.append(self._call_hook)
         if {"backward", "per_example_losses"} & set(needs):
             self._differentiate = self._leave_to_optimizer
         elif "create_graph" in needs:
@@ -176,6 +186,7 @@ class Trainer:
         """Continue counting from what `state_dict` returned."""
         self.steps = state["steps"]
         self.gradient_evaluations = state["gradient_evaluations"]
+        self._steps_with_hook = self.steps
 
     def _plain_step(self, batch: Batch) -> Tensor:
         # Before the forward pass, so that old gradients are freed when activations need the memory.
@@ -190,8 +201,9 @@ class Trainer:
 
     def _general_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
-        objective = self._objective(batch)
-        self._differentiate(objective)
+        with self._context():
+            objective = self._objective(batch)
+            self._differentiate(objective)
         self._optimizer.step()
         return objective.detach()
 
@@ -231,15 +243,17 @@ class Trainer:
         def closure(*positional: object, **named: object) -> Tensor:
             if not _asks_for_the_value(positional, named):
                 # Some optimizers call it without gradients.
-                with torch.enable_grad():
+                with torch.enable_grad(), self._context():
                     self._optimizer.zero_grad()
                     objective = self._objective(batch)
                     self._differentiate(objective)
             else:
-                # Later in a step, the gradients are those of the direction that is searched.
-                if not objectives:
+                # Who asks for a graph differentiates it; a line search without one may still use
+                # the gradients of its direction.
+                if not objectives or torch.is_grad_enabled():
                     self._optimizer.zero_grad()
-                objective = self._objective(batch)
+                with self._context():
+                    objective = self._objective(batch)
                 self._leave_to_optimizer(objective)
             objectives.append(objective.detach())
             return objective
@@ -259,6 +273,11 @@ class Trainer:
     def _backward_with_graph(self, objective: Tensor) -> None:
         objective.backward(create_graph=True)  # type: ignore[no-untyped-call]
         self.gradient_evaluations += 1
+
+    def _call_hook(self) -> None:
+        self._steps_with_hook += 1
+        if self._steps_with_hook % self._period == 0:
+            self._hook()
 
     def _release_graphs(self) -> None:
         """Clear gradients, which would keep all activations alive until the next step."""
@@ -291,6 +310,24 @@ def _asks_for_the_value(positional: tuple[object, ...], named: dict[str, object]
     return False
 
 
+def _method_of(optimizer: object, name: str) -> Callable[..., Any]:
+    method: Callable[..., Any] | None = getattr(optimizer, name, None)
+    if not callable(method):
+        raise ArgumentError(f"{type(optimizer).__name__} has no method {name} to call in training.")
+    return method
+
+
+def _context_of(
+    optimizer: object, name: str
+) -> Callable[[], contextlib.AbstractContextManager[object]]:
+    """The context of a method, which may distinguish training from evaluation."""
+    method = _method_of(optimizer, name)
+    arguments = inspect.signature(method).parameters
+    return functools.partial(
+        method, **dict.fromkeys({"train", "training"} & arguments.keys(), True)
+    )
+
+
 def _followed_by(actions: Sequence[Callable[[], object]], step: Step) -> Step:
     def step_and_actions(batch: Batch) -> Tensor:
         objective = step(batch)
@@ -316,9 +353,10 @@ def _start_in_evaluation_mode(optimizer: Any) -> None:
 
     Some have nothing to evaluate by then, and fail: they are left as they were.
     """
-    before = {key: dict(state) for key, state in optimizer.state.items()}
+    kept = getattr(optimizer, "state", {})  # some that wrap another one have none
+    before = {key: dict(state) for key, state in kept.items()}
     try:
         optimizer.eval()
     except LookupError:
-        optimizer.state.clear()
-        optimizer.state.update(before)
+        kept.clear()
+        kept.update(before)
