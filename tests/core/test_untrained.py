@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from two_layers import TwoLayers
 
 from deepobs.errors import TrainingWarning
@@ -31,6 +32,14 @@ class ClearsGradients(torch.optim.SGD):
         super().step()
 
 
+class Normalized(TwoLayers):
+    """Batch normalization makes the gradient of the bias in front of it vanish in training."""
+
+    def build_model(self):
+        layers = nn.Linear(100, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+        return nn.ModuleDict({"used": nn.Sequential(*layers)})
+
+
 def record_of(optimizer, problem=TwoLayers, hyperparameters=None, **arguments):
     specification = specify(problem, optimizer, hyperparameters, num_epochs=2, **arguments)
     return run(specification).record
@@ -54,6 +63,10 @@ def test_a_run_that_trains_nothing_says_so():
 
 def test_parameters_without_a_gradient_are_not_named():
     record_of("SGD", hyperparameters={"lr": 1e-3})
+
+
+def test_biases_in_front_of_batch_normalization_are_not_named():
+    record_of("SGD", Normalized, {"lr": 1e-4})
 
 
 def test_a_learning_rate_of_zero_says_so_unless_a_schedule_raises_it():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deepobs.runs.run_state import RunState
 
 _NAMES_SHOWN = 8
+_ROUNDING = 1e-6  # of the largest gradient
 
 
 def copied_parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -38,7 +39,7 @@ def warn_of_untrained(state: RunState, before: dict[str, Tensor]) -> None:
         return  # as in a warm-up
     parameters = dict(state.problem.model.named_parameters())
     same = [name for name, old in before.items() if torch.equal(parameters[name].cpu(), old)]
-    names = _with_a_gradient(state.problem, {name: parameters[name] for name in same})
+    names = _with_a_gradient(state.problem, same)
     if not names:
         return
     problem = state.specification.testproblem.rpartition(":")[2]
@@ -57,10 +58,26 @@ def warn_of_untrained(state: RunState, before: dict[str, Tensor]) -> None:
     warnings.warn(message, TrainingWarning, stacklevel=3)
 
 
-def _with_a_gradient(problem: TestProblem, parameters: dict[str, nn.Parameter]) -> Sequence[str]:
-    """The names of those whose gradient on a batch is not 0."""
-    if not parameters:
+def _with_a_gradient(problem: TestProblem, names: Sequence[str]) -> Sequence[str]:
+    """The names of those parameters whose gradient is more than rounding."""
+    if not names:
         return ()
+    parameters = dict(problem.model.named_parameters())
+    # Those of the last step, if the optimizer left them: in evaluation mode, a bias in front of a
+    # batch normalization has a gradient that it never has in training.
+    gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None}
+    largest = {name: value for name, one in gradients.items() if (value := _largest(one))}
+    if not largest.keys() >= set(names):
+        largest = _largest_of_evaluation(problem, parameters) | largest
+    least = _ROUNDING * max(largest.values())
+    return [name for name in names if largest.get(name, 0.0) > least]
+
+
+def _largest_of_evaluation(
+    problem: TestProblem, parameters: dict[str, nn.Parameter]
+) -> dict[str, float]:
+    """The largest entry of each gradient on a batch."""
+    trained = {name: one for name, one in parameters.items() if one.requires_grad}
     # Batches of evaluation, since any pass over those of training may change what comes next. The
     # recurrent layers of cuDNN have gradients in training mode only.
     with evaluating(problem), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
@@ -68,8 +85,11 @@ def _with_a_gradient(problem: TestProblem, parameters: dict[str, nn.Parameter]) 
         loss, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
         objective = loss + problem.get_regularization_loss()
         gradients = torch.autograd.grad(
-            objective, list(parameters.values()), allow_unused=True, materialize_grads=True
+            objective, list(trained.values()), allow_unused=True, materialize_grads=True
         )
-    return [
-        name for name, gradient in zip(parameters, gradients, strict=True) if bool(gradient.any())
-    ]
+    return {name: _largest(gradient) for name, gradient in zip(trained, gradients, strict=True)}
+
+
+def _largest(gradient: Tensor) -> float:
+    dense = gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
+    return float(dense.abs().max())
