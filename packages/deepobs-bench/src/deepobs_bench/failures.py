@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from deepobs.errors import DeepOBSError, message_of
-from deepobs.plugins.provenance import provenance_of
+from deepobs.errors import DeepOBSError, message_of, sentences
+from deepobs.plugins.provenance import class_behind, provenance_of
 from deepobs.records import STORED, RunRecord, RunSpecification
 from deepobs.runs import reproduction_command, store
 
@@ -108,11 +108,14 @@ def failure_from(
     # A run that was stopped has no traceback of interest: it ends in our observer or executor.
     is_stopped = isinstance(error, RunStoppedError)
     trace = "" if is_stopped else "".join(traceback.format_exception(error))
-    origin = "" if isinstance(error, DeepOBSError) else provenance_of(error)
+    origin = behind = ""
+    if not isinstance(error, DeepOBSError):
+        origin, behind = provenance_of(error), class_behind(error)
+    place = f" (in code of {origin})" if origin else f" (on behalf of {behind})" if behind else ""
     return Failure(
         run_id=specification.run_id,
         kind=_kind_of(error),
-        message=message_of(error) + (f" (in code of {origin})" if origin else ""),
+        message=sentences(message_of(error) + place, *getattr(error, "__notes__", [])),
         log=(printed + trace)[-_MAX_LOG:],
         specification=specification,
         command=reproduction_command(specification),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import ValidationError
 
 from deepobs import config
-from deepobs.errors import ArgumentError, DeepOBSError
+from deepobs.errors import ArgumentError, DeepOBSError, message_of
 from deepobs.plugins.registration import registered
 from deepobs.runs import store
 from deepobs_bench._main_module import definitions_of
@@ -312,6 +312,6 @@ class _Submitted(NamedTuple):
 
 def _executor_failed(error: BaseException) -> ExecutorError:
     return ExecutorError(
-        f"The executor failed: {type(error).__name__}: {error}. All results so far are kept; "
+        f"The executor failed: {message_of(error)}. All results so far are kept; "
         "start the sweep again to continue."
     )

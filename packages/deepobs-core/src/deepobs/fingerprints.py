@@ -36,7 +36,7 @@ from deepobs.definitions import (
     text_of,
     text_of_code,
 )
-from deepobs.errors import PluginWarning
+from deepobs.errors import PluginWarning, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,7 +71,7 @@ def fingerprint(*components: object) -> str:
         except Exception as error:  # code of one's own may do anything, even to be looked at
             names = ", ".join(getattr(one, "__name__", repr(one)) for one in components)
             warnings.warn(
-                f"The code of {names} cannot be followed ({type(error).__name__}: {error}). Its "
+                f"The code of {names} cannot be followed ({message_of(error)}). Its "
                 "results will not be reused: the next process executes its runs again.",
                 PluginWarning,
                 stacklevel=2,

@@ -71,8 +71,7 @@ def its_step_protocol_works(subject: Subject) -> None:
         training.take(1)
     except Exception as error:
         raise CheckFailedError(
-            f"A step with the protocol {' + '.join(needs) or 'plain'} raises "
-            f"{type(error).__name__}: {error}.",
+            f"A step with the protocol {' + '.join(needs) or 'plain'} raises {summary_of(error)}.",
             "Fix the step; if it needs something else of the training loop, declare it in the "
             "description (needs=...): deepobs.plugins.specs.NEEDS lists the words.",
         ) from error
@@ -114,7 +113,7 @@ def _of_groups(subject: Subject, groups: list[dict[str, Any]]) -> torch.optim.Op
     try:
         optimizer: torch.optim.Optimizer = make(groups, **hyperparameters)
     except (ValueError, TypeError) as error:
-        skip(f"It takes no parameter groups: {error}")
+        skip(f"It takes no parameter groups: {summary_of(error)}")
     return optimizer
 
 

@@ -23,7 +23,7 @@ from deepobs.console.offers import KINDS, ambiguous_names
 from deepobs.console.options import as_json
 from deepobs.console.run_options import DATA_DIR
 from deepobs.console.text import memory
-from deepobs.errors import ArgumentError, PluginError, closest, sentences
+from deepobs.errors import ArgumentError, PluginError, closest, message_of, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS, identity, import_name_conflict, normalized
 from deepobs.resources import usable_cores
@@ -143,7 +143,7 @@ def devices() -> Iterator[Fact | Problem]:
         # That it is missing is reported with the packages that need it.
         if not (isinstance(error, ModuleNotFoundError) and error.name == "torch"):
             yield Problem(
-                f"torch cannot be imported: {type(error).__name__}: {error}",
+                f"torch cannot be imported: {message_of(error)}",
                 "Reinstall it: pip install --force-reinstall torch",
             )
         return
@@ -251,7 +251,7 @@ def _survived(check: Check) -> tuple[list[Fact], list[Problem]]:
     try:
         found.extend(check())
     except (Exception, SystemExit) as error:
-        what = f"The check of {check.__name__} failed: {type(error).__name__}: {error}"
+        what = f"The check of {check.__name__} failed: {message_of(error)}"
         found.append(Problem(what, "Fix what this message names, and check again."))
     facts = [one for one in found if isinstance(one, Fact)]
     return facts, [one for one in found if isinstance(one, Problem)]

@@ -13,9 +13,9 @@ import click
 
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing, interval, parsed_groups, parsed_options
-from deepobs.errors import DeepOBSError, message_of
+from deepobs.errors import DeepOBSError, message_of, sentences
 from deepobs.plugins import registry
-from deepobs.plugins.provenance import foreign_traceback, provenance_of
+from deepobs.plugins.provenance import class_behind, foreign_traceback, provenance_of
 from deepobs.plugins.specs import NEEDS
 from deepobs.records import EVERY_EPOCH
 
@@ -263,14 +263,21 @@ def configured(doing: str, *, dtype: str | None = None, **settings: Any) -> Iter
         raise
     except Exception as error:
         foreign = foreign_traceback(error)
-        # Without a frame of another package it is a bug of ours: show the whole traceback.
-        if foreign is None:
+        behind = class_behind(error) if foreign is None else ""
+        # Without code of another package it is a bug of ours: show the whole traceback.
+        if foreign is None and not behind:
             raise
-        click.echo("".join(traceback.format_exception(error.with_traceback(foreign))), err=True)
+        hints = getattr(error, "__notes__", [])
         owner = provenance_of(error)
         place = f" in code of {owner}" if owner else ""
-        message = f"{doing} failed{place}: {message_of(error)}. No result was written."
-        raise click.ClickException(message) from error
+        if foreign is None:
+            place = f" in PyTorch, on behalf of {behind}"
+        else:
+            error.__notes__ = []  # the message below ends with them
+            trace = traceback.format_exception(error.with_traceback(foreign))
+            click.echo("".join(trace), err=True)
+        message = f"{doing} failed{place}: {message_of(error).rstrip('. ')}."
+        raise click.ClickException(sentences(message, "No result was written.", *hints)) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,26 @@ def foreign_traceback(error: BaseException) -> TracebackType | None:
     while trace and _package_of(trace.tb_frame.f_globals.get("__name__") or "") in _LEADS_THERE:
         trace = trace.tb_next
     return trace
+
+
+def class_behind(error: BaseException) -> str:
+    """The class for which PyTorch executed the code that raised an error, as `module:Class`.
+
+    A class that inherits a method is in none of the files of its traceback.
+
+    Returns:
+        The innermost class of another package, or of the user, whose method raised or whose step
+        it was; empty if there is none.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        owner = frame.f_locals.get("self")
+        # The backward pass of a step is nobody's method, but somebody's step.
+        for one in (owner, getattr(owner, "optimizer_in_training", None)):
+            found = type(one)
+            if _package_of(found.__module__) not in {*_LEADS_THERE, *sys.stdlib_module_names}:
+                return f"{found.__module__}:{found.__qualname__}"
+    return ""
 
 
 def described(component: object) -> str:

@@ -14,6 +14,7 @@ from deepobs.plugins.catalog import import_target
 from deepobs.plugins.provenance import protocol_error
 from deepobs.runs.construction import construct
 from deepobs.runs.optimizers import REFUSALS, reason_of
+from deepobs.runs.step_hints import GROUPS_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,11 +33,6 @@ PROBLEM_METHODS = (
 """The methods that every test problem has."""
 
 _LOADERS = ("train_loader", "train_eval_loader", "test_loader")
-_GROUPS_HINT = (
-    "Where it trains matrices only, leave the other parameters to another optimizer: "
-    "--group hidden --group others:optimizer=AdamW, in Python "
-    "parameter_groups={'hidden': {}, 'others': {'optimizer': 'AdamW'}}."
-)
 
 
 def set_up_problem(specification: RunSpecification) -> TestProblem:
@@ -122,7 +118,7 @@ def build_optimizer(
                 f"{specification.optimizer} cannot train the model of "
                 f"{specification.testproblem}: {reason_of(error)}.",
                 # specify() tried it on a single matrix, which such an optimizer takes.
-                "" if groups else _GROUPS_HINT,
+                "" if groups else GROUPS_HINT,
             )
         ) from error
 

@@ -146,7 +146,13 @@ def run(
         told.append(PluginObservers())
     with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
         state = _begin_or_resume(specification, optimizer_class, checkpointer)
-        record = execute(state, told, checkpointer)
+        try:
+            record = execute(state, told, checkpointer)
+        except Exception as error:
+            from deepobs.runs.step_hints import add_hint
+
+            add_hint(error, specification, optimizer_class)
+            raise
     written = None if directory is None else store.write(directory, specification, record.to_json())
     if checkpointer is not None:
         checkpointer.remove()

@@ -127,7 +127,7 @@ class Trials:
             _found[key] = _first_that_works(steps, lambda step: self._outcome({*step, *besides}))
         return _found[key]
 
-    def error_of(self, needs: set[str], steps: int) -> str:
+    def error_of(self, needs: set[str], steps: int = _STEPS) -> str:
         """What goes wrong in a number of steps, empty if nothing does."""
         key = (self._optimizer_class, self._flags, tuple(sorted(needs)), steps)
         if key not in _errors:

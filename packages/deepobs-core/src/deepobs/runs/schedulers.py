@@ -16,6 +16,7 @@ from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins.catalog import import_target
 from deepobs.records import EVERY_EPOCH, METRICS, LrScheduler
+from deepobs.runs.optimizers import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -359,7 +360,7 @@ def refusals_explained(description: LrScheduler, optimizer_name: str) -> Iterato
         known += [METRIC] if _takes_metric(cls) else []
         raise ArgumentError(
             f"{description.name} cannot be used for {optimizer_name} with "
-            f"{', '.join(given) or 'no arguments'}: {str(error).rstrip('.')}. "
+            f"{', '.join(given) or 'no arguments'}: {reason_of(error)}. "
             f"It takes {', '.join(known)}."
         ) from error
 

@@ -134,6 +134,11 @@ class Trainer:
             if pauses and self._has_modes:
                 self._keep_weights()
 
+    @property
+    def optimizer_in_training(self) -> object:
+        """The optimizer, on behalf of which an error in a step is raised."""
+        return self._optimizer
+
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
         """Put the model, and an optimizer that has modes, in training mode.

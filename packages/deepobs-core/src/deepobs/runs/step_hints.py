@@ -1,0 +1,57 @@
+"""Hints at what to do about an error in training."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from typing import TYPE_CHECKING
+
+from deepobs.errors import DeepOBSError, text_of
+from deepobs.runs.optimizers import OPTIMIZER, OTHERS, Groups, find_optimizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from deepobs.records import RunSpecification
+
+GROUPS_HINT = (
+    "Where it trains matrices only, leave the other parameters to another optimizer: "
+    "--group hidden --group others:optimizer=AdamW, in Python "
+    "parameter_groups={'hidden': {}, 'others': {'optimizer': 'AdamW'}}."
+)
+_GRAPH_HINT = (
+    "If its step differentiates the gradients, declare that: --needs create_graph, in Python "
+    "needs=['create_graph']."
+)
+_OF_NO_GRAPH = "does not require grad and does not have a grad_fn"
+_MATRICES_ONLY: Groups = {"hidden": {}, OTHERS: {OPTIMIZER: "AdamW"}}
+
+
+def add_hint(
+    error: Exception,
+    specification: RunSpecification,
+    optimizer_class: type[torch.optim.Optimizer] | None,
+) -> None:
+    """Add a note to an error of a run, where something helps that trials can tell.
+
+    Args:
+        error: The error.
+        specification: The run.
+        optimizer_class: The optimizer's class, if its import string does not lead to it.
+    """
+    needs, hyperparameters = specification.optimizer_needs, specification.hyperparameters
+    is_from_torch = specification.optimizer_target.startswith("torch.optim:")
+    if isinstance(error, DeepOBSError) or is_from_torch:  # these say what helps
+        return
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if "step" in frames and _OF_NO_GRAPH in text_of(error) and "create_graph" not in needs:
+        error.add_note(_GRAPH_HINT)
+    elif not specification.parameter_groups:
+        from deepobs.runs.optimizer_trials import Trials
+
+        with contextlib.suppress(Exception):  # the error itself matters more
+            choice = find_optimizer(optimizer_class or specification.optimizer_target)
+            if Trials(choice, hyperparameters, {}).error_of(set(needs)) and not Trials(
+                choice, hyperparameters, _MATRICES_ONLY
+            ).error_of(set(needs)):
+                error.add_note(GROUPS_HINT)
