@@ -20,6 +20,7 @@ hyperparameters.lr = 0.001
 """
 LONG = ("quadratic_deep", "SGD", "--epochs", "100000", "--device", "cpu")
 KEPT = "Results so far are kept: repeat the command to continue."
+WITH_RESUME = "Results so far are kept: repeat the command with --resume to continue."
 
 
 @pytest.mark.parametrize(
@@ -34,12 +35,17 @@ KEPT = "Results so far are kept: repeat the command to continue."
         ),
         (("bench", "experiment.toml", "--no-estimate"), "0/40.*1 running", [KEPT]),
         (
+            ("bench", "experiment.toml", "--no-estimate", "--checkpoint-every", "1epoch"),
+            "0/40.*1 running",
+            [WITH_RESUME],
+        ),
+        (
             ("tune", *LONG, "--space", "lr=choice:1e30,0.001", "--sampler", "grid"),
             "diverged",
             [KEPT],
         ),
     ],
-    ids=["run", "run with checkpoints", "bench", "tune"],
+    ids=["run", "run with checkpoints", "bench", "bench with checkpoints", "tune"],
 )
 def test_the_first_ctrl_c_leaves_no_bar_and_says_in_order_what_remains(
     tmp_path: Path, command: tuple[str, ...], moment: str, last_lines: list[str]
@@ -56,7 +62,8 @@ def test_the_first_ctrl_c_leaves_no_bar_and_says_in_order_what_remains(
     expected = ["Interrupted: stopped by the keyboard.", *last_lines, ""]
     assert lines[-len(expected) :] == expected
     # What was shown before is complete: neither a rest of a bar nor an empty line is between.
-    before = [line for line in lines[: -len(expected)] if not line.endswith(("kept in results.",))]
+    ordinary = ("kept in results.", "write a last checkpoint ...")
+    before = [line for line in lines[: -len(expected)] if not line.endswith(ordinary)]
     assert all("diverged" in line for line in before), lines
     assert "^C" not in "".join(lines)
     assert written.rfind("\x1b[?25h") >= written.rfind("\x1b[?25l"), "the cursor is hidden"

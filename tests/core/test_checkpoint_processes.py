@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def test_a_killed_run_is_resumed_to_the_bit(undisturbed: dict[str, Any], tmp_pat
 
     process = finished(tmp_path, "--resume")
     assert (process.returncode, process.stderr) == (0, "")
+    assert re.match(r"The run continues from its checkpoint, in epoch [1-6] of 6\.", process.stdout)
     resumed = result(tmp_path)
     assert resumed["resumed_at_steps"][0] > 0
     assert numbers(resumed) == numbers(undisturbed)
@@ -95,3 +97,9 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     code, err = ended_by(signal.SIGINT, tmp_path, "--checkpoint-every", "1epoch")
     assert code == 130
     assert "repeat the command with --resume to continue this run" in err
+
+
+def test_an_interrupted_run_that_resumes_is_told_to_repeat_its_command(tmp_path: Path) -> None:
+    code, err = ended_by(signal.SIGINT, tmp_path, "--checkpoint-every", "1epoch", "--resume")
+    assert code == 130
+    assert "repeat the command to continue this run" in err

@@ -424,3 +424,12 @@ def test_time_for_checkpoints_is_no_training_time(
     with watch.paused():  # from 1 to 2
         pass
     assert run_state.time.perf_counter() - watch.zero == 5.0 + 3 - 1
+
+
+def test_a_damaged_checkpoint_has_no_place_to_continue_from(tmp_path):
+    specification = specify("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=3)
+    assert checkpoints.place_in_checkpoint(tmp_path, specification) == ""
+    path = checkpoints.checkpoint_path(tmp_path, specification)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"torn")
+    assert checkpoints.place_in_checkpoint(tmp_path, specification) == ""

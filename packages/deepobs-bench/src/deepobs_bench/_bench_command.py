@@ -101,7 +101,7 @@ def command(
         shown = plan_output(
             planned,
             options,
-            results.output_dir,
+            results,
             has_estimate=not no_estimate,
             is_hasty=not dry_run,
         )
@@ -149,7 +149,7 @@ def _open_sweep(
         interruptible_executor(
             executor,
             replace(options, time_limit=run_seconds),
-            has_checkpoints=results.checkpoints is not None,
+            results.checkpoints,
         ) as workers,
         # Inside: an interruption removes the bar before the workers write last checkpoints.
         bench_progress(num_runs, options.jobs, show=show_line) as notify,

@@ -25,6 +25,7 @@ from deepobs.console.text import clean, counted, duration
 from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import CONSTANT
 from deepobs_bench.failures import Failure, failure_file
+from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.paces import Paces, paces_of
 from deepobs_bench.plan import Plan
 from deepobs_bench.processes import share_of_cores
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from deepobs.console.run_options import ResultOptions
     from deepobs.records import RunSpecification
     from deepobs.runs.timing import Span
     from deepobs_bench.executors import ExecutorOptions
@@ -60,6 +62,7 @@ class PlanOutput:
     jobs: int
     output_dir: Path
     missing_data: Mapping[str, str]
+    resumes: bool
 
     def show(self, *, in_full: bool, with_time: bool) -> None:
         """Show how much is pending, in full with a row for each optimizer on each problem."""
@@ -75,8 +78,14 @@ class PlanOutput:
             remark = f" ({done} done)" if done else ""
             totals.append(f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}{remark}")
         screen.show_text(f"{'; '.join(totals)}. Results are kept in {self.output_dir}.")
+        # Otherwise the sweep says it, of the runs of tunings, too.
+        if in_full and (text := with_checkpoints(self._interrupted(), resumes=self.resumes)):
+            screen.show_text(text)
         if with_time and (pending or self.pending_tunings):
             self._show_time()
+
+    def _interrupted(self) -> list[str]:
+        return interrupted(self.pending.values(), self.output_dir)
 
     def _show_time(self) -> None:
         span, unmeasured = self._time_left()
@@ -109,6 +118,7 @@ class PlanOutput:
             "runs": total,
             "done": total - pending,
             "pending": pending,
+            "with_checkpoints": self._interrupted(),
             "runs_of_tunings": sum(tuning.num_runs for tuning in self.plan.tunings),
             **_span_for_programs(span),
             "runs_of_unknown_duration": sum(each.runs for each in unmeasured),
@@ -141,7 +151,7 @@ class PlanOutput:
 def plan_output(
     plan: Plan,
     execution: ExecutorOptions,
-    output_dir: Path,
+    options: ResultOptions,
     *,
     has_estimate: bool,
     is_hasty: bool,
@@ -151,10 +161,11 @@ def plan_output(
     Args:
         plan: The plan.
         execution: How runs are executed.
-        output_dir: The directory of results.
+        options: Where the results are, and whether runs continue from checkpoints.
         has_estimate: Whether to say how long the runs will take.
         is_hasty: Whether to spend ten seconds on that at most.
     """
+    output_dir, checkpoints = options.output_dir, options.checkpoints
     pending, done = take_inventory(plan.specifications, output_dir)
     tunings = []
     if plan.tunings:
@@ -171,7 +182,16 @@ def plan_output(
         # With all threads, one run would seem faster than each of several at a time.
         threads = execution.threads or share_of_cores(execution.jobs)
         paces = paces_of(wanted, done, threads=threads, missing=missing, is_hasty=is_hasty)
-    return PlanOutput(plan, pending, tunings, paces, execution.jobs, output_dir, missing)
+    return PlanOutput(
+        plan,
+        pending,
+        tunings,
+        paces,
+        execution.jobs,
+        output_dir,
+        missing,
+        resumes=checkpoints is not None and checkpoints.resume,
+    )
 
 
 def _part_for_programs(part: Part) -> dict[str, Any]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
+    from deepobs.runs.checkpoints import CheckpointPlan
+
 EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--jobs"],
@@ -69,7 +71,7 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
 
 @contextlib.contextmanager
 def interruptible_executor(
-    name: str, options: ExecutorOptions, *, has_checkpoints: bool
+    name: str, options: ExecutorOptions, checkpoints: CheckpointPlan | None
 ) -> Iterator[Executor]:
     """Open an executor; after Ctrl-C, say what becomes of the runs and their results."""
     try:
@@ -77,13 +79,15 @@ def interruptible_executor(
             try:
                 yield workers
             except KeyboardInterrupt:
-                if has_checkpoints:
+                if checkpoints is not None:
                     screen.start_line()
                     screen.show_progress("Ending the runs, which write a last checkpoint ...")
                 raise
     except KeyboardInterrupt:
-        kept = "Results so far are kept: repeat the command to continue."
-        raise KeyboardInterrupt(kept) from None
+        # Without it, the runs that were interrupted would start over, and replace the checkpoints.
+        needs_resume = checkpoints is not None and not checkpoints.resume
+        repeat = f"repeat the command{' with --resume' if needs_resume else ''}"
+        raise KeyboardInterrupt(f"Results so far are kept: {repeat} to continue.") from None
 
 
 def tell(message: str) -> None:

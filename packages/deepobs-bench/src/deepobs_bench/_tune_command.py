@@ -149,14 +149,12 @@ def command(
     chosen = _checked(spaces, settings)
     arguments = {**options.arguments, "validation_size": validation_size}
     if dry_run:
-        _show_plan(options, arguments, chosen, execution, results.output_dir, as_json=as_json)
+        _show_plan(options, arguments, chosen, execution, results, as_json=as_json)
         return
     try:
         with (
             options.configured(),
-            interruptible_executor(
-                executor, execution, has_checkpoints=results.checkpoints is not None
-            ) as workers,
+            interruptible_executor(executor, execution, results.checkpoints) as workers,
         ):
             result = tune(
                 options.problem,
@@ -191,7 +189,7 @@ def _show_plan(
     arguments: dict[str, Any],
     settings: TuningSettings,
     execution: ExecutorOptions,
-    output_dir: Path,
+    results: ResultOptions,
     *,
     as_json: bool,
 ) -> None:
@@ -213,7 +211,7 @@ def _show_plan(
             jobs=execution.jobs,
         )
         plan = Plan(tunings=[tuning])
-        shown = plan_output(plan, execution, output_dir, has_estimate=True, is_hasty=False)
+        shown = plan_output(plan, execution, results, has_estimate=True, is_hasty=False)
     if as_json:
         screen.show_json({**shown.for_programs(), "explanation": tuning.explanation})
         return

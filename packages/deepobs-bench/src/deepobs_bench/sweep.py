@@ -29,6 +29,7 @@ from deepobs_bench.failures import (
     find_failure,
     write_failure,
 )
+from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Sweep:
         self._skip_failed = skip_failed
         self._notify = notify
         self._tell = tell
+        self._checkpoints = checkpoints
         self._deadline = None if seconds is None else time.monotonic() + seconds
         # What all tasks share; the rest is known only when runs are executed.
         self._task = functools.partial(
@@ -165,6 +167,10 @@ class Sweep:
             return
         if not getattr(self._executor, "capacity", _DEFAULT_CAPACITY):
             self._tell("There is no worker yet: the runs wait for the first one.")
+        if self._checkpoints is not None:
+            those = interrupted(pending.values(), self.output_dir)
+            if text := with_checkpoints(those, resumes=self._checkpoints.resume):
+                self._tell(text)
         # Workers import the user's modules from here only if this process does so, too.
         here = str(Path.cwd())
         task = functools.partial(

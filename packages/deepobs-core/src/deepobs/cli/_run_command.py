@@ -145,7 +145,13 @@ def command(
                 train_log_interval=log_interval,
             )
             specifications.append(specification)
+        checkpoints = results.checkpoints
         for specification in specifications:
+            if checkpoints is not None and checkpoints.resume:
+                from deepobs.runs.checkpoints import place_in_checkpoint
+
+                if place := place_in_checkpoint(results.output_dir, specification):
+                    show(f"The run continues from its checkpoint, {place}.")
             try:
                 with live_progress() as progress:
                     result = run(
@@ -153,15 +159,16 @@ def command(
                         output_dir=results.output_dir,
                         overwrite=overwrite,
                         observers=[*progress, *results.observers],
-                        checkpoints=results.checkpoints,
+                        checkpoints=checkpoints,
                     )
             except KeyboardInterrupt:
                 from deepobs.runs.checkpoints import checkpoint_path
 
                 if checkpoint_path(results.output_dir, specification).exists():
+                    has_resume = checkpoints is not None and checkpoints.resume
+                    repeat = f"repeat the command{'' if has_resume else ' with --resume'}"
                     raise KeyboardInterrupt(
-                        "There is a checkpoint: repeat the command with --resume to continue "
-                        "this run."
+                        f"There is a checkpoint: {repeat} to continue this run."
                     ) from None
                 raise
             if not result.is_new:

@@ -67,6 +67,31 @@ def checkpoint_path(output_dir: Path, specification: RunSpecification) -> Path:
     return store.configuration_directory(output_dir, specification) / name
 
 
+def place_in_checkpoint(output_dir: Path, specification: RunSpecification) -> str:
+    """Where a run would continue, as in "in epoch 58 of 100"; empty without a usable checkpoint.
+
+    Args:
+        output_dir: The directory of results.
+        specification: The run.
+    """
+    path = checkpoint_path(output_dir, specification)
+    if not path.exists():
+        return ""
+    try:
+        # Mapped: of gigabytes of parameters, nothing is read.
+        content = torch.load(path, mmap=True, map_location="cpu", weights_only=True)
+        is_usable = (content["version"], content["run_id"]) == (_VERSION, specification.run_id)
+        epochs = int(content["state"]["history"]["epochs"])
+    except Exception:  # damaged data lead to errors of all kinds; the run warns of them
+        return ""
+    if not is_usable:
+        return ""
+    epoch = min(epochs + 1, specification.num_epochs)
+    # A run of so many steps ends somewhere in an epoch.
+    total = "" if specification.max_steps is not None else f" of {specification.num_epochs}"
+    return f"in epoch {epoch}{total}"
+
+
 class Checkpointer:
     """Writes and reads the checkpoint of a run: one file, which a later one replaces.
 
