@@ -110,6 +110,35 @@ class OneRate(Sound):
                     parameter.sub_(self.rate * parameter.grad)
 
 
+class FirstRate(Sound):
+    """Uses the learning rate of the first group for all of them."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.sub_(self.param_groups[0]["lr"] * parameter.grad)
+        return loss
+
+
+class MatricesAlone(Sound):
+    """Changes no vectors."""
+
+    def step(self, closure=None):
+        for parameter in self.param_groups[0]["params"]:
+            if parameter.ndim < 2:
+                parameter.grad = None
+        return super().step(closure)
+
+
+class WithoutDefaultsAndState(Sound):
+    def __init__(self, params, lr=0.05):
+        super().__init__(params, lr)
+        del self.defaults, self.state
+
+
 class RateElsewhere(torch.optim.Optimizer):
     def __init__(self, params, lr=0.05):
         self.rate = lr

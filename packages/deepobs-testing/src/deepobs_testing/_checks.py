@@ -104,8 +104,9 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "optimizer": _checks(
         """
     _descriptions: its_summary_says_what_it_is
-    _optimizer_checks: its_target_can_be_imported it_can_be_built its_step_protocol_works
-        steps_change_the_parameters it_stays_finite_on_a_small_problem
+    _optimizer_checks: its_target_can_be_imported it_can_be_built
+        it_has_the_attributes_of_an_optimizer its_step_protocol_works
+        steps_change_the_parameters it_trains_all_parameters it_stays_finite_on_a_small_problem
         the_same_seed_gives_the_same_steps settings_of_the_process_are_left_alone
         zero_grad_clears_the_gradients parameters_without_a_gradient_are_skipped
         a_closure_is_called its_groups_have_their_own_learning_rate

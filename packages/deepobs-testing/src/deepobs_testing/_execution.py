@@ -36,11 +36,11 @@ def execute(check: Check, subject: Any, seconds: float) -> CheckResult:
 
 
 def _verdict(
-    function: Callable[[Any], None], subject: Any, seconds: float
+    function: Callable[[Any], str | None], subject: Any, seconds: float
 ) -> tuple[Outcome, str, str]:
     try:
         with time_limit(seconds):
-            function(subject)
+            remark = function(subject)
     except CheckFailedError as failure:
         return "failed", _one_line(failure.reason), failure.remedy
     except CheckSkippedError as skipped:
@@ -53,7 +53,7 @@ def _verdict(
     # sys.exit() in third-party code must not end the examination.
     except BaseException as error:
         return "failed", f"{summary_of(error)}.", _place_of(error)
-    return "passed", "", ""
+    return "passed", remark or "", ""
 
 
 def summary_of(error: BaseException) -> str:

@@ -7,14 +7,16 @@ import inspect
 import io
 import math
 import tempfile
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, TrainingWarning
 from deepobs.runs import run, specify
-from deepobs.runs.constructors import constructor_of
+from deepobs.runs.construction import build_as_is, of_groups
+from deepobs.runs.constructors import building_needs, constructor_of
 from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.optimizer_trials import TinyProblem
 from deepobs.runs.optimizers import check_class
@@ -54,6 +56,7 @@ def it_can_be_built(subject: Subject) -> None:
             "command line -o lr=0.01."
         )
         raise CheckFailedError(str(error), "" if subject.given else remedy) from error
+    subject.require_one_pass_over_parameters()
     optimizer: Any = subject.optimizer_of(TinyProblem().model)
     require(
         isinstance(optimizer.param_groups, list) and bool(optimizer.param_groups),
@@ -63,7 +66,22 @@ def it_can_be_built(subject: Subject) -> None:
     )
 
 
-def its_step_protocol_works(subject: Subject) -> None:
+def it_has_the_attributes_of_an_optimizer(subject: Subject) -> None:
+    """It has what schedulers, checkpoints and torch's own methods read."""
+    hyperparameters, groups = subject.arguments
+    needs, model = building_needs(subject.optimizer_class), TinyProblem().model
+    optimizer = build_as_is(subject.optimizer_class, model, hyperparameters, groups, needs, None)
+    wanted = ("defaults", "state", "state_dict", "load_state_dict")
+    missing = [name for name in wanted if not hasattr(optimizer, name)]
+    require(
+        not missing,
+        f"It has no {', '.join(missing)}.",
+        "Derive it from torch.optim.Optimizer, and call its constructor with the parameters and "
+        "the defaults.",
+    )
+
+
+def its_step_protocol_works(subject: Subject) -> str:
     """The step protocol, declared or inferred, works."""
     needs = subject.needs
     training = subject.training()
@@ -75,43 +93,48 @@ def its_step_protocol_works(subject: Subject) -> None:
             "Fix the step; if it needs something else of the training loop, declare it in the "
             "description (needs=...): deepobs.plugins.specs.NEEDS lists the words.",
         ) from error
+    return f"{' + '.join(needs) or 'plain'} ({'; '.join(subject.detection.reasons)})."
 
 
 def its_groups_have_their_own_learning_rate(subject: Subject) -> None:
     """The learning rate of a parameter group is used for it."""
     rate = _learning_rate(subject)
-    outcomes = []
-    for factor in (1.0, 0.1):
-        torch.manual_seed(SEED)
-        problem = TinyProblem()
-        first, *others = problem.model.parameters()
-        own_rate: dict[str, Any] = {"params": [first], "lr": factor * rate}
-        optimizer = _of_groups(subject, [own_rate, {"params": others}])
-        found = optimizer.param_groups[0].get("lr")
+    for place in ("first", "last"):
+        outcomes = []
+        for factor in (1.0, 0.1):
+            torch.manual_seed(SEED)
+            problem = TinyProblem()
+            *others, own = problem.model.parameters()
+            if place == "first":
+                own, *others = problem.model.parameters()
+            own_rate: dict[str, Any] = {"params": [own], "lr": factor * rate}
+            groups = [own_rate, {"params": others}]
+            optimizer = _of_groups(subject, groups if place == "first" else groups[::-1])
+            group = optimizer.param_groups[0 if place == "first" else -1]
+            found = group.get("lr")
+            require(
+                len(optimizer.param_groups) >= 2 and found == factor * rate,
+                f"Built with a group of learning rate {factor * rate:g}, its param_groups hold "
+                f"{found!r} there.",
+                "Pass the groups on to the constructor of torch.optim.Optimizer.",
+            )
+            training = Training(problem, optimizer, subject.needs)
+            training.take(_FEW)
+            outcomes.append(own.detach().clone())
         require(
-            len(optimizer.param_groups) >= 2 and found == factor * rate,
-            f"Built with a group of learning rate {factor * rate:g}, its param_groups hold "
-            f"{found!r} there.",
-            "Pass the groups on to the constructor of torch.optim.Optimizer.",
+            not torch.equal(*outcomes),
+            f"Its {place} parameter group moves alike with the learning rates {rate:g} and "
+            f"{0.1 * rate:g} of its own.",
+            'Read hyperparameters from each group in step: group["lr"].',
         )
-        training = Training(problem, optimizer, subject.needs)
-        training.take(_FEW)
-        outcomes.append(first.detach().clone())
-    require(
-        not torch.equal(*outcomes),
-        f"A parameter group moves alike with the learning rates {rate:g} and {0.1 * rate:g} of "
-        "its own.",
-        'Read hyperparameters from each group in step: group["lr"].',
-    )
 
 
 def _of_groups(subject: Subject, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     hyperparameters, roles = subject.arguments
-    make: Any = subject.optimizer_class
     if roles or constructor_of(subject.optimizer_class)[0] != "params":
         skip("It is built from the model, another optimizer, or parameters of certain roles")
     try:
-        optimizer: torch.optim.Optimizer = make(groups, **hyperparameters)
+        optimizer = of_groups(subject.optimizer_class, groups, hyperparameters)
     except (ValueError, TypeError) as error:
         skip(f"It takes no parameter groups: {summary_of(error)}")
     return optimizer
@@ -159,6 +182,22 @@ def steps_change_the_parameters(subject: Subject) -> None:
         training.numbers() != before,
         f"After {_MANY} steps with {subject.arguments[0]}, all parameters are unchanged.",
         "Change the parameters in place, under torch.no_grad(): parameter.add_(...).",
+    )
+
+
+def it_trains_all_parameters(subject: Subject) -> None:
+    """Each parameter that has a gradient changes within some steps."""
+    training = subject.training()
+    named = dict(training.problem.model.named_parameters())
+    before = {name: one.detach().clone() for name, one in named.items()}
+    training.take(_MANY)
+    same = [name for name, one in named.items() if torch.equal(one, before[name])]
+    if len(same) == len(named):
+        skip("It changes nothing (see steps_change_the_parameters)")
+    require(
+        not same,
+        f"Of the parameters of a small network, {_MANY} steps do not change {', '.join(same)}.",
+        "Train them, or say in its documentation which it leaves out: a run warns of them.",
     )
 
 
@@ -218,7 +257,10 @@ def zero_grad_clears_the_gradients(subject: Subject) -> None:
     loss, _ = problem.get_batch_loss_and_accuracy(problem.batch, reduction="mean")
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.zero_grad()
-    left = [n for n, p in problem.model.named_parameters() if p.grad is not None and p.grad.any()]
+    # Those that it does not train are of no concern here.
+    own = {id(one) for group in optimizer.param_groups for one in group["params"]}
+    named = [(name, one) for name, one in problem.model.named_parameters() if id(one) in own]
+    left = [name for name, one in named if one.grad is not None and one.grad.any()]
     require(
         not left,
         f"After zero_grad, {', '.join(left)} still has a gradient.",
@@ -360,7 +402,8 @@ def the_run_loop_trains_with_it(subject: Subject) -> None:
         num_epochs=1,
         device="cpu",
     )
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)  # checks of their own look at that
         record = run(specification, optimizer_class=optimizer_class, output_dir=directory).record
     require(
         record.steps == _STEPS_OF_A_RUN and record.gradient_evaluations >= _STEPS_OF_A_RUN,

@@ -18,7 +18,7 @@ from deepobs.runs.optimizers import (
     OptimizerChoice,
     find_optimizer,
 )
-from deepobs.runs.step_protocols import check_joint, infer_needs
+from deepobs.runs.step_protocols import Detection, check_joint, detect
 from deepobs.runs.training import Trainer
 from deepobs_testing._execution import Memo, summary_of
 from deepobs_testing._process import SEED
@@ -71,18 +71,22 @@ class Subject:
     @property
     def needs(self) -> Needs:
         """The step protocol."""
+        return self.detection.needs
+
+    @property
+    def detection(self) -> Detection:
+        """The step protocol, and how it was found."""
         hyperparameters, groups = self.arguments
 
-        def find() -> Needs:
-            needs = infer_needs(self.choice, hyperparameters, groups)
-            check_joint(needs, groups)
-            return needs
+        def find() -> Detection:
+            detection = detect(self.choice, hyperparameters, groups)
+            check_joint(detection.needs, groups)
+            return detection
 
         return self.memo("its_step_protocol_works", find)
 
     def _checked_arguments(self) -> tuple[dict[str, Any], Groups]:
         choice = self.choice
-        self._require_one_pass_over_parameters()
         hyperparameters, groups = complete_hyperparameters(choice, self.given)
         # The other needs are unknown until steps are tried, for which it must have been built.
         needs = building_needs(choice.optimizer_class)
@@ -100,7 +104,8 @@ class Subject:
             _, groups = complete_hyperparameters(choice, self.given, _MATRICES_ONLY)
         return hyperparameters, groups
 
-    def _require_one_pass_over_parameters(self) -> None:
+    def require_one_pass_over_parameters(self) -> None:
+        """Fail the check if it reads its parameters twice, which loops often give once."""
         make: Any = self.optimizer_class
         arguments = {**self.choice.defaults, **self.given}
         parameters = list(TinyProblem().model.parameters())

@@ -20,8 +20,8 @@ class CheckResult:
     Attributes:
         check: Name of the check.
         outcome: "passed", "failed" or "skipped".
-        reason: What is wrong, the value, and what is expected; or why the check was skipped. Empty
-            if it passed.
+        reason: What is wrong, the value, and what is expected; or why the check was skipped; or
+            what it found, if it passed and found something.
         remedy: How to fix it; empty unless the check failed.
         seconds: Duration of the check.
     """

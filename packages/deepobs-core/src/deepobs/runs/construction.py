@@ -49,7 +49,19 @@ def construct(
     Raises:
         ArgumentError: It takes no groups.
     """
-    optimizer = _construct(optimizer_class, model, hyperparameters, groups, needs, roles)
+    return _completed(build_as_is(optimizer_class, model, hyperparameters, groups, needs, roles))
+
+
+def of_groups(
+    optimizer_class: type[torch.optim.Optimizer],
+    groups: list[dict[str, Any]],
+    hyperparameters: Mapping[str, Any],
+) -> torch.optim.Optimizer:
+    """Build an optimizer of groups as torch has them; exceptions pass unchanged."""
+    return _completed(_build(optimizer_class, groups, hyperparameters))
+
+
+def _completed(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     # Classes that do not call the constructor of torch lack what its methods and schedulers read.
     if isinstance(optimizer, torch.optim.Optimizer):
         if not hasattr(optimizer, "defaults"):
@@ -60,7 +72,7 @@ def construct(
     return optimizer
 
 
-def _construct(
+def build_as_is(
     optimizer_class: type[torch.optim.Optimizer],
     model: nn.Module,
     hyperparameters: Mapping[str, Any],
@@ -68,6 +80,7 @@ def _construct(
     needs: Collection[str],
     roles: Mapping[str, str] | None,
 ) -> torch.optim.Optimizer:
+    """The optimizer of `construct` with nothing added that its class leaves out."""
     make: Callable[..., torch.optim.Optimizer] = optimizer_class
     further = further_arguments(optimizer_class, model)
     if "model" in needs or "named_parameters" in needs:
