@@ -32,6 +32,8 @@ Draw = Callable[[tuple[int, ...]], Floats]
 SEEDS = (3, 5, 10, 30)
 PROBLEMS, OPTIMIZERS = 8, 4
 SAMPLES = 1000
+# Standard deviations of accuracies between seeds, in test examples.
+VARIATIONS = (0.3, 1.0, 3.0)
 MIDDLE = f"interquartile mean, {PROBLEMS} problems"
 # Problems on which normalized performances differ in level and spread.
 LEVELS = np.linspace(0.4, 1.05, PROBLEMS)[:, np.newaxis]
@@ -65,6 +67,14 @@ def main() -> None:
         lambda seeds: (lambda: share(generator, seeds), None, 0.1),
         repetitions,
     )
+    for deviation in VARIATIONS:
+        name = f"accuracy, {deviation:g} examples"
+        for paired in (True, False):
+            how = "shared seeds" if paired else "other seeds"
+            found = [
+                covered_accuracies(generator, deviation, n, paired, repetitions) for n in SEEDS
+            ]
+            print(f"| difference, {how} | {name} | {' | '.join(found)} |", flush=True)
     print()
     print_heading("said of equal optimizers", "data")
     for name, draw in {**data, "normal, one in ten fails": some_fail}.items():
@@ -74,6 +84,13 @@ def main() -> None:
             print(f"| a clear lead, {how} | {name} | {' | '.join(found)} |", flush=True)
         lucky = [false_luck(draw, seeds, repetitions) for seeds in SEEDS]
         print(f"| a lucky seed | {name} | {' | '.join(lucky)} |", flush=True)
+    for deviation in VARIATIONS:
+        rounded = accuracies(generator, deviation)
+        for paired in (True, False):
+            how = "shared seeds" if paired else "other seeds"
+            found = [false_leads(rounded, n, paired, repetitions, resolution=1) for n in SEEDS]
+            row = f"a clear lead, {how} | accuracy, {deviation:g} examples"
+            print(f"| {row} | {' | '.join(found)} |", flush=True)
 
 
 def print_heading(*first: str) -> None:
@@ -162,6 +179,31 @@ def coverage(
     return percent(interval) if bootstrap is None else f"{percent(interval)} ({percent(bootstrap)})"
 
 
+def accuracies(generator: np.random.Generator, deviation: float) -> Draw:
+    """Numbers of correct examples: rounded, of equal means on each problem, the first axis."""
+
+    def draw(shape: tuple[int, ...]) -> Floats:
+        means = generator.random((shape[0], *[1] * (len(shape) - 1)))
+        return np.asarray(np.round(means + deviation * generator.standard_normal(shape)))
+
+    return draw
+
+
+def covered_accuracies(
+    generator: np.random.Generator, deviation: float, seeds: int, paired: bool, repetitions: int
+) -> str:
+    """How often the interval of a difference of accuracies with the same mean holds 0."""
+    draw = accuracies(generator, deviation)
+
+    def interval() -> Interval | None:
+        own, other = draw((1, 2, seeds))[0]
+        return difference_interval(
+            [own], [other], higher_is_better=True, paired=paired, resolution=1
+        )
+
+    return coverage(interval, None, 0.0, repetitions)
+
+
 def share(generator: np.random.Generator, seeds: int) -> Interval | None:
     return share_interval(int(generator.binomial(seeds, 0.1)), seeds)
 
@@ -175,12 +217,16 @@ def percentile(measured: Floats) -> Interval:
     return Interval(float(low), float(high))
 
 
-def false_leads(draw: Draw, seeds: int, paired: bool, reports: int) -> str:
+def false_leads(
+    draw: Draw, seeds: int, paired: bool, reports: int, *, resolution: float = 0.0
+) -> str:
     """The share of reports in which one of equal optimizers leads significantly."""
 
     def p_values(scores: Sequence[Floats]) -> list[float]:
         found = (
-            difference_p_value([own], [other], higher_is_better=True, paired=paired)
+            difference_p_value(
+                [own], [other], higher_is_better=True, paired=paired, resolution=resolution
+            )
             for own, other in combinations(scores, 2)
         )
         return [each for each in found if each is not None]

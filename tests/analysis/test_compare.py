@@ -211,3 +211,32 @@ def test_the_command_writes_json(results, capsys):
     assert (first["problem"], first["better"], first["is_paired"]) == ("acme", "Mine", True)
     assert first["difference"]["value"] == pytest.approx(0.204)
     assert set(content["over_all"]) == {"difference", "probability"}
+
+
+def write_counts(optimizer, counts, problem="acme"):
+    """Seeds with as many correct ones of the 320 test examples that batches of 64 leave of 360."""
+    for seed, count in enumerate(counts):
+        write_result(
+            Path("results"),
+            problem=problem,
+            optimizer=optimizer,
+            seed=seed,
+            test_accuracies=[0.1, 0.5, count / 320],
+            batch_size=64,
+            dataset={"name": "acme", "fingerprint": None, "split_sizes": {"test": 360}},
+        )
+
+
+def test_equal_differences_of_accuracies_are_not_certain(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_counts("Mine", [301, 301, 299])
+    write_counts("Adam", [300, 300, 298])
+    match = compare("Mine", "Adam").matches[0]
+    assert match.difference.value == pytest.approx(1 / 320)
+    assert match.difference.interval.low < 0 < match.difference.interval.high
+    assert (match.better, match.rounding) == (None, 1 / 320)
+    assert match.p_value > 0.05
+    assert main(["compare", "Mine", "Adam"]) == 0
+    shown = capsys.readouterr().out
+    assert "could be due to the seeds" in shown
+    assert "On acme: Accuracies are multiples of 0.0031, by less of which the seeds vary" in shown

@@ -24,6 +24,7 @@ from deepobs_analysis.measures import (
     probability_of_improvement,
     share_interval,
 )
+from deepobs_analysis.measures.arrays import grid_step, is_on_grid
 
 SEEDS = [3, 5, 10, 30]
 difference = partial(difference_interval, higher_is_better=True)
@@ -171,6 +172,54 @@ def test_a_difference_of_rounding_is_none():
 def test_without_any_variation_a_difference_is_certain():
     assert p_value([[2.0] * 3], [[1.0] * 3]) == 0
     assert difference([[2.0] * 3], [[1.0] * 3]) == (1, 1)
+
+
+def test_seeds_of_equal_accuracy_have_the_interval_of_rounding():
+    step = 1 / 320
+    own, other = np.full(3, 0.975), np.full(3, 0.975 - 4 * step)
+    found = difference([own], [other], paired=True, resolution=step)
+    # Of two independent errors, each uniform on an interval as wide as the step.
+    error = math.sqrt(2 * stats.uniform(scale=step).var() / 3)
+    assert found == pytest.approx(stats.t(2, 4 * step, error).interval(0.95))
+    p = p_value([own], [other], paired=True, resolution=step)
+    assert p == pytest.approx(2 * stats.t(2).sf(4 * step / error))
+    assert p_value([own], [other], resolution=step) == pytest.approx(
+        2 * stats.t(4).sf(4 * step / error)
+    )
+    low, high = mean_interval([own], resolution=step)
+    assert (low, high) == pytest.approx(stats.t(2, 0.975, error / math.sqrt(2)).interval(0.95))
+    low, high = prediction_interval(own, resolution=step)
+    spread = stats.uniform(scale=step).std() * math.sqrt(1 + 1 / 3)
+    assert (low, high) == pytest.approx(stats.t(2, 0.975, spread).interval(0.95))
+
+
+def test_accuracies_that_vary_by_more_than_rounding_are_compared_as_before():
+    own, other = [0.9, 0.95, 0.97], [0.91, 0.9, 0.93]
+    for paired in (True, False):
+        expected = difference([own], [other], paired=paired)
+        assert difference([own], [other], paired=paired, resolution=0.01) == expected
+
+
+@pytest.mark.parametrize("deviation", [0.3, 1.0])
+def test_of_equally_accurate_optimizers_hardly_any_leads_significantly(deviation):
+    generator, false = np.random.default_rng(5), 0
+    for _ in range(200):
+        mean = generator.random((2, 1, 1))
+        tests = [
+            p_value([own], [other], paired=True, resolution=1)
+            for scores in np.round(mean + deviation * generator.standard_normal((2, 6, 3)))
+            for own, other in combinations(scores, 2)
+        ]
+        false += min(holm(tests)) <= 0.05
+    assert false / 200 <= 0.03
+
+
+def test_the_step_of_accuracies_is_found():
+    counts = np.random.default_rng(0).integers(200, 320, size=30)
+    assert grid_step(counts / 320) == 1 / 320
+    assert grid_step([0.123456789, 0.5]) == 0
+    assert is_on_grid(counts / 320, 1 / 320)
+    assert not is_on_grid(counts / 640, 1 / 320)
 
 
 def test_a_probability_of_one_from_few_seeds_is_not_certain():

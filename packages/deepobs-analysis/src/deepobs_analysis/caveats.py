@@ -151,7 +151,11 @@ def lucky_seeds(row: Summary) -> str | None:
     # Seeds that fail are reported by themselves, which says the same more clearly.
     if not has_decided.any() or row.failed:
         return None
-    expected = prediction_interval(finals[~has_decided], further=int(has_decided.sum()))
+    expected = prediction_interval(
+        finals[~has_decided],
+        further=int(has_decided.sum()),
+        resolution=row.selection.resolution(),
+    )
     if expected is None:
         return None
     mean = mean_and_deviation(finals[has_decided]).mean

@@ -21,7 +21,7 @@ from deepobs_analysis.reading_options import (
     output_dir_option,
 )
 from deepobs_analysis.winners import FEWEST_SEEDS
-from deepobs_analysis.wording import estimate_or_missing, listed, performance_text
+from deepobs_analysis.wording import estimate_or_missing, listed, performance_text, rounding_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,6 +199,9 @@ def _notes(comparison: Comparison) -> list[str]:
             f"Verdicts are corrected for {tests} comparisons (Holm): if the two are equally good, "
             "at most 5 % of such comparisons call one of them better anywhere."
         )
+    for step in dict.fromkeys(each.rounding for each in matches if each.rounding):
+        on = listed(dict.fromkeys(each.problem for each in matches if each.rounding == step))
+        sentences.append(f"On {on}: {rounding_text(step)}.")
     if any(row.failed for each in matches for row in each.rows):
         sentences.append(
             "Where seeds failed, the mean is that of the others; the difference is that of all "

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepobs_analysis.measures.arrays import ROUNDED_DEVIATION
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,7 +35,7 @@ def failing(selection: Selection) -> NDArray[np.bool_]:
     has_failed = selection.runs["has_diverged"].to_numpy(dtype=bool)
     if gains.max() > 0:
         has_failed = has_failed | (gains < _LEAST_GAIN * gains.max())
-    groups = two_groups(gains)
+    groups = two_groups(gains, resolution=selection.resolution())
     if groups is not None:
         bad, good = (float(np.median(group)) for group in groups)
         if good - bad >= _LOSS * abs(good):
@@ -41,11 +43,12 @@ def failing(selection: Selection) -> NDArray[np.bool_]:
     return has_failed
 
 
-def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
+def two_groups(values: Floats, *, resolution: float = 0.0) -> tuple[Floats, Floats] | None:
     """Split seeds that fall into two groups.
 
     Args:
         values: The performance of each seed, shape (seeds,).
+        resolution: The step from one possible value to the next; 0 if there is none.
 
     Returns:
         The lower and the higher ones, if the gap between them is more than ten times the standard
@@ -59,5 +62,6 @@ def two_groups(values: Floats) -> tuple[Floats, Floats] | None:
     low, high = in_order[:place], in_order[place:]
     # Against the spread within the groups: compared with the spread of all seeds, a wide gap would
     # hide itself, as it makes that spread wide, too.
-    within = max(low.std(), high.std())
+    # Equal accuracies do not mean that seeds do not vary: see `Selection.resolution`.
+    within = max(low.std(), high.std(), resolution * ROUNDED_DEVIATION)
     return (low, high) if gaps[place - 1] > max(_GAP * within, 0) else None

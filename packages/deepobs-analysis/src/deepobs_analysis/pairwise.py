@@ -20,10 +20,11 @@ from deepobs_analysis.measures import (
     normalized,
     performance_difference,
     probability_of_improvement,
+    varies_less_than_rounding,
 )
 from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.protocol_differences import budget_differences, differences
-from deepobs_analysis.winners import FEWEST_SEEDS, SIGNIFICANT, are_comparable
+from deepobs_analysis.winners import FEWEST_SEEDS, SIGNIFICANT, are_comparable, resolution_of
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +52,8 @@ class Match:
         p_value: That of a difference of 0, corrected for all matches (Holm); `None` where one of
             the two has fewer than `FEWEST_SEEDS`, or they are not comparable.
         differing: What else than the optimizer differs.
+        rounding: The step from one accuracy to the next, where seeds vary by less, so that the
+            interval is that of rounding; else 0.
     """
 
     problem: str
@@ -61,6 +64,7 @@ class Match:
     probability: Estimate
     p_value: float | None
     differing: tuple[Difference, ...]
+    rounding: float = 0.0
 
     @property
     def better(self) -> str | None:
@@ -194,6 +198,23 @@ class _Pair:
     def is_tested(self) -> bool:
         return self.seeds >= FEWEST_SEEDS and are_comparable(*self.rows)
 
+    @property
+    def has_interval(self) -> bool:
+        # Over failing and other seeds, a mean depends on how many of both there happen to be.
+        return self.is_tested and not any(row.failed for row in self.rows)
+
+    @property
+    def resolution(self) -> float:
+        return resolution_of(*self.rows)
+
+    @property
+    def rounding(self) -> float:
+        step = self.resolution
+        is_rounding = self.has_interval and varies_less_than_rounding(
+            *self.finals, paired=self.is_paired, resolution=step
+        )
+        return step if is_rounding else 0.0
+
 
 def _on_problems(
     first: Side,
@@ -274,6 +295,7 @@ def _matches(pairs: Sequence[_Pair]) -> list[Match]:
             _probability([pair]),
             adjusted.get(place),
             tuple(differences(pair.rows[0].selection, pair.rows[1].selection)),
+            pair.rounding,
         )
         for place, pair in enumerate(pairs)
     ]
@@ -284,6 +306,7 @@ def _p_value(pair: _Pair) -> float:
         *([each] for each in pair.finals),
         higher_is_better=pair.rows[0].higher_is_better,
         paired=pair.is_paired,
+        resolution=pair.resolution,
     )
     assert found is not None  # noqa: S101 # both have several seeds
     return found
@@ -296,10 +319,13 @@ def _difference(pair: _Pair) -> Estimate:
     if same(float(own.mean()), float(other.mean())):
         value = 0.0
     interval = None
-    # Over failing and other seeds, a mean depends on how many of both there happen to be.
-    if pair.is_tested and not any(row.failed for row in pair.rows):
+    if pair.has_interval:
         interval = difference_interval(
-            [own], [other], higher_is_better=direction, paired=pair.is_paired
+            [own],
+            [other],
+            higher_is_better=direction,
+            paired=pair.is_paired,
+            resolution=pair.resolution,
         )
     return Estimate(value, interval, pair.seeds)
 
@@ -322,17 +348,19 @@ def _difference_over_all(pairs: Sequence[_Pair]) -> Estimate | None:
     scaled = [scores for pair in pairs if (scores := _scaled(pair)) is not None]
     if not scaled:
         return None
-    own, other = ([scores[i] for scores in scaled] for i in (0, 1))
+    own, other, steps = zip(*scaled, strict=True)
     interval = None
-    if all(pair.is_tested and not any(row.failed for row in pair.rows) for pair in pairs):
+    if all(pair.has_interval for pair in pairs):
         paired = all(pair.is_paired for pair in pairs)
-        interval = difference_interval(own, other, higher_is_better=True, paired=paired)
+        interval = difference_interval(
+            own, other, higher_is_better=True, paired=paired, resolution=steps
+        )
     value = float(performance_difference(own, other, higher_is_better=True))
     return Estimate(value, interval, min(map(len, [*own, *other])))
 
 
-def _scaled(pair: _Pair) -> tuple[Floats, Floats] | None:
-    """Final performances, 0 for an untrained model and 1 for the better mean of both."""
+def _scaled(pair: _Pair) -> tuple[Floats, Floats, float] | None:
+    """Final performances, 0 for an untrained model and 1 for the better mean; their step."""
     direction = pair.rows[0].higher_is_better
     before = [row.selection.curves()[:, 0] for row in pair.rows]
     untrained = float(np.concatenate(before).mean())
@@ -344,7 +372,7 @@ def _scaled(pair: _Pair) -> tuple[Floats, Floats] | None:
         np.asarray(normalized(values, untrained=untrained, target=best, higher_is_better=direction))
         for values in pair.finals
     )
-    return own, other
+    return own, other, pair.resolution / abs(best - untrained)
 
 
 def _estimate_as_dict(estimate: Estimate) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Run(NamedTuple):
         identity: All that its numbers depend on but problem, optimizer and seed: the JSON text of a
             dictionary of the `hyperparameters` and of the `rest`.
         run_id: Identity of the run in files of ours, else empty.
+        test_examples: How many examples evaluations of the test set use; `None` if unknown.
         hardware: Its hardware, as JSON.
         versions: Versions of its software, as JSON.
         curves: Those of `CURVES`, the seconds of training in each epoch, the iterates, one pair of
@@ -69,6 +70,7 @@ class Run(NamedTuple):
     steps: int | None
     steps_per_epoch: int | None
     gradient_evaluations: int | None
+    test_examples: int | None
     device: str
     hardware: str
     versions: str
@@ -136,6 +138,7 @@ def run_from(data: object) -> Run:
         steps=values.optional_integer(data, "steps"),
         steps_per_epoch=values.optional_integer(data, "steps_per_epoch"),
         gradient_evaluations=values.optional_integer(data, "gradient_evaluations"),
+        test_examples=_test_examples(data, batch_size),
         device=values.text(data, "device", ""),
         hardware=json.dumps(values.mapping(data, "hardware")),
         versions=json.dumps(values.mapping(data, "versions")),
@@ -312,6 +315,14 @@ def _further(data: Mapping[str, Any], layout: Format, params: dict[str, Any]) ->
         used |= own
     # What was not used is dropped: a file that does not mention it is of the same configuration.
     return {name: value for name, value in used.items() if value is not None}
+
+
+def _test_examples(data: Mapping[str, Any], batch_size: int) -> int | None:
+    sizes = values.mapping(values.mapping(data, "dataset"), "split_sizes")
+    size = values.optional_integer(sizes, "test")
+    if not size or data.get("full_evaluation"):
+        return size or None
+    return size - size % batch_size or None
 
 
 def _ends_by_steps(data: Mapping[str, Any], params: Mapping[str, Any]) -> bool:

@@ -91,6 +91,7 @@ class Results:
     | `train_seconds` | float64 array, seconds of training in each epoch; `None` if not measured |
     | `iterates` | float64 array, the point at each evaluation on a function of two variables |
     | `steps`, `gradient_evaluations` | integers; missing if not recorded |
+    | `test_examples` | examples that evaluations of the test set use; missing if not recorded |
     | `steps_per_epoch` | steps of a whole epoch; NaN if unknown, or as the run diverged |
     | `device` | such as "cpu"; empty if not recorded |
     | `hardware`, `versions` | dictionaries, empty if not recorded |

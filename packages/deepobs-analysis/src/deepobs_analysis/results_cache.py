@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Column: TypeAlias = dict[str, list[Any]]
 
-_LAYOUT = 7
+_LAYOUT = 8
 _OF_RUN = [name for name in Run._fields if name != "curves"]
 _NOT_MEASURED = -1
 _KEPT_SECONDS = 60 * 24 * 3600  # since it was written

@@ -51,13 +51,14 @@ COLUMNS = (
     ),
     *("weight_decay", "metric"),
     *("has_diverged", "diverged_at_epoch", *_ARRAYS, "steps", "gradient_evaluations"),
+    "test_examples",
     *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at", "code"),
 )
 """The columns of `Results.runs`, in their order."""
 
 _OF_THE_RUN = ("format", "schedule", "device", "command", "started_at")
 _INTEGERS = ("seed", "batch_size", "num_epochs")
-_OPTIONAL_INTEGERS = ("diverged_at_epoch", "steps", "gradient_evaluations")
+_OPTIONAL_INTEGERS = ("diverged_at_epoch", "steps", "gradient_evaluations", "test_examples")
 
 
 class FoundRun(NamedTuple):

@@ -11,7 +11,7 @@ import pandas as pd
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.representatives import best_configuration
 from deepobs_analysis.measures import best, final
-from deepobs_analysis.measures.arrays import exact_mean
+from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
 from deepobs_analysis.results import CURVES, Metric
 
 if TYPE_CHECKING:
@@ -99,6 +99,23 @@ class Selection:
     def final(self, split: Split = "test") -> Floats:
         """The performance of every seed after the last epoch, shape (seeds,)."""
         return self.curves(split)[:, -1]
+
+    def resolution(self, curve: str | None = None) -> float:
+        """The step from one possible value of an accuracy to the next; 0 for losses.
+
+        Args:
+            curve: The column of `CURVES`; `None` for that of `final`.
+        """
+        name = curve or self.metric.curve("test")
+        if not higher_is_better(name):
+            return 0.0
+        values, recorded = self.measured(name), self.runs["test_examples"]
+        if name == "test_accuracies" and recorded.notna().all():
+            step = 1 / int(recorded.max())
+            if is_on_grid(values, step):
+                return step
+        # What else accuracies are shares of, such as characters, shows in their values only.
+        return grid_step(values)
 
     def final_or_worst(self) -> Floats:
         """The final test performance of every seed, infinitely bad if it diverged.

@@ -13,6 +13,7 @@ from deepobs_analysis.measures import (
     difference_p_value,
     holm,
     performance_difference,
+    varies_less_than_rounding,
 )
 from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.summaries import best_of
@@ -23,6 +24,7 @@ from deepobs_analysis.wording import (
     mean_text,
     number,
     rounded_text,
+    rounding_text,
     seeds_text,
 )
 
@@ -56,6 +58,8 @@ class Winner:
         p_value: That of a difference of 0, adjusted for all `comparisons`; `None` where one of them
             has fewer than `FEWEST_SEEDS`, or they are not comparable.
         comparisons: How many pairs of optimizers were compared, on all problems together.
+        rounding: The step from one accuracy to the next, where seeds vary by less, so that the
+            interval is that of rounding; else 0.
     """
 
     first: Summary
@@ -64,6 +68,7 @@ class Winner:
     interval: Interval | None = None
     p_value: float | None = None
     comparisons: int = 0
+    rounding: float = 0.0
 
     @property
     def is_clear(self) -> bool:
@@ -145,6 +150,8 @@ def winner_in_words(winner: Winner) -> str:
     if winner.interval is not None:
         fewest = min(len(first.seeds), len(second.seeds))
         ahead = f"{ahead}, 95 % interval {interval_text(winner.interval, fewest)}"
+    if winner.rounding:
+        ahead = f"{ahead}. {rounding_text(winner.rounding)}"
     verdict = "is clear" if winner.is_clear else "could be due to the seeds"
     return _with_failed(f"{ahead}. The lead {verdict}.", first, second)
 
@@ -215,20 +222,32 @@ def _winner(rows: list[Summary], p_values: Mapping[_Pair, float]) -> Winner:
     second = best_of(others)
     pair, better = _finals(first, second), first.higher_is_better
     p_value = p_values.get(_pair(first, second))
-    interval = None
+    interval, rounding = None, 0.0
     # Over failing and other seeds, a mean depends on how many of both there happen to be, which
     # an interval from so few cannot tell.
     if p_value is not None and not (first.failed or second.failed):
-        paired = first.seeds == second.seeds
-        interval = difference_interval(*pair, higher_is_better=better, paired=paired)
+        paired, step = first.seeds == second.seeds, resolution_of(first, second)
+        interval = difference_interval(
+            *pair, higher_is_better=better, paired=paired, resolution=step
+        )
+        own, other = pair[0][0], pair[1][0]
+        if varies_less_than_rounding(own, other, paired=paired, resolution=step):
+            rounding = step
     is_tie = same(first.final.mean, second.final.mean)
     difference = 0.0 if is_tie else float(performance_difference(*pair, higher_is_better=better))
-    return Winner(first, second, difference, interval, p_value, comparisons=len(p_values))
+    return Winner(first, second, difference, interval, p_value, len(p_values), rounding)
 
 
 def are_comparable(first: Summary, second: Summary) -> bool:
     """Whether two optimizers were measured by the same function."""
     return first.higher_is_better or first.has_bare_losses == second.has_bare_losses
+
+
+def resolution_of(first: Summary, second: Summary) -> float:
+    """The step from one possible performance of two optimizers to the next; 0 for losses."""
+    # The finer one: few values of an optimizer that learns nothing have a coarser step in common.
+    known = (row.selection.resolution() for row in (first, second))
+    return min((step for step in known if step), default=0.0)
 
 
 def _pair(first: Summary, second: Summary) -> _Pair:
@@ -245,6 +264,7 @@ def _p_value(first: Summary, second: Summary) -> float:
         *_finals(first, second),
         higher_is_better=first.higher_is_better,
         paired=first.seeds == second.seeds,
+        resolution=resolution_of(first, second),
     )
     assert found is not None  # noqa: S101 # both have several seeds
     return found

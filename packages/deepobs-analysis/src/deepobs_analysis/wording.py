@@ -222,6 +222,14 @@ def rounded_text(value: float, interval: Interval) -> str:
     return _rounded([value], interval)[0]
 
 
+def rounding_text(step: float) -> str:
+    """What an interval of accuracies rests on whose seeds vary by less than their step."""
+    return (
+        f"Accuracies are multiples of {number(step, 2)}, by less of which the seeds vary: the "
+        "interval is that of rounding"
+    )
+
+
 def _rounded(values: Iterable[float], interval: Interval) -> list[str]:
     """Values with two digits of half the width of an interval."""
     width = (interval.high - interval.low) / 2

@@ -57,6 +57,7 @@ from deepobs_analysis.measures.uncertainty import (
     mean_interval,
     prediction_interval,
     share_interval,
+    varies_less_than_rounding,
 )
 
 __all__ = [
@@ -108,4 +109,5 @@ __all__ = [
     "standardized_difference",
     "steps_to_target",
     "target_performance",
+    "varies_less_than_rounding",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -23,6 +24,10 @@ Direction: TypeAlias = bool | Sequence[bool]
 ROUNDING = 1e-13
 """Numbers that differ by less, relative to their size, differ by rounding only."""
 
+ROUNDED_DEVIATION = 1 / math.sqrt(12)
+"""Standard deviation of the error of rounding to integers, which is uniform."""
+
+_FINEST = 10**6
 _NEXT = "Drop diverged runs, or give them the worst value that a run can have."
 
 
@@ -128,6 +133,22 @@ def exact_means(values: Floats) -> Floats:
     """The `exact_mean` along the last axis."""
     rows = values.reshape(-1, values.shape[-1]).tolist()
     return np.array([exact_mean(row) for row in rows]).reshape(values.shape[:-1])
+
+
+def grid_step(values: ArrayLike) -> float:
+    """The largest number that all of some values from 0 to 1 are multiples of, such as 1 / 320.
+
+    Shares of n examples are multiples of 1 / n. It is 0 where there is none above 1e-6.
+    """
+    fractions = (Fraction(value).limit_denominator(_FINEST) for value in np.unique(values).tolist())
+    count = math.lcm(*(fraction.denominator for fraction in fractions))
+    return 1 / count if count <= _FINEST and is_on_grid(values, 1 / count) else 0.0
+
+
+def is_on_grid(values: ArrayLike, step: float) -> bool:
+    """Whether some values from 0 to 1 are multiples of a number above 0, up to rounding."""
+    multiples = np.asarray(values) / step
+    return bool(np.allclose(multiples, np.round(multiples), rtol=0, atol=1e-8))
 
 
 def median(values: ArrayLike) -> float:

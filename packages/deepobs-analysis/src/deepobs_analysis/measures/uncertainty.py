@@ -4,6 +4,10 @@ Intervals are about new seeds on the same problems; where there is a single seed
 docs/explanation/measures.md has their coverage, measured by benchmarks/interval_coverage.py. All
 functions raise `ArgumentError` for missing problems or runs, and for NaN.
 
+Accuracies are multiples of a step, that of one example, and few seeds may all have the same one by
+chance. `resolution` is that step, on all problems or on each, and 0 for other measures: runs are
+taken to vary at least as much as by rounding to it.
+
 References:
     Welch, The Generalization of "Student's" Problem, Biometrika 34 (1947).
     Yuen, The Two-Sample Trimmed t for Unequal Population Variances, Biometrika 61 (1974).
@@ -20,8 +24,9 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -34,12 +39,17 @@ from deepobs_analysis.measures.aggregates import (
     read_scores,
     share_won,
 )
-from deepobs_analysis.measures.arrays import ROUNDING, finite, ordered
+from deepobs_analysis.measures.arrays import (
+    ROUNDED_DEVIATION,
+    ROUNDING,
+    equally_long,
+    finite,
+    floats,
+    ordered,
+)
 from deepobs_analysis.measures.performance import mean_and_deviation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike
 
     from deepobs_analysis.measures.aggregates import Scores
@@ -71,19 +81,28 @@ class Estimate:
     seeds: int
 
 
-def mean_interval(scores: Scores, *, confidence: float = 0.95) -> Interval | None:
+Resolution: TypeAlias = float | Sequence[float]
+
+
+def mean_interval(
+    scores: Scores, *, confidence: float = 0.95, resolution: Resolution = 0.0
+) -> Interval | None:
     """A confidence interval of `mean_score`: that of Student's t, wider where runs are skewed.
 
     Args:
         scores: See `mean_score`, shape (runs,) per problem.
         confidence: Coverage of the interval, above 0 and below 1.
+        resolution: See above.
 
     Returns:
         `None` where there is a single run on a problem.
     """
     runs = read_scores(scores, finite)
     value = float(mean_score(runs))
-    parts = [each / (len(each) * len(runs)) for each in runs]
+    parts = [
+        _Part(each / (len(each) * len(runs)), step * ROUNDED_DEVIATION / (len(each) * len(runs)))
+        for each, step in zip(runs, _steps(resolution, len(runs)), strict=True)
+    ]
     return _interval(value, parts, confidence, is_skewed=True)
 
 
@@ -104,7 +123,7 @@ def interquartile_mean_interval(scores: Scores, *, confidence: float = 0.95) -> 
     # A score that is dropped counts in the error like the nearest one that is kept: it could be
     # replaced by another one beyond the same end, but hardly ever changes sides.
     kept = len(pooled) - 2 * dropped
-    parts = [np.clip(each, low, high) / kept for each in runs]
+    parts = [_Part(np.clip(each, low, high) / kept) for each in runs]
     value = float(interquartile_mean(runs))
     # Of the deviations, too, only the kept scores tell.
     share = kept / len(pooled)
@@ -118,6 +137,7 @@ def difference_interval(
     higher_is_better: Direction,
     paired: bool = False,
     confidence: float = 0.95,
+    resolution: Resolution = 0.0,
 ) -> Interval | None:
     """A confidence interval of `performance_difference`: that of Welch, or of the paired t test.
 
@@ -127,27 +147,41 @@ def difference_interval(
         higher_is_better: See `performance_difference`.
         paired: Whether run i of both has the same seed, so that what seeds share cancels.
         confidence: Coverage of the interval, above 0 and below 1.
+        resolution: See above.
 
     Returns:
         `None` where there is a single run of an optimizer on a problem.
     """
-    value, parts = _difference(scores, reference, higher_is_better, paired)
+    value, parts = _difference(scores, reference, higher_is_better, paired, resolution)
     return _interval(value, parts, confidence)
 
 
 def difference_p_value(
-    scores: Scores, reference: Scores, *, higher_is_better: Direction, paired: bool = False
+    scores: Scores,
+    reference: Scores,
+    *,
+    higher_is_better: Direction,
+    paired: bool = False,
+    resolution: Resolution = 0.0,
 ) -> float | None:
     """The two-sided p-value of two optimizers being equally good. See `difference_interval`."""
     from scipy import special
 
-    value, parts = _difference(scores, reference, higher_is_better, paired)
+    value, parts = _difference(scores, reference, higher_is_better, paired, resolution)
     error = _error(parts)
     if error is None:
         return None
     if error.size == 0:
         return float(value == 0)
     return float(2 * special.stdtr(error.freedom, -abs(value) / error.size))
+
+
+def varies_less_than_rounding(
+    scores: ArrayLike, reference: ArrayLike, *, paired: bool, resolution: float
+) -> bool:
+    """Whether a difference on one problem rests on what rounding does, in `difference_interval`."""
+    _, parts = _difference([scores], [reference], True, paired, resolution)
+    return all(float(np.std(part.runs, ddof=1)) < part.least for part in parts)
 
 
 def improvement_interval(
@@ -213,7 +247,7 @@ def share_interval(count: int, runs: int, *, confidence: float = 0.95) -> Interv
 
 
 def prediction_interval(
-    values: ArrayLike, *, further: int = 1, confidence: float = 0.95
+    values: ArrayLike, *, further: int = 1, confidence: float = 0.95, resolution: float = 0.0
 ) -> Interval | None:
     """Where the mean of further runs of the same configuration will be.
 
@@ -221,6 +255,7 @@ def prediction_interval(
         values: One value per run, finite, shape (runs,).
         further: How many further runs there are.
         confidence: How often it will be there, above 0 and below 1.
+        resolution: See above.
 
     Returns:
         `None` for a single run.
@@ -233,8 +268,9 @@ def prediction_interval(
     if runs == 1:
         return None
     mean, deviation = mean_and_deviation(numbers)
+    deviation = max(deviation * math.sqrt(runs / (runs - 1)), resolution * ROUNDED_DEVIATION)
     width = float(special.stdtrit(runs - 1, (1 + confidence) / 2)) * deviation
-    width *= math.sqrt(runs / (runs - 1) * (1 / further + 1 / runs))
+    width *= math.sqrt(1 / further + 1 / runs)
     return Interval(mean - width, mean + width)
 
 
@@ -266,23 +302,34 @@ class _Error(NamedTuple):
     skewness: float
 
 
-def _error(parts: Sequence[Floats]) -> _Error | None:
+class _Part(NamedTuple):
+    """What each of some runs that differ only in their seed adds to a measure, up to a constant.
+
+    Attributes:
+        runs: Shape (runs,).
+        least: The least standard deviation that these are taken to have.
+    """
+
+    runs: Floats
+    least: float = 0.0
+
+
+def _error(parts: Sequence[_Part]) -> _Error | None:
     """The standard error of a measure that is the sum of independent parts.
 
-    Args:
-        parts: What each run adds to it, up to a constant, in groups of runs that differ only in
-            their seed; `None` is returned where a group has one run.
+    `None` is returned where one has a single run.
     """
-    if min(map(len, parts)) < 2:
+    if min(len(part.runs) for part in parts) < 2:
         return None
-    largest = max(float(np.ptp(part)) for part in parts)
-    if largest <= ROUNDING * max(float(abs(part).max()) for part in parts):
+    largest = max(max(float(np.ptp(part.runs)), part.least) for part in parts)
+    if largest <= ROUNDING * max(float(abs(part.runs).max()) for part in parts):
         return _Error(0.0, math.inf, 0.0)
     variances, freedoms, thirds = [], [], []
     for part in parts:
         # Scaled, as squares of squares of a loss of 1e100 are no numbers.
-        runs, distances = len(part), (part - part.mean()) / largest
-        variances.append(runs / (runs - 1) * float((distances**2).sum()))
+        runs, distances = len(part.runs), (part.runs - part.runs.mean()) / largest
+        variance = runs / (runs - 1) * float((distances**2).sum())
+        variances.append(max(variance, runs * (part.least / largest) ** 2))
         freedoms.append(runs - 1)
         of_third = runs**2 / ((runs - 1) * (runs - 2)) if runs > 2 else 0.0
         thirds.append(of_third * float((distances**3).sum()))
@@ -294,7 +341,7 @@ def _error(parts: Sequence[Floats]) -> _Error | None:
 
 def _interval(
     value: float,
-    parts: Sequence[Floats],
+    parts: Sequence[_Part],
     confidence: float,
     *,
     is_skewed: bool = False,
@@ -319,22 +366,39 @@ def _interval(
 
 
 def _difference(
-    scores: Scores, reference: Scores, higher_is_better: Direction, paired: bool
-) -> tuple[float, list[Floats]]:
+    scores: Scores,
+    reference: Scores,
+    higher_is_better: Direction,
+    paired: bool,
+    resolution: Resolution,
+) -> tuple[float, list[_Part]]:
     """The difference, and what each run, or each pair of runs, adds to it."""
     value = float(performance_difference(scores, reference, higher_is_better=higher_is_better))
     of_problems = pairs(scores, reference, higher_is_better, finite)
     if abs(value) <= ROUNDING * max(abs(each).max() for _, *both in of_problems for each in both):
         value = 0.0
-    parts = []
-    for sign, own, other in of_problems:
+    problems, parts = len(of_problems), []
+    for (sign, own, other), step in zip(of_problems, _steps(resolution, problems), strict=True):
+        least = step * ROUNDED_DEVIATION
         if not paired:
-            parts += [sign * own / len(own), -sign * other / len(other)]
+            of_both = [(sign * own, least), (-sign * other, least)]
         elif len(own) == len(other):
-            parts.append(sign * (own - other) / len(own))
+            of_both = [(sign * (own - other), least * math.sqrt(2))]
         else:
             raise ArgumentError(f"Pairs need equally many runs, got {len(own)} and {len(other)}.")
-    return value, [part / len(of_problems) for part in parts]
+        for runs, deviation in of_both:
+            share = 1 / (len(runs) * problems)
+            parts.append(_Part(runs * share, deviation * share))
+    return value, parts
+
+
+def _steps(resolution: Resolution, problems: int) -> Floats:
+    """The resolution on each problem."""
+    if isinstance(resolution, (int, float)):
+        return np.full(problems, float(resolution))
+    steps = floats(resolution, "resolutions")
+    equally_long("resolutions", steps, "problems", np.empty(problems))
+    return steps
 
 
 def _errors_of_improvement(own: int, other: int) -> Floats:

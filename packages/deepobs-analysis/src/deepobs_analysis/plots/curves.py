@@ -203,10 +203,7 @@ def _draw(
     """Draw a curve of each optimizer that has it over epochs, and the target if it is its own."""
     drawn = [each for each in selections if each.runs[curve].notna().all()]
     positions = {each.optimizer: each.runs["evaluated_at"].iloc[0] for each in drawn}
-    bands = {
-        each.optimizer: _band(each.measured(curve), show, has_interval=not failing(each).any())
-        for each in drawn
-    }
+    bands = {each.optimizer: _band(each, curve, show) for each in drawn}
     is_higher_better = curve.endswith("accuracies")
     ends = limits.limits_of_curves(bands, higher_is_better=is_higher_better)
     is_band_cut = ends.is_logarithmic and _cut_below_zero(bands, drawn, curve)
@@ -267,11 +264,15 @@ def _target(goals: Mapping[str, Target]) -> list[Line2D]:
     return [Line2D([], [], label="target", **_dashes())] if goals else []
 
 
-def _band(values: Floats, show: Show, *, has_interval: bool) -> Floats:
+def _band(selection: Selection, curve: str, show: Show) -> Floats:
     """Lower end, center and upper end over seeds, shape (3, evaluations)."""
-    if show == "interval" and not has_interval:
-        return np.tile(values.mean(axis=0), (3, 1))
-    summarize = {"mean": _deviations, "median": quartiles, "interval": _interval}[show]
+    values = selection.measured(curve)
+    if show == "interval":
+        if failing(selection).any():
+            return np.tile(values.mean(axis=0), (3, 1))
+        step = selection.resolution(curve)
+        return np.array([_interval(epoch, step) for epoch in values.T]).T
+    summarize = {"mean": _deviations, "median": quartiles}[show]
     return np.array([summarize(epoch) for epoch in values.T]).T
 
 
@@ -280,8 +281,9 @@ def _deviations(values: Floats) -> tuple[float, float, float]:
     return mean - deviation, mean, mean + deviation
 
 
-def _interval(values: Floats) -> tuple[float, float, float]:
-    mean, interval = mean_and_deviation(values).mean, mean_interval([values])
+def _interval(values: Floats, resolution: float) -> tuple[float, float, float]:
+    mean = mean_and_deviation(values).mean
+    interval = mean_interval([values], resolution=resolution)
     return (mean, mean, mean) if interval is None else (interval.low, mean, interval.high)
 
 
