@@ -114,7 +114,10 @@ def newer_python(session: nox.Session, package: str) -> None:
 @nox.session(requires=["build"])
 def integration(session: nox.Session) -> None:
     """Test all wheels together: plugins, command line, documentation, third-party optimizers."""
-    optimizers = ("pytorch_optimizer", "schedulefree", "backpack-for-pytorch")
+    optimizers = (
+        *("pytorch_optimizer", "schedulefree", "backpack-for-pytorch", "torch-optimizer"),
+        *("adam-mini", "ivon-opt", "singd", "sophia-opt"),
+    )
     tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
     notebooks = ("nbclient", "ipykernel")
     further = (*tools, *notebooks, *EXTRAS["deepobs-bench"], *optimizers)

@@ -9,7 +9,9 @@ import pytest
 import pytorch_optimizer
 import schedulefree
 import torch
+import torch_optimizer
 
+from deepobs.errors import ArgumentError
 from deepobs.pytorch import testproblems
 from deepobs.runs import run, specify
 
@@ -169,6 +171,61 @@ def test_a_sharpness_aware_run_is_that_of_a_loop_by_hand() -> None:
         optimizer.step(closure)
     assert record.gradient_evaluations == 2 * record.steps
     assert record.test_losses[1] == pytest.approx(_test_loss(problem), rel=1e-6)
+
+
+STEPPED_OTHERWISE = {
+    "adam_mini:Adam_mini": ({"lr": 0.001}, ("named_parameters",)),
+    "ivon:IVON": ({"lr": 0.1, "ess": 1000.0}, ("context:sampled_params",)),
+    "singd.optim.optimizer:SINGD": ({"lr": 0.001}, ("model",)),
+    "sophia_opt:SophiaG": ({"lr": 0.001}, ("hook:update_hessian:10",)),
+    "torch_optimizer:Adahessian": ({"lr": 0.1}, ("create_graph",)),
+}
+"""Optimizers of further packages, each built or stepped in another way."""
+
+
+@pytest.mark.parametrize("target", STEPPED_OTHERWISE)
+def test_an_optimizer_that_is_built_or_stepped_otherwise_trains(target: str) -> None:
+    hyperparameters, needs = STEPPED_OTHERWISE[target]
+    specification = specify("digits_mlp", target, hyperparameters, num_epochs=2, batch_size=256)
+    assert specification.optimizer_needs == needs
+    record = run(specification).record
+    assert record.status == "completed"
+    assert record.train_losses[2] < record.train_losses[0]
+
+
+def test_an_optimizer_of_layers_says_that_there_are_none() -> None:
+    specification = specify("quadratic_deep", "singd.optim.optimizer:SINGD", {"lr": 0.001})
+    with pytest.raises(ArgumentError, match=r"SINGD cannot train .*: .*empty parameter list\.$"):
+        run(specification)
+
+
+@pytest.mark.parametrize(
+    ("optimizer_class", "hyperparameters"),
+    [
+        (torch_optimizer.Adahessian, {"lr": 0.1}),
+        (
+            pytorch_optimizer.AdaHessian,
+            {"lr": 1e-3, "weight_decay": 0.1, "weight_decouple": False},
+        ),
+    ],
+)
+def test_a_second_order_run_is_that_of_a_loop_by_hand(
+    optimizer_class: Any, hyperparameters: dict[str, Any]
+) -> None:
+    specification = specify("digits_logreg", optimizer_class, hyperparameters, num_epochs=1)
+    record = run(specification).record
+    torch.manual_seed(42)
+    problem = testproblems.digits_logreg(specification.batch_size)
+    problem.set_up()
+    optimizer = optimizer_class(list(problem.model.parameters()), **hyperparameters)
+    losses = []
+    for batch in problem.dataset.train_loader:
+        optimizer.zero_grad()
+        loss = problem.get_batch_loss(batch, "mean")
+        loss.backward(create_graph=True)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert record.minibatch_train_losses == pytest.approx(losses[::10], rel=1e-6)
 
 
 class TestScheduleFree:

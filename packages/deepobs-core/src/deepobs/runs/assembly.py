@@ -113,12 +113,13 @@ def build_optimizer(
             roles=None if own_roles is None else own_roles(),
         )
     except REFUSALS as error:
+        is_of_model = {"model", "named_parameters"} & set(specification.optimizer_needs)
         raise ArgumentError(
             sentences(
                 f"{specification.optimizer} cannot train the model of "
                 f"{specification.testproblem}: {reason_of(error)}.",
                 # specify() tried it on a single matrix, which such an optimizer takes.
-                "" if groups else GROUPS_HINT,
+                "" if groups or is_of_model else GROUPS_HINT,
             )
         ) from error
 
