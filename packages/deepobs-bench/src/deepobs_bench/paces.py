@@ -43,7 +43,7 @@ _MAX_CACHED = 2000
 # else the machine does in hours, and estimates that were too sure would be worse than wide ones.
 _WIDENED_MEASURED = 1.5
 _WIDENED_RECORDED = 1.25
-_LEAST_SHARE = 0.1
+_LEAST_SHARE = 0.25  # of the processor; with less, ranges would be so wide that they say nothing
 
 _NOT_MEASURED = "not measured yet, for lack of time; --dry-run measures all"
 
