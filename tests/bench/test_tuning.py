@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 LR = {"lr": "log:1e-4:1e-1"}
 
+trains_nothing = pytest.mark.filterwarnings("ignore:.*trained nothing")
+"""Of tests whose learning rates are too small on purpose."""
+
 
 class Counter(RunObserver):
     """Records executed runs."""
@@ -282,6 +285,7 @@ def test_a_tried_batch_size_fits_into_what_is_held_out(tuned: Callable[..., Tuni
     assert [trial.status for trial in result.trials] == ["completed", "completed"]
 
 
+@trains_nothing
 def test_tried_batch_sizes_are_judged_on_the_same_examples(
     tuned: Callable[..., TuningResult], tmp_path: Path
 ) -> None:
@@ -311,6 +315,7 @@ def deepobs_problems():
 """
 
 
+@trains_nothing
 def test_a_tried_weight_decay_of_the_problem_is_judged_by_the_bare_loss(
     tuned: Callable[..., TuningResult],
     tmp_path: Path,
@@ -509,6 +514,7 @@ def test_runs_that_others_have_completed_are_stopped_all_the_same(
     assert [trial.status for trial in after.trials].count("pruned") == 2
 
 
+@trains_nothing
 def test_another_rule_does_not_count_what_was_stopped_before(
     tuned: Callable[..., TuningResult],
 ) -> None:
