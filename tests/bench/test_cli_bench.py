@@ -327,6 +327,7 @@ def test_a_plan_is_written_for_programs(bench: Callable[..., Any]) -> None:
         "runs": 6,
         "done": 2,
         "pending": 4,
+        "results_of_older_code": 0,
         "with_checkpoints": [],
         "runs_of_tunings": 12,
         "runs_of_unknown_duration": 0,

@@ -29,7 +29,13 @@ from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.paces import Paces, paces_of
 from deepobs_bench.plan import Plan
 from deepobs_bench.processes import share_of_cores
-from deepobs_bench.workload import missing_data, parts_of, take_inventory, time_left
+from deepobs_bench.workload import (
+    missing_data,
+    parts_of,
+    results_of_older_code,
+    take_inventory,
+    time_left,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +84,14 @@ class PlanOutput:
             remark = f" ({done} done)" if done else ""
             totals.append(f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}{remark}")
         screen.show_text(f"{'; '.join(totals)}. Results are kept in {self.output_dir}.")
+        num_older, fingerprints = results_of_older_code(self.pending.values(), self.output_dir)
+        if num_older:
+            those = f" ({', '.join(fingerprints)})" if fingerprints else ""
+            do = "do" if num_older > 1 else "does"
+            screen.show_text(
+                f"{counted(num_older, 'result')} of older code{those} {do} not count: "
+                "a change of the code is another run."
+            )
         # Otherwise the sweep says it, of the runs of tunings, too.
         if in_full and (text := with_checkpoints(self._interrupted(), resumes=self.resumes)):
             screen.show_text(text)
@@ -118,6 +132,9 @@ class PlanOutput:
             "runs": total,
             "done": total - pending,
             "pending": pending,
+            "results_of_older_code": results_of_older_code(self.pending.values(), self.output_dir)[
+                0
+            ],
             "with_checkpoints": self._interrupted(),
             "runs_of_tunings": sum(tuning.num_runs for tuning in self.plan.tunings),
             **_span_for_programs(span),

@@ -8,8 +8,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from deepobs import config
 from deepobs.plugins import registry
+from deepobs.runs.store import RESULT, configuration_directory, read
 from deepobs.runs.timing import Span
 from deepobs_bench.paces import kind_of
 from deepobs_bench.result_index import ResultIndex
@@ -47,6 +50,51 @@ def take_inventory(
         else:
             done[kind_of(specification)].append(path)
     return pending, done
+
+
+def results_of_older_code(
+    pending: Iterable[RunSpecification], output_dir: Path
+) -> tuple[int, list[str]]:
+    """Find results that runs would have, had code of the user's own not changed.
+
+    Args:
+        pending: Runs without a result.
+        output_dir: The directory of results.
+
+    Returns:
+        The number of results, and the fingerprints of their code.
+    """
+    index = ResultIndex(output_dir)
+    versions: dict[Path, list[tuple[str, dict[str, str]]]] = {}
+    count, fingerprints = 0, set()
+    for specification in pending:
+        now = {"": specification.optimizer_source, **specification.code}
+        if not any(now.values()):
+            continue
+        directory = configuration_directory(output_dir, specification).parent
+        if directory not in versions:
+            versions[directory] = _versions_in(directory)
+        for source, code in versions[directory]:
+            then = {"": source, **code}
+            form = specification.model_copy(update={"optimizer_source": source, "code": code})
+            if then != now and index.find(form) is not None:
+                count += 1
+                fingerprints |= set(then.values()) - set(now.values())
+    return count, sorted(fingerprints - {""})
+
+
+def _versions_in(directory: Path) -> list[tuple[str, dict[str, str]]]:
+    """The different code of results: the optimizer's source, and other code by its part."""
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for configuration in directory.glob("*/"):
+        # The code is part of the directory's name: one result speaks for all in it.
+        for path in configuration.glob(f"*.{RESULT}"):
+            with contextlib.suppress(OSError, ValidationError):
+                record = read(path)
+                version = record.optimizer_source, record.code
+                found[repr(version)] = version
+                break
+    return list(found.values())
 
 
 def missing_data(specifications: Iterable[RunSpecification]) -> dict[str, str]:
