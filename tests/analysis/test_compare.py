@@ -204,6 +204,17 @@ def test_the_command_shows_the_comparison(results, capsys):
     assert "Holm" not in capsys.readouterr().out
 
 
+def test_a_verdict_that_contradicts_its_interval_names_the_corrected_p_value(results, capsys):
+    write_seeds(Path("results"), "New", 2 + NOISE - [0.2, 0.05, 0.3, 0.02, 0.25])
+    write_seeds(Path("results"), "New", 3.01 + NOISE[::-1], problem="other")
+    match = compare("New", "Adam").matches[0]
+    assert match.difference.interval.low > 0 and match.p_value > 0.05
+    assert main(["compare", "New", "Adam"]) == 0
+    out = capsys.readouterr().out
+    assert f"not clear after correction (p = {match.p_value:.2g})" in out
+    assert "could be due to the seeds" in out  # on the other problem
+
+
 def test_the_command_writes_json(results, capsys):
     assert main(["compare", "Mine", "Adam", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -173,3 +173,7 @@ def test_the_command_writes_json(results, capsys):
     assert scores["unit"] == "steps"
     assert [score["optimizer"] for score in scores["scores"]] == ["SGD", "Adam"]
     assert scores["scores"][1]["ratios"] == {"easy": 1, "hard": "inf"}
+    speedup = scores["scores"][1]["speedup"]
+    assert speedup["geometric_mean"] is None
+    assert (speedup["reached"], speedup["of"]) == (1, 2)
+    assert scores["scores"][1]["reached"] == {"reached": 1, "of": 2}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
@@ -16,6 +17,7 @@ from deepobs.console.text import counted
 from deepobs.errors import UnknownNameError, closest, sentences
 from deepobs.plugins import registry
 from deepobs_analysis import performance_matrix, score_formats, table_columns, table_formats
+from deepobs_analysis.measures import Interval
 from deepobs_analysis.output import write_output
 from deepobs_analysis.performance_matrix import Layout
 from deepobs_analysis.plot_options import PlotCommand, own_options, require_options
@@ -164,7 +166,7 @@ def score(
     if as_json:
         if format_name != "text":
             raise click.UsageError("Give --json or --format, not both.")
-        screen.show_json(asdict(scores))
+        screen.show_json(_for_programs(asdict(scores)))
         return
     if format_name != "text":
         screen.show(score_formats.FORMATS[format_name](scores).rstrip("\n"))
@@ -279,6 +281,17 @@ def plot(
     screen.show_text(f"Written to {file}")
     if given.get("notes") == "file":
         screen.show_text(f"Notes written to {write_notes(figure, file)}")
+
+
+def _for_programs(value: Any) -> Any:
+    """A value of JSON whose tuples, except intervals, have names, and whose NaN are null."""
+    if isinstance(value, dict):
+        return {name: _for_programs(each) for name, each in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict") and not isinstance(value, Interval):
+        return _for_programs(value._asdict())
+    if isinstance(value, (list, tuple)):
+        return [_for_programs(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _show_scores(scores: Scores) -> None:

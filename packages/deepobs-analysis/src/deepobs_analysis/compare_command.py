@@ -145,6 +145,10 @@ def _verdict(match: Match) -> str:
     if match.difference.value == 0:
         return "equal"
     if match.p_value is not None:
+        interval = match.difference.interval
+        # Beside an interval without 0, which is of this problem alone, it would look contradictory.
+        if interval is not None and not interval.low <= 0 <= interval.high:
+            return f"not clear after correction (p = {match.p_value:.2g})"
         return "could be due to the seeds"
     if match.difference.seeds < FEWEST_SEEDS:
         return f"fewer than {FEWEST_SEEDS} seeds"
