@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import random
 
@@ -162,6 +163,18 @@ class StateInAnAttribute(Sound):
                     average = self.averages.get(parameter, torch.zeros_like(parameter))
                     self.averages[parameter] = average = 0.9 * average + parameter.grad
                     parameter.sub_(group["lr"] * average)
+
+
+class StateInAGenerator(Sound):
+    """Its learning rates come from a Python generator, which no file can hold."""
+
+    def __init__(self, params, lr=0.05):
+        super().__init__(params, lr)
+        self.rates = (lr / (1 + step) for step in itertools.count())
+
+    def step(self, closure=None):
+        self.param_groups[0]["lr"] = next(self.rates)
+        return super().step(closure)
 
 
 class HalvesItsState(Sound):

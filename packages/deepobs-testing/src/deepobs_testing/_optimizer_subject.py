@@ -164,12 +164,12 @@ class Training:
     def resumed(self, subject: Subject, carry: Callable[[Any, Any], None]) -> Training:
         """A training with a new optimizer on a copy of the model.
 
-        `carry` is called with this optimizer and the new one, to transfer the state.
+        `carry` is called with this training and the new one, to transfer the optimizer's state.
         """
         problem = copy.deepcopy(self.problem)
         # A resumed run starts without gradients, too, so an optimizer must not rely on the last.
         for parameter in problem.model.parameters():
             parameter.grad = None
         resumed = Training(problem, subject.optimizer_of(problem.model), subject.needs)
-        carry(self.optimizer, resumed.optimizer)
+        carry(self, resumed)
         return resumed

@@ -14,9 +14,17 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import torch
 from torch.serialization import default_restore_location
 
+from deepobs import rng
 from deepobs.errors import ArgumentError, CheckpointWarning
 from deepobs.files import open_atomic
 from deepobs.runs import environment, store
+from deepobs.runs.object_graphs import UnrestorableError
+from deepobs.runs.optimizer_state import (
+    first_difference,
+    has_others_code,
+    not_stored,
+    restore_shared,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckpointPlan"]
 
-_VERSION = 3
+_VERSION = 4
+
+_NO_TRIALS: set[str] = set()
+"""Trials of torch's own optimizers would show nothing: their states are known."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +113,23 @@ class Checkpointer:
         plan: When to write.
         output_dir: The directory of results.
         specification: The run.
+        begin: Begins the run anew.
     """
 
     def __init__(
-        self, plan: CheckpointPlan, output_dir: Path, specification: RunSpecification
+        self,
+        plan: CheckpointPlan,
+        output_dir: Path,
+        specification: RunSpecification,
+        begin: Callable[[], RunState],
     ) -> None:
         self._path = checkpoint_path(output_dir, specification)
         self._plan = plan
         self._specification = specification
         self._is_possible = True
         self._was_read_back = False
+        self._begin = begin
+        self._trial: set[str] | None = None
         self._latest = time.monotonic()
         self._termination = _DeferredSignal(signal.SIGTERM)
 
@@ -182,12 +200,13 @@ class Checkpointer:
                 self._try_to_write(state)
         self._latest = time.monotonic()
         if self._termination.has_arrived:
-            _warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
+            if self._path.exists():
+                _warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
             self._termination.deliver()
 
     def _try_to_write(self, state: RunState) -> None:
         try:
-            self._write(state.state_dict())
+            self._write(state)
         except Exception as error:  # optimizers may hold anything
             failure = _failure_of_the_disk(error)
             if failure is not None:  # a full disk may have space the next time
@@ -195,29 +214,60 @@ class Checkpointer:
                 _warn(f"The checkpoint {self._path} {reason}")
                 return
             self._is_possible = False
-            named = re.search(r"GLOBAL (\S+)", str(error))  # in a message of many lines
-            what = f"a {named[1]}" if named else str(error).strip().partition("\n")[0]
+            self.remove()
             _warn(
-                "The run cannot be resumed if it is interrupted: its optimizer or its problem "
-                f"holds what no checkpoint can hold, {what}."
+                "The run cannot be resumed if it is interrupted, but would start from the "
+                f"beginning: {_reason_of(error)}."
             )
 
-    def _write(self, state: dict[str, Any]) -> None:
-        content = {
+    def _write(self, state: RunState) -> None:
+        content: dict[str, Any] = {
             "version": _VERSION,
             "run_id": self._specification.run_id,
             "environment": self._environment(),
-            "state": state,
+            "state": state.state_dict(),
         }
+        left_out = content["state"]["optimizer"]["left_out"]
+        if left_out:
+            raise UnrestorableError(*next(iter(left_out.items())))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open_atomic(self._path) as stream:
             torch.save(content, stream)
             # Objects of other classes can be saved, but are refused when they are loaded. The first
             # checkpoint shows that, while the run can still be repeated at little cost.
-            if not self._was_read_back:
-                stream.seek(0)
-                torch.load(stream, weights_only=True)
+            is_trial_due = self._is_trial_due(state, content["state"]["optimizer"])
+            if is_trial_due or not self._was_read_back:
+                loaded = self._load(stream)["state"]
+                if is_trial_due:
+                    self._try(state, loaded)
         self._was_read_back = True
+
+    def _is_trial_due(self, state: RunState, optimizer: dict[str, Any]) -> bool:
+        """Whether a checkpoint may hold another kind of state than was tried."""
+        if self._trial is None and not has_others_code(*state.parts):
+            self._trial = _NO_TRIALS
+        now = {*not_stored(optimizer), f"after an epoch: {state.history.epochs > 0}"}
+        if self._trial is _NO_TRIALS or self._trial == now:
+            return False
+        self._trial = now
+        return True
+
+    def _try(self, state: RunState, loaded: dict[str, Any]) -> None:
+        """Load what was stored into a second instance, and compare it with the first.
+
+        Raises:
+            UnrestorableError: They differ, so that the resumed run would go on differently.
+        """
+        with rng.preserved(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself showed them
+            try:
+                second = self._begin()
+                second.load_weights(loaded, is_trial=True)
+                different = first_difference(state.parts, second.parts)
+            finally:
+                restore_shared(loaded["optimizer"], *state.parts)
+        if different is not None:
+            raise UnrestorableError(different, "which another instance does not restore")
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read the state, its tensors on the device of the run, and the environment it is from."""
@@ -259,6 +309,16 @@ class Checkpointer:
             "processor": hardware["processor"],
             "device": hardware.get("accelerator", device.type),
         }
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, UnrestorableError):
+        return f"its optimizer holds what no checkpoint can hold, {error}"
+    named = re.search(r"GLOBAL (\S+)", str(error))  # in a message of many lines
+    if named:
+        return f"its problem holds what no checkpoint can hold, a {named[1]}"
+    message = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"the trial of its checkpoint failed ({type(error).__name__}: {message})"
 
 
 class _UnusableCheckpointError(Exception):

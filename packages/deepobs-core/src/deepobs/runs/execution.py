@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,13 @@ from deepobs.records import EVERY_EPOCH, DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
-from deepobs.runs.run_state import RunState
+from deepobs.runs.run_state import ResumptionError, RunState
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.untrained import copied_parameters, warn_of_untrained
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from deepobs.plugins.catalog import Offer
     from deepobs.records import RunSpecification
@@ -131,7 +132,8 @@ def run(
     directory = None if output_dir is None else Path(output_dir)
     checkpointer = None
     if checkpoints is not None:
-        checkpointer = _checkpointer(checkpoints, directory, specification)
+        begin = functools.partial(_begin, specification, optimizer_class)
+        checkpointer = _checkpointer(checkpoints, directory, specification, begin)
     if directory is not None:
         store.prepare(directory)
         found = None if overwrite else store.find(directory, specification)
@@ -147,7 +149,14 @@ def run(
     with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
         state = _begin_or_resume(specification, optimizer_class, checkpointer)
         try:
-            record = execute(state, told, checkpointer)
+            try:
+                record = execute(state, told, checkpointer)
+            except ResumptionError as error:
+                # What was restored does not work, which must not cost more than the interruption.
+                if checkpointer is not None:
+                    checkpointer.reject(error)
+                state = _begin_anew(specification, optimizer_class)
+                record = execute(state, told, checkpointer)
         except Exception as error:
             from deepobs.runs.step_hints import add_hint
 
@@ -238,7 +247,10 @@ def _tell(observers: Sequence[RunObserver | PluginObservers], event: str, *argum
 
 
 def _checkpointer(
-    plan: CheckpointPlan, directory: Path | None, specification: RunSpecification
+    plan: CheckpointPlan,
+    directory: Path | None,
+    specification: RunSpecification,
+    begin: Callable[[], RunState],
 ) -> Checkpointer:
     if directory is None:
         raise ArgumentError(
@@ -246,7 +258,23 @@ def _checkpointer(
         )
     from deepobs.runs.checkpoints import Checkpointer
 
-    return Checkpointer(plan, directory, specification)
+    return Checkpointer(plan, directory, specification, begin)
+
+
+def _begin(
+    specification: RunSpecification, optimizer_class: type[torch.optim.Optimizer] | None
+) -> RunState:
+    problem = set_up_problem(specification)
+    return RunState(
+        specification, problem, build_optimizer(specification, problem, optimizer_class)
+    )
+
+
+def _begin_anew(
+    specification: RunSpecification, optimizer_class: type[torch.optim.Optimizer] | None
+) -> RunState:
+    rng.seed(specification.random_seed)  # initial weights have to be drawn again
+    return _begin(specification, optimizer_class)
 
 
 def _begin_or_resume(
@@ -254,9 +282,7 @@ def _begin_or_resume(
     optimizer_class: type[torch.optim.Optimizer] | None,
     checkpointer: Checkpointer | None,
 ) -> RunState:
-    problem = set_up_problem(specification)
-    optimizer = build_optimizer(specification, problem, optimizer_class)
-    state = RunState(specification, problem, optimizer)
+    state = _begin(specification, optimizer_class)
     saved = None if checkpointer is None else checkpointer.load()
     if checkpointer is None or saved is None:
         return state
@@ -264,9 +290,7 @@ def _begin_or_resume(
         state.load_state_dict(saved)
     except Exception as error:  # it was written by other code of problem or optimizer
         checkpointer.reject(error)
-        # A part of the state may have been loaded: initial weights have to be drawn again.
-        rng.seed(specification.random_seed)
-        return _begin_or_resume(specification, optimizer_class, checkpointer=None)
+        return _begin_anew(specification, optimizer_class)  # a part of it may have been loaded
     return state
 
 

@@ -1,101 +1,219 @@
-"""The state of an optimizer, restored to the bit."""
+"""The state of an optimizer and its schedule, restored to the bit."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+import sys
+import types
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from deepobs.runs import object_graphs
+from deepobs.runs.code_kinds import CODE_KINDS
+from deepobs.runs.data_kinds import DATA_KINDS
+from deepobs.runs.object_graphs import GraphReader, GraphWriter, name_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-_PLAIN = (bool, int, float, str, type(None))
+    from torch import nn
+
+State: TypeAlias = dict[str, Any]
+
+_KINDS = (*DATA_KINDS, *CODE_KINDS)
+
+_NOT_STORED = {"function", "kept", "method"}
+_NUMBERS = {"container", "generator", "numpy.ndarray", "rebuilt", "tensor", "tuple"}
+_OTHERS_PACKAGES = {"", "builtins", "numpy", "torch", "deepobs", *sys.stdlib_module_names}
+_OTHERS_PACKAGES -= {"__main__"}
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Return the state of an optimizer and of those that it wraps.
+def optimizer_state(
+    optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object = None
+) -> State:
+    """Return all that the further steps of an optimizer depend on, besides the model's state.
 
     Args:
-        optimizer: Any optimizer. Its attributes are included if they are numbers, strings or
-            tensors.
+        optimizer: Any optimizer. All that it refers to is included, what others set on parameters,
+            and attributes and global variables of its code.
+        model: The model that it trains.
+        schedule: What changes its learning rate.
+
+    Returns:
+        A state in types that `torch.load` reads with `weights_only`; "left_out" says what it lacks,
+        by its path.
     """
-    return [_state_of(one) for one in _with_inner_optimizers(optimizer)]
+    return _written(optimizer, model, schedule)[1]
 
 
-def set_optimizer_state(optimizer: torch.optim.Optimizer, states: list[dict[str, Any]]) -> None:
+def set_optimizer_state(
+    state: State,
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    schedule: object = None,
+    *,
+    with_shared: bool = True,
+) -> None:
     """Restore the state that `optimizer_state` returned.
 
     Args:
+        state: The state, whose tensors may become the optimizer's own.
         optimizer: An optimizer that was built in the same way.
-        states: The state, whose tensors become the optimizer's own.
+        model: Its model, whose own state was restored before.
+        schedule: What changes its learning rate.
+        with_shared: Whether attributes and global variables of its code are restored, too, which
+            other instances share.
 
     Raises:
-        ValueError: The optimizer was built in another way.
+        UnrestorableError: It lacks something that no file can hold.
     """
-    parts = list(zip(_with_inner_optimizers(optimizer), states, strict=True))
-    for one, state in parts:
-        # An optimizer that overrides `state_dict` may keep objects that only it can restore.
-        if state["own"] is not None:
-            one.load_state_dict(state["own"])
-    # Afterwards, since `Optimizer.load_state_dict` alone would not restore to the bit: it casts all
-    # floating-point tensors to the dtype of the parameter (averages in float32 beside weights in
-    # bfloat16), ignores attributes, and replaces the dictionaries of the groups, of which a
-    # wrapper or a scheduler may hold the old ones.
-    for one, state in parts:
-        _set_state(one, state)
+    fresh, _ = _written(optimizer, model, schedule)
+    packages = _own_packages(fresh.values)
+    reader = GraphReader(_KINDS, _anchors(model), state["nodes"], packages)
+    for name, value in _root(optimizer, model, schedule).items():
+        if name in state["root"]:
+            reader.value_of(state["root"][name], value)
+    if with_shared:
+        _set_shared(reader, state["shared"], _shared(fresh))
 
 
-def _state_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    of_all: Mapping[Any, Any] = optimizer.state
-    overrides_state_dict = type(optimizer).state_dict is not torch.optim.Optimizer.state_dict
-    # By position: parameters themselves cannot be keys in a file.
-    number_of = {id(p): number for number, p in enumerate(_parameters(optimizer))}
-    return {
-        "own": optimizer.state_dict() if overrides_state_dict else None,
-        "groups": [_storable_items(group) for group in optimizer.param_groups],
-        "of_parameters": {
-            number_of[id(key)]: value for key, value in of_all.items() if id(key) in number_of
-        },
-        "others": {key: value for key, value in of_all.items() if isinstance(key, _PLAIN)},
-        "attributes": _storable_items(vars(optimizer)),
+def restore_shared(
+    state: State, optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object = None
+) -> None:
+    """Set the attributes and global variables of an optimizer's code to those of its state.
+
+    Building another instance may have changed them.
+    """
+    writer, _ = _written(optimizer, model, schedule)
+    reader = GraphReader(_KINDS, _anchors(model), state["nodes"], _own_packages(writer.values))
+    for number, value in enumerate(writer.values[: state["size"]]):
+        reader.is_restored(number, value)
+    _set_shared(reader, state["shared"], _shared(writer))
+
+
+def first_difference(
+    parts: tuple[torch.optim.Optimizer, nn.Module, object],
+    others: tuple[torch.optim.Optimizer, nn.Module, object],
+) -> str | None:
+    """Where two instances differ; `None` for nowhere.
+
+    Args:
+        parts: An optimizer, its model and its schedule.
+        others: Those of the other instance.
+    """
+    (one, state), (other, _) = _written(*parts), _written(*others)
+    return object_graphs.first_difference(one, other, state["size"])
+
+
+def not_stored(state: State) -> set[str]:
+    """What a state leaves to the new instance, such as functions, with their paths."""
+    return {repr(node[2:5]) for node in state["nodes"] if node[0] in _NOT_STORED}
+
+
+def has_others_code(
+    optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object = None
+) -> bool:
+    """Whether code of another package than torch and DeepOBS takes part in the steps."""
+    return bool(_own_packages(_written(optimizer, model, schedule)[0].values))
+
+
+def _written(
+    optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object
+) -> tuple[GraphWriter, State]:
+    writer = GraphWriter(_KINDS, _anchors(model))
+    # Else a step begins with no gradients, and they would only make the file larger.
+    cleared = getattr(type(optimizer), "zero_grad", None), torch.optim.Optimizer.zero_grad
+    writer.keeps_gradients = cleared[0] is not cleared[1]
+    root = {
+        name: writer.refer_to(value, name)
+        for name, value in _root(optimizer, model, schedule).items()
+    }
+    size, left_out = len(writer.nodes), dict(writer.left_out)
+    shared = {path: writer.refer_to(place.get(), path) for path, place in _shared(writer).items()}
+    return writer, {
+        "nodes": writer.nodes,
+        "root": root,
+        "size": size,
+        "shared": shared,
+        "left_out": left_out,
     }
 
 
-def _set_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    for group, values in zip(optimizer.param_groups, state["groups"], strict=True):
-        group.update(values)
-    parameters = _parameters(optimizer)
-    optimizer.state.clear()
-    optimizer.state.update({parameters[n]: value for n, value in state["of_parameters"].items()})
-    optimizer.state.update(state["others"])
-    vars(optimizer).update(state["attributes"])
+def _root(optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object) -> dict[str, Any]:
+    # The parameters come first: others refer to them by their numbers or addresses.
+    names = {f"parameter {name}": one for name, one in model.named_parameters()}
+    return {**names, "optimizer": optimizer, "schedule": schedule}
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+def _anchors(model: nn.Module) -> list[Any]:
+    tensors = [*model.parameters(), *model.state_dict(keep_vars=True).values()]
+    unique = {id(one): one for one in tensors if isinstance(one, torch.Tensor)}
+    return [*unique.values(), *model.modules()]
 
 
-def _storable_items(named: Mapping[str, Any]) -> dict[str, Any]:
-    """The items that can change; functions and parameters stay as the constructor made them."""
-    return {name: value for name, value in named.items() if _is_storable(value)}
+def _own_packages(values: Iterable[Any]) -> set[str]:
+    """The packages whose classes and functions an optimizer consists of."""
+    modules = {cls.__module__ for kind in {*map(type, values)} for cls in kind.__mro__}
+    modules |= {str(one.__module__) for one in values if isinstance(one, types.FunctionType)}
+    return {module.partition(".")[0] for module in modules} - _OTHERS_PACKAGES
 
 
-def _is_storable(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_storable, value))
-    if isinstance(value, torch.Tensor):
-        return not (value.requires_grad or isinstance(value, torch.nn.Parameter))
-    return isinstance(value, _PLAIN) and not isinstance(value, Enum)
-
-
-def _with_inner_optimizers(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:
-    """An optimizer and all that it wraps, each once, always in the same order."""
-    found = [optimizer]
-    for outer in found:  # the list grows in the loop
-        for value in vars(outer).values():
-            for one in value if isinstance(value, (list, tuple)) else (value,):
-                is_known = any(one is other for other in found)
-                if isinstance(one, torch.optim.Optimizer) and not is_known:
-                    found.append(one)
+def _shared(writer: GraphWriter) -> dict[str, _Place]:
+    """Attributes of classes, and global variables that their methods read, if they are data."""
+    packages = _own_packages(writer.values)
+    classes = {cls for kind in {*map(type, writer.values)} for cls in kind.__mro__}
+    found: dict[str, _Place] = {}
+    for cls in sorted(classes, key=name_of):
+        if cls.__module__.partition(".")[0] not in packages:
+            continue
+        for name, value in vars(cls).items():
+            if not name.startswith(("__", "_abc_")) and _is_data(value):
+                found[f"{cls.__name__}.{name}"] = _Place(vars(cls), name, cls)
+            if isinstance(value, types.FunctionType):
+                variables = value.__globals__
+                for name in _names(value.__code__):
+                    if name in variables and _is_data(variables[name]):
+                        found[f"{value.__module__}.{name}"] = _Place(variables, name)
     return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An attribute of a class, or a global variable."""
+
+    namespace: Mapping[str, Any]
+    name: str
+    owner: type | None = None
+
+    def get(self) -> Any:
+        return self.namespace[self.name]
+
+    def set(self, value: Any) -> None:
+        if self.owner is not None:
+            setattr(self.owner, self.name, value)
+        else:
+            self.namespace[self.name] = value  # type: ignore[index]
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _is_data(value: object) -> bool:
+    probe = GraphWriter(_KINDS, ())
+    probe.refer_to(value, "")
+    return not probe.left_out and all(node[0] in _NUMBERS for node in probe.nodes)
+
+
+def _set_shared(
+    reader: GraphReader, shared: Mapping[str, Any], places: Mapping[str, _Place]
+) -> None:
+    for path in shared.keys() & places.keys():
+        before = places[path].get()
+        after = reader.value_of(shared[path], before)
+        if after is not before:
+            places[path].set(after)

@@ -15,7 +15,6 @@ import torch
 from deepobs import rng
 from deepobs.records import EVERY_EPOCH
 from deepobs.runs.evaluation import evaluate, evaluating
-from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, CarriesState, Loader, ResumableLoader, TestProblem
     from deepobs.records import RunSpecification
     from deepobs.runs.schedules import Schedule
+
+
+class ResumptionError(Exception):
+    """The first steps after a resumption failed."""
 
 
 class RunState:
@@ -121,7 +124,7 @@ class RunState:
             stop = evaluation if pauses else stop
         if stop is not None:
             batches = itertools.islice(batches, max(stop - self.trainer.steps, 0))
-        yield from self.trainer.train_epoch(batches, objectives, pauses=pauses)
+        yield from self._reports(self.trainer.train_epoch(batches, objectives, pauses=pauses))
         if not pauses or self.trainer.steps != stop or not all(map(math.isfinite, objectives)):
             self._end_epoch(self.training_pass)
 
@@ -137,6 +140,14 @@ class RunState:
                 break
         history.steps += len(objectives)
         self.training_pass = None
+
+    def _reports(self, reports: Iterator[float]) -> Iterator[float]:
+        try:
+            yield from reports
+        except Exception as error:
+            if self.resumed_at_steps and self.trainer.steps == self.resumed_at_steps[-1]:
+                raise ResumptionError(f"The first steps fail: {_summary_of(error)}.") from error
+            raise
 
     def is_evaluation_due(self, num_epochs: int) -> bool:
         """Whether to evaluate after an epoch, with an `evaluation_interval`.
@@ -191,11 +202,13 @@ class RunState:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on."""
+        # Imported late, since few runs write checkpoints.
+        from deepobs.runs.optimizer_state import optimizer_state
+
         current = self.training_pass
         return {
             "model": self.problem.model.state_dict(),
-            "optimizer": optimizer_state(self.optimizer),
-            "schedule": {} if self.schedule is None else self.schedule.state_dict(),
+            "optimizer": optimizer_state(*self.parts),
             "trainer": self.trainer.state_dict(),
             "history": vars(self.history).copy(),
             "random": rng.get_state(self.device),
@@ -205,18 +218,30 @@ class RunState:
             "resumed_at_steps": self.resumed_at_steps,
         }
 
+    def load_weights(self, state: dict[str, Any], *, is_trial: bool = False) -> None:
+        """Restore model, optimizer and schedule alone.
+
+        Args:
+            state: What `state_dict` returned.
+            is_trial: Whether another run is in progress, whose code is the same.
+        """
+        from deepobs.runs.optimizer_state import set_optimizer_state
+
+        self.problem.model.load_state_dict(state["model"])
+        set_optimizer_state(state["optimizer"], *self.parts, with_shared=not is_trial)
+
+    @property
+    def parts(self) -> tuple[torch.optim.Optimizer, torch.nn.Module, Schedule | None]:
+        """Optimizer, model and schedule, which may refer to each other."""
+        return self.optimizer, self.problem.model, self.schedule
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from where `state_dict` was called.
 
         Args:
             state: What it returned for a run of the same specification.
         """
-        self.problem.model.load_state_dict(state["model"])
-        # Before the optimizer: a scheduler may set learning rates while it is loaded, and those in
-        # the optimizer's state are the ones to continue with.
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
-        set_optimizer_state(self.optimizer, state["optimizer"])
+        self.load_weights(state)
         self.trainer.load_state_dict(state["trainer"])
         vars(self.history).update(state["history"])
         if state["pass"] is None:
@@ -328,6 +353,11 @@ class Pass:
             "seconds": time.perf_counter() - self.zero,
             "carried_state": problem.carried_state() if _carries_state(problem) else None,
         }
+
+
+def _summary_of(error: Exception) -> str:
+    message = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def loader_state(loader: Loader) -> dict[str, Any]:
