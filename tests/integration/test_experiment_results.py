@@ -284,7 +284,9 @@ def test_jobs_that_a_tuning_was_executed_with_are_none_of_its_settings(
     assert seeds(load("experiment.toml")) == {"SGD": [1]}
 
 
-def test_runs_on_synthetic_data_are_said_to_be_that(experiment: Path, bench: Bench) -> None:
+def test_runs_on_synthetic_data_are_said_to_be_that(
+    experiment: Path, bench: Bench, command_line: CommandLine
+) -> None:
     text = 'problems = ["fmnist_logreg"]\n[defaults]\nepochs = 1\nfake_data = 0.01\n'
     experiment.write_text(f"{text}[optimizers.SGD]\nhyperparameters.lr = 0.1\n")
     bench()
@@ -292,6 +294,30 @@ def test_runs_on_synthetic_data_are_said_to_be_that(experiment: Path, bench: Ben
     assert results.runs.empty
     (skipped,) = results.skipped
     assert "synthetic data" in skipped.reason
+    sentence = "fmnist_logreg is not shown: all of its runs used synthetic data."
+    assert results.remarks == (sentence,)
+    code, _, err = command_line("table", "experiment.toml")
+    assert code != 0 and sentence in " ".join(err.split())
+    code, out, _ = command_line("bench", "experiment.toml")
+    assert code == 0 and "fmnist_logreg (synthetic data)" in out
+
+
+def test_a_problem_on_synthetic_data_is_named_once_in_place_of_its_files(
+    experiment: Path, bench: Bench, command_line: CommandLine
+) -> None:
+    text = 'problems = ["fmnist_logreg", "quadratic_deep"]\nseeds = [1, 2]\ndefaults.epochs = 1\n'
+    experiment.write_text(
+        f"{text}overrides.fmnist_logreg.fake_data = 0.01\n"
+        "[optimizers.SGD]\nhyperparameters.lr = 0.01\n"
+    )
+    bench()
+    sentence = "fmnist_logreg is not shown: all of its runs used synthetic data."
+    for place in ("experiment.toml", "results"):
+        for command in ("table", "score"):
+            code, _, err = command_line(command, place)
+            assert code == 0 and " ".join(err.split()) == f"Warning: {sentence}"
+        page = report(load(place))
+        assert sentence in page and ".json" not in page
 
 
 def test_results_can_be_elsewhere(

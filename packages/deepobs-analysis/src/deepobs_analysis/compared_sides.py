@@ -54,8 +54,8 @@ class Source:
         place = self.path if path is None else path
         results = load(place, code=code, **self.options)
         self.warnings.update(dict.fromkeys(results.warnings))
-        if results.skipped:
-            self.warnings[skipped_text(place, results.skipped)] = None
+        if results.unusable:
+            self.warnings[skipped_text(place, results.unusable)] = None
         return results
 
     def published(self) -> Results:

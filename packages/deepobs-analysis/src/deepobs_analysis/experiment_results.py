@@ -84,9 +84,12 @@ def part_of_experiment(
     for record in own:
         for run_id in record.report_ids | record.trial_ids:
             labels.setdefault(experiment.earlier.get(run_id, run_id), {})[record.label] = None
-    runs, done = [], set()
+    runs, done, synthetic = [], set(), set()
     for place, content in contents.items():
-        if isinstance(content, Run):
+        if not isinstance(content, Run):
+            if content.synthetic:
+                synthetic.add(experiment.earlier.get(content.refused_id, content.refused_id))
+        else:
             run_id = experiment.earlier.get(content.run_id, content.run_id)
             done.add(run_id)
             runs += [(place, content._replace(label=label)) for label in labels.get(run_id, ())]
@@ -97,7 +100,7 @@ def part_of_experiment(
         and (content.run_id or content.refused_id) in labels.keys() - done
     }
     missing = [
-        _share(experiment.labels.keys() - done, experiment.labels, "runs"),
+        _share(experiment.labels.keys() - done - synthetic, experiment.labels, "runs"),
         _share(experiment.tunings[len(own) :], experiment.tunings, "tunings"),
     ]
     pending = " and ".join(filter(None, missing))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepobs.console.text import counted
 from deepobs.errors import MissingDataError, UnknownNameError
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
@@ -28,7 +29,7 @@ from deepobs_analysis.run_table import FoundRun, placed_runs, table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.result_files import Content
@@ -128,13 +129,45 @@ def load(
             ),
             part.skipped,
         )
+        skipped = tuple(_skipped(part.skipped, files.contents))
+        synthetic = [each.synthetic for each in skipped if each.synthetic]
+        on_real_data = {each.run.problem for each in placed}
         return Results(
             table(files.root, placed),
-            tuple(SkippedFile(readable(name), why) for name, why in sorted(part.skipped.items())),
+            skipped,
             tunings=tuple(_named(part.tunings, placed, has_labels=experiment is not None)),
             selection_seeds=selection_seeds,
-            remarks=(*part.remarks, *unknown.values()),
+            remarks=(
+                *part.remarks,
+                *_synthetic_in_words(synthetic, on_real_data),
+                *unknown.values(),
+            ),
         )
+
+
+def _skipped(
+    reasons: Mapping[str, str], contents: Mapping[Found, Content]
+) -> Iterator[SkippedFile]:
+    synthetic = {
+        file.name: content.synthetic
+        for file, content in contents.items()
+        if isinstance(content, Excluded)
+    }
+    for name, reason in sorted(reasons.items()):
+        yield SkippedFile(readable(name), reason, synthetic.get(name, ""))
+
+
+def _synthetic_in_words(problems: Sequence[str], on_real_data: Collection[str]) -> Iterator[str]:
+    """What is not shown as it was run on synthetic data, given the problem of each such run."""
+    lost = sorted(set(problems) - set(on_real_data))
+    if len(lost) == 1:
+        yield f"{lost[0]} is not shown: all of its runs used synthetic data."
+    elif lost:
+        names = f"{', '.join(lost[:-1])} and {lost[-1]}"
+        yield f"{names} are not shown: all of their runs used synthetic data."
+    for problem in sorted(set(problems) & set(on_real_data)):
+        runs = counted(problems.count(problem), "run")
+        yield f"Of {problem}, {runs} on synthetic data cannot be shown with the others."
 
 
 def _files(root: Path, *, cache: bool) -> _Files:

@@ -14,7 +14,7 @@ from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
 from deepobs.console.run_options import configured
-from deepobs.errors import MissingDataError
+from deepobs.errors import MissingDataError, sentences
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.experiment_results import is_experiment
@@ -155,7 +155,9 @@ class Reading:
                 if is_experiment(self.path)
                 else "Give the directory that `deepobs run` or `deepobs bench` wrote results to."
             )
-            raise MissingDataError(f"There is no run in {self.path}. {advice}")
+            is_synthetic = any(each.synthetic for each in results.skipped)
+            why = results.remarks if is_synthetic else [advice]
+            raise MissingDataError(sentences(f"There is no run in {self.path}.", *why))
         if self.reference is not None:
             results = results.beside(self._reference(self.reference))
             if not results.runs["is_reference"].any():
@@ -219,5 +221,5 @@ def naming_own_code(*paths: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def _warn_of_skipped(path: Path, results: Results) -> None:
-    if results.skipped:
-        screen.show_message("Warning", skipped_text(path, results.skipped))
+    if results.unusable:
+        screen.show_message("Warning", skipped_text(path, results.unusable))

@@ -119,7 +119,8 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
             ],
             "across": _across(results, rows, mode, series),
             "environments": table_of_environments(results),
-            "skipped": results.skipped,
+            "skipped": results.unusable,
+            "has_used_all": not results.skipped,
         }
 
 
@@ -133,7 +134,7 @@ def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[st
         "table": table_of_summaries(rows, names, only_known=True),
         "tunings": tunings_of(results.tunings, problem),
         "diverged": _diverged(results.runs[results.runs["problem"] == problem]),
-        "skipped": [each for each in results.skipped if problem in each.file.split("/")[:-1]],
+        "skipped": [each for each in results.unusable if problem in each.file.split("/")[:-1]],
         "commands": [
             {
                 "optimizer": row.optimizer,

@@ -37,11 +37,13 @@ class Excluded(NamedTuple):
         reason: Why.
         run_id: The run that failed or is unfinished, if any.
         refused_id: The run whose result cannot be used, such as one on synthetic data, if any.
+        synthetic: The test problem of a run on synthetic data.
     """
 
     reason: str
     run_id: str = ""
     refused_id: str = ""
+    synthetic: str = ""
 
 
 Content: TypeAlias = Run | Excluded
@@ -83,8 +85,14 @@ def read(path: Path, found: Found) -> Content:
         data = _content(path, found)
         return _failure(data) if path.name.endswith(FAILURE) else run_from(data)
     except NoResultError as error:
-        refused = data.get("run_id") if isinstance(data, dict) else None
-        return Excluded(str(error), refused_id=refused if isinstance(refused, str) else "")
+        known = data if isinstance(data, dict) else {}
+        refused, problem = known.get("run_id"), known.get("testproblem")
+        is_synthetic = bool(known.get("fake_data")) and isinstance(problem, str)
+        return Excluded(
+            str(error),
+            refused_id=refused if isinstance(refused, str) else "",
+            synthetic=str(problem) if is_synthetic else "",
+        )
 
 
 def read_tuning(path: Path, found: Found) -> TuningRecord:

@@ -54,10 +54,12 @@ class SkippedFile:
     Attributes:
         file: Path relative to the directory that was read.
         reason: Why it was skipped.
+        synthetic: The test problem of a run on synthetic data; empty for other reasons.
     """
 
     file: str
     reason: str
+    synthetic: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,6 +138,11 @@ class Results:
             "accuracy") and `value`.
         """
         return tidy_curves(self.runs)
+
+    @property
+    def unusable(self) -> list[SkippedFile]:
+        """The skipped files but those of runs on synthetic data, which `remarks` sum up."""
+        return [each for each in self.skipped if not each.synthetic]
 
     @property
     def problems(self) -> list[str]:

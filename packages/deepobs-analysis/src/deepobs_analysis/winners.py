@@ -182,8 +182,8 @@ def comparison_in_words(
     compared = {problem: winner for problem, winner in best.items() if winner.second is not None}
     if compared:
         sentences += _wins(compared)
-    if results.skipped:
-        sentences.append(f"{counted(len(results.skipped), 'file')} could not be used.")
+    if results.unusable:
+        sentences.append(f"{counted(len(results.unusable), 'file')} could not be used.")
     return sentences
 
 

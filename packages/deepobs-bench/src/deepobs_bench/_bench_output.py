@@ -395,7 +395,8 @@ def _show_standings(standings: Sequence[Standing]) -> None:
             values = (f"{name} = {value}" for name, value in each.hyperparameters.items())
             best = ", ".join(values) or "the defaults"
         row = [
-            *(each.problem, each.optimizer),
+            f"{each.problem} (synthetic data)" if each.is_synthetic else each.problem,
+            each.optimizer,
             *([each.schedule] if has_schedules else []),
             _mean(each.metric, each.test, each.seeds),
             *([_mean(each.metric, each.valid, each.seeds)] if has_validation else []),
@@ -415,6 +416,8 @@ def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
         "Means +- population standard deviations over the seeds of a configuration that completed, "
         "after the last epoch."
     )
+    if any(each.is_synthetic for each in standings):
+        yield "Synthetic data only show that the code runs: tables and reports skip such results."
     chosen = [
         each for each in standings if each.configurations > 1 and each.hyperparameters is not None
     ]

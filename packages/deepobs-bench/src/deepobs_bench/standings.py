@@ -52,6 +52,7 @@ class Standing:
         diverged: How many of them diverged.
         failed: How many of them have no result.
         pending: How many were not executed.
+        is_synthetic: Whether its runs used synthetic data.
         has_seeds_of_the_choice: Whether seeds that selected the best configuration are
             among those of `test` and `valid`, which may have been lucky then.
     """
@@ -70,6 +71,7 @@ class Standing:
     diverged: int
     failed: int
     pending: int
+    is_synthetic: bool
     has_seeds_of_the_choice: bool
 
 
@@ -177,6 +179,8 @@ def standing_of_tuning(planned: PlannedTuning, result: TuningResult) -> Standing
         diverged=statuses.count("diverged"),
         failed=statuses.count("failed"),
         pending=0,
+        is_synthetic=any(run.fake_data_fraction for run in planned.examples)
+        or bool(planned.config.get("fake_data")),
         has_seeds_of_the_choice=len(result.trials) > 1
         and not set(protocol.seeds).isdisjoint(protocol.report_seeds),
     )
@@ -228,5 +232,6 @@ def _standing(
         diverged=statuses.count("diverged"),
         failed=statuses.count("failed"),
         pending=len(runs) - len(ended),
+        is_synthetic=any(run.fake_data_fraction for run in runs),
         has_seeds_of_the_choice=configurations > 1 and bool(best),
     )
