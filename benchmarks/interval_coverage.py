@@ -38,6 +38,17 @@ MIDDLE = f"interquartile mean, {PROBLEMS} problems"
 # Problems on which normalized performances differ in level and spread.
 LEVELS = np.linspace(0.4, 1.05, PROBLEMS)[:, np.newaxis]
 SPREADS = np.geomspace(0.02, 0.2, PROBLEMS)[:, np.newaxis]
+# Of three problems, the one with the most variation is trimmed.
+UNEQUAL = {
+    "interquartile mean, 3 problems, one varies": (
+        np.array([[0.971], [1.0033], [1.009]]),
+        np.array([[0.0135], [0.00002], [0.0042]]),
+    ),
+    "interquartile mean, 3 problems, one is bad": (
+        np.array([[0.40], [0.987], [0.9974]]),
+        np.array([[0.18], [0.002], [0.0035]]),
+    ),
+}
 
 
 def main() -> None:
@@ -113,8 +124,6 @@ def simulations(
 ) -> dict[str, Callable[[int], Simulated]]:
     """By measure and number of seeds: an interval of new data, the bootstrap's, and the truth."""
     many = draw((4_000_000,))
-    levels = LEVELS + SPREADS * draw((PROBLEMS, 500_000))
-    middle = float(interquartile_mean([levels.ravel()]))
     mean = float(many.mean())
 
     def of_mean(seeds: int) -> Simulated:
@@ -136,16 +145,21 @@ def simulations(
             0.0,
         )
 
-    def of_middle(seeds: int) -> Simulated:
-        def bootstrap() -> Interval:
-            scores = LEVELS + SPREADS * draw((PROBLEMS, seeds))
-            return percentile(interquartile_mean([resampled(each, generator) for each in scores]))
+    def of_middle(levels: Floats, spreads: Floats) -> Callable[[int], Simulated]:
+        def simulated(seeds: int) -> Simulated:
+            def scores(samples: int = 1) -> list[Floats]:
+                shape = (len(levels), samples, seeds)
+                return list(levels[..., np.newaxis] + spreads[..., np.newaxis] * draw(shape))
 
-        return (
-            lambda: interquartile_mean_interval(list(LEVELS + SPREADS * draw((PROBLEMS, seeds)))),
-            bootstrap,
-            middle,
-        )
+            def bootstrap() -> Interval:
+                of_problems = [resampled(each[0], generator) for each in scores()]
+                return percentile(interquartile_mean(of_problems))
+
+            expected = float(interquartile_mean(scores(50_000)).mean())
+            interval = lambda: interquartile_mean_interval([e[0] for e in scores()])  # noqa: E731
+            return interval, bootstrap, expected
+
+        return simulated
 
     def of_improvement(problems: int) -> Callable[[int], Simulated]:
         return lambda seeds: (
@@ -160,7 +174,8 @@ def simulations(
         "mean": of_mean,
         "difference, shared seeds": of_difference(paired=True),
         "difference, other seeds": of_difference(paired=False),
-        MIDDLE: of_middle,
+        MIDDLE: of_middle(LEVELS, SPREADS),
+        **{name: of_middle(*those) for name, those in UNEQUAL.items()},
         "probability of improvement": of_improvement(1),
         f"probability of improvement, {PROBLEMS} problems": of_improvement(PROBLEMS),
     }

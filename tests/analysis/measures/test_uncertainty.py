@@ -174,6 +174,30 @@ def test_without_any_variation_a_difference_is_certain():
     assert difference([[2.0] * 3], [[1.0] * 3]) == (1, 1)
 
 
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_an_interval_over_problems_of_unequal_spread_holds_what_seeds_give(seeds):
+    levels = np.array([0.971, 1.0033, 1.009])[:, None]
+    spreads = np.array([0.0135, 0.00002, 0.0042])[:, None]
+    generator = np.random.default_rng(4)
+
+    def drawn():
+        return levels + spreads * generator.standard_normal((3, seeds))
+
+    truth = np.mean([stats.trim_mean(drawn(), 0.25, axis=None) for _ in range(3000)])
+    assert covered(lambda: interquartile_mean_interval(list(drawn())), truth, 200) >= 0.9
+
+
+def test_a_noisy_problem_counts_where_trimming_leaves_one_of_its_seeds():
+    noisy = [0.98216782, 0.95664118, 0.97487449]
+    others = [[1.01130494, 1.01130494, 1.00408134], [1.00328992, 1.00328623, 1.00331408]]
+    low, high = interquartile_mean_interval([noisy, *others])
+    lucky = [noisy[0] + 0.01, *noisy[1:]]
+    moved = stats.trim_mean(np.concatenate([lucky, *others]), 0.25)
+    assert low < moved < high
+    reordered = interquartile_mean_interval([noisy[::-1], *(each[::-1] for each in others)])
+    assert reordered == (low, high)
+
+
 def test_seeds_of_equal_accuracy_have_the_interval_of_rounding():
     step = 1 / 320
     own, other = np.full(3, 0.975), np.full(3, 0.975 - 4 * step)

@@ -211,18 +211,22 @@ def _normalized(
     targets: Mapping[str, Target],
 ) -> Estimate:
     """A run that diverged counts with its performance before training."""
-    scores = [
-        normalized(
-            pairs[problem, optimizer].final(),
-            untrained=_untrained(problem, pairs),
-            target=targets[problem].value,
-            higher_is_better=pairs[problem, optimizer].metric.higher_is_better,
+    scores, steps = [], []
+    for problem in problems:
+        selection, untrained = pairs[problem, optimizer], _untrained(problem, pairs)
+        target = targets[problem].value
+        scores.append(
+            normalized(
+                selection.final(),
+                untrained=untrained,
+                target=target,
+                higher_is_better=selection.metric.higher_is_better,
+            )
         )
-        for problem in problems
-    ]
+        steps.append(selection.resolution() / abs(target - untrained))
     return Estimate(
         float(interquartile_mean(scores)),
-        interquartile_mean_interval(scores),
+        interquartile_mean_interval(scores, resolution=steps),
         min(map(len, scores)),
     )
 

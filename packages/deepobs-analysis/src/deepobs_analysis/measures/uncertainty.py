@@ -10,7 +10,7 @@ taken to vary at least as much as by rounding to it.
 
 References:
     Welch, The Generalization of "Student's" Problem, Biometrika 34 (1947).
-    Yuen, The Two-Sample Trimmed t for Unequal Population Variances, Biometrika 61 (1974).
+    Davison and Hinkley, Bootstrap Methods and their Application (1997), sections 2.3 and 3.2.
     Hall, Inverting an Edgeworth Expansion, The Annals of Statistics 11 (1983): the skewness.
     Newcombe, Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic,
     part 2, Statistics in Medicine 25 (2006), method 5.
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 # A probability is known to a ten-thousandth: more digits than any number of seeds gives.
 _PROBABILITIES = np.linspace(0, 1, 10_001)
+_SAMPLES = 1000
 
 
 class Interval(NamedTuple):
@@ -106,28 +107,31 @@ def mean_interval(
     return _interval(value, parts, confidence, is_skewed=True)
 
 
-def interquartile_mean_interval(scores: Scores, *, confidence: float = 0.95) -> Interval | None:
-    """A confidence interval of `interquartile_mean`: that of Yuen, within problems.
+def interquartile_mean_interval(
+    scores: Scores, *, confidence: float = 0.95, resolution: Resolution = 0.0
+) -> Interval | None:
+    """A confidence interval of `interquartile_mean`, by a bootstrap of the runs of each problem.
+
+    It is about the expected value for as many new seeds. Equal scores have the same interval
+    whatever their order, and whenever it is computed.
 
     Args:
         scores: See `interquartile_mean`, finite, shape (runs,) per problem.
         confidence: Coverage of the interval, above 0 and below 1.
+        resolution: See above.
 
     Returns:
         `None` where there is a single run on a problem.
     """
+    _require_confidence(confidence)
     runs = read_scores(scores, finite)
-    pooled = np.sort(np.concatenate(runs))
-    dropped = len(pooled) // 4
-    low, high = pooled[dropped], pooled[-1 - dropped]
-    # A score that is dropped counts in the error like the nearest one that is kept: it could be
-    # replaced by another one beyond the same end, but hardly ever changes sides.
-    kept = len(pooled) - 2 * dropped
-    parts = [_Part(np.clip(each, low, high) / kept) for each in runs]
-    value = float(interquartile_mean(runs))
-    # Of the deviations, too, only the kept scores tell.
-    share = kept / len(pooled)
-    return _interval(value, parts, confidence, is_skewed=True, known=share)
+    if min(map(len, runs)) < 2:
+        return None
+    steps, generator = _steps(resolution, len(runs)), np.random.default_rng(0)
+    drawn = [_redrawn(*each, generator) for each in zip(runs, steps, strict=True)]
+    value, tail = float(interquartile_mean(runs)), (1 - confidence) / 2
+    low, high = np.quantile(interquartile_mean(drawn), [tail, 1 - tail])
+    return Interval(min(float(low), value), max(float(high), value))
 
 
 def difference_interval(
@@ -345,7 +349,6 @@ def _interval(
     confidence: float,
     *,
     is_skewed: bool = False,
-    known: float = 1.0,
 ) -> Interval | None:
     from scipy import special  # imported here as it takes longer than all measures together
 
@@ -355,7 +358,7 @@ def _interval(
         return None
     if error.size == 0:
         return Interval(value, value)
-    quantile = float(special.stdtrit(error.freedom * known, (1 + confidence) / 2))
+    quantile = float(special.stdtrit(error.freedom, (1 + confidence) / 2))
     # The first term of the Cornish-Fisher expansion of a studentized mean. It never narrows the
     # other side, as few runs say little about skewness; in a difference, that of two optimizers
     # on the same problem cancels.
@@ -399,6 +402,20 @@ def _steps(resolution: Resolution, problems: int) -> Floats:
     steps = floats(resolution, "resolutions")
     equally_long("resolutions", steps, "problems", np.empty(problems))
     return steps
+
+
+def _redrawn(runs: Floats, step: float, generator: np.random.Generator) -> Floats:
+    """What other seeds could have given on a problem, shape (`_SAMPLES`, runs).
+
+    Few runs vary less than new ones do, and by how much is uncertain: their distances from the
+    mean are scaled by a draw of the deviation that normal runs with theirs could have.
+    """
+    count, in_order = len(runs), np.sort(runs)
+    center = in_order.mean()
+    scales = np.sqrt(count / generator.chisquare(count - 1, size=(_SAMPLES, 1)))
+    chosen = in_order[generator.integers(count, size=(_SAMPLES, count))]
+    rounding = step * (generator.random((_SAMPLES, count)) - 0.5)
+    return np.asarray(center + scales * (chosen - center) + rounding)
 
 
 def _errors_of_improvement(own: int, other: int) -> Floats:
