@@ -54,7 +54,7 @@ def fingerprint(*components: object) -> str:
     """Hash the code that components execute and no release vouches for.
 
     Args:
-        components: Classes or functions.
+        components: Classes, functions or modules.
 
     Returns:
         Eight hexadecimal digits; empty if all of the code belongs to torch, to DeepOBS or to the
@@ -82,6 +82,22 @@ def fingerprint(*components: object) -> str:
     return hashlib.sha256("\n".join(known.parts).encode()).hexdigest()[:8]
 
 
+def releases(*components: object) -> dict[str, str]:
+    """The versions of installed packages in the code of components, by distribution.
+
+    Args:
+        components: What `fingerprint` takes.
+    """
+    fingerprint(*components)
+    words = [word for release in _known[components].releases for word in release.split()]
+    return dict(word.split("==", 1) for word in words)
+
+
+def is_released_module(name: str) -> bool:
+    """Whether a module belongs to an installed release, of whatever package."""
+    return _release_of(name) is not None
+
+
 def is_released(function: Any) -> bool:
     """Whether a function belongs to an installed release, of whatever package."""
     function = inspect.unwrap(function)
@@ -94,10 +110,12 @@ class _Walk:
 
     Attributes:
         parts: Texts to hash, in the order in which the code refers to them.
+        releases: Those parts that are names and versions of installed packages.
         bindings: The values that names had: the fingerprint is current while they still do.
     """
 
     parts: list[str] = field(default_factory=list)
+    releases: list[str] = field(default_factory=list)
     bindings: list[tuple[Mapping[str, Any], str, object]] = field(default_factory=list)
     _visited: dict[int, object] = field(default_factory=dict)
 
@@ -112,13 +130,16 @@ class _Walk:
         if isinstance(value, _SCALARS):
             self.parts.append(repr(value))
             return
+        if isinstance(value, ModuleType):
+            self._visit_module(value, ())
+            return
         if id(value) in self._visited:
             return
         self._visited[id(value)] = value  # kept alive, so that its id stays its own
         if isinstance(value, (type, FunctionType)):
             release = _release_of(value.__module__, value)
             if release is not None:
-                self._add_once(release)
+                self._add_release(release)
             elif isinstance(value, type):
                 self._visit_class(value)
             else:
@@ -224,7 +245,7 @@ class _Walk:
     def _visit_module(self, module: ModuleType, chain: tuple[str, ...]) -> None:
         release = _release_of(module.__name__)
         if release is not None:
-            self._add_once(release)
+            self._add_release(release)
         elif chain and chain[0] in vars(module):
             self._visit_name(chain[0], vars(module), {chain[1:]})
         elif id(module) not in self._visited:
@@ -282,6 +303,11 @@ class _Walk:
             self.visit(type(value))
             if _release_of(type(value).__module__) is None:
                 self.visit(dict(getattr(value, "__dict__", {})))
+
+    def _add_release(self, release: str) -> None:
+        self._add_once(release)
+        if release and release not in self.releases:
+            self.releases.append(release)
 
     def _add_once(self, part: str) -> None:
         if part and part not in self.parts:

@@ -27,9 +27,12 @@ EVERY_EPOCH = "1epoch"
 _ALWAYS_SHOWN = (
     *("testproblem", "optimizer", "hyperparameters", "batch_size", "num_epochs", "random_seed"),
 )
-_NOT_SHOWN = ("optimizer_target", "optimizer_source", "code", "at_defaults", "device")
-_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults", "label"}
+_NOT_SHOWN = (
+    *("optimizer_target", "defined_as", "optimizer_source", "code", "at_defaults", "device"),
+)
+_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults", "label", "defined_as"}
 
+_PLAIN = ("plain",)
 _SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
 
 
@@ -93,7 +96,9 @@ class RunSpecification(BaseModel):
     Attributes:
         testproblem: Name of the test problem, `distribution:name` where that is needed.
         optimizer: Name of the optimizer in result files.
-        optimizer_target: Its class, as `package.module:Class`.
+        optimizer_target: Its class, as `package.module:Class`: as it was named, where it was.
+        defined_as: The same class by the module and the name with which it is defined, where these
+            are others; not part of the identity, but of that of earlier releases.
         optimizer_source: A fingerprint of the optimizer's code if no release vouches for it, else
             empty: changed code makes a different run.
         code: Fingerprints of all other code that the run executes and no release vouches for, by
@@ -136,6 +141,7 @@ class RunSpecification(BaseModel):
     testproblem: str
     optimizer: str
     optimizer_target: str
+    defined_as: str = ""
     optimizer_source: str = ""
     code: dict[str, str] = {}
     hyperparameters: Values
@@ -220,14 +226,22 @@ class RunSpecification(BaseModel):
         """This specification and its `run_id` as earlier releases had them.
 
         They took arguments at their defaults, the step protocol "plain" and the module of an
-        optimizer for parts of the identity.
+        optimizer for parts of the identity, and called a class as its definition does.
         """
-        for at_defaults in sorted({self.at_defaults, ()}, reverse=True):
-            for needs in [self.optimizer_needs, *([] if self.optimizer_needs else [("plain",)])]:
-                form = self.model_copy(
-                    update={"at_defaults": at_defaults, "optimizer_needs": needs}
-                )
-                yield form, form._hash(form.optimizer_target)
+        named = [self]
+        if self.defined_as:
+            update = {"optimizer_target": self.defined_as, "defined_as": ""}
+            if self.optimizer == _last_name(self.optimizer_target):
+                update["optimizer"] = _last_name(self.defined_as)
+            named.append(self.model_copy(update=update))
+            yield named[-1], named[-1].run_id
+        for one in named:
+            for at_defaults in sorted({self.at_defaults, ()}, reverse=True):
+                for needs in dict.fromkeys([self.optimizer_needs, self.optimizer_needs or _PLAIN]):
+                    form = one.model_copy(
+                        update={"at_defaults": at_defaults, "optimizer_needs": needs}
+                    )
+                    yield form, form._hash(form.optimizer_target)
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         for name in _ALWAYS_SHOWN:
@@ -254,6 +268,10 @@ class RunSpecification(BaseModel):
             identity["testproblem"] = self.testproblem.rpartition(":")[2]
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _last_name(target: str) -> str:
+    return target.rpartition(":")[2].rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from deepobs.records import EVERY_EPOCH, DataSetRecord, RunRecord, series_name
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
+from deepobs.runs.own_code import releases_of_run
 from deepobs.runs.run_state import ResumptionError, RunState
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.untrained import copied_parameters, warn_of_untrained
@@ -380,11 +381,12 @@ _LATER_PARAMS = {"max_steps", "train_fraction", "evaluate_every"}
 
 
 def _distributions(specification: RunSpecification, dataset: str) -> dict[str, str]:
-    """The versions of the distributions of the problem, the data set and the optimizer."""
+    """The versions of the distributions that bring the problem, the data set and other classes."""
     offered, name = registry(), specification.optimizer
     problem = offered.problems.find(specification.testproblem)
     offers: list[Offer[Any]] = [] if problem is None else [problem]
     offers += [offer for offer in offered.datasets.offers() if offer.spec.name == dataset]
     offers += [offer for offer in offered.optimizers.offers() if offer.spec.name == name]
     # Without a distribution: what was registered in this process.
-    return {offer.distribution: offer.version for offer in offers if offer.distribution}
+    named = {offer.distribution: offer.version for offer in offers if offer.distribution}
+    return {**releases_of_run(specification), **named}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +24,7 @@ from deepobs.errors import (
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.own_classes import advice_on_name
+from deepobs.plugins.specs import target_of
 from deepobs.problems.roles import ROLES
 from deepobs.runs.constructors import cached, constructor_of
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from deepobs.plugins.catalog import Offer
+    from deepobs.plugins.specs import OptimizerSpec
 
 Groups: TypeAlias = dict[str, dict[str, Any]]
 """Hyperparameters by the role of the parameters that they are for."""
@@ -63,7 +69,9 @@ class OptimizerChoice:
     Attributes:
         name: Its name in result files.
         optimizer_class: The class itself.
-        target: The class, as `package.module:Class`.
+        target: The class, as `package.module:Class`: as it was named, where it was.
+        defined_as: The same by the module and the name with which it is defined, where these are
+            others; else empty.
         is_from_torch: Whether the class is part of torch.
         source: The fingerprint of its code, so that a change of an optimizer under development
             makes a different run; empty for classes of torch and of DeepOBS.
@@ -76,6 +84,7 @@ class OptimizerChoice:
     target: str
     is_from_torch: bool
     source: str = ""
+    defined_as: str = ""
     defaults: Mapping[str, object] = field(default_factory=dict)
     needs: Needs | None = None
 
@@ -100,27 +109,51 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
         found = check_class(catalog.load(offer), context)
     else:
         found = check_class(_unregistered(optimizer) if isinstance(optimizer, str) else optimizer)
-    name = found.__name__
-    is_from_torch = getattr(torch.optim, name, None) is found
-    # torch may rename its modules; the names in torch.optim stay.
-    target = f"torch.optim:{name}" if is_from_torch else f"{found.__module__}:{found.__qualname__}"
+    is_from_torch = getattr(torch.optim, found.__name__, None) is found
+    defined_as = f"{found.__module__}:{found.__qualname__}"
+    if is_from_torch:  # torch may rename its modules; the names in torch.optim stay
+        defined_as = f"torch.optim:{found.__name__}"
+    target = _given_target(optimizer, offer)
+    if target is None or (is_from_torch and target.startswith("torch.")):
+        target = defined_as if is_from_torch else _importable_target(found)
+    name = target.rpartition(":")[2].rpartition(".")[2] if offer is None else offer.spec.name
     source = ""
     if not is_from_torch:
         from deepobs.fingerprints import fingerprint
 
         source = fingerprint(found)
+    choice = OptimizerChoice(
+        name, found, target, is_from_torch, source, "" if target == defined_as else defined_as
+    )
     if offer is not None:
-        spec = offer.spec
-        return OptimizerChoice(
-            spec.name, found, target, is_from_torch, source, spec.defaults, spec.needs
-        )
+        return dataclasses.replace(choice, defaults=offer.spec.defaults, needs=offer.spec.needs)
     check_length("The name of an optimizer", name)
     if name in _NEEDS_SPARSE_GRADIENTS:
         raise ArgumentError(
             f"{name} needs sparse gradients, which no test problem has. "
             "`deepobs list optimizers` shows others."
         )
-    return OptimizerChoice(name, found, target, is_from_torch, source)
+    return choice
+
+
+def _given_target(optimizer: object, offer: Offer[OptimizerSpec] | None) -> str | None:
+    """The import string by which an optimizer was named, by the user or a plugin.
+
+    Importing it may do more than to find the class, such as to set the options of its package: the
+    module in which the class is defined does not stand for it.
+    """
+    if offer is not None:
+        return offer.spec.target if offer.distribution else None
+    return optimizer if isinstance(optimizer, str) and ":" in optimizer else None
+
+
+def _importable_target(found: type) -> str:
+    """The import string of a class, if need be by the name that its module has for it."""
+    if "<locals>" in found.__qualname__:
+        for name, value in vars(sys.modules.get(found.__module__, object)).items():
+            if value is found:
+                return f"{found.__module__}:{name}"
+    return target_of(found)
 
 
 def target_of_name(name: str) -> str | None:

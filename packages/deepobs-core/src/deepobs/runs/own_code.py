@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError
@@ -14,10 +15,11 @@ from deepobs.runs.optimizers import OPTIMIZER, find_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from deepobs.plugins.catalog import Catalog, Offer
     from deepobs.protocols import TestProblem
-    from deepobs.records import LrScheduler
+    from deepobs.records import LrScheduler, RunSpecification
     from deepobs.runs.optimizers import Groups, OptimizerChoice
 
 
@@ -40,6 +42,39 @@ def own_code(
     Returns:
         A fingerprint for each part that has one.
     """
+    return _fingerprints(_parts(testproblem, optimizer, hyperparameters, groups, scheduler))
+
+
+def releases_of_run(specification: RunSpecification) -> dict[str, str]:
+    """The versions of the packages that bring the classes of a run, by distribution."""
+    if not (specification.optimizer_source or specification.code):
+        return {}
+    from deepobs.fingerprints import releases
+
+    found: dict[str, str] = {}
+    # A class of a notebook may be gone, and its run is over.
+    with contextlib.suppress(DeepOBSError):
+        optimizer = find_optimizer(specification.optimizer_target)
+        found = releases(optimizer.optimizer_class)
+        parts = _parts(
+            specification.testproblem,
+            optimizer,
+            specification.hyperparameters,
+            specification.parameter_groups,
+            specification.lr_scheduler,
+        )
+        for components in parts.values():
+            found |= releases(*components)
+    return found
+
+
+def _parts(
+    testproblem: str | type[TestProblem],
+    optimizer: OptimizerChoice,
+    hyperparameters: Mapping[str, Any],
+    groups: Groups,
+    scheduler: LrScheduler | None,
+) -> dict[str, list[Any]]:
     known = registry()
     parts = _own_problem(testproblem)
     wrapped, _ = constructor_of(optimizer.optimizer_class)
@@ -48,6 +83,7 @@ def own_code(
     others += [hyperparameters.get(argument) for argument in arguments if argument]
     named = [find_optimizer(name) for name in others if isinstance(name, str)]
     parts["optimizers"] = [one.optimizer_class for one in named if not one.is_from_torch]
+    parts["imports"] = [module for one in (optimizer, *named) for module in _own_import(one)]
     if scheduler is not None:
         from deepobs.runs.schedulers import scheduler_classes
 
@@ -59,7 +95,17 @@ def own_code(
             # A release of an observer does not change numbers; one under development may.
             if not is_released(each.function):
                 parts.setdefault(each.plugin_name, []).append(each.function)
-    return _fingerprints(parts)
+    return parts
+
+
+def _own_import(choice: OptimizerChoice) -> list[ModuleType]:
+    """The module by which a class is named that it does not come from, unless it is released."""
+    module = choice.target.partition(":")[0]
+    if not choice.defined_as or module == choice.defined_as.partition(":")[0]:
+        return []
+    from deepobs.fingerprints import is_released_module
+
+    return [] if is_released_module(module) else [sys.modules[module]]
 
 
 def code_of_problem(testproblem: str | type[TestProblem]) -> dict[str, str]:

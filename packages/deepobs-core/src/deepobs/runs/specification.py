@@ -140,6 +140,7 @@ def specify(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
         optimizer_target=choice.target,
+        defined_as=choice.defined_as,
         optimizer_source=choice.source,
         code=own_code(testproblem, choice, chosen, groups, lr_scheduler),
         hyperparameters=chosen,

@@ -138,7 +138,8 @@ def forms_of(specification: RunSpecification) -> Iterator[tuple[RunSpecification
     """What names the directory of a run, and its identity: now, and in earlier releases."""
     yield specification, specification.run_id
     # Those of released optimizers without further arguments were always the same.
-    if specification.optimizer_source or specification.at_defaults:
+    spec = specification
+    if spec.optimizer_source or spec.at_defaults or spec.defined_as:
         yield from specification.earlier_forms
 
 
