@@ -6,8 +6,10 @@ import pytest
 from result_files import tuned_run, write_result, write_tuning
 
 from deepobs_analysis import load
+from deepobs_analysis.caveats import caveats
 from deepobs_analysis.report import report
 from deepobs_analysis.report_tunings import tunings_of
+from deepobs_analysis.summaries import summarize
 
 EVIL = "<script>alert(1)</script>"
 PROTOCOL = {
@@ -47,6 +49,24 @@ def tuned(tmp_path):
         return tunings_of(results.tunings, "quadratic_deep"), results
 
     return written
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ("log:0.001:10", []),
+        ("log:0.001:0.11", ["SGD on quadratic_deep: 0.1 is at the upper end of its space."]),
+    ],
+)
+def test_the_boundary_of_a_tuned_learning_rate_is_that_of_its_space(tuned, tmp_path, space, said):
+    write_result(tmp_path, run_id="trial0", seed=42, lr=0.01)
+    # The largest one that was drawn, which a table without the record would warn of.
+    protocol = {**PROTOCOL, "space": {"lr": space}}
+    trials = [trial(0, lr=0.01), trial(1, lr=0.1, value=0.75)]
+    (section,), results = tuned(protocol=protocol, trials=trials)
+    found = [each for each in caveats(summarize(results)) if "boundary" in each.title]
+    assert [one.text for each in found for one in each.findings] == said
+    assert bool(section.at_border) == bool(said)
 
 
 def test_a_tuned_optimizer_has_a_section_with_all_of_its_protocol(tuned):

@@ -186,6 +186,10 @@ def _of_rows(
 def _border(row: Summary) -> str | None:
     rates = row.trials.learning_rates
     rate = row.selection.hyperparameters.get("lr")
+    # The largest of random draws is inside of its space, nearly always.
+    if row.end_of_space is not None:
+        where = f"{rate:.4g} is at the {row.end_of_space} end of its space"
+        return f"{_named(row)}: {where}." if row.end_of_space else None
     if rate is None or not rates[0] < rates[1] or not np.isclose(rate, rates, rtol=1e-6).any():
         return None
     which = "smallest" if np.isclose(rate, rates[0], rtol=1e-6) else "largest"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from deepobs.console.text import counted
 from deepobs_analysis.report_tables import Heading, Table, Value
+from deepobs_analysis.tuned_spaces import end_of_space, is_number
 from deepobs_analysis.wording import MISSING, listed, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from deepobs_analysis.tuning_records import TunedTrial, TuningRecord
 
-# A continuous sampler never draws the very end of a space.
-_NEAR_AN_END = 0.05
 _SAMPLERS = {"grid": "grid", "random": "random search", "tpe": "TPE (Optuna)", "gp": "GP (Optuna)"}
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _EPOCHS = {"final": "after the last epoch", "best": "in the best epoch"}
@@ -49,7 +47,7 @@ def tunings_of(tunings: Iterable[TuningRecord], problem: str) -> list[TuningSect
 
 
 def _section(tuning: TuningRecord) -> TuningSection:
-    places = {name: _place(tuning, name) for name in tuning.protocol["space"]}
+    places = {name: end_of_space(tuning, name) for name in tuning.protocol["space"]}
     return TuningSection(
         optimizer=tuning.optimizer,
         facts={name: text for name, text in _facts(tuning).items() if text},
@@ -118,56 +116,19 @@ def _table_of_space(tuning: TuningRecord, places: dict[str, str]) -> Table:
     rows = []
     for name, space in tuning.protocol["space"].items():
         chosen = None if tuning.best is None else tuning.best.setting.get(name)
-        tried = sorted(filter(_is_number, (trial.setting.get(name) for trial in tuning.trials)))
+        tried = sorted(filter(is_number, (trial.setting.get(name) for trial in tuning.trials)))
         end = places[name]
-        within = "inside" if _is_number(chosen) else MISSING
+        within = "inside" if is_number(chosen) else MISSING
         rows.append(
             [
                 Value(name),
                 Value(listed(map(_text, space)) if isinstance(space, list) else str(space)),
                 Value(f"{_text(tried[0])} to {_text(tried[-1])}" if tried else MISSING),
-                Value(_text(chosen), order=float(chosen) if _is_number(chosen) else None),
+                Value(_text(chosen), order=float(chosen) if is_number(chosen) else None),
                 Value(f"at the {end} end" if end else within, is_best=bool(end)),
             ]
         )
     return Table(headings, rows)
-
-
-def _place(tuning: TuningRecord, name: str) -> str:
-    """The end of the space where the chosen value is: "lower", "upper" or neither."""
-    chosen = None if tuning.best is None else tuning.best.setting.get(name)
-    ends = _ends(tuning.protocol["space"][name])
-    if not _is_number(chosen) or ends is None:
-        return ""
-    low, high, scale = ends
-    # Values of an edited file may lie outside, where a logarithm may not exist.
-    inside = min(max(float(chosen), low), high)
-    share = (scale(inside) - scale(low)) / (scale(high) - scale(low))
-    if share <= _NEAR_AN_END:
-        return "lower"
-    return "upper" if share >= 1 - _NEAR_AN_END else ""
-
-
-def _ends(space: object) -> tuple[float, float, Callable[[float], float]] | None:
-    """The lowest and the highest value of a space, and the scale on which it is even."""
-    if isinstance(space, list):
-        numbers = [float(value) for value in space if _is_number(value)]
-        is_ordered = len(numbers) == len(space) and len(set(numbers)) > 1
-        return (min(numbers), max(numbers), float) if is_ordered else None
-    kind, *ends = str(space).split(":")
-    try:
-        low, high = float(ends[0]), float(ends[1])
-    except (IndexError, ValueError):
-        return None
-    if not low < high or ("log" in kind and low <= 0):
-        return None
-    if kind == "one-minus-log":
-        return 1 - high, 1 - low, lambda value: -math.log(1 - value)
-    return low, high, math.log if kind == "log" else float
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _seeds(seeds: Iterable[object]) -> str:

@@ -16,6 +16,7 @@ from deepobs_analysis.selection import select
 from deepobs_analysis.targets import UNITS, mean_time_to_target
 from deepobs_analysis.targets import targets as targets_of
 from deepobs_analysis.trials import trials_of
+from deepobs_analysis.tuned_spaces import end_of_space, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Target, Unit
     from deepobs_analysis.trials import Trials
+    from deepobs_analysis.tuning_records import TuningRecord
 
 _BASE = "SGD"
 _RECORDED_IN: dict[Unit, tuple[str, ...]] = {
@@ -59,6 +61,8 @@ class Summary:
         relative_step_time: How many times as long a step takes as one of SGD; `None` if unknown.
         trials: All that was tried to find the configuration.
         differing: Of a reference, what else than the optimizer differs from one's own runs.
+        end_of_space: The end of the space where a tuned learning rate is: "lower", "upper" or
+            neither; `None` where it was not tuned.
     """
 
     selection: Selection
@@ -73,6 +77,7 @@ class Summary:
     relative_step_time: float | None
     trials: Trials
     differing: tuple[Difference, ...] = ()
+    end_of_space: str | None = None
 
     @property
     def problem(self) -> str:
@@ -129,6 +134,7 @@ def summarize(
             of_optimizer=by_pair[selection.problem, selection.optimizer],
             of_problem=by_problem[selection.problem],
             differing=_differing(selection, selections),
+            tunings=results.tunings,
         )
         for selection in selections
     ]
@@ -142,6 +148,7 @@ def _summary(
     of_optimizer: pd.DataFrame,
     of_problem: pd.DataFrame,
     differing: tuple[Difference, ...],
+    tunings: Iterable[TuningRecord],
 ) -> Summary:
     values: dict[str, Floats] = {"final": selection.final(), "best": selection.best()}
     for name, curve in (("loss", "test_losses"), ("accuracy", "test_accuracies")):
@@ -163,7 +170,20 @@ def _summary(
         relative_step_time=_step_time_beside_sgd(selection, of_problem),
         trials=trials_of(selection, of_optimizer),
         differing=differing,
+        end_of_space=_end_of_space(selection, tunings),
     )
+
+
+def _end_of_space(selection: Selection, tunings: Iterable[TuningRecord]) -> str | None:
+    rate = selection.hyperparameters.get("lr")
+    for each in tunings:
+        is_its = (each.problem, each.optimizer) == (selection.problem, selection.optimizer)
+        if is_its and each.best is not None and "lr" in each.protocol["space"]:
+            # Another configuration, such as one of a grid beside it, has no such space.
+            chosen = each.best.setting.get("lr")
+            if is_number(rate) and is_number(chosen) and np.isclose(rate, chosen, rtol=1e-6):
+                return end_of_space(each, "lr")
+    return None
 
 
 def _differing(selection: Selection, selections: Iterable[Selection]) -> tuple[Difference, ...]:
