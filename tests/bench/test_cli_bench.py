@@ -110,7 +110,7 @@ def test_the_deviation_is_that_of_the_population(bench: Callable[..., Any], tmp_
     (row,) = _rows(out, "BEST CONFIGURATION")
     assert len(finals) == 2
     # Of two values, it is half of what lies between them.
-    assert row[4:6] == ["+-", f"{abs(finals[0] - finals[1]) / 2:.2g}"]
+    assert row[4:6] == ["±", f"{abs(finals[0] - finals[1]) / 2:.2g}"]
     assert "population standard deviations over the seeds" in out
 
 

@@ -34,7 +34,7 @@ def test_it_ends_with_the_trials_the_winner_and_its_report(
     assert lines[start + 1].endswith("winner")
     assert lines[start + 3].endswith("diverged")
     assert "Winner: trial 1, lr = 0.01." in lines
-    assert any(line.startswith("test loss") and "+-" in line for line in lines)
+    assert any(line.startswith("test loss") and "±" in line for line in lines)
     assert (tmp_path / lines[-1].strip()).is_file()
     assert "none of which took part in the selection" in out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepobs.console.screen import Column, render
-from deepobs.console.text import clean, columns_of, wrap
+from deepobs.console.text import clean, columns_of, shown_value, wrap
 
 COLUMNS = [Column("NAME"), Column("SIZE", is_number=True), Column("SUMMARY")]
 ROWS = [["a", 5, "one two three four five six seven"], ["longer", 12345, "eight"]]
@@ -74,3 +74,9 @@ def test_columns_are_aligned_behind_wide_characters() -> None:
 
 def test_a_table_without_rows_is_its_heading() -> None:
     assert render(COLUMNS, [], 80) == ("NAME  SIZE  SUMMARY", [])
+
+
+def test_values_of_hyperparameters_are_written_as_in_tables_of_results():
+    values = [False, None, 0.0, 1.0, 0.1, 1e-5, 0.00420799, 3, (0.9, 0.999), "mode"]
+    written = ["false", "null", "0", "1", "0.1", "1e-05", "0.00420799", "3", "(0.9, 0.999)", "mode"]
+    assert [shown_value(value) for value in values] == written

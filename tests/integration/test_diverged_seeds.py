@@ -91,7 +91,7 @@ def test_bench_tune_and_table_agree_where_a_seed_diverged(
     assert (len(shown["test"]), shown["seeds"], shown["diverged"]) == (2, 3, 1)
     mean = statistics.fmean(shown["test"])
     out = command(*BENCH)
-    assert f"accuracy {mean:.5g} +- {statistics.pstdev(shown['test']):.2g} (2 of 3 seeds)" in out
+    assert f"accuracy {mean:.5g} ± {statistics.pstdev(shown['test']):.2g} (2 of 3 seeds)" in out
 
     for record in tmp_path.glob("results/*/*/*.tuning"):
         summary = json.loads(record.read_bytes())["summary"]["test_accuracy"]

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from deepobs.console import screen
 from deepobs.console.screen import Column
-from deepobs.console.text import clean, counted, duration
+from deepobs.console.text import clean, counted, duration, shown_value
 from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import CONSTANT
 from deepobs_bench.failures import Failure, failure_file
@@ -316,7 +316,7 @@ def described(specification: RunSpecification, outcome: Outcome) -> str:
         summary = f"{run}, seed {specification.random_seed}: failed ({kind}): {outcome.message}"
     else:
         summary = summary_of(outcome)
-    values = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
+    values = [f"{k} = {shown_value(v)}" for k, v in specification.hyperparameters.items()]
     values += filter(None, [schedule_of(specification)])
     return clean(f"{summary}; {', '.join(values)}" if values else summary)
 
@@ -392,7 +392,7 @@ def _show_standings(standings: Sequence[Standing]) -> None:
     for each in standings:
         best = _NONE
         if each.hyperparameters is not None:
-            values = (f"{name} = {value}" for name, value in each.hyperparameters.items())
+            values = (f"{k} = {shown_value(v)}" for k, v in each.hyperparameters.items())
             best = ", ".join(values) or "the defaults"
         row = [
             f"{each.problem} (synthetic data)" if each.is_synthetic else each.problem,
@@ -413,7 +413,7 @@ def _show_standings(standings: Sequence[Standing]) -> None:
 def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
     """How the configurations were selected, and what the numbers are."""
     yield (
-        "Means +- population standard deviations over the seeds of a configuration that completed, "
+        "Means ± population standard deviations over the seeds of a configuration that completed, "
         "after the last epoch."
     )
     if any(each.is_synthetic for each in standings):
@@ -444,6 +444,6 @@ def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
 def _mean(metric: str, values: Sequence[float], seeds: int) -> str:
     if not values:
         return _NONE
-    spread = f" +- {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
+    spread = f" ± {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
     of_seeds = f" ({len(values)} of {seeds} seeds)" if len(values) < seeds else ""
     return f"{metric} {statistics.fmean(values):.5g}{spread}{of_seeds}"

@@ -15,7 +15,7 @@ from deepobs.console.run_options import (
     RunOptions,
 )
 from deepobs.console.screen import Column
-from deepobs.console.text import clean
+from deepobs.console.text import clean, shown_value
 from deepobs_bench._execution_options import (
     EXECUTION_PARAMETERS,
     execution_from,
@@ -255,7 +255,7 @@ def _show_run(run: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> 
         ended = f"{outcome.kind}: {outcome.message}"
     else:
         ended = summary_of(outcome)
-    values = ", ".join(f"{name} = {value}" for name, value in run.hyperparameters.items())
+    values = ", ".join(f"{k} = {shown_value(v)}" for k, v in run.hyperparameters.items())
     screen.show_progress(f"{values}: {ended}")
 
 
@@ -270,7 +270,7 @@ def _show(result: TuningResult, file: Path) -> None:
     if result.best is None:
         screen.show_text("No trial completed: there is no winner, and nothing to report.")
     else:
-        values = (f"{name} = {value}" for name, value in result.best.setting.items())
+        values = (f"{k} = {shown_value(v)}" for k, v in result.best.setting.items())
         configuration = ", ".join(values) or "the defaults"
         screen.show_text(f"Winner: trial {result.best.number}, {configuration}.")
         _show_report(result)
@@ -291,7 +291,7 @@ def _show_trials(result: TuningResult) -> None:
         [
             trial.number,
             _NONE if trial.value is None else f"{trial.value:.6g}",
-            *(trial.setting[name] for name in protocol.space),
+            *(shown_value(trial.setting[name]) for name in protocol.space),
             _remark(trial, result),
         ]
         for trial in ranking(result.trials, protocol.metric)
@@ -336,5 +336,5 @@ def _mean(summaries: Mapping[str, Summary], name: str) -> str:
     summary = summaries.get(name)
     if summary is None:
         return _NONE
-    spread = "" if summary.std is None else f" +- {summary.std:.2g}"
+    spread = "" if summary.std is None else f" ± {summary.std:.2g}"
     return f"{summary.mean:.6g}{spread} ({summary.runs} runs)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 import unicodedata
 
@@ -55,6 +56,23 @@ def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
         break_on_hyphens=False,
     )
     return lines or [indent]
+
+
+def shown_value(value: object) -> str:
+    """Write a hyperparameter as tables of results do: `false`, `null`, 0 for 0.0.
+
+    Args:
+        value: A value of JSON.
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, float):
+        short = f"{value:.4g}"
+        # In full where it has more digits: people copy it into commands and files.
+        return short if float(short) == value else repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(shown_value, value))})"
+    return str(value)
 
 
 def counted(number: int, noun: str) -> str:
