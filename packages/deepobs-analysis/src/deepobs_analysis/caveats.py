@@ -17,7 +17,7 @@ from deepobs_analysis.measures import mean_and_deviation, prediction_interval
 from deepobs_analysis.protocol_differences import in_words
 from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.winners import FEWEST_SEEDS
-from deepobs_analysis.wording import failed_text, full_mean_text, listed, number
+from deepobs_analysis.wording import failed_text, full_mean_text, listed, mean_text, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -141,7 +141,7 @@ def failing_seeds(row: Summary) -> str | None:
     """Report it if some seeds of the selected configuration fail."""
     if not row.failed:
         return None
-    over_all = f"Over all seeds it is {full_mean_text(row.final)}"
+    over_all = f"Over all seeds it is {mean_text(row.final, len(row.seeds))}"
     return f"{_named(row)}: {_by_choice(row)}{failed_text(row)}. {over_all}."
 
 
