@@ -91,8 +91,11 @@ class KeyedByIdentity(Scaled):
     def begin(self) -> None:
         self.window: Any = collections.defaultdict(lambda: collections.deque(maxlen=3))
         self.pointers: dict[int, int] = {}
+        parameters = self.param_groups[0]["params"]
+        self.known = {id(one) for one in parameters} | {one.data_ptr() for one in parameters}
 
     def scale_of(self, parameter: torch.Tensor) -> Any:
+        assert {id(parameter), parameter.data_ptr()} <= self.known
         self.window[id(parameter)].append(float(parameter.grad.norm()))
         pointer = parameter.data_ptr()
         self.pointers[pointer] = self.pointers.get(pointer, 0) + 1

@@ -120,8 +120,11 @@ class GraphWriter:
         """The members of a set in an order that does not depend on their addresses."""
 
         def rank(value: Any) -> tuple[str, str, int]:
-            text = repr(value) if type(value) in SCALARS else ""
-            return type(value).__name__, text, self._numbers.get(id(value), sys.maxsize)
+            is_scalar = type(value) in SCALARS
+            number = self._numbers.get(value if type(value) is int else id(value), sys.maxsize)
+            number = self._pointers.get(value, number) if is_scalar else number
+            text = repr(value) if is_scalar and number == sys.maxsize else ""
+            return type(value).__name__, text, number
 
         return sorted(values, key=rank)
 
