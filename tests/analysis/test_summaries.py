@@ -54,10 +54,27 @@ def test_a_row_says_what_was_tried(tuned):
     assert trials.tuning_seeds == (42,)
     assert trials.runs == 7
     assert trials.share_diverged == pytest.approx(1 / 7)
-    # The means are 8, 5.2, 6, 6 and, as before training, 9: the best of all five is 5.2, and only
-    # 0.01 is within a tenth of it.
-    assert trials.expected_best == pytest.approx(5.2)
+    # With seed 42, which all were run with, they end at 8, 5.2, 5, 6 and, as before training, 9: the
+    # best of all five is 5, with 0.1, and 0.01 is within a tenth of it.
+    assert trials.expected_best == pytest.approx(5)
+    assert trials.decades == 1
+
+
+def test_configurations_are_compared_by_the_seeds_that_they_share(tmp_path):
+    for step, last in enumerate((4, 5, 6, 7, 8)):
+        write_result(tmp_path, problem="acme", lr=0.01 * 2**step, test_losses=[9, last])
+    # The best one again, less luckily: with seed 42 alone it remains the only one within a tenth.
+    for seed in (43, 44):
+        write_result(tmp_path, problem="acme", lr=0.01, seed=seed, test_losses=[9, 5])
+    trials = by_pair(load(tmp_path))["acme", "SGD"].trials
+    assert trials.expected_best == pytest.approx(4)
     assert trials.decades == 0
+    for step, last in enumerate((4, 5, 6, 7, 8)):
+        write_result(tmp_path, problem="acme", lr=0.01 * 2**step, seed=43, test_losses=[9, last])
+    # Now all of them have two seeds.
+    write_result(tmp_path, problem="acme", lr=0.01, seed=43, test_losses=[9, 5])
+    trials = by_pair(load(tmp_path))["acme", "SGD"].trials
+    assert trials.expected_best == pytest.approx(4.5)
 
 
 def test_units_that_were_not_recorded_are_not_known(tmp_path):
@@ -79,6 +96,16 @@ def test_steps_are_timed_beside_those_of_sgd_measured_alike(tmp_path):
     assert rows["quadratic_deep", "SGD"].relative_step_time == 1
     assert rows["quadratic_deep", "Adam"].relative_step_time == pytest.approx(2)
     assert rows["quadratic_deep", "RMSprop"].relative_step_time is None
+
+
+def test_the_step_time_of_sgd_is_that_of_its_shown_runs(tmp_path):
+    write_result(tmp_path, lr=0.1, test_losses=[9, 1, 1], train_seconds=[0.7, 0.7])
+    for seed, lr in enumerate((0.2, 0.3, 0.4)):
+        write_result(tmp_path, lr=lr, seed=seed, test_losses=[9, 5, 5], train_seconds=[2.8, 2.8])
+    write_result(tmp_path, optimizer="Adam", train_seconds=[1.4, 1.4])
+    rows = by_pair(load(tmp_path))
+    assert rows["quadratic_deep", "SGD"].relative_step_time == 1
+    assert rows["quadratic_deep", "Adam"].relative_step_time == pytest.approx(2)
 
 
 def test_the_best_row_has_the_best_mean(tmp_path):

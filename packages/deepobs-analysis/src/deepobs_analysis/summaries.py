@@ -126,13 +126,13 @@ def summarize(
     selections = select(results, mode=mode, by=by)
     goals = targets_of(selections) if targets is None else targets
     by_pair = dict(iter(results.runs.groupby(["problem", "optimizer"])))
-    by_problem = dict(iter(results.runs.groupby("problem")))
+    sgd = {each.problem: each for each in selections if each.optimizer == _BASE}
     rows = [
         _summary(
             selection,
             goals.get(selection.problem),
             of_optimizer=by_pair[selection.problem, selection.optimizer],
-            of_problem=by_problem[selection.problem],
+            sgd=sgd.get(selection.problem),
             differing=_differing(selection, selections),
             tunings=results.tunings,
         )
@@ -146,7 +146,7 @@ def _summary(
     target: Target | None,
     *,
     of_optimizer: pd.DataFrame,
-    of_problem: pd.DataFrame,
+    sgd: Selection | None,
     differing: tuple[Difference, ...],
     tunings: Iterable[TuningRecord],
 ) -> Summary:
@@ -167,7 +167,7 @@ def _summary(
         accuracy=means.get("accuracy"),
         target=target,
         times=_times(selection, target),
-        relative_step_time=_step_time_beside_sgd(selection, of_problem),
+        relative_step_time=_step_time_beside(sgd, selection),
         trials=trials_of(selection, of_optimizer),
         differing=differing,
         end_of_space=_end_of_space(selection, tunings),
@@ -255,11 +255,12 @@ def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:
     return {unit: time for unit, time in measured.items() if time is not None}
 
 
-def _step_time_beside_sgd(selection: Selection, of_problem: pd.DataFrame) -> float | None:
+def _step_time_beside(sgd: Selection | None, selection: Selection) -> float | None:
     """How many times as long a step takes as one of SGD; `None` without comparable measurements."""
-    own = _step_times(selection.runs)
-    # All configurations of SGD count: the time of a step does not depend on the learning rate.
-    base = _step_times(of_problem[of_problem["optimizer"] == _BASE])
+    if sgd is None:
+        return None
+    # The runs that are shown, of both: trials of SGD may have shared the machine with others.
+    own, base = _step_times(selection.runs), _step_times(sgd.runs)
     shared = [circumstances for circumstances in own if circumstances in base]
     if not shared:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from deepobs_analysis.selection import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -52,6 +53,12 @@ class Attempt:
     performances: Floats
     has_diverged: bool
 
+    def mean_of(self, seeds: Sequence[int]) -> float | None:
+        """The mean over some seeds; `None` if one of them is missing."""
+        if not set(seeds) <= set(self.seeds):
+            return None
+        return float(np.mean([self.performances[self.seeds.index(seed)] for seed in seeds]))
+
     @property
     def mean(self) -> float:
         """The mean over its seeds."""
@@ -77,9 +84,9 @@ class Trials:
 
     Attributes:
         expected_best: Expected performance of the best of `BUDGET` random configurations, by the
-            curve that decided; `None` where fewer were tried.
+            curve that decided, over their `common_seeds`; `None` where fewer were tried.
         decades: How many orders of magnitude the learning rates around the best one span that come
-            within 10 % of it; `None` without at least two of them.
+            within 10 % of it, over the same seeds; `None` without at least two of them.
         share_diverged: The share of runs that diverged, over all configurations.
         runs: How many runs there are.
         learning_rates: The smallest and the largest one that was tried; both NaN without.
@@ -122,6 +129,23 @@ def attempts(
     ]
 
 
+def common_seeds(seeds: Collection[Collection[int]]) -> tuple[int, ...]:
+    """The seeds by which configurations can be compared with each other.
+
+    A mean over more seeds is less often a lucky one, and those that were run again are the best.
+
+    Args:
+        seeds: Those of each configuration, at least one.
+
+    Returns:
+        Those that all of them were run with, sorted; the one that most were, if there are none.
+    """
+    counts = Counter(seed for those in seeds for seed in set(those))
+    most = max(counts.values())
+    shared = sorted(seed for seed, count in counts.items() if count == most)
+    return tuple(shared) if most == len(seeds) else (shared[0],)
+
+
 def best_at(
     tried: Iterable[Attempt], names: Sequence[str], metric: Metric
 ) -> dict[tuple[float, ...], Attempt]:
@@ -143,14 +167,18 @@ def best_at(
 def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
     """Sum up all runs of the optimizer of a selection on its problem."""
     curve = selection.chosen_by
-    table = configuration_performances(runs[runs[curve].notna()], curve, mode=selection.mode)
+    measured = runs[runs[curve].notna()]
+    seeds = common_seeds(measured.groupby("configuration")["seed"].agg(set))
+    compared = measured[measured["seed"].isin(seeds)]
+    table = configuration_performances(compared, curve, mode=selection.mode)
     means = table["mean"].to_numpy()
-    hyperparameters = runs.groupby("configuration")["hyperparameters"].first()
-    found = (_number(hyperparameters[configuration], "lr") for configuration in table.index)
-    rates = np.array([np.nan if rate is None else rate for rate in found])
+    hyperparameters = measured.groupby("configuration")["hyperparameters"].first()
+    found = {name: _number(those, "lr") for name, those in hyperparameters.items()}
+    rates = np.array([np.nan if rate is None else rate for rate in found.values()])
+    of_compared = np.array([np.nan if found[n] is None else found[n] for n in table.index])
     return Trials(
         expected_best=_expected_best(means, curve),
-        decades=_decades(rates, means, curve),
+        decades=_decades(of_compared, means, curve),
         share_diverged=share_diverged(runs["has_diverged"].to_numpy()),
         runs=len(runs),
         learning_rates=(float(rates.min()), float(rates.max())),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Unpack
 
 from matplotlib.lines import Line2D
@@ -13,7 +12,7 @@ from deepobs_analysis.plots import layout, limits
 from deepobs_analysis.plots.looks import looks
 from deepobs_analysis.plots.style import TITLES, ink, styled
 from deepobs_analysis.selection import selections_by_problem
-from deepobs_analysis.trials import attempts, best_at
+from deepobs_analysis.trials import attempts, best_at, common_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -119,8 +118,8 @@ def expected_best(
     """Draw the expected test performance of the best of k random configurations over k.
 
     The configurations that were tried for an optimizer stand for those that could be drawn, with
-    the seed that most of them were run with; a run that diverged counts with its performance before
-    training.
+    the seeds that all of them were run with, or else the one that most were; a run that diverged
+    counts with its performance before training.
 
     Args:
         results: The runs.
@@ -137,17 +136,17 @@ def expected_best(
     for panel, selections in zip(axes, by_problem.values(), strict=True):
         metric, curves = selections[0].metric, {}
         for optimizer, tried in _tried(results, selections, mode).items():
-            seed, curves[optimizer] = _expected_best(tried, metric)
-            seeds.add(seed)
+            used, curves[optimizer] = _expected_best(tried, metric)
+            seeds.update(used)
         _draw_expected_best(panel, curves, metric, styles)
     layout.titles(figure, axes, list(by_problem))
     _label(axes, "configurations", by_problem.values())
     layout.legend(figure, {e.optimizer for those in by_problem.values() for e in those})
-    used = ", ".join(map(str, sorted(seeds)))
+    those = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
     when = "in the best epoch" if mode == "best" else "after the last epoch"
     meaning = (
         f"Expected best performance {when} of k configurations, drawn at random from those "
-        f"that were run with seed {used}."
+        f"that were run with {those}."
     )
     layout.notes(figure, [meaning, _note_of_cuts(axes)])
     return figure
@@ -261,14 +260,12 @@ def _draw_ranks(
     limits.few_ticks(axes, "x", integer=True)
 
 
-def _expected_best(tried: Sequence[Attempt], metric: Metric) -> tuple[int, Floats]:
-    """The seed that most configurations were run with, and the curve of those run with it."""
-    counts = Counter(seed for each in tried for seed in each.seeds)
-    # One seed only: means over different numbers of seeds would make configurations that were
-    # run again, which are the good ones, look less lucky than the rest.
-    seed = min(counts, key=lambda each: (-counts[each], each))
-    values = [each.performances[each.seeds.index(seed)] for each in tried if seed in each.seeds]
-    return seed, expected_best_curve(values, higher_is_better=metric.higher_is_better)
+def _expected_best(tried: Sequence[Attempt], metric: Metric) -> tuple[tuple[int, ...], Floats]:
+    """The seeds of configurations that can be compared, and the curve of those."""
+    seeds = common_seeds([each.seeds for each in tried])
+    means = [each.mean_of(seeds) for each in tried]
+    values = [mean for mean in means if mean is not None]
+    return seeds, expected_best_curve(values, higher_is_better=metric.higher_is_better)
 
 
 def _draw_expected_best(
