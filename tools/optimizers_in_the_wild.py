@@ -165,7 +165,7 @@ def specified(target: str) -> tuple[RunSpecification, list[str]]:
     """Describe a short run of a class, and say which warnings that raised."""
     name = target.removeprefix("torch.optim:")
     values = HYPERPARAMETERS.get(target, {})
-    options = {"num_epochs": 3, "batch_size": 256, "train_log_interval": 1}
+    options: dict[str, Any] = {"num_epochs": 3, "batch_size": 256, "train_log_interval": 1}
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
         try:
@@ -190,7 +190,8 @@ class Stop(RunObserver):
 def numbers(record: Any) -> dict[str, Any]:
     """The numbers of a run that do not depend on the time it took."""
     names = {"minibatch_train_losses", "train_losses", "test_losses", "steps", "status"}
-    return record.model_dump(include={*names, "gradient_evaluations"})
+    found: dict[str, Any] = record.model_dump(include={*names, "gradient_evaluations"})
+    return found
 
 
 def executed(specification: RunSpecification) -> Any:
@@ -245,10 +246,10 @@ def plain_step(problem: Any, optimizer: Any, batch: Any, needs: set[str]) -> flo
     def closure(*, differentiates: bool = True) -> torch.Tensor:
         optimizer.zero_grad()
         reduction = "none" if "per_example_losses" in needs else "mean"
-        loss = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
+        loss: torch.Tensor = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
         loss = loss + problem.get_regularization_loss()
         if differentiates and not {"backward", "per_example_losses"} & needs:
-            loss.backward(create_graph="create_graph" in needs)
+            torch.autograd.backward(loss, create_graph="create_graph" in needs)
         first.append(float(loss.detach().mean()))
         return loss
 

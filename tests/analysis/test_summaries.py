@@ -54,8 +54,8 @@ def test_a_row_says_what_was_tried(tuned):
     assert trials.tuning_seeds == (42,)
     assert trials.runs == 7
     assert trials.share_diverged == pytest.approx(1 / 7)
-    # With seed 42, which all were run with, they end at 8, 5.2, 5, 6 and, as before training, 9: the
-    # best of all five is 5, with 0.1, and 0.01 is within a tenth of it.
+    # With seed 42, which all were run with, they end at 8, 5.2, 5, 6 and, as before training, 9:
+    # the best of all five is 5, with 0.1, and 0.01 is within a tenth of it.
     assert trials.expected_best == pytest.approx(5)
     assert trials.decades == 1
 

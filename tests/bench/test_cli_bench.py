@@ -287,6 +287,7 @@ def test_results_are_written_for_programs(
         "diverged": 2,
         "failed": 0,
         "pending": 0,
+        "is_synthetic": False,
         "has_seeds_of_the_choice": True,
     }
     assert (broken["hyperparameters"], broken["test"], broken["failed"]) == (None, [], 2)

@@ -32,6 +32,7 @@ def test_a_directory_comes_from_the_call_then_the_environment_then_the_cache(
     variable = f"DEEPOBS_{setting.upper()}"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("DEEPOBS_CACHE_DIR", raising=False)
     assert get().parent.name == "deepobs"
     monkeypatch.setenv(variable, "~/from the environment")
     assert get() == Path("~/from the environment").expanduser()

@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+from two_layers import TwoLayers
 
 from deepobs.records import RunSpecification
 from deepobs.runs import reproduction_command, run, specify
@@ -20,7 +21,8 @@ class Scaled(torch.optim.SGD):
     def step(self, closure=None):
         for group in self.param_groups:
             for p in group["params"]:
-                p.grad.mul_(FACTOR)
+                if p.grad is not None:
+                    p.grad.mul_(FACTOR)
         super().step()
 """
 FUNCTION = """
@@ -133,8 +135,8 @@ def test_the_version_of_the_package_of_an_optimizer_is_recorded_and_part_of_the_
 
 
 def test_the_versions_of_packages_of_other_optimizers_of_a_run_are_recorded_too():
-    groups = {"hidden": {}, "others": {"optimizer": "installed_optimizers:Scaled", "lr": 0.01}}
-    specification = specify("digits_logreg", "SGD", parameter_groups=groups, num_epochs=1)
+    groups = {"head": {}, "others": {"optimizer": "installed_optimizers:Scaled", "lr": 0.01}}
+    specification = specify(TwoLayers, "SGD", parameter_groups=groups, num_epochs=1)
     assert run(specification).record.versions["installed-optimizers"] == "1.5"
 
 

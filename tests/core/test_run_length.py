@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from deepobs import config
 from deepobs.errors import ArgumentError
 from deepobs.pytorch import testproblems
 from deepobs.runs import RunObserver, run, specify
@@ -124,13 +123,6 @@ def test_an_estimate_counts_the_steps_of_the_run() -> None:
     evaluations = 4 * estimated.evaluation_seconds
     expected = estimated.set_up_seconds + training + evaluations
     assert estimated.run_seconds == pytest.approx(expected)
-
-
-def test_an_estimate_on_synthetic_data_counts_the_fraction() -> None:
-    options: dict[str, Any] = {"batch_size": 10, "num_epochs": 1, "train_fraction": 0.5}
-    with config.temporary(fake_data=0.05):
-        estimated = estimate(specify("fmnist_logreg", "SGD", {"lr": 0.01}, **options), seconds=0.0)
-    assert estimated.steps_per_epoch == 3000
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True])

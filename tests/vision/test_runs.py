@@ -6,6 +6,7 @@ import torch
 from deepobs import config
 from deepobs.plugins import registry
 from deepobs.runs import run, specify
+from deepobs.runs.estimate import estimate
 from deepobs.runs.evaluation import evaluate
 
 
@@ -119,3 +120,10 @@ def test_the_reported_loss_does_not_change_training():
         )
         objectives.append(run(specification).record.minibatch_train_losses)
     assert objectives[0] == objectives[1]
+
+
+def test_an_estimate_on_synthetic_data_counts_the_fraction():
+    options = {"batch_size": 10, "num_epochs": 1, "train_fraction": 0.5}
+    with config.temporary(fake_data=0.05):
+        estimated = estimate(specify("fmnist_logreg", "SGD", {"lr": 0.01}, **options), seconds=0.0)
+    assert estimated.steps_per_epoch == 3000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from deepobs.errors import DeepOBSError, message_of, sentences
-from deepobs.plugins.provenance import class_behind, provenance_of
+from deepobs.plugins.provenance import class_behind, foreign_traceback, provenance_of
 from deepobs.records import STORED, RunRecord, RunSpecification
 from deepobs.runs import reproduction_command, store
 
@@ -110,7 +110,9 @@ def failure_from(
     trace = "" if is_stopped else "".join(traceback.format_exception(error))
     origin = behind = ""
     if not isinstance(error, DeepOBSError):
-        origin, behind = provenance_of(error), class_behind(error)
+        origin = provenance_of(error)
+        # Where code of others is in the traceback, that names it.
+        behind = class_behind(error) if foreign_traceback(error) is None else ""
     place = f" (in code of {origin})" if origin else f" (on behalf of {behind})" if behind else ""
     return Failure(
         run_id=specification.run_id,

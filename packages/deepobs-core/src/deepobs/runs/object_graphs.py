@@ -120,11 +120,13 @@ class GraphWriter:
         """The members of a set in an order that does not depend on their addresses."""
 
         def rank(value: Any) -> tuple[str, str, int]:
-            is_scalar = type(value) in SCALARS
-            number = self._numbers.get(value if type(value) is int else id(value), sys.maxsize)
-            number = self._pointers.get(value, number) if is_scalar else number
-            text = repr(value) if is_scalar and number == sys.maxsize else ""
-            return type(value).__name__, text, number
+            name = type(value).__name__
+            if type(value) not in SCALARS:
+                return name, "", self._numbers.get(id(value), sys.maxsize)
+            for kind, numbers in (("id", self._numbers), ("data_ptr", self._pointers)):
+                if type(value) is int and value in numbers:
+                    return name, kind, numbers[value]
+            return name, repr(value), sys.maxsize
 
         return sorted(values, key=rank)
 
