@@ -57,13 +57,14 @@ def test_unknown_problems_are_refused_as_by_specify():
         deepobs.run("quadratic_dep", "SGD", RATE)
 
 
-def test_table_says_which_package_has_it(monkeypatch):
+@pytest.mark.parametrize("name", ["load", "table", "compare"])
+def test_functions_of_the_analysis_say_which_package_has_them(monkeypatch, name):
     # As where deepobs-analysis is not installed: this raises what a missing module raises.
     monkeypatch.setitem(sys.modules, "deepobs_analysis", None)
     with pytest.raises(AttributeError) as raised:
-        deepobs.table("results")
+        getattr(deepobs, name)
     assert str(raised.value) == (
-        "deepobs.table comes with deepobs-analysis: pip install deepobs-analysis"
+        f"deepobs.{name} comes with deepobs-analysis: pip install deepobs-analysis"
     )
     with pytest.raises(AttributeError, match="has no attribute 'tables'"):
         _ = deepobs.tables

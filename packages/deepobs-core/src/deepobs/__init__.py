@@ -7,8 +7,8 @@ One run in Python:
     result = deepobs.run("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=10, output_dir="results")
     deepobs.table("results")
 
-`deepobs.runs` is imported, and torch with it, when `run` or `specify` is used; `table` comes with
-deepobs-analysis.
+`deepobs.runs` is imported, and torch with it, when `run` or `specify` is used; `load`, `table` and
+`compare` come with deepobs-analysis.
 """
 
 from importlib import import_module
@@ -25,6 +25,8 @@ __version__ = "1.2.0"
 
 
 _HOMES = {
+    "compare": "deepobs_analysis",
+    "load": "deepobs_analysis",
     "register": "deepobs.plugins",
     "run": "deepobs.runs.direct",
     "specify": "deepobs.runs",
