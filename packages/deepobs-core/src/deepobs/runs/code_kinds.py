@@ -55,13 +55,9 @@ class _Functions:
     def load(self, saved: list[Any], existing: Any, graph: GraphReader, number: int) -> Any:
         name, line, path, cells, attributes = saved
         value: Any = existing
+        # None is looked up by its name: a file that was tampered with would choose what to call.
         if not self._is_same(existing, name, line):
-            try:
-                value = graph.class_named(name, NOTHING, path)
-            except UnrestorableError:
-                raise UnrestorableError(path, f"the function {name.partition(':')[2]}") from None
-            if not isinstance(value, types.FunctionType):
-                raise UnrestorableError(path, "a function") from None
+            raise UnrestorableError(path, f"the function {name.partition(':')[2]}")
         graph.is_restored(number, value)
         variables = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
         for variable, content in cells:
