@@ -443,6 +443,18 @@ class NewFunction(Scaled):
         return self.box["function"]()
 
 
+def halved() -> float:
+    return 0.5
+
+
+class FunctionOfTheModule(Scaled):
+    """Could be found by its name, which a file must not choose."""
+
+    def scale_of(self, parameter: torch.Tensor) -> Any:
+        self.function = getattr(self, "function", halved)
+        return self.function()
+
+
 class WithGraph(Scaled):
     def scale_of(self, parameter: torch.Tensor) -> Any:
         with torch.enable_grad():
@@ -455,6 +467,7 @@ class WithGraph(Scaled):
     [
         (PythonGenerator, "optimizer.rates, a generator"),
         (NewFunction, r"optimizer.box\['function'\], the function NewFunction"),
+        (FunctionOfTheModule, "optimizer.function, the function halved"),
         (WithGraph, "optimizer.kept, a tensor with its graph"),
     ],
 )
