@@ -9,6 +9,7 @@ from torch.optim import lr_scheduler
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
+from deepobs.runs.optimizer_state import optimizer_state, set_optimizer_state
 from deepobs.runs.schedulers import check_scheduler
 from deepobs.runs.schedules import build_schedule
 
@@ -193,8 +194,8 @@ def test_a_schedule_goes_on_from_its_state(name):
     optimizer, schedule = built()
     steps(optimizer, schedule, 5)
     resumed_optimizer, resumed = built()
-    resumed_optimizer.load_state_dict(optimizer.state_dict())
-    resumed.load_state_dict(schedule.state_dict())
+    state = optimizer_state(optimizer, problem.model, schedule)
+    set_optimizer_state(state, resumed_optimizer, problem.model, resumed)
     assert steps(optimizer, schedule, 6) == steps(resumed_optimizer, resumed, 6)
 
 
@@ -205,7 +206,6 @@ def test_a_step_schedule_goes_on_after_the_optimizer_loaded_a_state():
     optimizer = build_optimizer(specification, set_up_problem(specification))
     schedule = build_schedule(specification, optimizer, 7)
     optimizer.load_state_dict(optimizer.state_dict())
-    schedule.load_state_dict(schedule.state_dict())
     schedule.evaluated(1, {"train_loss": 0.0})
     assert optimizer.param_groups[0]["lr"] == 1.0
     schedule.evaluated(1, {"train_loss": 0.0})
@@ -388,11 +388,10 @@ def test_a_warm_up_before_a_plateau_goes_on_from_its_state():
         schedule = build_schedule(specification, optimizer, 7)
         for step in range(20):
             if step == before:
-                state, rate = schedule.state_dict(), optimizer.param_groups[0]["lr"]
+                state = optimizer_state(optimizer, problem.model, schedule)
                 optimizer = build_optimizer(specification, problem)
                 schedule = build_schedule(specification, optimizer, 7)
-                schedule.load_state_dict(state)
-                optimizer.param_groups[0]["lr"] = rate
+                set_optimizer_state(state, optimizer, problem.model, schedule)
             optimizer.step()
             schedule.after_step()
             if step % 7 == 6:

@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepobs.checks import is_number
 from deepobs.console.text import counted
 from deepobs_analysis.report_tables import Heading, Table, Value
-from deepobs_analysis.tuned_spaces import end_of_space, is_number
+from deepobs_analysis.tuned_spaces import end_of_space
 from deepobs_analysis.wording import MISSING, listed, number
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from deepobs.checks import is_number
 from deepobs_analysis.failing_seeds import failing
 from deepobs_analysis.measures import mean_and_deviation, relative_step_time
 from deepobs_analysis.protocol_differences import counterpart, differences, in_words
@@ -16,7 +17,7 @@ from deepobs_analysis.selection import select
 from deepobs_analysis.targets import UNITS, mean_time_to_target
 from deepobs_analysis.targets import targets as targets_of
 from deepobs_analysis.trials import trials_of
-from deepobs_analysis.tuned_spaces import end_of_space, is_number
+from deepobs_analysis.tuned_spaces import end_of_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

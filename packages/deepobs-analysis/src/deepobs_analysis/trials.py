@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepobs.checks import is_number
 from deepobs_analysis.measures import (
     decades_within,
     expected_best_of,
@@ -188,8 +188,7 @@ def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
 
 def _number(hyperparameters: Mapping[str, Any], name: str) -> float | None:
     value = hyperparameters.get(name)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+    return float(value) if is_number(value) else None
 
 
 def _expected_best(means: Floats, curve: str) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
+
+from deepobs.checks import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +47,3 @@ def _ends(space: object) -> tuple[float, float, Callable[[float], float]] | None
     if kind == "one-minus-log":
         return 1 - high, 1 - low, lambda value: -math.log(1 - value)
     return low, high, math.log if kind == "log" else float
-
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -110,6 +110,12 @@ def message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
 
 
+def first_line_of(error: BaseException) -> str:
+    """The class of an error, and the first line of its message."""
+    message = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def without_tensors(text: str) -> str:
     """Replace what PyTorch and NumPy print of tensors, which can be pages of numbers."""
     parts = []

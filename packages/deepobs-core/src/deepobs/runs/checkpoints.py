@@ -15,7 +15,7 @@ import torch
 from torch.serialization import default_restore_location
 
 from deepobs import rng
-from deepobs.errors import ArgumentError, CheckpointWarning
+from deepobs.errors import ArgumentError, CheckpointWarning, first_line_of
 from deepobs.files import open_atomic
 from deepobs.runs import environment, store
 from deepobs.runs.object_graphs import UnrestorableError
@@ -317,8 +317,7 @@ def _reason_of(error: Exception) -> str:
     named = re.search(r"GLOBAL (\S+)", str(error))  # in a message of many lines
     if named:
         return f"its problem holds what no checkpoint can hold, a {named[1]}"
-    message = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"the trial of its checkpoint failed ({type(error).__name__}: {message})"
+    return f"the trial of its checkpoint failed ({first_line_of(error)})"
 
 
 class _UnusableCheckpointError(Exception):

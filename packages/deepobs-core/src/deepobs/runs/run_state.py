@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 import torch
 
 from deepobs import rng
+from deepobs.errors import first_line_of
 from deepobs.records import EVERY_EPOCH
 from deepobs.runs.evaluation import evaluate, evaluating
 from deepobs.runs.training import Trainer
@@ -146,7 +147,7 @@ class RunState:
             yield from reports
         except Exception as error:
             if self.resumed_at_steps and self.trainer.steps == self.resumed_at_steps[-1]:
-                raise ResumptionError(f"The first steps fail: {_summary_of(error)}.") from error
+                raise ResumptionError(f"The first steps fail: {first_line_of(error)}.") from error
             raise
 
     def is_evaluation_due(self, num_epochs: int) -> bool:
@@ -161,9 +162,8 @@ class RunState:
     def skip_evaluation(self) -> dict[str, float]:
         """End an epoch without an evaluation: schedules advance all the same."""
         if self.schedule is not None:
-            self.schedule.evaluated(
-                self.history.epochs, {}
-            )  # those that follow the loss are refused
+            # Without metrics: schedules that follow one ask for an evaluation after every epoch.
+            self.schedule.evaluated(self.history.epochs, {})
         return {}
 
     def evaluate(self) -> dict[str, float]:
@@ -353,11 +353,6 @@ class Pass:
             "seconds": time.perf_counter() - self.zero,
             "carried_state": problem.carried_state() if _carries_state(problem) else None,
         }
-
-
-def _summary_of(error: Exception) -> str:
-    message = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def loader_state(loader: Loader) -> dict[str, Any]:

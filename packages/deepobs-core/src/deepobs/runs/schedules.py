@@ -35,8 +35,7 @@ class Schedule:
     """Sets the learning rate in the course of a run.
 
     Args:
-        scheduler: Has the methods `step`, `state_dict` and `load_state_dict`; `None` where the rate
-            follows a metric from the beginning.
+        scheduler: Has the method `step`; `None` where the rate follows a metric from the beginning.
         every: When it advances: after each "epoch" or each "step".
         follower: A scheduler whose `step` takes the value of a metric. It takes over when
             `scheduler`, its warm-up, has advanced so many times as `starts_at` says.
@@ -89,20 +88,6 @@ class Schedule:
         elif self._after_epoch is not None:
             self._after_epoch()
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to store besides the rates in the optimizer."""
-        parts = (self._scheduler, self._follower)
-        states = [None if part is None else dict(part.state_dict()) for part in parts]
-        return {"advanced": self._advanced, "parts": states}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self._advanced = state["advanced"]
-        parts = (self._scheduler, self._follower)
-        for part, of_part in zip(parts, state["parts"], strict=True):
-            if part is not None:
-                part.load_state_dict(of_part)
-
     def _warm_up(self) -> None:
         self._advanced += 1
         if self._advanced < self._starts_at:
@@ -136,14 +121,6 @@ class StepFactors:
         """Advance by an epoch."""
         self._epoch += 1
         self._apply()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The epoch, and the initial rates."""
-        return {"epoch": self._epoch, "initial_rates": self._initial_rates}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self._epoch, self._initial_rates = state["epoch"], list(state["initial_rates"])
 
     def _apply(self) -> None:
         # Not stored: loading a state gives the optimizer new groups.
