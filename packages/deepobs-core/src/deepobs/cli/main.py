@@ -62,7 +62,7 @@ BUILT_IN = {
 # Help lists commands in the order in which an experiment needs them, whatever package has them.
 _BY_USE = (
     *("list", "info", "run", "estimate", "bench", "tune"),
-    *("table", "plot", "report", "score", "baselines"),
+    *("table", "plot", "report", "score", "compare", "baselines"),
     *("data", "check", "new-plugin", "plugins", "doctor", "completion"),
 )
 
