@@ -95,6 +95,8 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = {
             **dict.fromkeys(("Lookahead", "OrthoGrad", "PCGrad", "TRAC"), "optimizer"),
         }.items()
     },
+    "timm.optim:Lookahead": {"base_optimizer": "SGD", "lr": 0.01},
+    "timm.optim:SGDP": {"lr": 0.01},
     "torch_optimizer:Lookahead": {"optimizer": "SGD", "lr": 0.01},
 }
 """Arguments without defaults, by the import string of a class."""

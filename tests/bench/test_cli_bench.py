@@ -184,13 +184,19 @@ def test_a_dry_run_without_estimate_leaves_times_open(
     assert not (tmp_path / "results").exists()
 
 
-def test_schedules_have_a_column(bench: Callable[..., Any]) -> None:
+def test_rows_name_the_schedule_once(bench: Callable[..., Any]) -> None:
     _, out, _ = bench(
         'problems = ["quadratic_deep"]\ndefaults.epochs = 2\n'
         '[optimizers.SGD]\nhyperparameters.lr = 0.001\nschedules = ["constant", "steps"]\n'
         "[schedules.steps]\nepochs = [1]\nfactors = [0.1]\n"
     )
-    assert [row[2] for row in _rows(out, "BEST CONFIGURATION")] == ["constant", "steps"]
+    heading = next(line for line in out.splitlines() if "BEST CONFIGURATION" in line)
+    assert "SCHEDULE" not in heading
+    rows = [" ".join(row) for row in _rows(out, "BEST CONFIGURATION")]
+    assert [row.partition(" loss ")[0] for row in rows] == [
+        "quadratic_deep SGD",
+        "quadratic_deep SGD + steps",
+    ]
 
 
 def test_lines_of_runs_name_the_schedule(bench: Callable[..., Any]) -> None:

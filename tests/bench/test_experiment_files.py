@@ -154,6 +154,12 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
             "optimizers.SGD.schedules[1]",
             "must be a schedule of this file, got 'cosin'. Did you mean 'cosine'?",
         ),
+        (
+            '[optimizers."mine, no decay"]\nclass = "SGD"\n[optimizers.Adam]\n'
+            "[overrides.quadratic_deep.optimizers.mine]",
+            "overrides.quadratic_deep.optimizers.mine",
+            "Allowed: 'mine, no decay', Adam.",
+        ),
         ('problems = ["quadratic_dep"]', "problems[0]", "Did you mean 'quadratic_deep'?"),
         ('problems = "quadratic_deep"', "problems", 'must be a list, got "quadratic_deep"'),
         ("problems = []", "problems", "must name one test problem or more, here or in suites"),

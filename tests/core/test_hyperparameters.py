@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch.optim.optimizer import required
 
 from deepobs.cli.main import main
 from deepobs.errors import ArgumentError
@@ -175,3 +176,16 @@ def test_the_command_gives_the_same_run(text, tmp_path, monkeypatch):
     record = RunRecord.model_validate_json(path.read_text())
     assert record.optimizer_hyperparams == given
     assert record.run_id == specification.run_id
+
+
+class OldRequired(torch.optim.SGD):
+    """Has torch's old sentinel for a required argument, as packages for old versions do."""
+
+    def __init__(self, params, lr=required, momentum=0.0):
+        super().__init__(params, lr=lr, momentum=momentum)
+
+
+def test_a_rate_that_is_required_by_torchs_sentinel_is_asked_for():
+    with pytest.raises(ArgumentError, match=r"has no default learning rate: give one \(lr\)"):
+        specify("quadratic_deep", OldRequired)
+    assert specify("quadratic_deep", OldRequired, {"lr": 0.1}).hyperparameters == {"lr": 0.1}

@@ -23,7 +23,7 @@ from deepobs.console import screen
 from deepobs.console.screen import Column
 from deepobs.console.text import clean, counted, duration, shown_value
 from deepobs.runs.progress import schedule_of, summary_of
-from deepobs_bench.experiment import CONSTANT
+from deepobs_bench.experiment import row_name
 from deepobs_bench.failures import Failure, failure_file
 from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.paces import Paces, paces_of
@@ -153,15 +153,13 @@ class PlanOutput:
         return parts_of(self.plan, self.pending, self.pending_tunings, self.paces)
 
     def _show_table(self) -> None:
-        rows = [_row(part) for part in self._parts()]
-        columns = [Column(heading) for heading in ("PROBLEM", "OPTIMIZER", "SCHEDULE")]
         numbers = ("CONFIGURATIONS", "RUNS", "DONE", "PENDING")
-        columns += [Column(heading, is_number=True) for heading in numbers]
-        # Most experiments have no schedules: a column of "constant" would say nothing.
-        if all(row[2] == CONSTANT for row in rows):
-            del columns[2]
-            rows = [[*row[:2], *row[3:]] for row in rows]
-        screen.show_table([*columns, Column("TIME")], rows)
+        columns = [
+            *(Column("PROBLEM"), Column("OPTIMIZER")),
+            *(Column(heading, is_number=True) for heading in numbers),
+            Column("TIME"),
+        ]
+        screen.show_table(columns, [_row(part) for part in self._parts()])
         screen.show()
 
 
@@ -231,7 +229,7 @@ def _in_words(span: Span) -> str:
 def _row(part: Part) -> list[object]:
     seconds = _UNKNOWN if part.time is None else duration(part.time.seconds)
     return [
-        *(part.problem, part.optimizer, part.schedule),
+        *(part.problem, row_name(part.optimizer, part.schedule)),
         "tuned" if part.is_tuned else part.configurations,
         part.runs,
         *(_UNKNOWN if number is None else number for number in (part.done, part.pending)),
@@ -379,10 +377,8 @@ def _show_failures(results: Results, output_dir: Path) -> None:
 
 def _show_standings(standings: Sequence[Standing]) -> None:
     has_validation = any(each.valid for each in standings)
-    has_schedules = any(each.schedule != CONSTANT for each in standings)
     columns = [
         *(Column(heading) for heading in ("PROBLEM", "OPTIMIZER")),
-        *([Column("SCHEDULE")] if has_schedules else []),
         Column("FINAL TEST"),
         *([Column("FINAL VALIDATION")] if has_validation else []),
         *(Column(name, is_number=True) for name in ("RUNS", "DIVERGED", "FAILED")),
@@ -396,8 +392,7 @@ def _show_standings(standings: Sequence[Standing]) -> None:
             best = ", ".join(values) or "the defaults"
         row = [
             f"{each.problem} (synthetic data)" if each.is_synthetic else each.problem,
-            each.optimizer,
-            *([each.schedule] if has_schedules else []),
+            row_name(each.optimizer, each.schedule),
             _mean(each.metric, each.test, each.seeds),
             *([_mean(each.metric, each.valid, each.seeds)] if has_validation else []),
             *(each.runs, each.diverged, each.failed),
@@ -433,7 +428,9 @@ def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
             "The best configuration was selected on the test set, which makes figures on it too "
             f"good: {', '.join(on_test)}. Set validation_size to hold out examples for selection."
         )
-    lucky = dict.fromkeys(each.optimizer for each in chosen if each.has_seeds_of_the_choice)
+    lucky = dict.fromkeys(
+        row_name(each.optimizer, each.schedule) for each in chosen if each.has_seeds_of_the_choice
+    )
     if lucky:
         yield (
             f"Selection seeds are among those reported: {', '.join(lucky)}. "

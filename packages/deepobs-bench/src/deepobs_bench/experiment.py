@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from deepobs.errors import ArgumentError, closest, sentences
+from deepobs.errors import ArgumentError, closest, joined, sentences
 from deepobs.plugins import registry
 from deepobs_bench import _toml_yaml
 from deepobs_bench import _validation as values
@@ -326,7 +326,7 @@ def _wrong_choices(place: Location, choices: Choices, experiment: Experiment) ->
     known = [CONSTANT, *experiment.schedules]
     # Not the same as absent, which stands for all schedules.
     if choices.schedules == ():
-        message = f"must name one schedule or more, or be absent. Allowed: {', '.join(known)}."
+        message = f"must name one schedule or more, or be absent. Allowed: {joined(known)}."
         yield mistake_at((*place, "schedules"), message)
     for index, name in enumerate(choices.schedules or ()):
         at = (*place, "schedules", index)
@@ -337,5 +337,5 @@ def _unless_known(place: Location, name: str, known: Iterable[str], what: str) -
     names = list(known)
     if name not in names:
         message = f"must be {what}, got {name!r}."
-        allowed = f"Allowed: {', '.join(names)}."
+        allowed = f"Allowed: {joined(names)}."
         yield mistake_at(place, sentences(message, closest(name, names), allowed))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deepobs import config
-from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
+from deepobs.errors import ArgumentError, DeepOBSError, closest, joined, sentences
 from deepobs.resources import gc_paused
 from deepobs.runs import specify
 from deepobs_bench._choices import (
@@ -182,7 +182,7 @@ def _require_matches(
     for pattern in patterns:
         if not any(_matches(pattern, each) for each in known):
             message = f"No run of the experiment has {key}={pattern}."
-            allowed = f"Allowed: {', '.join(names)}."
+            allowed = f"Allowed: {joined(names)}."
             raise ArgumentError(sentences(message, closest(pattern, names), allowed))
 
 

@@ -11,6 +11,7 @@ from deepobs.errors import DeepOBSError, OutputError
 from deepobs.plugins import registry
 from deepobs.records import series_name
 from deepobs.representatives import best_configuration
+from deepobs_bench.experiment import row_name
 from deepobs_bench.failures import ExecutorError, Failure
 from deepobs_bench.sweep import BudgetSpentError
 
@@ -152,7 +153,8 @@ def _tune(planned: PlannedTuning, sweep: Sweep, jobs: int, results: Results) -> 
     except (BudgetSpentError, ExecutorError, OutputError):
         raise
     except DeepOBSError as error:  # the other tunings can continue
-        results.errors[f"{planned.optimizer} on {planned.problem}"] = str(error)
+        name = row_name(planned.optimizer, planned.schedule)
+        results.errors[f"{name} on {planned.problem}"] = str(error)
     else:
         results.tuned.append((planned, tuned))
 

@@ -89,6 +89,11 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in matches)}?"
 
 
+def joined(names: Iterable[str]) -> str:
+    """Join names for a message, with quotes around those that contain a comma themselves."""
+    return ", ".join(repr(name) if "," in name else name for name in names)
+
+
 def sentences(*parts: str) -> str:
     """Join the sentences of a message, without the empty ones."""
     return " ".join(part for part in parts if part)

@@ -108,9 +108,9 @@ class RunSpecification(BaseModel):
             rate.
         at_defaults: Those of them that are at the defaults of its constructor, sorted: to give them
             or not is the same run.
-        optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted: empty for plain
-            steps, or `("plain",)` where another protocol would be inferred. `mode` and `model` are
-            no part of the step.
+        optimizer_needs: Step protocol of the optimizer, words of `NEEDS`, sorted: empty for
+            `plain`, unless that was declared where another one would be inferred. `mode` and
+            `model` are no part of the step.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
         num_epochs: Passes over the training set; a run with `max_steps` may end before.
@@ -342,7 +342,8 @@ class RunRecord(BaseModel):
         optimizer_hyperparams: Hyperparameters of the optimizer by name, those that were given and
             the learning rate.
         optimizer_defaults: The other arguments of its constructor, as far as JSON can hold them.
-        optimizer_needs: Step protocol of the optimizer.
+        optimizer_needs: Step protocol of the optimizer, as `deepobs info` names it; empty for
+            `plain`, unless that was declared where another one would be inferred.
         parameter_groups: Further hyperparameters by parameter role.
         batch_size: Examples per step.
         num_epochs: Passes over the training set that were requested, the last of which `max_steps`

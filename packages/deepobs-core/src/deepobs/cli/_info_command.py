@@ -187,6 +187,8 @@ def _data_set(offer: Offer[Any]) -> Facts:
 
 
 def _optimizer(offer: Offer[Any]) -> Facts:
+    from deepobs.runs.constructors import is_required
+
     try:
         optimizer_class = registry().optimizers.load(offer.qualified_name)
         # The first parameter receives the tensors to optimize: it is no hyperparameter.
@@ -197,10 +199,10 @@ def _optimizer(offer: Offer[Any]) -> Facts:
     for parameter in parameters:
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             # The defaults of the registered name win over those of the class: Momentum is SGD.
-            default = offer.spec.defaults.get(parameter.name, parameter.default)
-            is_required = default is parameter.empty
-            row = {"name": parameter.name, "default": None if is_required else default}
-            rows.append({**row, "is_required": is_required})
+            name, defaults = parameter.name, offer.spec.defaults
+            lacks_value = name not in defaults and is_required(parameter)
+            default = None if lacks_value else defaults.get(name, parameter.default)
+            rows.append({"name": name, "default": default, "is_required": lacks_value})
     return {**_needs(offer), "hyperparameters": rows}
 
 

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from deepobs.checks import number_and_unit
 from deepobs.console.text import clean
-from deepobs.errors import closest, sentences
+from deepobs.errors import closest, joined, sentences
 from deepobs.literals import read_literal
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def require_known(value: str, known: Iterable[str], what: str, context: click.Co
     """
     names = list(known)
     if value not in names:
-        every = f"Choose from {', '.join(names)}." if names else "None is installed."
+        every = f"Choose from {joined(names)}." if names else "None is installed."
         message = sentences(f"There is no {what} {value!r}.", closest(value, names), every)
         raise click.UsageError(message, context)
 

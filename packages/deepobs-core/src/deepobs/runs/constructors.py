@@ -44,6 +44,13 @@ def constructor_of(
     return first, arguments
 
 
+def is_required(argument: inspect.Parameter) -> bool:
+    """Whether a constructor cannot do without an argument."""
+    default = argument.default
+    # Optimizers written for old versions of torch have its sentinel as the default.
+    return default is argument.empty or type(default).__name__ == "_RequiredParameter"
+
+
 def building_needs(optimizer_class: type[torch.optim.Optimizer]) -> dict[str, str]:
     """What an optimizer is built from in place of its parameters, and why it is thought so.
 
@@ -83,7 +90,7 @@ def further_arguments(
     """
     found: dict[str, Any] = {}
     for name, argument in constructor_of(optimizer_class)[1].items():
-        if argument.default is not inspect.Parameter.empty:
+        if not is_required(argument):
             continue
         if name in _PARAMETERS:
             found[name] = list(model.parameters())

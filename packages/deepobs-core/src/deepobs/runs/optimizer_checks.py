@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import math
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from deepobs.runs.constructors import (
     building_needs,
     code_of,
     constructor_of,
+    is_required,
     optimizer_arguments,
     unknown_hyperparameters,
 )
@@ -39,6 +39,7 @@ from deepobs.runs.optimizers import (
 from deepobs.runs.step_protocols import check_joint, check_needs, infer_needs, steps_by_signature
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Collection, Iterable, Mapping
 
 _MUON_KEY = "use_muon"
@@ -169,7 +170,7 @@ def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str
     chosen = _with_floats({**choice.defaults, **given}, arguments)
     learning_rate = arguments.get("lr")
     if learning_rate is not None and "lr" not in chosen:
-        if learning_rate.default is inspect.Parameter.empty:
+        if is_required(learning_rate):
             raise ArgumentError(f"{choice.name} has no default learning rate: give one (lr).")
         chosen["lr"] = learning_rate.default
     return chosen

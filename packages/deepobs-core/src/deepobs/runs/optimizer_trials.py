@@ -6,7 +6,6 @@ A module of its own, since runs of torch's optimizers need no trial.
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 import textwrap
 import warnings
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 from deepobs import rng
 from deepobs.errors import message_of
 from deepobs.runs.construction import construct
-from deepobs.runs.constructors import building_needs, constructor_of
+from deepobs.runs.constructors import building_needs, constructor_of, is_required
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -144,9 +143,7 @@ class Trials:
         chosen = {
             name: value
             for name, value in self._given.items()
-            if _flags_of(value) == value
-            or name not in arguments
-            or arguments[name].default is inspect.Parameter.empty
+            if _flags_of(value) == value or name not in arguments or is_required(arguments[name])
         }
         needs = set(building_needs(self._optimizer_class))
         end = _outcome(self._optimizer_class, needs, chosen, self._groups, 0)
