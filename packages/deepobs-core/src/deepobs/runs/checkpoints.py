@@ -36,10 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckpointPlan"]
 
-_VERSION = 4
-
-_NO_TRIALS: set[str] = set()
-"""Trials of torch's own optimizers would show nothing: their states are known."""
+_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,9 @@ def place_in_checkpoint(output_dir: Path, specification: RunSpecification) -> st
     try:
         # Mapped: of gigabytes of parameters, nothing is read.
         content = torch.load(path, mmap=True, map_location="cpu", weights_only=True)
-        is_usable = (content["version"], content["run_id"]) == (_VERSION, specification.run_id)
+        _check(content, specification)
         epochs = int(content["state"]["history"]["epochs"])
     except Exception:  # damaged data lead to errors of all kinds; the run warns of them
-        return ""
-    if not is_usable:
         return ""
     epoch = min(epochs + 1, specification.num_epochs)
     # A run of so many steps ends somewhere in an epoch.
@@ -129,7 +124,8 @@ class Checkpointer:
         self._is_possible = True
         self._was_read_back = False
         self._begin = begin
-        self._trial: set[str] | None = None
+        self._needs_trials = True
+        self._tried: set[str] = set()
         self._latest = time.monotonic()
         self._termination = _DeferredSignal(signal.SIGTERM)
 
@@ -150,10 +146,11 @@ class Checkpointer:
             )
             return None
         try:
-            state, before = self._read()
+            content = self._read()
         except _UnusableCheckpointError as error:
             self.reject(error)
             return None
+        before = content["environment"]
         changes = [
             f"{name} {now} instead of {before.get(name)}"
             for name, now in self._environment().items()
@@ -164,6 +161,7 @@ class Checkpointer:
                 f"The run continues with {', '.join(changes)}: its metrics may differ in the last "
                 "bits from those of a run that was not interrupted."
             )
+        state: dict[str, Any] = content["state"]
         return state
 
     def reject(self, error: Exception) -> None:
@@ -229,7 +227,8 @@ class Checkpointer:
         }
         left_out = content["state"]["optimizer"]["left_out"]
         if left_out:
-            raise UnrestorableError(*next(iter(left_out.items())))
+            path, what = next(iter(left_out.items()))
+            raise UnrestorableError(what, path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open_atomic(self._path) as stream:
             torch.save(content, stream)
@@ -244,13 +243,12 @@ class Checkpointer:
 
     def _is_trial_due(self, state: RunState, optimizer: dict[str, Any]) -> bool:
         """Whether a checkpoint may hold another kind of state than was tried."""
-        if self._trial is None and not has_others_code(*state.parts):
-            self._trial = _NO_TRIALS
-        now = {*not_stored(optimizer), f"after an epoch: {state.history.epochs > 0}"}
-        if self._trial is _NO_TRIALS or self._trial == now:
-            return False
-        self._trial = now
-        return True
+        if not self._was_read_back:
+            # Of torch's own optimizers, trials would show nothing: their states are known.
+            self._needs_trials = has_others_code(*state.parts)
+        before = self._tried
+        self._tried = {*not_stored(optimizer), f"after an epoch: {state.history.epochs > 0}"}
+        return self._needs_trials and self._tried != before
 
     def _try(self, state: RunState, loaded: dict[str, Any]) -> None:
         """Load what was stored into a second instance, and compare it with the first.
@@ -267,10 +265,10 @@ class Checkpointer:
             finally:
                 restore_shared(loaded["optimizer"], *state.parts)
         if different is not None:
-            raise UnrestorableError(different, "which another instance does not restore")
+            raise UnrestorableError("which another instance does not restore", different)
 
-    def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read the state, its tensors on the device of the run, and the environment it is from."""
+    def _read(self) -> dict[str, Any]:
+        """Read the file, its tensors to the device of the run."""
         try:
             with self._path.open("rb") as stream:
                 damaged = zipfile.ZipFile(stream).testzip()
@@ -279,14 +277,8 @@ class Checkpointer:
             raise _UnusableCheckpointError(f"It cannot be read: {error}.") from error
         if content is None:
             raise _UnusableCheckpointError(f"Its part {damaged} is damaged.")
-        if not isinstance(content, dict) or content.get("version") != _VERSION:
-            raise _UnusableCheckpointError("It is of another version of DeepOBS.")
-        if content.get("run_id") != self._specification.run_id:
-            raise _UnusableCheckpointError("It is of another run.")
-        state, before = content.get("state"), content.get("environment")
-        if not (isinstance(state, dict) and isinstance(before, dict)):
-            raise _UnusableCheckpointError("It does not hold what a checkpoint holds.")
-        return state, before
+        _check(content, self._specification)
+        return content  # type: ignore[no-any-return]
 
     def _load(self, stream: IO[bytes]) -> Any:
         device = self._specification.device
@@ -322,6 +314,16 @@ def _reason_of(error: Exception) -> str:
 
 class _UnusableCheckpointError(Exception):
     """Why a checkpoint cannot be used."""
+
+
+def _check(content: Any, specification: RunSpecification) -> None:
+    """Refuse what a file holds if it is no checkpoint of a run."""
+    if not isinstance(content, dict) or content.get("version") != _VERSION:
+        raise _UnusableCheckpointError("It is of another version of DeepOBS.")
+    if content.get("run_id") != specification.run_id:
+        raise _UnusableCheckpointError("It is of another run.")
+    if not all(isinstance(content.get(name), dict) for name in ("state", "environment")):
+        raise _UnusableCheckpointError("It does not hold what a checkpoint holds.")
 
 
 def _failure_of_the_disk(error: BaseException | None) -> OSError | None:

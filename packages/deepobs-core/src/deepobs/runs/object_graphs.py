@@ -10,6 +10,7 @@ hold, such as a function, has to be there already.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import struct
 import sys
@@ -34,12 +35,13 @@ class UnrestorableError(Exception):
     """A new instance lacks something that no file can hold.
 
     Args:
-        path: Where it is, such as `optimizer.state['key']`.
         what: What it is, such as `a function`.
+        path: Where it is, such as `optimizer.state['key']`; `GraphReader` adds it.
     """
 
-    def __init__(self, path: str, what: str) -> None:
+    def __init__(self, what: str, path: str = "") -> None:
         super().__init__(f"{path}, {what}")
+        self.what, self.path = what, path
 
 
 class Kind(Protocol):
@@ -69,8 +71,8 @@ class GraphWriter:
         anchors: Parameters and modules, which are stored by their position here.
 
     Attributes:
-        nodes: The table.
-        paths: Where each object was found first.
+        nodes: The table: for each object its kind, its position among the anchors, where it was
+            found first, and what its kind stores.
         values: The objects.
         left_out: What cannot be stored, by its path.
         keeps_gradients: Whether gradients of anchors are stored.
@@ -79,16 +81,15 @@ class GraphWriter:
 
     def __init__(self, kinds: Sequence[Kind], anchors: Iterable[Any]) -> None:
         self.nodes: list[list[Any]] = []
-        self.paths: list[str] = []
         # All of them are kept: an identity is unique only as long as its object lives.
         self.values: list[Any] = []
         self.left_out: dict[str, str] = {}
         self.keeps_gradients = False
         self.storages: dict[int, int] = {}
         self._kinds = kinds
-        self._numbers: dict[int, int] = {}
         self._anchors = {id(value): number for number, value in enumerate(anchors)}
-        self._pointers: dict[int, int] = {}
+        # Identities and addresses of data differ: an object is not where the data of a tensor are.
+        self._addresses: dict[int, tuple[str, int]] = {}
 
     def refer_to(self, value: Any, path: str) -> Any:
         """Store an object.
@@ -100,16 +101,21 @@ class GraphWriter:
         Returns:
             What stands for it in the table: itself if it is a scalar, else its number in a tuple.
         """
+        if type(value) is int and value in self._addresses:
+            # Some optimizers key by `id(parameter)` or `parameter.data_ptr()`, which are others in
+            # the next process. No count comes near an address.
+            meaning, number = self._addresses[value]
+            return (self._append(value, [meaning, None, path, (number,)]),)
         if type(value) in SCALARS:
-            return self._number(value, path) if type(value) is int else value
-        number = self._numbers.get(id(value))
-        if number is None:
-            number = self._numbers[id(value)] = self._append(value, path)
-            kind = next(kind for kind in self._kinds if kind.includes(value))
-            if isinstance(value, torch.Tensor) and value.data_ptr():
-                self._pointers.setdefault(value.data_ptr(), number)
-            self.nodes[number] = [kind.name, self._anchors.get(id(value))]
-            self.nodes[number] += kind.save(value, path, self)
+            return value
+        if id(value) in self._addresses:
+            return (self._addresses[id(value)][1],)
+        kind = next(kind for kind in self._kinds if kind.includes(value))
+        number = self._append(value, [kind.name, self._anchors.get(id(value)), path])
+        self._addresses[id(value)] = "id", number
+        if isinstance(value, torch.Tensor) and value.data_ptr():
+            self._addresses.setdefault(value.data_ptr(), ("data_ptr", number))
+        self.nodes[number] += kind.save(value, path, self)
         return (number,)
 
     def is_anchor(self, value: Any) -> bool:
@@ -120,30 +126,17 @@ class GraphWriter:
         """The members of a set in an order that does not depend on their addresses."""
 
         def rank(value: Any) -> tuple[str, str, int]:
-            name = type(value).__name__
-            if type(value) not in SCALARS:
-                return name, "", self._numbers.get(id(value), sys.maxsize)
-            for kind, numbers in (("id", self._numbers), ("data_ptr", self._pointers)):
-                if type(value) is int and value in numbers:
-                    return name, kind, numbers[value]
-            return name, repr(value), sys.maxsize
+            is_scalar = type(value) in SCALARS
+            unknown = repr(value) if is_scalar else "", sys.maxsize
+            address = value if type(value) is int else id(value)
+            return type(value).__name__, *self._addresses.get(address, unknown)
 
         return sorted(values, key=rank)
 
-    def _append(self, value: Any, path: str) -> int:
-        self.nodes.append([])
-        self.paths.append(path)
+    def _append(self, value: Any, node: list[Any]) -> int:
+        self.nodes.append(node)
         self.values.append(value)
         return len(self.nodes) - 1
-
-    def _number(self, value: int, path: str) -> Any:
-        # Some optimizers key by `id(parameter)` or `parameter.data_ptr()`, which are others in the
-        # next process. No count comes near an address.
-        for kind, numbers in (("id", self._numbers), ("data_ptr", self._pointers)):
-            if value in numbers:
-                self.nodes[self._append(value, path)] = [kind, None, (numbers[value],)]
-                return (len(self.nodes) - 1,)
-        return value
 
 
 class GraphReader:
@@ -177,12 +170,15 @@ class GraphReader:
         Args:
             reference: What stands for it in the table.
             existing: The object at its place in the new instance.
+
+        Raises:
+            UnrestorableError: The new instance lacks something that no file can hold.
         """
         if not isinstance(reference, tuple):
             return reference
         (number,) = reference
         if number not in self.restored:
-            name, anchor, *saved = self._nodes[number]
+            name, anchor, path, *saved = self._nodes[number]
             if name == "id":
                 return id(self.value_of(saved[0]))
             if name == "data_ptr":
@@ -191,7 +187,10 @@ class GraphReader:
                 existing = self._anchors[anchor]
             elif id(existing) in self._claimed:  # two objects now that were one
                 existing = NOTHING
-            value = self._kinds[name].load(saved, existing, self, number)
+            try:
+                value = self._kinds[name].load(saved, existing, self, number)
+            except UnrestorableError as error:
+                raise error if error.path else UnrestorableError(error.what, path) from None
             self.is_restored(number, value)
         return self.restored[number]
 
@@ -202,16 +201,15 @@ class GraphReader:
             self._claimed.add(id(value))
         return value
 
-    def class_named(self, name: str, existing: Any, path: str) -> Any:
-        """Find a class or a function by its name.
+    def class_named(self, name: str, existing: Any = NOTHING) -> Any:
+        """Find a class by its name.
 
         Args:
             name: `package.module:Class`.
             existing: An object of the new instance, whose own class needs no search.
-            path: Where it is needed.
 
         Raises:
-            UnrestorableError: It is of a package that may not be used, or does not exist.
+            UnrestorableError: It is of a package that may not be used, or is no class.
         """
         if existing is not NOTHING and name_of(type(existing)) == name:
             return type(existing)
@@ -221,9 +219,9 @@ class GraphReader:
             found: Any = sys.modules.get(module)
             for part in qualified.split("."):
                 found = getattr(found, part, None)
-            if found is not None and name_of(found) == name:
+            if isinstance(found, type) and name_of(found) == name:
                 return found
-        raise UnrestorableError(path, described(name.replace(":", ".")))
+        raise UnrestorableError(described(name))
 
 
 def name_of(value: Any) -> str:
@@ -231,9 +229,10 @@ def name_of(value: Any) -> str:
     return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
 
 
-def described(what: str) -> str:
-    """A name with its article."""
-    return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}".replace(" builtins.", " ")
+def described(name: str) -> str:
+    """An object of a class with an article, as in "a package.module.Class"."""
+    article = "an" if name[:1].lower() in "aeiou" else "a"
+    return f"{article} {name.replace(':', '.')}".replace(" builtins.", " ")
 
 
 def _attributes_of(value: Any) -> dict[str, Any]:
@@ -248,7 +247,7 @@ def _attributes_of(value: Any) -> dict[str, Any]:
 def slots_of(value: Any) -> Iterator[Any]:
     """The descriptors of the slots of an object."""
     for base in type(value).__mro__:
-        if "__slots__" in vars(base):
+        if "__slots__" in vars(base) or base is collections.defaultdict:
             yield from (v for v in vars(base).values() if isinstance(v, types.MemberDescriptorType))
 
 
@@ -271,7 +270,7 @@ def load_attributes(value: Any, saved: dict[str, Any], graph: GraphReader) -> An
         if _are_hooks(name, existing):
             hooks = tuple(existing.values())
             if graph.value_of(reference, hooks) != hooks:
-                raise UnrestorableError(name, "hooks that were added in training")
+                raise UnrestorableError("hooks that were added in training", name)
             after[name] = existing
         else:
             after[name] = graph.value_of(reference, existing)
@@ -297,10 +296,10 @@ def first_difference(one: GraphWriter, other: GraphWriter, end: int) -> str | No
         other: Another one.
         end: The number of nodes of the first that count.
     """
-    for path, node, counterpart in zip(one.paths[:end], one.nodes[:end], other.nodes, strict=False):
+    for node, counterpart in zip(one.nodes[:end], other.nodes, strict=False):
         if not _are_same(node, counterpart):
-            return path
-    return None if len(other.nodes) >= end else other.paths[-1]
+            return str(node[2])
+    return None if len(other.nodes) >= end else str(other.nodes[-1][2])
 
 
 def _are_same(one: Any, other: Any) -> bool:

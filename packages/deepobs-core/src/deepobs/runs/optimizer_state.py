@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -15,16 +15,18 @@ from deepobs.runs.data_kinds import DATA_KINDS
 from deepobs.runs.object_graphs import GraphReader, GraphWriter, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import nn
 
 State: TypeAlias = dict[str, Any]
+_Place: TypeAlias = "tuple[Any, Callable[[Any], object]]"
+"""The value of an attribute of a class or of a global variable, and what sets another one."""
 
 _KINDS = (*DATA_KINDS, *CODE_KINDS)
 
 _NOT_STORED = {"function", "kept", "method"}
-_NUMBERS = {"container", "generator", "numpy.ndarray", "rebuilt", "tensor", "tuple"}
+_NUMBERS = {"composed", "container", "tensor", "tuple"}
 _OTHERS_PACKAGES = {"", "builtins", "numpy", "torch", "deepobs", *sys.stdlib_module_names}
 _OTHERS_PACKAGES -= {"__main__"}
 
@@ -78,24 +80,23 @@ def set_optimizer_state(
         _set_shared(reader, state["shared"], _shared(fresh))
 
 
-def restore_shared(
-    state: State, optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object = None
-) -> None:
+def restore_shared(state: State, *parts: Any) -> None:
     """Set the attributes and global variables of an optimizer's code to those of its state.
 
     Building another instance may have changed them.
+
+    Args:
+        state: The state.
+        *parts: The optimizer, its model and its schedule.
     """
-    writer, _ = _written(optimizer, model, schedule)
-    reader = GraphReader(_KINDS, _anchors(model), state["nodes"], _own_packages(writer.values))
+    writer, _ = _written(*parts)
+    reader = GraphReader(_KINDS, _anchors(parts[1]), state["nodes"], _own_packages(writer.values))
     for number, value in enumerate(writer.values[: state["size"]]):
         reader.is_restored(number, value)
     _set_shared(reader, state["shared"], _shared(writer))
 
 
-def first_difference(
-    parts: tuple[torch.optim.Optimizer, nn.Module, object],
-    others: tuple[torch.optim.Optimizer, nn.Module, object],
-) -> str | None:
+def first_difference(parts: Sequence[Any], others: Sequence[Any]) -> str | None:
     """Where two instances differ; `None` for nowhere.
 
     Args:
@@ -111,11 +112,9 @@ def not_stored(state: State) -> set[str]:
     return {repr(node[2:5]) for node in state["nodes"] if node[0] in _NOT_STORED}
 
 
-def has_others_code(
-    optimizer: torch.optim.Optimizer, model: nn.Module, schedule: object = None
-) -> bool:
+def has_others_code(*parts: Any) -> bool:
     """Whether code of another package than torch and DeepOBS takes part in the steps."""
-    return bool(_own_packages(_written(optimizer, model, schedule)[0].values))
+    return bool(_own_packages(_written(*parts)[0].values))
 
 
 def _written(
@@ -130,7 +129,7 @@ def _written(
         for name, value in _root(optimizer, model, schedule).items()
     }
     size, left_out = len(writer.nodes), dict(writer.left_out)
-    shared = {path: writer.refer_to(place.get(), path) for path, place in _shared(writer).items()}
+    shared = {path: writer.refer_to(value, path) for path, (value, _) in _shared(writer).items()}
     return writer, {
         "nodes": writer.nodes,
         "root": root,
@@ -169,31 +168,15 @@ def _shared(writer: GraphWriter) -> dict[str, _Place]:
             continue
         for name, value in vars(cls).items():
             if not name.startswith(("__", "_abc_")) and _is_data(value):
-                found[f"{cls.__name__}.{name}"] = _Place(vars(cls), name, cls)
+                set_attribute = functools.partial(setattr, cls, name)
+                found[f"{cls.__name__}.{name}"] = value, set_attribute
             if isinstance(value, types.FunctionType):
                 variables = value.__globals__
-                for name in _names(value.__code__):
-                    if name in variables and _is_data(variables[name]):
-                        found[f"{value.__module__}.{name}"] = _Place(variables, name)
+                for variable in _names(value.__code__):
+                    if variable in variables and _is_data(variables[variable]):
+                        set_variable = functools.partial(variables.__setitem__, variable)
+                        found[f"{value.__module__}.{variable}"] = variables[variable], set_variable
     return found
-
-
-@dataclass(frozen=True)
-class _Place:
-    """An attribute of a class, or a global variable."""
-
-    namespace: Mapping[str, Any]
-    name: str
-    owner: type | None = None
-
-    def get(self) -> Any:
-        return self.namespace[self.name]
-
-    def set(self, value: Any) -> None:
-        if self.owner is not None:
-            setattr(self.owner, self.name, value)
-        else:
-            self.namespace[self.name] = value  # type: ignore[index]
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -213,7 +196,7 @@ def _set_shared(
     reader: GraphReader, shared: Mapping[str, Any], places: Mapping[str, _Place]
 ) -> None:
     for path in shared.keys() & places.keys():
-        before = places[path].get()
+        before, set_value = places[path]
         after = reader.value_of(shared[path], before)
         if after is not before:
-            places[path].set(after)
+            set_value(after)
