@@ -116,11 +116,13 @@ def test_options_have_the_names_of_the_command_line(planned) -> None:
         "batch_size = 50\nvalidation_size = 100\nfull_evaluation = true\nbare_losses = true\n"
         'same_order = true\nlog_interval = 5\ndtype = "float64"\nfake_data = true\n'
         'max_steps = 7\ntrain_fraction = 0.5\nevaluate_every = "5steps"\n'
+        "bn_recalibration = 9\n"
     ).runs
     specification = run.specification
     assert (specification.num_epochs, specification.batch_size) == (3, 50)
     assert (specification.max_steps, specification.train_fraction) == (7, 0.5)
     assert specification.evaluate_every == "5steps"
+    assert specification.bn_recalibration == 9
     assert (specification.validation_size, specification.train_log_interval) == (100, 5)
     assert specification.full_evaluation
     assert specification.bare_losses

@@ -39,6 +39,7 @@ def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
         {"train_fraction": 0.5},
         {"evaluate_every": "2epochs"},
         {"evaluate_every": "5steps"},
+        {"bn_recalibration": 10},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.1]},
         {"lr_scheduler": "LinearLR"},
         {"needs": ["create_graph"]},

@@ -94,6 +94,7 @@ def test_a_broken_file_does_not_count_as_a_result(tmp_path):
         {"max_steps": 5, "num_epochs": 1},
         {"train_fraction": 0.5},
         {"evaluate_every": "2epochs"},
+        {"bn_recalibration": 10},
         {"batch_size": 100},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.5]},
         {"lr_scheduler": "LinearLR"},

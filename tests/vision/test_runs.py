@@ -6,8 +6,10 @@ import torch
 from deepobs import config
 from deepobs.plugins import registry
 from deepobs.runs import run, specify
+from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.estimate import estimate
 from deepobs.runs.evaluation import evaluate
+from deepobs.runs.run_state import RunState
 
 
 def digits(problem="digits_logreg", **arguments):
@@ -127,3 +129,33 @@ def test_an_estimate_on_synthetic_data_counts_the_fraction():
     with config.temporary(fake_data=0.05):
         estimated = estimate(specify("fmnist_logreg", "SGD", {"lr": 0.01}, **options), seconds=0.0)
     assert estimated.steps_per_epoch == 3000
+
+
+class Climbs(torch.optim.SGD):
+    """As SAM: a pass at the weights of the step, and one at others."""
+
+    @torch.no_grad()
+    def step(self, closure):
+        closure()
+        parameters = self.param_groups[0]["params"]
+        climbs = [0.01 * one.grad for one in parameters]
+        torch._foreach_add_(parameters, climbs)
+        closure()
+        torch._foreach_sub_(parameters, climbs)
+        super().step()
+
+
+@pytest.mark.parametrize(("optimizer", "passes"), [(Climbs, 2), (torch.optim.LBFGS, 4)])
+def test_wide_resnets_see_each_batch_once_however_many_passes_a_step_takes(optimizer, passes):
+    hyperparameters = {"lr": 0.01} | ({"max_iter": 4} if passes == 4 else {})
+    with config.temporary(fake_data=0.0005):
+        specification = specify(
+            "svhn_wrn164", optimizer, hyperparameters, batch_size=4, max_steps=3
+        )
+        problem = set_up_problem(specification)
+        used = build_optimizer(specification, problem, optimizer)
+        state = RunState(specification, problem, used)
+        list(state.train_epoch(is_resumable=False))  # without evaluations, which take longer
+    assert state.trainer.gradient_evaluations == 3 * passes
+    layers = [one for one in problem.model.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    assert {int(layer.num_batches_tracked) for layer in layers} == {3}

@@ -69,6 +69,8 @@ class Training(Table):
         max_steps: Steps after which a run ends, also within an epoch.
         train_fraction: Part of the training examples to train on.
         evaluate_every: From one evaluation to the next.
+        bn_recalibration: Training batches from which statistics of batch normalization are computed
+            for evaluations, 0 for those of training; by default 50 for optimizers with modes.
         batch_size: Examples per step.
         weight_decay: Factor of the problem's regularizer.
         validation_size: Training examples held out for validation.
@@ -85,6 +87,7 @@ class Training(Table):
     max_steps: values.Count | None = None
     train_fraction: values.PositiveFraction | None = None
     evaluate_every: values.EvaluationInterval | None = None
+    bn_recalibration: values.CountOrZero | None = None
     batch_size: values.Count | None = None
     weight_decay: values.NonNegative | None = None
     validation_size: values.CountOrZero | None = None

@@ -191,6 +191,7 @@ _NAMES_IN_SPECIFY = {
     "max_steps": "max_steps",
     "train_fraction": "train_fraction",
     "evaluate_every": "evaluate_every",
+    "bn_recalibration": "bn_recalibration",
     "batch_size": "batch_size",
     "weight_decay": "weight_decay",
     "validation_size": "validation_size",

@@ -41,7 +41,8 @@ class ResumableLoader(Loader, Protocol):
     """A loader whose passes can be repeated from the middle, for runs that resume.
 
     Other loaders can be resumed, too, if they draw random numbers only from the global RNGs of
-    torch, NumPy and Python.
+    torch, NumPy and Python, or from generators of torch that are attributes of the loader or of its
+    samplers.
     """
 
     def state_dict(self) -> dict[str, Any]:

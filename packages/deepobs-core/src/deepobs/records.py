@@ -14,7 +14,7 @@ from deepobs.checks import number_and_unit
 from deepobs.html_views import facts, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -51,6 +51,16 @@ def series_name(metric: str) -> str:
 
 METRICS = tuple(f"{split}_{kind}" for split in ("train", "valid", "test") for kind in _SERIES_OF)
 """All that an evaluation can measure: `train_loss`, `train_accuracy`, `valid_loss`, ..."""
+
+
+def usual_recalibration(needs: Collection[str]) -> int:
+    """The `bn_recalibration` of runs that are given none.
+
+    Args:
+        needs: The step protocol. With modes, the evaluated weights are averages: the number for
+            these is what the authors of schedule-free optimizers advise.
+    """
+    return 50 if "mode" in needs else 0
 
 
 def _with_infinities(value: Any) -> Any:
@@ -127,6 +137,8 @@ class RunSpecification(BaseModel):
             limit.
         train_fraction: Part of the training examples that is trained on.
         evaluate_every: From one evaluation to the next: "1epoch", "5epochs" or "500steps".
+        bn_recalibration: Number of training batches from which the running statistics of
+            normalization are computed for every evaluation; 0 to evaluate with those of training.
         fake_data_fraction: Size of synthetic data sets, 0 for real data.
         dtype: Floating-point type of data and model.
         device: Where the run takes place; not part of its identity.
@@ -162,6 +174,7 @@ class RunSpecification(BaseModel):
     max_steps: int | None = None
     train_fraction: float = 1.0
     evaluate_every: str = EVERY_EPOCH
+    bn_recalibration: int = 0
     fake_data_fraction: float = 0.0
     dtype: str = "float32"
     device: str = "cpu"

@@ -106,6 +106,13 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
         show_default=True,
         help="Evaluate before training, every 5epochs or 500steps, and at the end.",
     ),
+    click.Option(
+        ["--bn-recalibration"],
+        type=int,
+        metavar="BATCHES",
+        help="Training batches from which statistics of batch normalization are computed for "
+        "evaluations, 0 for those of training [default: 50 for optimizers with modes, else 0].",
+    ),
     click.Option(["--batch-size"], type=int, help="Examples per step [default: the problem's]."),
     click.Option(
         ["--weight-decay"],
@@ -181,7 +188,7 @@ class RunOptions:
         given = {} if lr is None else {"lr": lr}
         arguments = (
             *("num_epochs", "max_steps", "train_fraction", "batch_size", "weight_decay"),
-            *("evaluate_every", "full_evaluation", "device"),
+            *("evaluate_every", "bn_recalibration", "full_evaluation", "device"),
         )
         settings = ("dtype", "data_dir", "fake_data", "num_workers")
         return cls(

@@ -76,7 +76,7 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
             )
     problem.set_up()
     _check_set_up(problem)
-    if options:
+    if options or specification.bn_recalibration:
         from deepobs.runs.ignored_options import refuse_ignored_options
 
         refuse_ignored_options(specification, problem)

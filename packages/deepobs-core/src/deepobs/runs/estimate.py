@@ -23,6 +23,7 @@ from deepobs.runs.timing import (
     full_lengths,
     time_in_turn,
     timed_set_up,
+    with_recalibration,
     work_on,
 )
 from deepobs.runs.training import Trainer
@@ -171,6 +172,7 @@ def estimate(
         reset_peak_memory(device)
         problem, optimizer, set_up_seconds = timed_set_up(specification, optimizer_class)
         lengths = full_lengths(problem.dataset, specification)
+        lengths = with_recalibration(lengths, specification, problem)
         for_evaluation = SHARE_OF_EVALUATION * seconds
         evaluation = evaluation_seconds(problem, lengths, seconds=for_evaluation, device=device)
         training = _training(specification, problem, optimizer, seconds - for_evaluation)

@@ -297,7 +297,7 @@ def _begin_or_resume(
 
 def _record(state: RunState) -> RunRecord:
     specification, history, trainer = state.specification, state.history, state.trainer
-    dataset = state.problem.dataset
+    dataset, recalibration = state.problem.dataset, state.recalibration_batches
     steps_per_epoch = len(dataset.train_loader)
     num_epochs = specification.epochs_begun(steps_per_epoch)
     planned = None
@@ -337,6 +337,8 @@ def _record(state: RunState) -> RunRecord:
         training_params={
             **specification.model_dump(mode="json", include=_TRAINING_PARAMS),
             **specification.model_dump(mode="json", include=_LATER_PARAMS, exclude_defaults=True),
+            # Not what the specification says: most models have nothing to recalibrate.
+            **({"bn_recalibration": recalibration} if recalibration else {}),
         },
         **curves,
         evaluated_at_steps=planned,

@@ -1,4 +1,4 @@
-"""Options of a run that its data set accepts but ignores: found before training.
+"""Options of a run that its problem accepts but ignores: found before training.
 
 Constructors that swallow what they do not know, and problems that do not pass on what they take,
 would otherwise give results that say one thing and are another.
@@ -14,8 +14,10 @@ from deepobs import rng
 from deepobs.data.base import BaseDataSet
 from deepobs.errors import ArgumentError
 from deepobs.plugins.provenance import described
+from deepobs.records import usual_recalibration
 from deepobs.runs.evaluation import weight_of
 from deepobs.runs.run_state import loader_state, set_loader_state
+from deepobs.runs.running_statistics import layers_with_statistics
 
 if TYPE_CHECKING:
     from deepobs.protocols import Loader, TestProblem
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def refuse_ignored_options(specification: RunSpecification, problem: TestProblem) -> None:
-    """Refuse a run whose data set is not what its options ask for.
+    """Refuse a run whose data set or evaluation would not be what its options ask for.
 
     Args:
         specification: The run.
@@ -32,6 +34,14 @@ def refuse_ignored_options(specification: RunSpecification, problem: TestProblem
     Raises:
         ArgumentError: An option was ignored.
     """
+    batches = specification.bn_recalibration
+    # What averaged weights get by default is not asked for.
+    is_asked_for = batches != usual_recalibration(specification.optimizer_needs)
+    if batches and is_asked_for and not layers_with_statistics(problem.model):
+        raise ArgumentError(
+            f"The model of {described(problem)} has no batch normalization, so "
+            f"bn_recalibration={batches} has nothing to recalibrate. Leave it out."
+        )
     dataset: Any = problem.dataset
     sizes: dict[str, int] = getattr(dataset, "split_sizes", {})
     wanted = specification.validation_size

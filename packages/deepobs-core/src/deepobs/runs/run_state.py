@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 import torch
 
 from deepobs import rng
-from deepobs.errors import first_line_of
+from deepobs.errors import ArgumentError, first_line_of
 from deepobs.records import EVERY_EPOCH
 from deepobs.runs.evaluation import evaluate, evaluating
+from deepobs.runs.running_statistics import buffers_kept, layers_with_statistics, recalibrate
 from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class RunState:
         trainer: Takes the steps.
         evaluation_interval: Steps from one evaluation to the next; `None` to evaluate after every
             epoch.
+        recalibration_batches: Batches from which running statistics are computed for an evaluation;
+            0 to evaluate with those of training.
         history: What was measured.
         training_pass: The pass over the training set in progress; `None` between passes.
         started_at: When the run began, as ISO 8601 has it.
@@ -81,6 +84,9 @@ class RunState:
         if specification.evaluate_every != EVERY_EPOCH:
             steps_per_epoch = len(problem.dataset.train_loader)
             self.evaluation_interval = specification.evaluation_interval(steps_per_epoch)
+        self.recalibration_batches = specification.bn_recalibration
+        if self.recalibration_batches and not layers_with_statistics(problem.model):
+            self.recalibration_batches = 0
         self.history = History()
         self.training_pass: Pass | None = None
         self.started_at = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -169,7 +175,10 @@ class RunState:
     def evaluate(self) -> dict[str, float]:
         """Measure the model, and pass the result to the schedule."""
         start, history = time.perf_counter(), self.history
-        metrics = evaluate(self.problem, bare_losses=True)
+        # The untrained model is evaluated as it is, which is the same for every optimizer.
+        is_due = self.recalibration_batches and self.trainer.steps
+        with self._recalibrated() if is_due else contextlib.nullcontext():
+            metrics = evaluate(self.problem, bare_losses=True)
         bare = dict(metrics)
         if not self.specification.bare_losses:
             with evaluating(self.problem):
@@ -194,6 +203,30 @@ class RunState:
             # Which loss is reported must not change how the learning rate follows it.
             self.schedule.evaluated(history.epochs, bare)
         return metrics
+
+    @contextlib.contextmanager
+    def _recalibrated(self) -> Iterator[None]:
+        """Let running statistics be those of the evaluated weights; training goes on with its own.
+
+        The batches are those of a pass of their own, after which loader and RNGs are set back.
+        """
+        problem, current = self.problem, self.training_pass
+        loader = problem.dataset.train_loader
+        carried = problem.carried_state() if current and _carries_state(problem) else None
+        with buffers_kept(problem.model.modules()):
+            with rng.preserved():
+                before, batches = loader_state(loader), iter(loader)
+                if current is not None and batches is current.batches:
+                    raise ArgumentError(
+                        "The training loader cannot start a pass within another one, so batch "
+                        f"normalization cannot be recalibrated within an epoch: {loader!r:.80}. "
+                        "Evaluate after epochs, or set bn_recalibration to 0."
+                    )
+                recalibrate(problem, itertools.islice(batches, self.recalibration_batches))
+                set_loader_state(loader, before)
+            if current is not None and carried is not None and _carries_state(problem):
+                current.batches = _restoring(problem, carried, current.batches)
+            yield
 
     def paused(self) -> AbstractContextManager[None]:
         """A context whose time does not count as training."""
@@ -356,14 +389,28 @@ class Pass:
 
 
 def loader_state(loader: Loader) -> dict[str, Any]:
-    """Return the state of a loader, empty for loaders that have none."""
-    return loader.state_dict() if _is_resumable(loader) else {}
+    """Return the state of a loader; of one that has none, that of its torch generators."""
+    if _is_resumable(loader):
+        return loader.state_dict()
+    return {"generators": [one.get_state() for one in _generators_of(loader)]}
 
 
 def set_loader_state(loader: Loader, state: dict[str, Any]) -> None:
     """Restore the state that `loader_state` returned."""
     if _is_resumable(loader):
         loader.load_state_dict(state)
+        return
+    for generator, before in zip(_generators_of(loader), state.get("generators", ()), strict=False):
+        generator.set_state(before)
+
+
+def _generators_of(loader: object) -> list[torch.Generator]:
+    """Those that a loader such as torch's has as attributes, itself or in its samplers."""
+    samplers = (getattr(loader, name, None) for name in ("sampler", "batch_sampler"))
+    found = [
+        value for owner in (loader, *samplers) for value in getattr(owner, "__dict__", {}).values()
+    ]
+    return list(dict.fromkeys(value for value in found if isinstance(value, torch.Generator)))
 
 
 def _is_resumable(loader: Loader) -> TypeGuard[ResumableLoader]:

@@ -17,6 +17,7 @@ from deepobs.records import (
     EVERY_EPOCH,
     LrScheduler,
     RunSpecification,
+    usual_recalibration,
 )
 from deepobs.runs.optimizer_checks import resolve_optimizer, stand_in_of
 from deepobs.runs.optimizers import target_of_name
@@ -54,6 +55,7 @@ def specify(
     max_steps: int | None = None,
     train_fraction: float = 1.0,
     evaluate_every: str = EVERY_EPOCH,
+    bn_recalibration: int | None = None,
     device: str | torch.device | None = None,
     train_log_interval: int = DEFAULT_LOG_INTERVAL,
     label: str = "",
@@ -88,6 +90,9 @@ def specify(
             larger one; validation and test examples stay the same.
         evaluate_every: From one evaluation to the next, such as "5epochs" or "500steps". The first
             is before training, the last at the end of the run. It does not change the training.
+        bn_recalibration: Number of training batches from which the running statistics of batch
+            normalization are computed for every evaluation after training began; 0 to evaluate with
+            those of training; `None` for 50 if the optimizer has modes, else 0.
         device: Where to run; `None` for `config.get_default_device()`.
         train_log_interval: Steps between recorded minibatch losses.
         label: What tables and figures call the optimizer; empty for its name.
@@ -136,6 +141,8 @@ def specify(
             evaluate_every=interval,
             stand_in=StandIn(choice.name, key, build),
         )
+    if bn_recalibration is None:
+        bn_recalibration = usual_recalibration(protocol)
     return RunSpecification(
         testproblem=problems.usable_name(testproblem),
         optimizer=choice.name,
@@ -163,6 +170,7 @@ def specify(
         max_steps=max_steps,
         train_fraction=train_fraction,
         evaluate_every=interval,
+        bn_recalibration=checks.integer("bn_recalibration", bn_recalibration, least=0),
         # Part of the identity, so that results on synthetic data never pass for those on real data.
         fake_data_fraction=config.get_fake_data_fraction(),
         dtype=str(config.get_dtype()).removeprefix("torch."),
@@ -264,6 +272,8 @@ def reproduction_command(specification: RunSpecification) -> str:
         words += ["--train-fraction", repr(spec.train_fraction)]
     if spec.evaluate_every != EVERY_EPOCH:
         words += ["--evaluate-every", spec.evaluate_every]
+    if spec.bn_recalibration != usual_recalibration(spec.optimizer_needs):
+        words += ["--bn-recalibration", str(spec.bn_recalibration)]
     words += ["--full-evaluation"] if spec.full_evaluation else []
     words += ["--exclude-regularizer"] if spec.bare_losses else []
     words += [] if spec.reshuffle else ["--no-reshuffle"]

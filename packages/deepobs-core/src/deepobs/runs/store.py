@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deepobs.errors import OutputError
 from deepobs.files import UNFINISHED, open_atomic
-from deepobs.records import EVERY_EPOCH, RunRecord
+from deepobs.records import EVERY_EPOCH, RunRecord, usual_recalibration
 from deepobs.runs.optimizers import target_of_name
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
         parts.append(("train_fraction", specification.train_fraction))
     if specification.evaluate_every != EVERY_EPOCH:
         parts.append(("evaluate_every", specification.evaluate_every))
+    if specification.bn_recalibration != usual_recalibration(specification.optimizer_needs):
+        parts.append(("bn_recalibration", specification.bn_recalibration))
     if specification.dtype != "float32":
         parts.append(("dtype", specification.dtype))
     if specification.optimizer_source:

@@ -18,6 +18,7 @@ from deepobs.plugins import registry
 from deepobs.runs import environment
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
+from deepobs.runs.running_statistics import layers_with_statistics
 from deepobs.runs.training import STEPS_BETWEEN_REPORTS, Trainer
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _pace_on(measured: RunSpecification, whole: RunSpecification, seconds: float
         lengths = {split: len(loader) for split, loader in loaders_of(problem.dataset).items()}
         if measured is not whole:
             lengths = full_lengths(problem.dataset, whole)
+        lengths = with_recalibration(lengths, measured, problem)
         for_evaluation = SHARE_OF_EVALUATION * seconds
         splits = _evaluation_rounds(problem, seconds=for_evaluation, device=device)
         evaluation = [Span.of(taken) * lengths[split] for split, taken in splits.items()]
@@ -262,6 +264,22 @@ def full_lengths(dataset: DataSet, specification: RunSpecification) -> dict[str,
         name: _scaled(length, sizes[name], full_sizes[name], specification.batch_size)
         for name, length in lengths.items()
     }
+
+
+def with_recalibration(
+    lengths: dict[str, int], specification: RunSpecification, problem: TestProblem
+) -> dict[str, int]:
+    """Count the forward passes that recalibrate batch normalization among those of evaluation.
+
+    Args:
+        lengths: The number of batches of each split.
+        specification: The run.
+        problem: Its problem, set up.
+    """
+    batches = min(specification.bn_recalibration, lengths["train"])
+    if not batches or not layers_with_statistics(problem.model):
+        return lengths
+    return {**lengths, "train_eval": lengths["train_eval"] + batches}
 
 
 def _full_sizes(

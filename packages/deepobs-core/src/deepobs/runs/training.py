@@ -14,6 +14,7 @@ import torch
 
 from deepobs.errors import ArgumentError
 from deepobs.problems import Problem
+from deepobs.runs.running_statistics import buffers_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -238,7 +239,8 @@ class Trainer:
     def closure(self, batch: Batch, objectives: list[Tensor]) -> Callable[..., Tensor]:
         """The function that a step evaluates the objective with, in its way to get gradients.
 
-        Line searches ask for the value alone by an argument, as in `closure(backward=False)`.
+        Line searches ask for the value alone by an argument, as in `closure(backward=False)`. Only
+        the first call updates running statistics of the model.
 
         Args:
             batch: The batch.
@@ -246,24 +248,35 @@ class Trainer:
         """
 
         def closure(*positional: object, **named: object) -> Tensor:
-            if not _asks_for_the_value(positional, named):
-                # Some optimizers call it without gradients.
-                with torch.enable_grad(), self._context():
-                    self._optimizer.zero_grad()
-                    objective = self._objective(batch)
-                    self._differentiate(objective)
+            wants_value = _asks_for_the_value(positional, named)
+            if not objectives:
+                objective = self._pass(batch, wants_value=wants_value, is_first=True)
             else:
-                # Who asks for a graph differentiates it; a line search without one may still use
-                # the gradients of its direction.
-                if not objectives or torch.is_grad_enabled():
-                    self._optimizer.zero_grad()
-                with self._context():
-                    objective = self._objective(batch)
-                self._leave_to_optimizer(objective)
+                # Its weights are others than those of the step, as a rule: batch normalization
+                # would evaluate with the statistics of points that are never evaluated.
+                with buffers_kept(self._problem.model.modules()):
+                    objective = self._pass(batch, wants_value=wants_value, is_first=False)
             objectives.append(objective.detach())
             return objective
 
         return closure
+
+    def _pass(self, batch: Batch, *, wants_value: bool, is_first: bool) -> Tensor:
+        if not wants_value:
+            # Some optimizers call the closure without gradients.
+            with torch.enable_grad(), self._context():
+                self._optimizer.zero_grad()
+                objective = self._objective(batch)
+                self._differentiate(objective)
+            return objective
+        # Who asks for a graph differentiates it; a line search without one may still use the
+        # gradients of its direction.
+        if is_first or torch.is_grad_enabled():
+            self._optimizer.zero_grad()
+        with self._context():
+            objective = self._objective(batch)
+        self._leave_to_optimizer(objective)
+        return objective
 
     def _objective(self, batch: Batch) -> Tensor:
         objective = self._loss(batch)
