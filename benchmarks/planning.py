@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from deepobs.runs import run, store
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import plan
 
 LIMIT = 2.0  # seconds, for 10000 configurations
@@ -27,7 +27,7 @@ TIMED = """
 import sys, time
 from pathlib import Path
 from deepobs_bench.workload import take_inventory
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import plan
 import torch
 torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of torch

@@ -13,7 +13,7 @@ import pytest
 from plugin_sources import PREAMBLE
 
 from deepobs_bench._bench_output import bench_progress
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 from deepobs_bench.paces import kind_of
 from deepobs_bench.plan import plan
 from deepobs_bench.workload import START

@@ -9,7 +9,7 @@ import pytest
 
 from deepobs.errors import ArgumentError
 from deepobs_bench._toml_yaml import read
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -328,3 +328,143 @@ def test_a_log_spaced_grid_is_one_line(tmp_path: Path) -> None:
     assert len(values) == 36
     assert values[:3] == (1e-5, 1.58489319246e-05, 2.51188643151e-05)
     assert values[-1] == 1e2
+
+
+EVERY_KIND = """
+problems = ["quadratic_dep", "quadratic_deep"]
+sed = 3
+seeds = "5..2"
+
+[defaults]
+epoch = 3
+validation_size = -4
+batch_size = 100000
+
+[schedules.cosine]
+scheduler = "CosineAnealingLR"
+every = "batch"
+arguments = { T_max = "num_epochs" }
+[schedules.half]
+scheduler = "StepLR"
+arguments = { stepsize = 3, gama = 0.5 }
+[schedules.late]
+epochs = [3, 2]
+factors = [0.5]
+
+[optimizers.SGD]
+schedules = [3, "cosin", "half"]
+tune = { trial = 8, budget = "small", trials = 5, space = { lr = "lg:1e-3:10", momentm = [0, 1] } }
+[optimizers.mine]
+class = "torch.optim:SDG"
+hyperparameters = { bet = 0.2 }
+schedules = ["late", "lat"]
+[optimizers.Adam]
+hyperparameters = { bets = [0.9, 0.99], eps = 1e-8 }
+grid = { lr = 0.1, eps = [1e-8] }
+needs = ["clousre"]
+parameter_groups = { haed = { lr = 0.1 }, head = { lrr = 0.1 } }
+[optimizers.AdamW]
+grid = { lr = [0.1, -0.1] }
+[optimizers.Rprop]
+hyperparameters = { etas = [2.0, 1.0] }
+tun = {}
+
+[overrides.digits_mlpp]
+epochs = 2
+[overrides.quadratic_deep]
+optimizers.Adm.grid.lr = [0.1]
+optimizers.AdamW.tune.trials = 3
+[budget]
+hours = -1
+"""
+
+MISTAKES = {
+    "problems[0]": "There is no test problem 'quadratic_dep'. Did you mean 'quadratic_deep'?",
+    "sed": "Unknown key. Did you mean 'seeds'?",
+    "seeds": 'as in 42, [42, 43, 44] or "42..51", got "5..2"',
+    "defaults.epoch": "Unknown key. Did you mean 'epochs'?",
+    "defaults.validation_size": "must be an integer of 0 or more, got -4",
+    "defaults": "batch_size must be from 1 to",
+    "schedules.cosine.every": 'must be one of "epoch", "step", got "batch"',
+    "schedules.cosine": "Did you mean 'CosineAnnealingLR'",
+    "schedules.half": "no argument 'stepsize'. Did you mean 'step_size'? StepLR has no argument "
+    "'gama'. Did you mean 'gamma'? It takes step_size, gamma",
+    "schedules.late": "must have increasing epochs, and as many factors as epochs",
+    "optimizers.SGD.schedules[0]": "must be a string, got 3",
+    "optimizers.SGD.schedules[1]": "got 'cosin'. Did you mean 'cosine'? Allowed: constant, cosine",
+    "optimizers.SGD.tune.trial": "Unknown key. Did you mean 'trials'",
+    "optimizers.SGD.tune": "The budget 'small' means 25 trials",
+    "optimizers.SGD.tune.space.lr": "'lg:1e-3:10' is not a space. Did you mean 'log'?",
+    "optimizers.SGD.tune.space.momentm": "no such hyperparameter. Did you mean 'momentum'?",
+    "optimizers.mine.class": "torch.optim:SDG",
+    "optimizers.mine.schedules[1]": "must be a schedule of this file, got 'lat'",
+    "optimizers.Adam.hyperparameters.bets": "Did you mean 'betas'?",
+    "optimizers.Adam.grid.lr": "must be a list of values",
+    "optimizers.Adam.grid.eps": "is in hyperparameters, too",
+    "optimizers.Adam.needs": "Optimizers have no need 'clousre'. Did you mean 'closure'?",
+    "optimizers.Adam.parameter_groups.haed": "no parameter role 'haed'. Did you mean 'head'?",
+    "optimizers.Adam.parameter_groups.head": "no hyperparameter 'lrr'",
+    "optimizers.AdamW.grid.lr[1]": "Invalid learning rate: -0.1",
+    "optimizers.Rprop.tun": "Unknown key. Did you mean 'tune'?",
+    "optimizers.Rprop": "Invalid eta values: 2.0, 1.0",
+    "overrides.digits_mlpp": "There is no test problem 'digits_mlpp'",
+    "overrides.quadratic_deep.optimizers.Adm": "Did you mean 'Adam'",
+    "overrides.quadratic_deep.optimizers.AdamW.tune": "needs optimizers.AdamW.tune",
+    "budget.hours": "must be a number above 0, got -1",
+}
+
+
+def test_mistakes_of_all_kinds_are_named_in_one_round(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text(EVERY_KIND)
+    found = [line.removeprefix(f"{file}: ").split(": ", 1) for line in _refusal(file).splitlines()]
+    assert [place for place, _ in found] == list(dict.fromkeys(place for place, _ in found))
+    assert dict(found).keys() == MISTAKES.keys()
+    assert {place: MISTAKES[place] in text for place, text in found} == dict.fromkeys(
+        MISTAKES, True
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        # Which schedules, optimizers and problems there are is unknown.
+        ('[optimizers.SGD]\nschedules = ["a"]\n[schedule.a]\nscheduler = "StepLR"', ["schedule"]),
+        ('problem = ["quadratic_deep"]\n[optimizers.SGD]\n[overrides.quadratic_deep]', ["problem"]),
+        (
+            'problems = ["quadratic_dep"]\n[optimizers.SGD]\n[overrides.quadratic_deep]',
+            ["problems[0]"],
+        ),
+        # What is not known of a schedule or of hyperparameters.
+        (
+            WORKING
+            + '[optimizers.SGD]\n[schedules.a]\nscheduler = "StepLR"\nargument.step_size = 3',
+            ["schedules.a.argument"],
+        ),
+        (
+            WORKING + "[optimizers.SGD]\n[schedules.a]\nepochs = [1, -2]\nfactors = [1, 1]",
+            ["schedules.a.epochs[1]"],
+        ),
+        (
+            WORKING + '[optimizers.SGD]\ntune.space.lr = "lg:1:2"',
+            ["optimizers.SGD.tune.space.lr"],
+        ),
+        (
+            WORKING + "[optimizers.Momentum]\ngrid.lr = 0.1",
+            ["optimizers.Momentum.grid.lr"],
+        ),
+        # Whether a schedule can follow what is held out.
+        (
+            WORKING + "defaults.validation_size = -3\n[optimizers.SGD]\n[schedules.a]\n"
+            'scheduler = "ReduceLROnPlateau"\narguments.metric = "valid_loss"',
+            ["defaults.validation_size"],
+        ),
+    ],
+)
+def test_a_mistake_is_not_named_again_where_a_check_depends_on_it(
+    tmp_path: Path, text: str, places: list[str]
+) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text(text)
+    lines = [line.removeprefix(f"{file}: ") for line in _refusal(file).splitlines()]
+    assert [line.partition(": ")[0] for line in lines] == places

@@ -11,7 +11,7 @@ import pytest
 from deepobs.errors import ArgumentError
 from deepobs.runs import specify
 from deepobs_bench.executors import SerialExecutor
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 from deepobs_bench.experiment_runs import experiment_runs
 from deepobs_bench.plan import plan
 from deepobs_bench.standings import execute

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deepobs.errors import ArgumentError
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import only, plan
 from deepobs_bench.tuning.spaces import parsed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deepobs_bench.plan import Plan
 
 HEADER = 'problems = ["quadratic_deep"]\ndefaults.epochs = 2\n'
 
 
 @pytest.fixture
-def planned(tmp_path: Path):
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Plans the text of a file."""
+    monkeypatch.chdir(tmp_path)
 
     def call(text: str, name: str = "experiment.toml", **settings: object) -> Plan:
-        path = tmp_path / name
+        path = Path(name)
         path.write_text(text)
-        return plan(load(path), "experiment.toml", **settings)
+        return plan(load(path), name, **settings)
 
     return call
 
@@ -285,7 +285,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
             "overrides.quadratic_deep.optimizers.SGD.grid.lr[1]",
             "lr=-2.0",
         ),
-        ("[optimizers.SGD]\nneeds = ['closur']", "optimizers.SGD", "closur"),
+        ("[optimizers.SGD]\nneeds = ['closur']", "optimizers.SGD.needs", "'closur'"),
         (
             "optimizers = ['SGD']\nschedules.a.scheduler = 'CosinAnnealingLR'",
             "schedules.a",

@@ -144,7 +144,7 @@ def test_a_scheduler_is_recorded_and_part_of_the_identity_and_of_the_command():
         (
             {"name": "ExponentialLR", "arguments": {"gama": 0.1}},
             ArgumentError,
-            "ExponentialLR cannot be used.*gama",
+            "ExponentialLR has no argument 'gama'. Did you mean 'gamma'.*It takes gamma",
         ),
         ({"name": "SequentialLR", "arguments": {"schedulers": [3]}}, ArgumentError, "Sequential"),
         ({"name": "StepLR", "arguments": {"step_size": 0}}, ArgumentError, "step_size=0"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepobs_bench.experiment import load
+from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import plan
 
 COMMAND = Path(sys.executable).with_name("deepobs")

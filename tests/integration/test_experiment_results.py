@@ -15,7 +15,7 @@ from deepobs.runs import run, specify
 from deepobs_analysis import load, select
 from deepobs_analysis.report import report
 from deepobs_bench.executors import SerialExecutor
-from deepobs_bench.experiment import load as load_experiment
+from deepobs_bench.experiment_files import load as load_experiment
 from deepobs_bench.plan import plan
 from deepobs_bench.standings import execute
 from deepobs_bench.sweep import Sweep

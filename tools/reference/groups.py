@@ -94,6 +94,7 @@ GROUPS = (
         "Experiment files, sweeps and hyperparameter search.",
         (
             "deepobs_bench.experiment",
+            "deepobs_bench.experiment_files",
             "deepobs_bench.plan",
             "deepobs_bench.sweep",
             "deepobs_bench.failures",

@@ -86,7 +86,7 @@ def command(
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     # Imported here, as all that needs torch, so that help and completion appear at once.
     from deepobs_bench._bench_output import plan_output, show_missing_data, show_results
-    from deepobs_bench.experiment import load
+    from deepobs_bench.experiment_files import load
     from deepobs_bench.plan import only, plan
     from deepobs_bench.standings import execute
 

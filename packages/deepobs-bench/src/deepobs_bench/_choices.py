@@ -7,9 +7,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
+from deepobs.plugins.specs import is_need
+from deepobs.records import LrScheduler
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
-from deepobs.runs.optimizers import find_optimizer
-from deepobs_bench._validation import mistake_at, written
+from deepobs.runs.optimizer_checks import complete_group
+from deepobs.runs.optimizers import check_groups, find_optimizer
+from deepobs.runs.step_protocols import check_needs
+from deepobs_bench._validation import Mistake, mistake_at, written
 from deepobs_bench.experiment import Choices
 from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.settings import (
@@ -22,7 +26,7 @@ from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from deepobs_bench._validation import Location
     from deepobs_bench.experiment import Experiment, Optimizer, OptimizerOverride, Schedule
@@ -91,16 +95,37 @@ def schedule_options(schedule: Schedule) -> dict[str, Any]:
     return {"lr_scheduler": {"name": schedule.scheduler, **described}}
 
 
-def wrong_choices(experiment: Experiment) -> Iterator[str]:
-    """Find schedulers and hyperparameters that do not exist, and keys that exclude each other."""
+def follows_a_metric(schedule: Schedule) -> bool:
+    """Whether a schedule depends on what a run measures."""
+    if schedule.scheduler is None:
+        return False
+    from deepobs.runs.schedulers import split_at_metric
+
+    _, follower, _ = split_at_metric(LrScheduler(**schedule_options(schedule)["lr_scheduler"]))
+    return follower is not None
+
+
+def wrong_choices(
+    experiment: Experiment, unknown_classes: Container[str], partial_schedules: Container[str]
+) -> Iterator[Mistake]:
+    """Find schedulers and hyperparameters that do not exist, and keys that exclude each other.
+
+    Args:
+        experiment: The experiment.
+        unknown_classes: Names of optimizers whose class is not known.
+        partial_schedules: Names of schedules whose arguments are not all known.
+    """
     for name, schedule in experiment.schedules.items():
         if schedule.scheduler is not None:
-            from deepobs.runs.schedulers import check_scheduler
+            from deepobs.runs.schedulers import check_scheduler, scheduler_class
 
             try:
-                check_scheduler(schedule_options(schedule)["lr_scheduler"])
+                if name in partial_schedules:
+                    scheduler_class(schedule.scheduler)
+                else:
+                    check_scheduler(schedule_options(schedule)["lr_scheduler"])
             except DeepOBSError as error:
-                yield mistake_at(("schedules", name), str(error))
+                yield Mistake(("schedules", name), str(error))
     places: list[tuple[Location, str, Optimizer | OptimizerOverride]] = [
         (("optimizers", label), label, optimizer)
         for label, optimizer in experiment.optimizers.items()
@@ -111,18 +136,41 @@ def wrong_choices(experiment: Experiment) -> Iterator[str]:
         for label, choices in override.optimizers.items()
     ]
     for place, label, choices in places:
-        optimizer = experiment.optimizers[label]
+        optimizer = experiment.optimizers.get(label)
+        if optimizer is None:  # a wrong name, which is a mistake of its own
+            continue
         if optimizer.tune is not None and choices.grid:
-            yield mistake_at((*place, "grid"), _EITHER)
+            yield Mistake((*place, "grid"), _EITHER)
         if optimizer.tune is None and choices.tune is not None:
-            yield mistake_at((*place, "tune"), f"needs optimizers.{label}.tune, which is absent")
-        yield from _unknown(place, choices, optimizer)
-        yield from _wrong_values(place, choices, optimizer)
+            yield Mistake((*place, "tune"), f"needs optimizers.{label}.tune, which is absent")
+        if label not in unknown_classes:
+            yield from _unknown(place, choices, optimizer)
+            yield from _wrong_values(place, choices, optimizer)
+            if choices is optimizer:
+                yield from _wrong_steps_and_groups(place, optimizer)
+
+
+def _wrong_steps_and_groups(place: Location, optimizer: Optimizer) -> Iterator[Mistake]:
+    """Find words of step protocols, roles and hyperparameters of groups that do not exist."""
+    needs = optimizer.needs or ()
+    each_unknown: list[tuple[str, ...]] = [(word,) for word in needs if not is_need(word)]
+    for words in each_unknown or [needs]:
+        try:
+            check_needs(words)
+        except DeepOBSError as error:
+            yield Mistake((*place, "needs"), str(error))
+    choice = find_optimizer(optimizer.class_)
+    for role, values in (optimizer.parameter_groups or {}).items():
+        try:
+            for hyperparameters in check_groups({role: values}).values():
+                complete_group(choice, hyperparameters)
+        except DeepOBSError as error:
+            yield Mistake((*place, "parameter_groups", role), str(error))
 
 
 def _unknown(
     place: Location, choices: Optimizer | OptimizerOverride, optimizer: Optimizer
-) -> Iterator[str]:
+) -> Iterator[Mistake]:
     """Find hyperparameters that the optimizer does not have."""
     optimizer_class = find_optimizer(optimizer.class_).optimizer_class
     places: dict[str, Location] = {
@@ -139,16 +187,16 @@ def _unknown(
         message = f"{optimizer.class_} has no such hyperparameter."
         allowed = f"It has: {', '.join(parameters)}."
         hint = sentences(message, closest(name, parameters), allowed)
-        yield mistake_at((*place, *places[name]), hint)
+        yield Mistake((*place, *places[name]), hint)
 
 
-def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[str]:
+def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
     """Find lists where a number is needed, and numbers where a list is."""
     _, parameters = constructor_of(find_optimizer(optimizer.class_).optimizer_class)
     for name, value in choices.hyperparameters.items():
         if isinstance(value, list) and isinstance(_default(parameters, name), (int, float)):
             message = f"must be one value, got {written(value)}: several to try belong in grid"
-            yield mistake_at((*place, "hyperparameters", name), message)
+            yield Mistake((*place, "hyperparameters", name), message)
     for name, values in choices.grid.items():
         default = _default(parameters, name)
         if not isinstance(default, (tuple, list)):
@@ -160,7 +208,7 @@ def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> It
                     f"must be a list such as {written(default)}, got {written(value)}: "
                     "each value of the grid is a whole list"
                 )
-                yield mistake_at((*place, "grid", name, index), message)
+                yield Mistake((*place, "grid", name, index), message)
 
 
 def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -30,6 +30,16 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
+class Mistake(NamedTuple):
+    """A mistake in a file, and the keys and positions that lead to it."""
+
+    place: Location
+    message: str
+
+    def __str__(self) -> str:
+        return mistake_at(self.place, self.message)
+
+
 def mistake_at(location: Location, message: str) -> str:
     """Return a message with its place, written as in TOML: `optimizers.SGD.grid.lr[1]: ...`."""
     path = ""
@@ -41,7 +51,7 @@ def mistake_at(location: Location, message: str) -> str:
     return f"{path}: {message}" if path else message
 
 
-def refusal(file: str, mistakes: Iterable[str]) -> ArgumentError:
+def refusal(file: str, mistakes: Iterable[object]) -> ArgumentError:
     """Return one error that lists the mistakes in a file, each on a line."""
     # Each once: what is wrong with an optimizer is found again on every problem.
     lines = dict.fromkeys(f"{file}: {mistake}" for mistake in mistakes)
@@ -54,9 +64,15 @@ def written(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4]} ..."
 
 
-def refused(message: str) -> PydanticCustomError:
-    """Return an error for validators to raise, whose message is shown unchanged."""
-    return PydanticCustomError("refused", "{message}", {"message": message})
+def refused(message: str, *, absent: tuple[str, ...] = ()) -> PydanticCustomError:
+    """Return an error for validators to raise, whose message is shown unchanged.
+
+    Args:
+        message: The message.
+        absent: Keys of the table that would have to be there, or to fit each other: where one of
+            them is a mistake itself, this is none.
+    """
+    return PydanticCustomError("refused", "{message}", {"message": message, "absent": absent})
 
 
 def must_be(allowed: str, value: object) -> PydanticCustomError:

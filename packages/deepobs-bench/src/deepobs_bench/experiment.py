@@ -1,27 +1,18 @@
-"""Experiment files: the tables and keys that they may hold, and how they are read and checked."""
+"""Experiments: the tables and keys that their files may hold."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from deepobs.errors import ArgumentError, closest, joined, sentences
+from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
-from deepobs_bench import _toml_yaml
 from deepobs_bench import _validation as values
-from deepobs_bench._validation import mistake_at, must_be, one_of, refusal, refused, written
+from deepobs_bench._validation import must_be, one_of, refused
 from deepobs_bench.tuning.settings import TuningChanges, TuningSettings
 from deepobs_bench.tuning.spaces import parsed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from pydantic_core import ErrorDetails
-
-    from deepobs_bench._validation import Location
 
 CONSTANT = "constant"
 """Name of the schedule that keeps the learning rate, which every experiment has."""
@@ -172,14 +163,16 @@ class Schedule(Table):
     @model_validator(mode="after")
     def _has_one_form(self) -> Schedule:
         has_steps = self.epochs is not None or self.factors is not None
+        keys = ("scheduler", "epochs", "factors")
         if (self.scheduler is None) != has_steps:
             raise refused(
-                "must have either a scheduler (with arguments and every), or epochs and factors"
+                "must have either a scheduler (with arguments and every), or epochs and factors",
+                absent=() if has_steps else keys,
             )
         epochs, factors = self.epochs or (), self.factors or ()
         is_increasing = all(earlier < later for earlier, later in itertools.pairwise(epochs))
         if has_steps and not (is_increasing and len(epochs) == len(factors)):
-            raise refused("must have increasing epochs, and as many factors as epochs")
+            raise refused("must have increasing epochs, and as many factors as epochs", absent=keys)
         return self
 
 
@@ -225,120 +218,3 @@ class Experiment(Table):
         names = [*self.problems, *(name for suite in suites for name in suite)]
         # A problem can be named in full and in short, and be in two suites: it is run once.
         return list(dict.fromkeys(catalog.usable_name(name) for name in names))
-
-
-def load(path: Path) -> Experiment:
-    """Read an experiment, and check all that can be checked without planning its runs.
-
-    Args:
-        path: A TOML or YAML file.
-
-    Raises:
-        ArgumentError: The file has mistakes; the message lists all of them.
-    """
-    data = _toml_yaml.read(path)
-    try:
-        experiment = Experiment.model_validate(data)
-    except ValidationError as error:
-        raise refusal(str(path), [_in_our_words(each, data) for each in error.errors()]) from None
-    # After the values: a wrong name would be reported again wherever it is referred to.
-    mistakes = list(_wrong_references(experiment))
-    if mistakes:
-        raise refusal(str(path), mistakes)
-    return experiment
-
-
-_KINDS = {"model_type": "a table", "dict_type": "a table", "tuple_type": "a list"}
-
-
-def _in_our_words(error: ErrorDetails, data: Mapping[str, Any]) -> str:
-    """Say in our words what pydantic found."""
-    location, kind = error["loc"], error["type"]
-    if kind == "missing":
-        return mistake_at(location, "is missing: add it to the file")
-    existing = _existing(location, data)
-    if kind == "extra_forbidden":
-        keys = _keys_of(_table_at(location[:-1]))
-        return mistake_at(existing, values.unknown_key(str(location[-1]), keys))
-    if kind in _KINDS:
-        return mistake_at(existing, f"must be {_KINDS[kind]}, got {written(error['input'])}")
-    return mistake_at(existing, error["msg"])
-
-
-def _existing(location: Location, data: Any) -> Location:
-    """The part of a location that the user wrote: the class of an optimizer is filled in."""
-    for depth, part in enumerate(location):
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return location[:depth]
-    return location
-
-
-def _table_at(location: Location) -> type[BaseModel]:
-    table: type[BaseModel] = Experiment
-    for part in location:
-        fields = _keys_of(table)
-        if part in fields:  # else a name of the user's own, or a position
-            table = _table_in(fields[str(part)]) or table
-    return table
-
-
-def _keys_of(table: type[BaseModel]) -> dict[str, Any]:
-    """The types of the values of a table, by the key as it is written."""
-    return {field.alias or name: field.annotation for name, field in table.model_fields.items()}
-
-
-def _table_in(annotation: Any) -> type[BaseModel] | None:
-    """The table in a type such as `dict[str, Optimizer]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_table_in, get_args(annotation))), None)
-
-
-def _wrong_references(experiment: Experiment) -> Iterator[str]:
-    """Find names of problems, optimizers and schedules that the file does not define."""
-    problems = experiment.all_problems()
-    if not problems:
-        yield mistake_at(("problems",), "must name one test problem or more, here or in suites")
-    if CONSTANT in experiment.schedules:
-        message = "is the name of the unchanged learning rate: give the schedule another name"
-        yield mistake_at(("schedules", CONSTANT), message)
-    for label, optimizer in experiment.optimizers.items():
-        yield from _wrong_choices(("optimizers", label), optimizer, experiment)
-        for schedule in experiment.schedules:
-            row = row_name(label, schedule)
-            if row in experiment.optimizers:
-                other = f"is what results call the optimizer {label!r} with the schedule"
-                yield mistake_at(("optimizers", row), f"{other} {schedule!r}: rename it")
-    for name, override in experiment.overrides.items():
-        place = ("overrides", name)
-        yield from _unless_known(place, name, problems, "one of the problems of this file")
-        for label, choices in override.optimizers.items():
-            inner = (*place, "optimizers", label)
-            what = "one of the optimizers of this file"
-            yield from _unless_known(inner, label, experiment.optimizers, what)
-            yield from _wrong_choices(inner, choices, experiment)
-
-
-def _wrong_choices(place: Location, choices: Choices, experiment: Experiment) -> Iterator[str]:
-    for name in choices.grid.keys() & choices.hyperparameters.keys():
-        yield mistake_at(
-            (*place, "grid", name), "is in hyperparameters, too: give it in one of them"
-        )
-    known = [CONSTANT, *experiment.schedules]
-    # Not the same as absent, which stands for all schedules.
-    if choices.schedules == ():
-        message = f"must name one schedule or more, or be absent. Allowed: {joined(known)}."
-        yield mistake_at((*place, "schedules"), message)
-    for index, name in enumerate(choices.schedules or ()):
-        at = (*place, "schedules", index)
-        yield from _unless_known(at, name, known, "a schedule of this file")
-
-
-def _unless_known(place: Location, name: str, known: Iterable[str], what: str) -> Iterator[str]:
-    names = list(known)
-    if name not in names:
-        message = f"must be {what}, got {name!r}."
-        allowed = f"Allowed: {joined(names)}."
-        yield mistake_at(place, sentences(message, closest(name, names), allowed))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from deepobs.records import ExperimentRuns
 from deepobs.runs.store import forms_of
-from deepobs_bench.experiment import load, row_name
+from deepobs_bench.experiment import row_name
+from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import plan
 
 if TYPE_CHECKING:

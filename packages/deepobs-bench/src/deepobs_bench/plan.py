@@ -13,15 +13,16 @@ import torch
 
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, joined, sentences
+from deepobs.plugins import registry
 from deepobs.resources import gc_paused
 from deepobs.runs import specify
+from deepobs.runs.specification import check_sizes
 from deepobs_bench._choices import (
     choices_for,
     place_of_tuning,
     refused_values,
     schedule_options,
     tuning_for,
-    wrong_choices,
 )
 from deepobs_bench._validation import MAX_CONFIGURATIONS, mistake_at, refusal
 from deepobs_bench.experiment import CONSTANT, row_name
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     """Keyword arguments of `specify`."""
 
 _KEYS = ("problem", "optimizer", "schedule", "seed")
+_SIZES = ("batch_size", "validation_size", "train_fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,17 @@ def plan(
         ArgumentError: Hyperparameters or schedules do not fit the optimizers; all are listed.
         ArgumentError: The device does not exist here.
     """
-    mistakes = list(wrong_choices(experiment))
+    planned, mistakes = expand(experiment, fake_data=fake_data, device=device)
     if mistakes:
         raise refusal(file, mistakes)
-    planned = Plan()
+    return planned
+
+
+def expand(
+    experiment: Experiment, *, fake_data: float | None = None, device: str | None = None
+) -> tuple[Plan, list[str]]:
+    """Describe the runs of an experiment as `plan` does, and say why others cannot be."""
+    planned, mistakes = Plan(), []
     here = config.resolve_device(device)
     # A plan of 10,000 runs creates hundreds of thousands of objects, none of which is garbage.
     with gc_paused():
@@ -116,6 +125,8 @@ def plan(
             settings, options = _training(experiment, problem, fake_data)
             # `specify` reads them from the configuration: they are part of the run's identity.
             with config.temporary(default_device=here, **settings):
+                if wrong := _wrong_sizes(experiment, problem, options):
+                    mistakes.append(wrong)
                 for label, optimizer in experiment.optimizers.items():
                     expansion = _Expansion(experiment, problem, label, options)
                     if optimizer.tune is None:
@@ -123,9 +134,24 @@ def plan(
                     else:
                         planned.tunings.extend(expansion.tunings(settings))
                     mistakes += expansion.mistakes
-    if mistakes:
-        raise refusal(file, mistakes)
-    return planned
+    return planned, mistakes
+
+
+def _wrong_sizes(experiment: Experiment, problem: str, options: Options) -> str:
+    """Say what is wrong with the sizes of batches and splits, and drop them from the options."""
+    sizes = {name: options[name] for name in _SIZES if name in options}
+    if not sizes:
+        return ""
+    try:
+        check_sizes(registry().problems.offer(problem).spec, **sizes)
+    except ArgumentError as error:
+        for name in sizes:
+            del options[name]
+        override = experiment.overrides.get(problem)
+        is_of_problem = override and any(getattr(override, name) is not None for name in sizes)
+        place = ("overrides", problem) if is_of_problem else ("defaults",)
+        return mistake_at(place, str(error))
+    return ""
 
 
 def only(patterns: Sequence[str], plan: Plan) -> Plan:
@@ -304,5 +330,6 @@ class _Expansion:
                     config=config,
                 )
             except DeepOBSError as error:  # every schedule would say the same
-                self.mistakes.append(mistake_at(place_of_tuning(*where), str(error)))
+                place = place_of_tuning(*where)
+                self.mistakes += [mistake_at(place, line) for line in str(error).splitlines()]
                 return

@@ -87,7 +87,8 @@ class TuningSettings(TuningChanges):
         if not (self.preset or self.space or self.budget == "one-shot"):
             raise refused(
                 "Nothing to try: give a space such as lr=log:1e-5:1e2, a preset (paper or "
-                "crowded-valley), or the budget one-shot."
+                "crowded-valley), or the budget one-shot.",
+                absent=("space", "preset", "budget"),
             )
         return self
 

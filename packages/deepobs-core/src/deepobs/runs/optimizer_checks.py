@@ -123,7 +123,7 @@ def complete_hyperparameters(
         ArgumentError: A name is unknown, a required one is missing, or a value is not accepted.
     """
     chosen = _completed(choice, given)
-    checked = {role: _completed_group(choice, values) for role, values in (groups or {}).items()}
+    checked = {role: complete_group(choice, values) for role, values in (groups or {}).items()}
     try:
         _try_out(choice, chosen, checked)
     except Exception as error:
@@ -176,7 +176,16 @@ def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str
     return chosen
 
 
-def _completed_group(choice: OptimizerChoice, values: Mapping[str, Any]) -> dict[str, Any]:
+def complete_group(choice: OptimizerChoice, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check hyperparameters for a group of parameters, and complete those of another optimizer.
+
+    Args:
+        choice: The optimizer.
+        values: The hyperparameters by name.
+
+    Raises:
+        DeepOBSError: A name is unknown, or a value is not accepted.
+    """
     if OPTIMIZER in values:
         own = {name: value for name, value in values.items() if name != OPTIMIZER}
         other = find_optimizer(values[OPTIMIZER])

@@ -116,6 +116,11 @@ def _completed(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments with those that follow from others, also of the schedulers that it consists of."""
     cls, completed = scheduler_class(name), dict(arguments)
     parameters = _parameters_of(cls)
+    known = known_arguments(name)
+    unknown = [each for each in arguments if not takes_argument(name, each) and each != METRIC]
+    if unknown:
+        found = [f"{name} has no argument {each!r}. {closest(each, known)}" for each in unknown]
+        raise ArgumentError(sentences(*map(str.strip, found), f"It takes {', '.join(known)}."))
     if _CYCLES_MOMENTUM in parameters:
         completed.setdefault(_CYCLES_MOMENTUM, False)
     if _takes_metric(cls):
@@ -355,14 +360,25 @@ def refusals_explained(description: LrScheduler, optimizer_name: str) -> Iterato
         if isinstance(error, ArgumentError):
             raise
         given = [f"{name}={value!r}" for name, value in description.arguments.items()]
-        cls = scheduler_class(description.name)
-        _, *known = inspect.signature(cls).parameters
-        known += [METRIC] if _takes_metric(cls) else []
         raise ArgumentError(
             f"{description.name} cannot be used for {optimizer_name} with "
             f"{', '.join(given) or 'no arguments'}: {reason_of(error)}. "
-            f"It takes {', '.join(known)}."
+            f"It takes {', '.join(known_arguments(description.name))}."
         ) from error
+
+
+def known_arguments(name: str) -> list[str]:
+    """The arguments of a scheduler besides the optimizer, by its name."""
+    cls = scheduler_class(name)
+    known = [each for each in inspect.signature(cls).parameters if each != "optimizer"]
+    return [*known, METRIC] if _takes_metric(cls) else known
+
+
+def takes_argument(name: str, argument: str) -> bool:
+    """Whether a scheduler, by its name, has an argument, also by way of `**kwargs`."""
+    parameters = inspect.signature(scheduler_class(name)).parameters.values()
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    return takes_any or argument in known_arguments(name)
 
 
 @_cached

@@ -120,7 +120,7 @@ def specify(
     )
     validation_size = checks.integer("validation_size", validation_size, least=0)
     train_fraction = checks.fraction("train_fraction", train_fraction)
-    _check_sizes(problem, batch_size, validation_size, train_fraction)
+    check_sizes(problem, batch_size, validation_size, train_fraction)
     if max_steps is not None:
         max_steps = checks.integer("max_steps", max_steps, least=1)
     if num_epochs is None:
@@ -201,13 +201,26 @@ def _checked_schedule(
     return checked, tuple(checks.non_negative("lr_sched_factors", factor) for factor in factors)
 
 
-def _check_sizes(
-    problem: ProblemSpec, batch_size: int, validation_size: int, train_fraction: float
+def check_sizes(
+    problem: ProblemSpec,
+    batch_size: int | None = None,
+    validation_size: int = 0,
+    train_fraction: float = 1.0,
 ) -> None:
     """Refuse a batch or a validation set that is larger than the data set's description.
 
     Synthetic data are never more than the real ones: if they are fewer, loading them shows it.
+
+    Args:
+        problem: The test problem.
+        batch_size: Examples per step; `None` for the problem's default.
+        validation_size: Number of training examples held out for validation.
+        train_fraction: Part of the training examples to train on.
+
+    Raises:
+        ArgumentError: They are larger.
     """
+    batch_size = problem.batch_size if batch_size is None else batch_size
     datasets = registry().datasets
     try:
         dataset_class = datasets.load(problem.dataset)
