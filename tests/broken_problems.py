@@ -448,6 +448,25 @@ class Remembers(Sound):
         return losses, accuracy
 
 
+class SharesItsNoise(Sound):
+    """Its passes draw noise from a generator of NumPy that no state tells of."""
+
+    class data(broken_datasets.Sound):  # noqa: N801 # the attribute of the class above
+        def training(self, tensors, reshuffle):
+            batches = super().training(tensors, reshuffle)
+            noise = np.random.default_rng(int(torch.randint(9**9, ())))
+
+            class Noisy:
+                def __len__(self):
+                    return len(batches)
+
+                def __iter__(self):
+                    for points, classes in batches:
+                        yield points + float(noise.normal()), classes
+
+            return Noisy()
+
+
 class UnseededWeights(Sound):
     def build(self):
         model = network()

@@ -149,6 +149,9 @@ CAUGHT = {
     "evaluating_within_an_epoch_disturbs_nothing": [
         (problems.Remembers, "an evaluation comes after the first", "training and evaluation apart")
     ],
+    "recalibrating_within_an_epoch_disturbs_nothing": [
+        (problems.SharesItsNoise, "recalibrated after the first", "independent of each other"),
+    ],
     "another_seed_gives_other_weights": [
         (problems.FixedWeights, "seeds 1 and 2 give the same weights", "torch.manual_seed yourself")
     ],

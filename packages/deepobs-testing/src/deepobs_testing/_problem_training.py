@@ -17,7 +17,8 @@ from deepobs.records import RunSpecification
 from deepobs.runs import store
 from deepobs.runs.evaluation import evaluating
 from deepobs.runs.execution import execute
-from deepobs.runs.run_state import RunState
+from deepobs.runs.run_state import Pass, RunState
+from deepobs.runs.running_statistics import layers_with_statistics
 from deepobs_testing._loaders import loaders_of
 from deepobs_testing._problem_losses import evaluated, evaluation_losses, losses_of, need_losses
 from deepobs_testing._problem_subject import (
@@ -165,6 +166,39 @@ def evaluating_within_an_epoch_disturbs_nothing(subject: Subject) -> None:
     )
 
 
+def recalibrating_within_an_epoch_disturbs_nothing(subject: Subject) -> None:
+    """A second pass for batch normalization changes neither its statistics nor further steps."""
+    need_losses(subject)
+    if not layers_with_statistics(subject.problem.model):
+        skip("Its model has no layers that keep running statistics")
+    undisturbed, disturbed = (_steps(subject, recalibrates=each) for each in (False, True))
+    require(
+        same_numbers(disturbed, undisturbed),
+        f"Steps of SGD have the losses {undisturbed}, but {disturbed} if batch normalization is "
+        "recalibrated after the first.",
+        "Let passes over the training set be independent of each other, and loaders draw from "
+        "torch's global generator or have a state_dict (deepobs.protocols.ResumableLoader).",
+    )
+
+
+def _steps(subject: Subject, *, recalibrates: bool) -> list[float]:
+    """The objectives of the first steps of a pass."""
+    problem = subject.at_start()
+    specification = _specified(subject).model_copy(update={"bn_recalibration": 1})
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
+    state = RunState(specification, problem, optimizer)
+    state.training_pass = Pass(iter(problem.dataset.train_loader))
+    objectives: list[float] = []
+    for steps in (1, BATCHES - 1):
+        with state.trainer.training():
+            batches = itertools.islice(state.training_pass.batches, steps)
+            objectives += state.trainer.take_steps(batches)
+        if recalibrates:
+            with state.recalibrated():
+                pass
+    return objectives
+
+
 def a_new_pass_starts_from_scratch(subject: Subject) -> None:
     """With the same weights, the first batch of every pass has the same losses."""
     need_losses(subject)
@@ -183,15 +217,7 @@ def a_new_pass_starts_from_scratch(subject: Subject) -> None:
 def the_run_loop_trains_it(subject: Subject) -> None:
     """Two steps and the evaluations around them give a result file that can be read back."""
     need_losses(subject)
-    specification = RunSpecification(
-        testproblem=subject.target.name,
-        optimizer="SGD",
-        optimizer_target="torch.optim:SGD",
-        hyperparameters={"lr": LEARNING_RATE},
-        batch_size=subject.batch_size,
-        num_epochs=1,
-        fake_data_fraction=config.get_fake_data_fraction(),
-    )
+    specification = _specified(subject)
     # Not deepobs.runs.run, which would set up another problem by its name: a class that no plugin
     # offers has none, and the passes would have their full length.
     problem = _shortened(subject.at_start())
@@ -214,6 +240,18 @@ def the_run_loop_trains_it(subject: Subject) -> None:
         found is not None and found[1].test_losses == record.test_losses,
         "The result file of a run cannot be found or read back.",
         "Let dataset.name, fingerprint and split_sizes be plain texts and numbers.",
+    )
+
+
+def _specified(subject: Subject) -> RunSpecification:
+    return RunSpecification(
+        testproblem=subject.target.name,
+        optimizer="SGD",
+        optimizer_target="torch.optim:SGD",
+        hyperparameters={"lr": LEARNING_RATE},
+        batch_size=subject.batch_size,
+        num_epochs=1,
+        fake_data_fraction=config.get_fake_data_fraction(),
     )
 
 

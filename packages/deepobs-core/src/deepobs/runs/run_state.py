@@ -177,7 +177,7 @@ class RunState:
         start, history = time.perf_counter(), self.history
         # The untrained model is evaluated as it is, which is the same for every optimizer.
         is_due = self.recalibration_batches and self.trainer.steps
-        with self._recalibrated() if is_due else contextlib.nullcontext():
+        with self.recalibrated() if is_due else contextlib.nullcontext():
             metrics = evaluate(self.problem, bare_losses=True)
         bare = dict(metrics)
         if not self.specification.bare_losses:
@@ -205,7 +205,7 @@ class RunState:
         return metrics
 
     @contextlib.contextmanager
-    def _recalibrated(self) -> Iterator[None]:
+    def recalibrated(self) -> Iterator[None]:
         """Let running statistics be those of the evaluated weights; training goes on with its own.
 
         The batches are those of a pass of their own, after which loader and RNGs are set back.
