@@ -94,3 +94,17 @@ def test_losses_with_and_without_the_regularizer_are_not_ranked(tmp_path):
         "SGD": "lr = 0.1, bare losses = true",
         "Adam": "lr = 0.1, bare losses = false",
     }
+
+
+def test_a_lead_that_correction_takes_back_has_its_p_value(tmp_path):
+    noise = np.array([0.0, 0.3, -0.3, 0.1, -0.1])
+    for problem in ("one", "two"):
+        write_seeds(tmp_path, "SGD", 2 + noise, problem=problem)
+    write_seeds(tmp_path, "Adam", 2 + noise - [0.2, 0.05, 0.3, 0.02, 0.25], problem="one")
+    write_seeds(tmp_path, "Adam", 2.01 + noise[::-1], problem="two")
+    winner = won(tmp_path)[0]["one"]
+    assert winner.interval.low > 0 and winner.p_value > 0.05
+    p_value = f"{winner.p_value:.2g}"
+    assert winner_in_words(winner).endswith(
+        f"The lead is not clear after correction for 2 comparisons (p = {p_value})."
+    )

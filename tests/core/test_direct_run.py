@@ -57,10 +57,11 @@ def test_unknown_problems_are_refused_as_by_specify():
         deepobs.run("quadratic_dep", "SGD", RATE)
 
 
-@pytest.mark.parametrize("name", ["load", "table", "compare"])
+@pytest.mark.parametrize("name", ["load", "table", "compare", "score", "plot", "report"])
 def test_functions_of_the_analysis_say_which_package_has_them(monkeypatch, name):
     # As where deepobs-analysis is not installed: this raises what a missing module raises.
     monkeypatch.setitem(sys.modules, "deepobs_analysis", None)
+    monkeypatch.delitem(sys.modules, "deepobs_analysis.python_use", raising=False)
     with pytest.raises(AttributeError) as raised:
         getattr(deepobs, name)
     assert str(raised.value) == (
@@ -68,6 +69,10 @@ def test_functions_of_the_analysis_say_which_package_has_them(monkeypatch, name)
     )
     with pytest.raises(AttributeError, match="has no attribute 'tables'"):
         _ = deepobs.tables
+
+
+def test_what_the_analysis_offers_is_listed_for_completion():
+    assert {"run", "load", "table", "compare", "score", "plot", "report"} <= set(dir(deepobs))
 
 
 def test_what_breaks_the_analysis_is_not_called_missing(tmp_path, monkeypatch):

@@ -159,6 +159,8 @@ GROUPS = (
             "deepobs_analysis.failing_seeds",
             "deepobs_analysis.scores",
             "deepobs_analysis.pairwise",
+            "deepobs_analysis.matches",
+            "deepobs_analysis.python_use",
             "deepobs_analysis.protocol_differences",
             "deepobs_analysis.measures",
             "deepobs_analysis.table_columns",

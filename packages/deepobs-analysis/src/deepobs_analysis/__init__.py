@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepobs_analysis.pairwise import compare
+    from deepobs_analysis.python_use import plot, score, table
     from deepobs_analysis.reading import load
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import select
-    from deepobs_analysis.summary_table import table
 
 __version__ = "1.2.0"
 
@@ -20,11 +20,13 @@ _HOMES = {
     "Results": "deepobs_analysis.results",
     "compare": "deepobs_analysis.pairwise",
     "load": "deepobs_analysis.reading",
+    "plot": "deepobs_analysis.python_use",
+    "score": "deepobs_analysis.python_use",
     "select": "deepobs_analysis.selection",
-    "table": "deepobs_analysis.summary_table",
+    "table": "deepobs_analysis.python_use",
 }
 
-__all__ = ["Results", "__version__", "compare", "load", "select", "table"]
+__all__ = ["Results", "__version__", "compare", "load", "plot", "score", "select", "table"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from deepobs.records import series_name
 from deepobs_analysis.measures import mean_and_deviation, prediction_interval
 from deepobs_analysis.protocol_differences import in_words
 from deepobs_analysis.selection import EXPLANATIONS
+from deepobs_analysis.summaries import rows_of
 from deepobs_analysis.winners import FEWEST_SEEDS
 from deepobs_analysis.wording import failed_text, full_mean_text, listed, mean_text, number
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from deepobs_analysis.results import Results
     from deepobs_analysis.summaries import Summary
 
 _METRIC_OF = {series_name(metric): metric for metric in ("loss", "accuracy")}
@@ -49,8 +51,9 @@ class Caveat(NamedTuple):
     advice: str
 
 
-def caveats(rows: Sequence[Summary]) -> list[Caveat]:
+def caveats(rows: Sequence[Summary] | Results) -> list[Caveat]:
     """Look for all that is known to mislead readers, the most serious first."""
+    rows = rows_of(rows)
     found = (
         _of_rows(
             rows,

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import click
 
 from deepobs.console import screen
-from deepobs.console.offers import KINDS, by_usable_name
+from deepobs.console.offers import KINDS
 from deepobs.console.options import as_json, completing, parsed_options
 from deepobs.console.screen import Column
-from deepobs.console.text import counted
-from deepobs.errors import UnknownNameError, closest, sentences
-from deepobs.plugins import registry
 from deepobs_analysis import performance_matrix, score_formats, table_columns, table_formats
 from deepobs_analysis.measures import Interval
 from deepobs_analysis.output import write_output
 from deepobs_analysis.performance_matrix import Layout
 from deepobs_analysis.plot_options import PlotCommand, own_options, require_options
+from deepobs_analysis.python_use import plot_called
 from deepobs_analysis.reading_options import mode_option, reads_results
-from deepobs_analysis.scores import USUAL_BASE, scores_of
+from deepobs_analysis.scores import EXPLANATION, USUAL_BASE, scores_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.targets import Unit
 from deepobs_analysis.wording import number, ratio_text
@@ -100,11 +98,8 @@ def table(
         else:
             write_output(output, text)
         return
-    if names is not None:
-        wanted = [name.strip() for name in names.split(",") if name.strip()]
-    else:
-        wanted = list(table_columns.COLUMNS if format_name == "csv" else table_columns.DEFAULT)
-    columns = table_columns.columns_called(wanted)
+    usual = table_columns.COLUMNS if format_name == "csv" else table_columns.DEFAULT
+    columns = table_columns.columns_called(usual if names is None else names)
     rows = summarize(reading.results(), mode=mode)
     if output is not None:
         write_output(output, table_formats.FORMATS[format_name](columns, rows))
@@ -174,7 +169,9 @@ def score(
     _show_scores(scores)
     if scores.timed:
         _show_ratios(scores)
-    _show_problems(scores)
+    screen.show_text(scores.basis)
+    for sentence in scores.skipped_in_words():
+        screen.show_message("Skipped", sentence)
 
 
 @click.command("report")
@@ -253,14 +250,8 @@ def plot(
       deepobs plot sensitivity results -o sensitivity.svg
       deepobs plot profiles results --reference
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    if registry().plots.find(name) is None:
-        names = list(by_usable_name(registry().plots))
-        message = f"There is no plot {name!r}."
-        raise UnknownNameError(
-            sentences(message, closest(name, names), f"Known: {', '.join(names)}.")
-        )
+    draw = plot_called(name)
     given = parsed_options({}, parameters, "-p", "The option")
-    draw = registry().plots.load(name)
     known = own_options(draw)
     is_given = context.get_parameter_source("mode") is click.core.ParameterSource.COMMANDLINE
     if "mode" in known or is_given:
@@ -295,10 +286,10 @@ def _for_programs(value: Any) -> Any:
 
 
 def _show_scores(scores: Scores) -> None:
-    headings = [Column(heading.upper()) for heading in score_formats.headings(scores)]
-    screen.show_table(headings, score_formats.rows(scores))
+    headings = [Column(heading.upper()) for heading in scores.headings]
+    screen.show_table(headings, scores.cells)
     screen.show()
-    screen.show_text(score_formats.EXPLANATION)
+    screen.show_text(EXPLANATION)
 
 
 def _show_ratios(scores: Scores) -> None:
@@ -325,19 +316,3 @@ def _show_ratios(scores: Scores) -> None:
         f"Median {scores.unit} to the target, divided by those of the fastest optimizer, where "
         "more than half of the seeds reach it."
     )
-
-
-def _show_problems(scores: Scores) -> None:
-    """Show which problems count, and why others do not."""
-    timed, compared = (counted(len(of), "problem") for of in (scores.timed, scores.compared))
-    if set(scores.timed) == set(scores.compared):
-        screen.show_text(f"All columns of the first table rest on {timed}.")
-    else:
-        screen.show_text(
-            f"SCORE and SPEEDUP rest on {timed}, NORMALIZED and BETTER SEED on {compared}."
-        )
-    by_reason: dict[str, list[str]] = {}
-    for problem, reason in scores.skipped.items():
-        by_reason.setdefault(reason, []).append(problem)
-    for reason, problems in by_reason.items():
-        screen.show_message("Skipped", f"{', '.join(problems)}: {reason}.")

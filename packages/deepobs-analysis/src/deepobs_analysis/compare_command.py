@@ -10,8 +10,6 @@ import click
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import as_json, completing
-from deepobs.console.screen import Column
-from deepobs.console.text import counted
 from deepobs_analysis.pairwise import compare
 from deepobs_analysis.reading_options import (
     across_protocols_option,
@@ -20,14 +18,8 @@ from deepobs_analysis.reading_options import (
     naming_own_code,
     output_dir_option,
 )
-from deepobs_analysis.winners import FEWEST_SEEDS
-from deepobs_analysis.wording import estimate_or_missing, listed, performance_text, rounding_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deepobs_analysis.measures import Estimate
-    from deepobs_analysis.pairwise import Comparison, Match
     from deepobs_analysis.selection import Mode
 
 
@@ -102,113 +94,10 @@ def command(
         return
     for warning in comparison.warnings:
         screen.show_message("Warning", warning)
-    for names in dict.fromkeys(each.names for each in comparison.matches):
-        _show_table(names, [each for each in comparison.matches if each.names == names])
+    for columns, rows in comparison.tables():
+        screen.show_table(columns, rows)
         screen.show()
-    for sentence in (*_over_all(comparison), *_differing(comparison), *_notes(comparison)):
+    for sentence in comparison.notes:
         screen.show_text(sentence)
-    by_reason: dict[str, list[str]] = {}
-    for problem, reason in comparison.skipped.items():
-        by_reason.setdefault(reason, []).append(problem)
-    for reason, those in by_reason.items():
-        screen.show_message("Skipped", f"{', '.join(those)}: {reason}.")
-
-
-def _show_table(names: tuple[str, str], matches: Sequence[Match]) -> None:
-    headings = ("DIFFERENCE", "BETTER SEED", "VERDICT")
-    columns = [
-        Column("PROBLEM"),
-        *(Column(name, is_number=True) for name in names),
-        *(Column(heading) for heading in headings),
-    ]
-    rows = [
-        [
-            match.problem,
-            *(performance_text(row) for row in match.rows),
-            _estimate(match.difference, has_sign=True),
-            _estimate(match.probability),
-            _verdict(match),
-        ]
-        for match in matches
-    ]
-    screen.show_table(columns, rows)
-
-
-def _estimate(estimate: Estimate | None, *, has_sign: bool = False) -> str:
-    text = estimate_or_missing(estimate)
-    return f"+{text}" if has_sign and estimate is not None and estimate.value > 0 else text
-
-
-def _verdict(match: Match) -> str:
-    if match.better is not None:
-        return f"{match.better} is better"
-    if match.difference.value == 0:
-        return "equal"
-    if match.p_value is not None:
-        interval = match.difference.interval
-        # Beside an interval without 0, which is of this problem alone, it would look contradictory.
-        if interval is not None and not interval.low <= 0 <= interval.high:
-            return f"not clear after correction (p = {match.p_value:.2g})"
-        return "could be due to the seeds"
-    if match.difference.seeds < FEWEST_SEEDS:
-        return f"fewer than {FEWEST_SEEDS} seeds"
-    return "losses with and without the regularizer"
-
-
-def _over_all(comparison: Comparison) -> list[str]:
-    matches, probability = comparison.matches, comparison.probability
-    if probability is None:
-        return []
-    is_single = len({each.names for each in matches}) == 1
-    first, second = matches[0].names if is_single else ("the first", "the second")
-    ahead = sum(each.difference.value > 0 for each in matches)
-    clear = [sum(each.better == each.names[place] for each in matches) for place in (0, 1)]
-    return [
-        f"Over {counted(len(matches), 'comparison')}: {first} has the better mean in {ahead}; it "
-        f"is significantly better in {clear[0]}, and {second} in {clear[1]}.",
-        f"A seed of {first} ends better with a probability of {_estimate(probability)}.",
-        f"The mean difference is {_estimate(comparison.difference, has_sign=True)}, where 1 is all "
-        "that training gains for the better one.",
-    ]
-
-
-def _differing(comparison: Comparison) -> list[str]:
-    """What else differs; of several problems with the same differences, in one sentence."""
-    problems: dict[str, dict[str, None]] = {}
-    for match in comparison.matches:
-        if match.differing:
-            words = "; ".join(
-                f"{what} {first} against {second}" for what, first, second in match.differing
-            )
-            problems.setdefault(words, {})[match.problem] = None
-    return [f"Run differently on {listed(those)}: {words}." for words, those in problems.items()]
-
-
-def _notes(comparison: Comparison) -> list[str]:
-    matches = comparison.matches
-    paired = list(dict.fromkeys(each.problem for each in matches if each.is_paired))
-    how = "by Welch's t"
-    if paired:
-        is_everywhere = all(each.is_paired for each in matches)
-        where = "" if is_everywhere else f" on {listed(paired)}, else by Welch's t"
-        how = f"paired by shared seeds{where}"
-    sentences = [
-        "Means ± population standard deviations over seeds. Difference: how much better the first "
-        f"is, in the unit of the metric, {how}. Better seed: probability that a seed of the first "
-        "ends better. In brackets: 95 % intervals; in parentheses, how many seeds they rest on."
-    ]
-    tests = sum(each.p_value is not None for each in matches)
-    if tests > 1:
-        sentences.append(
-            f"Verdicts are corrected for {tests} comparisons (Holm): if the two are equally good, "
-            "at most 5 % of such comparisons call one of them better anywhere."
-        )
-    for step in dict.fromkeys(each.rounding for each in matches if each.rounding):
-        on = listed(dict.fromkeys(each.problem for each in matches if each.rounding == step))
-        sentences.append(f"On {on}: {rounding_text(step)}.")
-    if any(row.failed for each in matches for row in each.rows):
-        sentences.append(
-            "Where seeds failed, the mean is that of the others; the difference is that of all "
-            "seeds, and has no interval."
-        )
-    return sentences
+    for sentence in comparison.skipped_in_words():
+        screen.show_message("Skipped", sentence)

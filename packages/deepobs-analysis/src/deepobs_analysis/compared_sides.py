@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.reading import load
 from deepobs_analysis.results import REFERENCE_SUFFIX
@@ -118,7 +118,7 @@ def _of_places(first: str, second: str, source: Source) -> list[tuple[Side, Side
     if not shared and len(ours.optimizers) == len(theirs.optimizers) == 1:
         pairs = [(ours.optimizers[0], theirs.optimizers[0])]
     if not pairs:
-        names = [", ".join(each.optimizers) or "none" for each in (ours, theirs)]
+        names = [joined(each.optimizers) or "none" for each in (ours, theirs)]
         raise ArgumentError(
             f"No optimizer is in both: {first} has {names[0]}, and {second} has {names[1]}. "
             "Compare two of them by name, with --results."

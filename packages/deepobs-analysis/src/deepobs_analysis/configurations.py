@@ -16,7 +16,7 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from deepobs.errors import closest, sentences
+from deepobs.errors import closest, joined, sentences
 
 if TYPE_CHECKING:
     import os
@@ -120,7 +120,7 @@ def unknown_splits(
         each: sentences(
             f"No run in {place} has {each!r} to split optimizers by.",
             closest(each, known),
-            f"Known: {', '.join(known)}.",
+            f"Known: {joined(known)}.",
         )
         for each in by
         if each not in known

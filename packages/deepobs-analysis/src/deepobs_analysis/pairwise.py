@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
 from deepobs_analysis.compared_sides import Source, sides
+from deepobs_analysis.matches import Comparison, Match
 from deepobs_analysis.measures import (
     Estimate,
     difference_interval,
@@ -24,100 +26,16 @@ from deepobs_analysis.measures import (
 )
 from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.protocol_differences import budget_differences, differences
-from deepobs_analysis.winners import FEWEST_SEEDS, SIGNIFICANT, are_comparable, resolution_of
+from deepobs_analysis.results import kind_of
+from deepobs_analysis.winners import FEWEST_SEEDS, are_comparable, resolution_of
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from deepobs_analysis.compared_sides import Side
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.protocol_differences import Difference
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Two optimizers on a problem.
-
-    Attributes:
-        problem: The test problem.
-        names: What the two are called.
-        rows: How they performed.
-        is_paired: Whether the difference is between runs of the same seeds.
-        difference: How much better the mean of the first is, in the unit of the metric; without an
-            interval where one of them has fewer than `FEWEST_SEEDS`, or some of its seeds fail.
-        probability: How probable it is that a seed of the first ends better than one of the second.
-        p_value: That of a difference of 0, corrected for all matches (Holm); `None` where one of
-            the two has fewer than `FEWEST_SEEDS`, or they are not comparable.
-        differing: What else than the optimizer differs.
-        rounding: The step from one accuracy to the next, where seeds vary by less, so that the
-            interval is that of rounding; else 0.
-    """
-
-    problem: str
-    names: tuple[str, str]
-    rows: tuple[Summary, Summary]
-    is_paired: bool
-    difference: Estimate
-    probability: Estimate
-    p_value: float | None
-    differing: tuple[Difference, ...]
-    rounding: float = 0.0
-
-    @property
-    def better(self) -> str | None:
-        """The name of the one that is significantly better, if any."""
-        if self.p_value is None or self.p_value > SIGNIFICANT or self.difference.value == 0:
-            return None
-        return self.names[self.difference.value < 0]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two optimizers, or two sets of them, on all problems that both were run on.
-
-    Attributes:
-        matches: One for each problem and pair.
-        difference: The mean over matches, as a share of what training gains; `None` for one match.
-        probability: The mean over matches; `None` for one match.
-        skipped: Problems that do not count, and why.
-        warnings: What there is to know about the results, such as files that are skipped.
-    """
-
-    matches: Sequence[Match]
-    difference: Estimate | None
-    probability: Estimate | None
-    skipped: Mapping[str, str]
-    warnings: Sequence[str] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """All numbers, for JSON."""
-        over_all = {"difference": self.difference, "probability": self.probability}
-        return {
-            "matches": [
-                {
-                    "problem": each.problem,
-                    "first": _side_as_dict(each.names[0], each.rows[0]),
-                    "second": _side_as_dict(each.names[1], each.rows[1]),
-                    "metric": each.rows[0].selection.metric.name,
-                    "is_paired": each.is_paired,
-                    "difference": _estimate_as_dict(each.difference),
-                    "probability": _estimate_as_dict(each.probability),
-                    "p_value": each.p_value,
-                    "better": each.better,
-                    "differing": [dict(one._asdict()) for one in each.differing],
-                }
-                for each in self.matches
-            ],
-            "over_all": {
-                name: None if each is None else _estimate_as_dict(each)
-                for name, each in over_all.items()
-            },
-            "skipped": dict(self.skipped),
-            "warnings": list(self.warnings),
-        }
 
 
 def compare(
@@ -149,8 +67,16 @@ def compare(
             experiment files are.
 
     Raises:
+        ArgumentError: Something is neither a name nor a path.
         DeepOBSError: Something is not known, or there is nothing to compare.
     """
+    for given in (first, second, results):
+        if not isinstance(given, (str, os.PathLike)):
+            raise ArgumentError(
+                "Give the names of two optimizers, and the path of the directory or experiment "
+                f"file with their results, which are read from there; got {kind_of(given)}."
+            )
+    wanted = [problems] if isinstance(problems, str) else list(problems)
     source = Source(
         path=Path(results),
         reference=None if reference is None else Path(reference),
@@ -158,12 +84,10 @@ def compare(
         mode=mode,
     )
     across_protocols = bool(options.get("across_protocols"))
-    found = sides(first, second, source)
+    found = sides(str(first), str(second), source)
     skipped: dict[str, str] = {}
     pairs = [
-        pair
-        for each in found
-        for pair in _on_problems(*each, list(problems), skipped, across_protocols)
+        pair for each in found for pair in _on_problems(*each, wanted, skipped, across_protocols)
     ]
     if not pairs:
         reasons = [f"{problem}: {reason}." for problem, reason in skipped.items()]
@@ -262,8 +186,8 @@ def _require_problems(problems: Sequence[str], *both: Side) -> None:
     for problem in problems:
         if problem not in known:
             message = f"{both[0].name} and {both[1].name} were not run on {problem!r}."
-            listed = f"Known: {', '.join(sorted(known))}."
-            raise UnknownNameError(sentences(message, closest(problem, known), listed))
+            every = f"Known: {joined(sorted(known))}."
+            raise UnknownNameError(sentences(message, closest(problem, known), every))
 
 
 def _pair(first: Summary, second: Summary, names: tuple[str, str]) -> _Pair:
@@ -373,19 +297,3 @@ def _scaled(pair: _Pair) -> tuple[Floats, Floats, float] | None:
         for values in pair.finals
     )
     return own, other, pair.resolution / abs(best - untrained)
-
-
-def _estimate_as_dict(estimate: Estimate) -> dict[str, Any]:
-    interval = None if estimate.interval is None else list(estimate.interval)
-    return {"value": estimate.value, "interval": interval, "seeds": estimate.seeds}
-
-
-def _side_as_dict(name: str, row: Summary) -> dict[str, Any]:
-    return {
-        "name": name,
-        "configuration": row.selection.configuration,
-        "mean": row.final.mean,
-        "deviation": row.final.deviation,
-        "failed": row.failed,
-        "seeds": list(row.seeds),
-    }

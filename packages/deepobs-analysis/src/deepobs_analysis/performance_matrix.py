@@ -184,7 +184,7 @@ def _meaning_of_bold(rows: Sequence[Summary]) -> Iterable[str]:
         return
     yield (
         "Bold: the best mean on each problem, and all that are not significantly worse (5 %, "
-        "tests paired where seeds agree, Holm's correction for "
+        "tests paired where seeds agree, after Holm's correction for "
         f"{counted(found.comparisons, 'comparison')})."
     )
     if found.untested:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepobs.console.text import counted
-from deepobs.errors import MissingDataError, UnknownNameError
+from deepobs.errors import ArgumentError, MissingDataError, UnknownNameError
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
 from deepobs_analysis.code_versions import older_code
@@ -23,12 +24,11 @@ from deepobs_analysis.experiment_results import (
 from deepobs_analysis.json_values import NoResultError
 from deepobs_analysis.result_files import TUNING, Excluded, Found, readable
 from deepobs_analysis.result_formats import Run
-from deepobs_analysis.results import Results, SkippedFile
+from deepobs_analysis.results import Results, SkippedFile, kind_of
 from deepobs_analysis.run_protocols import PARTS
 from deepobs_analysis.run_table import FoundRun, placed_runs, table
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deepobs_analysis.code_versions import CodeChoice
@@ -97,10 +97,16 @@ def load(
 
     Raises:
         MissingDataError: There is no such file or directory.
+        ArgumentError: That is no path.
         UnknownNameError: No run has a name in `by`.
         DeepOBSError: The experiment file has mistakes, or no package reads it.
     """
-    given = Path(path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            "Results are loaded from the path of a directory, a result file or an experiment file; "
+            f"got {kind_of(path)}."
+        )
+    given, by = Path(path), [by] if isinstance(by, str) else by
     root = Path(output_dir) if is_experiment(given) else given
     experiment = experiment_runs(given, root) if is_experiment(given) else None
     if experiment is not None and not root.is_dir():

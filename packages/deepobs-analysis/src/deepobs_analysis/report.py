@@ -25,6 +25,7 @@ from deepobs_analysis.report_tables import (
     table_of_summaries,
 )
 from deepobs_analysis.report_tunings import tunings_of
+from deepobs_analysis.results import require_results
 from deepobs_analysis.scores import scores_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.winners import (
@@ -69,7 +70,11 @@ def report(results: Results, *, mode: Mode = "most", title: str | None = None) -
 
     Returns:
         HTML, to be encoded in UTF-8.
+
+    Raises:
+        ArgumentError: These are not `Results`.
     """
+    require_results(results)
     environment = Environment(
         loader=PackageLoader("deepobs_analysis"),
         autoescape=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepobs.console.text import counted
+from deepobs.errors import joined
 from deepobs.html_views import grid
 
 if TYPE_CHECKING:
@@ -51,4 +52,4 @@ def _rows(runs: pd.DataFrame) -> Iterator[tuple[object, ...]]:
 
 def _few(names: list[str]) -> str:
     more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    return ", ".join([*names[:_MOST_NAMES], *more])
+    return joined([*names[:_MOST_NAMES], *more])

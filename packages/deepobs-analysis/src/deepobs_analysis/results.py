@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import pandas as pd
 
-from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
 from deepobs.records import METRICS, series_name
 from deepobs_analysis import result_views
 from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
@@ -26,6 +27,8 @@ SELECTION_SEEDS: tuple[SelectionSeeds, ...] = get_args(SelectionSeeds)
 
 REFERENCE_SUFFIX = " (reference)"
 """Suffix of the names of optimizers of a reference set."""
+
+_LONGEST = 60
 
 CURVES = tuple(map(series_name, METRICS))
 """The columns that hold a curve: a value before the first and after every epoch."""
@@ -160,7 +163,7 @@ class Results:
         """What to know before the numbers are compared, a sentence each."""
         protocols = (
             f"{problem} was run under several protocols, whose results are not compared with each "
-            f"other: {', '.join(those)}. --across-protocols puts them together."
+            f"other: {joined(those)}. --across-protocols puts them together."
             for problem, those in several_protocols(self.runs)
         )
         return [*self.remarks, *protocols]
@@ -184,7 +187,9 @@ class Results:
         part = self
         for column, names in (("problem", problems), ("optimizer", optimizers)):
             if names is not None:
-                part = replace(part, runs=part._those_of(column, list(names)))
+                # A text is a name, not the names of its letters.
+                wanted = [names] if isinstance(names, str) else list(names)
+                part = replace(part, runs=part._those_of(column, wanted))
         pairs = set(zip(part.runs["problem"], part.runs["optimizer"], strict=True))
         tunings = [each for each in self.tunings if (each.problem, each.optimizer) in pairs]
         return replace(part, tunings=tuple(tunings))
@@ -194,7 +199,11 @@ class Results:
 
         Only the problems of these results are taken from the reference set. Where the two have
         other protocols, the names of the problems say which is which.
+
+        Raises:
+            ArgumentError: The reference set is not `Results`.
         """
+        require_results(reference)
         theirs = reference.runs[reference.runs["testproblem"].isin(self.runs["testproblem"])]
         theirs = theirs.assign(optimizer=theirs["optimizer"] + REFERENCE_SUFFIX, is_reference=True)
         # What is no part of our protocols, such as a batch size that was tuned, is none of theirs.
@@ -228,6 +237,10 @@ class Results:
             UnknownNameError: There is no run of one of the problems.
             ArgumentError: A target is no finite number.
         """
+        if not isinstance(targets, dict):
+            raise ArgumentError(
+                f"Targets are a dictionary, such as {{'digits_mlp': 0.9}}; got {kind_of(targets)}."
+            )
         for problem, value in targets.items():
             self._those_of("problem", [problem])
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -243,10 +256,30 @@ class Results:
         known = sorted({name for each in columns for name in self.runs[each]})
         for name in names:
             if name not in known:
-                listed = f"Known: {', '.join(known)}." if known else "There are no runs at all."
+                every = f"Known: {joined(known)}." if known else "There are no runs at all."
                 message = f"The results hold no run of the {column} {name!r}."
-                raise UnknownNameError(sentences(message, closest(name, known), listed))
+                raise UnknownNameError(sentences(message, closest(name, known), every))
         return self.runs[self.runs[columns].isin(names).any(axis=1)]
+
+
+def require_results(given: object) -> None:
+    """Refuse what is not `Results` where they are needed.
+
+    Raises:
+        ArgumentError: It is something else; the message says what to pass.
+    """
+    if not isinstance(given, Results):
+        raise ArgumentError(
+            f"Results are needed, as `deepobs.load(DIRECTORY)` returns them; got {kind_of(given)}."
+        )
+
+
+def kind_of(given: object) -> str:
+    """What was given in place of something else, short: "a str, 'results'", "a list"."""
+    of = type(given).__name__
+    article = "an" if of[0].lower() in "aeiou" else "a"
+    is_short = isinstance(given, (str, int, float, os.PathLike)) and len(repr(given)) <= _LONGEST
+    return f"{article} {of}, {given!r}" if is_short else f"{article} {of}"
 
 
 def _renamed(

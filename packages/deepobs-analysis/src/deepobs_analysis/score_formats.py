@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deepobs.console.text import clean, counted
 from deepobs_analysis.latex import Value, ValueColumn, escaped, table
 from deepobs_analysis.table_formats import markdown_escaped
-from deepobs_analysis.wording import estimate_or_missing, listed, score_text, speedup_text
+from deepobs_analysis.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -18,38 +18,8 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures import Estimate
     from deepobs_analysis.scores import Score, Scores
 
-EXPLANATION = (
-    "Score: area under the performance profile of the times to the target, up to four times "
-    "that of the fastest; an optimizer that is the fastest on every problem has 1, and a "
-    "target that is missed counts as 0. Speedup: geometric mean over all problems, if both "
-    "optimizers reach all targets, each with more than half of the seeds. Normalized: "
-    "performance after the last epoch, on a scale where an untrained model has 0 and the "
-    "target is 1; interquartile mean over all seeds. Better seed: probability that a seed of "
-    "this optimizer ends better than a seed of the one it is compared with. In brackets: 95 % "
-    "intervals; in parentheses, how many seeds they rest on. One seed has no interval."
-)
 _NARROW = 0.01
 """Intervals of this half-width need a third decimal."""
-
-
-def headings(scores: Scores) -> list[str]:
-    """The headings of the columns."""
-    against = f" vs {scores.base}" if scores.base else ""
-    return ["Optimizer", "Score", f"Speedup{against}", "Normalized", f"Better seed{against}"]
-
-
-def rows(scores: Scores) -> list[list[str]]:
-    """The cells of each optimizer, the best score first."""
-    return [
-        [
-            score.optimizer,
-            score_text(score.benchmark_score, score.reached),
-            speedup_text(score.speedup, scores.base),
-            estimate_or_missing(score.normalized),
-            estimate_or_missing(score.improvement),
-        ]
-        for score in scores.scores
-    ]
 
 
 def as_csv(scores: Scores) -> str:
@@ -64,7 +34,7 @@ def as_csv(scores: Scores) -> str:
 
 def as_markdown(scores: Scores) -> str:
     """A table for notes."""
-    lines = [headings(scores), ["---", *["---:"] * 4], *rows(scores)]
+    lines = [scores.headings, ["---", *["---:"] * 4], *scores.cells]
     escape = [[markdown_escaped(cell) for cell in line] for line in lines]
     escape[1] = lines[1]
     return "".join(f"| {' | '.join(line)} |\n" for line in escape)
@@ -73,7 +43,7 @@ def as_markdown(scores: Scores) -> str:
 def as_latex(scores: Scores) -> str:
     """A table that fits a column of an article with two; its caption says what is bold."""
     of = scores.scores
-    _, score, speedup, normalized, better = headings(scores)
+    _, score, speedup, normalized, better = scores.headings
     columns = [
         ValueColumn(score, "", _numbers([each.benchmark_score for each in of])),
         ValueColumn("Targets reached", "", [f"{e.reached.reached}/{e.reached.of}" for e in of]),

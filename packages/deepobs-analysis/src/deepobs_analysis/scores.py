@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from deepobs.errors import UnknownNameError, closest, sentences
+from deepobs.console.screen import Column, render
+from deepobs.console.text import counted
+from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
+from deepobs.html_views import grid, paragraphs
 from deepobs_analysis.measures import (
     Estimate,
     Reached,
@@ -20,18 +23,33 @@ from deepobs_analysis.measures import (
     performance_ratios,
     probability_of_improvement,
 )
-from deepobs_analysis.targets import median_times
+from deepobs_analysis.summaries import rows_of
+from deepobs_analysis.targets import UNITS, median_times
+from deepobs_analysis.wording import estimate_or_missing, score_text, speedup_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from deepobs_analysis.measures import Speedup
     from deepobs_analysis.measures.arrays import Floats
+    from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Selection
     from deepobs_analysis.summaries import Summary
     from deepobs_analysis.targets import Target, Unit
 
     _Pairs: TypeAlias = Mapping[tuple[str, str], Selection]  # by problem and optimizer
+
+EXPLANATION = (
+    "Score: area under the performance profile of the times to the target, up to four times "
+    "that of the fastest; an optimizer that is the fastest on every problem has 1, and a "
+    "target that is missed counts as 0. Speedup: geometric mean over all problems, if both "
+    "optimizers reach all targets, each with more than half of the seeds. Normalized: "
+    "performance after the last epoch, on a scale where an untrained model has 0 and the "
+    "target is 1; interquartile mean over all seeds. Better seed: probability that a seed of "
+    "this optimizer ends better than a seed of the one it is compared with. In brackets: 95 % "
+    "intervals; in parentheses, how many seeds they rest on. One seed has no interval."
+)
+"""What the columns of scores mean."""
 
 USUAL_BASE = "SGD"
 """The default optimizer to compare with."""
@@ -64,9 +82,9 @@ class Score:
     improvement: Estimate | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Scores:
-    """The scores of all optimizers.
+    """The scores of all optimizers. As text it is a table; notebooks show the notes below, too.
 
     Attributes:
         unit: Unit of times to the target.
@@ -86,20 +104,73 @@ class Scores:
     compared: Sequence[str]
     skipped: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        headings = [Column(heading.upper()) for heading in self.headings]
+        heading, lines = render(headings, self.cells, None)
+        return "\n".join([heading, *lines])
+
+    def _repr_html_(self) -> str:
+        return grid("", self.headings, self.cells) + paragraphs(self.notes)
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings of the columns of `cells`."""
+        against = f" vs {self.base}" if self.base else ""
+        return ["Optimizer", "Score", f"Speedup{against}", "Normalized", f"Better seed{against}"]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """What people read of each optimizer, the best score first."""
+        return [
+            [
+                score.optimizer,
+                score_text(score.benchmark_score, score.reached),
+                speedup_text(score.speedup, self.base),
+                estimate_or_missing(score.normalized),
+                estimate_or_missing(score.improvement),
+            ]
+            for score in self.scores
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the columns mean, on which problems they rest, and why not on others."""
+        skipped = [f"Skipped: {sentence}" for sentence in self.skipped_in_words()]
+        return [EXPLANATION, self.basis, *skipped]
+
+    @property
+    def basis(self) -> str:
+        """On how many problems the columns rest."""
+        timed, compared = (counted(len(of), "problem") for of in (self.timed, self.compared))
+        if set(self.timed) == set(self.compared):
+            return f"All columns of the first table rest on {timed}."
+        return f"SCORE and SPEEDUP rest on {timed}, NORMALIZED and BETTER SEED on {compared}."
+
+    def skipped_in_words(self) -> list[str]:
+        """Which problems do not count, a sentence for each reason."""
+        by_reason: dict[str, list[str]] = {}
+        for problem, reason in self.skipped.items():
+            by_reason.setdefault(reason, []).append(problem)
+        return [f"{joined(problems)}: {reason}." for reason, problems in by_reason.items()]
+
 
 def scores_of(
-    rows: Sequence[Summary], *, unit: Unit = "epochs", against: str | None = None
+    rows: Iterable[Summary] | Results, *, unit: Unit = "epochs", against: str | None = None
 ) -> Scores:
     """Compare optimizers over all problems that all of them were run on.
 
     Args:
-        rows: From `summarize`.
+        rows: From `summarize`, or results.
         unit: Unit of times to the target.
         against: The optimizer that the others are compared with; `None` for SGD if it was run.
 
     Raises:
         UnknownNameError: There is no run of the optimizer to compare with.
     """
+    rows = rows_of(rows)
+    if unit not in UNITS:
+        message = f"Units of time are {', '.join(UNITS)}; got {unit!r}."
+        raise ArgumentError(sentences(message, closest(str(unit), UNITS)))
     pairs = {(row.problem, row.optimizer): row.selection for row in rows}
     targets = {row.problem: row.target for row in rows if row.target is not None}
     optimizers, timed, times = median_times(list(pairs.values()), targets, unit)
@@ -147,7 +218,7 @@ def _base(against: str | None, optimizers: Sequence[str]) -> str | None:
         return USUAL_BASE if USUAL_BASE in optimizers else None
     if against not in optimizers:
         message = f"The results hold no run of the optimizer {against!r}."
-        every = f"Known: {', '.join(optimizers)}."
+        every = f"Known: {joined(optimizers)}."
         raise UnknownNameError(sentences(message, closest(against, optimizers), every))
     return against
 
@@ -158,7 +229,7 @@ def _reason(
     """Why a problem does not count; `None` where it does."""
     lacking = [optimizer for optimizer in optimizers if (problem, optimizer) not in pairs]
     if lacking:
-        return f"it was not run with {', '.join(lacking)}"
+        return f"it was not run with {joined(lacking)}"
     if target is None:
         return "it has no target, because half of the seeds of every optimizer diverged"
     untrained = _untrained(problem, pairs)

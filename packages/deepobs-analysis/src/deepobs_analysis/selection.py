@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
+from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.representatives import best_configuration
 from deepobs_analysis.measures import best, final
 from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
-from deepobs_analysis.results import CURVES, Metric
+from deepobs_analysis.results import CURVES, Metric, require_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +34,7 @@ EXPLANATIONS: dict[Mode, str] = {
 """What each mode selects."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Selection:
     """The configuration that represents an optimizer on a problem.
 
@@ -67,6 +68,10 @@ class Selection:
     target: float | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     is_tuned: bool = False
+
+    def __repr__(self) -> str:
+        seeds = counted(len(self.runs), "seed")
+        return f"Selection({self.optimizer} on {self.problem}, {self.configuration}, {seeds})"
 
     @property
     def testproblem(self) -> str:
@@ -150,8 +155,9 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
         A selection for each pair, sorted by problem and optimizer.
 
     Raises:
-        ArgumentError: The rule or the curve is unknown.
+        ArgumentError: The rule or the curve is unknown, or these are not `Results`.
     """
+    require_results(results)
     if mode not in MODES:
         known = ", ".join(MODES)
         raise ArgumentError(f"Configurations are selected by one of {known}; got {mode!r}.")

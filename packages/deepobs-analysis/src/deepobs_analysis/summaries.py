@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from deepobs.checks import is_number
+from deepobs.console.text import counted
+from deepobs.errors import ArgumentError
 from deepobs_analysis.failing_seeds import failing
 from deepobs_analysis.measures import mean_and_deviation, relative_step_time
 from deepobs_analysis.protocol_differences import counterpart, differences, in_words
+from deepobs_analysis.results import Results, kind_of
 from deepobs_analysis.selection import select
 from deepobs_analysis.targets import UNITS, mean_time_to_target
 from deepobs_analysis.targets import targets as targets_of
@@ -20,12 +24,11 @@ from deepobs_analysis.trials import trials_of
 from deepobs_analysis.tuned_spaces import end_of_space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from deepobs_analysis.measures import MeanAndDeviation, MeanTime
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.protocol_differences import Difference
-    from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Target, Unit
     from deepobs_analysis.trials import Trials
@@ -44,7 +47,7 @@ _STEP_TIMES_FROM = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """How an optimizer performed on a problem, with the configuration that represents it.
 
@@ -79,6 +82,11 @@ class Summary:
     trials: Trials
     differing: tuple[Difference, ...] = ()
     end_of_space: str | None = None
+
+    def __repr__(self) -> str:
+        metric, seeds = self.selection.metric.name, counted(len(self.seeds), "seed")
+        value = f"{self.final.mean:.4g} ± {self.final.deviation:.2g}"
+        return f"Summary({self.optimizer} on {self.problem}, {metric} {value}, {seeds})"
 
     @property
     def problem(self) -> str:
@@ -194,14 +202,33 @@ def _differing(selection: Selection, selections: Iterable[Selection]) -> tuple[D
     return () if own is None else tuple(differences(selection, own))
 
 
+def rows_of(given: Any) -> list[Summary]:
+    """Rows as they are, or those of results.
+
+    Raises:
+        ArgumentError: It is neither; the message says what to pass.
+    """
+    if isinstance(given, Results):
+        return summarize(given)
+    # Of a text, the letters would be named in place of it.
+    is_one = isinstance(given, str) or not isinstance(given, Iterable)
+    rows: list[Any] = [given] if is_one else list(given)
+    wrong = [row for row in rows if not isinstance(row, Summary)]
+    if wrong:
+        raise ArgumentError(
+            f"Results, or rows as `summarize` returns them, are needed; got {kind_of(wrong[0])}."
+        )
+    return rows
+
+
 def best_of(rows: Iterable[Summary]) -> Summary:
     """The row with the best mean test performance after the last epoch, of rows of one problem."""
     return min(rows, key=lambda row: -row.final.mean if row.higher_is_better else row.final.mean)
 
 
-def as_frame(rows: Iterable[Summary]) -> pd.DataFrame:
-    """The rows as a table of numbers; unknown values are missing."""
-    return pd.DataFrame([record(row) for row in rows])
+def as_frame(rows: Iterable[Summary] | Results) -> pd.DataFrame:
+    """The rows, or those of results, as a table of numbers; unknown values are missing."""
+    return pd.DataFrame([record(row) for row in rows_of(rows)])
 
 
 def record(row: Summary) -> dict[str, Any]:

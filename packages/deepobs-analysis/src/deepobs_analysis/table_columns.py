@@ -68,7 +68,7 @@ def columns_called(names: Iterable[str]) -> list[SummaryColumn]:
         ArgumentError: No column is named.
         UnknownNameError: There is no such column.
     """
-    wanted = list(names)
+    wanted = _parts(names) if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in COLUMNS:
             known = f"Known: {', '.join(COLUMNS)}."
@@ -77,6 +77,11 @@ def columns_called(names: Iterable[str]) -> list[SummaryColumn]:
     if not wanted:
         raise ArgumentError(f"A table needs a column. Known: {', '.join(COLUMNS)}.")
     return [COLUMNS[name] for name in dict.fromkeys(wanted)]
+
+
+def _parts(names: str) -> list[str]:
+    """The names that a text separates by commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def cells_of(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[list[Cell]]:

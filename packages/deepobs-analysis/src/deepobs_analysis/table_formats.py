@@ -152,6 +152,12 @@ def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str
     return sentences
 
 
+def meaning_of_bold(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str]:
+    """A sentence on what is bold where columns mark their best values, if any do."""
+    is_marked = any(cell.is_best for cells in cells_of(columns, rows) for cell in cells)
+    return ["Bold: the best of each problem; other seeds may disagree."] if is_marked else []
+
+
 def _metrics(rows: Sequence[Summary]) -> str:
     problems: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:

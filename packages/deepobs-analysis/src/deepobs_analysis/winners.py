@@ -16,7 +16,7 @@ from deepobs_analysis.measures import (
     varies_less_than_rounding,
 )
 from deepobs_analysis.measures.arrays import same
-from deepobs_analysis.summaries import best_of
+from deepobs_analysis.summaries import best_of, rows_of
 from deepobs_analysis.wording import (
     failed_text,
     interval_text,
@@ -81,13 +81,13 @@ class Winner:
         return self.second is None or are_comparable(self.first, self.second)
 
 
-def winners(rows: Iterable[Summary]) -> dict[str, Winner]:
-    """The best optimizer on each problem, from `summarize`.
+def winners(rows: Iterable[Summary] | Results) -> dict[str, Winner]:
+    """The best optimizer on each problem, from `summarize` or of results.
 
     Leads are tested with Holm's correction for all pairs of optimizers on all problems: that any of
     equally good optimizers is said to lead clearly, anywhere, has a probability of at most 5 %.
     """
-    by_problem = _by_problem(rows)
+    by_problem = _by_problem(rows_of(rows))
     adjusted = _adjusted(by_problem)
     return {problem: _winner(those, adjusted) for problem, those in by_problem.items()}
 
@@ -106,13 +106,13 @@ class Contenders(NamedTuple):
     untested: list[str]
 
 
-def contenders(rows: Iterable[Summary]) -> Contenders:
+def contenders(rows: Iterable[Summary] | Results) -> Contenders:
     """Which optimizers on each problem are not significantly worse than the best one.
 
     Tested as leads are, with Holm's correction for all pairs of optimizers on all problems. One
     that cannot be compared with the best one is no contender, unless their means are equal.
     """
-    by_problem = _by_problem(rows)
+    by_problem = _by_problem(rows_of(rows))
     adjusted = _adjusted(by_problem)
     found: dict[str, frozenset[str]] = {}
     untested = []
@@ -152,8 +152,18 @@ def winner_in_words(winner: Winner) -> str:
         ahead = f"{ahead}, 95 % interval {interval_text(winner.interval, fewest)}"
     if winner.rounding:
         ahead = f"{ahead}. {rounding_text(winner.rounding)}"
-    verdict = "is clear" if winner.is_clear else "could be due to the seeds"
-    return _with_failed(f"{ahead}. The lead {verdict}.", first, second)
+    return _with_failed(f"{ahead}. The lead {_clarity(winner)}.", first, second)
+
+
+def _clarity(winner: Winner) -> str:
+    if winner.is_clear:
+        return "is clear"
+    interval, p_value = winner.interval, winner.p_value
+    # Beside an interval without 0, which is of this pair alone, the verdict would contradict it.
+    if interval is not None and interval.low > 0 and p_value is not None:
+        tests = counted(winner.comparisons, "comparison")
+        return f"is not clear after correction for {tests} (p = {number(p_value, 2)})"
+    return "could be due to the seeds"
 
 
 def target_in_words(row: Summary) -> str:

@@ -22,6 +22,7 @@ from rich.progress import (
 from deepobs.console import screen
 from deepobs.console.screen import Column
 from deepobs.console.text import clean, counted, duration, shown_value
+from deepobs.errors import joined
 from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import row_name
 from deepobs_bench.failures import Failure, failure_file
@@ -433,7 +434,7 @@ def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
     )
     if lucky:
         yield (
-            f"Selection seeds are among those reported: {', '.join(lucky)}. "
+            f"Selection seeds are among those reported: {joined(lucky)}. "
             "With tune, report_seeds are those with which the winner is run again."
         )
 

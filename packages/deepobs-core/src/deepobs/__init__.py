@@ -7,8 +7,8 @@ One run in Python:
     result = deepobs.run("quadratic_deep", "SGD", {"lr": 0.01}, num_epochs=10, output_dir="results")
     deepobs.table("results")
 
-`deepobs.runs` is imported, and torch with it, when `run` or `specify` is used; `load`, `table` and
-`compare` come with deepobs-analysis.
+`deepobs.runs` is imported, and torch with it, when `run` or `specify` is used. `load`, `table`,
+`score`, `compare`, `plot` and `report` come with deepobs-analysis.
 """
 
 from importlib import import_module
@@ -27,8 +27,12 @@ __version__ = "1.2.0"
 _HOMES = {
     "compare": "deepobs_analysis",
     "load": "deepobs_analysis",
+    "plot": "deepobs_analysis",
     "register": "deepobs.plugins",
+    # Of deepobs_analysis itself, `report` is the module of its page.
+    "report": "deepobs_analysis.python_use",
     "run": "deepobs.runs.direct",
+    "score": "deepobs_analysis",
     "specify": "deepobs.runs",
     "table": "deepobs_analysis",
 }
@@ -40,11 +44,12 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        if error.name != _HOMES[name]:
+        if error.name not in (_HOMES[name], _HOMES[name].partition(".")[0]):
             raise
         message = f"deepobs.{name} comes with deepobs-analysis: pip install deepobs-analysis"
         raise AttributeError(message) from None
 
 
 def __dir__() -> list[str]:
-    return __all__
+    # Not of `import *`, which would fail without deepobs-analysis.
+    return sorted({*__all__, *_HOMES})

@@ -43,6 +43,11 @@ def grid(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]
     return f"<table>{title}{top}<tbody>{body}</tbody></table>"
 
 
+def paragraphs(sentences: Iterable[str]) -> str:
+    """Sentences below a table, each a paragraph."""
+    return "".join(f'<p style="{_LEFT}">{_text(sentence)}</p>' for sentence in sentences)
+
+
 def _text(value: object) -> str:
     if value is None:
         return "-"

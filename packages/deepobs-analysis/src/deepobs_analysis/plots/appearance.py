@@ -13,7 +13,7 @@ import matplotlib.style
 from matplotlib.colors import is_color_like
 
 from deepobs.checks import is_number
-from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -215,7 +215,7 @@ def _word(option: str, value: Any, words: Sequence[str]) -> str:
 def _require_optimizer(option: str, name: str, known: list[str]) -> None:
     if name not in known:
         message = f"The option {option!r} names {name!r}, which is no optimizer of these results."
-        every = f"Known: {', '.join(known)}."
+        every = f"Known: {joined(known)}."
         raise UnknownNameError(sentences(message, closest(name, known), every))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import Colormap, ListedColormap
 
 from deepobs.console.text import counted
-from deepobs.errors import ArgumentError
+from deepobs.errors import ArgumentError, joined
 from deepobs_analysis.measures import (
     improvement_interval,
     probability_of_improvement,
@@ -193,7 +193,7 @@ def _comparison(results: Results, mode: Mode) -> _Comparison:
     common = [problem for problem, those in by_problem.items() if len(those) == len(optimizers)]
     if not common:
         raise ArgumentError(
-            f"There is no problem on which all of {', '.join(optimizers)} were run. Select fewer "
+            f"There is no problem on which all of {joined(optimizers)} were run. Select fewer "
             "optimizers."
         )
     by_pair = {(e.problem, e.optimizer): e for those in by_problem.values() for e in those}

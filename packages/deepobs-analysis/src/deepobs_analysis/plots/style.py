@@ -16,7 +16,7 @@ from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.records import METRICS, series_name
 from deepobs_analysis.plots.appearance import COMMON, WIDTHS, appearance_of, current, using
 from deepobs_analysis.plots.looks import all_optimizers
-from deepobs_analysis.results import REFERENCE_SUFFIX, Results
+from deepobs_analysis.results import REFERENCE_SUFFIX, require_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,11 +132,11 @@ def styled(plot: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Retur
         given: dict[str, Any] = options  # for type checkers: those of the function alone
         common = {name: given.pop(name) for name in [*given] if name not in own}
         _require_known(plot.__name__, common, [*own[1:], *COMMON])
+        results: Any = args[0] if args else given.get(own[0])
+        require_results(results)
         chosen = current()
         if common:
-            results = args[0] if args else given.get(own[0])
-            optimizers = results.optimizers if isinstance(results, Results) else ()
-            chosen = appearance_of(common, dict.fromkeys([*optimizers, *all_optimizers()]))
+            chosen = appearance_of(common, dict.fromkeys([*results.optimizers, *all_optimizers()]))
         with using(chosen), mpl.rc_context():
             mpl.rcParams.update(parameters(chosen.style, chosen.font_size))
             figure = plot(*args, **options)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.transforms import ScaledTranslation
 
 from deepobs.console.text import counted
-from deepobs.errors import ArgumentError, closest, sentences
+from deepobs.errors import ArgumentError, closest, joined, sentences
 from deepobs_analysis.measures import (
     benchmark_score,
     mean_time,
@@ -200,7 +200,7 @@ def _require_comparison(optimizers: Sequence[str], problems: Sequence[str], unit
         )
     if not problems:
         raise ArgumentError(
-            f"There is no problem on which all of {', '.join(optimizers)} were run, that has a "
+            f"There is no problem on which all of {joined(optimizers)} were run, that has a "
             f"target, and of which {unit} were recorded. Select fewer optimizers."
         )
 
