@@ -101,10 +101,27 @@ def test_a_reference_set_is_compared_by_the_suffix_of_its_names(results, monkeyp
     # Seeds of TensorFlow draw other numbers.
     assert not match.is_paired
     assert ("order of the data", "new", "repeated") in match.differing
-    elsewhere = compare("Mine", "Adam (reference)", reference="published").matches[0]
+    elsewhere = compare("Mine", "Adam (in published)", reference="published").matches[0]
     assert elsewhere.difference == match.difference
-    with pytest.raises(UnknownNameError, match="Did you mean 'Adam'"):
-        compare("Mine", "Adm (published)")
+    for typo in ("Adm (published)", "Adam (publishd)"):
+        with pytest.raises(UnknownNameError, match=r"Did you mean 'Adam \(published\)"):
+            compare("Mine", typo)
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'Adam \(in published\)'"):
+        compare("Mine", "Adam (in publishd)", reference="published")
+    with pytest.raises(UnknownNameError, match="--reference says where other results are"):
+        compare("Mine", "Adam (in published)")
+
+
+def test_of_a_reference_set_only_the_problems_of_ones_own_results_count(results, monkeypatch):
+    for problem in ("acme", "further"):
+        write_seeds(Path("theirs"), "Adam", 2 + NOISE, problem=problem)
+    for pair in (("Mine", "Adam (in theirs)"), ("Adam (in theirs)", "Mine")):
+        comparison = compare(*pair, reference="theirs")
+        assert [match.problem for match in comparison.matches] == ["acme"]
+        assert "further" not in comparison.skipped
+    assert compare("Mine", "Adam (in theirs)", reference="theirs").skipped == {
+        "other": "Adam (in theirs) was not run on it"
+    }
 
 
 def versions(directory):

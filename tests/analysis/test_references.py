@@ -64,7 +64,7 @@ def test_rows_of_references_name_what_differs(directory, capsys):
 def test_a_caveat_says_what_differs(directory):
     rows = summarize(load("results").beside(load("reference")))
     (found,) = (each for each in caveats(rows) if each.title.startswith("References"))
-    assert "Momentum (reference) on acme: momentum 0.99 (yours: 0.9)" in found.findings[0].text
+    assert "Momentum (in reference) on acme: momentum 0.99 (yours: 0.9)" in found.findings[0].text
 
 
 def test_hyperparameters_of_other_optimizers_are_not_compared(directory):
@@ -91,7 +91,7 @@ def test_no_speedup_is_computed_across_budgets_unless_asked(directory):
         write_result(
             Path("long"), problem="acme", optimizer="SGD", seed=seed, test_losses=[9, 5, 3, 1]
         )
-    apart = scores_of(summarize(load("results").beside(load("long"))), against="SGD (reference)")
+    apart = scores_of(summarize(load("results").beside(load("long"))), against="SGD (in long)")
     assert all(score.speedup is None or score.speedup.of == 0 for score in apart.scores)
     together = load("results", across_protocols=True).beside(load("long", across_protocols=True))
     rows = summarize(together)
@@ -99,7 +99,7 @@ def test_no_speedup_is_computed_across_budgets_unless_asked(directory):
     assert rows[-1].differing[0] == ("epochs", "3", "2")
     (score,) = (
         each
-        for each in scores_of(rows, against="SGD (reference)").scores
+        for each in scores_of(rows, against="SGD (in long)").scores
         if each.optimizer == "Momentum"
     )
     assert score.speedup.geometric_mean == pytest.approx(3 / 2)
@@ -136,5 +136,19 @@ def test_names_of_an_experiment_do_not_hide_other_hyperparameters(directory):
     )
     # Now one of one's own has the same momentum: it is the one to compare with.
     assert "momentum" not in [each.what for each in reference.differing]
-    comparison = compare("heavy ball", "Momentum (reference)", "labeled", reference="reference")
+    comparison = compare("heavy ball", "Momentum (in reference)", "labeled", reference="reference")
     assert ("momentum", "0.9", "0.99") in comparison.matches[0].differing
+
+
+def test_what_is_to_know_of_a_reference_set_is_kept(directory):
+    write_result(Path("reference"), problem="fake", fake_data=True)
+    (remark,) = load("results").beside(load("reference")).remarks
+    assert remark == "In reference: fake is not shown: all of its runs used synthetic data."
+
+
+def test_one_name_of_a_reference_holds_in_tables_and_comparisons(directory):
+    both = load("results").beside(load("reference"))
+    (name,) = [each for each in both.optimizers if each.endswith(")")]
+    assert name == "Momentum (in reference)"
+    (match,) = compare("Momentum", name, "results", reference="reference").matches
+    assert match.names == ("Momentum", name)

@@ -278,8 +278,8 @@ def test_a_reference_set_is_named_as_such(tmp_path):
     words = ["report", str(tmp_path / "own"), "--reference", str(tmp_path / "theirs")]
     assert main([*words, "-o", str(target)]) == 0
     text = Page(target.read_text(encoding="utf-8")).text
-    assert "SGD and Adam (reference) were compared on 1 test problem" in text
-    assert "Optimizers marked (reference) belong to a reference set." in text
+    assert "SGD and Adam (in theirs) were compared on 1 test problem" in text
+    assert "Optimizers marked (in theirs) belong to a reference set." in text
     assert list(target.parent.iterdir()) == [target]
 
 

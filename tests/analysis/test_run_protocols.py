@@ -107,7 +107,7 @@ def test_references_under_another_protocol_are_told_apart(tmp_path: Path) -> Non
     ours, theirs = load(tmp_path / "ours"), load(tmp_path / "theirs")
     assert rows(ours.beside(theirs)) == {
         ("quadratic_deep (epochs = 2)", "SGD", "lr = 0.1"),
-        ("quadratic_deep (epochs = 3)", "SGD (reference)", "lr = 0.1"),
+        ("quadratic_deep (epochs = 3)", "SGD (in theirs)", "lr = 0.1"),
     }
     across = [load(tmp_path / name, across_protocols=True) for name in ("ours", "theirs")]
     assert across[0].beside(across[1]).problems == ["quadratic_deep"]

@@ -147,9 +147,9 @@ def test_references_with_other_batch_sizes_stay_other_configurations(tmp_path: P
 
 def test_records_of_references_and_filters_follow_their_runs(tuned: Path, tmp_path: Path) -> None:
     both = load(tuned).beside(load(tuned))
-    assert [each.optimizer for each in both.tunings] == ["SGD", "SGD (reference)"]
+    assert [each.optimizer for each in both.tunings] == ["SGD", f"SGD (in {tuned.name})"]
     assert [each.optimizer for each in both.only(optimizers=["SGD"]).tunings] == ["SGD"]
-    assert shown(both)["SGD (reference)"][0] == [43, 44]
+    assert shown(both)[f"SGD (in {tuned.name})"][0] == [43, 44]
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,10 @@ def test_published_results_are_compared_by_protocol(terminal: Terminal) -> None:
     across = terminal.type("deepobs compare Momentum 'Momentum (published)' --across-protocols")
     assert "epochs 1 against 2; momentum 0.9 against 0.99" in across
     table = terminal.type("deepobs table results --optimizer Momentum --reference")
-    (row,) = [line for line in table.splitlines() if "Momentum (reference)" in line]
+    (row,) = [line for line in table.splitlines() if "Momentum (published)" in line]
     assert row.startswith("quadratic_deep (epochs = 2)")
     together = terminal.type("deepobs table results --reference --across-protocols")
-    (row,) = [line for line in together.splitlines() if "Momentum (reference)" in line]
+    (row,) = [line for line in together.splitlines() if "Momentum (published)" in line]
     assert row.startswith("quadratic_deep ")
     assert "epochs 2 (yours: 1); momentum 0.99 (yours: 0.9)" in row
 

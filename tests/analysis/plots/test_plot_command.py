@@ -45,12 +45,12 @@ def test_a_reference_set_is_shown_beside(plot, tmp_path, monkeypatch):
     write_result(tmp_path / "paper", optimizer="AdamOptimizer", layout="1.1")
     options = ("--problem", "quadratic_deep")
     assert plot("overview", "results", *options, "-o", "a.svg", "--reference", "paper")[0] == 0
-    assert ">Adam (reference)</text>" in (tmp_path / "a.svg").read_text()
+    assert ">Adam (in paper)</text>" in (tmp_path / "a.svg").read_text()
     monkeypatch.setenv("DEEPOBS_BASELINE_DIR", str(tmp_path / "paper"))
     options = (*options, "--optimizer", "SGD", "--reference")
     assert plot("overview", "results", "-o", "b.svg", *options)[0] == 0
     svg = (tmp_path / "b.svg").read_text()
-    assert ">Adam (reference)</text>" in svg
+    assert ">Adam (published)</text>" in svg
     assert ">Adam</text>" not in svg
 
 

@@ -38,8 +38,8 @@ def test_up_to_eight_optimizers_differ_in_color_and_all_in_their_look():
 
 
 def test_a_reference_has_the_color_of_ones_own_and_is_dashed():
-    both = looks(["Adam", "Adam (reference)", "Lion"])
-    own, reference = both["Adam"], both["Adam (reference)"]
+    both = looks(["Adam", "Adam (published)", "Lion"])
+    own, reference = both["Adam"], both["Adam (published)"]
     assert own.color == reference.color
     assert (own.line, own.marker) == ("-", reference.marker)
     assert reference.line != own.line
@@ -79,7 +79,7 @@ def test_what_matplotlib_would_take_for_mathematics_is_escaped():
 
 def test_a_name_that_is_too_long_keeps_its_ends():
     assert shown("a" * 30 + "z" * 30, 20) == "aaaaaaaaaaaaa…zzzzzz"
-    assert shown("x" * 90 + " (reference)", 20).endswith("…xxxxxx (reference)")
+    assert shown("x" * 90 + " (published)", 20).endswith("…xxxxxx (published)")
 
 
 @pytest.mark.parametrize("format_name", rendering.FORMATS)

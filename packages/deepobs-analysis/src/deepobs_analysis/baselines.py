@@ -27,6 +27,7 @@ from deepobs import config
 from deepobs.errors import CorruptDataError, DataError, MissingDataError
 from deepobs_analysis import result_files
 from deepobs_analysis.reading import load
+from deepobs_analysis.reference_names import PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,7 @@ def load_reference(
     results = load(
         directory, cache=cache, across_protocols=across_protocols, by=by, must_split=False
     )
-    return replace(results, runs=results.runs.assign(is_reference=True))
+    return replace(results, runs=results.runs.assign(is_reference=True), source=PUBLISHED)
 
 
 def has_results(directory: Path) -> bool:

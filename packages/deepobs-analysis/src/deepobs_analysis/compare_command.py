@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     "--reference",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help='Where "NAME (reference)" is.  [default: the published results]',
+    help='Where other results are: those of earlier_results have names as in "Adam (in '
+    'earlier_results)".',
 )
 @across_protocols_option
 @by_option

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs_analysis.baselines import load_reference
+from deepobs_analysis.baselines import has_results, load_reference
 from deepobs_analysis.reading import load
-from deepobs_analysis.results import REFERENCE_SUFFIX
+from deepobs_analysis.reference_names import PUBLISHED, suffix_of
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.wording import skipped_text
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
 
-PUBLISHED_SUFFIX = " (published)"
-"""Suffix of the names of optimizers of the published results."""
-
 _NEWEST, _OLDER = "newest", "older"
 _OF_THE_PROBLEM = ("problem", "dataset")
 
@@ -36,8 +34,7 @@ class Source:
 
     Attributes:
         path: A directory, a result file or an experiment file.
-        reference: A directory of results that names with `REFERENCE_SUFFIX` belong to; `None` for
-            the published ones.
+        reference: A directory or experiment file that names such as "Adam (in earlier)" belong to.
         options: Arguments of `load`.
         mode: How configurations are chosen; see `select`.
         warnings: What there is to know about the results that were read.
@@ -58,12 +55,22 @@ class Source:
             self.warnings[skipped_text(place, results.unusable)] = None
         return results
 
-    def published(self) -> Results:
-        """Read the published results."""
-        across = bool(self.options.get("across_protocols"))
-        results = load_reference(across_protocols=across, by=self.options.get("by", ()))
-        self.warnings.update(dict.fromkeys(results.remarks))
-        return results
+    def references(self, text: str) -> list[Results]:
+        """Read the reference sets that a name can belong to.
+
+        Args:
+            text: The name, which may be misspelled.
+        """
+        found = []
+        if self.reference is not None:
+            found.append(self.read(self.reference).as_reference())
+        if text.endswith(f"({PUBLISHED})") or (
+            "(" in text and has_results(config.get_baseline_dir())
+        ):
+            across = bool(self.options.get("across_protocols"))
+            published = load_reference(across_protocols=across, by=self.options.get("by", ()))
+            found.append(published.as_reference())
+        return found
 
     def rows(self, results: Results) -> list[Summary]:
         """A row for each optimizer on each problem."""
@@ -96,7 +103,7 @@ def sides(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
     places = [each for each in (first, second) if Path(each).exists()]
     if len(places) == 2 or (places and not _is_optimizer(places[0], source)):
         return _of_places(first, second, _lenient(source))
-    if any(each.endswith((PUBLISHED_SUFFIX, REFERENCE_SUFFIX)) for each in (first, second)):
+    if any(map(suffix_of, (first, second))):
         source = _lenient(source)
     return [(_named(first, source), _named(second, source))]
 
@@ -133,21 +140,40 @@ def _of_places(first: str, second: str, source: Source) -> list[tuple[Side, Side
 
 
 def _named(text: str, source: Source) -> Side:
-    if text.endswith(PUBLISHED_SUFFIX):
-        return _only(source.published(), text, text.removesuffix(PUBLISHED_SUFFIX), source)
-    if text.endswith(REFERENCE_SUFFIX):
-        is_given = source.reference is not None
-        reference = source.read(source.reference) if is_given else source.published()
-        return _only(reference, text, text.removesuffix(REFERENCE_SUFFIX), source)
+    if suffix_of(text) and not _is_optimizer(text, source):
+        for reference in source.references(text):
+            if text in reference.optimizers:
+                source.warnings.update(dict.fromkeys(reference.remarks))
+                return _only(reference, text, source)
+        raise _unknown(text, source)
     name, separator, version = text.rpartition("@")
     # A label may hold the sign itself.
     if separator and not _is_optimizer(text, source):
         return _of_version(source.read(code="all"), name, version, source)
-    return _only(source.read(), text, text, source)
+    own = source.read()
+    if text not in own.optimizers:
+        raise _unknown(text, source)
+    return _only(own, text, source)
 
 
-def _only(results: Results, shown: str, name: str, source: Source) -> Side:
-    return Side(shown, source.rows(results.only(optimizers=[name])))
+def _only(results: Results, name: str, source: Source) -> Side:
+    return Side(name, source.rows(results.only(optimizers=[name])))
+
+
+def _unknown(text: str, source: Source) -> UnknownNameError:
+    """What to say of a name that neither one's own results nor reference sets have."""
+    own = source.read().optimizers if source.path.exists() else []
+    known = [*own, *(name for each in source.references(text) for name in each.optimizers)]
+    every = f"Known: {joined(known)}." if known else "There are no runs at all."
+    advice = "--reference says where other results are." if suffix_of(text) else ""
+    return UnknownNameError(
+        sentences(
+            f"The results hold no run of the optimizer {text!r}.",
+            closest(text, known),
+            every,
+            advice if source.reference is None else "",
+        )
+    )
 
 
 def _of_version(results: Results, name: str, wanted: str, source: Source) -> Side:

@@ -51,7 +51,7 @@ def compare(
     """Compare two optimizers, references, versions of code, experiments or directories.
 
     Each of the two is the name or label of an optimizer in `results`; "Adam (published)", of the
-    published results; "Adam (reference)", of the results in `reference`; "Mine@newest",
+    published results; "Adam (in earlier)", of the results in `reference`; "Mine@newest",
     "Mine@older" or "Mine@1f3c", a version of one's own code; or, both of them, a directory of
     results or an experiment file, of which the optimizers that both have are compared.
 
@@ -60,7 +60,7 @@ def compare(
         second: What it is compared with.
         results: The directory, or an experiment file.
         problems: Names of test problems; all that both were run on by default.
-        reference: A directory of results; `None` for the published ones.
+        reference: A directory or experiment file, by whose name its optimizers are called.
         mode: How configurations are chosen; see `select`.
         **options: Arguments of `load`: `across_protocols=True` compares runs with other numbers of
             epochs, batch sizes or training examples, too, and `output_dir` is where the results of
@@ -157,6 +157,8 @@ def _on_problems(
         if problems and not {row.problem, testproblem} & set(problems):
             continue
         if testproblem not in theirs:
+            if row.selection.is_reference:
+                continue
             skipped[row.problem] = f"{second.name} was not run on it"
             continue
         # Names do not tell: those of two directories with one protocol each hold no protocol.
@@ -176,7 +178,8 @@ def _on_problems(
             )
     known = {row.selection.testproblem for row in first.rows}
     for row in second.rows:
-        if row.selection.testproblem not in known and not problems:
+        is_asked = not problems and not row.selection.is_reference
+        if row.selection.testproblem not in known and is_asked:
             skipped[row.problem] = f"{first.name} was not run on it"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deepobs_analysis.results import REFERENCE_SUFFIX
+from deepobs_analysis.reference_names import bare
 from deepobs_analysis.run_protocols import PARTS, protocol_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def differences(first: Selection, second: Selection) -> list[Difference]:
 def counterpart(selection: Selection, others: Iterable[Selection]) -> Selection | None:
     """The most alike of the same problem, if possible of the same optimizer or at least class."""
     found = [each for each in others if each.problem == selection.problem]
-    named = [each for each in found if _plain(each) == _plain(selection)]
+    named = [each for each in found if bare(each.optimizer) == bare(selection.optimizer)]
     alike = [each for each in found if _class(each) == _class(selection)]
     most_alike = named or alike or found
     return min(most_alike, key=lambda each: len(differences(selection, each)), default=None)
@@ -90,10 +90,6 @@ def _choice(selection: Selection) -> str:
     if selection.configurations == 1:
         return "none"
     return f"on {_SPLITS[selection.chosen_by.partition('_')[0]]}"
-
-
-def _plain(selection: Selection) -> str:
-    return selection.optimizer.removesuffix(REFERENCE_SUFFIX)
 
 
 def _class(selection: Selection) -> str:

@@ -148,6 +148,7 @@ def load(
                 *_synthetic_in_words(synthetic, on_real_data),
                 *unknown.values(),
             ),
+            source=f"in {given.resolve().name}",
         )
 
 

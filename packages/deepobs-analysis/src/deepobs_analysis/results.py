@@ -12,6 +12,7 @@ import pandas as pd
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
 from deepobs.records import METRICS, series_name
 from deepobs_analysis import result_views
+from deepobs_analysis.reference_names import PUBLISHED
 from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
 from deepobs_analysis.tidy_curves import tidy_curves
 
@@ -24,9 +25,6 @@ Split: TypeAlias = Literal["train", "valid", "test"]
 
 SelectionSeeds: TypeAlias = Literal["exclude", "include"]
 SELECTION_SEEDS: tuple[SelectionSeeds, ...] = get_args(SelectionSeeds)
-
-REFERENCE_SUFFIX = " (reference)"
-"""Suffix of the names of optimizers of a reference set."""
 
 _LONGEST = 60
 
@@ -116,6 +114,8 @@ class Results:
         selection_seeds: Whether tuned optimizers are shown without ("exclude") or with ("include")
             the seeds that selected their configurations.
         remarks: What reading them has to say, such as how many runs of an experiment are pending.
+        source: Where they are from, as names of a reference set say it: "published", or "in" their
+            directory or file.
     """
 
     runs: pd.DataFrame
@@ -124,6 +124,7 @@ class Results:
     tunings: tuple[TuningRecord, ...] = ()
     selection_seeds: SelectionSeeds = "exclude"
     remarks: tuple[str, ...] = ()
+    source: str = "in another set"
 
     def __repr__(self) -> str:
         return result_views.in_words(self.runs, len(self.skipped))
@@ -195,7 +196,7 @@ class Results:
         return replace(part, tunings=tuple(tunings))
 
     def beside(self, reference: Results) -> Results:
-        """These results and those of a reference set, whose optimizers get `REFERENCE_SUFFIX`.
+        """These results and those of a reference set; see `as_reference`.
 
         Only the problems of these results are taken from the reference set. Where the two have
         other protocols, the names of the problems say which is which.
@@ -204,8 +205,8 @@ class Results:
             ArgumentError: The reference set is not `Results`.
         """
         require_results(reference)
+        reference = reference.as_reference()
         theirs = reference.runs[reference.runs["testproblem"].isin(self.runs["testproblem"])]
-        theirs = theirs.assign(optimizer=theirs["optimizer"] + REFERENCE_SUFFIX, is_reference=True)
         # What is no part of our protocols, such as a batch size that was tuned, is none of theirs.
         ours = self.runs.groupby("testproblem")["protocol"].first()
         theirs = with_parts(theirs, {str(problem): parts for problem, parts in ours.items()})
@@ -218,13 +219,28 @@ class Results:
             skipped=(*self.skipped, *reference.skipped),
             tunings=(
                 *_renamed(self.tunings, self.runs["problem"], named[: len(self.runs)]),
-                *_renamed(
-                    reference.tunings,
-                    theirs["problem"],
-                    named[len(self.runs) :],
-                    suffix=REFERENCE_SUFFIX,
-                ),
+                *_renamed(reference.tunings, theirs["problem"], named[len(self.runs) :]),
             ),
+            remarks=(*self.remarks, *reference.remarks),
+        )
+
+    def as_reference(self) -> Results:
+        """These results as a reference set.
+
+        Names of optimizers say where they are from, "Adam (published)" or "Adam (in earlier)", and
+        remarks do, too.
+        """
+        suffix = f" ({self.source})"
+        is_published = self.source == PUBLISHED
+        origin = "In the published results" if is_published else self.source.replace("in", "In", 1)
+        runs = self.runs.assign(optimizer=self.runs["optimizer"] + suffix, is_reference=True)
+        return replace(
+            self,
+            runs=runs,
+            tunings=tuple(
+                replace(each, optimizer=f"{each.optimizer}{suffix}") for each in self.tunings
+            ),
+            remarks=tuple(f"{origin}: {remark}" for remark in self.remarks),
         )
 
     def with_targets(self, targets: Mapping[str, float]) -> Results:
@@ -283,11 +299,10 @@ def kind_of(given: object) -> str:
 
 
 def _renamed(
-    tunings: Iterable[TuningRecord], before: pd.Series, after: pd.Series, suffix: str = ""
+    tunings: Iterable[TuningRecord], before: pd.Series, after: pd.Series
 ) -> Iterator[TuningRecord]:
     """The records of tunings on problems with the new names of the problems of their runs."""
     names = dict(zip(before, after, strict=True))
     for each in tunings:
         if each.problem in names:
-            optimizer = f"{each.optimizer}{suffix}"
-            yield replace(each, problem=names[each.problem], optimizer=optimizer)
+            yield replace(each, problem=names[each.problem])

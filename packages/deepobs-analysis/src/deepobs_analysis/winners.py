@@ -16,6 +16,7 @@ from deepobs_analysis.measures import (
     varies_less_than_rounding,
 )
 from deepobs_analysis.measures.arrays import same
+from deepobs_analysis.reference_names import suffix_of
 from deepobs_analysis.summaries import best_of, rows_of
 from deepobs_analysis.wording import (
     failed_text,
@@ -187,8 +188,9 @@ def comparison_in_words(
         f"{counted(len(results.runs), 'run')}. For each, one configuration is shown, with "
         f"{seeds_text(len(row.seeds) for row in rows)}."
     ]
-    if any(row.selection.is_reference for row in rows):
-        sentences.append("Optimizers marked (reference) belong to a reference set.")
+    marks = {suffix_of(row.optimizer).strip() for row in rows if row.selection.is_reference}
+    if marks:
+        sentences.append(f"Optimizers marked {listed(sorted(marks))} belong to a reference set.")
     compared = {problem: winner for problem, winner in best.items() if winner.second is not None}
     if compared:
         sentences += _wins(compared)

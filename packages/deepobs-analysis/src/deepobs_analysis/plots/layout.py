@@ -23,7 +23,7 @@ from deepobs_analysis.plots.style import (
     text_size,
     verbatim,
 )
-from deepobs_analysis.results import REFERENCE_SUFFIX
+from deepobs_analysis.reference_names import suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,7 +98,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
     def place(name: str) -> tuple[int, bool, str]:
         first = order.index(name) if name in order else len(order)
-        return first, name.endswith(REFERENCE_SUFFIX), name
+        return first, bool(suffix_of(name)), name
 
     return sorted(set(names), key=place)
 

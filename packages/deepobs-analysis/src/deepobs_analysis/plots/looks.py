@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 
 from deepobs_analysis.plots.appearance import current
-from deepobs_analysis.results import REFERENCE_SUFFIX
+from deepobs_analysis.reference_names import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,26 +119,26 @@ def looks(optimizers: Iterable[str]) -> dict[str, Look]:
     some are emphasized, they have thicker lines, and the others lighter ones.
     """
     names = set(optimizers).union(_all_optimizers.get())
-    bare = sorted({name.removesuffix(REFERENCE_SUFFIX) for name in names})
-    known = {name: _OWN_PLACES[name] for name in bare if name in _OWN_PLACES}
-    free = (place for place in range(len(bare) + len(known)) if place not in known.values())
-    places = {name: known[name] if name in known else next(free) for name in bare}
-    return {name: _look(name, places[name.removesuffix(REFERENCE_SUFFIX)]) for name in names}
+    plain = sorted({bare(name) for name in names})
+    known = {name: _OWN_PLACES[name] for name in plain if name in _OWN_PLACES}
+    free = (place for place in range(len(plain) + len(known)) if place not in known.values())
+    places = {name: known[name] if name in known else next(free) for name in plain}
+    return {name: _look(name, places[bare(name)]) for name in names}
 
 
 def _look(name: str, place: int) -> Look:
     colors = _palette()
     chosen = current()
-    bare = name.removesuffix(REFERENCE_SUFFIX)
+    plain = bare(name)
     look = Look(
         name=name,
-        color=chosen.colors.get(name, chosen.colors.get(bare, colors[place % len(colors)])),
+        color=chosen.colors.get(name, chosen.colors.get(plain, colors[place % len(colors)])),
         line=_LINES[place // len(colors) % len(_LINES)],
         marker=_MARKERS[place % len(_MARKERS)],
         # Multiples of the golden ratio never come close to each other.
         offset=(0.382 * place) % 1,
     )
-    if name != bare:
+    if name != plain:
         look = replace(look, line=_DASHED, alpha=0.6, offset=(look.offset + 0.5) % 1)
     if not chosen.highlight:
         return look

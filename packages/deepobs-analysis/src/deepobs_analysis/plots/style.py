@@ -16,7 +16,8 @@ from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.records import METRICS, series_name
 from deepobs_analysis.plots.appearance import COMMON, WIDTHS, appearance_of, current, using
 from deepobs_analysis.plots.looks import all_optimizers
-from deepobs_analysis.results import REFERENCE_SUFFIX, require_results
+from deepobs_analysis.reference_names import suffix_of
+from deepobs_analysis.results import require_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -184,7 +185,7 @@ def renamed(optimizer: str) -> str:
 def shown(name: object, longest: int = 28) -> str:
     """A name that matplotlib draws verbatim; the middle of a longer one becomes an ellipsis."""
     text = clean(name)
-    suffix = REFERENCE_SUFFIX if text.endswith(REFERENCE_SUFFIX) else ""
+    suffix = suffix_of(text)
     short = _shortened(text.removesuffix(suffix), longest) + suffix
     # Matplotlib drops labels that begin with an underscore from legends.
     return verbatim(f"\N{NO-BREAK SPACE}{short}" if short.startswith("_") else short)
