@@ -230,7 +230,8 @@ def test_explicit_defaults_are_one_run(terminal: Terminal) -> None:
 def test_results_of_older_code_are_named_and_skipped(project: Terminal) -> None:
     """Before: results of several versions of one's code were averaged, or one of them won.
 
-    Now `table`, `score` and `report` say which is newest, and take it unless told otherwise.
+    Now `table`, `score` and `report` say which is newest, and take it unless told otherwise; all
+    versions are rows of their own.
     """
     run = f"{RUN} --out versions"
     project.type(f"{run} --seed 1 --seed 2")
@@ -243,7 +244,10 @@ def test_results_of_older_code_are_named_and_skipped(project: Terminal) -> None:
         assert "it was run with older code of Mine" in said
         assert "--code all includes it" in said
     assert seeds_in(project.type(rows)) == "1"
-    assert seeds_in(project.type(f"{rows} --code all")) == "2"
+    everything = project.type(f"{rows} --code all")
+    named = [line.split() for line in everything.splitlines() if line.startswith("Mine + Falling@")]
+    assert sorted(words[-1] for words in named) == ["1", "2"]
+    assert "the newest is Mine + Falling@" in everything
 
 
 def seeds_in(table: str) -> str:

@@ -15,6 +15,7 @@ from deepobs.console.text import counted
 from deepobs.records import series_name
 from deepobs_analysis.measures import mean_and_deviation, prediction_interval
 from deepobs_analysis.protocol_differences import in_words
+from deepobs_analysis.run_protocols import version_of_problem
 from deepobs_analysis.selection import EXPLANATIONS
 from deepobs_analysis.summaries import rows_of
 from deepobs_analysis.winners import FEWEST_SEEDS
@@ -223,9 +224,10 @@ def _chosen_on_test(rows: Iterable[Summary]) -> Caveat | None:
 
 
 def _several_protocols(rows: Iterable[Summary]) -> Caveat | None:
-    names: dict[str, dict[str, None]] = defaultdict(dict)
+    names: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for row in rows:
-        names[row.selection.testproblem][row.problem] = None
+        version = version_of_problem(row.selection.runs["code"].iloc[0])
+        names[row.selection.testproblem, version][row.problem] = None
     findings = tuple(Finding(f"{listed(those)}.") for those in names.values() if len(those) > 1)
     advice = "Results under several protocols are neither averaged nor ranked with each other."
     return (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
 from deepobs_analysis.baselines import has_results, load_reference
+from deepobs_analysis.code_versions import RELEASED, version_of_optimizer
 from deepobs_analysis.reading import load
 from deepobs_analysis.reference_names import PUBLISHED, suffix_of
 from deepobs_analysis.summaries import summarize
@@ -17,15 +18,12 @@ from deepobs_analysis.wording import skipped_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
 
 _NEWEST, _OLDER = "newest", "older"
-_OF_THE_PROBLEM = ("problem", "dataset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,31 +176,35 @@ def _unknown(text: str, source: Source) -> UnknownNameError:
 
 def _of_version(results: Results, name: str, wanted: str, source: Source) -> Side:
     """An optimizer by one version of its code: the newest, the one before, or by fingerprint."""
-    part = results.only(optimizers=[name])
-    version = part.runs["code"].map(_version)
-    newest_first = _newest_first(part.runs.assign(version=version))
-    if wanted == _OLDER and len(newest_first) < 2:
+    versions = _newest_first(results, name)
+    if not versions:
+        raise _unknown(name, source)
+    if wanted == _OLDER and len(versions) < 2:
         raise ArgumentError(
             f"All results of {name} in {source.path} are of one version of its code: "
-            f"{newest_first[0] or 'released'}."
+            f"{next(iter(versions))}."
         )
     if wanted in (_NEWEST, _OLDER):
-        chosen = newest_first[wanted == _OLDER]
+        chosen = list(versions)[wanted == _OLDER]
     else:
-        chosen = _beginning_with(wanted, name, newest_first)
-    runs = part.runs[version == chosen]
-    return Side(f"{name}@{chosen or wanted}", source.rows(replace(part, runs=runs)))
+        chosen = _beginning_with(wanted, name, list(versions))
+    rows = source.rows(results.only(optimizers=[versions[chosen]]))
+    return Side(f"{name}@{chosen}", rows)
 
 
-def _version(code: dict[str, str]) -> str:
-    """What makes a version of an optimizer: its own code and that of its schedule, for example."""
-    return "+".join(code[part] for part in sorted(code) if part not in _OF_THE_PROBLEM)
-
-
-def _newest_first(runs: pd.DataFrame) -> list[str]:
+def _newest_first(results: Results, name: str) -> dict[str, str]:
+    """The versions of the code of an optimizer, with what each is called in the results."""
     # By when they ran: fingerprints have no order.
-    started = runs.groupby("version")["started_at"].max()
-    return [str(each) for each in started.sort_values(ascending=False, kind="stable").index]
+    started = results.runs.groupby("optimizer")["started_at"].max()
+    found = {}
+    for called in started.sort_values(ascending=False, kind="stable").index:
+        base, separator, version = called.rpartition("@")
+        if called == name:
+            code = results.only(optimizers=[name]).runs["code"].iloc[0]
+            found[version_of_optimizer(code) or RELEASED] = name
+        elif separator and base == name:
+            found[version] = called
+    return found
 
 
 def _beginning_with(wanted: str, name: str, versions: Sequence[str]) -> str:
@@ -210,7 +212,7 @@ def _beginning_with(wanted: str, name: str, versions: Sequence[str]) -> str:
     found = [each for each in versions if wanted and each.startswith(wanted)]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(each or "released" for each in versions)
+    known = ", ".join(versions)
     if found:
         raise ArgumentError(
             f"{len(found)} versions of the code of {name} begin with {wanted!r}. Known, the newest "

@@ -27,6 +27,7 @@ from deepobs_analysis.measures import (
 from deepobs_analysis.measures.arrays import same
 from deepobs_analysis.protocol_differences import budget_differences, differences
 from deepobs_analysis.results import kind_of
+from deepobs_analysis.run_protocols import version_of_problem
 from deepobs_analysis.winners import FEWEST_SEEDS, are_comparable, resolution_of
 
 if TYPE_CHECKING:
@@ -167,6 +168,9 @@ def _on_problems(
             for other in theirs[testproblem]
             if across_protocols or not budget_differences(row.selection, other.selection)
         ]
+        # Of several versions of the code of a problem, each is compared by itself.
+        version = _version_of_problem(row)
+        alike = [other for other in alike if _version_of_problem(other) == version] or alike
         for other in alike:
             yield _pair(row, other, (first.name, second.name))
         if not alike:
@@ -181,6 +185,10 @@ def _on_problems(
         is_asked = not problems and not row.selection.is_reference
         if row.selection.testproblem not in known and is_asked:
             skipped[row.problem] = f"{first.name} was not run on it"
+
+
+def _version_of_problem(row: Summary) -> str:
+    return version_of_problem(row.selection.runs["code"].iloc[0])
 
 
 def _require_problems(problems: Sequence[str], *both: Side) -> None:

@@ -13,7 +13,7 @@ from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, MissingDataError, UnknownNameError
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
-from deepobs_analysis.code_versions import older_code
+from deepobs_analysis.code_versions import newest_in_words, older_code
 from deepobs_analysis.configurations import unknown_splits
 from deepobs_analysis.experiment_results import (
     Part,
@@ -81,7 +81,8 @@ def load(
         cache: Whether to keep what was read from a directory in the user's cache, and to read only
             the files that changed since.
         code: Where results come from several versions of one's own code, "newest" skips those of
-            the older ones, and "all" keeps them as other configurations.
+            the older ones, and "all" makes each version of an optimizer or problem another one:
+            "Mine@1f3c2a4b".
         by: Hyperparameters, "groups", "schedule" or "batch_size", whose values make optimizers of
             their own: "Momentum, momentum = 0.99".
         across_protocols: Whether runs of a problem with other numbers of epochs, batch sizes or
@@ -132,6 +133,7 @@ def load(
                 by=[each for each in by if each not in unknown],
                 across_protocols=across_protocols,
                 tuned=_tuned_parts(part.tunings),
+                by_version=code == "all",
             ),
             part.skipped,
         )
@@ -146,6 +148,7 @@ def load(
             remarks=(
                 *part.remarks,
                 *_synthetic_in_words(synthetic, on_real_data),
+                *_versions_in_words(placed),
                 *unknown.values(),
             ),
             source=f"in {given.resolve().name}",
@@ -175,6 +178,15 @@ def _synthetic_in_words(problems: Sequence[str], on_real_data: Collection[str]) 
     for problem in sorted(set(problems) & set(on_real_data)):
         runs = counted(problems.count(problem), "run")
         yield f"Of {problem}, {runs} on synthetic data cannot be shown with the others."
+
+
+def _versions_in_words(placed: Sequence[PlacedRun]) -> Iterator[str]:
+    """Of which optimizers and problems there are versions, and which of these is the newest."""
+    moments = [_moment(each.found.file) for each in placed]
+    of_optimizers, of_problems = ([each.versions[place] for each in placed] for place in (0, 1))
+    yield from newest_in_words([each.optimizer for each in placed], of_optimizers, moments)
+    problems = [f"{each.run.problem}{each.versions[1]}" for each in placed]
+    yield from newest_in_words(problems, of_problems, moments)
 
 
 def _files(root: Path, *, cache: bool) -> _Files:

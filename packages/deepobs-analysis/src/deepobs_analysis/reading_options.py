@@ -110,7 +110,8 @@ _OPTIONS = (
         type=click.Choice(CODE_CHOICES),
         default="newest",
         show_default=True,
-        help="Which results to include where your own code changed between runs.",
+        help="Where your own code changed between runs: the results of the newest version, or of "
+        "all, each in a row of its own.",
     ),
     *TARGET_OPTIONS,
 )

@@ -25,6 +25,9 @@ PARTS = {
 }
 """The parts of a protocol, and what they are called."""
 
+OF_THE_PROBLEM = ("problem", "dataset")
+"""The parts of a run that are not its optimizer's, in `Results.runs["code"]`."""
+
 # Of the original, and so of formats that do not record them: a problem is not another one because
 # a file says less.
 _UNLESS_RECORDED = {"validation_size": 0, "train_fraction": 1.0, "evaluate_every": EVERY_EPOCH}
@@ -74,8 +77,9 @@ def _with_protocol(problem: str, parts: list[str]) -> str:
 
 def several_protocols(runs: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     """The test problems that were run under several protocols, with the names of each there."""
-    names = runs.groupby("testproblem")["problem"].unique()
-    for problem, those in names.items():
+    versions = runs["code"].map(version_of_problem)
+    names = runs.groupby([runs["testproblem"], versions])["problem"].unique()
+    for problem, those in zip(names.index.get_level_values("testproblem"), names, strict=True):
         if len(those) > 1:
             yield str(problem), sorted(those)
 
@@ -101,3 +105,8 @@ def with_parts(runs: pd.DataFrame, parts: Mapping[str, Collection[str]]) -> pd.D
         protocol=pd.Series(protocols, index=runs.index, dtype=object),
         configuration=pd.Series(configurations, index=runs.index, dtype=object),
     )
+
+
+def version_of_problem(code: Mapping[str, str]) -> str:
+    """The fingerprint of a problem that is one's own, and of its data set; see `code_of`."""
+    return "+".join(code[part] for part in OF_THE_PROBLEM if part in code)

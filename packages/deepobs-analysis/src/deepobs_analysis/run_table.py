@@ -13,7 +13,7 @@ import pandas as pd
 
 from deepobs.errors import DeepOBSError
 from deepobs.plugins import registry
-from deepobs_analysis.code_versions import code_of
+from deepobs_analysis.code_versions import code_of, names_of_versions
 from deepobs_analysis.configurations import (
     Configuration,
     configurations_of,
@@ -70,13 +70,18 @@ class FoundRun(NamedTuple):
 
 
 class PlacedRun(NamedTuple):
-    """A run among the others, with what its problem, optimizer and configuration are called."""
+    """A run among the others, with what its problem, optimizer and configuration are called.
+
+    `versions` ends the name of the optimizer, and that of the problem without its protocol, where
+    there are versions of their code.
+    """
 
     found: FoundRun
     problem: str
     protocol: Protocol
     optimizer: str
     configuration: Configuration
+    versions: tuple[str, str] = ("", "")
 
     @property
     def run(self) -> Run:
@@ -95,6 +100,7 @@ def placed_runs(
     by: Collection[str],
     across_protocols: bool,
     tuned: Mapping[str, Collection[str]],
+    by_version: bool = False,
 ) -> list[PlacedRun]:
     """Find out what the problems, optimizers and configurations of runs are called.
 
@@ -103,6 +109,7 @@ def placed_runs(
         by: What splits an optimizer into several; see `load`.
         across_protocols: Whether all protocols of a problem are one; see `load`.
         tuned: By test problem, the parts of a protocol that a tuning searched over.
+        by_version: Whether each version of the code of an optimizer or problem is another one.
     """
     runs = [each.run for each in found]
     measurements = {each: measurement_of(each) for each in {run.identity for run in runs}}
@@ -116,9 +123,11 @@ def placed_runs(
         )
         for run in runs
     ]
-    plain = (run.problem for run in runs)
+    versions = names_of_versions(runs) if by_version else [("", "")] * len(runs)
+    plain = [f"{run.problem}{version}" for run, (_, version) in zip(runs, versions, strict=True)]
     problems = problem_names(zip(plain, protocols, strict=True))
-    optimizers = displayed_names(runs, by=by)
+    names = displayed_names(runs, by=by)
+    optimizers = [f"{name}{version}" for name, (version, _) in zip(names, versions, strict=True)]
     identities = defaultdict(set)
     for run, problem, optimizer in zip(runs, problems, optimizers, strict=True):
         identities[problem, optimizer].add(run.identity)
@@ -128,9 +137,9 @@ def placed_runs(
         for (problem, optimizer), those in identities.items()
     }
     return [
-        PlacedRun(each, problem, protocol, name, known[problem, name][each.run.identity])
-        for each, problem, protocol, name in zip(
-            found, problems, protocols, optimizers, strict=True
+        PlacedRun(each, problem, protocol, name, known[problem, name][each.run.identity], version)
+        for each, problem, protocol, name, version in zip(
+            found, problems, protocols, optimizers, versions, strict=True
         )
     ]
 
