@@ -8,7 +8,7 @@ from two_layers import TwoLayers
 
 from deepobs.cli.main import main
 from deepobs.errors import message_of, without_tensors
-from deepobs.runs import run, specify
+from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.optimizers import reason_of
 
 MODULE = """
@@ -94,6 +94,49 @@ def test_python_shows_the_hint_as_a_note():
     with pytest.raises(RuntimeError, match="grad_fn") as caught:
         run(specify(TwoLayers, LooksVeryLate, needs=[]), optimizer_class=LooksVeryLate)
     assert "--needs create_graph" in caught.value.__notes__[0]
+
+
+class RaisesAtReports(RunObserver):
+    def steps_taken(self, steps, loss):
+        raise RuntimeError("of the observer: only matrices")
+
+
+class FailsInTraining(TwoLayers):
+    def set_up(self):
+        super().set_up()
+        self.fails = False
+
+    def batch_losses(self, batch, reduction):
+        if self.fails and self.model.training:
+            raise RuntimeError("of the problem: only matrices")
+        self.fails = not self.model.training  # the evaluation before training
+        return super().batch_losses(batch, reduction)
+
+
+@pytest.mark.parametrize(
+    ("problem", "observers", "whose"),
+    [(TwoLayers, [RaisesAtReports()], "observer"), (FailsInTraining, [], "problem")],
+)
+def test_errors_of_others_than_the_optimizer_start_no_trials(problem, observers, whose):
+    class Counts(torch.optim.SGD):
+        """Counts how often it is built, as trials do: a new class, since these are remembered."""
+
+        built = 0
+
+        def __init__(self, params, lr=0.1):
+            super().__init__(params, lr=lr)
+            Counts.built += 1
+
+        def step(self, closure=None):
+            closure()
+            super().step()
+
+    specification = specify(problem, Counts, num_epochs=1)
+    Counts.built = 0
+    with pytest.raises(RuntimeError, match=f"of the {whose}") as caught:
+        run(specification, optimizer_class=Counts, observers=observers)
+    assert Counts.built == 1
+    assert not getattr(caught.value, "__notes__", [])
 
 
 def test_no_message_ends_in_nothing_or_prints_a_tensor(answer):

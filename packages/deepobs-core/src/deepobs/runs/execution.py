@@ -161,7 +161,7 @@ def run(
         except Exception as error:
             from deepobs.runs.step_hints import add_hint
 
-            add_hint(error, specification, optimizer_class)
+            add_hint(error, specification, state.optimizer, optimizer_class)
             raise
     written = None if directory is None else store.write(directory, specification, record.to_json())
     if checkpointer is not None:
