@@ -350,10 +350,22 @@ def _release_of_file(module: str, file: str) -> str | None:
     path = Path(file)
     if _INSTALLED.isdisjoint(path.parts):
         return "" if path.is_relative_to(_STANDARD_LIBRARY) else None
-    names = metadata.packages_distributions().get(package)
-    if not names:
-        return None  # copied there by hand
-    return " ".join(f"{name}=={metadata.version(name)}" for name in sorted(set(names)))
+    names = _distributions_with(package)  # none if it was copied there by hand
+    return " ".join(f"{name}=={metadata.version(name)}" for name in names) or None
+
+
+@functools.cache
+def _distributions_with(package: str) -> list[str]:
+    return sorted({each.name for each in metadata.distributions() if _has(each, package)})
+
+
+def _has(distribution: metadata.Distribution, package: str) -> bool:
+    # As `packages_distributions()` finds it, which parses the records of all installed files: a
+    # second for each run where there are many.
+    declared = (distribution.read_text("top_level.txt") or "").split()
+    record = "\n" + (distribution.read_text("RECORD") or "")
+    is_recorded = f"\n{package}/" in record or f"\n{package}." in record
+    return package in declared if declared else is_recorded
 
 
 def _functions_of(cls: type) -> Iterator[FunctionType]:
