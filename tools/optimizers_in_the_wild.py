@@ -1,105 +1,68 @@
-"""Try the optimizers of other packages, and print a table of what works.
+"""Try the optimizers of other packages, and write the page of the documentation that lists them.
 
-Outside of CI, since it takes what package indexes offer on the day. In an environment with DeepOBS:
+Outside of CI, since it takes what package indexes offer on the day. In an environment with
+deepobs-core, deepobs-vision and the packages of optimizers_in_the_wild.toml (or some of them):
 
     pip install schedulefree pytorch_optimizer timm heavyball torch_optimizer lion-pytorch
-    python tools/optimizers_in_the_wild.py schedulefree timm.optim --json tried.json > table.md
+    python tools/optimizers_in_the_wild.py schedulefree timm --json tried.json
+    python tools/optimizers_in_the_wild.py --json tried.json --page optimizer_packages.md
 
 Every run is a process of its own, a fork of one that imported the package but took no step: as in
-a new process, nothing is left over from another run. A column is a function in `COLUMNS`; with
-`--json`, classes and columns that were tried before are not tried again.
+a new process, nothing is left over from another run. With `--json`, classes and columns that were
+tried before are not tried again, and the page contains them. optimizers_in_the_wild.toml says
+which options a class needs. torch.compile is turned off: it takes minutes and proves nothing here.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import importlib
 import importlib.metadata
 import inspect
 import json
 import multiprocessing
 import os
+import re
+import shlex
 import sys
 import tempfile
+import tomllib
 import traceback
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # before torch is imported
+
 import torch
 
+from deepobs.cli._run_command import command as run_command
+from deepobs.console.run_options import RunOptions
 from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs.runs.environment import reproducible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from deepobs.records import RunSpecification
 
-PROBLEM = "digits_logreg"
 SECONDS = 60
 """For each run of a class."""
 
-PACKAGES = {  # module -> its distribution
-    "torch.optim": "torch",
-    "schedulefree": "schedulefree",
-    "pytorch_optimizer": "pytorch-optimizer",
-    "timm.optim": "timm",
-    "heavyball": "heavyball",
-    "torch_optimizer": "torch-optimizer",
-    "adabelief_pytorch": "adabelief-pytorch",
-    "adafactor8bit": "adafactor8bit",
-    "adan_pytorch": "adan-pytorch",
-    "came_pytorch": "came-pytorch",
-    "dadaptation": "dadaptation",
-    "dowg": "dowgopt",
-    "flashoptim": "flashoptim",
-    "grokadamw": "grokadamw",
-    "kron_torch": "kron-torch",
-    "lion_pytorch": "lion-pytorch",
-    "lookahead_pytorch": "torch2-look-ahead",
-    "madgrad": "madgrad",
-    "muonium": "muonium",
-    "nadir": "nadir",
-    "ncg_optimizer": "ncg-optimizer",
-    "optimi": "torch-optimi",
-    "parameterfree": "parameterfree",
-    "prodigyopt": "prodigyopt",
-    "psd_optimizer": "psd-optimizer",
-    "pytorch_ranger": "pytorch-ranger",
-    "ranger21": "ranger21",
-    "rangerlite": "rangerlite",
-    "sgd_boost": "sgd-boost",
-    "SM3": "torch-sm3",
-    "smb": "smb-optimizer",
-    "sophia_opt": "sophia-opt",
-    "torchao.optim": "torchao",
-}
-
-HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "adafactor8bit:Adafactor8Bit": {"lr": 1e-3},
-    "lookahead_pytorch:Lookahead": {"optimizer": "SGD", "lr": 0.01},
-    "pytorch_optimizer:Ranger21": {"num_iterations": 15},
-    "ranger21:Ranger21": {"num_epochs": 3, "num_batches_per_epoch": 5, "lr": 1e-3},
-    "ranger21:Ranger21abel": {"num_epochs": 3, "num_batches_per_epoch": 5, "lr": 1e-3},
-    "schedulefree:ScheduleFreeWrapper": {"base": "SGD", "lr": 0.01},
-    "schedulefree:ScheduleFreeWrapperReference": {"base": "SGD", "lr": 0.01},
-    **{
-        f"pytorch_optimizer:{name}": {argument: "AdamW", "lr": 1e-3}
-        for name, argument in {
-            **dict.fromkeys(("BSAM", "GSAM", "LookSAM", "SAM", "WSAM"), "base_optimizer"),
-            **dict.fromkeys(("Lookahead", "OrthoGrad", "PCGrad", "TRAC"), "optimizer"),
-        }.items()
-    },
-    "timm.optim:Lookahead": {"base_optimizer": "SGD", "lr": 0.01},
-    "timm.optim:SGDP": {"lr": 0.01},
-    "torch_optimizer:Lookahead": {"optimizer": "SGD", "lr": 0.01},
-}
-"""Arguments without defaults, by the import string of a class."""
+KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+PROBLEM = "digits_logreg"
+OF_MATRICES = "--group head --group others:optimizer=AdamW"
+WAYS = (
+    ("", PROBLEM, ""),
+    (r"\blr\b|learning rate", PROBLEM, "--lr 0.001"),
+    (r"--group|2-?D|matri|dimension", PROBLEM, OF_MATRICES),
+)
+"""What the latest failure says, and the problem and the options to try then beside the earlier."""
 
 
 @dataclass
@@ -108,11 +71,13 @@ class Case:
 
     Attributes:
         target: Its import string.
+        words: The options that it needs.
         specification: A run of it; `None` before it was accepted.
         found: Results of runs, by the name of the function that executed them.
     """
 
     target: str
+    words: str = ""
     specification: RunSpecification | None = None
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -144,8 +109,8 @@ def in_a_fork(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             result = function(*arguments)
         except BaseException as error:  # others' code raises anything, SystemExit included
-            text = str(error).strip().partition("\n")[0]
-            result = Failure(f"{type(error).__name__}: {text}"[:300])
+            lines = [str(error).strip().partition("\n")[0], *getattr(error, "__notes__", ())]
+            result = Failure(f"{type(error).__name__}: {' '.join(lines)}"[:600])
             if "VERBOSE" in os.environ:
                 traceback.print_exc()
         sender.send(result)
@@ -163,20 +128,44 @@ def in_a_fork(function: Callable[..., Any], *arguments: Any) -> Any:
         process.join()
 
 
-def specified(target: str) -> tuple[RunSpecification, list[str]]:
-    """Describe a short run of a class, and say which warnings that raised."""
+def accepted(target: str) -> Case | Failure:
+    """Find the options with which a class runs.
+
+    Returns:
+        The case, whose run was executed, or why the last attempt failed.
+    """
+    given = KNOWN["options"].get(target)
+    attempts = WAYS if given is None else [("", PROBLEM, given)]
+    words, failure = "", Failure("")
+    for pattern, problem, further in attempts:
+        if not re.search(pattern, failure.reason, re.IGNORECASE):
+            continue
+        words = f"{words} {further}".strip()
+        specification = in_a_fork(specified, target, problem, words)
+        if isinstance(specification, Failure):
+            failure = specification
+            continue
+        case = Case(target, words if problem == PROBLEM else f"{problem}: {words}", specification)
+        result = case.result_of(executed)
+        if not isinstance(result, Failure):
+            return case
+        failure = result
+    return failure
+
+
+def specified(target: str, problem: str, words: str) -> RunSpecification:
+    """Describe a short run of a class with options of `deepobs run`."""
     name = target.removeprefix("torch.optim:")
-    values = HYPERPARAMETERS.get(target, {})
-    options: dict[str, Any] = {"num_epochs": 3, "batch_size": 256, "train_log_interval": 1}
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always")
-        try:
-            specification = specify(PROBLEM, name, values, **options)
-        except Exception as error:
-            if "give one (lr)" not in str(error):
-                raise
-            specification = specify(PROBLEM, name, {"lr": 1e-3, **values}, **options)
-    return specification, [str(one.message) for one in raised]
+    arguments = [problem, name, *shlex.split(words), "--epochs", "3", "--batch-size", "256"]
+    values = run_command.make_context("deepobs run", arguments).params
+    options = RunOptions.taken_from(values)
+    return specify(
+        options.problem,
+        options.optimizer,
+        options.hyperparameters,
+        **options.arguments,
+        train_log_interval=1,
+    )
 
 
 class Stop(RunObserver):
@@ -199,6 +188,11 @@ def numbers(record: Any) -> dict[str, Any]:
 def executed(specification: RunSpecification) -> Any:
     """The numbers of an uninterrupted run."""
     return numbers(run(specification).record)
+
+
+def again(specification: RunSpecification) -> Any:
+    """The numbers of a second uninterrupted run."""
+    return executed(specification)
 
 
 def interrupted(specification: RunSpecification, place: str) -> list[str]:
@@ -227,31 +221,62 @@ def in_a_plain_loop(specification: RunSpecification) -> list[float]:
     objectives = []
     with reproducible(specification):
         problem: Any = set_up_problem(specification)
-        optimizer: Any = build_optimizer(specification, problem)
+        optimizer: Any = built_plainly(specification, problem)
         if "mode" in needs:
             optimizer.eval()
         for _ in range(specification.num_epochs):
             problem.model.train()
             if "mode" in needs:
                 optimizer.train()
-            batches = problem.dataset.train_loader
-            objectives += [plain_step(problem, optimizer, batch, needs) for batch in batches]
+            for batch in problem.dataset.train_loader:
+                objectives.append(plain_step(problem, optimizer, batch, needs))
+                call_hooks(optimizer, needs, len(objectives))
             if "mode" in needs:
                 optimizer.eval()
     return objectives
+
+
+def built_plainly(specification: RunSpecification, problem: Any) -> Any:
+    """The optimizer, as users build it where parameters and numbers are enough."""
+    needs, values = set(specification.optimizer_needs), specification.hyperparameters
+    is_more = any(isinstance(value, str) for value in values.values())  # another optimizer
+    if specification.parameter_groups or {"model", "named_parameters"} & needs or is_more:
+        return build_optimizer(specification, problem)
+    module, _, name = specification.optimizer_target.partition(":")
+    optimizer_class = getattr(importlib.import_module(module), name)
+    return optimizer_class(list(problem.model.parameters()), **values)
+
+
+def call_hooks(optimizer: Any, needs: set[str], steps: int) -> None:
+    """Call what is to be called after some steps."""
+    for name, period in (need.split(":")[1:] for need in needs if need.startswith("hook:")):
+        if steps % int(period) == 0:
+            getattr(optimizer, name)()
+
+
+@contextlib.contextmanager
+def contexts(optimizer: Any, needs: set[str]) -> Iterator[None]:
+    """The contexts of forward and backward pass."""
+    with contextlib.ExitStack() as stack:
+        for name in (need.split(":")[1] for need in needs if need.startswith("context:")):
+            method = getattr(optimizer, name)
+            flags = {"train"} & set(inspect.signature(method).parameters)
+            stack.enter_context(method(**dict.fromkeys(flags, True)))
+        yield
 
 
 def plain_step(problem: Any, optimizer: Any, batch: Any, needs: set[str]) -> float:
     """Take a step as the documentation of such optimizers says; the objective before it."""
     first: list[float] = []
 
-    def closure(*, differentiates: bool = True) -> torch.Tensor:
+    def closure(*, backward: bool = True) -> torch.Tensor:
         optimizer.zero_grad()
         reduction = "none" if "per_example_losses" in needs else "mean"
-        loss: torch.Tensor = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
-        loss = loss + problem.get_regularization_loss()
-        if differentiates and not {"backward", "per_example_losses"} & needs:
-            torch.autograd.backward(loss, create_graph="create_graph" in needs)
+        with contexts(optimizer, needs):
+            loss: torch.Tensor = problem.get_batch_loss_and_accuracy(batch, reduction=reduction)[0]
+            loss = loss + problem.get_regularization_loss()
+            if backward and not {"backward", "per_example_losses"} & needs:
+                torch.autograd.backward(loss, create_graph="create_graph" in needs)
         first.append(float(loss.detach().mean()))
         return loss
 
@@ -270,23 +295,23 @@ def plain_step(problem: Any, optimizer: Any, batch: Any, needs: set[str]) -> flo
     return first[0]
 
 
-def run_column(case: Case) -> str:
+def numbers_column(case: Case) -> str:
     """Whether a run has the numbers of a plain loop."""
     ours, plain = case.result_of(executed), case.result_of(in_a_plain_loop)
-    if isinstance(ours, Failure):
-        return f"fails: {ours.reason}"
     if isinstance(plain, Failure):
         return f"only the plain loop fails: {plain.reason}"
     recorded = ours["minibatch_train_losses"]
     pairs = enumerate(zip(recorded, plain, strict=False), start=1)
     different = [step for step, (one, other) in pairs if repr(one) != repr(other)]
-    return f"differs from step {different[0]} on" if different else "equal"
+    if not different:
+        return "equal"
+    if repr(case.result_of(again)) != repr(ours):
+        return "not repeatable: two runs with the same seed differ"
+    return f"DIFFERENT: from step {different[0]} on"
 
 
 def resume_column(case: Case) -> str:
     """Whether an interrupted run is resumed to the bit, or a warning came before."""
-    if isinstance(case.result_of(executed), Failure):
-        return "-"
     with tempfile.TemporaryDirectory() as place:
         before, after = case.result_of(interrupted, place), case.result_of(resumed, place)
     for result in (before, after):
@@ -294,18 +319,14 @@ def resume_column(case: Case) -> str:
             return f"FAILS: {result.reason}"
     found, steps, said = after
     if repr(found) != repr(case.found["executed"]):
-        return "DIFFERS" if case.result_of(again) == case.found["executed"] else "not repeatable"
+        is_repeatable = repr(case.result_of(again)) == repr(case.found["executed"])
+        return "DIFFERENT" if is_repeatable else "not repeatable"
     if before:
-        return f"warned: {before[0].partition('beginning: ')[2]}"
+        return f"warning: {before[0].partition('beginning: ')[2] or before[0]}"
     return "to the bit" if steps else f"STARTS OVER: {said[:1]}"
 
 
-def again(specification: RunSpecification) -> Any:
-    """The numbers of a second uninterrupted run."""
-    return executed(specification)
-
-
-COLUMNS: dict[str, Callable[[Case], str]] = {"run": run_column, "resume": resume_column}
+COLUMNS: dict[str, Callable[[Case], str]] = {"numbers": numbers_column, "resume": resume_column}
 """The columns of the table: each says what comes of a class. Add yours here."""
 
 
@@ -324,72 +345,151 @@ def classes_of(module_name: str) -> list[str]:
             continue
         is_others = value.__module__.startswith("torch.") and module_name != "torch.optim"
         has_methods = callable(getattr(value, "step", None)) and hasattr(value, "zero_grad")
-        if has_methods and not is_others:
-            found.setdefault(value, f"{module_name}:{name}")  # one of several names
+        target = f"{module_name}:{name}"
+        is_helper = name.startswith("_") or target in KNOWN["classes"]["not_optimizers"]
+        if has_methods and not is_others and not is_helper:
+            found.setdefault(value, target)  # one of several names
     return list(found.values())
 
 
-def tried(target: str, columns: list[str]) -> dict[str, Any]:
-    """Try a class."""
-    accepted = in_a_fork(specified, target)
-    if isinstance(accepted, Failure):
-        return {"words": "", **dict.fromkeys(columns, f"refused: {accepted.reason}")}
-    case = Case(target, accepted[0])
-    words = " + ".join(accepted[0].optimizer_needs)
-    if accepted[0].parameter_groups:
-        words += f"; groups {accepted[0].parameter_groups}"
-    given = HYPERPARAMETERS.get(target)
+def tried(target: str, columns: list[str]) -> dict[str, str]:
+    """Try a class; the cells of its row."""
+    case = accepted(target)
+    if isinstance(case, Failure):
+        nothing = dict.fromkeys(columns, "")
+        return {"options": "", "needs": "", **nothing, columns[0]: f"no: {case.reason}"}
+    needs = " ".join(case.specification.optimizer_needs) if case.specification else ""
     return {
-        "words": f"{words}; {given}" if given else words,
+        "options": case.words,
+        "needs": needs,
         **{name: COLUMNS[name](case) for name in columns},
     }
 
 
+def modules_of(distribution: str) -> list[str]:
+    """The modules of a package that offer optimizers."""
+    modules: str | list[str] = KNOWN["packages"][distribution]
+    return [modules] if isinstance(modules, str) else modules
+
+
+def try_package(name: str, columns: list[str], path: Path) -> None:
+    """Try what was not tried yet of a package, and add it to a file of results.
+
+    Args:
+        name: Its distribution, or `module:Class`.
+        columns: Names of columns.
+        path: The file.
+    """
+    module, _, chosen = name.partition(":")
+    owners = {module: package for package in KNOWN["packages"] for module in modules_of(package)}
+    distribution = owners.get(module, module) if chosen else name
+    results: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+    package = distribution
+    try:
+        package += f" {importlib.metadata.version(distribution)}"
+        modules = [module] if chosen else modules_of(distribution)
+        targets = [target for module in modules for target in classes_of(module)]
+    except BaseException as error:  # others' code raises anything
+        reason = f"no import: {type(error).__name__}: {error}"
+        results[f"{distribution}:"] = {"package": package, "numbers": reason}
+        path.write_text(json.dumps(results, indent=1))
+        return
+    for target in [name] if chosen else targets:
+        row = results.setdefault(target, {})
+        asked = KNOWN["options"].get(target, "")
+        if row.get("asked", "") != asked or row.get("package") != package:
+            row.clear()
+        missing = [column for column in columns if column not in row]
+        if missing:
+            row |= {"package": package, "asked": asked, **tried(target, missing)}
+            print(target, *(row[column] for column in missing), sep="\t", file=sys.stderr)
+            path.write_text(json.dumps(results, indent=1))
+
+
 def table(results: Mapping[str, Mapping[str, str]], columns: list[str]) -> str:
-    """The table as Markdown."""
+    """The table as Markdown: a line for each class, by packages."""
     lines = [
-        f"| package | class | words | {' | '.join(columns)} |",
-        "|---" * (3 + len(columns)) + "|",
+        f"| package | class | options | step | {' | '.join(columns)} | remark |",
+        "|---" * (5 + len(columns)) + "|",
     ]
-    for target, row in results.items():
-        cells = [row["package"], target.partition(":")[2], row["words"]]
-        cells += [row.get(column, "") for column in columns]
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    order = list(KNOWN["packages"])
+    placed = sorted(
+        (order.index(name) if (name := row["package"].split(" ")[0]) in order else 999, target)
+        for target, row in results.items()
+    )
+    for _, target in placed:
+        row = results[target]
+        parts = [row.get(column, "").partition(": ") for column in columns]
+        reasons = list(dict.fromkeys(short(part[2]) for part in parts if part[2]))
+        remark = KNOWN["remarks"].get(target)
+        cells = [
+            row["package"],
+            f"`{target}`" if not target.endswith(":") else "",
+            f"`{row['options']}`" if row.get("options") else "",
+            row.get("needs", ""),
+            *(part[0] for part in parts),
+            remark or "; ".join(reasons),
+        ]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
 
+def short(reason: str) -> str:
+    """A reason that fits a cell, without what Markdown would interpret."""
+    text = re.sub(r"^(ArgumentError|ProtocolError): ", "", " ".join(reason.split()))
+    text = re.sub(r"[<>*`\[\]]|\b_|_\b", lambda match: "\\" + match[0], text)
+    return text if len(text) <= 140 else text[:140].rpartition(" ")[0] + " ..."
+
+
+def page(results: Mapping[str, Mapping[str, str]], columns: list[str]) -> str:
+    """The page of the documentation."""
+    classes = {target: row for target, row in results.items() if not target.endswith(":")}
+    count = {
+        "packages": len({row["package"] for row in results.values()}),
+        "classes": len(classes),
+        "equal": sum(row["numbers"] == "equal" for row in classes.values()),
+        "resumed": sum(row["resume"] == "to the bit" for row in classes.values()),
+        "warned": sum(row["resume"].startswith("warning") for row in classes.values()),
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "versions": f"Python {sys.version.split()[0]} and torch {torch.__version__.split('+')[0]}",
+    }
+    introduction: str = KNOWN["page"].format(**count).strip()
+    return f"{introduction}\n\n{table(results, columns)}\n"
+
+
+def warm_up() -> None:
+    """Import what a run needs, once for all forks."""
+    torch.set_num_threads(1)  # forks of a process with threads hang
+    executed(specified("torch.optim:Adam", PROBLEM, ""))
+
+
 def main() -> None:
-    """Try the classes of the modules that the command line names."""
+    """Try the classes of the packages that the command line names."""
     parser = argparse.ArgumentParser(description="Try the optimizers of other packages.")
-    parser.add_argument("modules", nargs="*", help="Modules or package:Class; all if none.")
+    parser.add_argument("packages", nargs="*", help="Distributions or module:Class.")
+    parser.add_argument("--all", action="store_true", help="All that are installed.")
     parser.add_argument("--columns", default=",".join(COLUMNS), help="Names, with commas.")
     parser.add_argument("--json", type=Path, help="Read what was tried before, and add to it.")
+    parser.add_argument("--page", type=Path, help="Write the page of the documentation.")
     options = parser.parse_args()
     columns = options.columns.split(",")
-    results: dict[str, dict[str, str]] = {}
-    if options.json and options.json.exists():
-        results = json.loads(options.json.read_text())
-    torch.set_num_threads(1)  # forks of a process with threads hang
-    for name in options.modules or PACKAGES:
-        module, _, chosen = name.partition(":")
-        try:
-            targets = [name] if chosen else classes_of(module)
-        except ImportError as error:
-            print(f"{name} is not installed: {error}", file=sys.stderr)
-            continue
-        if chosen:
-            classes_of(module)
-        distribution = PACKAGES.get(module, module)
-        version = importlib.metadata.version(distribution)
-        for target in targets:
-            row = results.setdefault(target, {})
-            missing = [column for column in columns if column not in row]
-            if missing:
-                row |= {"package": f"{distribution} {version}", **tried(target, missing)}
-                print(target, *(row[column] for column in missing), sep="\t", file=sys.stderr)
-                if options.json:
-                    options.json.write_text(json.dumps(results, indent=1))
-    print(table(results, columns))
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.json or Path(folder, "tried.json")
+        names = list(KNOWN["packages"]) if options.all else options.packages
+        if names:
+            warm_up()
+        for name in names:  # in a process: packages change torch, and each other
+            arguments = (name, columns, path)
+            process = multiprocessing.get_context("fork").Process(
+                target=try_package, args=arguments
+            )
+            process.start()
+            process.join()
+        results = json.loads(path.read_text()) if path.exists() else {}
+    if options.page:
+        options.page.write_text(page(results, columns), encoding="utf-8")
+    else:
+        print(table(results, columns))
 
 
 if __name__ == "__main__":
