@@ -315,9 +315,16 @@ def described(specification: RunSpecification, outcome: Outcome) -> str:
         summary = f"{run}, seed {specification.random_seed}: failed ({kind}): {outcome.message}"
     else:
         summary = summary_of(outcome)
+    values = configuration_of(specification)
+    return clean(f"{summary}; {values}" if values else summary)
+
+
+def configuration_of(specification: RunSpecification) -> str:
+    """Describe the hyperparameters of a run, those of its parameter groups, and its schedule."""
     values = [f"{k} = {shown_value(v)}" for k, v in specification.hyperparameters.items()]
-    values += filter(None, [schedule_of(specification)])
-    return clean(f"{summary}; {', '.join(values)}" if values else summary)
+    for role, of_role in specification.parameter_groups.items():
+        values += [f"{role}:{k} = {shown_value(v)}" for k, v in of_role.items()] or [role]
+    return ", ".join([*values, *filter(None, [schedule_of(specification)])])
 
 
 def show_results(plan: Plan, results: Results, output_dir: Path, *, as_json: bool) -> None:

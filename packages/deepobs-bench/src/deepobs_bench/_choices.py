@@ -14,15 +14,16 @@ from deepobs.runs.optimizer_checks import complete_group
 from deepobs.runs.optimizers import check_groups, find_optimizer
 from deepobs.runs.step_protocols import check_needs
 from deepobs_bench._validation import Mistake, mistake_at, written
-from deepobs_bench.experiment import Choices
+from deepobs_bench.experiment import CONSTANT, Choices
 from deepobs_bench.tuning.presets import preset
+from deepobs_bench.tuning.searched_names import SCHEDULE, Base, name_of, unsuitable, with_values
 from deepobs_bench.tuning.settings import (
     TuningChanges,
     TuningSettings,
     changed_settings,
     checked_settings,
 )
-from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS, whole
+from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
 
 if TYPE_CHECKING:
     import inspect
@@ -73,10 +74,13 @@ def tuning_for(experiment: Experiment, problem: str, label: str) -> TuningSettin
     name = find_optimizer(optimizer.class_).name
     settings = changed_settings(optimizer.tune, special.tune or TuningChanges(), name)
     space = settings.space or preset(settings.preset, name).space
-    fixed = special.hyperparameters.keys() & set(map(whole, space))
-    if not fixed:
+    left = {
+        name: one
+        for name, one in space.items()
+        if name_of(name).scope or name_of(name).whole not in special.hyperparameters
+    }
+    if left == space:
         return settings
-    left = {name: one for name, one in space.items() if whole(name) not in fixed}
     return checked_settings({**settings.model_dump(exclude_unset=True), "space": left or None})
 
 
@@ -123,7 +127,7 @@ def wrong_choices(
                 if name in partial_schedules:
                     scheduler_class(schedule.scheduler)
                 else:
-                    check_scheduler(schedule_options(schedule)["lr_scheduler"])
+                    check_scheduler(_with_searched(experiment, name)["lr_scheduler"])
             except DeepOBSError as error:
                 yield Mistake(("schedules", name), str(error))
     places: list[tuple[Location, str, Optimizer | OptimizerOverride]] = [
@@ -146,8 +150,47 @@ def wrong_choices(
         if label not in unknown_classes:
             yield from _unknown(place, choices, optimizer)
             yield from _wrong_values(place, choices, optimizer)
+            yield from _unsuitable_names(place, choices, optimizer, experiment.schedules)
             if choices is optimizer:
                 yield from _wrong_steps_and_groups(place, optimizer)
+
+
+def _with_searched(experiment: Experiment, schedule: str) -> dict[str, Any]:
+    """The arguments of `specify` for a schedule, with some of the values that are searched."""
+    options = schedule_options(experiment.schedules[schedule])
+    tried: list[Optimizer | OptimizerOverride] = list(experiment.optimizers.values())
+    tried += [one for each in experiment.overrides.values() for one in each.optimizers.values()]
+    for choices in tried:
+        space = (choices.tune and choices.tune.space) or {}
+        for name, dimension in space.items():
+            base = Base("", "SGD", options=options)
+            is_here = choices.schedules is None or schedule in choices.schedules
+            if name_of(name).scope == SCHEDULE and is_here and not [*unsuitable(base, [name])]:
+                _, options = with_values(base, {name: dimension.middle()})
+    return options
+
+
+def _unsuitable_names(
+    place: Location,
+    choices: Optimizer | OptimizerOverride,
+    optimizer: Optimizer,
+    schedules: Mapping[str, Schedule],
+) -> Iterator[Mistake]:
+    """Find what is searched of schedules and groups that do not have it."""
+    space = (choices.tune and choices.tune.space) or {}
+    names = [name for name in space if name_of(name).scope]
+    used = choices.schedules or optimizer.schedules or tuple(schedules) or (CONSTANT,)
+    groups = optimizer.parameter_groups
+    for schedule in used:
+        options: dict[str, Any] = {"parameter_groups": groups}
+        if schedule in schedules:
+            options |= schedule_options(schedules[schedule])
+        elif schedule != CONSTANT:  # a mistake of its own
+            continue
+        base = Base("", optimizer.class_, optimizer.hyperparameters, options)
+        for name, message in unsuitable(base, names):
+            names.remove(name)
+            yield Mistake((*place, "tune", "space", name), message)
 
 
 def _wrong_steps_and_groups(place: Location, optimizer: Optimizer) -> Iterator[Mistake]:
@@ -178,16 +221,18 @@ def _unknown(
         **{name: ("grid", name) for name in choices.grid},
     }
     if choices.tune is not None:
-        tuned = (name for name in choices.tune.space or () if name not in PROBLEM_OPTIONS)
-        places |= {whole(name): ("tune", "space", name) for name in tuned}
+        for text in choices.tune.space or ():
+            name = name_of(text)
+            if text not in PROBLEM_OPTIONS and not name.scope:
+                places[name.whole] = ("tune", "space", text)
     given = {*optimizer.hyperparameters, *optimizer.grid, *places}
     _, parameters = constructor_of(optimizer_class)
     unknown = unknown_hyperparameters(optimizer_class, given)
-    for name in (name for name in places if name in unknown):
+    for unknown_name in (each for each in places if each in unknown):
         message = f"{optimizer.class_} has no such hyperparameter."
         allowed = f"It has: {', '.join(parameters)}."
-        hint = sentences(message, closest(name, parameters), allowed)
-        yield Mistake((*place, *places[name]), hint)
+        hint = sentences(message, closest(unknown_name, parameters), allowed)
+        yield Mistake((*place, *places[unknown_name]), hint)
 
 
 def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:

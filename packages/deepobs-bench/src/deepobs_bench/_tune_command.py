@@ -11,8 +11,10 @@ from deepobs.console.options import as_json, completing
 from deepobs.console.run_options import (
     RESULT_PARAMETERS,
     RUN_PARAMETERS,
+    SCHEDULE_PARAMETERS,
     ResultOptions,
     RunOptions,
+    schedule_from,
 )
 from deepobs.console.screen import Column
 from deepobs.console.text import clean, shown_value
@@ -46,7 +48,8 @@ _NONE = "-"
             metavar="NAME=SPACE",
             help="Search space of a hyperparameter: log:1e-5:1e2, uniform:0:1, int:1:10, "
             "one-minus-log:1e-4:1 (for factors near 1), or a list a,b,c; with a number of points "
-            "for a grid, as in log:1e-5:1e2:36. NAME may be betas[0], batch_size or "
+            "for a grid, as in log:1e-5:1e2:36. NAME may be betas[0], head:lr (of a group of "
+            "parameters), schedule:gamma (an argument of the schedule), batch_size or "
             "problem_weight_decay. May be repeated.",
         ),
         click.Option(
@@ -106,6 +109,7 @@ _NONE = "-"
             help="Show how it will be tuned and about how long that takes, and execute nothing.",
         ),
         *RUN_PARAMETERS,
+        *SCHEDULE_PARAMETERS,
         click.Option(
             ["--validation-size"],
             type=int,
@@ -140,14 +144,18 @@ def command(
       deepobs tune fmnist_2c2d Momentum --preset paper
       deepobs tune digits_mlp SGD -o momentum=0.9 --space lr=log:1e-4:1 \\
           --space nesterov=true,false
+      deepobs tune digits_mlp SGD --lr 0.1 --lr-scheduler StepLR \\
+          --space schedule:step_size=int:1:5 --space head:lr=log:1e-3:1
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.tune import AllTrialsFailedError, tune
 
+    schedule = schedule_from(settings)
     options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
     executor, execution = execution_from(settings)
-    chosen = _checked(spaces, settings)
-    arguments = {**options.arguments, "validation_size": validation_size}
+    with options.configured():
+        chosen = _checked(spaces, settings, options)
+    arguments = {**options.arguments, **schedule, "validation_size": validation_size}
     if dry_run:
         _show_plan(options, arguments, chosen, execution, results, as_json=as_json)
         return
@@ -223,9 +231,18 @@ def _show_plan(
         show_missing_data(shown.missing_data)
 
 
-def _checked(spaces: Sequence[str], settings: dict[str, Any]) -> TuningSettings:
-    """Read the spaces, such as `lr=log:1e-5:1e2`, and the other options by name."""
-    from deepobs_bench.tuning.settings import checked_settings
+def _checked(
+    spaces: Sequence[str], settings: dict[str, Any], options: RunOptions
+) -> TuningSettings:
+    """Read the spaces, such as `lr=log:1e-5:1e2`, and the other options by name.
+
+    Raises:
+        ArgumentError: They are wrong, or there is no such problem or optimizer; all are named.
+    """
+    from deepobs.plugins import registry
+    from deepobs.runs.optimizers import find_optimizer
+    from deepobs_bench._validation import noted_in, require_none
+    from deepobs_bench.tuning.settings import TuningSettings, checked_settings
 
     space: dict[str, str] = {}
     for text in spaces:
@@ -235,7 +252,16 @@ def _checked(spaces: Sequence[str], settings: dict[str, Any]) -> TuningSettings:
             raise click.UsageError(f"--space {text!r} {what}.")
         space[name] = written
     seeds = {name: _seeds(settings[name]) for name in ("seeds", "report_seeds")}
-    return checked_settings({**settings, **seeds, "space": space or None})
+    mistakes: list[str] = []
+    checked = TuningSettings(budget="one-shot")
+    with noted_in(mistakes):
+        registry().problems.offer(options.problem)
+    with noted_in(mistakes):
+        find_optimizer(options.optimizer)
+    with noted_in(mistakes):
+        checked = checked_settings({**settings, **seeds, "space": space or None})
+    require_none(mistakes)
+    return checked
 
 
 def _seeds(text: str | None) -> str | list[int] | None:
@@ -248,6 +274,7 @@ def _seeds(text: str | None) -> str | list[int] | None:
 
 def _show_run(run: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> None:
     from deepobs.runs.progress import summary_of
+    from deepobs_bench._bench_output import configuration_of
     from deepobs_bench.failures import Failure
 
     del was_done
@@ -255,8 +282,7 @@ def _show_run(run: RunSpecification, outcome: Outcome, /, *, was_done: bool) -> 
         ended = f"{outcome.kind}: {outcome.message}"
     else:
         ended = summary_of(outcome)
-    values = ", ".join(f"{k} = {shown_value(v)}" for k, v in run.hyperparameters.items())
-    screen.show_progress(f"{values}: {ended}")
+    screen.show_progress(f"{configuration_of(run)}: {ended}")
 
 
 def _show(result: TuningResult, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -15,7 +16,7 @@ from deepobs.plugins import registry
 from deepobs.runs.optimizers import find_optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     Location = tuple[str | int, ...]
     """Keys and positions that lead to a value, from the outside in."""
@@ -62,6 +63,25 @@ def written(value: object) -> str:
     """Write a value as experiment files do, shortened if it is long."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4]} ..."
+
+
+@contextlib.contextmanager
+def noted_in(mistakes: list[str]) -> Iterator[None]:
+    """Note an error of ours and go on, so that the user learns of all mistakes at once."""
+    try:
+        yield
+    except DeepOBSError as error:
+        mistakes.extend(str(error).splitlines())
+
+
+def require_none(mistakes: Iterable[str]) -> None:
+    """Refuse what has mistakes, each of them once.
+
+    Raises:
+        ArgumentError: There are some.
+    """
+    if lines := list(dict.fromkeys(mistakes)):
+        raise ArgumentError("\n".join(lines))
 
 
 def refused(message: str, *, absent: tuple[str, ...] = ()) -> PydanticCustomError:

@@ -17,6 +17,7 @@ from deepobs_bench._drafts import Draft
 from deepobs_bench._validation import Mistake, refusal, written
 from deepobs_bench.experiment import CONSTANT, Experiment, row_name
 from deepobs_bench.plan import expand
+from deepobs_bench.tuning.searched_names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -164,8 +165,10 @@ class _Draft(Draft):
             return False
         optimizer = experiment.optimizers[label]
         if optimizer.tune is not None:
-            tunings = [(*place, "tune") for place in places]
-            return not self.has_mistakes_in(*tunings, ("schedules",))
+            space = optimizer.tune.space or ()
+            broken = [(*place, "tune") for place in places]
+            broken += [("schedules",)] if any(name_of(one).scope for one in space) else []
+            return not self.has_mistakes_in(*broken)
         if not self.has_mistakes_in(*places):
             return True
         choice = find_optimizer(optimizer.class_)

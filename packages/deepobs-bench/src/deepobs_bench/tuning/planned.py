@@ -14,8 +14,9 @@ from deepobs.checks import in_json_types
 from deepobs.records import DEFAULT_SEED
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
-from deepobs_bench.tuning.candidates import Base, candidate, common_parts
+from deepobs_bench.tuning.candidates import candidate, common_parts
 from deepobs_bench.tuning.protocol import complete, explanation
+from deepobs_bench.tuning.searched_names import Base
 from deepobs_bench.tuning.spaces import BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _is_of(planned: PlannedTuning, found: TuningResult) -> bool:
             "optimizer": example.optimizer,
             "optimizer_target": example.optimizer_target,
             "hyperparameters": given,
-            "training": common_parts(example, protocol.space),
+            "training": common_parts(example, base, protocol.space),
             "protocol": protocol,
         }
         return found.model_copy(update=requested).tuning_id == found.tuning_id

@@ -14,9 +14,10 @@ from deepobs.problems import Problem
 from deepobs.records import EVERY_EPOCH
 from deepobs.runs.assembly import unknown_options
 from deepobs.runs.optimizers import find_optimizer
-from deepobs_bench.tuning.candidates import require_space
+from deepobs_bench._validation import noted_in, require_none
 from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.samplers import GridSearch
+from deepobs_bench.tuning.searched_names import unsuitable
 from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET
 from deepobs_bench.tuning.spaces import (
     BATCH_SIZE,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from deepobs.plugins import ProblemSpec
-    from deepobs_bench.tuning.candidates import Base
     from deepobs_bench.tuning.presets import Preset
+    from deepobs_bench.tuning.searched_names import Base
     from deepobs_bench.tuning.settings import TuningSettings
     from deepobs_bench.tuning.spaces import Dimension
 
@@ -108,14 +109,28 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
     space = {} if is_one_shot else settings.space or published.space
     # The optimizer's defaults are a grid of one point.
     sampler = "grid" if is_one_shot else settings.sampler or published.sampler
-    trials, remarks = _trials(settings, published, sampler, space)
+    metric = settings.metric or problem.metric
+    seeds = settings.seeds or published.seeds
+    mistakes = [message for _, message in unsuitable(base, space)]
+    trials, validation_size = 0, 0
+    remarks: list[str] = []
+    with noted_in(mistakes):
+        trials, remarks = _trials(settings, published, sampler, space)
     if settings.preset:
         remarks = [*_remarks(settings, published), *remarks]
-    metric = settings.metric or problem.metric
-    if metric == "accuracy":
-        _require_accuracy(base.testproblem)
-    seeds = settings.seeds or published.seeds
-    protocol = TuningProtocol(
+    with noted_in(mistakes):
+        if metric == "accuracy":
+            _require_accuracy(base.testproblem)
+    with noted_in(mistakes):
+        validation_size = _validation_size(settings, base, problem, space)
+    with noted_in(mistakes):
+        if settings.prune:
+            _require_equal_epochs(base, space)
+    with noted_in(mistakes):
+        if BATCH_SIZE in space:
+            _require_option(base.testproblem, "drop_remainder", _NO_FULL_EVALUATION)
+    require_none(mistakes)
+    return TuningProtocol(
         preset=settings.preset,
         budget=settings.budget,
         space=space,
@@ -129,15 +144,9 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
         epoch=settings.epoch,
         metric=metric,
         prune=settings.prune,
-        validation_size=_validation_size(settings, base, problem, space),
+        validation_size=validation_size,
         remarks=tuple(remarks),
     )
-    require_space(base, space)
-    if settings.prune:
-        _require_equal_epochs(base, space)
-    if BATCH_SIZE in space:
-        _require_option(base.testproblem, "drop_remainder", _NO_FULL_EVALUATION)
-    return protocol
 
 
 def _trials(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from deepobs.errors import ArgumentError
 from deepobs.records import DEFAULT_SEED
+from deepobs_bench._drafts import Draft
 from deepobs_bench._validation import (
     Count,
     Flag,
+    Mistake,
     Seed,
     Seeds,
     Trials,
-    mistake_at,
     one_of,
     refused,
+    require_none,
 )
 from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.spaces import DimensionSetting
@@ -42,7 +43,9 @@ class TuningChanges(BaseModel):
         preset: A published protocol that fills in what is absent.
         budget: A number of trials by name; "one-shot" takes the optimizer's defaults.
         space: What is tried, by name: a hyperparameter such as `lr`, an element of one such as
-            `betas[0]`, or `batch_size` and `problem_weight_decay` of the test problem.
+            `betas[0]`, one of a group of parameters such as `head:lr`, an argument of the schedule
+            such as `schedule:gamma`, or `batch_size` and `problem_weight_decay` of the test
+            problem.
         sampler: What suggests the next trial.
         trials: How many configurations are tried; all of a grid.
         at_once: How many trials are suggested before the results of any of them are known.
@@ -124,8 +127,8 @@ def checked_settings(values: dict[str, Any]) -> TuningSettings:
         ArgumentError: One of them is not allowed.
     """
     given = {name: value for name, value in values.items() if value is not None}
-    try:
-        return TuningSettings(**given)
-    except ValidationError as error:
-        mistakes = [mistake_at(one["loc"], one["msg"]) for one in error.errors()]
-        raise ArgumentError("\n".join(mistakes)) from error
+    draft = Draft(given)
+    settings = draft.validated(TuningSettings, lambda one: Mistake(one["loc"], one["msg"]))
+    require_none(map(str, draft.mistakes))
+    assert settings is not None  # noqa: S101 # without mistakes
+    return settings

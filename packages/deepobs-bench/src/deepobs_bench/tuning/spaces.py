@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,19 +21,12 @@ _ALLOWED = (
     "choice:a; a number of points for grids may follow, as in log:1e-5:1e2:36."
 )
 _DIGITS = 6
-_ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<position>\d+)\]\Z")
 _WORDS = {"true": True, "false": False, "none": None}
 
 BATCH_SIZE = "batch_size"
 WEIGHT_DECAY = "problem_weight_decay"
 PROBLEM_OPTIONS = {BATCH_SIZE: "batch_size", WEIGHT_DECAY: "weight_decay"}
 """What can be tuned besides hyperparameters, and its name in `specify`."""
-
-
-def whole(name: str) -> str:
-    """Return `betas` for an element such as `betas[0]`, and any other name unchanged."""
-    match = _ELEMENT.match(name)
-    return match["name"] if match else name
 
 
 @dataclass(frozen=True, slots=True)

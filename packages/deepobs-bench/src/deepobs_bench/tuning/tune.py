@@ -13,11 +13,12 @@ from deepobs.records import DEFAULT_SEED, RunRecord
 from deepobs.runs.environment import versions
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
-from deepobs_bench.tuning.candidates import Base, candidate, common_parts
+from deepobs_bench.tuning.candidates import candidate, common_parts
 from deepobs_bench.tuning.judging import Medians, judged_run, score, trial_of, winner_of
 from deepobs_bench.tuning.protocol import complete, explanation
 from deepobs_bench.tuning.result import TuningResult
 from deepobs_bench.tuning.samplers import GridSearch, OptunaSearch
+from deepobs_bench.tuning.searched_names import Base
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -88,7 +89,7 @@ def tune(
         optimizer=example.optimizer,
         optimizer_target=example.optimizer_target,
         hyperparameters=given,
-        training=common_parts(example, protocol.space),
+        training=common_parts(example, base, protocol.space),
         protocol=protocol,
         explanation=(),
         trials=tuple(trials),

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from deepobs.console.options import parsed_options
 from deepobs.console.run_options import (
     RESULT_PARAMETERS,
     RUN_PARAMETERS,
+    SCHEDULE_PARAMETERS,
     VALIDATION_SIZE,
     ResultOptions,
     RunOptions,
+    schedule_from,
 )
 from deepobs.console.screen import show
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-
-def _epoch_and_factor(text: str) -> tuple[int, float]:
-    """Read `60:0.2`; a type of click."""
-    epoch, _, factor = text.partition(":")
-    try:
-        return int(epoch), float(factor)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not EPOCH:FACTOR, such as 60:0.2.") from None
 
 
 @click.command(
@@ -40,32 +29,7 @@ def _epoch_and_factor(text: str) -> tuple[int, float]:
             multiple=True,
             help="Random seed [default: 42]. May be repeated: a run for each.",
         ),
-        click.Option(
-            ["--lr-schedule", "schedule"],
-            type=_epoch_and_factor,
-            multiple=True,
-            metavar="EPOCH:FACTOR",
-            help="Multiply the initial learning rate by FACTOR from EPOCH on. May be repeated.",
-        ),
-        click.Option(
-            ["--lr-scheduler"],
-            metavar="NAME",
-            help="A class of torch.optim.lr_scheduler, such as StepLR.",
-        ),
-        click.Option(
-            ["--lr-scheduler-option", "lr_scheduler_options"],
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="An argument of the scheduler, such as step_size=10, T_max=num_epochs or "
-            "metric=valid_loss. May be repeated.",
-        ),
-        click.Option(
-            ["--lr-scheduler-interval"],
-            type=click.Choice(("epoch", "step")),
-            default="epoch",
-            show_default=True,
-            help="When the scheduler steps.",
-        ),
+        *SCHEDULE_PARAMETERS,
         click.Option(
             ["--exclude-regularizer"],
             is_flag=True,
@@ -92,10 +56,6 @@ def _epoch_and_factor(text: str) -> tuple[int, float]:
 def command(
     validation_size: int,
     seeds: tuple[int, ...],
-    schedule: tuple[tuple[int, float], ...],
-    lr_scheduler: str | None,
-    lr_scheduler_options: tuple[str, ...],
-    lr_scheduler_interval: str,
     exclude_regularizer: bool,
     no_reshuffle: bool,
     log_interval: int,
@@ -124,8 +84,8 @@ def command(
     from deepobs.runs import run, specify
     from deepobs.runs.progress import live_progress, summary_of
 
+    schedule = schedule_from(shared)
     options, results = RunOptions.taken_from(shared), ResultOptions.taken_from(shared)
-    scheduler = _parsed_scheduler(lr_scheduler, lr_scheduler_options, lr_scheduler_interval)
     with options.configured():
         # All seeds are specified first: a mistake is reported before anything is trained.
         specifications = []
@@ -137,9 +97,7 @@ def command(
                 **options.arguments,
                 random_seed=seed,
                 validation_size=validation_size,
-                lr_sched_epochs=[epoch for epoch, _ in schedule] or None,
-                lr_sched_factors=[factor for _, factor in schedule] or None,
-                lr_scheduler=scheduler,
+                **schedule,
                 bare_losses=exclude_regularizer,
                 reshuffle=not no_reshuffle,
                 train_log_interval=log_interval,
@@ -175,15 +133,3 @@ def command(
                 show("Result already exists; use --overwrite to rerun.")
             show(summary_of(result.record))
             show(f"  {result.path}")
-
-
-def _parsed_scheduler(
-    name: str | None, options: Sequence[str], interval: str
-) -> dict[str, object] | None:
-    if name is None:
-        if options or interval != "epoch":
-            given = ", ".join(options) or f"--lr-scheduler-interval {interval}"
-            raise click.UsageError(f"{given} needs a scheduler: add --lr-scheduler NAME.")
-        return None
-    arguments = parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
-    return {"name": name, "arguments": arguments, "every": interval}

@@ -136,6 +136,44 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
 )
 
 
+def _epoch_and_factor(text: str) -> tuple[int, float]:
+    """Read `60:0.2`; a type of click."""
+    epoch, _, factor = text.partition(":")
+    try:
+        return int(epoch), float(factor)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not EPOCH:FACTOR, such as 60:0.2.") from None
+
+
+SCHEDULE_PARAMETERS: tuple[click.Parameter, ...] = (
+    click.Option(
+        ["--lr-schedule", "schedule"],
+        type=_epoch_and_factor,
+        multiple=True,
+        metavar="EPOCH:FACTOR",
+        help="Multiply the initial learning rate by FACTOR from EPOCH on. May be repeated.",
+    ),
+    click.Option(
+        ["--lr-scheduler"],
+        metavar="NAME",
+        help="A class of torch.optim.lr_scheduler, such as StepLR.",
+    ),
+    click.Option(
+        ["--lr-scheduler-option", "lr_scheduler_options"],
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An argument of the scheduler, such as step_size=10, T_max=num_epochs or "
+        "metric=valid_loss. May be repeated.",
+    ),
+    click.Option(
+        ["--lr-scheduler-interval"],
+        type=click.Choice(("epoch", "step")),
+        default="epoch",
+        show_default=True,
+        help="When the scheduler steps.",
+    ),
+)
+
 RESULT_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--out", "output_dir"],
@@ -239,6 +277,31 @@ class ResultOptions:
 
             observers = (TensorBoardObserver(tensorboard),)
         return cls(values.pop("output_dir"), checkpoints, observers)
+
+
+def schedule_from(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the values of `SCHEDULE_PARAMETERS` out of those of a command.
+
+    Returns:
+        Arguments of `deepobs.runs.specify`.
+
+    Raises:
+        UsageError: An option belongs to a scheduler, but there is none.
+    """
+    steps, name = values.pop("schedule"), values.pop("lr_scheduler")
+    options, when = values.pop("lr_scheduler_options"), values.pop("lr_scheduler_interval")
+    scheduler = None
+    if name is not None:
+        arguments = parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
+        scheduler = {"name": name, "arguments": arguments, "every": when}
+    elif options or when != "epoch":
+        given = ", ".join(options) or f"--lr-scheduler-interval {when}"
+        raise click.UsageError(f"{given} needs a scheduler: add --lr-scheduler NAME.")
+    return {
+        "lr_sched_epochs": [epoch for epoch, _ in steps] or None,
+        "lr_sched_factors": [factor for _, factor in steps] or None,
+        "lr_scheduler": scheduler,
+    }
 
 
 @contextlib.contextmanager

@@ -191,18 +191,23 @@ def complete_group(choice: OptimizerChoice, values: Mapping[str, Any]) -> dict[s
         other = find_optimizer(values[OPTIMIZER])
         return {OPTIMIZER: values[OPTIMIZER], **complete_hyperparameters(other, own, {})[0]}
     _, arguments = constructor_of(choice.optimizer_class)
+    for name in unknown_in_group(choice, values):
+        raise ArgumentError(
+            sentences(
+                f"{choice.name} has no hyperparameter {name!r} for parameter groups.",
+                closest(name, arguments),
+                f"It has: {', '.join(arguments)}.",
+            )
+        )
+    return _with_floats(values, arguments)
+
+
+def unknown_in_group(choice: OptimizerChoice, names: Iterable[str]) -> list[str]:
+    """Find the names that an optimizer does not read in a group of parameters."""
     # torch stores any key of a group, even a misspelled one that nothing reads. Some optimizers
     # read keys that their constructors do not take, such as `use_muon`: their code names them.
-    for name in unknown_hyperparameters(choice.optimizer_class, values):
-        if repr(name) not in code_of(choice.optimizer_class):
-            raise ArgumentError(
-                sentences(
-                    f"{choice.name} has no hyperparameter {name!r} for parameter groups.",
-                    closest(name, arguments),
-                    f"It has: {', '.join(arguments)}.",
-                )
-            )
-    return _with_floats(values, arguments)
+    unknown = unknown_hyperparameters(choice.optimizer_class, names)
+    return [name for name in unknown if repr(name) not in code_of(choice.optimizer_class)]
 
 
 def _speaks_of(word: str, choice: OptimizerChoice, error: Exception) -> bool:
