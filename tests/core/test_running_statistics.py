@@ -457,7 +457,7 @@ class Streams(Normalized):
 def test_states_that_training_carries_are_not_touched() -> None:
     specification = specified("SGD", Streams, num_epochs=1, bn_recalibration=0)
     usual, before = trained(specification)
-    options = {"bn_recalibration": 3, "evaluate_every": "3steps"}
+    options = {"bn_recalibration": 3, "evaluate_every": "1step"}
     model, record = trained(specified("SGD", Streams, num_epochs=1, **options))
     assert all_equal(model.state_dict(), usual.state_dict())
     assert record.minibatch_train_losses == before.minibatch_train_losses

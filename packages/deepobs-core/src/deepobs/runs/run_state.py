@@ -121,7 +121,8 @@ class RunState:
             self.training_pass = (
                 Pass.begin(loader, self.device) if is_resumable else Pass(iter(loader))
             )
-        objectives, batches = self.training_pass.objectives, self.training_pass.batches
+        objectives = self.training_pass.objectives
+        batches = self.training_pass.rest(self.problem)
         stop, pauses = self.specification.max_steps, False
         if self.evaluation_interval is not None:
             evaluation = len(history.evaluations) * self.evaluation_interval
@@ -224,8 +225,8 @@ class RunState:
                     )
                 recalibrate(problem, itertools.islice(batches, self.recalibration_batches))
                 set_loader_state(loader, before)
-            if current is not None and carried is not None and _carries_state(problem):
-                current.batches = _restoring(problem, carried, current.batches)
+            if current is not None and current.carried is None:
+                current.carried = carried
             yield
 
     def paused(self) -> AbstractContextManager[None]:
@@ -329,12 +330,22 @@ class Pass:
         start: The states of loader and RNGs before it; empty if it cannot be resumed.
         objectives: The objective before each step so far.
         zero: The reading of the clock from which its duration counts.
+        carried: The state that the problem is to carry into the next batch, where it has another.
     """
 
     batches: Iterator[Batch]
     start: dict[str, Any] = field(default_factory=dict)
     objectives: list[float] = field(default_factory=list)
     zero: float = field(default_factory=time.perf_counter)
+    carried: Any = None
+
+    def rest(self, problem: TestProblem) -> Iterator[Batch]:
+        """The batches that are left, with which the problem carries its state on."""
+        carried, self.carried = self.carried, None
+        if carried is None or not _carries_state(problem):
+            return self.batches
+        # Not with `yield from`, which would end the pass with the last of these that is asked for.
+        return itertools.chain(_first_restoring(problem, carried, self.batches), self.batches)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -369,22 +380,26 @@ class Pass:
             device: Where it is trained.
             state: What `state_dict` returned.
         """
-        start, objectives, carried = state["start"], state["objectives"], state["carried_state"]
+        start, objectives = state["start"], state["objectives"]
         loader = problem.dataset.train_loader
         set_loader_state(loader, start["loader"])
         rng.set_state(start["random"], device)
-        batches = _batches_from(len(objectives), loader)
-        if carried is not None and _carries_state(problem):
-            batches = _restoring(problem, carried, batches)
-        return cls(batches, start, objectives, time.perf_counter() - state["seconds"])
+        batches, zero = (
+            _batches_from(len(objectives), loader),
+            time.perf_counter() - state["seconds"],
+        )
+        return cls(batches, start, objectives, zero, state["carried_state"])
 
     def state_dict(self, problem: TestProblem) -> dict[str, Any]:
         """Return what `resume` needs."""
+        carried = self.carried
+        if carried is None and _carries_state(problem):
+            carried = problem.carried_state()
         return {
             "start": self.start,
             "objectives": self.objectives,
             "seconds": time.perf_counter() - self.zero,
-            "carried_state": problem.carried_state() if _carries_state(problem) else None,
+            "carried_state": carried,
         }
 
 
@@ -434,8 +449,9 @@ def _batches_from(number: int, loader: Loader) -> Iterator[Batch]:
     return batches
 
 
-def _restoring(problem: CarriesState, state: Any, batches: Iterator[Batch]) -> Iterator[Batch]:
+def _first_restoring(
+    problem: CarriesState, state: Any, batches: Iterator[Batch]
+) -> Iterator[Batch]:
     for batch in itertools.islice(batches, 1):
         problem.restore_carried_state(state, batch)
         yield batch
-    yield from batches
