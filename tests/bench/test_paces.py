@@ -98,7 +98,8 @@ def test_what_changes_the_time_of_an_epoch_is_measured_again(
         learned(other())
         assert measured() == expected
     before = measured()
-    learned(first, threads=2)
+    with config.temporary(num_threads=2):
+        learned(first)
     assert measured() == before + 1
     monkeypatch.setattr(torch, "__version__", "0.1")
     learned(first)

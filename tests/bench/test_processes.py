@@ -160,7 +160,7 @@ KILLED_AT_START = """
 import os, signal
 from pathlib import Path
 
-if "OMP_NUM_THREADS" in os.environ:  # in a worker process, not in its parent
+if "DEEPOBS_NUM_WORKERS" in os.environ:  # in a worker process, not in its parent
     for mark in Path(os.environ["MARKS"]).iterdir():
         mark.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -207,6 +207,24 @@ def test_the_cores_are_shared_out(modules, monkeypatch):
         threads, variables = executor.submit(surroundings).result()
     assert (threads, variables["OMP_NUM_THREADS"]) == (3, "3")
     assert int(variables["DEEPOBS_NUM_WORKERS"]) >= 1
+
+
+def test_the_bits_of_a_run_do_not_depend_on_the_number_of_jobs(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    runs = [specify("quadratic_deep", "SGD", num_epochs=1, random_seed=seed) for seed in (1, 2)]
+
+    def executed(place, jobs, **options):
+        with WorkerProcesses(jobs, **options) as executor:
+            sweep = Sweep(executor, output_dir=tmp_path / place)
+            records = sorted(
+                (one for _, one in sweep.execute(runs)), key=lambda one: one.random_seed
+            )
+        return [(one.hardware["torch_threads"], one.test_losses) for one in records]
+
+    alone = executed("alone", 1)
+    assert [threads for threads, _ in alone] == [1, 1]
+    assert executed("together", 2) == alone
+    assert [threads for threads, _ in executed("chosen", 1, threads=2)] == [2, 2]
 
 
 def test_an_executor_that_is_left_by_an_error_kills_what_runs():

@@ -95,6 +95,28 @@ def test_a_run_leaves_no_trace_in_the_process():
     assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == flags
 
 
+@pytest.fixture
+def two_threads():
+    """Torch has two threads in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_number_of_threads_is_that_of_the_problem_unless_it_was_set():
+    def threads(**settings):
+        with config.temporary(**settings):
+            return run(quick()).record.hardware["torch_threads"]
+
+    assert threads() == 1
+    assert threads(num_threads=2) == 2
+    assert torch.get_num_threads() == 2
+    with pytest.raises(ArgumentError, match="num_threads must be 1 or more, got 0"):
+        config.set_num_threads(0)
+
+
 def test_a_diverged_run_stops_and_is_filled_with_its_initial_values():
     record = run(specify("quadratic_deep", "Momentum", {"lr": 100.0}, num_epochs=30)).record
     assert record.status == "diverged"

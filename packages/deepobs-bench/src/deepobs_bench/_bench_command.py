@@ -49,6 +49,7 @@ _INCOMPLETE = 1
         ),
         *EXECUTION_PARAMETERS,
         run_options.DEVICE,
+        run_options.THREADS,
         run_options.DATA_DIR,
         run_options.FAKE_DATA,
         run_options.NUM_WORKERS,
@@ -65,6 +66,7 @@ def command(
     patterns: tuple[str, ...],
     no_estimate: bool,
     device: str | None,
+    num_threads: int | None,
     data_dir: Path | None,
     fake_data: float | None,
     num_workers: int | None,
@@ -93,7 +95,10 @@ def command(
     executor, options = execution_from(shared)
     results = run_options.ResultOptions.taken_from(shared)
     with run_options.configured(
-        f"The experiment {file}", data_dir=data_dir, num_workers=num_workers
+        f"The experiment {file}",
+        data_dir=data_dir,
+        num_workers=num_workers,
+        num_threads=num_threads,
     ):
         experiment = load(file)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)

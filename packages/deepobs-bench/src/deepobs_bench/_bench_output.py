@@ -23,13 +23,13 @@ from deepobs.console import screen
 from deepobs.console.screen import Column
 from deepobs.console.text import clean, counted, duration, shown_value
 from deepobs.errors import joined
+from deepobs.resources import usable_cores
 from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import row_name
 from deepobs_bench.failures import Failure, failure_file
 from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.paces import Paces, paces_of
 from deepobs_bench.plan import Plan
-from deepobs_bench.processes import share_of_cores
 from deepobs_bench.workload import (
     missing_data,
     parts_of,
@@ -196,7 +196,7 @@ def plan_output(
     if wanted and has_estimate:
         screen.show_progress("Estimating how long the runs will take ...")
         # With all threads, one run would seem faster than each of several at a time.
-        threads = execution.threads or share_of_cores(execution.jobs)
+        threads = max(1, usable_cores() // execution.jobs)
         paces = paces_of(wanted, done, threads=threads, missing=missing, is_hasty=is_hasty)
     return PlanOutput(
         plan,

@@ -225,18 +225,18 @@ class _Workplace:
 
     def __init__(self) -> None:
         self.one_call_at_a_time = threading.Lock()
-        self._threads = 0
+        self._threads: int | None = None
         self._slot: WorkerSlot | None = None
         self._sweep = ""
 
-    def slot(self, sweep: str, threads: int) -> WorkerSlot:
+    def slot(self, sweep: str, threads: int | None, most_threads: int) -> WorkerSlot:
         """The place for the process, a new one for another number of threads."""
         self._sweep = sweep
         if self._slot is None or self._threads != threads:
             if self._slot is not None:
                 self._slot.dismiss()
                 self._slot.end()
-            self._slot = WorkerSlot(threads, device=None)
+            self._slot = WorkerSlot(threads, device=None, most_threads=most_threads)
             self._threads = threads
         return self._slot
 
@@ -265,7 +265,7 @@ def _call_in_process(
     worker = distributed.get_worker()
     _require_same_versions(planned_with, worker.address)
     with _workplace.one_call_at_a_time:
-        slot = _workplace.slot(sweep, threads or worker.state.nthreads)
+        slot = _workplace.slot(sweep, threads, worker.state.nthreads)
         return slot.execute(call, limit)
 
 

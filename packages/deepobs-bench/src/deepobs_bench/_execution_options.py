@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepobs import config
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
@@ -35,11 +37,6 @@ EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
     ),
     click.Option(["--scheduler"], metavar="ADDRESS", help="Address of the scheduler of a cluster."),
     click.Option(
-        ["--threads"],
-        type=click.IntRange(min=1),
-        help="CPU threads of each run [default: the cores divided by the jobs].",
-    ),
-    click.Option(
         ["--devices"],
         metavar="NAME,NAME,...",
         help="Distribute the jobs over these devices, such as cuda:0,cuda:1: with --jobs 4, two "
@@ -61,7 +58,7 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
         The executor backend and its options.
     """
     devices = values.pop("devices")
-    names = ("jobs", "threads", "scheduler", "shared_results")
+    names = ("jobs", "scheduler", "shared_results")
     options = ExecutorOptions(
         **{name: values.pop(name) for name in names},
         devices=tuple(devices.split(",")) if devices else (),
@@ -74,6 +71,7 @@ def interruptible_executor(
     name: str, options: ExecutorOptions, checkpoints: CheckpointPlan | None
 ) -> Iterator[Executor]:
     """Open an executor; after Ctrl-C, say what becomes of the runs and their results."""
+    options = replace(options, threads=config.get_num_threads())
     try:
         with open_executor(name, options) as workers:
             try:

@@ -39,7 +39,7 @@ class Answer:
     is_last: bool = False
 
 
-def main(calls_fd: int, answers_fd: int, threads: int, device: str | None) -> None:
+def main(calls_fd: int, answers_fd: int, threads: int | None, device: str | None) -> None:
     """Serve calls until the supervisor closes their pipe."""
     global _is_worker
     _is_worker = True
@@ -76,14 +76,16 @@ def tail_of(file_descriptor: int) -> str:
     return os.pread(file_descriptor, _LOG_BYTES, max(0, size - _LOG_BYTES)).decode(errors="replace")
 
 
-def _set_up(threads: int, device: str | None) -> None:
+def _set_up(threads: int | None, device: str | None) -> None:
     import torch
 
     from deepobs import config
 
     # Before the process is ready, so that time limits of runs do not include the imports.
     importlib.import_module("deepobs_bench._tasks")
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
+        config.set_num_threads(threads)
     # The first optimizer imports half of torch, which would count as time of the first run.
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     if device is not None:

@@ -21,7 +21,7 @@ class ExecutorOptions:
 
     Attributes:
         jobs: How many runs at a time.
-        threads: Threads of torch for each of them; `None` to divide the cores.
+        threads: Threads of torch for each of them; `None` for those of its test problem.
         devices: The devices on which to distribute them; none for the default device.
         time_limit: Seconds after which a run that has not stopped is killed.
         scheduler: The address of a cluster's scheduler.

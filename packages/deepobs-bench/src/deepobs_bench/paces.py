@@ -113,14 +113,14 @@ def paces_of(
     Args:
         specifications: The runs.
         done: Result files by the kind of their run.
-        threads: Threads of torch that each run will have.
+        threads: The cores that each run will have for its threads of torch.
         missing: The problems whose data are missing: of them, synthetic data are measured.
         is_hasty: Whether to start no measurement after ten seconds.
     """
     paces = Paces()
     wanted = {kind_of(each): each for each in specifications}
     num_threads = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(min(threads, num_threads))
     try:
         for kind, each in wanted.items():
             of_files = (_recorded_pace(path, each) for path in done.get(kind, ()))
@@ -223,6 +223,7 @@ def _environment(specification: RunSpecification) -> tuple[dict[str, Any], dict[
     # Without a distribution: what is in the user's own files, or was registered.
     involved = {one.distribution: one.version for one in parts if one and one.distribution}
     hardware = environment.hardware(torch.device(specification.device))
+    hardware["torch_threads"] = environment.threads_of(specification)
     return hardware, environment.versions(involved)
 
 

@@ -93,7 +93,7 @@ class WorkerProcesses(KillableExecutor):
 
     Args:
         jobs: Number of processes.
-        threads: Threads of torch in each; `None` to divide the cores.
+        threads: Threads of torch in each run; `None` for those of its test problem.
         devices: The default devices of the processes, in turn: four jobs on two devices make two
             jobs on each.
         limit: When a call is killed; `None` for never.
@@ -115,7 +115,6 @@ class WorkerProcesses(KillableExecutor):
         jobs = checks.integer("jobs", jobs, least=1)
         if threads is not None:
             threads = checks.integer("threads", threads, least=1)
-        threads = threads or share_of_cores(jobs)
         names: list[str | None] = [str(config.resolve_device(device)) for device in devices]
         names = names or [None]
         self.capacity = 2 * jobs  # the next call is submitted before one ends
@@ -158,22 +157,19 @@ class WorkerProcesses(KillableExecutor):
             self._free_slots.put(slot)
 
 
-def share_of_cores(jobs: int) -> int:
-    """Threads of torch for each of several workers; no more than the user allows every process.
-
-    Args:
-        jobs: The number of workers.
-    """
-    share = max(1, usable_cores() // jobs)
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(allowed)) if allowed.isdigit() and int(allowed) else share
-
-
 class WorkerSlot:
     """A place for a process, which is started by the first call, and replaced when it dies."""
 
-    def __init__(self, threads: int, device: str | None, *, jobs: int = 1) -> None:
+    def __init__(
+        self,
+        threads: int | None,
+        device: str | None,
+        *,
+        jobs: int = 1,
+        most_threads: int | None = None,
+    ) -> None:
         self._threads = threads
+        self._most_threads = threads or most_threads
         self._device = device
         self._jobs = jobs
         self._process: _WorkerProcess | None = None
@@ -231,14 +227,18 @@ class WorkerSlot:
             if self._is_closed:
                 raise ExecutorError("The worker processes were ended.")
             self.end()
-            # Set before the interpreter starts: OpenMP reads the number of threads when torch is
-            # imported, and never again.
+            # Set before the interpreter starts: OpenMP reads its variables when torch is imported,
+            # and never again.
             environment = {
                 "DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // self._jobs)),
                 **os.environ,
-                "OMP_NUM_THREADS": str(self._threads),
-                "MKL_NUM_THREADS": str(self._threads),
             }
+            if self._jobs > 1:
+                # Threads of several runs may compete for the cores: those that wait must not spin.
+                environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            if self._most_threads:
+                most = str(self._most_threads)
+                environment |= {"OMP_NUM_THREADS": most, "MKL_NUM_THREADS": most}
             self._process = _WorkerProcess(environment, self._threads, self._device)
         self._process.wait_until_ready()
         return self._process
@@ -254,7 +254,9 @@ class _WorkerProcess:
     It is used by one thread, except for `dismiss` and `kill`.
     """
 
-    def __init__(self, environment: Mapping[str, str], threads: int, device: str | None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], threads: int | None, device: str | None
+    ) -> None:
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 # closed in `end`
         calls, self._calls = Pipe(duplex=False)
         self._answers, answers = Pipe(duplex=False)

@@ -33,6 +33,7 @@ class _Settings:
     dtype: torch.dtype | None = None
     default_device: torch.device | None = None
     num_workers: int | None = None
+    num_threads: int | None = None
     is_deterministic: bool = True
     fake_data_fraction: float | None = None
 
@@ -169,6 +170,20 @@ def set_num_workers(num_workers: int | None) -> None:
     """Choose the number of worker processes, 0 for none; `None` for the default."""
     checked = None if num_workers is None else checks.integer("num_workers", num_workers, least=0)
     _settings.num_workers = checked
+
+
+def get_num_threads() -> int | None:
+    """The number of CPU threads of torch in each run; `None` for that of its test problem."""
+    return _settings.num_threads
+
+
+def set_num_threads(num_threads: int | None) -> None:
+    """Choose the number of CPU threads of torch in each run; `None` for that of its test problem.
+
+    The last bits of a result depend on it.
+    """
+    checked = None if num_threads is None else checks.integer("num_threads", num_threads, least=1)
+    _settings.num_threads = checked
 
 
 def get_is_deterministic() -> bool:

@@ -60,6 +60,8 @@ def _classifier(
         metric="accuracy",
         reference=reference,
         tags=frozenset({"vision", "classification"}),
+        # More would wait for each other longer than they work.
+        threads=1 if model == "logreg" or (data, model) == ("digits", "mlp") else None,
         options={"model": model_target, "regularizes_dense": regularizes_dense},
     )
 

@@ -42,6 +42,7 @@ _TITLES = {
     "metric": "Compared by",
     "target": "Implementation",
     "target_performance_same_order": "Target, same order",
+    "threads": "CPU threads",
     "detected": "Found",
 }
 _SHOWN_APART = {
@@ -49,7 +50,7 @@ _SHOWN_APART = {
     *("hyperparameters", "time_per_epoch"),
 }
 _SHOWN_IF_KNOWN = {
-    *("target_performance", "target_performance_same_order"),
+    *("target_performance", "target_performance_same_order", "threads"),
     *("train_size", "test_size", "classes", "parameters"),
 }
 

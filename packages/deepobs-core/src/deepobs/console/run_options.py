@@ -64,6 +64,13 @@ NUM_WORKERS = click.Option(
     "of cores].",
 )
 
+THREADS = click.Option(
+    ["--threads", "num_threads"],
+    type=click.IntRange(min=1),
+    help="CPU threads of each run, on which its last bits depend [default: 1 for small problems, "
+    "else all cores].",
+)
+
 RUN_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Argument(["problem"], shell_complete=completing(KINDS["problems"].summaries)),
     click.Argument(["optimizer"], shell_complete=completing(KINDS["optimizers"].summaries)),
@@ -130,6 +137,7 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
         type=click.Choice(("float32", "float64", "bfloat16", "float16")),
         help="Floating-point type of data and model [default: float32].",
     ),
+    THREADS,
     DATA_DIR,
     FAKE_DATA,
     NUM_WORKERS,
@@ -228,7 +236,7 @@ class RunOptions:
             *("num_epochs", "max_steps", "train_fraction", "batch_size", "weight_decay"),
             *("evaluate_every", "bn_recalibration", "full_evaluation", "device"),
         )
-        settings = ("dtype", "data_dir", "fake_data", "num_workers")
+        settings = ("dtype", "data_dir", "fake_data", "num_workers", "num_threads")
         return cls(
             values.pop("problem"),
             values.pop("optimizer"),

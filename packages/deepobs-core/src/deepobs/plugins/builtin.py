@@ -27,6 +27,7 @@ def deepobs_problems() -> list[ProblemSpec]:
         tags=frozenset({"synthetic", "small", "convex"}),
         target_performance=88.0470458984375,  # docs/explanation/measures.md says of which runs
         target_performance_same_order=87.70315464772136,
+        threads=1,
     )
     two_d = [
         ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5), [(1.0, 1.0)]),
@@ -43,6 +44,7 @@ def deepobs_problems() -> list[ProblemSpec]:
             epochs=100,
             reference=_PAPER,
             tags=frozenset({"synthetic", "small", "non-convex"}),
+            threads=1,
             options={
                 "start": start,
                 "function": f"deepobs.problems.synthetic:{name}",

@@ -118,6 +118,10 @@ _RULES: dict[str, _Rule] = {
     ),
     "target_performance": _PERFORMANCE,
     "target_performance_same_order": _PERFORMANCE,
+    "threads": (
+        "None or an integer of 1 or more",
+        lambda value: value is None or (isinstance(value, int) and is_number(value, 1)),
+    ),
     "options": _MAPPING,
     "train_size": _POSITIVE,
     "test_size": _POSITIVE,
@@ -205,6 +209,8 @@ class ProblemSpec(TargetSpec):
             published.
         target_performance_same_order: The same for runs in which every epoch repeats the order of
             the first, where that is another value; `None` for the same.
+        threads: The most CPU threads of torch that speed up its runs, 1 for small models; `None`
+            for all. Results depend on it in their last bits, so that it is not up to the command.
         options: Further arguments that the target understands, such as the model to build.
     """
 
@@ -222,6 +228,7 @@ class ProblemSpec(TargetSpec):
     tags: frozenset[str] = frozenset()
     target_performance: float | None = None
     target_performance_same_order: float | None = None
+    threads: int | None = None
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 

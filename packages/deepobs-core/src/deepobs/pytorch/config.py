@@ -10,6 +10,7 @@ from deepobs.config import (
     get_fake_data,
     get_fake_data_fraction,
     get_is_deterministic,
+    get_num_threads,
     get_num_workers,
     resolve_device,
     set_baseline_dir,
@@ -18,6 +19,7 @@ from deepobs.config import (
     set_dtype,
     set_fake_data,
     set_is_deterministic,
+    set_num_threads,
     set_num_workers,
     temporary,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "get_fake_data",
     "get_fake_data_fraction",
     "get_is_deterministic",
+    "get_num_threads",
     "get_num_workers",
     "get_testproblem_default_setting",
     "resolve_device",
@@ -42,6 +45,7 @@ __all__ = [
     "set_dtype",
     "set_fake_data",
     "set_is_deterministic",
+    "set_num_threads",
     "set_num_workers",
     "temporary",
 ]

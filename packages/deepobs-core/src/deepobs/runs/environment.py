@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from deepobs import __version__, config, rng
+from deepobs.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
     """
     # Initializes the device: the RNG of one that is not initialized cannot be preserved below.
     config.resolve_device(specification.device)
-    default_dtype = torch.get_default_dtype()
+    default_dtype, num_threads = torch.get_default_dtype(), torch.get_num_threads()
     cudnn = torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
     settings = config.temporary(
@@ -41,13 +42,25 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
             # Initial weights are drawn in single precision whatever the run's dtype: in another
             # one, the same seed would give other weights.
             torch.set_default_dtype(torch.float32)
+            torch.set_num_threads(threads_of(specification))
             cudnn.deterministic = config.get_is_deterministic()
             cudnn.benchmark = not config.get_is_deterministic()
             rng.seed(specification.random_seed)
             yield
         finally:
             torch.set_default_dtype(default_dtype)
+            torch.set_num_threads(num_threads)
             cudnn.deterministic, cudnn.benchmark = flags
+
+
+def threads_of(specification: RunSpecification) -> int:
+    """The CPU threads of torch in a run, however many runs there are at a time.
+
+    Those that were set, else those of its problem, at most those that torch has here.
+    """
+    of_problem = registry().problems.offer(specification.testproblem).spec.threads
+    available = torch.get_num_threads()
+    return config.get_num_threads() or min(of_problem or available, available)
 
 
 def versions(involved: Mapping[str, str]) -> dict[str, str]:
