@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytorch_optimizer
 import schedulefree
 import torch
 import torch_optimizer
+from torch.optim.swa_utils import update_bn
 
 from deepobs.errors import ArgumentError
 from deepobs.pytorch import testproblems
@@ -267,6 +269,41 @@ class TestScheduleFree:
             averaged.append(_test_loss(problem))
         assert record.test_losses == pytest.approx(averaged, rel=1e-6)
         assert record.test_losses[1:] != pytest.approx(current[1:], rel=1e-6)
+
+    def test_batch_normalization_has_the_statistics_of_the_averaged_weights(self) -> None:
+        specification = specify(NormalizedDigits, "schedulefree:SGDScheduleFree", {"lr": 1.0})
+        specification = specification.model_copy(update={"num_epochs": 2})
+        record = run(specification).record
+        assert record.training_params["bn_recalibration"] == 50
+        torch.manual_seed(42)
+        problem: Any = NormalizedDigits(64)
+        problem.set_up()
+        loader = problem.dataset.train_loader
+        optimizer = schedulefree.SGDScheduleFree(problem.model.parameters(), lr=1.0)
+        expected, of_training = [_test_loss(problem)], [_test_loss(problem)]
+        for _ in range(2):
+            optimizer.train()
+            for batch in loader:
+                optimizer.zero_grad()
+                problem.get_batch_loss(batch, "mean").backward()
+                optimizer.step()
+            optimizer.eval()
+            of_training.append(_test_loss(problem))
+            statistics = {name: one.clone() for name, one in problem.model.named_buffers()}
+            order = loader.state_dict()
+            update_bn(itertools.islice(loader, 50), problem.model)
+            loader.load_state_dict(order)
+            expected.append(_test_loss(problem))
+            problem.model.load_state_dict(statistics, strict=False)
+        assert record.test_losses == pytest.approx(expected, rel=1e-6)
+        assert record.test_losses[1:] != pytest.approx(of_training[1:], rel=1e-3)
+
+
+class NormalizedDigits(testproblems.digits_mlp):
+    """Batch normalization of the outputs, whose statistics change with all weights."""
+
+    def build_model(self) -> torch.nn.Module:
+        return torch.nn.Sequential(super().build_model(), torch.nn.BatchNorm1d(10))
 
 
 def _test_loss(problem: Any) -> float:
