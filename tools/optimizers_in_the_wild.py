@@ -222,8 +222,6 @@ def in_a_plain_loop(specification: RunSpecification) -> list[float]:
     with reproducible(specification):
         problem: Any = set_up_problem(specification)
         optimizer: Any = built_plainly(specification, problem)
-        if "mode" in needs:
-            optimizer.eval()
         for _ in range(specification.num_epochs):
             problem.model.train()
             if "mode" in needs:
@@ -239,11 +237,14 @@ def in_a_plain_loop(specification: RunSpecification) -> list[float]:
 def built_plainly(specification: RunSpecification, problem: Any) -> Any:
     """The optimizer, as users build it where parameters and numbers are enough."""
     needs, values = set(specification.optimizer_needs), specification.hyperparameters
-    is_more = any(isinstance(value, str) for value in values.values())  # another optimizer
-    if specification.parameter_groups or {"model", "named_parameters"} & needs or is_more:
-        return build_optimizer(specification, problem)
     module, _, name = specification.optimizer_target.partition(":")
     optimizer_class = getattr(importlib.import_module(module), name)
+    arguments = inspect.signature(optimizer_class).parameters.values()
+    required = {each.name for each in arguments if each.default is each.empty and each.kind < 2}
+    is_more = any(isinstance(value, str) for value in values.values())  # another optimizer
+    is_more = is_more or len(required - values.keys()) > 1  # several lists of parameters
+    if specification.parameter_groups or {"model", "named_parameters"} & needs or is_more:
+        return build_optimizer(specification, problem)
     return optimizer_class(list(problem.model.parameters()), **values)
 
 
@@ -412,16 +413,13 @@ def table(results: Mapping[str, Mapping[str, str]], columns: list[str]) -> str:
         f"| package | class | options | step | {' | '.join(columns)} | remark |",
         "|---" * (5 + len(columns)) + "|",
     ]
-    order = list(KNOWN["packages"])
-    placed = sorted(
-        (order.index(name) if (name := row["package"].split(" ")[0]) in order else 999, target)
-        for target, row in results.items()
-    )
-    for _, target in placed:
-        row = results[target]
+    untried = {f"{name}:": {"package": name, "numbers": "not tried"} for name in KNOWN["untried"]}
+    rows = {**results, **untried}
+    for target in sorted(rows, key=lambda target: (rows[target]["package"].split(" ")[0], target)):
+        row = rows[target]
         parts = [row.get(column, "").partition(": ") for column in columns]
         reasons = list(dict.fromkeys(short(part[2]) for part in parts if part[2]))
-        remark = KNOWN["remarks"].get(target)
+        remark = KNOWN["remarks"].get(target) or KNOWN["untried"].get(target.rstrip(":"))
         cells = [
             row["package"],
             f"`{target}`" if not target.endswith(":") else "",
@@ -445,7 +443,7 @@ def page(results: Mapping[str, Mapping[str, str]], columns: list[str]) -> str:
     """The page of the documentation."""
     classes = {target: row for target, row in results.items() if not target.endswith(":")}
     count = {
-        "packages": len({row["package"] for row in results.values()}),
+        "packages": len({row["package"] for row in classes.values()}),
         "classes": len(classes),
         "equal": sum(row["numbers"] == "equal" for row in classes.values()),
         "resumed": sum(row["resume"] == "to the bit" for row in classes.values()),
