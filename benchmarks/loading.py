@@ -1,128 +1,242 @@
-"""Time to load many result files, without and with the cache.
+"""Time and memory to read the results of a study, and to show them, also beside an earlier build.
 
-The files are synthetic, but have a realistic size: ten seeds per configuration, all curves, twenty
-minibatch losses. Each timing uses a new process and excludes the import of libraries. The files are
-in the page cache of the operating system.
+The study is as large as that of Schmidt et al., "Descending through a Crowded Valley" (ICML 2021):
+8 problems, 14 optimizers, 4 schedules, 110 configurations with one seed each and one of them with
+ten more. Its files are those of real runs, written by the product with other curves.
+
+Every timing is that of a new process whose files are in the page cache. Builds take turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from itertools import islice, product
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-LIMITS = {"cold": 10.0, "warm": 1.0}  # seconds for 10000 files
-SEEDS_PER_CONFIGURATION = 10
-_READING = """
+from deepobs.runs import run, specify, store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deepobs.records import RunRecord, RunSpecification
+
+HAS_ACCURACY = {
+    "quadratic_deep": False,
+    "mnist_vae": False,
+    "fmnist_vae": False,
+    "fmnist_2c2d": True,
+    "cifar10_3c3d": True,
+    "cifar100_allcnnc": True,
+    "svhn_wrn164": True,
+    "tolstoi_char_rnn": True,
+}
+OPTIMIZERS = (
+    *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax"),
+    *("Momentum", "NAdam", "Nesterov", "RAdam", "RMSprop", "Rprop", "SGD"),
+)
+SCHEDULES = (
+    None,
+    {"name": "CosineAnnealingLR", "arguments": {"T_max": "num_epochs"}},
+    {"name": "StepLR", "arguments": {"step_size": 20}},
+    {"name": "ExponentialLR", "arguments": {"gamma": 0.95}},
+)
+CONFIGURATIONS, FURTHER_SEEDS, ADDED = 110, 10, 100
+RUNS = len(HAS_ACCURACY) * len(OPTIMIZERS) * len(SCHEDULES) * (CONFIGURATIONS + FURTHER_SEEDS)
+LIMITS = {"first": 1 / 4, "again": 1 / 8, "added": 1 / 8, "report": 1 / 3}  # of the baseline
+READ = """
 import sys, time
-from deepobs_analysis import reading
-start = time.perf_counter()
-results = reading.load(sys.argv[1])
-print(time.perf_counter() - start, len(results.runs), len(results.skipped))
+from deepobs_analysis import load
+import pandas, numpy
+began = time.perf_counter()
+results = load(sys.argv[1])
+print(time.perf_counter() - began, len(results.runs))
 """
+
+
+class Cost(NamedTuple):
+    """Seconds, and the largest memory of all processes together in MiB."""
+
+    seconds: float
+    memory: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=10_000, help="how many [default: 10000]")
+    parser.add_argument("--runs", type=int, default=RUNS // 7, help="[default: a seventh of all]")
     parser.add_argument("--epochs", type=int, default=50, help="of each run [default: 50]")
-    parser.add_argument("--repeats", type=int, default=5, help="timed times [default: 5]")
+    parser.add_argument("--repeats", type=int, default=3, help="timed times [default: 3]")
+    parser.add_argument("--baseline", metavar="PYTHON", help="interpreter of an earlier build")
+    parser.add_argument("--report", action="store_true", help="time table, score and report, too")
+    parser.add_argument("--results", type=Path, help="results to use, written if there are none")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        results, cache = Path(directory, "results"), Path(directory, "cache")
-        write_files(results, arguments.files, arguments.epochs)
-        seconds: dict[str, list[float]] = {"cold": [], "warm": []}
+    builds = {"this": Path(sys.executable)}
+    if arguments.baseline:
+        builds["baseline"] = Path(arguments.baseline).absolute()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        results = arguments.results or place / "results"
+        if not results.exists():
+            write_study(results, arguments.runs, arguments.epochs)
+        costs: dict[tuple[str, str], list[Cost]] = {}
         for _ in range(arguments.repeats):
-            for path in cache.rglob("*.npz"):
-                path.unlink()
-            for measured in seconds.values():
-                measured.append(seconds_to_read(results, cache, arguments.files))
-    print(f"{arguments.files} files of {arguments.epochs} epochs, {os.cpu_count()} cores")
-    for name, measured in seconds.items():
-        limit = f"; at most {LIMITS[name]:g} s for 10000" if arguments.files == 10_000 else ""
-        print(f"{name:<5} {statistics.median(measured):7.3f} s{limit}")
+            for build, python in builds.items():
+                for step, cost in cost_of_steps(python, results, place, shows=arguments.report):
+                    costs.setdefault((step, build), []).append(cost)
+    print(f"{len(list(results.rglob('*.json')))} files, {os.cpu_count()} cores")
+    show(costs)
 
 
-def seconds_to_read(results: Path, cache: Path, num_files: int) -> float:
-    """Load the files in a new process."""
-    done = subprocess.run(
-        [sys.executable, "-c", _READING, str(results)],
-        env={**os.environ, "DEEPOBS_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    seconds, num_runs, num_skipped = done.stdout.split()
-    assert (int(num_runs), int(num_skipped)) == (num_files, 0)  # noqa: S101 # else the timing means nothing
-    return float(seconds)
+def cost_of_steps(
+    python: Path, results: Path, place: Path, *, shows: bool
+) -> Iterator[tuple[str, Cost]]:
+    """Read the files without a cache, with one, and with one that lacks some files; show them."""
+    cache = Path(tempfile.mkdtemp(dir=place))
+    reading = [str(python), "-c", READ, str(results)]
+    yield "first", cost(reading, cache)
+    yield "again", cost(reading, cache)
+    moved = {path: place / path.name for path in islice(sorted(results.rglob("*.json")), ADDED)}
+    for path, aside in moved.items():
+        shutil.move(path, aside)
+    cost(reading, cache)
+    for path, aside in moved.items():
+        shutil.move(aside, path)
+    yield "added", cost(reading, cache)
+    if shows:
+        deepobs = str(python.with_name("deepobs"))
+        for command, *options in (["table"], ["score"], ["report", "-o", str(place / "page.html")]):
+            yield command, cost([deepobs, command, str(results), *options], cache)
+    shutil.rmtree(cache)
 
 
-def write_files(directory: Path, num_files: int, num_epochs: int) -> None:
-    for index in range(num_files):
-        configuration, seed = divmod(index, SEEDS_PER_CONFIGURATION)
-        path = directory / f"problem_{configuration % 7}" / "SGD" / f"configuration_{configuration}"
-        path.mkdir(parents=True, exist_ok=True)
-        content = result(f"problem_{configuration % 7}", configuration, seed, num_epochs)
-        moment = f"2026-01-02-03-04-05-{index:06}"
-        (path / f"random_seed__{seed}__{moment}.json").write_text(json.dumps(content, indent=1))
+def cost(command: list[str], cache: Path) -> Cost:
+    """The cost of a command; in seconds that of reading, where it prints them."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "DEEPOBS_CACHE_DIR": str(cache)},
+            stdout=output,
+            cwd=cache.parent,
+        )
+        memory = 0.0
+        while process.poll() is None:
+            memory = max(memory, memory_of(process.pid))
+            time.sleep(0.02)
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            sys.exit(f"{command} failed")
+        output.seek(0)
+        if command[1] == "-c":
+            seconds = float(output.read().split()[0])
+    return Cost(seconds, memory)
 
 
-def result(problem: str, configuration: int, seed: int, num_epochs: int) -> dict[str, object]:
-    """The content of a result file."""
-    curves = [
-        f"{split}_{metric}"
-        for split in ("train", "valid", "test")
-        for metric in ("losses", "accuracies")
-    ]
-    lr = 10 ** (-5 + configuration / 100)
-    return {
-        "schema_version": 1,
-        "run_id": f"{configuration:08x}{seed:08x}",
-        "status": "completed",
-        "testproblem": problem,
-        "optimizer_name": "SGD",
-        "optimizer_target": "torch.optim:SGD",
-        "optimizer_source": "",
-        "optimizer_hyperparams": {"lr": lr, "momentum": 0.9},
-        "optimizer_needs": [],
-        "parameter_groups": {},
-        "batch_size": 128,
-        "num_epochs": num_epochs,
-        "random_seed": seed,
-        "weight_decay": 0.0005,
-        "training_params": {
-            "lr_sched_epochs": None,
-            "lr_sched_factors": None,
-            "lr_scheduler": None,
-            "validation_size": 0,
-            "reshuffle": True,
-            "train_log_interval": 10,
-        },
-        **{name: [random.random() for _ in range(num_epochs + 1)] for name in curves},  # noqa: S311
-        "minibatch_train_losses": [random.random() for _ in range(20)],  # noqa: S311
-        "diverged_at_epoch": None,
-        "diverged_at_step": None,
-        "train_seconds": [random.random() for _ in range(num_epochs)],  # noqa: S311
-        "eval_seconds": [random.random() for _ in range(num_epochs + 1)],  # noqa: S311
-        "steps": 469 * num_epochs,
-        "gradient_evaluations": 469 * num_epochs,
-        "fake_data": False,
-        "full_evaluation": False,
-        "bare_losses": False,
-        "dataset": {"name": "data", "fingerprint": "0" * 64, "split_sizes": {"train": 60000}},
-        "dtype": "float32",
-        "device": "cpu",
-        "hardware": {"machine": "x86_64", "system": "Linux", "cores": 2, "torch_threads": 2},
-        "versions": {"python": "3.11.7", "torch": "2.14.1", "deepobs-core": "1.2.0"},
-        "command": f"deepobs run {problem} SGD --lr {lr} --momentum 0.9 --seed {seed}",
-        "started_at": "2026-01-02T03:04:05+00:00",
+def memory_of(process: int) -> float:
+    """Resident memory of a process and its children in MiB; pages that they share count twice."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:  # it has ended
+        return 0.0
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20 + sum(map(memory_of, map(int, children)))
+
+
+def show(costs: dict[tuple[str, str], list[Cost]]) -> None:
+    for (step, build), measured in costs.items():
+        seconds = [each.seconds for each in measured]
+        memory = max(each.memory for each in measured)
+        text = f"{step:<7} {build:<9} {statistics.median(seconds):7.2f} s "
+        text += f"({min(seconds):.2f} to {max(seconds):.2f}) {memory:6.0f} MiB"
+        if (step, "baseline") in costs and build != "baseline":
+            before = statistics.median(each.seconds for each in costs[step, "baseline"])
+            text += f"   {before / statistics.median(seconds):.1f} times as fast"
+        print(text)
+
+
+def write_study(directory: Path, num_runs: int, num_epochs: int) -> None:
+    """Write the first of its runs, or all of them."""
+    of_kind = {
+        has_accuracy: run(specify(problem, "SGD", num_epochs=num_epochs)).record
+        for problem, has_accuracy in (("digits_logreg", True), ("quadratic_deep", False))
     }
+    randomness = random.Random(1)  # noqa: S311
+    for specification in islice(study(num_epochs), num_runs):
+        problem = specification.testproblem
+        record = described(of_kind[HAS_ACCURACY[problem]], specification)
+        level = abs(math.log10(specification.hyperparameters["lr"]) + 2.5)
+        level += 0.02 * len(specification.optimizer) + 0.01 * randomness.random()
+        store.write(directory, specification, with_curves(record, level, randomness).to_json())
+
+
+def study(num_epochs: int) -> Iterator[RunSpecification]:
+    """All of its runs; any part of them has all problems, optimizers and schedules."""
+    kinds = [
+        specify(problem, optimizer, {"lr": 0.1}, num_epochs=num_epochs, lr_scheduler=schedule)
+        for problem, optimizer, schedule in product(HAS_ACCURACY, OPTIMIZERS, SCHEDULES)
+    ]
+    for number in range(CONFIGURATIONS + FURTHER_SEEDS):
+        further = max(0, number - CONFIGURATIONS + 1)
+        lr = 10 ** (-2.4 if further else -5 + number / 20)
+        for kind in kinds:
+            changed = {"hyperparameters": {**kind.hyperparameters, "lr": lr}}
+            yield kind.model_copy(update={**changed, "random_seed": 42 + further})
+
+
+def described(record: RunRecord, specification: RunSpecification) -> RunRecord:
+    """A record with the description of another run."""
+    scheduler = specification.lr_scheduler
+    params = {"lr_scheduler": scheduler.model_dump() if scheduler else None}
+    return record.model_copy(
+        update={
+            "run_id": specification.run_id,
+            "testproblem": specification.testproblem,
+            "optimizer_name": specification.optimizer,
+            "optimizer_target": specification.optimizer_target,
+            "optimizer_hyperparams": specification.hyperparameters,
+            "random_seed": specification.random_seed,
+            "training_params": record.training_params | params,
+            "command": specification.command,
+        }
+    )
+
+
+def with_curves(record: RunRecord, level: float, randomness: random.Random) -> RunRecord:
+    """A record with curves that end at another level, some of which diverge.
+
+    Args:
+        record: The record.
+        level: 0 for curves as they are, more for worse ones.
+        randomness: What draws all else.
+    """
+    diverged_at = randomness.randrange(1, record.num_epochs) if level > 2 else None
+    update: dict[str, object] = {}
+    for name in ("train_losses", "test_losses", "train_accuracies", "test_accuracies"):
+        curve = getattr(record, name)
+        if curve is not None:
+            first, worse = curve[0], 0.1 * level
+            curve = [
+                first * worse + value * (1 - worse) * randomness.uniform(0.98, 1) for value in curve
+            ]
+            if name.endswith("accuracies"):
+                curve = [round(320 * value) / 320 for value in curve]
+            if diverged_at is not None:
+                curve[diverged_at:] = [curve[0]] * (len(curve) - diverged_at)
+            update[name] = curve
+    for name in ("train_seconds", "eval_seconds"):
+        update[name] = [value * randomness.uniform(0.9, 1.1) for value in getattr(record, name)]
+    if diverged_at is not None:
+        update |= {"status": "diverged", "diverged_at_epoch": diverged_at}
+    return record.model_copy(update=update)
 
 
 if __name__ == "__main__":

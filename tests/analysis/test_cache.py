@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from result_files import write_failure, write_result
 
-from deepobs_analysis import load, results_cache
+from deepobs_analysis import configurations, load, results_cache
 from deepobs_analysis import result_files as files
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from deepobs_analysis.results import Results
@@ -101,6 +102,59 @@ def test_a_file_that_was_removed_is_gone(results_dir: Path, read_files: list[str
     read_files.clear()
     assert 5 not in load(results_dir).runs.seed.tolist()
     assert read_files == []
+
+
+def test_a_failure_counts_again_once_the_result_of_its_run_is_removed(results_dir: Path) -> None:
+    path = write_result(results_dir, seed=5, run_id="fefefefefefefefe")
+    write_failure(results_dir / "again", run_id="fefefefefefefefe", message="It failed.")
+    assert all("It failed." not in each.reason for each in load(results_dir).skipped)
+    path.unlink()
+    for _ in range(2):
+        assert any("It failed." in each.reason for each in load(results_dir).skipped)
+
+
+def test_few_new_files_among_many_are_read_again_instead_of_writing_all_anew(
+    tmp_path: Path, cache_dir: Path, read_files: list[str]
+) -> None:
+    for seed in range(200):
+        write_result(tmp_path / "many", seed=seed)
+    load(tmp_path / "many")
+    (kept,) = cache_dir.rglob("*.npz")
+    before = kept.stat().st_mtime_ns
+    new = write_result(tmp_path / "many", seed=200)
+    for _ in range(2):
+        read_files.clear()
+        assert_same(load(tmp_path / "many"), load(tmp_path / "many", cache=False))
+        assert read_files[0] == new.name and len(read_files) == 202
+    assert kept.stat().st_mtime_ns == before
+    for seed in range(201, 205):
+        write_result(tmp_path / "many", seed=seed)
+    load(tmp_path / "many")
+    read_files.clear()
+    assert len(load(tmp_path / "many").runs) == 205 and read_files == []
+
+
+def test_configurations_are_named_again_only_where_runs_changed(
+    results_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[int] = []
+    name = configurations.configurations_of
+
+    def noting(identities: Collection[Any], **options: Any) -> Any:
+        named.append(len(identities))
+        return name(identities, **options)
+
+    monkeypatch.setattr(configurations, "configurations_of", noting)
+    for rate in (0.1, 0.01, 0.001):
+        write_result(results_dir, optimizer="Adam", lr=rate)
+    load(results_dir)
+    named.clear()
+    load(results_dir)
+    assert named == []
+    write_result(results_dir, optimizer="Adam", lr=1.0)
+    assert_same(load(results_dir), load(results_dir, cache=False))
+    assert named[0] == 4, "those of Adam, and then all without the cache"
+    assert_same(load(results_dir, by=["lr"]), load(results_dir, by=["lr"], cache=False))
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 torn", None])

@@ -9,7 +9,7 @@ import pytest
 from result_files import write_result
 
 from deepobs_analysis import load
-from deepobs_analysis.configurations import configurations_of
+from deepobs_analysis.configurations import Identity, configurations_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def texts_of(*hyperparameters: dict[str, Any]) -> list[str]:
     """The texts of configurations that differ in hyperparameters only."""
     identities = [
-        json.dumps({"hyperparameters": each, "rest": {"format": "own", "batch_size": 128}})
+        Identity(json.dumps(each), json.dumps({"format": "own", "batch_size": 128}))
         for each in hyperparameters
     ]
     configurations = configurations_of(identities)

@@ -7,14 +7,16 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from deepobs.console.text import counted
 from deepobs_analysis.run_protocols import OF_THE_PROBLEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from deepobs_analysis.result_files import Found
-    from deepobs_analysis.result_formats import Run
+    from deepobs_analysis.configurations import Kind
+    from deepobs_analysis.run_columns import Runs
 
     _Key: TypeAlias = tuple[str, ...]
 
@@ -25,9 +27,7 @@ RELEASED = "released"
 """The version of code that is not one's own."""
 
 
-def older_code(
-    runs: Mapping[Found, Run], moments: Mapping[Found, tuple[Any, ...]]
-) -> dict[Found, str]:
+def older_code(runs: Runs) -> dict[int, str]:
     """Find the runs of code that has changed since.
 
     Each part of a run, such as its optimizer or its test problem, has versions of its own. The
@@ -35,41 +35,49 @@ def older_code(
     its old code on some problems and by its new code on others.
 
     Args:
-        runs: Runs by file.
-        moments: When the result of each was written.
+        runs: The runs.
 
     Returns:
-        The files of older code, and what to say about each.
+        The indices of those of older code, and what to say about each.
     """
+    kinds, where = runs.combinations("optimizer", "problem", "target", "rest")
+    parts = [list(_versions(*kind)) for kind in kinds]
+    versions: dict[_Key, set[str]] = defaultdict(set)
+    for key, _, version in chain.from_iterable(parts):
+        versions[key].add(version)
+    changed = {key for key, those in versions.items() if len(those) > 1}
+    rows = np.flatnonzero([any(key in changed for key, *_ in those) for those in parts])
     newest: dict[_Key, tuple[tuple[Any, ...], str]] = {}
-    versions: dict[Found, list[tuple[_Key, str, str]]] = defaultdict(list)
-    for file, run in runs.items():
-        for key, owner, version in _versions(run):
-            versions[file].append((key, owner, version))
-            newest[key] = max(newest.get(key, ((), "")), (moments[file], version))
+    of_changed = np.flatnonzero(np.isin(where, rows)).tolist()
+    for row in of_changed:
+        moment = runs.file(row).moment
+        for key, _, version in parts[where[row]]:
+            newest[key] = max(newest.get(key, ((), "")), (moment, version))
     older = {}
-    for file, those in versions.items():
-        for key, owner, version in those:
+    for row in of_changed:
+        for key, owner, version in parts[where[row]]:
             latest = newest[key][1]
             if version != latest:
-                older[file] = (
+                older[row] = (
                     f"it was run with older code of {owner} ({version or RELEASED}; the newest "
                     f"is {latest or RELEASED}; --code all includes it)"
                 )
     return older
 
 
-def names_of_versions(runs: Sequence[Run]) -> list[tuple[str, str]]:
+def names_of_versions(kinds: Sequence[Kind]) -> list[tuple[str, str]]:
     """What is added to the names of optimizers and problems of whose code there are versions.
 
     Args:
-        runs: The runs.
+        kinds: The kinds of runs.
 
     Returns:
-        For each run, "@" and the fingerprint of the code of its optimizer, with that of other parts
-        such as a schedule, and of its problem; "" for what has one version.
+        For each kind, "@" and the fingerprint of the code of its optimizer, with that of other
+        parts such as a schedule, and of its problem; "" for what has one version.
     """
-    versions = [list(_versions(run)) for run in runs]
+    versions = [
+        list(_versions(kind.optimizer, kind.problem, kind.target, kind.rest)) for kind in kinds
+    ]
     known: dict[_Key, set[str]] = defaultdict(set)
     for key, _, version in chain.from_iterable(versions):
         known[key].add(version)
@@ -107,24 +115,30 @@ def _suffix(versions: list[str]) -> str:
     return f"@{'+'.join(version or RELEASED for version in versions)}" if versions else ""
 
 
-def code_of(run: Run) -> dict[str, str]:
-    """The fingerprint of each part of a run that is code of one's own, such as "optimizer"."""
-    if run.format != "own":
+def code_of(rest: str) -> dict[str, str]:
+    """The fingerprint of each part of a run that is code of one's own, such as "optimizer".
+
+    Args:
+        rest: That of its identity.
+    """
+    known = json.loads(rest)
+    if known["format"] != "own":
         return {}
-    rest = json.loads(run.identity)["rest"]
-    of_optimizer = {"optimizer": rest["source"]} if rest.get("source") else {}
-    return {**of_optimizer, **rest.get("code", {})}
+    of_optimizer = {"optimizer": known["source"]} if known.get("source") else {}
+    return {**of_optimizer, **known.get("code", {})}
 
 
-def _versions(run: Run) -> Iterator[tuple[_Key, str, str]]:
+def _versions(
+    optimizer: str, problem: str, target: str, rest: str
+) -> Iterator[tuple[_Key, str, str]]:
     """For each part of a run: a key for all of its versions, what it is called, and its version."""
-    if run.format != "own":
+    known = json.loads(rest)
+    if known["format"] != "own":
         return
-    rest = json.loads(run.identity)["rest"]
-    of_class = run.target.rpartition(":")[2]
-    yield ("optimizer", run.optimizer, of_class), run.optimizer, rest.get("source", "")
-    for part, version in rest.get("code", {}).items():
-        owner = run.problem if part in OF_THE_PROBLEM else run.optimizer
+    of_class = target.rpartition(":")[2]
+    yield ("optimizer", optimizer, of_class), optimizer, known.get("source", "")
+    for part, version in known.get("code", {}).items():
+        owner = problem if part in OF_THE_PROBLEM else optimizer
         yield (part, owner), f"the {part} of {owner}", version
 
 

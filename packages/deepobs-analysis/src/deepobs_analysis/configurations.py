@@ -10,10 +10,11 @@ value.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import math
 from collections import defaultdict
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from deepobs.errors import closest, joined, sentences
@@ -21,8 +22,6 @@ from deepobs.errors import closest, joined, sentences
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-    from deepobs_analysis.result_formats import Run
 
 # Where a value is: the section, the name, and deeper.
 Place: TypeAlias = tuple[str, ...]
@@ -39,9 +38,40 @@ MEASUREMENT = (
 )
 """What performances depend on besides the optimizer; see `RunSpecification`."""
 
-_LEARNING_RATE = ("hyperparameters", "lr")
-_FORMAT = ("rest", "format")
+_OWN, _REST = ("hyperparameters",), ("rest",)
+_LEARNING_RATE = (*_OWN, "lr")
+_FORMAT = (*_REST, "format")
 _MISSING = -1
+
+
+class Identity(NamedTuple):
+    """What the numbers of a run depend on besides the seed: fields of `Run` of these names."""
+
+    hyperparameters: str
+    rest: str
+    defaults: str = "{}"
+
+
+class Kind(NamedTuple):
+    """What runs share whose optimizers have one name: fields of `Run`.
+
+    The last two matter only where optimizers are split by hyperparameters.
+    """
+
+    problem: str
+    optimizer: str
+    label: str
+    target: str
+    schedule_name: str
+    schedule: str
+    rest: str
+    hyperparameters: str = "{}"
+    defaults: str = "{}"
+
+    @property
+    def identity(self) -> Identity:
+        """All else that its numbers depend on."""
+        return Identity(self.hyperparameters, self.rest, self.defaults)
 
 
 class Configuration(NamedTuple):
@@ -61,15 +91,15 @@ class _Named(NamedTuple):
 _Names: TypeAlias = dict[Place, dict[Leaf, _Named]]
 
 
-def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[str]:
-    """The names of the optimizers of all runs of some results: different for different optimizers.
+def displayed_names(runs: Sequence[Kind], *, by: Collection[str] = ()) -> list[str]:
+    """The names of the optimizers of all kinds of runs: different for different optimizers.
 
     An optimizer is what its experiment calls it, which tells its schedules apart: "mine + cosine".
     Without such a label, a learning-rate schedule makes another one: "SGD + CosineAnnealingLR".
     Where two classes share a name, their names include them: "Adam (my_module:Adam)".
 
     Args:
-        runs: The runs.
+        runs: The kinds of runs.
         by: What else makes another one, where an optimizer was run with several values on a
             problem: hyperparameters, "groups", "batch_size", and "schedule" for its arguments.
     """
@@ -88,7 +118,7 @@ def displayed_names(runs: Sequence[Run], *, by: Collection[str] = ()) -> list[st
     return _split(runs, names, [each for each in by if each != "schedule"])
 
 
-def _with_schedules(runs: Sequence[Run], names: Sequence[str], *, in_words: bool) -> list[str]:
+def _with_schedules(runs: Sequence[Kind], names: Sequence[str], *, in_words: bool) -> list[str]:
     """Add the learning-rate schedules that labels do not tell apart."""
     schedules = [run.schedule if in_words else run.schedule_name for run in runs]
     of_name: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -103,19 +133,18 @@ def _with_schedules(runs: Sequence[Run], names: Sequence[str], *, in_words: bool
 
 
 def unknown_splits(
-    runs: Sequence[Run], by: Collection[str], place: str | os.PathLike[str]
+    identities: Collection[Identity], by: Collection[str], place: str | os.PathLike[str]
 ) -> dict[str, str]:
     """The names in `by` that no run has, with what to say about each.
 
     Args:
-        runs: The runs.
+        identities: Those of the runs.
         by: See `displayed_names`.
         place: Where the runs are, for the messages.
     """
-    if not runs or not by:
+    if not identities or not by:
         return {}
-    identities = {run.identity for run in runs}
-    known = sorted({"schedule"}.union(*(_given(json.loads(each)) for each in identities)))
+    known = sorted({"schedule"}.union(*map(_given, set(identities))))
     return {
         each: sentences(
             f"No run in {place} has {each!r} to split optimizers by.",
@@ -127,12 +156,12 @@ def unknown_splits(
     }
 
 
-def _split(runs: Sequence[Run], names: Sequence[str], by: Sequence[str]) -> list[str]:
+def _split(runs: Sequence[Kind], names: Sequence[str], by: Sequence[str]) -> list[str]:
     """Add the values of `by` to the names of optimizers that have several on a problem."""
     if not by:
         return list(names)
-    given = {identity: _given(json.loads(identity)) for identity in {run.identity for run in runs}}
-    of_name: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    given = {identity: _given(identity) for identity in {run.identity for run in runs}}
+    of_name: dict[str, set[tuple[str, Identity]]] = defaultdict(set)
     for run, name in zip(runs, names, strict=True):
         of_name[name].add((run.problem, run.identity))
     told = {name: _told_by(by, those, given) for name, those in of_name.items()}
@@ -143,9 +172,9 @@ def _split(runs: Sequence[Run], names: Sequence[str], by: Sequence[str]) -> list
 
 def _told_by(
     by: Iterable[str],
-    of_optimizer: Collection[tuple[str, str]],
-    given: Mapping[str, Mapping[str, Any]],
-) -> dict[str, list[str]]:
+    of_optimizer: Collection[tuple[str, Identity]],
+    given: Mapping[Identity, Mapping[str, Any]],
+) -> dict[Identity, list[str]]:
     """By identity, the values that tell the runs of an optimizer apart.
 
     Args:
@@ -153,7 +182,7 @@ def _told_by(
         of_optimizer: The problem and the identity of each run.
         given: `_given` of each identity.
     """
-    told: dict[str, list[str]] = {identity: [] for _, identity in of_optimizer}
+    told: dict[Identity, list[str]] = {identity: [] for _, identity in of_optimizer}
     for name in by:
         texts = _texts(name, {identity: given[identity] for identity in told})
         # On different problems, values such as default batch sizes differ without a comparison.
@@ -166,14 +195,14 @@ def _told_by(
     return told
 
 
-def _given(content: Mapping[str, Any]) -> dict[str, Any]:
+def _given(identity: Identity) -> dict[str, Any]:
     """What optimizers can be split by, with the values of a run."""
-    rest = content["rest"]
+    hyperparameters, rest, defaults = map(json.loads, identity)
     others = {"groups": rest.get("groups"), "batch_size": rest["batch_size"]}
-    return {**others, **content.get("defaults", {}), **content["hyperparameters"]}
+    return {**others, **defaults, **hyperparameters}
 
 
-def _texts(name: str, given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _texts(name: str, given: Mapping[Identity, Mapping[str, Any]]) -> dict[Identity, str]:
     """How the value of one of `_given` is written, of each identity."""
     values = {identity: those.get(name) for identity, those in given.items()}
     written = _names(dict(_leaves(value, (name,))) for value in values.values())
@@ -184,15 +213,19 @@ def _texts(name: str, given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def measurement_of(identity: str) -> dict[str, Any]:
-    """What else than the optimizer decides what the performances of a run are, as recorded."""
-    rest = json.loads(identity)["rest"]
-    return {name: rest[name] for name in MEASUREMENT if name in rest}
+def measurement_of(rest: str) -> dict[str, Any]:
+    """What else than the optimizer decides what the performances of a run are, as recorded.
+
+    Args:
+        rest: That of its identity.
+    """
+    content = json.loads(rest)
+    return {name: content[name] for name in MEASUREMENT if name in content}
 
 
 def configurations_of(
-    identities: Iterable[str], *, differing: Collection[str] = ()
-) -> dict[str, Configuration]:
+    identities: Iterable[Identity], *, differing: Collection[str] = ()
+) -> dict[Identity, Configuration]:
     """The configuration of each identity, of runs of one problem and optimizer.
 
     Args:
@@ -200,27 +233,76 @@ def configurations_of(
         differing: Names of `MEASUREMENT` in which runs of other optimizers on the problem differ:
             they are part of the names, so that unlike performances do not look alike.
     """
-    contents = {identity: json.loads(identity) for identity in sorted(set(identities))}
-    _complete(contents.values())
-    leaves = {identity: dict(_leaves(content, ())) for identity, content in contents.items()}
-    names = _names(leaves.values())
-    keys = {identity: _ranks(each, names) for identity, each in leaves.items()}
-    one_of = {keys[identity]: content for identity, content in contents.items()}
-    shown = _shown(names, one_of, {("rest", name) for name in differing})
+    in_order = sorted(set(identities))
+    own = dict(zip(in_order, _completed(in_order), strict=True))
+    # The runs of an optimizer share most of the rest, which is looked at once.
+    rests = {text: json.loads(text) for text in {each.rest for each in in_order}}
+    leaves_of_own = {each: dict(_leaves(those, _OWN)) for each, those in own.items()}
+    leaves_of_rest = {text: dict(_leaves(rest, _REST)) for text, rest in rests.items()}
+    names_of_own, names_of_rest = _names(leaves_of_own.values()), _names(leaves_of_rest.values())
+    ranks = {text: _ranks(each, names_of_rest) for text, each in leaves_of_rest.items()}
+    keys = {
+        each: (_ranks(leaves_of_own[each], names_of_own), ranks[each.rest]) for each in in_order
+    }
+    one_of = {key: identity for identity, key in keys.items()}
+    varying = _varying(names_of_own, {of_own for of_own, _ in one_of})
+    # Formats know different things besides hyperparameters. Compared between formats, each of them
+    # would vary and crowd the name, though the format alone tells them apart.
+    by_format: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+    for text, rest in rests.items():
+        by_format[rest["format"]].add(ranks[text])
+    varying = varying.union(*(_varying(names_of_rest, those) for those in by_format.values()))
+    if len(by_format) > 1:
+        varying.add(_FORMAT)
+    names = {**names_of_own, **names_of_rest}
+    shown = _shown(names, varying, {(*_REST, name) for name in differing})
     configurations = {
-        key: Configuration(_text(one_of[key], shown, names), rank)
-        for rank, key in enumerate(sorted(one_of))
+        key: Configuration(_text(own[identity], rests[identity.rest], shown, names), rank)
+        for rank, (key, identity) in enumerate(sorted(one_of.items()))
     }
     return {identity: configurations[key] for identity, key in keys.items()}
 
 
-def _complete(contents: Collection[dict[str, Any]]) -> None:
-    """Add the default of a hyperparameter where only other runs were given a value for it."""
-    given = {name for content in contents for name in content["hyperparameters"]}
-    for content in contents:
-        defaults = content.pop("defaults", {})
-        for name in given & defaults.keys():
-            content["hyperparameters"].setdefault(name, defaults[name])
+class NamedConfigurations:
+    """Configurations that were named before: only those of changed sets of runs are named anew.
+
+    Attributes:
+        used: By a hash of what they are named from, those that were asked for, as texts and ranks
+            in the order of their identities.
+        newly_named: How many were not known.
+    """
+
+    def __init__(self, known: Mapping[str, list[Any]]) -> None:
+        self.known = known
+        self.used: dict[str, list[Any]] = {}
+        self.newly_named = 0
+
+    def of(
+        self, identities: Iterable[Identity], differing: Collection[str]
+    ) -> dict[Identity, Configuration]:
+        """See `configurations_of`."""
+        in_order = sorted(set(identities))
+        texts = itertools.chain(sorted(differing), *in_order)
+        key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+        if key in self.known:
+            self.used[key] = self.known[key]
+        else:
+            found = configurations_of(in_order, differing=differing)
+            self.used[key] = [list(found[each]) for each in in_order]
+            self.newly_named += len(in_order)
+        return dict(zip(in_order, itertools.starmap(Configuration, self.used[key]), strict=True))
+
+
+def _completed(identities: Sequence[Identity]) -> list[dict[str, Any]]:
+    """Their hyperparameters, with the default of one where only others were given a value."""
+    found = [json.loads(each.hyperparameters) for each in identities]
+    defaults = {text: json.loads(text) for text in {each.defaults for each in identities}}
+    given = set().union(*found)
+    for identity, hyperparameters in zip(identities, found, strict=True):
+        those = defaults[identity.defaults]
+        for name in given & those.keys():
+            hyperparameters.setdefault(name, those[name])
+    return found
 
 
 def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Leaf]]:
@@ -275,7 +357,7 @@ def _clusters(numbers: list[float]) -> list[list[float]]:
     ordered = sorted(numbers)
     groups = [ordered[:1]] if ordered else []
     # Neighbors are compared, so that the result does not depend on which number comes first.
-    for lower, higher in pairwise(ordered):
+    for lower, higher in itertools.pairwise(ordered):
         if _are_equal(lower, higher):
             groups[-1].append(higher)
         else:
@@ -313,25 +395,24 @@ def _ranks(leaves: Mapping[Place, Leaf], names: _Names) -> tuple[int, ...]:
     )
 
 
-def _shown(
-    names: _Names, one_of: Mapping[tuple[int, ...], Any], differing: Collection[Place]
-) -> list[Place]:
+def _varying(names: _Names, ranks: Collection[tuple[int, ...]]) -> set[Place]:
+    """The places of which not all have the same value."""
+    of_places = zip(names, zip(*ranks, strict=True), strict=True)
+    return {place for place, those in of_places if len(set(those)) > 1}
+
+
+def _shown(names: _Names, varying: Collection[Place], differing: Collection[Place]) -> list[Place]:
     """The sections and names that distinguish configurations, and the learning rate."""
-    found = defaultdict(set)
-    for ranks, content in one_of.items():
-        for place, rank in zip(names, ranks, strict=True):
-            # Formats know different things besides hyperparameters. Compared between formats, each
-            # of them would vary and crowd the name, though the format alone tells them apart.
-            is_of_the_format = place[0] == "rest" and place != _FORMAT
-            found[place, content["rest"]["format"] if is_of_the_format else ""].add(rank)
-    varying = {place for (place, _), ranks in found.items() if len(ranks) > 1}
     shown = [place[:2] for place in names if place in varying or place == _LEARNING_RATE]
     hyperparameters = [place[:2] for place in names if place[0] == "hyperparameters"]
     measured = [place[:2] for place in names if place[:2] in differing]
     return list(dict.fromkeys([*(shown or hyperparameters), *measured]))
 
 
-def _text(content: Mapping[str, Any], shown: Iterable[Place], names: _Names) -> str:
+def _text(
+    own: Mapping[str, Any], rest: Mapping[str, Any], shown: Iterable[Place], names: _Names
+) -> str:
+    content = {_OWN[0]: own, _REST[0]: rest}
     parts = [
         f"{_label(*place)} = {_value(content[place[0]][place[1]], place, names)}"
         for place in shown

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from deepobs.errors import MissingDataError
 from deepobs.plugins import registry
-from deepobs_analysis.result_files import Excluded
-from deepobs_analysis.result_formats import Run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from deepobs.records import ExperimentRuns
-    from deepobs_analysis.result_files import Content, Found
+    from deepobs_analysis.result_files import Excluded, Found
+    from deepobs_analysis.run_columns import Runs
     from deepobs_analysis.tuning_records import TuningRecord
 
 _SUFFIXES = {".toml", ".yaml", ".yml"}
@@ -32,7 +33,7 @@ class Part:
         remarks: What to know about the part, a sentence each.
     """
 
-    runs: list[tuple[Found, Run]]
+    runs: Runs
     tunings: list[TuningRecord]
     skipped: dict[str, str]
     remarks: tuple[str, ...] = ()
@@ -63,7 +64,8 @@ def experiment_runs(file: Path, output_dir: Path) -> ExperimentRuns:
 def part_of_experiment(
     experiment: ExperimentRuns,
     file: Path,
-    contents: Mapping[Found, Content],
+    runs: Runs,
+    excluded: Mapping[Found, Excluded],
     tunings: Iterable[TuningRecord],
 ) -> Part:
     """Find what belongs to an experiment.
@@ -71,7 +73,8 @@ def part_of_experiment(
     Args:
         experiment: Its runs.
         file: Its file, for messages.
-        contents: What the files in its directory of results hold.
+        runs: All runs in its directory of results.
+        excluded: The files there that hold no run, and why.
         tunings: The records of all tunings there.
     """
     of_file = {record.file: record for record in tunings}
@@ -84,20 +87,19 @@ def part_of_experiment(
     for record in own:
         for run_id in record.report_ids | record.trial_ids:
             labels.setdefault(experiment.earlier.get(run_id, run_id), {})[record.label] = None
-    runs, done, synthetic = [], set(), set()
-    for place, content in contents.items():
-        if not isinstance(content, Run):
-            if content.synthetic:
-                synthetic.add(experiment.earlier.get(content.refused_id, content.refused_id))
-        else:
-            run_id = experiment.earlier.get(content.run_id, content.run_id)
-            done.add(run_id)
-            runs += [(place, content._replace(label=label)) for label in labels.get(run_id, ())]
+    run_ids = [experiment.earlier.get(run_id, run_id) for run_id in runs.of_each("run_id")]
+    shown = [(row, label) for row, each in enumerate(run_ids) for label in labels.get(each, ())]
+    rows = np.array([row for row, _ in shown], dtype=np.int64)
+    done = set(run_ids)
+    synthetic = {
+        experiment.earlier.get(each.refused_id, each.refused_id)
+        for each in excluded.values()
+        if each.synthetic
+    }
     skipped = {
-        place.name: content.reason
-        for place, content in contents.items()
-        if isinstance(content, Excluded)
-        and (content.run_id or content.refused_id) in labels.keys() - done
+        place.name: each.reason
+        for place, each in excluded.items()
+        if (each.run_id or each.refused_id) in labels.keys() - done
     }
     missing = [
         _share(experiment.labels.keys() - done - synthetic, experiment.labels, "runs"),
@@ -107,7 +109,8 @@ def part_of_experiment(
     remark = (
         f"{pending} of the experiment have no result yet; `deepobs bench {file}` executes them."
     )
-    return Part(runs, own, skipped, (remark,) if pending else ())
+    own_runs = runs.part(rows).with_column("label", (label for _, label in shown))
+    return Part(own_runs, own, skipped, (remark,) if pending else ())
 
 
 def _share(missing: Collection[object], of: Collection[object], what: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from deepobs.errors import DeepOBSError
 
@@ -22,6 +24,30 @@ _NUMBERS = {float, int, type(None)}
 
 class NoResultError(DeepOBSError):
     """A file is not the result of a run; the message says why, after "it"."""
+
+
+def parsed(content: bytes) -> Any:
+    """The content of a file.
+
+    Raises:
+        NoResultError: It is not JSON, or holds text that is no Unicode.
+    """
+    # Five times as fast as the standard library, which reads more: deeper nesting, other encodings.
+    try:
+        return from_json(content)
+    except ValueError:
+        pass
+    if not content.strip():
+        raise NoResultError("it is broken: it is empty")
+    try:
+        data = json.loads(content)
+        # JSON may escape half of a surrogate pair, on which matplotlib and terminals crash later.
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise NoResultError("it is broken: it holds half of a surrogate pair") from None
+    except (ValueError, RecursionError) as error:
+        raise NoResultError(f"it is broken: it is not JSON ({error})") from None
+    return data
 
 
 def text(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
@@ -93,8 +119,12 @@ def check_plain(key: str, value: object, levels: int = _MOST_LEVELS) -> None:
         if levels == 0:
             raise NoResultError(f"{key} is nested too deeply")
         for item in value.values() if isinstance(value, dict) else value:
-            check_plain(key, item, levels - 1)
-    elif type(value) is int:
+            # Of most values, the check takes less time than a call would.
+            if isinstance(item, (dict, list)):
+                check_plain(key, item, levels - 1)
+            elif isinstance(item, int) and not -_LARGEST <= item <= _LARGEST:
+                _as_float(key, item)
+    elif isinstance(value, int):
         _as_float(key, value)
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, MissingDataError, UnknownNameError
 from deepobs.resources import gc_paused
 from deepobs_analysis import result_files, results_cache
 from deepobs_analysis.code_versions import newest_in_words, older_code
-from deepobs_analysis.configurations import unknown_splits
+from deepobs_analysis.configurations import Identity, NamedConfigurations, unknown_splits
 from deepobs_analysis.experiment_results import (
     Part,
     experiment_runs,
@@ -23,38 +25,49 @@ from deepobs_analysis.experiment_results import (
 )
 from deepobs_analysis.json_values import NoResultError
 from deepobs_analysis.result_files import TUNING, Excluded, Found, readable
-from deepobs_analysis.result_formats import Run
 from deepobs_analysis.results import Results, SkippedFile, kind_of
+from deepobs_analysis.results_cache import Kept
+from deepobs_analysis.run_columns import Runs, columns_of, joined, objects
 from deepobs_analysis.run_protocols import PARTS
-from deepobs_analysis.run_table import FoundRun, placed_runs, table
+from deepobs_analysis.run_table import placed_runs, table
+from deepobs_analysis.side_by_side import read_files, read_many
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from deepobs_analysis.code_versions import CodeChoice
-    from deepobs_analysis.result_files import Content
     from deepobs_analysis.results import SelectionSeeds
-    from deepobs_analysis.run_table import PlacedRun
+    from deepobs_analysis.run_columns import Objects
+    from deepobs_analysis.run_table import PlacedRuns
     from deepobs_analysis.tuning_records import TuningRecord
 
-_MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
+# It holds a hundred megabytes in a large study, and some hundred files are read in less time.
+_SHARE_WORTH_WRITING = 0.01
 
 
 @dataclass
 class _Files:
-    """What the files below a directory hold, and why some of them are skipped."""
+    """What the files below a directory hold, and why some of them are skipped.
+
+    Attributes:
+        root: The directory.
+        runs: The runs in them.
+        excluded: Those that hold none, and why.
+        configurations: What configurations were called before.
+        num_changed: How many files the cache does not know as they are now.
+        tunings: The records of tunings.
+        skipped: Why others are skipped, by their names.
+    """
 
     root: Path
-    contents: dict[Found, Content] = field(default_factory=dict)
+    runs: Runs = field(default_factory=lambda: columns_of([]))
+    excluded: Mapping[Found, Excluded] = field(default_factory=dict)
+    configurations: NamedConfigurations = field(default_factory=lambda: NamedConfigurations({}))
+    num_changed: int = 0
     tunings: list[TuningRecord] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-
-
-def _moment(file: Found) -> tuple[str, int, str]:
-    """When a result was written."""
-    # The name says it even of copies, whose time of change is that of copying.
-    match = _MOMENT.search(file.name)
-    return match[1] if match else "", file.modified, file.name
 
 
 def load(
@@ -122,33 +135,39 @@ def load(
         if experiment is None:
             part = _part_of_directory(files, code)
         else:
-            part = part_of_experiment(experiment, given, files.contents, files.tunings)
-        found = _with_roles(part, has_labels=experiment is not None)
-        unknown = unknown_splits([each.run for each in found], by, given)
+            part = part_of_experiment(experiment, given, files.runs, files.excluded, files.tunings)
+        unknown = {}
+        if by:
+            identities, _ = part.runs.combinations(*Identity._fields)
+            unknown = unknown_splits([Identity(*each) for each in identities], by, given)
         if unknown and must_split:
             raise UnknownNameError(next(iter(unknown.values())))
         placed = _latest(
             placed_runs(
-                found,
+                part.runs,
+                _roles(part, has_labels=experiment is not None),
                 by=[each for each in by if each not in unknown],
                 across_protocols=across_protocols,
                 tuned=_tuned_parts(part.tunings),
                 by_version=code == "all",
+                named=files.configurations,
             ),
             part.skipped,
         )
-        skipped = tuple(_skipped(part.skipped, files.contents))
+        if cache and root.is_dir():
+            _keep(files)
+        skipped = tuple(_skipped(part.skipped, files.excluded))
         synthetic = [each.synthetic for each in skipped if each.synthetic]
-        on_real_data = {each.run.problem for each in placed}
+        runs = table(files.root, placed)
         return Results(
-            table(files.root, placed),
+            runs,
             skipped,
             tunings=tuple(_named(part.tunings, placed, has_labels=experiment is not None)),
             selection_seeds=selection_seeds,
             remarks=(
                 *part.remarks,
-                *_synthetic_in_words(synthetic, on_real_data),
-                *_versions_in_words(placed),
+                *_synthetic_in_words(synthetic, set(runs["testproblem"])),
+                *(_versions_in_words(placed) if code == "all" else ()),
                 *unknown.values(),
             ),
             source=f"in {given.resolve().name}",
@@ -156,13 +175,9 @@ def load(
 
 
 def _skipped(
-    reasons: Mapping[str, str], contents: Mapping[Found, Content]
+    reasons: Mapping[str, str], excluded: Mapping[Found, Excluded]
 ) -> Iterator[SkippedFile]:
-    synthetic = {
-        file.name: content.synthetic
-        for file, content in contents.items()
-        if isinstance(content, Excluded)
-    }
+    synthetic = {file.name: each.synthetic for file, each in excluded.items()}
     for name, reason in sorted(reasons.items()):
         yield SkippedFile(readable(name), reason, synthetic.get(name, ""))
 
@@ -180,13 +195,15 @@ def _synthetic_in_words(problems: Sequence[str], on_real_data: Collection[str]) 
         yield f"Of {problem}, {runs} on synthetic data cannot be shown with the others."
 
 
-def _versions_in_words(placed: Sequence[PlacedRun]) -> Iterator[str]:
+def _versions_in_words(placed: PlacedRuns) -> Iterator[str]:
     """Of which optimizers and problems there are versions, and which of these is the newest."""
-    moments = [_moment(each.found.file) for each in placed]
-    of_optimizers, of_problems = ([each.versions[place] for each in placed] for place in (0, 1))
-    yield from newest_in_words([each.optimizer for each in placed], of_optimizers, moments)
-    problems = [f"{each.run.problem}{each.versions[1]}" for each in placed]
-    yield from newest_in_words(problems, of_problems, moments)
+    moments = [placed.runs.file(row).moment for row in range(len(placed.runs))]
+    of_optimizers, of_problems = zip(*placed.versions, strict=True) if moments else ((), ())
+    yield from newest_in_words(placed.optimizers, of_optimizers, moments)
+    plain = zip(placed.runs.of_each("problem"), of_problems, strict=True)
+    yield from newest_in_words(
+        [f"{each}{version}" for each, version in plain], of_problems, moments
+    )
 
 
 def _files(root: Path, *, cache: bool) -> _Files:
@@ -199,8 +216,10 @@ def _files(root: Path, *, cache: bool) -> _Files:
         files = _Files(root)
         found = list(result_files.walk(root, files.skipped))
         results = [file for file in found if not file.name.endswith(TUNING)]
-        read = _read_changed if cache else _read
-        files.contents = read(root, results, files.skipped)
+        if cache:
+            _read_changed(files, results)
+        else:
+            files.runs, files.excluded = read_many(root, results, files.skipped)
         for file in found:
             if file.name.endswith(TUNING):
                 # No file is a reason to raise: the runs of a broken record count as all others.
@@ -213,7 +232,8 @@ def _files(root: Path, *, cache: bool) -> _Files:
         return files
     if root.is_file():
         files = _Files(root.parent)
-        files.contents = _read(root.parent, [result_files.described(root)], files.skipped)
+        single = [result_files.described(root)]
+        files.runs, files.excluded = read_files(root.parent, single, files.skipped)
         return files
     raise MissingDataError(
         f"There are no results at {root}: no such file or directory. Give the directory that "
@@ -221,42 +241,60 @@ def _files(root: Path, *, cache: bool) -> _Files:
     )
 
 
-def _read_changed(
-    root: Path, found: Iterable[Found], unread: dict[str, str]
-) -> dict[Found, Content]:
-    known = results_cache.read(root)
-    fresh = _read(root, [file for file in found if file not in known], unread)
-    # In the order in which files are found: the order of rows, and so of equal results, must not
-    # depend on what the cache held.
-    either = {**known, **fresh}
-    contents = {file: either[file] for file in found if file in either}
-    if contents.keys() != known.keys():
-        results_cache.write(root, contents)
-    return contents
+def _read_changed(files: _Files, found: Sequence[Found]) -> None:
+    """Read what the cache does not know."""
+    known = results_cache.read(files.root)
+    rows = _unchanged(known.runs, found)
+    changed = [
+        file
+        for file, row in zip(found, rows.tolist(), strict=True)
+        if row < 0 and file not in known.excluded
+    ]
+    kept = rows[rows >= 0]
+    excluded = {file: known.excluded[file] for file in found if file in known.excluded}
+    num_gone = len(known.runs) - len(kept) + len(known.excluded) - len(excluded)
+    files.num_changed = len(changed) + num_gone
+    files.configurations = NamedConfigurations(known.configurations)
+    files.runs, files.excluded = known.runs, excluded
+    if files.num_changed:
+        read, further = read_many(files.root, changed, files.skipped)
+        files.runs, files.excluded = joined([known.runs.part(kept), read]), excluded | further
 
 
-def _read(root: Path, found: Iterable[Found], unread: dict[str, str]) -> dict[Found, Content]:
-    contents = {}
-    for file in found:
-        try:
-            contents[file] = result_files.read(root / file.name, file)
-        except OSError as error:
-            unread[file.name] = result_files.unreadable(error)
-    return contents
+def _keep(files: _Files) -> None:
+    """Write the cache anew, unless it would save less than that takes."""
+    named = files.configurations
+    if files.num_changed + named.newly_named > _SHARE_WORTH_WRITING * len(files.runs):
+        # With other options other configurations are named: those of both are kept.
+        known = {} if files.num_changed else named.known
+        results_cache.write(files.root, Kept(files.runs, files.excluded, {**known, **named.used}))
+
+
+def _unchanged(known: Runs, found: Sequence[Found]) -> NDArray[np.int64]:
+    """For each file the index of its run among those that are known, -1 if it is not or changed."""
+    row_of = {name: row for row, name in enumerate(known.names)}
+    rows = np.array([row_of.get(file.name, -1) for file in found], dtype=np.int64)
+    is_known = rows >= 0
+    for name, values in (("size", known.sizes), ("modified", known.modified)):
+        now = np.array([getattr(file, name) for file in found], dtype=np.int64)
+        is_known[is_known] = values[rows[is_known]] == now[is_known]
+    return np.where(is_known, rows, -1)
 
 
 def _part_of_directory(files: _Files, code: CodeChoice) -> Part:
-    runs = {file: run for file, run in files.contents.items() if isinstance(run, Run)}
-    skipped = {**files.skipped, **_reasons(files.contents, {run.run_id for run in runs.values()})}
+    runs = files.runs
+    done = set(runs.of_each("run_id"))
+    skipped = {**files.skipped, **_reasons(files.excluded, done)}
     if code == "newest":
-        older = older_code(runs, {file: _moment(file) for file in runs})
-        runs = {file: run for file, run in runs.items() if file not in older}
-        skipped |= {file.name: reason for file, reason in older.items()}
-    return Part(list(runs.items()), files.tunings, skipped)
+        older = older_code(runs)
+        skipped |= {runs.names[row]: reason for row, reason in older.items()}
+        if older:
+            runs = runs.part(np.setdiff1d(np.arange(len(runs)), list(older)))
+    return Part(runs, files.tunings, skipped)
 
 
-def _with_roles(part: Part, *, has_labels: bool) -> list[FoundRun]:
-    """The runs with their roles in tunings, of an experiment in those of the same label."""
+def _roles(part: Part, *, has_labels: bool) -> Objects:
+    """The roles of the runs in tunings, of an experiment in those of the same label."""
     roles: dict[tuple[str, str], str] = {}
     for record in part.tunings:
         # A run of the report can be one of a trial, too, and of another tuning.
@@ -264,10 +302,13 @@ def _with_roles(part: Part, *, has_labels: bool) -> list[FoundRun]:
             roles.setdefault((record.label, run_id), "selection")
         for run_id in record.report_ids:
             roles[record.label, run_id] = "report"
-    return [
-        FoundRun(file, run, roles.get((run.label if has_labels else "", run.run_id), ""))
-        for file, run in part.runs
-    ]
+    return objects(roles.get(key, "") for key in _keys(part.runs, has_labels=has_labels))
+
+
+def _keys(runs: Runs, *, has_labels: bool) -> Iterator[tuple[str, str]]:
+    """What records of tunings call the runs: their label in the experiment, and their identity."""
+    labels = runs.of_each("label") if has_labels else itertools.repeat("", len(runs))
+    return zip(labels, runs.of_each("run_id"), strict=True)
 
 
 def _tuned_parts(tunings: Iterable[TuningRecord]) -> dict[str, set[str]]:
@@ -279,13 +320,13 @@ def _tuned_parts(tunings: Iterable[TuningRecord]) -> dict[str, set[str]]:
 
 
 def _named(
-    tunings: Iterable[TuningRecord], placed: Iterable[PlacedRun], *, has_labels: bool
+    tunings: Sequence[TuningRecord], placed: PlacedRuns, *, has_labels: bool
 ) -> Iterator[TuningRecord]:
     """The records with the names of problems and optimizers that their runs have."""
-    names = {
-        (each.run.label if has_labels else "", each.run.run_id): (each.problem, each.optimizer)
-        for each in placed
-    }
+    if not tunings:
+        return
+    called = zip(placed.problems, placed.optimizers, strict=True)
+    names = dict(zip(_keys(placed.runs, has_labels=has_labels), called, strict=True))
     for record in tunings:
         # Those of the report first: a trial can be a run that another label was executed under.
         for run_id in (*sorted(record.report_ids), *sorted(record.trial_ids)):
@@ -297,24 +338,28 @@ def _named(
             yield replace(record, optimizer=record.label or record.optimizer)
 
 
-def _latest(placed: Iterable[PlacedRun], skipped: dict[str, str]) -> list[PlacedRun]:
-    """The latest result of every run, in the order of the table; the others are skipped."""
-    latest: dict[tuple[str, str, int, int], PlacedRun] = {}
-    for each in sorted(placed, key=lambda placed: _moment(placed.found.file)):
-        if each.order in latest:
-            older = latest[each.order].found
-            skipped[older.file.name] = "it is an older result of the same run"
-            # The record of the tuning can have the identity that an earlier release gave the run.
-            role = each.found.role or older.role
-            each = each._replace(found=each.found._replace(role=role))
-        latest[each.order] = each
-    return [latest[order] for order in sorted(latest)]
+def _latest(placed: PlacedRuns, skipped: dict[str, str]) -> PlacedRuns:
+    """The latest result of every run; the others are skipped."""
+    is_same = (placed.order[1:] == placed.order[:-1]).all(axis=1)
+    if not is_same.any():
+        return placed
+    is_shown = np.ones(len(placed.order), dtype=bool)
+    # Sorted by what they are, results of the same run are neighbors.
+    for those in np.split(np.arange(len(is_shown)), np.flatnonzero(~is_same) + 1):
+        *older, latest = sorted(those.tolist(), key=lambda row: placed.runs.file(row).moment)
+        for row in older:
+            is_shown[row] = False
+            skipped[placed.runs.names[row]] = "it is an older result of the same run"
+        # The record of the tuning can have the identity that an earlier release gave the run.
+        roles = [placed.roles[row] for row in (latest, *reversed(older))]
+        placed.roles[latest] = next(filter(None, roles), "")
+    return placed.part(is_shown)
 
 
-def _reasons(contents: Mapping[Found, Content], done: set[str]) -> dict[str, str]:
+def _reasons(excluded: Mapping[Found, Excluded], done: set[str]) -> dict[str, str]:
     """Why files hold no run, except for runs that failed or were interrupted and then completed."""
     return {
-        file.name: content.reason
-        for file, content in contents.items()
-        if isinstance(content, Excluded) and not (content.run_id and content.run_id in done)
+        file.name: each.reason
+        for file, each in excluded.items()
+        if not (each.run_id and each.run_id in done)
     }

@@ -27,6 +27,7 @@ from deepobs_analysis.report_tables import (
 from deepobs_analysis.report_tunings import tunings_of
 from deepobs_analysis.results import require_results
 from deepobs_analysis.scores import scores_of
+from deepobs_analysis.selection import computing_once
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.winners import (
     comparison_in_words,
@@ -96,9 +97,9 @@ def report(results: Results, *, mode: Mode = "most", title: str | None = None) -
 
 def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
     """All that a report says, under the names of the template."""
-    rows = summarize(results, mode=mode)
-    found, best = caveats(rows), winners(rows)
-    with same_looks(results.optimizers), gc_paused():
+    with same_looks(results.optimizers), gc_paused(), computing_once():
+        rows = summarize(results, mode=mode)
+        found, best = caveats(rows), winners(rows)
         series = Series(results.optimizers)
         return {
             "title": title,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from deepobs_analysis.json_values import NoResultError
+from deepobs_analysis.json_values import NoResultError, parsed
 from deepobs_analysis.result_formats import Run, run_from
 from deepobs_analysis.tuning_records import tuning_from
 
@@ -20,6 +20,7 @@ RESULT, FAILURE, CHECKPOINT, TUNING = ".json", ".failure", ".checkpoint", ".tuni
 
 # A thousand times those of a long run.
 _MOST_BYTES = 2**26
+_MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
 
 
 class Found(NamedTuple):
@@ -28,6 +29,13 @@ class Found(NamedTuple):
     name: str
     size: int
     modified: int
+
+    @property
+    def moment(self) -> tuple[str, int, str]:
+        """When it was written, to be compared with that of others."""
+        # The name says it even of copies, whose time of change is that of copying.
+        match = _MOMENT.search(self.name)
+        return match[1] if match else "", self.modified, self.name
 
 
 class Excluded(NamedTuple):
@@ -159,19 +167,7 @@ def _content(path: Path, found: Found) -> Any:
     # Before reading: a data set or a model that lies among results would fill the memory.
     if found.size > _MOST_BYTES:
         raise NoResultError(f"it is not a result: it has {found.size / 2**20:.0f} MiB")
-    content = path.read_bytes()
-    if not content.strip():
-        raise NoResultError("it is broken: it is empty")
-    try:
-        data = json.loads(content)
-        # JSON may escape half of a surrogate pair, on which matplotlib and terminals crash later.
-        if b"\\u" in content:
-            json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise NoResultError("it is broken: it holds half of a surrogate pair") from None
-    except (ValueError, RecursionError) as error:
-        raise NoResultError(f"it is broken: it is not JSON ({error})") from None
-    return data
+    return parsed(path.read_bytes())
 
 
 def _failure(data: Any) -> Excluded:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from pydantic_core import to_json
 
+from deepobs.records import METRICS, series_name
 from deepobs_analysis import json_values as values
 from deepobs_analysis.json_values import NoResultError
-from deepobs_analysis.results import CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures.arrays import Floats
 
 Format: TypeAlias = Literal["1.1", "1.2", "own"]
+
+CURVES = tuple(map(series_name, METRICS))
+"""All that evaluations can measure, under the names of files."""
 
 NEWEST_SCHEMA = 1
 """The newest layout of our own files that is understood."""
@@ -41,8 +44,10 @@ class Run(NamedTuple):
         label: What an experiment calls the optimizer; empty where it has no name of its own.
         target: The optimizer's class as `package.module:Class`, empty if unknown.
         schedule_name: Name of its schedule, empty where the learning rate is constant.
-        identity: All that its numbers depend on but problem, optimizer and seed: the JSON text of a
-            dictionary of the `hyperparameters` and of the `rest`.
+        hyperparameters: Those that were given, and the learning rate, as the JSON text of a
+            dictionary.
+        rest: All else that its numbers depend on but problem, optimizer and seed, as JSON.
+        defaults: The other arguments of the optimizer, as JSON.
         run_id: Identity of the run in files of ours, else empty.
         test_examples: How many examples evaluations of the test set use; `None` if unknown.
         hardware: Its hardware, as JSON.
@@ -59,7 +64,9 @@ class Run(NamedTuple):
     target: str
     schedule_name: str
     schedule: str
-    identity: str
+    hyperparameters: str
+    rest: str
+    defaults: str
     seed: int
     batch_size: int
     num_epochs: int
@@ -116,9 +123,8 @@ def run_from(data: object) -> Run:
         "schedule": schedule,
         **_further(data, layout, params),
     }
-    identity = {"hyperparameters": _hyperparameters(data, layout), "rest": rest}
-    if data.get("optimizer_defaults"):
-        identity["defaults"] = values.mapping(data, "optimizer_defaults")
+    rest["format"] = layout  # whatever a parameter of that name says
+    has_defaults = bool(data.get("optimizer_defaults"))
     return Run(
         format=layout,
         problem=values.text(data, "testproblem"),
@@ -127,7 +133,9 @@ def run_from(data: object) -> Run:
         target=_target(data),
         schedule_name=schedule_name,
         schedule=schedule,
-        identity=json.dumps(identity),
+        hyperparameters=_text(_hyperparameters(data, layout)),
+        rest=_text(rest),
+        defaults=_text(values.mapping(data, "optimizer_defaults") if has_defaults else {}),
         seed=values.integer(data, "random_seed"),
         batch_size=batch_size,
         num_epochs=num_epochs,
@@ -140,8 +148,8 @@ def run_from(data: object) -> Run:
         gradient_evaluations=values.optional_integer(data, "gradient_evaluations"),
         test_examples=_test_examples(data, batch_size),
         device=values.text(data, "device", ""),
-        hardware=json.dumps(values.mapping(data, "hardware")),
-        versions=json.dumps(values.mapping(data, "versions")),
+        hardware=_text(values.mapping(data, "hardware")),
+        versions=_text(values.mapping(data, "versions")),
         command=values.text(data, "command", ""),
         started_at=values.text(data, "started_at", ""),
         curves=(
@@ -151,6 +159,10 @@ def run_from(data: object) -> Run:
             evaluated_at,
         ),
     )
+
+
+def _text(value: dict[str, Any]) -> str:
+    return to_json(value).decode() if value else "{}"
 
 
 def _format_of(data: Mapping[str, Any]) -> Format:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import pandas as pd
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs.records import METRICS, series_name
-from deepobs_analysis import result_views
+from deepobs.records import series_name
+from deepobs_analysis import result_formats, result_views
 from deepobs_analysis.reference_names import PUBLISHED
 from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
 from deepobs_analysis.tidy_curves import tidy_curves
@@ -28,7 +28,7 @@ SELECTION_SEEDS: tuple[SelectionSeeds, ...] = get_args(SelectionSeeds)
 
 _LONGEST = 60
 
-CURVES = tuple(map(series_name, METRICS))
+CURVES = result_formats.CURVES
 """The columns that hold a curve: a value before the first and after every epoch."""
 
 

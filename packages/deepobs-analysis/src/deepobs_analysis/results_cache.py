@@ -1,71 +1,72 @@
 """The user's cache of results that were read, so that only changed files are read again.
 
-There is one file per directory of results: arrays for the curves of all runs one after the other,
-and JSON for the rest. A broken one, or one of another version, is replaced; failing to read or
-write it has no consequence but time.
+There is one file per directory of results: arrays for what are numbers, and JSON for the rest. A
+broken one, or one of another version, is replaced; failing to read or write it has no consequence
+but time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepobs import config
 from deepobs.files import open_atomic
 from deepobs_analysis import __version__
+from deepobs_analysis.json_values import parsed
 from deepobs_analysis.result_files import Excluded, Found
-from deepobs_analysis.result_formats import Run
+from deepobs_analysis.run_columns import FIELDS, Column, Runs, columns_of, objects, starts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy.typing as npt
+    from numpy.typing import NDArray
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.result_files import Content
 
-    Column: TypeAlias = dict[str, list[Any]]
-
-_LAYOUT = 8
-_OF_RUN = [name for name in Run._fields if name != "curves"]
-_NOT_MEASURED = -1
+_LAYOUT = 9
 _KEPT_SECONDS = 60 * 24 * 3600  # since it was written
+_BETWEEN_NAMES = "\0"  # no name of a file holds it
 
 
-def read(root: Path) -> dict[Found, Content]:
-    """What each file below a directory held when it was read; a changed file is another `Found`."""
+@dataclass(frozen=True)
+class Kept:
+    """What is known of the files in a directory.
+
+    Attributes:
+        runs: The runs in them.
+        excluded: The files that hold none, and why.
+        configurations: What configurations are called; see `NamedConfigurations`.
+    """
+
+    runs: Runs = field(default_factory=lambda: columns_of([]))
+    excluded: Mapping[Found, Excluded] = field(default_factory=dict)
+    configurations: Mapping[str, list[Any]] = field(default_factory=dict)
+
+
+def read(root: Path) -> Kept:
+    """What was known of the files below a directory when it was written; nothing without a cache.
+
+    A file that was changed since has another size or another time of change.
+    """
     try:
-        with _path(root).open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
-            text = json.loads(kept["text"].tobytes())
-            if text["written_for"] != _written_for(root):
-                return {}
-            curves = _split(kept["values"], kept["lengths"])
-            excluded = {Found(*row[:3]): Excluded(*row[3:]) for row in text["excluded"]}
-            return {**dict(_runs(text, curves)), **excluded}
+        with _path(root).open("rb") as stream:
+            return unpacked(stream, _written_for(root))
     # Of a broken file, NumPy, its archive and its JSON raise whatever they like.
     except Exception:
-        return {}
+        return Kept()
 
 
-def write(root: Path, contents: Mapping[Found, Content]) -> None:
+def write(root: Path, kept: Kept) -> None:
     """Keep what the files below a directory hold."""
-    runs = {file: run for file, run in contents.items() if isinstance(run, Run)}
-    excluded = [
-        [*file, *content] for file, content in contents.items() if isinstance(content, Excluded)
-    ]
-    text = {
-        "written_for": _written_for(root),
-        "files": list(runs),
-        "runs": {name: _packed([getattr(run, name) for run in runs.values()]) for name in _OF_RUN},
-        "excluded": excluded,
-    }
-    values, lengths = _joined([run.curves for run in runs.values()])
     path = _path(root)
     # A full disk or a home directory that cannot be written to must not keep results from being
     # shown: they are read from their files then, as without a cache.
@@ -73,13 +74,74 @@ def write(root: Path, contents: Mapping[Found, Content]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_old(path.parent)
         with open_atomic(path) as stream:
-            np.savez(
-                stream,
-                allow_pickle=False,
-                text=np.frombuffer(json.dumps(text).encode(), dtype=np.uint8),
-                values=values,
-                lengths=lengths,
-            )
+            pack(stream, kept, _written_for(root))
+
+
+def pack(stream: IO[bytes], kept: Kept, written_for: object) -> None:
+    """Write what files hold as an archive of arrays."""
+    runs = kept.runs
+    text = {
+        "written_for": written_for,
+        "values": {name: runs.columns[name].values for name in FIELDS},
+        "excluded": [
+            [file.size, file.modified, *content] for file, content in kept.excluded.items()
+        ],
+        "configurations": kept.configurations,
+    }
+    names = [*runs.names, *(file.name for file in kept.excluded)]
+    np.savez(
+        stream,
+        allow_pickle=False,
+        text=_as_array(json.dumps(text).encode()),
+        names=_as_array(os.fsencode(_BETWEEN_NAMES.join(names))),
+        sizes=runs.sizes,
+        modified=runs.modified,
+        where=np.array([runs.columns[name].where for name in FIELDS], dtype=np.int32),
+        numbers=_in_order(runs),
+        lengths=runs.lengths.astype(np.int32),
+    )
+
+
+def unpacked(stream: IO[bytes], written_for: object) -> Kept:
+    """Read what `pack` wrote; nothing, if that is written for something else."""
+    with np.load(stream, allow_pickle=False) as archive:
+        text = parsed(archive["text"].tobytes())
+        if text["written_for"] != written_for:
+            return Kept()
+        where, lengths = archive["where"].astype(np.int64), archive["lengths"].astype(np.int64)
+        names = os.fsdecode(archive["names"].tobytes()).split(_BETWEEN_NAMES)
+        columns = {
+            name: Column(text["values"][name], own) for name, own in zip(FIELDS, where, strict=True)
+        }
+        runs = Runs(
+            objects(names[: len(lengths)]),
+            archive["sizes"],
+            archive["modified"],
+            columns,
+            archive["numbers"],
+            starts_of(lengths),
+            lengths,
+        )
+        excluded = {
+            Found(name, *row[:2]): Excluded(*row[2:])
+            for name, row in zip(names[len(lengths) :], text["excluded"], strict=False)
+        }
+        return Kept(runs, excluded, text["configurations"])
+
+
+def _in_order(runs: Runs) -> Floats:
+    """The curves of the runs one after the other, without those of others between them."""
+    lengths = np.maximum(runs.lengths, 0)
+    if lengths.sum() == len(runs.numbers) and np.array_equal(runs.starts, starts_of(runs.lengths)):
+        return runs.numbers
+    ends = (runs.starts + lengths).reshape(-1).tolist()
+    starts = runs.starts.reshape(-1).tolist()
+    pieces = [runs.numbers[start:end] for start, end in zip(starts, ends, strict=True)]
+    return np.concatenate(pieces) if pieces else np.empty(0)
+
+
+def _as_array(content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(content, dtype=np.uint8)
 
 
 def _remove_old(directory: Path) -> None:
@@ -98,38 +160,3 @@ def _path(root: Path) -> Path:
 def _written_for(root: Path) -> list[Any]:
     # The version is part of it as another one may understand files differently.
     return [_LAYOUT, __version__, repr(str(root.absolute()))]
-
-
-def _packed(column: Sequence[Any]) -> Column:
-    """The different values of a column, and the index of each entry: many runs share many."""
-    places: dict[Any, int] = {}
-    where = [places.setdefault(value, len(places)) for value in column]
-    return {"values": list(places), "where": where}
-
-
-def _runs(text: Mapping[str, Any], curves: Iterable[Any]) -> Iterator[tuple[Found, Run]]:
-    packed = (text["runs"][name] for name in _OF_RUN)
-    columns = [map(column["values"].__getitem__, column["where"]) for column in packed]
-    return zip(
-        (Found(*key) for key in text["files"]),
-        (Run(*row) for row in zip(*columns, curves, strict=True)),
-        strict=True,
-    )
-
-
-def _joined(curves: Sequence[tuple[Floats | None, ...]]) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """All curves one after the other, and how long each is."""
-    # Ten thousand small arrays would take seconds to load: the archive opens each separately.
-    lengths = [[_NOT_MEASURED if each is None else len(each) for each in of] for of in curves]
-    measured = [each for of in curves for each in of if each is not None]
-    values = np.concatenate(measured) if measured else np.empty(0)
-    return values, np.array(lengths, dtype=np.int64)
-
-
-def _split(values: Floats, lengths: npt.NDArray[np.int64]) -> Iterator[tuple[Floats | None, ...]]:
-    ends = np.cumsum(np.maximum(lengths, 0)).reshape(lengths.shape).tolist()
-    for ends_of, lengths_of in zip(ends, lengths.tolist(), strict=True):
-        yield tuple(
-            None if length == _NOT_MEASURED else values[end - length : end]
-            for end, length in zip(ends_of, lengths_of, strict=True)
-        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,24 +17,24 @@ from deepobs.errors import DeepOBSError
 from deepobs.plugins import registry
 from deepobs_analysis.code_versions import code_of, names_of_versions
 from deepobs_analysis.configurations import (
-    Configuration,
-    configurations_of,
+    Identity,
+    Kind,
+    NamedConfigurations,
     displayed_names,
     measurement_of,
 )
-from deepobs_analysis.result_files import Found, readable
+from deepobs_analysis.result_files import readable
 from deepobs_analysis.results import CURVES
+from deepobs_analysis.run_columns import ARRAYS, column, distinct, objects
 from deepobs_analysis.run_protocols import problem_names, protocol_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.result_formats import Run
-    from deepobs_analysis.run_protocols import Protocol
+    from deepobs_analysis.run_columns import Column, Integers, Objects, Runs
 
-_ARRAYS = (*CURVES, "train_seconds", "iterates", "evaluated_at")
 _LOSSES = tuple(name for name in CURVES if name.endswith("losses"))
 
 COLUMNS = (
@@ -50,107 +52,162 @@ COLUMNS = (
         "num_epochs",
     ),
     *("weight_decay", "metric"),
-    *("has_diverged", "diverged_at_epoch", *_ARRAYS, "steps", "gradient_evaluations"),
+    *("has_diverged", "diverged_at_epoch", *ARRAYS, "steps", "gradient_evaluations"),
     "test_examples",
     *("steps_per_epoch", "device", "hardware", "versions", "command", "started_at", "code"),
 )
 """The columns of `Results.runs`, in their order."""
 
+# The fields of a kind that do not depend on hyperparameters.
+_SHARED = 7
 _OF_THE_RUN = ("format", "schedule", "device", "command", "started_at")
 _INTEGERS = ("seed", "batch_size", "num_epochs")
 _OPTIONAL_INTEGERS = ("diverged_at_epoch", "steps", "gradient_evaluations", "test_examples")
 
 
-class FoundRun(NamedTuple):
-    """A run, the file that holds it, and its role in tunings: "report", "selection" or empty."""
+@dataclass(frozen=True, eq=False, slots=True)
+class PlacedRuns:
+    """Runs in the order of the table, with what their problems and optimizers are called.
 
-    file: Found
-    run: Run
-    role: str = ""
-
-
-class PlacedRun(NamedTuple):
-    """A run among the others, with what its problem, optimizer and configuration are called.
-
-    `versions` ends the name of the optimizer, and that of the problem without its protocol, where
-    there are versions of their code.
+    Attributes:
+        runs: The runs.
+        roles: The role of each in tunings: "report", "selection" or empty.
+        problems: What the problem of each is called.
+        protocols: The protocol of each.
+        optimizers: What the optimizer of each is called.
+        configurations: The configuration of each, in words.
+        versions: What ends the name of the optimizer of each, and that of its problem without the
+            protocol, where there are versions of their code.
+        order: Problem, optimizer, configuration and seed as numbers, by which runs are sorted,
+            shape (runs, 4): different for different runs.
     """
 
-    found: FoundRun
-    problem: str
-    protocol: Protocol
-    optimizer: str
-    configuration: Configuration
-    versions: tuple[str, str] = ("", "")
+    runs: Runs
+    roles: Objects
+    problems: Objects
+    protocols: Objects
+    optimizers: Objects
+    configurations: Objects
+    versions: Objects
+    order: Integers
 
-    @property
-    def run(self) -> Run:
-        """The run."""
-        return self.found.run
-
-    @property
-    def order(self) -> tuple[str, str, int, int]:
-        """Its place in the table; different for different runs."""
-        return self.problem, self.optimizer, self.configuration.rank, self.run.seed
+    def part(self, rows: Any) -> PlacedRuns:
+        """Some of the runs, by their indices or by a mask."""
+        return PlacedRuns(
+            self.runs.part(rows), *(getattr(self, name)[rows] for name in self.__slots__[1:])
+        )
 
 
 def placed_runs(
-    found: Sequence[FoundRun],
+    runs: Runs,
+    roles: Objects,
     *,
     by: Collection[str],
     across_protocols: bool,
     tuned: Mapping[str, Collection[str]],
-    by_version: bool = False,
-) -> list[PlacedRun]:
-    """Find out what the problems, optimizers and configurations of runs are called.
+    by_version: bool,
+    named: NamedConfigurations,
+) -> PlacedRuns:
+    """Find out what the problems, optimizers and configurations of runs are called, and sort them.
 
     Args:
-        found: The runs.
+        runs: The runs.
+        roles: The role of each in tunings.
         by: What splits an optimizer into several; see `load`.
         across_protocols: Whether all protocols of a problem are one; see `load`.
         tuned: By test problem, the parts of a protocol that a tuning searched over.
         by_version: Whether each version of the code of an optimizer or problem is another one.
+        named: Configurations that were named before.
     """
-    runs = [each.run for each in found]
-    measurements = {each: measurement_of(each) for each in {run.identity for run in runs}}
+    fields = Kind._fields if by else Kind._fields[:_SHARED]
+    combinations, kind_of = runs.combinations(*fields)
+    kinds = list(itertools.starmap(Kind, combinations))
+    measurements = {rest: measurement_of(rest) for rest in {kind.rest for kind in kinds}}
     # What is tuned on a problem, or named in the row, is no reason to tell results apart there.
-    named = {"batch_size"}.intersection(by)
+    in_the_row = {"batch_size"}.intersection(by)
     protocols = [
         {}
         if across_protocols
         else protocol_of(
-            measurements[run.identity], without=named.union(tuned.get(run.problem, ()))
+            measurements[kind.rest], without=in_the_row.union(tuned.get(kind.problem, ()))
         )
-        for run in runs
+        for kind in kinds
     ]
-    versions = names_of_versions(runs) if by_version else [("", "")] * len(runs)
-    plain = [f"{run.problem}{version}" for run, (_, version) in zip(runs, versions, strict=True)]
+    versions = names_of_versions(kinds) if by_version else [("", "")] * len(kinds)
+    plain = [f"{kind.problem}{version}" for kind, (_, version) in zip(kinds, versions, strict=True)]
     problems = problem_names(zip(plain, protocols, strict=True))
-    names = displayed_names(runs, by=by)
+    names = displayed_names(kinds, by=by)
     optimizers = [f"{name}{version}" for name, (version, _) in zip(names, versions, strict=True)]
-    identities = defaultdict(set)
-    for run, problem, optimizer in zip(runs, problems, optimizers, strict=True):
-        identities[problem, optimizer].add(run.identity)
-    differing = _differing(zip(problems, runs, strict=True), measurements)
+    differing = _differing(zip(problems, kinds, strict=True), measurements)
+    configurations, ranks = _configurations(
+        runs, column(zip(problems, optimizers, strict=True)), kind_of, differing, named
+    )
+    order = np.column_stack(
+        [
+            _alphabetical(problems)[kind_of],
+            _alphabetical(optimizers)[kind_of],
+            ranks,
+            runs.of_each("seed").astype(np.int64),
+        ]
+    )
+    placed = PlacedRuns(
+        runs,
+        roles,
+        objects(problems)[kind_of],
+        objects(protocols)[kind_of],
+        objects(optimizers)[kind_of],
+        configurations,
+        objects(versions)[kind_of],
+        order,
+    )
+    return placed.part(np.lexsort(order.T[::-1]))
+
+
+def _alphabetical(names: Sequence[str]) -> Integers:
+    """The place of each name among the different ones."""
+    return np.unique(objects(names), return_inverse=True)[1] if names else np.empty(0, np.int64)
+
+
+def _configurations(
+    runs: Runs,
+    pairs: Column,
+    kind_of: Integers,
+    differing: Mapping[str, Collection[str]],
+    named: NamedConfigurations,
+) -> tuple[Objects, Integers]:
+    """The configuration of each run in words, and its rank among those of its optimizer.
+
+    Args:
+        runs: The runs.
+        pairs: What the problem and the optimizer of each kind of runs are called.
+        kind_of: The kind of each run.
+        differing: By problem, see `configurations_of`.
+        named: Configurations that were named before.
+    """
+    identities, identity_of = runs.combinations(*Identity._fields)
+    pair_of = pairs.where[kind_of] if len(runs) else np.empty(0, np.int64)
+    firsts, where = distinct([(pair_of, len(pairs.values)), (identity_of, len(identities))])
+    of_pair: dict[int, list[Identity]] = defaultdict(list)
+    keys = []
+    for pair, identity in zip(pair_of[firsts].tolist(), identity_of[firsts].tolist(), strict=True):
+        keys.append((pair, Identity(*identities[identity])))
+        of_pair[pair].append(keys[-1][1])
     known = {
-        (problem, optimizer): configurations_of(those, differing=differing[problem])
-        for (problem, optimizer), those in identities.items()
+        pair: named.of(those, differing[pairs.values[pair][0]]) for pair, those in of_pair.items()
     }
-    return [
-        PlacedRun(each, problem, protocol, name, known[problem, name][each.run.identity], version)
-        for each, problem, protocol, name, version in zip(
-            found, problems, protocols, optimizers, versions, strict=True
-        )
-    ]
+    found = [known[pair][identity] for pair, identity in keys]
+    ranks = np.array([each.rank for each in found], dtype=np.int64)
+    return objects(each.text for each in found)[where], ranks[where]
 
 
 def _differing(
-    runs: Iterable[tuple[str, Run]], measurements: Mapping[str, Mapping[str, Any]]
+    kinds: Iterable[tuple[str, Kind]], measurements: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, set[str]]:
     """By problem, the names of `MEASUREMENT` that have several values in files of one format."""
     values: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for problem, layout, identity in {(name, run.format, run.identity) for name, run in runs}:
-        for name, value in measurements[identity].items():
+    for problem, rest in {(name, kind.rest) for name, kind in kinds}:
+        layout = json.loads(rest)["format"]
+        for name, value in measurements[rest].items():
             values[problem, layout, name].add(json.dumps(value))
     differing: dict[str, set[str]] = defaultdict(set)
     for (problem, _, name), found in values.items():
@@ -159,87 +216,103 @@ def _differing(
     return differing
 
 
-def table(root: Path, placed: Sequence[PlacedRun]) -> pd.DataFrame:
+def table(root: Path, placed: PlacedRuns) -> pd.DataFrame:
     """The table of runs that `Results` describes."""
-    runs = [each.run for each in placed]
+    runs = placed.runs
     columns: dict[str, Any] = {
-        "file": _objects(readable(os.path.join(root, each.found.file.name)) for each in placed),  # noqa: PTH118
+        "file": _paths(root, runs.names),
         "is_reference": np.zeros(len(runs), dtype=bool),
-        "problem": _objects(each.problem for each in placed),
-        "testproblem": _objects(each.run.problem for each in placed),
-        "role": _objects(each.found.role for each in placed),
-        "protocol": _objects(dict(each.protocol) for each in placed),
-        "optimizer": _objects(each.optimizer for each in placed),
-        "optimizer_name": _objects(run.optimizer for run in runs),
-        "configuration": _objects(each.configuration.text for each in placed),
-        "hyperparameters": _objects(
-            dict(each["hyperparameters"]) for each in _parsed(run.identity for run in runs)
-        ),
-        "weight_decay": np.array([run.weight_decay for run in runs], dtype=np.float64),
-        "metric": _objects(_metrics(runs)),
-        "has_diverged": np.array([run.has_diverged for run in runs], dtype=bool),
-        "measurement": _objects(measurement_of(run.identity) for run in runs),
+        "problem": placed.problems,
+        "testproblem": runs.of_each("problem"),
+        "role": placed.roles,
+        "protocol": _own(placed.protocols),
+        "optimizer": placed.optimizers,
+        "optimizer_name": runs.of_each("optimizer"),
+        "configuration": placed.configurations,
+        "hyperparameters": _parsed(runs.columns["hyperparameters"]),
+        "weight_decay": runs.of_each("weight_decay").astype(np.float64),
+        "has_diverged": runs.of_each("has_diverged").astype(bool),
+        "measurement": _dictionaries(runs.columns["rest"], measurement_of),
         "steps_per_epoch": _steps_per_epoch(runs),
-        "hardware": _objects(_parsed(run.hardware for run in runs)),
-        "versions": _objects(_parsed(run.versions for run in runs)),
-        "code": _objects(map(code_of, runs)),
+        "hardware": _parsed(runs.columns["hardware"]),
+        "versions": _parsed(runs.columns["versions"]),
+        "code": _dictionaries(runs.columns["rest"], code_of),
     }
     for name in _OF_THE_RUN:
-        columns[name] = _objects(getattr(run, name) for run in runs)
+        columns[name] = runs.of_each(name)
     for name in _INTEGERS:
-        columns[name] = np.array([getattr(run, name) for run in runs], dtype=np.int64)
+        columns[name] = runs.of_each(name).astype(np.int64)
     for name in _OPTIONAL_INTEGERS:
-        columns[name] = pd.array([getattr(run, name) for run in runs], dtype="Int64")
-    for place, name in enumerate(_ARRAYS):
-        columns[name] = _objects(run.curves[place] for run in runs)
+        columns[name] = pd.array(runs.of_each(name).tolist(), dtype="Int64")
+    curves: dict[str, Any] = {name: runs.curves(name) for name in ARRAYS}
+    columns["metric"] = _metrics(columns["testproblem"], curves["test_accuracies"])
     # The cache keeps arrays of one dimension only.
-    columns["iterates"] = columns["iterates"].map(_finite_points)
-    columns["evaluated_at"] = _objects(map(_evaluated_at, runs))
+    curves["iterates"] = list(map(_finite_points, curves["iterates"]))
+    curves["evaluated_at"] = _evaluated_at(columns["num_epochs"], curves["evaluated_at"])
     for name in _LOSSES:
-        columns[name] = _with_untrained(runs, columns[name])
-    return pd.DataFrame({name: columns[name] for name in COLUMNS})
-
-
-def _with_untrained(runs: Sequence[Run], losses: pd.Series[Any]) -> pd.Series[Any]:
-    """Give runs whose first loss was not finite that of other untrained models of the problem."""
-    before: dict[str, list[float]] = defaultdict(list)
-    for run, curve in zip(runs, losses, strict=True):
-        if curve is not None:
-            before[run.problem].append(curve[0])
-    # Without a curve such a run would not be among the seeds, and an optimizer that breaks before
-    # the first epoch would look as good as its other seeds.
-    return _objects(
-        np.full(len(_evaluated_at(run)), np.mean(before[run.problem]))
-        if curve is None and run.diverged_at_epoch == 0 and before[run.problem]
-        else curve
-        for run, curve in zip(runs, losses, strict=True)
+        curves[name] = _with_untrained(placed.runs, curves[name], curves["evaluated_at"])
+    columns |= {name: objects(those) for name, those in curves.items()}
+    return pd.DataFrame(
+        {
+            name: pd.Series(columns[name], dtype=object)
+            if columns[name].dtype.kind == "O"
+            else columns[name]
+            for name in COLUMNS
+        }
     )
 
 
-def _evaluated_at(run: Run) -> Floats:
+def _paths(root: Path, names: Objects) -> Objects:
+    return objects(readable(os.path.join(root, name)) for name in names)  # noqa: PTH118
+
+
+def _with_untrained(
+    runs: Runs, losses: list[Floats | None], evaluated_at: Sequence[Floats]
+) -> list[Floats | None]:
+    """Give runs whose first loss was not finite that of other untrained models of the problem."""
+    lost = [
+        row
+        for row, epoch in enumerate(runs.of_each("diverged_at_epoch"))
+        if epoch == 0 and losses[row] is None
+    ]
+    if not lost:
+        return losses
+    problems = runs.of_each("problem")
+    before: dict[str, list[float]] = defaultdict(list)
+    for problem, curve in zip(problems, losses, strict=True):
+        if curve is not None:
+            before[problem].append(curve[0])
+    # Without a curve such a run would not be among the seeds, and an optimizer that breaks before
+    # the first epoch would look as good as its other seeds.
+    for row in lost:
+        if before[problems[row]]:
+            losses[row] = np.full(len(evaluated_at[row]), np.mean(before[problems[row]]))
+    return losses
+
+
+def _evaluated_at(num_epochs: Integers, recorded: list[Floats | None]) -> list[Floats]:
     """The epochs trained at each evaluation."""
-    at = run.curves[_ARRAYS.index("evaluated_at")]
-    return np.arange(run.num_epochs + 1.0) if at is None else at
+    return [
+        np.arange(epochs + 1.0) if at is None else at
+        for epochs, at in zip(num_epochs.tolist(), recorded, strict=True)
+    ]
 
 
-def _objects(values: Iterable[Any]) -> pd.Series[Any]:
-    """A column of texts, arrays or dictionaries."""
-    listed = list(values)
-    # Filled one by one: of equally long arrays, pandas and NumPy would make a second dimension.
-    column = np.empty(len(listed), dtype=object)
-    for index, value in enumerate(listed):
-        column[index] = value
-    return pd.Series(column, dtype=object)
+def _parsed(texts: Column) -> Objects:
+    """The content of JSON texts, each its own dictionary."""
+    return _dictionaries(texts, json.loads)
 
 
-def _parsed(texts: Iterable[str]) -> list[dict[str, Any]]:
-    """The content of JSON texts, each its own dictionary; most are equal."""
-    known: dict[str, dict[str, Any]] = {}
-    listed = list(texts)
-    for text in listed:
-        if text not in known:
-            known[text] = json.loads(text)
-    return [dict(known[text]) for text in listed]
+def _dictionaries(texts: Column, read: Callable[[str], dict[str, Any]]) -> Objects:
+    """What a function makes of the text of each run, once for all that have the same."""
+    needed = np.unique(texts.where).tolist()
+    known = dict(zip(needed, (read(texts.values[place]) for place in needed), strict=True))
+    return objects(dict(known[place]) for place in texts.where.tolist())
+
+
+def _own(dictionaries: Objects) -> Objects:
+    """A dictionary for each run, of its own."""
+    return objects(map(dict, dictionaries))
 
 
 def _finite_points(iterates: Floats | None) -> Floats | None:
@@ -252,34 +325,35 @@ def _finite_points(iterates: Floats | None) -> Floats | None:
     return finite if len(finite) else None
 
 
-def _metrics(runs: Sequence[Run]) -> list[str]:
+def _metrics(problems: Objects, accuracies: Sequence[Floats | None]) -> Objects:
     """The metric of each run's problem, by its plugin where that is installed.
 
     Else it is the accuracy, if a run of the problem has one.
     """
-    place = _ARRAYS.index("test_accuracies")
-    with_accuracy = {run.problem for run in runs if run.curves[place] is not None}
+    with_accuracy = {
+        problem for problem, curve in zip(problems, accuracies, strict=True) if curve is not None
+    }
     metric = {}
-    for problem in {run.problem for run in runs}:
+    for problem in set(problems):
         metric[problem] = "accuracy" if problem in with_accuracy else "loss"
         # Results can be analyzed where the plugin of their problem is not installed.
         with suppress(DeepOBSError):
             # Only what plugins offer: reading a file must not import a module that it names.
             offer = registry().problems.find(problem)
             metric[problem] = metric[problem] if offer is None else offer.spec.metric
-    return [metric[run.problem] for run in runs]
+    return objects(metric[problem] for problem in problems)
 
 
-def _steps_per_epoch(runs: Sequence[Run]) -> Floats:
+def _steps_per_epoch(runs: Runs) -> Floats:
     """Steps of a whole epoch; NaN if not recorded, or as a run diverged within one."""
+    fields = ("steps", "has_diverged", "num_epochs", "steps_per_epoch")
+    kinds, where = runs.combinations(*fields)
     # Of the run itself: those of another one with as large batches may hold out other examples.
-    return np.array(
-        [
-            np.nan
-            if run.steps is None or run.has_diverged or not run.num_epochs
-            # Of a run that ended within an epoch, its file says it.
-            else run.steps_per_epoch or run.steps / run.num_epochs
-            for run in runs
-        ],
-        dtype=np.float64,
-    )
+    of_kinds = [
+        np.nan
+        if steps is None or has_diverged or not num_epochs
+        # Of a run that ended within an epoch, its file says it.
+        else steps_per_epoch or steps / num_epochs
+        for steps, has_diverged, num_epochs, steps_per_epoch in kinds
+    ]
+    return np.array(of_kinds, dtype=np.float64)[where]

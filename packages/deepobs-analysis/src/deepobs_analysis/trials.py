@@ -15,9 +15,11 @@ from deepobs_analysis.measures import (
     mean_and_deviation,
     share_diverged,
 )
+from deepobs_analysis.results import Metric
 from deepobs_analysis.selection import (
     configuration_performances,
     higher_is_better,
+    once,
     performances,
 )
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepobs_analysis.measures.arrays import Floats
-    from deepobs_analysis.results import Metric, Results
+    from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode, Selection
 
 BUDGET = 5
@@ -113,9 +115,16 @@ def attempts(
         optimizer: Name of the optimizer.
         mode: "best" for the best epoch of each run; the last epoch otherwise.
     """
-    curve = results.metric(problem).curve("test")
+    return once(
+        ("attempts", problem, optimizer, mode == "best"),
+        lambda: _attempts(results, problem, optimizer, mode),
+    )
+
+
+def _attempts(results: Results, problem: str, optimizer: str, mode: Mode) -> list[Attempt]:
     runs = results.runs
     chosen = runs[(runs["problem"] == problem) & (runs["optimizer"] == optimizer)]
+    curve = Metric(chosen["metric"].iloc[0]).curve("test")
     by_configuration = chosen[chosen[curve].notna()].groupby("configuration", sort=True)
     return [
         Attempt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -140,9 +141,17 @@ def grid_step(values: ArrayLike) -> float:
 
     Shares of n examples are multiples of 1 / n. It is 0 where there is none above 1e-6.
     """
-    fractions = (Fraction(value).limit_denominator(_FINEST) for value in np.unique(values).tolist())
-    count = math.lcm(*(fraction.denominator for fraction in fractions))
-    return 1 / count if count <= _FINEST and is_on_grid(values, 1 / count) else 0.0
+    count = 1
+    for value in np.unique(values).tolist():
+        count = math.lcm(count, _denominator(value))
+        if count > _FINEST:
+            return 0.0
+    return 1 / count if is_on_grid(values, 1 / count) else 0.0
+
+
+@functools.lru_cache(2**16)  # accuracies are asked for again and again
+def _denominator(value: float) -> int:
+    return Fraction(value).limit_denominator(_FINEST).denominator
 
 
 def is_on_grid(values: ArrayLike, step: float) -> bool:
