@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from result_files import write_result
@@ -122,3 +124,74 @@ def test_the_expected_best_is_that_of_one_seed(tmp_path):
     write_result(tmp_path, lr=0.1, seed=43, test_losses=[9, 8])
     (axes,) = expected_best(load(tmp_path)).axes
     assert [y for _, y in curve(axes)] == pytest.approx([0.15, 0.1])
+
+
+def style_of(axes, name):
+    """The dashes of the line that joins the points of an optimizer: "None" for none."""
+    (line,) = (each for each in axes.lines if each.get_label() == name and len(each.get_xdata()))
+    return line.get_linestyle()
+
+
+def test_points_between_which_other_hyperparameters_vary_are_not_joined(tmp_path):
+    for lr, decay in ((0.1, 1e-4), (0.01, 1e-2), (0.5, 1e-3)):
+        write_result(tmp_path, optimizer="Adam", lr=lr, test_losses=[9, lr])
+        write_result(
+            tmp_path,
+            optimizer="AdamW",
+            lr=lr,
+            hyperparameters={"weight_decay": decay},
+            test_losses=[9, lr],
+        )
+        for momentum in (0.5, 0.9):
+            write_result(
+                tmp_path,
+                optimizer="Momentum",
+                lr=lr,
+                hyperparameters={"momentum": momentum},
+                test_losses=[9, lr + momentum],
+            )
+    figure = sensitivity(load(tmp_path))
+    (axes,) = figure.axes
+    assert [style_of(axes, name) for name in ("Adam", "AdamW", "Momentum")] == ["-", "None", "-"]
+    assert "not joined where other hyperparameters vary between them: weight_decay of AdamW." in (
+        figure.notes
+    )
+    assert (
+        "the best of other hyperparameters at each learning rate: momentum of Momentum."
+        in figure.notes
+    )
+
+
+@pytest.fixture
+def again(tmp_path):
+    """Four learning rates with seed 42, and the best with three further seeds, which are worse."""
+    for lr, final in ((0.01, 4), (0.1, 2), (1.0, 3), (10.0, 5)):
+        write_result(tmp_path, lr=lr, test_losses=[9, 5, final])
+    for seed in (43, 44, 45):
+        write_result(tmp_path, lr=0.1, seed=seed, test_losses=[9, 5, 2.75])
+    return load(tmp_path)
+
+
+def test_figures_say_which_seeds_selected_configurations_are_drawn_with(again):
+    figure = sensitivity(again)
+    assert rings(figure.axes[0]) == {(0.1, 2.5625)}
+    assert (
+        "Rings are means over seeds 42 to 45, of which seed 42 selected them; other points are "
+        "over seed 42."
+    ) in figure.notes
+    everything = sensitivity(replace(again, runs=again.runs[again.runs["seed"] == 42]))
+    assert "All are means over seed 42." in everything.notes
+
+
+def test_a_tuned_optimizer_is_ringed_at_what_tables_show(again):
+    roles = again.runs["seed"].map(lambda seed: "selection" if seed == 42 else "report")
+    is_chosen = again.runs["configuration"] == "lr = 0.1"
+    figure = sensitivity(replace(again, runs=again.runs.assign(role=roles.where(is_chosen, ""))))
+    assert rings(figure.axes[0]) == {(0.1, 2.75)}
+    assert "Rings are means over seeds 43 to 45; other points are over seed 42." in figure.notes
+
+
+def test_configurations_are_ranked_by_seeds_that_all_have(again):
+    figure = tuning_rank(again)
+    assert curve(figure.axes[0]) == [[1, 2], [2, 3], [3, 4], [4, 5]]
+    assert "Mean over seed 42 after the last epoch." in figure.notes

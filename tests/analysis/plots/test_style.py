@@ -11,9 +11,11 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs_analysis import load
 from deepobs_analysis.plots import rendering
+from deepobs_analysis.plots.comparisons import comparison, ranks
 from deepobs_analysis.plots.curves import overview, performance
 from deepobs_analysis.plots.looks import looks, same_looks
 from deepobs_analysis.plots.style import shown
+from deepobs_analysis.plots.times import profiles, time_to_target
 from deepobs_analysis.plots.tuning_curves import sensitivity
 
 HOSTILE = ("$x_1$ <b>&amp;", "_hidden", "a" * 200, r"100% \frac{1}{2}", "a\nb", "\N{SNOWMAN}\u4f18")
@@ -146,3 +148,31 @@ def test_every_label_of_every_plot_lies_within_the_figure(grid, two_problems, na
     width, height = figure.get_size_inches()
     assert -0.02 <= box.x0 <= box.x1 <= width + 0.02
     assert -0.02 <= box.y0 <= box.y1 <= height + 0.02
+
+
+def test_names_are_cut_only_where_there_is_no_room(tmp_path):
+    name = "Momentum + CosineAnnealingLR"
+    for problem in ("acme", "other"):
+        for optimizer, final in ((name, 0.1), ("SGD", 0.2), ("Adam", 0.3)):
+            write_result(
+                tmp_path, problem=problem, optimizer=optimizer, label=optimizer,
+                test_losses=[2, 1, final],
+            )  # fmt: skip
+    results = load(tmp_path)
+    for draw in (overview, profiles):
+        texts = [text.get_text() for text in draw(results).legends[0].get_texts()]
+        assert any(text.startswith(name) for text in texts)
+    for draw in (ranks, comparison, time_to_target):
+        labels = [label.get_text() for label in draw(results).axes[0].get_yticklabels()]
+        assert name in labels
+    narrow = [text.get_text() for text in overview(results, width=1.6).legends[0].get_texts()]
+    assert any("…" in text for text in narrow)
+
+
+def test_columns_of_legends_are_as_wide_as_their_own_names(tmp_path):
+    for optimizer in ("Adam", "AdamW", "Momentum", "SGD", "SGD + CosineAnnealingLR", "Sign"):
+        for problem in ("acme", "other"):
+            write_result(tmp_path, problem=problem, optimizer=optimizer, label=optimizer)
+    (legend,) = overview(load(tmp_path)).legends
+    assert len(legend.get_texts()) == 7
+    assert legend._ncols == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +54,15 @@ class Attempt:
     seeds: tuple[int, ...]
     performances: Floats
     has_diverged: bool
+
+    def only(self, seeds: Collection[int]) -> Attempt:
+        """The part with some seeds, of which it has at least one."""
+        kept = [place for place, seed in enumerate(self.seeds) if seed in seeds]
+        return replace(
+            self,
+            seeds=tuple(self.seeds[place] for place in kept),
+            performances=self.performances[kept],
+        )
 
     def mean_of(self, seeds: Sequence[int]) -> float | None:
         """The mean over some seeds; `None` if one of them is missing."""
@@ -135,6 +144,21 @@ def _attempts(results: Results, problem: str, optimizer: str, mode: Mode) -> lis
             has_diverged=bool(those["has_diverged"].any()),
         )
         for configuration, those in by_configuration
+    ]
+
+
+def attempts_as_shown(
+    results: Results, selection: Selection, *, mode: Mode = "final"
+) -> list[Attempt]:
+    """All configurations as `attempts` has them, the selected one by the seeds that are shown.
+
+    Of a tuned optimizer these are the seeds of the report, as in tables.
+    """
+    tried = attempts(results, selection.problem, selection.optimizer, mode=mode)
+    shown = set(selection.runs["seed"])
+    return [
+        each.only(shown) if each.configuration == selection.configuration else each
+        for each in tried
     ]
 
 

@@ -71,6 +71,36 @@ def seeds_text(numbers: Iterable[int]) -> str:
     return f"{fewest} to {others[-1]} seeds" if others else counted(fewest, "seed")
 
 
+def seed_numbers(seeds: Iterable[int]) -> str:
+    """Which seeds these are: "seed 42", "seeds 1 and 3", "seeds 42 to 45"."""
+    known = sorted(set(seeds))
+    if len(known) == 1:
+        return f"seed {known[0]}"
+    if len(known) > 2 and known[-1] - known[0] == len(known) - 1:
+        return f"seeds {known[0]} to {known[-1]}"
+    return f"seeds {listed(map(str, known))}"
+
+
+def seeds_of_rings(shown: Iterable[tuple[Iterable[int], bool]]) -> str:
+    """Which seeds selected configurations are drawn with, and which others.
+
+    Args:
+        shown: Of each configuration, its seeds and whether it is selected and has a ring.
+    """
+    ringed: set[int] = set()
+    others: set[int] = set()
+    for seeds, is_ringed in shown:
+        (ringed if is_ringed else others).update(seeds)
+    if not ringed or not others or ringed == others:
+        return f"All are means over {seed_numbers(ringed | others)}."
+    deciding = ringed & others
+    flattered = f", of which {seed_numbers(deciding)} selected them" if deciding else ""
+    return (
+        f"Rings are means over {seed_numbers(ringed)}{flattered}; other points are over "
+        f"{seed_numbers(others)}."
+    )
+
+
 def mean_text(moments: MeanAndDeviation | None, seeds: int) -> str:
     """A mean and the deviation of its seeds, rounded to two digits of the deviation.
 

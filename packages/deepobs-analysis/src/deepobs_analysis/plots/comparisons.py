@@ -148,7 +148,9 @@ def comparison(
     count = len(compared.optimizers)
     needed = _ROOM_FOR_INTERVAL * count * scale()
     has_intervals = compared.fewest_seeds > 1 and (current().width or DOUBLE_COLUMN) > needed
-    width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, 1.3 + 0.72 * count * scale()))
+    longest = max(len(called(name)) for name in compared.optimizers)
+    beside = _BESIDE_CELLS + layout.LETTER * layout.SMALL * longest
+    width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, (beside + 0.68 * count) * scale()))
     figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count * scale())
     probabilities = np.full((count, count), np.nan)
     for row, column in itertools.permutations(range(count), 2):
@@ -162,7 +164,7 @@ def comparison(
     bar.outline.set_visible(False)
     bar.set_label("row beats column")
     # Long names would overlap below narrow columns, and slanted ones take room from the panel.
-    names = [called(name, 22) for name in compared.optimizers]
+    names = [called(name, layout.letters_beside(axes)) for name in compared.optimizers]
     longest, letter = max(map(len, names)), layout.LETTER * layout.SMALL * scale()
     cell = (figure.get_figwidth() - _BESIDE_CELLS * scale() - longest * letter) / count
     has_room = longest * letter < cell

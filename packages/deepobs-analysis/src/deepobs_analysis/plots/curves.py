@@ -244,7 +244,8 @@ def _cut_below_zero(
 
 def _point_at(axes: Axes, value: float, row: int, look: Look, *, at_top: bool) -> None:
     """Say in the corner of a panel where a curve ends that lies outside."""
-    text = f"{called(look.name, 18)} {verbatim('↑' if at_top else '↓')} {short_number(value)}"
+    outside = f" {verbatim('↑' if at_top else '↓')} {short_number(value)}"
+    text = f"{called(look.name, layout.letters_within(axes) - len(outside))}{outside}"
     line = text_size(layout.SMALL) * 1.25
     axes.annotate(
         text, (1, 1 if at_top else 0), (-2, (-2 - row * line) * (1 if at_top else -1)),

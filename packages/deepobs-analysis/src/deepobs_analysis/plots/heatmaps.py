@@ -23,8 +23,8 @@ from deepobs_analysis.plots.style import (
     styled,
 )
 from deepobs_analysis.selection import selections_by_problem
-from deepobs_analysis.trials import attempts, best_at
-from deepobs_analysis.wording import mean_text
+from deepobs_analysis.trials import attempts_as_shown, best_at
+from deepobs_analysis.wording import mean_text, seeds_of_rings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +100,13 @@ def sensitivity_2d(
         for each in those
     ]
     layout.titles(figure, drawn, titles, relative_size=layout.SMALL)
-    layout.notes(figure, ["Cross: a seed diverged. Ring: the selected configuration."])
+    seeds = seeds_of_rings(
+        (attempt.seeds, attempt.configuration == each.selection.configuration)
+        for those in by_problem.values()
+        for each in those
+        for attempt in each.best.values()
+    )
+    layout.notes(figure, ["Cross: a seed diverged. Ring: the selected configuration.", seeds])
     return figure
 
 
@@ -109,7 +115,7 @@ def _panels(results: Results, mode: Mode, x: str | None, y: str | None) -> dict[
     known: set[str] = set()
     for problem, selections in selections_by_problem(results, mode).items():
         for each in selections:
-            tried = attempts(results, problem, each.optimizer, mode=mode)
+            tried = attempts_as_shown(results, each, mode=mode)
             varied = _varied(tried)
             known.update(varied)
             names = _chosen(varied, x, y)

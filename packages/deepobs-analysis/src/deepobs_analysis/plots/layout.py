@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
@@ -39,6 +40,8 @@ LETTER = 0.062
 """Average width in inches of a letter of usual size: measuring text would draw figures twice."""
 
 _LINE_HEIGHT = 0.17
+_HANDLE = 0.55  # inches of a line in a legend, and around it
+_BESIDE, _WITHIN = 0.5, 0.75  # the shares of a panel that names on its left, or in it, may take
 _NARROWEST_PANEL = 1.5
 _LONGEST_TITLE = 34  # as wide as a panel of a report
 
@@ -114,7 +117,8 @@ def legend(
     names = in_order(optimizers)
     styles = looks(names)
     handles = [Line2D([], [], **styles[name].stroke(), **styles[name].marks()) for name in names]
-    entries = [(handle, called(name)) for handle, name in zip(handles, names, strict=True)]
+    room = letters_of_legend(figure)
+    entries = [(handle, called(name, room)) for handle, name in zip(handles, names, strict=True)]
     legend_of(figure, [*entries, *((each, str(each.get_label())) for each in further)], title=title)
     for text, name in zip(figure.legends[0].get_texts(), names, strict=False):
         emphasize(text, name)
@@ -127,7 +131,8 @@ def legend_of(
     # Matplotlib's own layout would shrink the panels by the legend instead of making room for it.
     labels = [text for _, text in entries]
     width = figure.get_figwidth() / scale()
-    columns = max(1, min(len(labels), int(width / (LETTER * max(map(len, labels)) + 0.55))))
+    fitting = (n for n in range(len(labels), 1, -1) if _width_of_legend(labels, n) <= width)
+    columns = next(fitting, 1)
     # Rows of about equal length: one alone in the last row looks like an oversight.
     columns = math.ceil(len(labels) / math.ceil(len(labels) / columns))
     rows = math.ceil(len(labels) / columns) + (title is not None)
@@ -142,6 +147,40 @@ def legend_of(
         borderaxespad=0.2,
         title=title,
     )
+
+
+def _width_of_legend(labels: Sequence[str], columns: int) -> float:
+    """Inches that a legend takes, whose columns are as wide as their longest labels."""
+    # As Matplotlib fills them: the first columns are one row longer, if not all are equally long.
+    rows, longer = divmod(len(labels), columns)
+    ends = list(accumulate(rows + (place < longer) for place in range(columns)))
+    widths = (
+        max(map(len, labels[start:end]), default=0)
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    )
+    return sum(LETTER * width + _HANDLE for width in widths)
+
+
+def letters_of_legend(figure: ResultFigure) -> int:
+    """How many letters of a name have room in a legend above a figure."""
+    return int((figure.get_figwidth() / scale() - _HANDLE) / LETTER)
+
+
+def letters_beside(axes: Axes) -> int:
+    """How many letters of a name have room on the left of a panel."""
+    return int(_BESIDE * _letters_across(axes))
+
+
+def letters_within(axes: Axes) -> int:
+    """How many letters of small text have room in a panel."""
+    return int(_WITHIN * _letters_across(axes))
+
+
+def _letters_across(axes: Axes) -> float:
+    figure = axes.get_figure()
+    assert figure is not None  # noqa: S101 # panels are in one
+    width = figure.bbox.width / figure.dpi / _place(axes).get_gridspec().ncols
+    return float(width / (LETTER * SMALL * scale()))
 
 
 def emphasize(text: Text, optimizer: str) -> None:
@@ -205,9 +244,9 @@ def label_panels(axes: Sequence[Axes], x: str, y: Sequence[str]) -> None:
             panel.set_ylabel(label)
 
 
-def rows_of_optimizers(axes: Axes, optimizers: Sequence[str], longest: int = 28) -> None:
+def rows_of_optimizers(axes: Axes, optimizers: Sequence[str]) -> None:
     """Give a panel a row for each optimizer, the first one at the top."""
-    rows_of_names(axes, [called(name, longest) for name in optimizers])
+    rows_of_names(axes, [called(name, letters_beside(axes)) for name in optimizers])
     for label, name in zip(axes.get_yticklabels(), optimizers, strict=True):
         emphasize(label, name)
 

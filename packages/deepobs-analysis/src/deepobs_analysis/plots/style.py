@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _Arguments = ParamSpec("_Arguments")
 _Returned = TypeVar("_Returned")
 
+LONGEST_NAME = 40
+"""Letters of a name that are shown where there is room."""
+
 SINGLE_COLUMN, DOUBLE_COLUMN = WIDTHS["one"], WIDTHS["two"]
 
 INK, FAINT, GRID = "#222222", "#767676", "#e6e6e6"
@@ -172,9 +175,9 @@ def faint() -> str:
     return FAINT if color == INK else color
 
 
-def called(optimizer: str, longest: int = 28) -> str:
-    """The displayed name of an optimizer, as `shown` draws it."""
-    return shown(renamed(optimizer), longest)
+def called(optimizer: str, longest: int = LONGEST_NAME) -> str:
+    """The displayed name of an optimizer, as `shown` draws it where so many letters have room."""
+    return shown(renamed(optimizer), min(longest, LONGEST_NAME))
 
 
 def renamed(optimizer: str) -> str:
@@ -182,11 +185,11 @@ def renamed(optimizer: str) -> str:
     return current().names.get(optimizer, optimizer)
 
 
-def shown(name: object, longest: int = 28) -> str:
+def shown(name: object, longest: int = LONGEST_NAME) -> str:
     """A name that matplotlib draws verbatim; the middle of a longer one becomes an ellipsis."""
     text = clean(name)
     suffix = suffix_of(text)
-    short = _shortened(text.removesuffix(suffix), longest) + suffix
+    short = _shortened(text.removesuffix(suffix), longest) + _shortened(suffix, LONGEST_NAME // 2)
     # Matplotlib drops labels that begin with an underscore from legends.
     return verbatim(f"\N{NO-BREAK SPACE}{short}" if short.startswith("_") else short)
 

@@ -154,8 +154,9 @@ def profiles(
         # Many profiles have parts in common, and the last one would hide the others.
         place = _raised(axes, (len(names) - 1) / 2 - names.index(name), len(names))
         line.set(transform=place, clip_on=False)
-        reached = f"{np.isfinite(own).sum()} of {len(own)}"
-        entries[name] = (line, f"{called(name, 24)} ({score:.2f}, {reached})")
+        scored = f" ({score:.2f}, {np.isfinite(own).sum()} of {len(own)})"
+        room = layout.letters_of_legend(figure) - len(scored)
+        entries[name] = (line, f"{called(name, room)}{scored}")
     axes.set(
         xlim=(1, largest_tau),
         ylim=(-0.04, 1.04),
@@ -225,7 +226,7 @@ def _draw(
         _write(axes, text, (1, row), xycoords=("axes fraction", "data"))
         if is_recorded and not len(reached):
             _write(axes, "never", (0, row))
-    layout.rows_of_optimizers(axes, names, longest=22)
+    layout.rows_of_optimizers(axes, names)
     largest = largest or 1.0
     axes.set_xlim(-0.03 * largest, 1.05 * largest)
     limits.few_ticks(axes, "x", 5)
