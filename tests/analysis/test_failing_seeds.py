@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from result_files import write_result
@@ -12,6 +14,8 @@ from deepobs_analysis.failing_seeds import failing, two_groups
 from deepobs_analysis.report import report
 from deepobs_analysis.selection import select
 from deepobs_analysis.summaries import summarize
+from deepobs_analysis.table_columns import COLUMNS, columns_called
+from deepobs_analysis.table_formats import where_seeds_failed
 from deepobs_analysis.winners import winner_in_words, winners
 
 NAN = float("nan")
@@ -128,3 +132,30 @@ def test_equal_seeds_are_not_lucky(tmp_path):
     write_seeds(tmp_path, [0.9] * 6)
     write_result(tmp_path, problem="acme", lr=0.5, seed=0, test_losses=[9, 5, 3])
     assert not lucky(tmp_path)
+
+
+def test_the_note_on_failed_seeds_is_true_of_every_column(tmp_path):
+    for seed, final in enumerate((0.9, 0.91, 0.1)):
+        write_result(
+            tmp_path,
+            problem="acme",
+            seed=seed,
+            test_losses=[9, 2, 10 * (1 - final)],
+            test_accuracies=[0.1, final - 0.05, final],
+        )
+    results = load(tmp_path)
+    columns = columns_called(COLUMNS)
+    (note,) = where_seeds_failed(columns, summarize(results))
+    over_others, _, all_seeds = note.partition(" over the others. All seeds decide")
+    (row,) = summarize(results)
+    (without,) = summarize(replace(results, runs=results.runs[results.runs["seed"] != 2]))
+    means = [column for column in columns if column.heading in over_others]
+    assert [column.name for column in means] == ["final", "best", "loss", "accuracy"]
+    for column in means:
+        assert column.text(row) == f"{column.text(without)} (1 of 3 failed)"
+    assert (COLUMNS["seeds"].heading in all_seeds) and COLUMNS["seeds"].text(row) == "3"
+    assert COLUMNS["epochs"].heading in all_seeds
+    assert COLUMNS["epochs"].text(row) == "reached by 2 of 3 seeds"
+    html = report(results).replace("\N{NO-BREAK SPACE}", " ")
+    assert "Where seeds failed, Test performance is over the others." in html
+    assert "Where seeds failed, Test performance, Best epoch and Test loss are over" in html

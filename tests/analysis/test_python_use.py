@@ -193,3 +193,15 @@ def test_names_that_hold_commas_are_quoted_where_names_are_listed(results):
         scores_of(results, against="Adm")
     with pytest.raises(UnknownNameError, match="Known: 'Adam, slow', SGD"):
         performance(results, highlight="Adm")
+
+
+def test_tables_in_notebooks_say_what_bold_means(tmp_path):
+    write_seeds(tmp_path, "SGD", [2.0, 2.2, 1.9, 2.01])
+    write_seeds(tmp_path, "Adam", [1.0, 1.2, 0.9, 1.01])
+    write_seeds(tmp_path, "Mine", [1.2, 1.0, 1.02, 0.91])
+    html = deepobs.table(tmp_path)._repr_html_()
+    assert "Bold: the best mean of each problem." in html
+    assert (
+        "Of the others, not significantly worse in test performance, after correction for 3 "
+        "comparisons (5 %, Holm): 1 of 2."
+    ) in html

@@ -109,7 +109,10 @@ def test_where_seeds_fail_the_others_are_shown_and_how_many_fail(tmp_path, table
         )
     _, out, _ = table(directory=tmp_path / "failing")
     assert "0.9050 ± 0.0050 (1 of 3 failed)" in out
-    assert "Where seeds failed, over the others; all of them decide what is best." in out
+    assert (
+        "Where seeds failed, Test performance is over the others. All seeds decide what is best, "
+        "and count in Epochs to target, Seeds and Diverged."
+    ) in out
     _, out, _ = table("--format", "csv", directory=tmp_path / "failing")
     (row,) = csv.DictReader(io.StringIO(out))
     assert float(row["final_mean"]) == pytest.approx((0.9 + 0.91 + 0.1) / 3)

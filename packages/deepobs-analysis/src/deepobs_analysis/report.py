@@ -19,6 +19,7 @@ from deepobs_analysis.caveats import caveats, choice_in_words, concerning
 from deepobs_analysis.plots.looks import same_looks
 from deepobs_analysis.report_series import Series
 from deepobs_analysis.report_tables import (
+    known_columns,
     table_of_environments,
     table_of_ratios,
     table_of_scores,
@@ -29,6 +30,8 @@ from deepobs_analysis.results import require_results
 from deepobs_analysis.scores import scores_of
 from deepobs_analysis.selection import computing_once
 from deepobs_analysis.summaries import summarize
+from deepobs_analysis.table_columns import columns_called
+from deepobs_analysis.table_formats import where_seeds_failed
 from deepobs_analysis.winners import (
     comparison_in_words,
     target_in_words,
@@ -97,6 +100,7 @@ def report(results: Results, *, mode: Mode = "most", title: str | None = None) -
 
 def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
     """All that a report says, under the names of the template."""
+    overview = columns_called(_OVERVIEW)
     with same_looks(results.optimizers), gc_paused(), computing_once():
         rows = summarize(results, mode=mode)
         found, best = caveats(rows), winners(rows)
@@ -109,7 +113,8 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
             "remarks": results.remarks,
             "caveats": found,
             "figures": figures.overview(results, mode, series) if rows else [],
-            "table": table_of_summaries(rows, _OVERVIEW),
+            "table": table_of_summaries(rows, overview),
+            "failed": where_seeds_failed(overview, rows),
             "sections": [
                 {
                     "anchor": f"problem-{place}",
@@ -134,10 +139,11 @@ def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[st
     """The tables and lists of a problem."""
     # The column of the performance shows the metric: a second one would repeat it.
     judged_by = rows[0].selection.metric.name
-    names = [name for name in _OF_PROBLEM if name != judged_by]
+    columns = known_columns(rows, (name for name in _OF_PROBLEM if name != judged_by))
     return {
         "target": target_in_words(rows[0]),
-        "table": table_of_summaries(rows, names, only_known=True),
+        "table": table_of_summaries(rows, columns),
+        "failed": where_seeds_failed(columns, rows),
         "tunings": tunings_of(results.tunings, problem),
         "diverged": _diverged(results.runs[results.runs["problem"] == problem]),
         "skipped": [each for each in results.unusable if problem in each.file.split("/")[:-1]],

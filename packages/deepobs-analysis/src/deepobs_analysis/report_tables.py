@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.results import Results
     from deepobs_analysis.scores import Scores
     from deepobs_analysis.summaries import Summary
+    from deepobs_analysis.table_columns import SummaryColumn
 
 _FIRST_VERSIONS = ("python", "torch")
 
@@ -54,19 +55,14 @@ class Table:
     rows: Sequence[Sequence[Value]]
 
 
-def table_of_summaries(
-    rows: Sequence[Summary], names: Iterable[str], *, only_known: bool = False
-) -> Table:
-    """How optimizers performed.
-
-    Args:
-        rows: The rows.
-        names: Names of columns.
-        only_known: Whether to skip columns that hold nothing.
-    """
+def known_columns(rows: Sequence[Summary], names: Iterable[str]) -> list[SummaryColumn]:
+    """The columns of these names that hold something in any row."""
     columns = [COLUMNS[name] for name in names]
-    if only_known:
-        columns = [each for each in columns if any(each.text(row) != MISSING for row in rows)]
+    return [each for each in columns if any(each.text(row) != MISSING for row in rows)]
+
+
+def table_of_summaries(rows: Sequence[Summary], columns: Sequence[SummaryColumn]) -> Table:
+    """How optimizers performed."""
     records = [record(row) for row in rows]
     return Table(
         [Heading(column.heading, column.meaning, column.is_number) for column in columns],

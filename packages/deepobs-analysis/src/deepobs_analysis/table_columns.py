@@ -255,7 +255,7 @@ _ALL = (
     SummaryColumn(
         "overhead",
         "Step time",
-        "seconds per step, divided by those of SGD in the same environment",
+        "seconds per step of runs that completed, divided by those of SGD in the same environment",
         lambda row: number(row.relative_step_time, 3),
         ("relative_step_time",),
         lambda row: None if row.relative_step_time is None else (-row.relative_step_time,),

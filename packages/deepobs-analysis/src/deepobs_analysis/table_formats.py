@@ -11,11 +11,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from deepobs.console.screen import Column, render
-from deepobs.console.text import clean
+from deepobs.console.text import clean, counted
 from deepobs_analysis import latex
 from deepobs_analysis.caveats import caveats, choice_in_words
 from deepobs_analysis.summaries import record
 from deepobs_analysis.table_columns import Cell, cells_of
+from deepobs_analysis.targets import UNITS
+from deepobs_analysis.winners import contenders
 from deepobs_analysis.wording import MISSING, listed, sources_in_words
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
 
 _OBVIOUS = {"seeds", "configurations"}
+_WITH_FAILED = {
+    *(unit.replace(" ", "_") for unit in UNITS),
+    *("seeds", "diverged", "expected_best", "decades"),
+}
 _OF_TARGETS = {"target", "reached"}
 
 
@@ -131,8 +137,7 @@ def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str
     sentences = []
     if any(field.endswith("_mean") for field in fields):
         sentences.append("Means ± population standard deviations over seeds.")
-    if "failed" in fields and any(row.failed for row in rows):
-        sentences.append("Where seeds failed, over the others; all of them decide what is best.")
+    sentences += where_seeds_failed(columns, rows)
     meanings = [
         f"{column.heading}: {column.meaning}"
         for column in columns
@@ -153,9 +158,33 @@ def notes(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str
 
 
 def meaning_of_bold(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str]:
-    """A sentence on what is bold where columns mark their best values, if any do."""
-    is_marked = any(cell.is_best for cells in cells_of(columns, rows) for cell in cells)
-    return ["Bold: the best of each problem; other seeds may disagree."] if is_marked else []
+    """What is bold where columns mark their best values, and whether others could be the best."""
+    if not any(cell.is_best for cells in cells_of(columns, rows) for cell in cells):
+        return []
+    sentences = ["Bold: the best mean of each problem."]
+    found = contenders(rows)
+    if found.comparisons and any(column.name == "final" for column in columns):
+        others = len(rows) - len(found.of)
+        close = sum(map(len, found.of.values())) - len(found.of)
+        sentences.append(
+            "Of the others, not significantly worse in test performance, after correction for "
+            f"{counted(found.comparisons, 'comparison')} (5 %, Holm): {close} of {others}."
+        )
+    return sentences
+
+
+def where_seeds_failed(columns: Sequence[SummaryColumn], rows: Sequence[Summary]) -> list[str]:
+    """A sentence on what columns hold where seeds failed, if any did."""
+    means = [column.heading for column in columns if "failed" in column.fields]
+    if not means or not any(row.failed for row in rows):
+        return []
+    counting = [column.heading for column in columns if column.name in _WITH_FAILED]
+    are = "is" if len(means) == 1 else "are"
+    also = f", and count in {listed(counting)}" if counting else ""
+    return [
+        f"Where seeds failed, {listed(means)} {are} over the others. All seeds decide what is best"
+        f"{also}."
+    ]
 
 
 def _metrics(rows: Sequence[Summary]) -> str:
