@@ -101,19 +101,20 @@ def test_the_table_shows_its_notes_in_a_notebook(tmp_path):
     assert "(1 of 3 failed)" in html
     for words in ("standard deviations", "The target is", "Some seeds fail", "synthetic data"):
         assert words in " ".join(table.notes)
-    assert html.count("<p ") >= len(table.notes)
+    assert html.count("<br>") >= len(table.notes) - 1
 
 
 def test_a_comparison_is_its_table_and_html_with_notes(tmp_path):
     write_seeds(tmp_path, "SGD", [2.0, 2.2, 1.9])
     write_seeds(tmp_path, EVIL, [1.0, 1.1, 0.9])
-    comparison = deepobs.compare(EVIL, "SGD", tmp_path)
+    comparison = deepobs.compare("SGD", EVIL, tmp_path)
     heading, row = repr(comparison).splitlines()
     assert heading.startswith("PROBLEM")
     assert row.startswith("acme") and row.endswith("is better")
     html = comparison._repr_html_()
     assert "<script" not in html
     assert "probability that a seed" in html
+    assert '<th style="text-align: left">SGD</th>' in html
     assert len(html) < 5000
 
 

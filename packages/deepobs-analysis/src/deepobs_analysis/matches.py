@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deepobs.console.screen import Column, render
 from deepobs.console.text import counted
 from deepobs.errors import joined
-from deepobs.html_views import grid, paragraphs
+from deepobs.html_views import grid, notes_below
 from deepobs_analysis.winners import FEWEST_SEEDS, SIGNIFICANT
 from deepobs_analysis.wording import (
     MISSING,
@@ -93,10 +93,9 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         grids = [
-            grid("", [column.heading.capitalize() for column in columns], rows)
-            for columns, rows in self.tables()
+            grid("", [each.heading for each in columns], rows) for columns, rows in self.tables()
         ]
-        return "\n".join([*grids, paragraphs([*self.notes, *self.skipped_in_words()])])
+        return "\n".join([*grids, notes_below([*self.notes, *self.skipped_in_words()])])
 
     def tables(self) -> Iterator[tuple[list[Column], list[list[str]]]]:
         """The columns and the rows of the table of each pair of optimizers."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.console.offers import by_usable_name
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs.html_views import paragraphs
+from deepobs.html_views import notes_below
 from deepobs.plugins import registry
 from deepobs_analysis import table_columns, table_formats
 from deepobs_analysis.output import write_output
@@ -63,7 +63,7 @@ class SummaryTable:
     def _repr_html_(self) -> str:
         table = table_formats.as_html(self.columns, self.rows)
         bold = table_formats.meaning_of_bold(self.columns, self.rows)
-        return table + paragraphs([*bold, *self.notes])
+        return table + notes_below([*bold, *self.notes])
 
 
 def table(

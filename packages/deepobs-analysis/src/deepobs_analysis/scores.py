@@ -10,7 +10,7 @@ import numpy as np
 from deepobs.console.screen import Column, render
 from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs.html_views import grid, paragraphs
+from deepobs.html_views import grid, notes_below
 from deepobs_analysis.measures import (
     Estimate,
     Reached,
@@ -110,7 +110,7 @@ class Scores:
         return "\n".join([heading, *lines])
 
     def _repr_html_(self) -> str:
-        return grid("", self.headings, self.cells) + paragraphs(self.notes)
+        return grid("", self.headings, self.cells) + notes_below(self.notes)
 
     @property
     def headings(self) -> list[str]:

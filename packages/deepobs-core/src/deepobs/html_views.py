@@ -43,9 +43,9 @@ def grid(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]
     return f"<table>{title}{top}<tbody>{body}</tbody></table>"
 
 
-def paragraphs(sentences: Iterable[str]) -> str:
-    """Sentences below a table, each a paragraph."""
-    return "".join(f'<p style="{_LEFT}">{_text(sentence)}</p>' for sentence in sentences)
+def notes_below(sentences: Iterable[str]) -> str:
+    """Sentences below a table, each on a line of its own."""
+    return f'<p style="{_LEFT}">{"<br>".join(map(_text, sentences))}</p>'
 
 
 def _text(value: object) -> str:
