@@ -31,7 +31,7 @@ Draw = Callable[[tuple[int, ...]], Floats]
 
 SEEDS = (3, 5, 10, 30)
 PROBLEMS, OPTIMIZERS = 8, 4
-SAMPLES = 1000
+SAMPLES, MANY = 1000, 200_000
 # Standard deviations of accuracies between seeds, in test examples.
 VARIATIONS = (0.3, 1.0, 3.0)
 MIDDLE = f"interquartile mean, {PROBLEMS} problems"
@@ -145,7 +145,9 @@ def simulations(
             0.0,
         )
 
-    def of_middle(levels: Floats, spreads: Floats) -> Callable[[int], Simulated]:
+    def of_middle(
+        levels: Floats, spreads: Floats, *, of_many: bool = False
+    ) -> Callable[[int], Simulated]:
         def simulated(seeds: int) -> Simulated:
             def scores(samples: int = 1) -> list[Floats]:
                 shape = (len(levels), samples, seeds)
@@ -155,9 +157,11 @@ def simulations(
                 of_problems = [resampled(each[0], generator) for each in scores()]
                 return percentile(interquartile_mean(of_problems))
 
-            expected = float(interquartile_mean(scores(50_000)).mean())
             interval = lambda: interquartile_mean_interval([e[0] for e in scores()])  # noqa: E731
-            return interval, bootstrap, expected
+            if of_many:
+                shape = (len(levels), MANY)
+                return interval, None, float(interquartile_mean(levels + spreads * draw(shape)))
+            return interval, bootstrap, float(interquartile_mean(scores(50_000)).mean())
 
         return simulated
 
@@ -176,6 +180,10 @@ def simulations(
         "difference, other seeds": of_difference(paired=False),
         MIDDLE: of_middle(LEVELS, SPREADS),
         **{name: of_middle(*those) for name, those in UNEQUAL.items()},
+        **{
+            f"{name}, of very many seeds": of_middle(*those, of_many=True)
+            for name, those in UNEQUAL.items()
+        },
         "probability of improvement": of_improvement(1),
         f"probability of improvement, {PROBLEMS} problems": of_improvement(PROBLEMS),
     }
