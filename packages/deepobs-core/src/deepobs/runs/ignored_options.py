@@ -39,7 +39,7 @@ def refuse_ignored_options(specification: RunSpecification, problem: TestProblem
     is_asked_for = batches != usual_recalibration(specification.optimizer_needs)
     if batches and is_asked_for and not layers_with_statistics(problem.model):
         raise ArgumentError(
-            f"The model of {described(problem)} has no batch normalization, so "
+            f"{described(problem)} has no batch normalization, so "
             f"bn_recalibration={batches} has nothing to recalibrate. Leave it out."
         )
     dataset: Any = problem.dataset
