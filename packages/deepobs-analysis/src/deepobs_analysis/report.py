@@ -16,6 +16,7 @@ from deepobs.resources import gc_paused
 from deepobs_analysis import __version__
 from deepobs_analysis import report_figures as figures
 from deepobs_analysis.caveats import caveats, choice_in_words, concerning
+from deepobs_analysis.computed_once import computing_once
 from deepobs_analysis.plots.looks import same_looks
 from deepobs_analysis.report_series import Series
 from deepobs_analysis.report_tables import (
@@ -28,7 +29,6 @@ from deepobs_analysis.report_tables import (
 from deepobs_analysis.report_tunings import tunings_of
 from deepobs_analysis.results import require_results
 from deepobs_analysis.scores import scores_of
-from deepobs_analysis.selection import computing_once
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.table_columns import columns_called
 from deepobs_analysis.table_formats import where_seeds_failed
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from deepobs_analysis.report_figures import Drawing
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
@@ -105,6 +106,9 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
         rows = summarize(results, mode=mode)
         found, best = caveats(rows), winners(rows)
         series = Series(results.optimizers)
+        counts = Counter(row.problem for row in rows)
+        are_compared = len(counts) > 1 and max(counts.values()) > 1
+        drawn = figures.drawings(results, mode, series, list(best), are_compared=are_compared)
         return {
             "title": title,
             "colors": Markup(series.style()),  # noqa: S704 # names and numbers of ours
@@ -112,7 +116,7 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
             "choice": choice_in_words(rows),
             "remarks": results.remarks,
             "caveats": found,
-            "figures": figures.overview(results, mode, series) if rows else [],
+            "figures": drawn.overview,
             "table": table_of_summaries(rows, overview),
             "failed": where_seeds_failed(overview, rows),
             "sections": [
@@ -121,14 +125,12 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
                     "problem": problem,
                     "winner": winner_in_words(winner),
                     "caveats": concerning(problem, found),
-                    "figures": figures.of_problem(
-                        results.only(problems=[problem]), mode, series, f"p{place}-"
-                    ),
+                    "figures": drawn.of_problems[problem],
                     **_section(problem, results, [row for row in rows if row.problem == problem]),
                 }
                 for place, (problem, winner) in enumerate(best.items(), start=1)
             ],
-            "across": _across(results, rows, mode, series),
+            "across": _across(rows, drawn.across_problems) if are_compared else None,
             "environments": table_of_environments(results),
             "skipped": results.unusable,
             "has_used_all": not results.skipped,
@@ -179,16 +181,11 @@ def _diverged(runs: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _across(
-    results: Results, rows: Sequence[Summary], mode: Mode, series: Series
-) -> dict[str, Any] | None:
-    """Optimizers compared over all problems; `None` with one problem or one optimizer."""
-    problems = Counter(row.problem for row in rows)
-    if len(problems) < 2 or max(problems.values()) < 2:
-        return None
+def _across(rows: Sequence[Summary], drawn: Sequence[Drawing]) -> dict[str, Any]:
+    """Optimizers compared over all problems."""
     scores = scores_of(rows)
     return {
-        "figures": figures.across_problems(results, mode, series),
+        "figures": drawn,
         "scores": table_of_scores(scores),
         "ratios": table_of_ratios(scores) if scores.timed else None,
         "skipped": scores.skipped,
@@ -203,7 +200,7 @@ def _prose(sentences: Iterable[str]) -> str:
 
 def _harmless(value: object) -> object:
     """A value for the page, with invisible characters of text escaped except line breaks."""
-    if not isinstance(value, str) or isinstance(value, Markup):
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
     # HTML escaping keeps characters that reverse the direction of writing, by which a command that
     # is copied from the page could look like another one.

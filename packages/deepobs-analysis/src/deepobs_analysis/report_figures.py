@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins.catalog import import_target
+from deepobs_analysis.forks import in_forks
 from deepobs_analysis.plugin import deepobs_plots
 from deepobs_analysis.report_panels import panels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from deepobs_analysis.report_panels import Panel
     from deepobs_analysis.report_series import Key, Series
@@ -50,26 +52,48 @@ class Drawing:
         return any(panel.width > _WIDEST_OF_A_COLUMN for panel in self.panels)
 
 
-def overview(results: Results, mode: Mode, series: Series) -> list[Drawing]:
-    """Test curves on all problems."""
-    return list(_drawn(_OVERVIEW, results, mode, series, prefix="all-"))
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """The figures of a report: test curves on all problems, those of each, and comparisons."""
+
+    overview: Sequence[Drawing]
+    of_problems: Mapping[str, Sequence[Drawing]]
+    across_problems: Sequence[Drawing]
 
 
-def of_problem(results: Results, mode: Mode, series: Series, prefix: str) -> list[Drawing]:
-    """All that can be drawn of results of one problem; ids of the figures begin with `prefix`."""
-    return list(_drawn(_OF_A_PROBLEM, results, mode, series, prefix=prefix))
+def drawings(
+    results: Results, mode: Mode, series: Series, problems: Sequence[str], *, are_compared: bool
+) -> Drawings:
+    """All that can be drawn of some results.
 
-
-def across_problems(results: Results, mode: Mode, series: Series) -> list[Drawing]:
-    """Comparisons of optimizers over all problems."""
-    return list(_drawn(_ACROSS_PROBLEMS, results, mode, series, prefix="across-"))
+    Args:
+        results: The runs.
+        mode: How configurations are chosen; see `select`.
+        series: The optimizers of the page.
+        problems: The problems, in the order of the page.
+        are_compared: Whether optimizers are compared over all problems.
+    """
+    parts = [(_OVERVIEW, results, "all-")]
+    for place, problem in enumerate(problems, start=1):
+        parts.append((_OF_A_PROBLEM, results.only(problems=[problem]), f"p{place}-"))
+    if are_compared:
+        parts.append((_ACROSS_PROBLEMS, results, "across-"))
+    overview, *others = in_forks(
+        [partial(_drawn, names, those, mode, series, prefix) for names, those, prefix in parts]
+    )
+    return Drawings(
+        overview,
+        dict(zip(problems, others, strict=False)),
+        others[-1] if are_compared else [],
+    )
 
 
 def _drawn(
-    captions: Mapping[str, str], results: Results, mode: Mode, series: Series, *, prefix: str
-) -> Iterable[Drawing]:
-    """The figures that the results have the data for."""
+    captions: Mapping[str, str], results: Results, mode: Mode, series: Series, prefix: str
+) -> list[Drawing]:
+    """The figures that the results have the data for, whose ids begin with a prefix."""
     targets = {spec.name: spec.target for spec in deepobs_plots()}
+    found = []
     for name, caption in captions.items():
         plot = import_target(targets[name], name)
         try:
@@ -77,10 +101,8 @@ def _drawn(
         # Such as: no optimizer has two hyperparameters that vary. The page does without the figure.
         except ArgumentError:
             continue
-        yield Drawing(
-            caption,
-            # The lines of a figure are no lines of the page, which breaks them by its own width.
-            notes=" ".join(figure.get_supxlabel().split()).replace(r"\$", "$"),
-            keys=series.keys(figure),
-            panels=panels_of(figure, series, prefix=f"{prefix}{name}-", label=caption),
-        )
+        # The lines of a figure are no lines of the page, which breaks them by its own width.
+        notes = " ".join(figure.get_supxlabel().split()).replace(r"\$", "$")
+        panels = panels_of(figure, series, prefix=f"{prefix}{name}-", label=caption)
+        found.append(Drawing(caption, notes, series.keys(figure), panels))
+    return found

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,18 +12,17 @@ import pandas as pd
 from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.representatives import best_configuration
+from deepobs_analysis.computed_once import once
 from deepobs_analysis.measures import best, final
 from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
 from deepobs_analysis.results import CURVES, Metric, require_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results, Split
     from deepobs_analysis.tuning_records import TuningRecord
-
-_Computed = TypeVar("_Computed")
 
 Mode: TypeAlias = Literal["most", "final", "best"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -141,34 +138,6 @@ class Selection:
         A seed that diverged counts with its performance before training, as in `final`.
         """
         return np.array(performances(self.runs, self.metric.curve(split), "best"))
-
-
-_computed: ContextVar[dict[Hashable, Any] | None] = ContextVar("computed", default=None)
-
-
-@contextlib.contextmanager
-def computing_once() -> Iterator[None]:
-    """For several figures of the same results: compute what they share once.
-
-    That is what is computed of the runs of an optimizer on a problem, which other results within
-    this may lack but not change.
-    """
-    token = _computed.set({})
-    try:
-        yield
-    finally:
-        _computed.reset(token)
-
-
-def once(key: Hashable, compute: Callable[[], _Computed]) -> _Computed:
-    """What a function returns; within `computing_once`, what it returned for an equal key."""
-    known = _computed.get()
-    if known is None:
-        return compute()
-    if key not in known:
-        known[key] = compute()
-    found: _Computed = known[key]
-    return found
 
 
 def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> list[Selection]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepobs.checks import is_number
+from deepobs_analysis.computed_once import once
 from deepobs_analysis.measures import (
     decades_within,
     expected_best_of,
@@ -19,7 +20,6 @@ from deepobs_analysis.results import Metric
 from deepobs_analysis.selection import (
     configuration_performances,
     higher_is_better,
-    once,
     performances,
 )
 
