@@ -43,6 +43,13 @@ class NamedByType(Plain):
         super().__init__([one for _, one in parts], lr)
 
 
+class MaybeNamed(Plain):
+    """Takes parameters, and pairs of names and parameters, too."""
+
+    def __init__(self, params: list[torch.nn.Parameter | tuple[str, torch.nn.Parameter]], lr=0.001):
+        super().__init__(params, lr)
+
+
 class NamedWithoutSaying(Plain):
     def __init__(self, params, lr=0.001):
         super().__init__([one for _, one in params], lr)
@@ -223,6 +230,7 @@ class Duck:
 KINDS = {
     Plain: ((), "a plain step changes parameters"),
     NamedByType: (("named_parameters",), "the first argument of its constructor is parts"),
+    MaybeNamed: ((), "a plain step changes parameters"),
     NamedWithoutSaying: (("named_parameters",), "refuses a list of parameters"),
     OfModule: (("model",), "the first argument of its constructor is trained"),
     BesideTheModel: ((), ""),
@@ -259,6 +267,13 @@ def test_every_kind_is_detected_and_trains_as_by_hand(optimizer):
 def test_named_parameters_are_those_that_the_class_chooses():
     assert specify(TwoLayers, Named).optimizer_needs == ("named_parameters",)
     assert losses(Named) != losses(Plain)
+
+
+def test_a_class_that_can_do_without_names_takes_parameter_groups():
+    groups = {"others": {"lr": 0.01}}
+    with_groups = losses(MaybeNamed, parameter_groups=groups)
+    assert with_groups == losses(Plain, parameter_groups=groups)
+    assert with_groups != losses(Plain)
 
 
 def test_what_has_only_the_methods_of_an_optimizer_trains():

@@ -196,9 +196,13 @@ def _is_model(argument: inspect.Parameter) -> bool:
 
 
 def _is_named(argument: inspect.Parameter) -> bool:
-    # torch's own type of parameters has names as one possibility, and dictionaries as another.
+    if "named" in argument.name:
+        return True
+    # Names are one possibility of torch's own type of parameters, and of others: then they are
+    # left out, as a loop by hand does, since parameter groups have none.
     hint = _text_of(argument.annotation).lower()
-    return "named" in argument.name or ("tuple[str" in hint and "dict" not in hint)
+    others = re.sub(r"tuple\[str[^\]]*\]", "", hint)
+    return others != hint and not re.search(r"dict|parameter|tensor", others)
 
 
 def _text_of(annotation: object) -> str:
