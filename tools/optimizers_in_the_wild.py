@@ -395,6 +395,9 @@ def try_package(name: str, columns: list[str], path: Path) -> None:
         results[f"{distribution}:"] = {"package": package, "numbers": reason}
         path.write_text(json.dumps(results, indent=1))
         return
+    if not targets:
+        results[f"{distribution}:"] = {"package": package, "numbers": "no class"}
+        path.write_text(json.dumps(results, indent=1))
     for target in [name] if chosen else targets:
         row = results.setdefault(target, {})
         asked = KNOWN["options"].get(target, "")
