@@ -121,8 +121,9 @@ class RunState:
             self.training_pass = (
                 Pass.begin(loader, self.device) if is_resumable else Pass(iter(loader))
             )
-        objectives = self.training_pass.objectives
-        batches = self.training_pass.rest(self.problem)
+        objectives, batches = self.training_pass.objectives, self.training_pass.batches
+        if self.training_pass.carried is not None and _carries_state(self.problem):
+            batches = self.training_pass.carrying_on(self.problem)
         stop, pauses = self.specification.max_steps, False
         if self.evaluation_interval is not None:
             evaluation = len(history.evaluations) * self.evaluation_interval
@@ -339,11 +340,9 @@ class Pass:
     zero: float = field(default_factory=time.perf_counter)
     carried: Any = None
 
-    def rest(self, problem: TestProblem) -> Iterator[Batch]:
-        """The batches that are left, with which the problem carries its state on."""
+    def carrying_on(self, problem: CarriesState) -> Iterator[Batch]:
+        """The batches that are left, the first of which restores the state that is carried."""
         carried, self.carried = self.carried, None
-        if carried is None or not _carries_state(problem):
-            return self.batches
         # Not with `yield from`, which would end the pass with the last of these that is asked for.
         return itertools.chain(_first_restoring(problem, carried, self.batches), self.batches)
 
