@@ -145,6 +145,13 @@ def test_references_with_other_batch_sizes_stay_other_configurations(tmp_path: P
     ]
 
 
+def test_a_record_has_a_short_text(tuned: Path) -> None:
+    (record,) = load(tuned).tunings
+    assert repr(record).startswith("TuningRecord(SGD on quadratic_deep, ")
+    assert "winner {'lr': " in repr(record)
+    assert len(repr(record)) < 100
+
+
 def test_records_of_references_and_filters_follow_their_runs(tuned: Path, tmp_path: Path) -> None:
     both = load(tuned).beside(load(tuned))
     assert [each.optimizer for each in both.tunings] == ["SGD", f"SGD (in {tuned.name})"]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepobs.console.text import counted
 from deepobs.records import METRICS, series_name
 from deepobs_analysis import json_values as values
 from deepobs_analysis.json_values import NoResultError
@@ -57,7 +58,7 @@ class TunedTrial:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TuningRecord:
     """How an optimizer was tuned on a problem.
 
@@ -87,6 +88,11 @@ class TuningRecord:
     winner: int | None
     report: tuple[TunedRun, ...]
     label: str = ""
+
+    def __repr__(self) -> str:
+        best = "no winner" if self.best is None else f"winner {self.best.setting}"
+        trials = counted(len(self.trials), "trial")
+        return f"TuningRecord({self.optimizer} on {self.problem}, {trials}, {best})"
 
     @property
     def best(self) -> TunedTrial | None:
