@@ -255,3 +255,16 @@ def test_nothing_is_cut_off_and_figures_use_the_width(told, width):
     assert (wide, cut) == (True, [])
     assert min(sizes) > 140
     assert columns == {390: 1, 768: 2, 1280: 4, 1920: 4}[width]
+
+
+def test_headings_of_tables_hold_long_names(told, tmp_path):
+    for problem in ("one", "two"):
+        for optimizer in ("SGD", "Momentum + CosineAnnealingWarmRestarts"):
+            write_result(
+                tmp_path / "results", problem=problem, optimizer=optimizer, label=optimizer
+            )
+    script = """
+      const told = [...document.querySelectorAll("th")]
+        .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent);
+    """
+    assert told(script, page=report(load(tmp_path / "results"))) == []
