@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,37 @@ def run(command_line: Callable[..., Any]) -> Callable[..., tuple[int, str, str]]
 
 def _results(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(directory.rglob("*.json"))]
+
+
+def test_a_repeated_command_answers_without_torch(run: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["SGD", "--lr", "0.01", "--epochs", "1"]
+    _, first, _ = run(*words)
+    script = (
+        "import sys; from deepobs.cli.main import main; "
+        f"main(['run', 'quadratic_deep', *{words}]); assert 'torch' not in sys.modules"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == f"Result already exists; use --overwrite to rerun.\n{first}"
+
+
+def test_a_repeated_command_answers_with_the_latest_result(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["SGD", "--lr", "0.01", "--epochs", "1"]
+    run(*words)
+    _, overwritten, _ = run(*words, "--overwrite")
+    assert run(*words)[1].endswith(overwritten)
+    latest = max(tmp_path.rglob("*.json"))
+    record = json.loads(latest.read_text())
+    record["test_losses"][-1] = 1234.5
+    latest.write_text(json.dumps(record))
+    assert "test loss 1234.5" in run(*words)[1]
+    for path in tmp_path.rglob("*.json"):
+        path.unlink()
+    assert "already exists" not in run(*words)[1]
 
 
 def test_the_help_has_an_example_a_line(run: Callable[..., Any]) -> None:

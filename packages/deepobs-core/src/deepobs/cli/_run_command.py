@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepobs.cli._repeated_runs import answers, keep, key_of
 from deepobs.console.run_options import (
     RESULT_PARAMETERS,
     RUN_PARAMETERS,
@@ -16,6 +17,9 @@ from deepobs.console.run_options import (
     schedule_from,
 )
 from deepobs.console.screen import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(
@@ -80,6 +84,13 @@ def command(
       deepobs run my_problem:MyProblem my_optimizer:MyOptimizer --lr 0.1
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    parameters = click.get_current_context().params
+    key = key_of({name: value for name, value in parameters.items() if name != "overwrite"})
+    known = [] if overwrite else answers(key)
+    for summary, path in known:
+        _show_result(summary, path, is_new=False)
+    if known:
+        return
     from deepobs.records import DEFAULT_SEED
     from deepobs.runs import run, specify
     from deepobs.runs.progress import live_progress, summary_of
@@ -103,7 +114,7 @@ def command(
                 train_log_interval=log_interval,
             )
             specifications.append(specification)
-        checkpoints = results.checkpoints
+        checkpoints, found = results.checkpoints, {}
         for specification in specifications:
             if checkpoints is not None and checkpoints.resume:
                 from deepobs.runs.checkpoints import place_in_checkpoint
@@ -129,7 +140,15 @@ def command(
                         f"There is a checkpoint: {repeat} to continue this run."
                     ) from None
                 raise
-            if not result.is_new:
-                show("Result already exists; use --overwrite to rerun.")
-            show(summary_of(result.record))
-            show(f"  {result.path}")
+            summary = summary_of(result.record)
+            found[summary] = result
+            _show_result(summary, result.path, is_new=result.is_new)
+        if checkpoints is None:
+            keep(key, specifications, found)
+
+
+def _show_result(summary: str, path: Path | None, *, is_new: bool) -> None:
+    if not is_new:
+        show("Result already exists; use --overwrite to rerun.")
+    show(summary)
+    show(f"  {path}")
