@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import importlib_metadata as metadata
 
 import deepobs
 from deepobs import config
@@ -41,10 +41,9 @@ def key_of(parameters: Mapping[str, object]) -> str:
     """
     variables = sorted((k, v) for k, v in os.environ.items() if k.startswith("DEEPOBS_"))
     plugins = [(str(plugin), plugin.file, plugin.state) for plugin in registry().plugins]
-    versions = [sys.version, metadata.version("torch"), metadata.version("numpy")]
-    process = str(Path.cwd()), variables, config.get_fake_data_fraction()
-    depends_on = [sorted(parameters.items()), process, plugins, versions]
-    return hashlib.sha256(repr([*depends_on, _latest_change()]).encode()).hexdigest()[:16]
+    process = sys.version, str(Path.cwd()), variables, config.get_fake_data_fraction()
+    depends_on = [sorted(parameters.items()), process, plugins, _latest_changes()]
+    return hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
 
 
 def answers(key: str) -> list[tuple[str, Path]]:
@@ -112,11 +111,15 @@ def _state_of(path: Path) -> list[int]:
     return []
 
 
-def _latest_change() -> int:
-    """When our code was last changed, which a version under development does not tell."""
-    files = [
-        plugin.file for plugin in registry().plugins if plugin.distribution in OUR_DISTRIBUTIONS
-    ]
-    folders = {Path(deepobs.__file__).parent, *(Path(file).parent for file in files if file)}
-    modules = (module for folder in folders for module in folder.rglob("*.py"))
-    return max(module.stat().st_mtime_ns for module in modules)
+def _latest_changes() -> list[int]:
+    """When torch and our packages were installed, or our code under development was changed."""
+    ours = [one.file for one in registry().plugins if one.distribution in OUR_DISTRIBUTIONS]
+    torch = importlib.util.find_spec("torch")
+    files = [Path(file) for file in (torch and torch.origin, deepobs.__file__, *ours) if file]
+    installed = Path(sysconfig.get_path("purelib"))
+    changes = []
+    for file in files:
+        is_released = file.is_relative_to(installed)
+        modules = [file] if is_released else file.parent.rglob("*.py")
+        changes.append(max(module.stat().st_mtime_ns for module in modules))
+    return changes

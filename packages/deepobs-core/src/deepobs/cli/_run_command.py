@@ -17,6 +17,8 @@ from deepobs.console.run_options import (
     schedule_from,
 )
 from deepobs.console.screen import show
+from deepobs.records import DEFAULT_SEED
+from deepobs.resources import importing_torch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,30 +93,31 @@ def command(
         _show_result(summary, path, is_new=False)
     if known:
         return
-    from deepobs.records import DEFAULT_SEED
-    from deepobs.runs import run, specify
-    from deepobs.runs.progress import live_progress, summary_of
-
-    schedule = schedule_from(shared)
     options, results = RunOptions.taken_from(shared), ResultOptions.taken_from(shared)
+    with importing_torch():
+        from deepobs.runs import run, specify
+        from deepobs.runs.progress import live_progress, summary_of
+
+        schedule = schedule_from(shared)
+        with options.configured():
+            # All seeds are specified first: a mistake is reported before anything is trained.
+            specifications = [
+                specify(
+                    options.problem,
+                    options.optimizer,
+                    options.hyperparameters,
+                    **options.arguments,
+                    random_seed=seed,
+                    validation_size=validation_size,
+                    **schedule,
+                    bare_losses=exclude_regularizer,
+                    reshuffle=not no_reshuffle,
+                    train_log_interval=log_interval,
+                )
+                for seed in seeds or (DEFAULT_SEED,)
+            ]
+    checkpoints, found = results.checkpoints, {}
     with options.configured():
-        # All seeds are specified first: a mistake is reported before anything is trained.
-        specifications = []
-        for seed in seeds or (DEFAULT_SEED,):
-            specification = specify(
-                options.problem,
-                options.optimizer,
-                options.hyperparameters,
-                **options.arguments,
-                random_seed=seed,
-                validation_size=validation_size,
-                **schedule,
-                bare_losses=exclude_regularizer,
-                reshuffle=not no_reshuffle,
-                train_log_interval=log_interval,
-            )
-            specifications.append(specification)
-        checkpoints, found = results.checkpoints, {}
         for specification in specifications:
             if checkpoints is not None and checkpoints.resume:
                 from deepobs.runs.checkpoints import place_in_checkpoint

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from deepobs.runs.notebook_progress import NotebookProgress, is_notebook
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from deepobs.records import RunRecord, RunSpecification
     from deepobs.runs.execution import RunObserver
+
+_TERMINAL_VARIABLES = {"FORCE_COLOR", "TTY_COMPATIBLE"}
 
 
 @contextlib.contextmanager
@@ -31,6 +35,10 @@ def live_progress(
     """
     if console is None and is_notebook():
         yield [NotebookProgress(num_runs)]
+        return
+    # As rich decides it; importing rich for nothing takes longer than a short run.
+    if console is None and not (sys.stderr.isatty() or _TERMINAL_VARIABLES & os.environ.keys()):
+        yield []
         return
     from rich.console import Console
 
