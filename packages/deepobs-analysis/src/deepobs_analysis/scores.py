@@ -175,7 +175,11 @@ def scores_of(
     targets = {row.problem: row.target for row in rows if row.target is not None}
     optimizers, timed, times = median_times(list(pairs.values()), targets, unit)
     base = _base(against, optimizers)
-    reasons = {row.problem: _reason(row.problem, pairs, optimizers, row.target) for row in rows}
+    untrained = {problem: _untrained(problem, pairs) for problem in targets}
+    reasons = {
+        row.problem: _reason(row.problem, pairs, optimizers, row.target, untrained)
+        for row in {row.problem: row for row in rows}.values()
+    }
     compared = [problem for problem, reason in reasons.items() if reason is None]
     reached = {
         (row.problem, row.optimizer): Reached(time.reached, time.runs)
@@ -191,7 +195,7 @@ def scores_of(
             timings[optimizer].ratios,
             {problem: reached[problem, optimizer] for problem in timed},
             timings[optimizer].speedup,
-            _normalized(pairs, optimizer, compared, targets) if compared else None,
+            _normalized(pairs, optimizer, compared, targets, untrained) if compared else None,
             _improvement(pairs, optimizer, base, compared)
             if compared and base and base != optimizer
             else None,
@@ -224,7 +228,11 @@ def _base(against: str | None, optimizers: Sequence[str]) -> str | None:
 
 
 def _reason(
-    problem: str, pairs: _Pairs, optimizers: Sequence[str], target: Target | None
+    problem: str,
+    pairs: _Pairs,
+    optimizers: Sequence[str],
+    target: Target | None,
+    untrained: Mapping[str, float],
 ) -> str | None:
     """Why a problem does not count; `None` where it does."""
     lacking = [optimizer for optimizer in optimizers if (problem, optimizer) not in pairs]
@@ -232,9 +240,11 @@ def _reason(
         return f"it was not run with {joined(lacking)}"
     if target is None:
         return "it has no target, because half of the seeds of every optimizer diverged"
-    untrained = _untrained(problem, pairs)
-    is_higher_better = pairs[problem, optimizers[0]].metric.higher_is_better
-    if (untrained >= target.value) if is_higher_better else (untrained <= target.value):
+    before, is_higher_better = (
+        untrained[problem],
+        pairs[problem, optimizers[0]].metric.higher_is_better,
+    )
+    if (before >= target.value) if is_higher_better else (before <= target.value):
         return "even untrained models reach its target, so it counts in scores and speedups only"
     return None
 
@@ -280,21 +290,21 @@ def _normalized(
     optimizer: str,
     problems: Sequence[str],
     targets: Mapping[str, Target],
+    untrained: Mapping[str, float],
 ) -> Estimate:
     """A run that diverged counts with its performance before training."""
     scores, steps = [], []
     for problem in problems:
-        selection, untrained = pairs[problem, optimizer], _untrained(problem, pairs)
-        target = targets[problem].value
+        selection, target = pairs[problem, optimizer], targets[problem].value
         scores.append(
             normalized(
                 selection.final(),
-                untrained=untrained,
+                untrained=untrained[problem],
                 target=target,
                 higher_is_better=selection.metric.higher_is_better,
             )
         )
-        steps.append(selection.resolution() / abs(target - untrained))
+        steps.append(selection.resolution() / abs(target - untrained[problem]))
     return Estimate(
         float(interquartile_mean(scores)),
         interquartile_mean_interval(scores, resolution=steps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -13,7 +14,7 @@ from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.representatives import best_configuration
 from deepobs_analysis.computed_once import once
-from deepobs_analysis.measures import best, final
+from deepobs_analysis.measures import best
 from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
 from deepobs_analysis.results import CURVES, Metric, require_results
 
@@ -238,16 +239,22 @@ def configuration_performances(
         A row for each configuration, indexed by its name: `mean` over its seeds, `seeds`, and how
         many of them `completed`.
     """
-    values = pd.DataFrame(
+    values: dict[str, list[float]] = defaultdict(list)
+    completed: dict[str, int] = defaultdict(int)
+    for name, performance, has_diverged in zip(
+        runs["configuration"], performances(runs, curve, mode), runs["has_diverged"], strict=True
+    ):
+        values[name].append(performance)
+        completed[name] += not has_diverged
+    names = sorted(values)
+    return pd.DataFrame(
         {
-            "configuration": runs["configuration"],
-            "mean": performances(runs, curve, mode),
-            "seeds": 1,
-            "completed": (~runs["has_diverged"]).astype(int),
-        }
+            "seeds": [len(values[name]) for name in names],
+            "completed": [completed[name] for name in names],
+            "mean": [exact_mean(values[name]) for name in names],
+        },
+        index=pd.Index(names, name="configuration", dtype=object),
     )
-    grouped = values.groupby("configuration", sort=True)
-    return grouped[["seeds", "completed"]].sum().assign(mean=grouped["mean"].agg(exact_mean))
 
 
 def performances(runs: pd.DataFrame, curve: str, mode: Mode) -> list[float]:
@@ -259,7 +266,7 @@ def performances(runs: pd.DataFrame, curve: str, mode: Mode) -> list[float]:
             return float(values[0])
         if mode == "best":
             return best(values, higher_is_better=higher_is_better(curve))
-        return final(values)
+        return float(values[-1])
 
     return list(map(value, runs[curve], runs["has_diverged"]))
 

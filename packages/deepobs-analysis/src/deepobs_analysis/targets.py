@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+import pandas as pd
 
 from deepobs.plugins import registry
 from deepobs_analysis.measures import (
@@ -19,8 +20,6 @@ from deepobs_analysis.measures.arrays import median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    import pandas as pd
 
     from deepobs_analysis.measures import MeanTime
     from deepobs_analysis.measures.arrays import Floats
@@ -50,6 +49,18 @@ class Target:
 
     value: float
     source: str
+
+
+class _TimedRun(NamedTuple):
+    """What the time to a target follows from: a curve, and columns of `Results.runs`."""
+
+    curve: Floats
+    has_diverged: bool
+    evaluated_at: Floats
+    train_seconds: Floats | None
+    steps_per_epoch: float
+    steps: Any
+    gradient_evaluations: Any
 
 
 def targets(selections: Iterable[Selection]) -> dict[str, Target]:
@@ -85,9 +96,9 @@ def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") 
         Shape (seeds,): infinite where the target is not reached or the seed diverged, NaN where
         the unit was not recorded.
     """
-    curve = selection.metric.curve("test")
-    runs = (run for _, run in selection.runs.iterrows())
-    return np.array([_time(run, run[curve], selection, target, unit) for run in runs])
+    columns = (selection.metric.curve("test"), *_TimedRun._fields[1:])
+    runs = zip(*(selection.runs[name] for name in columns), strict=True)
+    return np.array([_time(_TimedRun(*run), selection, target, unit) for run in runs])
 
 
 def mean_time_to_target(
@@ -183,32 +194,32 @@ def _repeats_order(selection: Selection) -> bool:
     )
 
 
-def _time(run: pd.Series, curve: Floats, selection: Selection, target: float, unit: Unit) -> float:
+def _time(run: _TimedRun, selection: Selection, target: float, unit: Unit) -> float:
     higher_is_better = selection.metric.higher_is_better
     # A target that is reached before diverging is not kept: as in means of performances, the run
     # counts like one that did not train.
-    if run["has_diverged"]:
+    if run.has_diverged:
         return np.inf
-    at = run["evaluated_at"]
     if unit == "seconds":
-        seconds = run["train_seconds"]
-        if seconds is None:
+        if run.train_seconds is None:
             return np.nan
         return seconds_to_target(
-            *(curve, seconds, target), higher_is_better=higher_is_better, evaluated_at=at
+            *(run.curve, run.train_seconds, target),
+            higher_is_better=higher_is_better,
+            evaluated_at=run.evaluated_at,
         )
-    epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better, evaluated_at=at)
+    epochs = epochs_to_target(
+        run.curve, target, higher_is_better=higher_is_better, evaluated_at=run.evaluated_at
+    )
     # Neither 0 nor infinity depends on steps per epoch, which need not be recorded then.
     return epochs if epochs in (0, np.inf) else epochs * _per_epoch(run, unit)
 
 
-def _per_epoch(run: pd.Series, unit: Unit) -> float:
+def _per_epoch(run: _TimedRun, unit: Unit) -> float:
     if unit == "epochs":
         return 1.0
-    steps_per_epoch = float(run["steps_per_epoch"])
     if unit == "steps":
-        return steps_per_epoch
-    counts = run[["steps", "gradient_evaluations"]]
-    if counts.isna().any() or not counts["steps"]:
+        return float(run.steps_per_epoch)
+    if pd.isna(run.steps) or pd.isna(run.gradient_evaluations) or not run.steps:
         return np.nan
-    return steps_per_epoch * float(counts["gradient_evaluations"]) / float(counts["steps"])
+    return float(run.steps_per_epoch) * float(run.gradient_evaluations) / float(run.steps)

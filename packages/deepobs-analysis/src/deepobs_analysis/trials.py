@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -134,16 +134,22 @@ def _attempts(results: Results, problem: str, optimizer: str, mode: Mode) -> lis
     runs = results.runs
     chosen = runs[(runs["problem"] == problem) & (runs["optimizer"] == optimizer)]
     curve = Metric(chosen["metric"].iloc[0]).curve("test")
-    by_configuration = chosen[chosen[curve].notna()].groupby("configuration", sort=True)
+    measured = chosen[chosen[curve].notna()]
+    columns = (measured[name] for name in ("hyperparameters", "seed", "has_diverged"))
+    found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for name, *values in zip(
+        measured["configuration"], performances(measured, curve, mode), *columns, strict=True
+    ):
+        found[name].append(tuple(values))
     return [
         Attempt(
-            configuration=str(configuration),
-            hyperparameters=those["hyperparameters"].iloc[0],
-            seeds=tuple(map(int, those["seed"])),
-            performances=np.array(performances(those, curve, mode)),
-            has_diverged=bool(those["has_diverged"].any()),
+            configuration=str(name),
+            hyperparameters=those[0][1],
+            seeds=tuple(int(seed) for _, _, seed, _ in those),
+            performances=np.array([performance for performance, *_ in those]),
+            has_diverged=any(has_diverged for *_, has_diverged in those),
         )
-        for configuration, those in by_configuration
+        for name, those in sorted(found.items())
     ]
 
 
