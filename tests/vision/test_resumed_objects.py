@@ -254,6 +254,17 @@ class Views(Scaled):
         return slowing(state["buffer"].sum() + state["flat"].norm())
 
 
+class Sliced(Scaled):
+    """Holds a slice of one number, whose stride is that of the slice."""
+
+    def scale_of(self, parameter: torch.Tensor) -> Any:
+        state = self.state[parameter]
+        if not state:
+            state["slice"] = torch.zeros(11, dtype=torch.bfloat16)[::11]
+        state["slice"] += 1
+        return slowing(state["slice"])
+
+
 class Shared(Scaled):
     """Two names for one list, of which a helper keeps a third."""
 
@@ -368,7 +379,7 @@ taken = 0
 KINDS = [
     *(Dictionary, KeyedByParameter, KeyedByIdentity, TupleKeys, InTheGroup, OnTheParameter),
     *(DequesArraysAndSets, Generators, Helpers, Modules, Enclosed, Views, Shared, Frozen),
-    *(Accumulates, Grows, Duck, NoStateDict, Dated, Subclasses),
+    *(Sliced, Accumulates, Grows, Duck, NoStateDict, Dated, Subclasses),
 ]
 
 

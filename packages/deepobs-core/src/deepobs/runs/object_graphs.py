@@ -319,4 +319,9 @@ def _have_same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
         return False
     if one.layout is not torch.strided or one.device.type == "meta":
         return True
-    return torch.equal(*(x.contiguous().view(-1).view(torch.uint8) for x in (one, other)))
+    return torch.equal(_bytes_of(one), _bytes_of(other))
+
+
+def _bytes_of(tensor: torch.Tensor) -> torch.Tensor:
+    # A single number counts as contiguous with any stride, and view(-1) keeps that stride.
+    return tensor.contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)
