@@ -395,7 +395,7 @@ MISTAKES = {
     "optimizers.SGD.tune.trial": "Unknown key. Did you mean 'trials'",
     "optimizers.SGD.tune": "The budget 'small' means 25 trials",
     "optimizers.SGD.tune.space.lr": "'lg:1e-3:10' is not a space. Did you mean 'log'?",
-    "optimizers.SGD.tune.space.momentm": "no such hyperparameter. Did you mean 'momentum'?",
+    "optimizers.SGD.tune.space.momentm": "no hyperparameter 'momentm'. Did you mean 'momentum'?",
     "optimizers.mine.class": "torch.optim:SDG",
     "optimizers.mine.schedules[1]": "must be a schedule of this file, got 'lat'",
     "optimizers.Adam.hyperparameters.bets": "Did you mean 'betas'?",
@@ -468,3 +468,16 @@ def test_a_mistake_is_not_named_again_where_a_check_depends_on_it(
     file.write_text(text)
     lines = [line.removeprefix(f"{file}: ") for line in _refusal(file).splitlines()]
     assert [line.partition(": ")[0] for line in lines] == places
+
+
+def test_values_are_refused_for_themselves_beside_one_that_no_point_survives(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text(
+        'problems = ["quadratic_dep"]\n[optimizers.SGD]\nhyperparameters.momentum = -1\n'
+        "grid.lr = [0.1, 0.2, -3]\n"
+    )
+    _, fixed, tried = _refusal(file).splitlines()
+    assert "optimizers.SGD: SGD does not accept momentum=-1.0, lr=0.1" in fixed
+    assert "optimizers.SGD.grid.lr[2]: " in tried

@@ -329,7 +329,7 @@ def test_what_an_outer_optimizer_does_not_know_is_for_the_one_inside(
         ),
         (
             "[optimizers.Adam]\ntune = { space.'betas[2]' = 'log:1e-3:1', trials = 3 }",
-            "optimizers.Adam.tune",
+            'optimizers.Adam.tune.space."betas[2]"',
             "betas[2] is not an element of the hyperparameter 'betas'",
         ),
         (

@@ -23,7 +23,6 @@ from deepobs_bench.tuning.settings import (
     changed_settings,
     checked_settings,
 )
-from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
 
 if TYPE_CHECKING:
     import inspect
@@ -121,11 +120,11 @@ def wrong_choices(
     """
     for name, schedule in experiment.schedules.items():
         if schedule.scheduler is not None:
-            from deepobs.runs.schedulers import check_scheduler, scheduler_class
+            from deepobs.runs.schedulers import check_scheduler, require_known_arguments
 
             try:
                 if name in partial_schedules:
-                    scheduler_class(schedule.scheduler)
+                    require_known_arguments(schedule.scheduler, schedule.arguments)
                 else:
                     check_scheduler(_with_searched(experiment, name)["lr_scheduler"])
             except DeepOBSError as error:
@@ -147,12 +146,12 @@ def wrong_choices(
             yield Mistake((*place, "grid"), _EITHER)
         if optimizer.tune is None and choices.tune is not None:
             yield Mistake((*place, "tune"), f"needs optimizers.{label}.tune, which is absent")
+        if choices is optimizer:
+            yield from _wrong_steps_and_groups(place, optimizer, label not in unknown_classes)
         if label not in unknown_classes:
             yield from _unknown(place, choices, optimizer)
             yield from _wrong_values(place, choices, optimizer)
             yield from _unsuitable_names(place, choices, optimizer, experiment.schedules)
-            if choices is optimizer:
-                yield from _wrong_steps_and_groups(place, optimizer)
 
 
 def _with_searched(experiment: Experiment, schedule: str) -> dict[str, Any]:
@@ -176,9 +175,11 @@ def _unsuitable_names(
     optimizer: Optimizer,
     schedules: Mapping[str, Schedule],
 ) -> Iterator[Mistake]:
-    """Find what is searched of schedules and groups that do not have it."""
-    space = (choices.tune and choices.tune.space) or {}
-    names = [name for name in space if name_of(name).scope]
+    """Find what is searched, but is not there or has a value already."""
+    names = list((choices.tune and choices.tune.space) or {})
+    searched = {name_of(name).whole for name in names if not name_of(name).scope}
+    general = {k: v for k, v in optimizer.hyperparameters.items() if k not in searched}
+    given = {**general, **choices.hyperparameters}
     used = choices.schedules or optimizer.schedules or tuple(schedules) or (CONSTANT,)
     groups = optimizer.parameter_groups
     for schedule in used:
@@ -187,13 +188,15 @@ def _unsuitable_names(
             options |= schedule_options(schedules[schedule])
         elif schedule != CONSTANT:  # a mistake of its own
             continue
-        base = Base("", optimizer.class_, optimizer.hyperparameters, options)
-        for name, message in unsuitable(base, names):
+        base = Base("", optimizer.class_, given, options)
+        for name, message in list(unsuitable(base, names)):
             names.remove(name)
             yield Mistake((*place, "tune", "space", name), message)
 
 
-def _wrong_steps_and_groups(place: Location, optimizer: Optimizer) -> Iterator[Mistake]:
+def _wrong_steps_and_groups(
+    place: Location, optimizer: Optimizer, has_class: bool
+) -> Iterator[Mistake]:
     """Find words of step protocols, roles and hyperparameters of groups that do not exist."""
     needs = optimizer.needs or ()
     each_unknown: list[tuple[str, ...]] = [(word,) for word in needs if not is_need(word)]
@@ -202,11 +205,11 @@ def _wrong_steps_and_groups(place: Location, optimizer: Optimizer) -> Iterator[M
             check_needs(words)
         except DeepOBSError as error:
             yield Mistake((*place, "needs"), str(error))
-    choice = find_optimizer(optimizer.class_)
     for role, values in (optimizer.parameter_groups or {}).items():
         try:
             for hyperparameters in check_groups({role: values}).values():
-                complete_group(choice, hyperparameters)
+                if has_class:
+                    complete_group(find_optimizer(optimizer.class_), hyperparameters)
         except DeepOBSError as error:
             yield Mistake((*place, "parameter_groups", role), str(error))
 
@@ -220,19 +223,14 @@ def _unknown(
         **{name: ("hyperparameters", name) for name in choices.hyperparameters},
         **{name: ("grid", name) for name in choices.grid},
     }
-    if choices.tune is not None:
-        for text in choices.tune.space or ():
-            name = name_of(text)
-            if text not in PROBLEM_OPTIONS and not name.scope:
-                places[name.whole] = ("tune", "space", text)
     given = {*optimizer.hyperparameters, *optimizer.grid, *places}
     _, parameters = constructor_of(optimizer_class)
     unknown = unknown_hyperparameters(optimizer_class, given)
-    for unknown_name in (each for each in places if each in unknown):
+    for name in (each for each in places if each in unknown):
         message = f"{optimizer.class_} has no such hyperparameter."
         allowed = f"It has: {', '.join(parameters)}."
-        hint = sentences(message, closest(unknown_name, parameters), allowed)
-        yield Mistake((*place, *places[unknown_name]), hint)
+        hint = sentences(message, closest(name, parameters), allowed)
+        yield Mistake((*place, *places[name]), hint)
 
 
 def _wrong_values(place: Location, choices: Choices, optimizer: Optimizer) -> Iterator[Mistake]:
@@ -267,10 +265,18 @@ def refused_values(
     place = ("optimizers", label)
     grid = choices_for(experiment, problem, label).grid
     num_points = math.prod(map(len, grid.values()))
-    # Where every point is refused, no value is at fault: the mistake is elsewhere.
+    # Where every point is refused, no value is at fault, unless for another reason.
     if len(refusals) == num_points:
-        yield mistake_at(place, refusals[0][1])
-        return
+        by_reason: dict[str, list[Refusal]] = defaultdict(list)
+        for refusal in refusals:
+            # The message begins with the values of the point.
+            by_reason[refusal[1].partition(": ")[2]].append(refusal)
+        common, *others = sorted(by_reason.values(), key=len, reverse=True)
+        yield mistake_at(place, common[0][1])
+        if others and len(others[0]) == len(common):
+            yield from (mistake_at(place, those[0][1]) for those in others)
+            return
+        refusals = [refusal for those in others for refusal in those]
     refusals_of: dict[tuple[str, int], list[Refusal]] = defaultdict(list)
     for refusal in refusals:
         for name, position in zip(grid, refusal[0], strict=True):

@@ -172,7 +172,10 @@ class Schedule(Table):
         epochs, factors = self.epochs or (), self.factors or ()
         is_increasing = all(earlier < later for earlier, later in itertools.pairwise(epochs))
         if has_steps and not (is_increasing and len(epochs) == len(factors)):
-            raise refused("must have increasing epochs, and as many factors as epochs", absent=keys)
+            raise refused(
+                "must have increasing epochs, and as many factors as epochs",
+                absent=keys if is_increasing else ("epochs",),
+            )
         return self
 
 

@@ -17,6 +17,7 @@ from deepobs_bench._drafts import Draft
 from deepobs_bench._validation import Mistake, refusal, written
 from deepobs_bench.experiment import CONSTANT, Experiment, row_name
 from deepobs_bench.plan import expand
+from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.searched_names import name_of
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ _SOME_OPTIMIZER = {"class": "torch.optim:SGD"}
 _SOME_PROBLEM = "quadratic_deep"
 _SOME_TUNING = {"budget": "one-shot"}
 
-_PARTS_OF_SCHEDULES = ("scheduler", "epochs", "factors")
-"""Without which there is no schedule."""
+_PROBLEMS: tuple[Location, ...] = (("problems",), ("suites",))
 
 
 def load(path: Path) -> Experiment:
@@ -55,9 +55,7 @@ def load(path: Path) -> Experiment:
         draft.note(wrong_choices(experiment, draft.unknown_classes, draft.partial_schedules))
     if experiment is not None and not draft.mistakes:
         return experiment
-    in_plan: list[str] = []
-    if (rest := draft.rest()) is not None:
-        _, in_plan = expand(rest)
+    in_plan = [mistake for rest in draft.rests() for mistake in expand(rest)[1]]
     raise refusal(str(path), [*draft.mistakes, *in_plan])
 
 
@@ -114,13 +112,18 @@ class _Draft(Draft):
                 )
                 self.unknown_classes.add(label)
             case ("optimizers", str(label), "tune"):
-                space = self._at(*place, "space")
-                left = {"space": space} if space else dict(_SOME_TUNING)
-                self.data["optimizers"][label]["tune"] = left
-            case ("schedules", str(name), str(key)) if key not in _PARTS_OF_SCHEDULES:
-                if key != "every":
-                    self.partial_schedules.add(name)
+                table = self._at(*place)
+                tune = dict(table) if isinstance(table, dict) else {}
+                for key in ("budget", "trials"):  # which exclude each other
+                    tune.pop(key, None)
+                if not (tune.get("space") or tune.get("preset")):
+                    tune |= _SOME_TUNING
+                self.data["optimizers"][label]["tune"] = tune
+            case ("schedules", str(name), "every"):
                 super().remove(place)
+            case ("schedules", str(name), str(key), *_) if key != "scheduler":
+                self.partial_schedules.add(name)
+                super().remove(("schedules", name, key))
             case ("schedules", str(name), *_):
                 self.data["schedules"].pop(name, None)
             case (*outer, "schedules", int(index)):
@@ -131,31 +134,42 @@ class _Draft(Draft):
             case _:
                 super().remove(place)
 
-    def rest(self) -> Experiment | None:
+    def rests(self) -> Iterator[Experiment]:
         """What can be planned although there are mistakes in the file."""
         self.data["seeds"] = 42
-        self.take_out(("schedules", name) for name in self.partial_schedules)
+        for name in self.partial_schedules:
+            self.remove(("schedules", name))
         # Whether they fit depends on what is held out and on when runs are evaluated.
         if self.has_mistakes_in(("defaults",), ("overrides",)):
-            experiment = self.experiment()
-            for name, schedule in (experiment.schedules if experiment else {}).items():
-                if follows_a_metric(schedule):
-                    self.take_out([("schedules", name)])
-        experiment = self.experiment()
-        if experiment is None:
-            return None
-        optimizers = self.data["optimizers"]
+            self._drop_followers()
+        if (experiment := self.experiment()) is None:
+            return
         for label in experiment.optimizers:
             if not self._completes(label, experiment):
-                del optimizers[label]
+                del self.data["optimizers"][label]
         self._drop_schedules()
-        if not optimizers:
-            self.remove(("optimizers",))
         experiment = self.experiment()
-        if experiment is not None and not experiment.all_problems():
-            self.data |= {"problems": [_SOME_PROBLEM]}
-            experiment = self.experiment()
-        return experiment
+        if experiment is not None and experiment.all_problems():
+            yield experiment
+        # All that is said of optimizers in general may be replaced on the other problems.
+        if not experiment or not experiment.all_problems() or self.has_mistakes_in(*_PROBLEMS):
+            yield from self._on_another_problem()
+
+    def _on_another_problem(self) -> Iterator[Experiment]:
+        self.data |= {"problems": [_SOME_PROBLEM], "suites": [], "defaults": {}, "overrides": {}}
+        tables = self.data["optimizers"]
+        # How they can be tuned depends on the problem.
+        self.data["optimizers"] = {k: v for k, v in tables.items() if not v or not v.get("tune")}
+        self._drop_followers()
+        self._drop_schedules()
+        if (experiment := self.experiment()) is not None:
+            yield experiment
+
+    def _drop_followers(self) -> None:
+        experiment = self.experiment()
+        for name, schedule in (experiment.schedules if experiment else {}).items():
+            if follows_a_metric(schedule):
+                self.remove(("schedules", name))
 
     def _completes(self, label: str, experiment: Experiment) -> bool:
         """Whether an optimizer can be planned, with a learning rate if it lost that."""
@@ -164,11 +178,16 @@ class _Draft(Draft):
         if label in self.unknown_classes:
             return False
         optimizer = experiment.optimizers[label]
-        if optimizer.tune is not None:
-            space = optimizer.tune.space or ()
-            broken = [(*place, "tune") for place in places]
-            broken += [("schedules",)] if any(name_of(one).scope for one in space) else []
-            return not self.has_mistakes_in(*broken)
+        if (tune := optimizer.tune) is not None:
+            is_scoped = any(name_of(one).scope for one in tune.space or ())
+            used = optimizer.schedules or self.names_in("schedules")
+            lacks_schedule = not {*used} <= {CONSTANT, *experiment.schedules}
+            # Of the points of a grid, as many as trials have to be left.
+            is_grid = (tune.sampler or preset(tune.preset, "").sampler) == "grid"
+            tunings = [(*place, "tune") for place in places]
+            return not (is_scoped and lacks_schedule) and not (
+                is_grid and self.has_mistakes_in(*tunings)
+            )
         if not self.has_mistakes_in(*places):
             return True
         choice = find_optimizer(optimizer.class_)
@@ -187,7 +206,9 @@ class _Draft(Draft):
         return lacking <= {"lr"}
 
     def _drop_schedules(self) -> None:
-        """Name the constant learning rate wherever a schedule was dropped."""
+        """Name the constant learning rate where schedules were dropped, or some optimizer."""
+        if not self.data["optimizers"]:
+            self.remove(("optimizers",))
         known = {CONSTANT, *(self.data.get("schedules") or {})}
         tables = [self.data["optimizers"]]
         tables += [one.get("optimizers") for one in (self.data.get("overrides") or {}).values()]
@@ -247,7 +268,7 @@ def _table_in(annotation: Any) -> type[BaseModel] | None:
 def _wrong_references(experiment: Experiment, draft: _Draft) -> Iterator[Mistake]:
     """Find names of problems, optimizers and schedules that the file does not define."""
     problems = experiment.all_problems()
-    has_wrong_problems = draft.has_mistakes_in(("problems",), ("suites",)) or (
+    has_wrong_problems = draft.has_mistakes_in(*_PROBLEMS) or (
         draft.hides("problems") and draft.hides("suites")
     )
     if not problems and not has_wrong_problems:

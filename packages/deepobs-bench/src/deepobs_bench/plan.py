@@ -147,6 +147,8 @@ def _wrong_sizes(experiment: Experiment, problem: str, options: Options) -> str:
     except ArgumentError as error:
         for name in sizes:
             del options[name]
+        if sizes.get("validation_size"):  # what follows the held-out examples is no mistake
+            options["validation_size"] = registry().problems.offer(problem).spec.batch_size
         override = experiment.overrides.get(problem)
         is_of_problem = override and any(getattr(override, name) is not None for name in sizes)
         place = ("overrides", problem) if is_of_problem else ("defaults",)

@@ -17,7 +17,7 @@ from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench._validation import noted_in, require_none
 from deepobs_bench.tuning.presets import preset
 from deepobs_bench.tuning.samplers import GridSearch
-from deepobs_bench.tuning.searched_names import unsuitable
+from deepobs_bench.tuning.searched_names import unknown_given, unsuitable
 from deepobs_bench.tuning.settings import TRIALS_OF_BUDGET
 from deepobs_bench.tuning.spaces import (
     BATCH_SIZE,
@@ -111,7 +111,7 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
     sampler = "grid" if is_one_shot else settings.sampler or published.sampler
     metric = settings.metric or problem.metric
     seeds = settings.seeds or published.seeds
-    mistakes = [message for _, message in unsuitable(base, space)]
+    mistakes = [*unknown_given(base), *(message for _, message in unsuitable(base, space))]
     trials, validation_size = 0, 0
     remarks: list[str] = []
     with noted_in(mistakes):

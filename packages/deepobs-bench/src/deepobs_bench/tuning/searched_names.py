@@ -78,11 +78,6 @@ def unsuitable(base: Base, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     Yields:
         Each such name, and what is wrong with it.
     """
-    for text in base.hyperparameters:
-        try:
-            _require_hyperparameter(base, text)
-        except DeepOBSError as error:
-            yield text, str(error)
     for text in names:
         name = name_of(text)
         try:
@@ -96,6 +91,15 @@ def unsuitable(base: Base, names: Iterable[str]) -> Iterator[tuple[str, str]]:
                 _check_hyperparameter(base, text, name)
         except DeepOBSError as error:
             yield text, str(error)
+
+
+def unknown_given(base: Base) -> Iterator[str]:
+    """Say which hyperparameters that are not tuned the optimizer does not have."""
+    for name in base.hyperparameters:
+        try:
+            _require_hyperparameter(base, name)
+        except DeepOBSError as error:
+            yield str(error)
 
 
 def _require_open(is_open: bool, text: str) -> None:

@@ -19,7 +19,7 @@ from deepobs.records import EVERY_EPOCH, METRICS, LrScheduler
 from deepobs.runs.optimizers import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _TAKE_FUNCTIONS = {"LambdaLR", "MultiplicativeLR"}
 _KEYS = ("name", "arguments", "every")
@@ -116,11 +116,7 @@ def _completed(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments with those that follow from others, also of the schedulers that it consists of."""
     cls, completed = scheduler_class(name), dict(arguments)
     parameters = _parameters_of(cls)
-    known = known_arguments(name)
-    unknown = [each for each in arguments if not takes_argument(name, each) and each != METRIC]
-    if unknown:
-        found = [f"{name} has no argument {each!r}. {closest(each, known)}" for each in unknown]
-        raise ArgumentError(sentences(*map(str.strip, found), f"It takes {', '.join(known)}."))
+    require_known_arguments(name, arguments)
     if _CYCLES_MOMENTUM in parameters:
         completed.setdefault(_CYCLES_MOMENTUM, False)
     if _takes_metric(cls):
@@ -372,6 +368,19 @@ def known_arguments(name: str) -> list[str]:
     cls = scheduler_class(name)
     known = [each for each in inspect.signature(cls).parameters if each != "optimizer"]
     return [*known, METRIC] if _takes_metric(cls) else known
+
+
+def require_known_arguments(name: str, arguments: Iterable[str]) -> None:
+    """Refuse arguments that a scheduler, by its name, does not have.
+
+    Raises:
+        DeepOBSError: There is no such scheduler, or it does not have one of them.
+    """
+    known = known_arguments(name)
+    unknown = [each for each in arguments if not takes_argument(name, each) and each != METRIC]
+    if unknown:
+        found = [f"{name} has no argument {each!r}. {closest(each, known)}" for each in unknown]
+        raise ArgumentError(sentences(*map(str.strip, found), f"It takes {', '.join(known)}."))
 
 
 def takes_argument(name: str, argument: str) -> bool:
