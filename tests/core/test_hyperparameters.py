@@ -189,3 +189,8 @@ def test_a_rate_that_is_required_by_torchs_sentinel_is_asked_for():
     with pytest.raises(ArgumentError, match=r"has no default learning rate: give one \(lr\)"):
         specify("quadratic_deep", OldRequired)
     assert specify("quadratic_deep", OldRequired, {"lr": 0.1}).hyperparameters == {"lr": 0.1}
+
+
+def test_whatever_a_constructor_of_torch_raises_is_a_refusal():
+    with pytest.raises(ArgumentError, match=r"Adam does not accept .*KeyError: 0"):
+        specify("quadratic_deep", "Adam", {"betas": {"first": 0.9}})

@@ -143,7 +143,7 @@ def complete_hyperparameters(
                 _try_out(choice, chosen, {}, needs=["named_parameters"])
                 build_from_named(choice.optimizer_class, reason)
                 return chosen, checked
-        if not isinstance(error, REFUSALS) and not hint:
+        if not (isinstance(error, REFUSALS) or choice.is_from_torch or hint):
             raise  # a bug in the constructor, which its traceback shows
         described = [f"{name}={value!r}" for name, value in chosen.items()]
         described += [f"{values!r} for {role} parameters" for role, values in checked.items()]
