@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from deepobs.errors import ArgumentError
 from deepobs.runs import run, specify
@@ -14,7 +15,7 @@ from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import plan
 from deepobs_bench.sweep import Sweep
 from deepobs_bench.tuning.candidates import candidate
-from deepobs_bench.tuning.searched_names import Base, unsuitable
+from deepobs_bench.tuning.searched_names import Base, unknown_given, unsuitable
 from deepobs_bench.tuning.settings import TuningSettings
 from deepobs_bench.tuning.tune import tune
 
@@ -242,3 +243,21 @@ def test_an_experiment_whose_schedules_lack_what_is_searched_is_refused(
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f'{file}: optimizers.SGD.tune.space."{place}": ')
     assert message in line
+
+
+class Outer(torch.optim.Optimizer):
+    """Wraps another optimizer."""
+
+    def __init__(self, params, base_optimizer, lr=0.1):
+        self.inner = base_optimizer(params, lr=lr)
+        super().__init__(self.inner.param_groups, {"lr": lr})
+
+    def step(self, closure=None):
+        return self.inner.step(closure)
+
+
+def test_what_a_searched_inner_optimizer_takes_can_be_searched() -> None:
+    base = Base("quadratic_deep", Outer, {"weight_decay": 0.1}, {})
+    space = {"base_optimizer": ["SGD", "Adam"], "momentum": [0.5], "lr": [0.1]}
+    assert list(unsuitable(base, space)) == []
+    assert list(unknown_given(base, space)) == []

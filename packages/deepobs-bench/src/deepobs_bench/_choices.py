@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -223,7 +224,8 @@ def _unknown(
         **{name: ("hyperparameters", name) for name in choices.hyperparameters},
         **{name: ("grid", name) for name in choices.grid},
     }
-    given = {*optimizer.hyperparameters, *optimizer.grid, *places}
+    searched = ((one.tune and one.tune.space) or () for one in (optimizer, choices))
+    given = {*optimizer.hyperparameters, *optimizer.grid, *places, *itertools.chain(*searched)}
     _, parameters = constructor_of(optimizer_class)
     unknown = unknown_hyperparameters(optimizer_class, given)
     for name in (each for each in places if each in unknown):

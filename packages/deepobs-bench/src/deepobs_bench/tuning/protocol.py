@@ -111,7 +111,7 @@ def complete(settings: TuningSettings, base: Base, *, jobs: int = 1) -> TuningPr
     sampler = "grid" if is_one_shot else settings.sampler or published.sampler
     metric = settings.metric or problem.metric
     seeds = settings.seeds or published.seeds
-    mistakes = [*unknown_given(base), *(message for _, message in unsuitable(base, space))]
+    mistakes = [*unknown_given(base, space), *(message for _, message in unsuitable(base, space))]
     trials, validation_size = 0, 0
     remarks: list[str] = []
     with noted_in(mistakes):

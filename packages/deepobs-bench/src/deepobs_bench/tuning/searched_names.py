@@ -78,7 +78,9 @@ def unsuitable(base: Base, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     Yields:
         Each such name, and what is wrong with it.
     """
-    for text in names:
+    texts = list(names)
+    all_names = {*base.hyperparameters, *(name_of(text).whole for text in texts)}
+    for text in texts:
         name = name_of(text)
         try:
             if text in PROBLEM_OPTIONS:
@@ -88,16 +90,17 @@ def unsuitable(base: Base, names: Iterable[str]) -> Iterator[tuple[str, str]]:
             elif name.scope:
                 _check_in_group(base, text, name)
             else:
-                _check_hyperparameter(base, text, name)
+                _check_hyperparameter(base, text, name, all_names)
         except DeepOBSError as error:
             yield text, str(error)
 
 
-def unknown_given(base: Base) -> Iterator[str]:
-    """Say which hyperparameters that are not tuned the optimizer does not have."""
+def unknown_given(base: Base, names: Iterable[str]) -> Iterator[str]:
+    """Say which hyperparameters the optimizer does not have that are given beside a space."""
+    all_names = {*base.hyperparameters, *names}
     for name in base.hyperparameters:
         try:
-            _require_hyperparameter(base, name)
+            _require_hyperparameter(base, name, all_names)
         except DeepOBSError as error:
             yield str(error)
 
@@ -107,16 +110,17 @@ def _require_open(is_open: bool, text: str) -> None:
         raise ArgumentError(f"{text} is both given and tuned: remove one of them.")
 
 
-def _check_hyperparameter(base: Base, text: str, name: Name) -> None:
+def _check_hyperparameter(base: Base, text: str, name: Name, all_names: set[str]) -> None:
     _require_open(text not in base.hyperparameters, text)
-    _require_hyperparameter(base, name.whole)
+    _require_hyperparameter(base, name.whole, all_names)
     if name.position is not None:
         _elements(text, name, base.hyperparameters.get(name.whole, _default(base, name.whole)))
 
 
-def _require_hyperparameter(base: Base, name: str) -> None:
+def _require_hyperparameter(base: Base, name: str, all_names: Iterable[str]) -> None:
     choice = find_optimizer(base.optimizer)
-    if name in unknown_hyperparameters(choice.optimizer_class, [*base.hyperparameters, name]):
+    # Of all, since one that wraps another gets that one's, too.
+    if name in unknown_hyperparameters(choice.optimizer_class, all_names):
         _, known = constructor_of(choice.optimizer_class)
         raise ArgumentError(
             sentences(
