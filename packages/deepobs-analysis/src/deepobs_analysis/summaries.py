@@ -278,7 +278,7 @@ def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:
     measured = {
         unit: mean_time_to_target(selection, target.value, unit)
         for unit, columns in _RECORDED_IN.items()
-        if completed[list(columns)].notna().all(axis=None)
+        if all(completed[name].notna().all() for name in columns)
     }
     return {unit: time for unit, time in measured.items() if time is not None}
 

@@ -207,12 +207,17 @@ def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
     """Sum up all runs of the optimizer of a selection on its problem."""
     curve = selection.chosen_by
     measured = runs[runs[curve].notna()]
-    seeds = common_seeds(measured.groupby("configuration")["seed"].agg(set))
+    seeds_of: dict[str, set[int]] = defaultdict(set)
+    found: dict[str, float | None] = {}
+    for name, seed, hyperparameters in zip(
+        *(measured[column] for column in ("configuration", "seed", "hyperparameters")), strict=True
+    ):
+        seeds_of[name].add(seed)
+        found.setdefault(name, _number(hyperparameters, "lr"))
+    seeds = common_seeds(seeds_of.values())
     compared = measured[measured["seed"].isin(seeds)]
     table = configuration_performances(compared, curve, mode=selection.mode)
     means = table["mean"].to_numpy()
-    hyperparameters = measured.groupby("configuration")["hyperparameters"].first()
-    found = {name: _number(those, "lr") for name, those in hyperparameters.items()}
     rates = np.array([np.nan if rate is None else rate for rate in found.values()])
     of_compared = np.array([np.nan if found[n] is None else found[n] for n in table.index])
     return Trials(
@@ -246,6 +251,8 @@ def _tuning_seeds(runs: pd.DataFrame) -> tuple[int, ...]:
     configurations = runs["configuration"].nunique()
     if configurations < 2:
         return ()
+    tried: dict[int, set[str]] = defaultdict(set)
+    for seed, name in zip(runs["seed"], runs["configuration"], strict=True):
+        tried[int(seed)].add(name)
     # Winners are often run again with more seeds: those are seeds of few configurations.
-    having = runs.groupby("seed")["configuration"].nunique()
-    return tuple(sorted(int(seed) for seed in having.index[having > configurations / 2]))
+    return tuple(sorted(seed for seed, those in tried.items() if len(those) > configurations / 2))
