@@ -1,83 +1,109 @@
 """Time to plan an experiment of many configurations, and to find the pending runs.
 
 Each timing uses a new process: from the experiment file to the plan, and from the plan to the
-pending runs of a directory that has a result of every run. It excludes the import of libraries.
+pending runs of a directory that has a result of every run. It is the time of the processor, and
+excludes the import of libraries. With the interpreter of another build, both are timed in turn,
+each with results of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from deepobs.runs import run, store
-from deepobs_bench.experiment_files import load
-from deepobs_bench.plan import plan
-
-LIMIT = 2.0  # seconds, for 10000 configurations
 EXPERIMENT = """
 problems = ["quadratic_deep"]
 [optimizers.SGD]
 grid = {{ lr = "log:1e-5:1:{rates}", momentum = "uniform:0:0.99:100" }}
 """
-TIMED = """
+BEFORE = """
 import sys, time
 from pathlib import Path
-from deepobs_bench.workload import take_inventory
-from deepobs_bench.experiment_files import load
-from deepobs_bench.plan import plan
+try:
+    from deepobs_bench.workload import take_inventory
+    from deepobs_bench.experiment_files import load
+    from deepobs_bench.plan import plan
+except ImportError:  # the names before there was deepobs-bench
+    from deepobs.experiments.inventory import take_inventory
+    from deepobs.experiments.loading import load
+    from deepobs.experiments.plan import plan
+from deepobs.runs import run, store
 import torch
 torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of torch
-began = time.perf_counter()
-specifications = plan(load(Path(sys.argv[1])), sys.argv[1], device="cpu").specifications
-planned = time.perf_counter()
-pending, _ = take_inventory(specifications, Path(sys.argv[2]))
-decided = time.perf_counter()
-print(planned - began, decided - planned, len(pending))
+file, results = map(Path, sys.argv[1:])
+began = time.process_time()
+specifications = plan(load(file), str(file), device="cpu").specifications
+planned = time.process_time()
+"""
+WRITE = """
+result = run(specifications[0].model_copy(update={"num_epochs": 50}))
+record = getattr(result, "record", result)
+directory_of = getattr(store, "configuration_directory", None) or store.setting_directory
+for each in specifications:
+    described = {"run_id": each.run_id, "optimizer_hyperparams": each.hyperparameters}
+    path = directory_of(results, each) / f"random_seed__{each.random_seed}__.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(record.model_copy(update=described).to_json())
+"""
+TIME = """
+inventory = take_inventory(specifications, results)
+decided = time.process_time()
+pending = getattr(inventory, "missing", None)
+print(planned - began, decided - planned, len(inventory[0] if pending is None else pending))
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("other", nargs="?", help="the Python interpreter of another build")
     parser.add_argument(
-        "--configurations", type=int, default=10_000, help="how many [default: 10000]"
+        "--configurations", type=int, default=53_700, help="how many [default: 53700]"
     )
     parser.add_argument("--repeats", type=int, default=5, help="timed times [default: 5]")
     arguments = parser.parse_args()
+    pythons = {"this build": sys.executable}
+    if arguments.other:
+        pythons["the other build"] = arguments.other
+    times: dict[str, list[tuple[float, float]]] = {build: [] for build in pythons}
     with tempfile.TemporaryDirectory() as directory:
-        file, results = Path(directory, "experiment.toml"), Path(directory, "results")
+        file = Path(directory, "experiment.toml")
         file.write_text(EXPERIMENT.format(rates=arguments.configurations // 100))
-        write_results(file, results)
-        times = [seconds_of(file, results) for _ in range(arguments.repeats)]
-    for name, seconds in zip(("planning", "deciding"), zip(*times, strict=True), strict=True):
-        print(
-            f"{name} {arguments.configurations} configurations: {statistics.median(seconds):.2f} s "
-            f"({min(seconds):.2f} to {max(seconds):.2f}; at most {LIMIT} for 10000)"
-        )
+        for build, python in pythons.items():
+            execute(python, BEFORE + WRITE, file, Path(directory, build))
+        for _ in range(arguments.repeats):
+            for build, python in pythons.items():
+                times[build].append(seconds_of(python, file, Path(directory, build)))
+        print(f"load {os.getloadavg()[0]:.1f}")
+    for number, step in enumerate(("planning", "deciding")):
+        of_step = {build: [each[number] for each in those] for build, those in times.items()}
+        for build, seconds in of_step.items():
+            print(
+                f"{step} {arguments.configurations} configurations, {build}: "
+                f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
+            )
+        if arguments.other:
+            pairs = zip(of_step["the other build"], of_step["this build"], strict=True)
+            ratios = [theirs / ours for theirs, ours in pairs]
+            print(
+                f"{step}: {statistics.median(ratios):.1f} times as fast as the other build "
+                f"({min(ratios):.1f} to {max(ratios):.1f})"
+            )
 
 
-def write_results(file: Path, directory: Path) -> None:
-    """Write a result of every run, all with the numbers of the first."""
-    specifications = plan(load(file), str(file), device="cpu").specifications
-    record = run(specifications[0].model_copy(update={"num_epochs": 2})).record
-    for each in specifications:
-        described = {"run_id": each.run_id, "optimizer_hyperparams": each.hyperparameters}
-        path = (
-            store.configuration_directory(directory, each)
-            / f"random_seed__{each.random_seed}__.json"
-        )
-        path.parent.mkdir(parents=True)
-        path.write_text(record.model_copy(update=described).to_json())
+def execute(python: str, code: str, file: Path, results: Path) -> str:
+    """What a new process prints that executes code."""
+    command = [python, "-c", code, str(file), str(results)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def seconds_of(file: Path, results: Path) -> tuple[float, float]:
+def seconds_of(python: str, file: Path, results: Path) -> tuple[float, float]:
     """Seconds that a new process takes to plan and to find pending runs."""
-    command = [sys.executable, "-c", TIMED, str(file), str(results)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    planned, decided, num_pending = done.stdout.split()
+    planned, decided, num_pending = execute(python, BEFORE + TIME, file, results).split()
     assert num_pending == "0"  # noqa: S101 # else the timing means nothing
     return float(planned), float(decided)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
 import pytest
 
 from deepobs.runs import run, specify, store
+from deepobs_bench.executors import SerialExecutor
 from deepobs_bench.result_index import ResultIndex
+from deepobs_bench.sweep import Sweep
 
 
 @pytest.fixture
@@ -58,3 +63,51 @@ def test_files_of_others_and_leftovers_are_no_results(specification, result, tmp
     result.with_name("random_seed__42__of_others.json").write_text('{"test_losses": [1.0]\n}')
     (result.parent / "random_seed__42__directory.json").mkdir()
     assert ResultIndex(tmp_path).find(specification) is None
+
+
+_counts = {}
+
+
+def _count(event, _):
+    if event in _counts:
+        _counts[event] += 1
+
+
+sys.addaudithook(_count)  # stays, since no hook can be removed
+
+
+@contextlib.contextmanager
+def counted(*events):
+    """Count events of the interpreter inside the block."""
+    _counts.update(dict.fromkeys(events, 0))
+    counts = {}
+    yield counts
+    counts.update(_counts)
+    _counts.clear()
+
+
+def test_pending_runs_take_one_listing_however_many_they_are(specification, result, tmp_path):
+    rates = [
+        specification.model_copy(update={"hyperparameters": {"lr": 1.0 + n}}) for n in range(9)
+    ]
+    index = ResultIndex(tmp_path)
+    with counted("os.listdir", "os.scandir", "open") as counts:
+        assert not any(map(index.find, rates))
+    assert counts == {"os.listdir": 1, "os.scandir": 0, "open": 0}
+
+
+def test_a_finished_run_takes_the_same_work_however_many_are_planned(tmp_path):
+    def work(num_runs):
+        runs = [
+            specify("quadratic_deep", "SGD", num_epochs=0, random_seed=n) for n in range(num_runs)
+        ]
+        sweep = Sweep(SerialExecutor(), output_dir=tmp_path / str(num_runs))
+        outcomes = sweep.execute(runs)
+        next(outcomes)  # before which all runs are looked for
+        next(outcomes)  # before which modules are imported
+        with counted("os.listdir", "os.scandir", "open", "os.mkdir", "os.rename") as counts:
+            next(outcomes)
+        outcomes.close()
+        return counts
+
+    assert work(200) == work(4)

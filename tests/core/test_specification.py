@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from deepobs import config
-from deepobs.errors import ArgumentError, UnknownNameError
+from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError
 from deepobs.pytorch import testproblems
 from deepobs.records import RunSpecification
 from deepobs.runs import reproduction_command, specify
+from deepobs.runs.specification import specify_each
 
 
 def test_what_is_left_out_takes_the_default_of_the_problem():
@@ -243,3 +244,63 @@ def test_the_code_of_a_scheduler_is_part_of_the_identity(tmp_path, monkeypatch):
         assert "lr_scheduler" in described.code
         ids.add(described.code["lr_scheduler"])
     assert len(ids) == 2
+
+
+class AnOptimizer(torch.optim.SGD):
+    """One that no release vouches for."""
+
+
+def of_each(*arguments, **options):
+    """What `specify_each` gives for each point, with messages in place of errors."""
+    found = specify_each(*arguments, **options)
+    return [str(one) if isinstance(one, DeepOBSError) else one for one in found]
+
+
+def one_by_one(testproblem, optimizer, points, **options):
+    def specified(point):
+        try:
+            return specify(testproblem, optimizer, point, **options)
+        except DeepOBSError as error:
+            return str(error)
+
+    return list(map(specified, points))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "points"),
+    [
+        ("SGD", [{"lr": lr, "momentum": m} for lr in (0.1, 1, 2.0) for m in (0, 0.0, 0.9)]),
+        ("SGD", [{"nesterov": n, "momentum": m} for n in (True, False) for m in (0, 0.5, 0.9)]),
+        ("SGD", [{"lr": 0.1}, {"lr": -0.1}, {"lr": 0.2}, {"lr": float("inf")}, {"lr": "a"}]),
+        ("Momentum", [{"lr": 0.1}, {"lr": 0.1, "momentum": 0.9}, {"lr": 0.2, "momentum": 0.8}]),
+        ("Adam", [{"betas": b} for b in ([0.9, 0.999], [0, 0.9], [0.5, 1.5], (0.5, 0.9))]),
+        ("Adam", [{}, {"eps": 1e-8}, {"eps": float("inf")}, {"weight_decai": 1}]),
+        (AnOptimizer, [{"lr": 0.1}, {"lr": 0.2}, {"lr": -1.0}]),
+        ("Nobody", [{"lr": 0.1}, {"lr": 0.2}]),
+    ],
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lr_scheduler": {"name": "ExponentialLR", "arguments": {"gamma": 0.5}}, "label": "mine"},
+        {"parameter_groups": {"hidden": {"lr": 0.5}}, "random_seed": 3},
+        {"batch_size": 0},
+    ],
+)
+def test_the_runs_of_a_grid_are_those_of_its_points(optimizer, points, options):
+    found = of_each("quadratic_deep", optimizer, points, **options)
+    expected = one_by_one("quadratic_deep", optimizer, points, **options)
+    assert found == expected
+    ids = [getattr(one, "run_id", None) for one in found]
+    assert ids == [getattr(one, "run_id", None) for one in expected]
+
+
+def test_a_changed_copy_of_a_run_has_an_identity_of_its_own():
+    specification = specify("quadratic_deep", "SGD")
+    run_id = specification.run_id
+    assert specification.model_copy().run_id == run_id
+    copied = specification.model_copy(update={"random_seed": 1})
+    assert copied.run_id == specify("quadratic_deep", "SGD", random_seed=1).run_id != run_id
+    assert "run_id" not in repr(specification.model_dump())
+    assert RunSpecification.model_validate_json(specification.model_dump_json()) == specification

@@ -28,7 +28,7 @@ from deepobs.runs.progress import schedule_of, summary_of
 from deepobs_bench.experiment import row_name
 from deepobs_bench.failures import Failure, failure_file
 from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
-from deepobs_bench.paces import Paces, paces_of
+from deepobs_bench.paces import Paces, by_kind, paces_of
 from deepobs_bench.plan import Plan
 from deepobs_bench.workload import (
     missing_data,
@@ -197,7 +197,7 @@ def plan_output(
         screen.show_progress("Estimating how long the runs will take ...")
         # With all threads, one run would seem faster than each of several at a time.
         threads = max(1, usable_cores() // execution.jobs)
-        paces = paces_of(wanted, done, threads=threads, missing=missing, is_hasty=is_hasty)
+        paces = paces_of(wanted, by_kind(done), threads=threads, missing=missing, is_hasty=is_hasty)
     return PlanOutput(
         plan,
         pending,

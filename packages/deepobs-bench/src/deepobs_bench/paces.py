@@ -12,7 +12,9 @@ import functools
 import hashlib
 import json
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +28,6 @@ from deepobs.runs.timing import Pace, Span, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
 
     from deepobs.records import RunSpecification
 
@@ -63,6 +64,14 @@ def kind_of(specification: RunSpecification) -> Kind:
         for name, value in specification
         if name not in _WITHOUT_EFFECT
     )
+
+
+def by_kind(results: Iterable[tuple[RunSpecification, str]]) -> dict[Kind, list[Path]]:
+    """Sort result files by the kind of their run."""
+    found: dict[Kind, list[Path]] = defaultdict(list)
+    for specification, path in results:
+        found[kind_of(specification)].append(Path(path))
+    return found
 
 
 def _without_sizes(value: Any) -> Any:

@@ -15,8 +15,7 @@ from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, joined, sentences
 from deepobs.plugins import registry
 from deepobs.resources import gc_paused
-from deepobs.runs import specify
-from deepobs.runs.specification import check_sizes
+from deepobs.runs.specification import check_sizes, specify_each
 from deepobs_bench._choices import (
     choices_for,
     place_of_tuning,
@@ -285,18 +284,23 @@ class _Expansion:
             for one in self._configurations(options):
                 # Copied for each seed: `specify` checks much, none of which depends on the seed.
                 for seed in seeds:
-                    run = one.model_copy(update={"random_seed": seed})
+                    is_same = seed == one.random_seed
+                    run = one if is_same else one.model_copy(update={"random_seed": seed})
                     yield PlannedRun(self._label, schedule, run)
 
     def _configurations(self, options: Options) -> Iterator[RunSpecification]:
         grid, refusals = self._choices.grid, []
-        for point in itertools.product(*map(enumerate, grid.values())):
-            values = (value for _, value in point)
-            hyperparameters = self._choices.hyperparameters | dict(zip(grid, values, strict=True))
-            try:
-                yield specify(self._problem, self._optimizer.class_, hyperparameters, **options)
-            except DeepOBSError as error:  # the user learns of all mistakes at once
-                refusals.append((tuple(position for position, _ in point), str(error)))
+        points = (
+            self._choices.hyperparameters | dict(zip(grid, values, strict=True))
+            for values in itertools.product(*grid.values())
+        )
+        positions = itertools.product(*(range(len(values)) for values in grid.values()))
+        runs = specify_each(self._problem, self._optimizer.class_, points, **options)
+        for position, run in zip(positions, runs, strict=True):
+            if isinstance(run, DeepOBSError):  # the user learns of all mistakes at once
+                refusals.append((position, str(run)))
+            else:
+                yield run
         if refusals:
             problem, label = self._problem, self._label
             self.mistakes += refused_values(self._experiment, problem, label, refusals)

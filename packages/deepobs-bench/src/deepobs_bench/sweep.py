@@ -138,7 +138,7 @@ class Sweep:
         """The distinct runs that have no result yet."""
         index = ResultIndex(self.output_dir)
         distinct = {each.run_id: each for each in specifications}.values()
-        return [each for each in distinct if index.find(each) is None]
+        return [each for each in distinct if index.path_of(each) is None]
 
     def execute(
         self, specifications: Iterable[RunSpecification], *, observers: Sequence[RunObserver] = ()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from deepobs.data.base import DataStatus
     from deepobs.records import RunSpecification
-    from deepobs_bench.paces import Kind, Paces
+    from deepobs_bench.paces import Paces
     from deepobs_bench.plan import Plan
     from deepobs_bench.tuning.planned import PlannedTuning
 
@@ -34,21 +34,21 @@ START = Span(8.0, 3.0, 30.0)
 
 def take_inventory(
     specifications: Iterable[RunSpecification], output_dir: Path
-) -> tuple[dict[str, RunSpecification], dict[Kind, list[Path]]]:
+) -> tuple[dict[str, RunSpecification], list[tuple[RunSpecification, str]]]:
     """Look for the results of runs.
 
     Returns:
-        Runs without a result by `run_id`, and the result files of the others by their kind.
+        Runs without a result by `run_id`, and the others with their result files.
     """
     index = ResultIndex(output_dir)
     pending: dict[str, RunSpecification] = {}
-    done: dict[Kind, list[Path]] = defaultdict(list)
+    done: list[tuple[RunSpecification, str]] = []
     for specification in specifications:
-        path = index.find(specification)
+        path = index.path_of(specification)
         if path is None:
             pending[specification.run_id] = specification
         else:
-            done[kind_of(specification)].append(path)
+            done.append((specification, path))
     return pending, done
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -14,7 +15,7 @@ from deepobs.checks import number_and_unit
 from deepobs.html_views import facts, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -227,12 +228,32 @@ class RunSpecification(BaseModel):
     @property
     def run_id(self) -> str:
         """A hash of everything the numbers depend on, whatever the order of its parts."""
+        kept: str | None = vars(self).get("_run_id")
+        if kept is not None:
+            return kept
         target = self.optimizer_target
         # The same code is in `__main__` of a script or notebook, and in a module for a worker: what
         # it is, its fingerprint says.
         if self.optimizer_source:
             target = target.rpartition(":")[2]
-        return self._hash(target)
+        # A sweep asks for it many times. As `functools.cached_property`, it would be among the
+        # fields over which one can iterate.
+        vars(self)["_run_id"] = run_id = self._hash(target)
+        return run_id
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the specification; see `pydantic.BaseModel.model_copy`.
+
+        Args:
+            update: Values of fields, which are not checked.
+            deep: Whether to copy the values of all fields.
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("_run_id", None)
+        # The runs of a sweep share their sets of names, which take more memory than their values.
+        if copied.__pydantic_fields_set__ == self.__pydantic_fields_set__:
+            object.__setattr__(copied, "__pydantic_fields_set__", self.__pydantic_fields_set__)
+        return copied
 
     @property
     def earlier_forms(self) -> Iterator[tuple[RunSpecification, str]]:
@@ -268,19 +289,49 @@ class RunSpecification(BaseModel):
         return facts("Specification of a run", dict(self.__repr_args__()) | {"run_id": self.run_id})
 
     def _hash(self, target: str) -> str:
+        try:
+            canonical = _CANONICAL.encode(self._identity(target, vars(self)))
+        except ValueError:  # infinite numbers
+            fields = self.model_dump(mode="json", exclude_defaults=True)
+            canonical = json.dumps(
+                self._identity(target, fields), sort_keys=True, separators=(",", ":")
+            )
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def _identity(self, target: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         # Fields at their defaults are excluded: a field added in a later release then leaves the
         # identity of every run without it, and so all finished results, as they are.
-        identity = self.model_dump(
-            mode="json", exclude=_NOT_PART_OF_THE_IDENTITY, exclude_defaults=True
-        )
-        for name in self.at_defaults:
-            del identity["hyperparameters"][name]
+        identity = {
+            name: fields[name]
+            for name, default in _identity_defaults(type(self)).items()
+            if name in fields and fields[name] != default
+        }
+        identity["hyperparameters"] = {
+            name: value
+            for name, value in fields["hyperparameters"].items()
+            if name not in self.at_defaults
+        }
         identity["optimizer_target"] = target
         # As for the optimizer, in whichever module the class of one's own is.
         if "problem" in self.code:
             identity["testproblem"] = self.testproblem.rpartition(":")[2]
-        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return identity
+
+
+@functools.cache
+def _identity_defaults(cls: type[RunSpecification]) -> dict[str, Any]:
+    """The defaults of the fields that are part of the identity."""
+    fields = cls.model_fields.items()
+    return {n: field.default for n, field in fields if n not in _NOT_PART_OF_THE_IDENTITY}
+
+
+def _changed(scheduler: LrScheduler) -> dict[str, Any]:
+    return scheduler.model_dump(mode="json", exclude_defaults=True)
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, default=_changed
+)
 
 
 def _last_name(target: str) -> str:

@@ -140,7 +140,10 @@ class Catalog(Generic[SpecT]):
 
     def find(self, name: str) -> Offer[SpecT] | None:
         """Find what plugins offer; `None` if none offers the name, else see `offer`."""
-        return self.offer(name) if self.called(name) else None
+        matches = self.called(name)
+        if len(matches) == 1:
+            return matches[0]
+        return self.offer(name) if matches else None
 
     def offer(self, name: str | type) -> Offer[SpecT]:
         """Find one offer, or make one of a class, which may be named as `package.module:Class`.

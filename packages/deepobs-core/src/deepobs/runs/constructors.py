@@ -29,9 +29,8 @@ cached: Callable[[Any], Any] = functools.cache
 signature_of: Callable[[Any], inspect.Signature] = cached(inspect.signature)
 
 
-def constructor_of(
-    optimizer_class: type[torch.optim.Optimizer],
-) -> tuple[str | None, Mapping[str, inspect.Parameter]]:
+@cached
+def constructor_of(optimizer_class: Any) -> tuple[str | None, Mapping[str, inspect.Parameter]]:
     """The name of a constructor's first argument, and its other arguments by name.
 
     The first takes the parameters. It is "model" if the optimizer takes the model in their place;
@@ -89,9 +88,7 @@ def further_arguments(
     Where they are optional, the class knows better which parameters it trains.
     """
     found: dict[str, Any] = {}
-    for name, argument in constructor_of(optimizer_class)[1].items():
-        if not is_required(argument):
-            continue
+    for name, argument in _required(optimizer_class).items():
         if name in _PARAMETERS:
             found[name] = list(model.parameters())
         elif _is_named(argument):
@@ -99,6 +96,12 @@ def further_arguments(
         elif _is_model(argument):
             found[name] = model
     return found
+
+
+@cached
+def _required(optimizer_class: Any) -> dict[str, inspect.Parameter]:
+    _, arguments = constructor_of(optimizer_class)
+    return {name: one for name, one in arguments.items() if is_required(one)}
 
 
 @cached
@@ -127,13 +130,14 @@ def unknown_hyperparameters(
     """
     given = list(names)
     first, arguments = constructor_of(optimizer_class)
-    if first in given and first not in (*_PARAMETERS, *_MODELS):
+    unknown = [name for name in given if name not in arguments]
+    if not unknown or (first in given and first not in (*_PARAMETERS, *_MODELS)):
         return []
     if any(name in optimizer_arguments(optimizer_class) for name in given):
         return []
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments.values()):
         return []
-    return [name for name in given if name not in arguments]
+    return unknown
 
 
 def as_declared(

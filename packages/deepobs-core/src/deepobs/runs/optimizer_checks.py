@@ -13,7 +13,7 @@ from torch import nn
 from deepobs import rng
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs.runs.construction import construct
+from deepobs.runs.construction import construct, of_groups
 from deepobs.runs.constructors import (
     BASE,
     build_from_named,
@@ -42,16 +42,19 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from deepobs.records import RunSpecification
+
 _MUON_KEY = "use_muon"
 MUON_GROUPS: Groups = {"hidden": {_MUON_KEY: True}, OTHERS: {_MUON_KEY: False}}
 """Groups that optimizers require which are Muon for hidden matrices and another for the rest."""
 
 # One number with a gradient, of two dimensions, since some optimizers take only matrices. The same
-# for all trials, back at 1: building a module takes longer than a trial.
-_POINT = nn.ParameterList([nn.Parameter(torch.ones(1, 1, device="cpu"))])
-_POINT[0].grad = torch.ones(1, 1, device="cpu")
+# for all trials, back at 1 after each: building a module takes longer than a trial.
+_NUMBER = nn.Parameter(torch.ones(1, 1, device="cpu"))
+_NUMBER.grad = torch.ones(1, 1, device="cpu")
+_POINT = nn.ParameterList([_NUMBER])
 
-_step_works: set[tuple[type, str]] = set()
+_step_works: set[tuple[type, object]] = set()
 
 
 def resolve_optimizer(
@@ -89,12 +92,16 @@ def resolve_optimizer(
         found = inferred if needs is None or not inferred else found
     if all_groups:
         check_joint(found, all_groups)
-    # What a plugin has other defaults for than the class is part of a configuration.
     complete = in_json_types("Hyperparameters", chosen)
+    return choice, complete, _at_defaults(choice, complete), all_groups, found
+
+
+def _at_defaults(choice: OptimizerChoice, hyperparameters: Mapping[str, Any]) -> tuple[str, ...]:
+    # What a plugin has other defaults for than the class is part of a configuration.
     defaults = defaults_of(choice.optimizer_class)
-    at_defaults = tuple(
+    return tuple(
         name
-        for name, value in sorted(complete.items())
+        for name, value in sorted(hyperparameters.items())
         if name != "lr"
         and name not in choice.defaults
         and name in defaults
@@ -102,7 +109,28 @@ def resolve_optimizer(
         and value == defaults[name]
         and isinstance(value, bool) == isinstance(defaults[name], bool)
     )
-    return choice, complete, at_defaults, all_groups, found
+
+
+def with_numbers(
+    choice: OptimizerChoice, run: RunSpecification, given: Mapping[str, Any]
+) -> RunSpecification | None:
+    """The run with other hyperparameters, of which only numbers differ; `None` if they may not fit.
+
+    Args:
+        choice: The optimizer of the run.
+        run: A run without parameter groups.
+        given: Hyperparameters in the types of JSON, with the `flags_of` those of the run.
+    """
+    if not choice.is_from_torch:
+        return None
+    chosen = _completed(choice, given)
+    # All that torch's own classes do with a number before the first step is to check it.
+    try:
+        of_groups(choice.optimizer_class, [{"params": [_NUMBER]}], chosen)
+    except Exception:
+        return None
+    at_defaults = _at_defaults(choice, chosen)
+    return run.model_copy(update={"hyperparameters": chosen, "at_defaults": at_defaults})
 
 
 def complete_hyperparameters(
@@ -260,7 +288,6 @@ def _try_out(
     # Torch's own optimizers draw no random numbers, and restoring the RNGs would take most of the
     # time.
     with contextlib.nullcontext() if choice.is_from_torch else rng.preserved():
-        _POINT[0].data.fill_(1.0)
         optimizer = _built(choice, chosen, groups, needs)
         for values in groups.values():
             # Constructors validate their arguments, but rarely the values in groups.
@@ -271,12 +298,22 @@ def _try_out(
             # value that is refused.
             return
         # Flags decide how torch's steps work, and numbers do not.
-        flags = {k: v if isinstance(v, (str, bool)) else None for k, v in chosen.items()}
-        key = optimizer_class, str(flags)
+        key = optimizer_class, flags_of(chosen)
         if key not in _step_works:
             if "closure" not in steps_by_signature(optimizer_class)[0]:
-                optimizer.step()
+                try:
+                    optimizer.step()
+                finally:
+                    _NUMBER.data.fill_(1.0)
             _step_works.add(key)
+
+
+def flags_of(hyperparameters: Mapping[str, Any]) -> tuple[tuple[str, str | bool | None], ...]:
+    """What tells kinds of configurations apart: all hyperparameters, but of numbers their names."""
+    return tuple(
+        (name, value if isinstance(value, (str, bool)) else None)
+        for name, value in hyperparameters.items()
+    )
 
 
 def _built(
@@ -286,6 +323,9 @@ def _built(
     needs: Collection[str] | None = None,
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a number or, where roles or the model matter, of a tiny network."""
+    # Sweeps do this thousands of times, and asking a module for its parameters takes longer.
+    if choice.is_from_torch and not groups:
+        return of_groups(choice.optimizer_class, [{"params": [_NUMBER]}], chosen)
     needs = building_needs(choice.optimizer_class) if needs is None else needs
     model: nn.Module = _POINT
     if needs or groups:
@@ -308,11 +348,10 @@ def stand_in_of(
     Returns:
         What tells it apart from others, its numbers aside; and a function that builds it.
     """
-    flags = {k: v if isinstance(v, (str, bool)) else None for k, v in chosen.items()}
 
     def build() -> torch.optim.Optimizer | None:
         with contextlib.suppress(Exception):  # the run shows it
             return _built(choice, chosen, groups)
         return None
 
-    return (choice.optimizer_class, str(flags), str(groups)), build
+    return (choice.optimizer_class, flags_of(chosen), str(groups)), build

@@ -102,21 +102,11 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
         ComponentLoadError: Its module cannot be imported.
         ArgumentError: It is not an optimizer, or none that can be used here.
     """
-    catalog = registry().optimizers
-    offer = catalog.find(optimizer) if isinstance(optimizer, str) else None
-    if offer is not None:
-        context = f"The optimizer {optimizer!r} of {offer.origin} is none: "
-        found = check_class(catalog.load(offer), context)
-    else:
-        found = check_class(_unregistered(optimizer) if isinstance(optimizer, str) else optimizer)
-    is_from_torch = getattr(torch.optim, found.__name__, None) is found
-    defined_as = f"{found.__module__}:{found.__qualname__}"
-    if is_from_torch:  # torch may rename its modules; the names in torch.optim stay
-        defined_as = f"torch.optim:{found.__name__}"
-    target = _given_target(optimizer, offer)
-    if target is None or (is_from_torch and target.startswith("torch.")):
-        target = defined_as if is_from_torch else _importable_target(found)
+    offer = registry().optimizers.find(optimizer) if isinstance(optimizer, str) else None
+    found = _class_of(optimizer, offer)
+    target, defined_as = _import_strings(optimizer, found, offer)
     name = target.rpartition(":")[2].rpartition(".")[2] if offer is None else offer.spec.name
+    is_from_torch = _is_from_torch(found)
     source = ""
     if not is_from_torch:
         from deepobs.fingerprints import fingerprint
@@ -134,6 +124,33 @@ def find_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> OptimizerCho
             "`deepobs list optimizers` shows others."
         )
     return choice
+
+
+def _class_of(
+    optimizer: str | type[torch.optim.Optimizer], offer: Offer[OptimizerSpec] | None
+) -> type[torch.optim.Optimizer]:
+    if offer is not None:
+        context = f"The optimizer {optimizer!r} of {offer.origin} is none: "
+        return check_class(registry().optimizers.load(offer), context)
+    return check_class(_unregistered(optimizer) if isinstance(optimizer, str) else optimizer)
+
+
+def _is_from_torch(found: type) -> bool:
+    return getattr(torch.optim, found.__name__, None) is found
+
+
+def _import_strings(
+    optimizer: object, found: type, offer: Offer[OptimizerSpec] | None
+) -> tuple[str, str]:
+    """A class as it was named, where it was, and as it is defined."""
+    is_from_torch = _is_from_torch(found)
+    defined_as = f"{found.__module__}:{found.__qualname__}"
+    if is_from_torch:  # torch may rename its modules; the names in torch.optim stay
+        defined_as = f"torch.optim:{found.__name__}"
+    target = _given_target(optimizer, offer)
+    if target is None or (is_from_torch and target.startswith("torch.")):
+        target = defined_as if is_from_torch else _importable_target(found)
+    return target, defined_as
 
 
 def _given_target(optimizer: object, offer: Offer[OptimizerSpec] | None) -> str | None:
@@ -167,8 +184,11 @@ def target_of_name(name: str) -> str | None:
         string if it does not lead to one class, such as when two plugins offer it.
     """
     try:
-        is_known = registry().optimizers.find(name) is not None or _is_in_torch(name)
-        return find_optimizer(name).target if is_known else None
+        offer = registry().optimizers.find(name)
+        if offer is None and not _is_in_torch(name):
+            return None
+        # Without the fingerprint, which takes long: the directory of every run asks for this.
+        return _import_strings(name, _class_of(name, offer), offer)[0]
     except DeepOBSError:
         return ""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs import checks, config
+from deepobs.checks import in_json_types
 from deepobs.data.base import BaseDataSet, part_of
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.literals import written_literal
@@ -19,17 +20,18 @@ from deepobs.records import (
     RunSpecification,
     usual_recalibration,
 )
-from deepobs.runs.optimizer_checks import resolve_optimizer, stand_in_of
-from deepobs.runs.optimizers import target_of_name
+from deepobs.runs.optimizer_checks import flags_of, resolve_optimizer, stand_in_of, with_numbers
+from deepobs.runs.optimizers import find_optimizer, target_of_name
 from deepobs.runs.own_code import own_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import torch
 
     from deepobs.plugins import ProblemSpec
     from deepobs.protocols import TestProblem
+    from deepobs.runs.optimizers import OptimizerChoice
 
 _LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
 
@@ -178,6 +180,46 @@ def specify(
         train_log_interval=checks.integer("train_log_interval", train_log_interval, least=1),
         label="" if label == choice.name else label,
     )
+
+
+def specify_each(
+    testproblem: str | type[TestProblem],
+    optimizer: str | type[torch.optim.Optimizer],
+    points: Iterable[Mapping[str, object]],
+    **options: Any,
+) -> Iterator[RunSpecification | DeepOBSError]:
+    """Specify runs that differ in their hyperparameters, as `specify` does.
+
+    Of torch's optimizers, what does not depend on numbers is checked once: sweeps have tens of
+    thousands of points.
+
+    Args:
+        testproblem: See `specify`.
+        optimizer: See `specify`.
+        points: The hyperparameters of each run.
+        **options: The other arguments of `specify`.
+
+    Yields:
+        For each point its run, or why there is none.
+    """
+    choice: OptimizerChoice | None = None
+    has_groups = options.get("parameter_groups") is not None
+    examples: dict[object, RunSpecification] = {}
+    for point in points:
+        try:
+            given = in_json_types("Hyperparameters", point)
+            kind = flags_of(given)
+            run = None
+            if kind in examples:
+                choice = choice or find_optimizer(optimizer)
+                run = with_numbers(choice, examples[kind], given)
+            if run is None:
+                run = specify(testproblem, optimizer, point, **options)
+                if not has_groups:
+                    examples[kind] = run
+            yield run
+        except DeepOBSError as error:
+            yield error
 
 
 def _checked_schedule(

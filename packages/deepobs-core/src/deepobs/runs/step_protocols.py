@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.plugins.specs import NEEDS, is_need
-from deepobs.runs.constructors import building_needs, code_of, constructor_of, signature_of
+from deepobs.runs.constructors import (
+    building_needs,
+    cached,
+    code_of,
+    constructor_of,
+    signature_of,
+)
 from deepobs.runs.optimizers import OPTIMIZER, Groups, Needs, OptimizerChoice, find_optimizer
 
 if TYPE_CHECKING:
@@ -131,13 +137,16 @@ def detect(
         return Detection(tuple(sorted(choice.needs)), ("its plugin declares it",))
     optimizer_class = choice.optimizer_class
     others = [values[OPTIMIZER] for values in groups.values() if OPTIMIZER in values]
+    if choice.is_from_torch and not others:  # the signatures in torch tell everything
+        detection: Detection = _detected_in_torch(optimizer_class)
+        return detection
     classes = [optimizer_class, *(find_optimizer(name).optimizer_class for name in others)]
     built = building_needs(optimizer_class)
     besides = set(built)
     if any(map(_has_modes, classes)):
         besides.add("mode")
     steps = steps_by_signature(optimizer_class)
-    if choice.is_from_torch:  # the signatures in torch tell everything
+    if choice.is_from_torch:
         needs = tuple(sorted({*steps[0], *besides}))
         return Detection(needs, ("the signature of its step tells it",))
     reasons = [f"{word}: {reason}" for word, reason in built.items()]
@@ -176,6 +185,12 @@ def detect(
         reasons.append(f"{hook}: it has this method, which nothing in its class calls")
         chosen = {*chosen, hook}
     return Detection(tuple(sorted({*step, *chosen})), tuple(reasons))
+
+
+@cached
+def _detected_in_torch(optimizer_class: Any) -> Detection:
+    needs = tuple(sorted(steps_by_signature(optimizer_class)[0]))
+    return Detection(needs, ("the signature of its step tells it",))
 
 
 def _variants(optimizer_class: Any, besides: set[str]) -> Iterator[set[str]]:

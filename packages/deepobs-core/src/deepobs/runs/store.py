@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import tempfile
 import time
@@ -44,6 +45,11 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
         output_dir: The directory of results.
         specification: A run of the configuration.
     """
+    return output_dir / configuration_path(specification)
+
+
+def configuration_path(specification: RunSpecification) -> str:
+    """The directory of a configuration, relative to that of all results."""
     # Pairs, not a dictionary: the problem and the optimizer may each have a weight decay.
     parts: list[tuple[str, object]] = [("batch_size", specification.batch_size)]
     if specification.max_steps is not None:
@@ -91,12 +97,12 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
     if target_of_name(specification.optimizer) not in (None, specification.optimizer_target):
         parts.append(("optimizer", specification.optimizer_target))
     name = "__".join([f"{part}__{_formatted(value)}" for part, value in parts])
-    safe = _UNSAFE.sub("-", name)
+    safe = _UNSAFE.sub("-", name) if _UNSAFE.search(name) else name
     if safe != name or len(safe) > _LONGEST_NAME:
         configuration_id = specification.model_copy(update={"random_seed": 0}).run_id
         safe = f"{safe[: _LONGEST_NAME - 18]}__{configuration_id}"
     problem = specification.testproblem.rpartition(":")[2]
-    return output_dir / problem / specification.optimizer / safe
+    return f"{problem}/{specification.optimizer}/{safe}"
 
 
 def prepare(output_dir: Path) -> None:
@@ -208,7 +214,12 @@ def write(
 def _formatted(value: object) -> str:
     """Format a value as the original does in directory names: 1.e-02, True, 0.9_0.999."""
     if isinstance(value, float):
-        return np.format_float_scientific(value)
+        return _of_float(value)
     if isinstance(value, (list, tuple)):
         return "_".join([_formatted(item) for item in value])
     return str(value)
+
+
+@functools.lru_cache
+def _of_float(value: float) -> str:
+    return np.format_float_scientific(value)
