@@ -156,6 +156,43 @@ def test_a_process_that_died_in_idleness_costs_no_run(two_processes):
     assert pid not in {two_processes.submit(os.getpid).result() for _ in range(4)}
 
 
+@pytest.fixture
+def path_of_workers(tmp_path, monkeypatch):
+    """A directory that comes first on the import path of new interpreters."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems fork no workers")
+def test_workers_are_forked_from_one_process_that_ends_with_them(modules):
+    with WorkerProcesses(2, threads=1) as executor:
+        pids = {executor.submit(os.getpid).result() for _ in range(4)}
+        (template,) = {executor.submit(os.getppid).result() for _ in range(4)}
+    assert len(pids) == 2
+    assert template not in {os.getpid(), *pids}
+    assert not any(map(is_running, {template, *pids}))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems fork no workers")
+def test_workers_start_again_after_the_process_they_are_forked_from_was_killed(modules):
+    with WorkerProcesses(1) as executor:
+        template = executor.submit(os.getppid).result()
+        os.kill(template, signal.SIGKILL)
+        while is_running(template):
+            time.sleep(0.01)
+        assert executor.submit(os.getppid).result() != template
+
+
+def test_workers_are_interpreters_of_their_own_where_a_fork_would_be_unsafe(path_of_workers):
+    (path_of_workers / "sitecustomize.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=[600], daemon=True).start()\n"
+    )
+    with WorkerProcesses(2, threads=1) as executor:
+        parents = {executor.submit(os.getppid).result() for _ in range(4)}
+    assert parents == {os.getpid()}
+
+
 KILLED_AT_START = """
 import os, signal
 from pathlib import Path

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deepobs import __version__
 from deepobs.errors import ArgumentError, MissingPackageError, OutputError
 from deepobs.plugins import registry
+from deepobs_bench._starts import Starter
 from deepobs_bench.failures import ExecutorError, RunStoppedError
 from deepobs_bench.processes import KillableExecutor, WorkerSlot, limit_of
 
@@ -226,6 +227,7 @@ class _Workplace:
     def __init__(self) -> None:
         self.one_call_at_a_time = threading.Lock()
         self._threads: int | None = None
+        self._starter: Starter
         self._slot: WorkerSlot | None = None
         self._sweep = ""
 
@@ -236,7 +238,9 @@ class _Workplace:
             if self._slot is not None:
                 self._slot.dismiss()
                 self._slot.end()
-            self._slot = WorkerSlot(threads, device=None, most_threads=most_threads)
+                self._starter.end()
+            self._starter = Starter(threads, most_threads=most_threads)
+            self._slot = WorkerSlot(self._starter, device=None)
             self._threads = threads
         return self._slot
 
@@ -246,6 +250,7 @@ class _Workplace:
         slot = self._slot
         if slot is not None and self._sweep == sweep:
             self._slot = None
+            self._starter.dismiss()
             slot.dismiss()
 
 

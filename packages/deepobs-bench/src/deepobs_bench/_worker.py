@@ -76,18 +76,24 @@ def tail_of(file_descriptor: int) -> str:
     return os.pread(file_descriptor, _LOG_BYTES, max(0, size - _LOG_BYTES)).decode(errors="replace")
 
 
+def preload() -> None:
+    """Import what every run needs; the first optimizer of a process imports half of torch."""
+    import torch
+
+    importlib.import_module("deepobs_bench._tasks")
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+
+
 def _set_up(threads: int | None, device: str | None) -> None:
+    # Before the process is ready, so that time limits of runs do not include the imports.
+    preload()
     import torch
 
     from deepobs import config
 
-    # Before the process is ready, so that time limits of runs do not include the imports.
-    importlib.import_module("deepobs_bench._tasks")
     if threads is not None:
         torch.set_num_threads(threads)
         config.set_num_threads(threads)
-    # The first optimizer imports half of torch, which would count as time of the first run.
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     if device is not None:
         config.set_default_device(device)
 

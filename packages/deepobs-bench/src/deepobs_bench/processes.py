@@ -9,43 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import pickle
 import queue
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing import Pipe
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from deepobs import checks, config
-from deepobs.resources import usable_cores
-from deepobs_bench._worker import SECONDS_TO_END, Answer, tail_of
+from deepobs_bench._starts import (
+    KilledAtStartError,
+    Starter,
+    cannot_start,
+    exit_in_words,
+    kill,
+    printed_until_the_end,
+)
+from deepobs_bench._worker import SECONDS_TO_END, Answer
 from deepobs_bench.failures import ExecutorError, RunStoppedError, worker_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 T = TypeVar("T")
 
-# The working directory does not come first on the import path (-P), and what is printed is not
-# buffered (-u), since a kill would lose it.
-_INTERPRETER = (sys.executable, "-P", "-u", "-c")
-_START = (
-    "import json, sys; sys.path[:], *arguments = json.loads(sys.argv[1]); "
-    "from deepobs_bench._worker import main; main(*arguments)"
-)
-
 _GRACE_SECONDS = 10.0
-_SECONDS_TO_EXIT = 5.0
-"""How long a process that closed its pipe has to exit, before it is killed."""
-
 _STARTS = 3
 """How many processes are tried that are killed before they are ready."""
 
@@ -119,8 +110,9 @@ class WorkerProcesses(KillableExecutor):
         names = names or [None]
         self.capacity = 2 * jobs  # the next call is submitted before one ends
         self._limit = limit
+        self._starter = Starter(threads, jobs=jobs)
         self._slots = [
-            WorkerSlot(threads, names[number % len(names)], jobs=jobs) for number in range(jobs)
+            WorkerSlot(self._starter, names[number % len(names)]) for number in range(jobs)
         ]
         # Supervisors may take slots in any order: none is bound to a thread of the pool.
         self._free_slots: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
@@ -138,6 +130,7 @@ class WorkerProcesses(KillableExecutor):
         if wait:
             for slot in self._slots:
                 slot.end()
+            self._starter.end()
         else:
             threading.Thread(target=self.shutdown).start()
 
@@ -145,6 +138,7 @@ class WorkerProcesses(KillableExecutor):
         """Accept no more calls, and end all processes in the middle of their work."""
         # Calls that wait are canceled first: a supervisor whose process ends would take the next.
         self._supervisors.shutdown(wait=False, cancel_futures=True)
+        self._starter.dismiss()
         for slot in self._slots:
             slot.dismiss()
         self.shutdown()
@@ -160,18 +154,9 @@ class WorkerProcesses(KillableExecutor):
 class WorkerSlot:
     """A place for a process, which is started by the first call, and replaced when it dies."""
 
-    def __init__(
-        self,
-        threads: int | None,
-        device: str | None,
-        *,
-        jobs: int = 1,
-        most_threads: int | None = None,
-    ) -> None:
-        self._threads = threads
-        self._most_threads = threads or most_threads
+    def __init__(self, starter: Starter, device: str | None) -> None:
+        self._starter = starter
         self._device = device
-        self._jobs = jobs
         self._process: _WorkerProcess | None = None
         self._is_closed = False
         # `dismiss`, from another thread, must see a process that is being started, or prevent it.
@@ -212,7 +197,7 @@ class WorkerSlot:
             try:
                 process = self._living_process()
                 process.send(call)
-            except (_KilledAtStartError, BrokenPipeError):
+            except (KilledAtStartError, BrokenPipeError):
                 if not others:
                     raise
                 self.end()
@@ -227,25 +212,9 @@ class WorkerSlot:
             if self._is_closed:
                 raise ExecutorError("The worker processes were ended.")
             self.end()
-            # Set before the interpreter starts: OpenMP reads its variables when torch is imported,
-            # and never again.
-            environment = {
-                "DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // self._jobs)),
-                **os.environ,
-            }
-            if self._jobs > 1:
-                # Threads of several runs may compete for the cores: those that wait must not spin.
-                environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            if self._most_threads:
-                most = str(self._most_threads)
-                environment |= {"OMP_NUM_THREADS": most, "MKL_NUM_THREADS": most}
-            self._process = _WorkerProcess(environment, self._threads, self._device)
+            self._process = _WorkerProcess(self._starter, self._device)
         self._process.wait_until_ready()
         return self._process
-
-
-class _KilledAtStartError(ExecutorError):
-    """A worker process was killed before it was ready: another one may succeed."""
 
 
 class _WorkerProcess:
@@ -254,47 +223,33 @@ class _WorkerProcess:
     It is used by one thread, except for `dismiss` and `kill`.
     """
 
-    def __init__(
-        self, environment: Mapping[str, str], threads: int | None, device: str | None
-    ) -> None:
+    def __init__(self, starter: Starter, device: str | None) -> None:
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 # closed in `end`
         calls, self._calls = Pipe(duplex=False)
         self._answers, answers = Pipe(duplex=False)
-        # Our own import path: our modules are found there, however this process found them.
-        path = [entry or str(Path.cwd()) for entry in sys.path]
-        start = json.dumps([path, calls.fileno(), answers.fileno(), threads, device])
-        # Not by `multiprocessing`: fork is unsafe with the threads of torch, and spawn would import
-        # the user's main script again.
         with calls, answers:
-            self._process = subprocess.Popen(  # noqa: S603 # our own interpreter
-                [*_INTERPRETER, _START, start],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                env=environment,
-                pass_fds=(calls.fileno(), answers.fileno()),
-                process_group=0,  # Ctrl-C is for us; and the process may have children
-            )
+            files = calls.fileno(), answers.fileno(), self._log.fileno()
+            try:
+                self._process = starter.start(device, *files)
+            except BaseException:
+                self._close()
+                raise
         self._is_ready = False
 
     def wait_until_ready(self) -> None:
         """Wait until the process accepts calls.
 
         Raises:
-            _KilledAtStartError: It was killed before.
+            KilledAtStartError: It was killed before.
             ExecutorError: It ended before for another reason.
         """
         with contextlib.suppress(EOFError, OSError):
             self._answers.recv_bytes()
             self._is_ready = True
             return
-        # One that the system killed for lack of memory is worth another try, unlike an interpreter
-        # that cannot start.
         printed = self._printed_until_the_end()
         self.end()
-        was_killed = self._process.returncode == -signal.SIGKILL
-        error = _KilledAtStartError if was_killed else ExecutorError
-        raise error(f"A worker process cannot be started: {self._exit()}\n{printed}")
+        raise cannot_start(self._process, printed)
 
     def is_alive(self) -> bool:
         """Whether it is running."""
@@ -341,7 +296,7 @@ class _WorkerProcess:
                 "itself and was killed."
             )
             raise RunStoppedError("time_limit", message, log=printed, worker=worker)
-        message = f"The process of the run ended: {self._exit()}"
+        message = f"The process of the run ended: {exit_in_words(self._process)}"
         raise RunStoppedError("crash", message, log=printed, worker=worker)
 
     def dismiss(self) -> None:
@@ -356,31 +311,18 @@ class _WorkerProcess:
 
     def kill(self) -> None:
         """Kill it with all of its children."""
-        # Until somebody waits for it, no other process can have its number.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        kill(self._process)
 
     def end(self) -> None:
         """Kill it and close all that belongs to it; also a second time."""
         self.kill()
         self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
         self._calls.close()
         self._answers.close()
         self._log.close()
 
     def _printed_until_the_end(self) -> str:
-        """What a process printed that closed its pipe: it may still print why it exits."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_SECONDS_TO_EXIT)
-        return tail_of(self._log.fileno())
-
-    def _exit(self) -> str:
-        """How it ended, in words."""
-        code = self._process.returncode
-        if code >= 0:
-            return f"exit code {code}."
-        name = signal.Signals(-code).name
-        if name == "SIGKILL":
-            return "SIGKILL, which is often how the system reacts to a lack of memory."
-        return f"{name}."
+        return printed_until_the_end(self._process, self._log.fileno())
