@@ -8,7 +8,7 @@ and, in brackets, of the processor.
 
 - run: a run of one epoch, against a script that takes the same steps;
 - again: the same command when its result exists, against `import torch`;
-- threads: a grid of 36 runs, one at a time, as users start it;
+- threads: the grid of the paper (36 learning rates, 3 optimizers), one run at a time;
 - jobs: the same, two at a time.
 """
 
@@ -65,22 +65,18 @@ evaluate()
 """What `RUN` does, as a user would write it."""
 
 GRID = """
-device = "cpu"
+problems = ["quadratic_deep"]
 
-[[problems]]
-name = "quadratic_deep"
-epochs = 30
+[defaults]
+epochs = {epochs}
 
-[[optimizers]]
-name = "SGD"
+[optimizers.SGD]
 grid = {{ lr = {rates} }}
 
-[[optimizers]]
-name = "Momentum"
+[optimizers.Momentum]
 grid = {{ lr = {rates} }}
 
-[[optimizers]]
-name = "Adam"
+[optimizers.Adam]
 grid = {{ lr = {rates} }}
 """
 
@@ -88,7 +84,9 @@ Command = tuple[list[str], bool]
 """Words, and whether a directory for results, empty each time, is one more."""
 
 
-def commands_of(case: str, other: str, place: Path) -> dict[str, Command]:
+def commands_of(
+    case: str, other: str, place: Path, *, rates: int, epochs: int
+) -> dict[str, Command]:
     """The commands of a case by name; the first is what the others are compared with."""
     builds = {"other build": other, "this build": sys.executable}
     scripts = {name: str(Path(python).with_name("deepobs")) for name, python in builds.items()}
@@ -103,10 +101,10 @@ def commands_of(case: str, other: str, place: Path) -> dict[str, Command]:
         for command, _ in again.values():
             subprocess.run(command, cwd=place, check=True, capture_output=True)
         return {"import torch": ([sys.executable, "-c", "import torch"], False), **again}
-    rates = [round(10 ** (-5 + step / 2), 7) for step in range(12)]
-    (place / "grid.toml").write_text(GRID.format(rates=rates))
+    grid = [round(10 ** (-5 + step / 5), 7) for step in range(rates)]
+    (place / "grid.toml").write_text(GRID.format(rates=grid, epochs=epochs))
     jobs = {"threads": "1", "jobs": "2"}[case]
-    words = ["bench", "grid.toml", "--no-estimate", "--jobs", jobs, "--out"]
+    words = ["bench", "grid.toml", "--no-estimate", "--device", "cpu", "--jobs", jobs, "--out"]
     return {name: ([script, *words], True) for name, script in scripts.items()}
 
 
@@ -165,12 +163,20 @@ def main() -> None:
     parser.add_argument("other", help="interpreter of an environment with the other build")
     parser.add_argument("cases", nargs="+", choices=("run", "again", "threads", "jobs"))
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rates", type=int, default=36, help="of the grid [default: 36]")
+    parser.add_argument("--epochs", type=int, default=100, help="of its runs [default: 100]")
     parser.add_argument("--busy", type=int, default=0, help="other processes that are busy")
     arguments = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, {arguments.busy} busy processes")
     for case in arguments.cases:
         with tempfile.TemporaryDirectory() as directory, busy(arguments.busy):
-            commands = commands_of(case, arguments.other, Path(directory))
+            commands = commands_of(
+                case,
+                arguments.other,
+                Path(directory),
+                rates=arguments.rates,
+                epochs=arguments.epochs,
+            )
             taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
             for _ in range(arguments.rounds):
                 for name, command in commands.items():
