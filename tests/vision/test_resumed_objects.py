@@ -254,6 +254,17 @@ class Views(Scaled):
         return slowing(state["buffer"].sum() + state["flat"].norm())
 
 
+class ViewsOfParameters(Scaled):
+    """Keeps views of the parameters that know them as their bases."""
+
+    def scale_of(self, parameter: torch.Tensor) -> Any:
+        state = self.state[parameter]
+        if not state:
+            with torch.no_grad():
+                state["flat"] = parameter.view(-1)
+        return slowing(state["flat"].detach().norm())
+
+
 class Sliced(Scaled):
     """Holds a slice of one number, whose stride is that of the slice."""
 
@@ -379,7 +390,7 @@ taken = 0
 KINDS = [
     *(Dictionary, KeyedByParameter, KeyedByIdentity, TupleKeys, InTheGroup, OnTheParameter),
     *(DequesArraysAndSets, Generators, Helpers, Modules, Enclosed, Views, Shared, Frozen),
-    *(Sliced, Accumulates, Grows, Duck, NoStateDict, Dated, Subclasses),
+    *(ViewsOfParameters, Sliced, Accumulates, Grows, Duck, NoStateDict, Dated, Subclasses),
 ]
 
 

@@ -45,9 +45,10 @@ class _Tensors:
 
     def save(self, value: Any, path: str, graph: GraphWriter) -> list[Any]:
         is_anchor = graph.is_anchor(value)
-        if value.grad_fn is not None:
+        is_leaf = _is_leaf(value)
+        if not is_leaf:
             graph.left_out[path] = "a tensor with its graph"
-        has_gradient = value.is_leaf and (graph.keeps_gradients or not is_anchor)
+        has_gradient = is_leaf and (graph.keeps_gradients or not is_anchor)
         content, shared = None, None
         if not is_traceable_wrapper_subclass(value):
             plain = _plain(value)
@@ -87,11 +88,18 @@ class _Tensors:
                 elif value is not same and cls is not torch.Tensor:
                     value = value.as_subclass(cls)
         graph.is_restored(number, value)
-        if value.is_leaf and value.requires_grad != requires_grad:
+        if _is_leaf(value) and value.requires_grad != requires_grad:
             value.requires_grad_(requires_grad)
         if gradient is not None:
             value.grad = graph.value_of(gradient)
         return load_attributes(value, attributes, graph)
+
+
+def _is_leaf(tensor: Any) -> bool:
+    try:
+        return tensor.grad_fn is None
+    except RuntimeError:  # a view made without gradients, after its base was changed in place
+        return True
 
 
 def _plain(tensor: Any) -> torch.Tensor:
