@@ -220,6 +220,6 @@ def _formatted(value: object) -> str:
     return str(value)
 
 
-@functools.lru_cache
+@functools.lru_cache(maxsize=10_000)
 def _of_float(value: float) -> str:
     return np.format_float_scientific(value)
