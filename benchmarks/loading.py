@@ -92,7 +92,7 @@ def main() -> None:
             for build, python in builds.items():
                 for step, cost in cost_of_steps(python, results, place, shows=arguments.report):
                     costs.setdefault((step, build), []).append(cost)
-    print(f"{len(list(results.rglob('*.json')))} files, {os.cpu_count()} cores")
+        print(f"{len(list(results.rglob('*.json')))} files, {os.cpu_count()} cores")
     show(costs)
 
 
