@@ -28,7 +28,8 @@ from deepobs.runs import run, specify, store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 HAS_ACCURACY = {
     "quadratic_deep": False,

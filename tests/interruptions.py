@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 AT_EVERY_REPORT = CheckpointPlan(every_seconds=0)
 _TIMES = {"train_seconds", "eval_seconds", "started_at"}

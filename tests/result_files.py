@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepobs.records import SCHEMA_VERSION, RunSpecification
+from deepobs.records import SCHEMA_VERSION
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import reproduction_command
 from deepobs_bench.failures import Failure
 

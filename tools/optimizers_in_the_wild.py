@@ -49,7 +49,7 @@ from deepobs.runs.environment import reproducible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 SECONDS = 60
 """For each run of a class."""

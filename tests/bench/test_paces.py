@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from deepobs import config
-from deepobs.records import RunSpecification
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import run, specify
 from deepobs_bench.paces import kind_of, paces_of
 

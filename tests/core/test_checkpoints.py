@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 AFTER_EVERY_EPOCH = CheckpointPlan(every_epochs=1)
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from two_layers import TwoLayers
 
-from deepobs.records import RunSpecification
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.store import find
 

@@ -13,7 +13,8 @@ from torch.optim.optimizer import required
 from deepobs.cli.main import main
 from deepobs.errors import ArgumentError
 from deepobs.literals import read_literal, written_literal
-from deepobs.records import RunRecord, RunSpecification
+from deepobs.records import RunRecord
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 

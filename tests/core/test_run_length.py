@@ -18,7 +18,7 @@ from deepobs.runs.store import configuration_directory
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 
 def of_quadratic(**options: Any) -> RunSpecification:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 STEPS_PER_EPOCH = 8
 

@@ -7,7 +7,7 @@ import torch
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, UnknownNameError
 from deepobs.pytorch import testproblems
-from deepobs.records import RunSpecification
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import reproduction_command, specify
 from deepobs.runs.specification import specify_each
 

@@ -34,7 +34,7 @@ from deepobs.runs import run, specify, training
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 
 @pytest.fixture(autouse=True)

@@ -81,6 +81,7 @@ GROUPS = (
             "deepobs.runs.direct",
             "deepobs.runs.checkpoints",
             "deepobs.runs.progress",
+            "deepobs.run_specifications",
             "deepobs.records",
             "deepobs.representatives",
             "deepobs.runs.schedules",

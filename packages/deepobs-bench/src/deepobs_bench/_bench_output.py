@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.console.run_options import ResultOptions
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs.timing import Span
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome

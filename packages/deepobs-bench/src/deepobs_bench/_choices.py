@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import DeepOBSError, closest, sentences
 from deepobs.plugins.specs import is_need
-from deepobs.records import LrScheduler
+from deepobs.run_specifications import LrScheduler
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
 from deepobs.runs.optimizer_checks import complete_group
 from deepobs.runs.optimizers import check_groups, find_optimizer

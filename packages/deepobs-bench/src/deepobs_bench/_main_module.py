@@ -16,7 +16,7 @@ from deepobs.runs.own_code import code_of_problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 MAIN = "__main__"
 _NAMED = re.compile(rf'"{MAIN}:([^".]+)')

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.plugins.specs import TargetSpec
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
 
 # Seeds and default types belong to the whole process: runs in two threads would disturb each other.

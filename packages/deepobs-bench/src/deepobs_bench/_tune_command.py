@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
     from deepobs_bench.tuning.result import Summary, Trial, TuningResult

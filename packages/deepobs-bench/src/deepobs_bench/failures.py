@@ -13,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from deepobs.errors import DeepOBSError, message_of, sentences
 from deepobs.plugins.provenance import class_behind, foreign_traceback, provenance_of
-from deepobs.records import STORED, RunRecord, RunSpecification
+from deepobs.records import RunRecord
+from deepobs.run_specifications import STORED, RunSpecification
 from deepobs.runs import reproduction_command, store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 _MAX_LISTED = 5
 

@@ -29,7 +29,7 @@ from deepobs.runs.timing import Pace, Span, pace_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
     Kind = tuple[Any, ...]
     """What the time of an epoch depends on."""

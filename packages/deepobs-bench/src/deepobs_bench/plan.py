@@ -29,7 +29,7 @@ from deepobs_bench.experiment import CONSTANT, row_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.experiment import Experiment
     from deepobs_bench.tuning.planned import PlannedTuning
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deepobs.runs.store import RESULT, configuration_path, forms_of
 
 if TYPE_CHECKING:
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 _RUN_ID = re.compile(rb'"run_id":\s*"([0-9a-f]+)"')
 _HEAD_BYTES = 256  # the identity is in the second line

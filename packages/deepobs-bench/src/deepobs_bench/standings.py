@@ -18,7 +18,7 @@ from deepobs_bench.sweep import BudgetSpentError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.plan import Plan
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.planned import PlannedTuning

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs import RunObserver
     from deepobs.runs.checkpoints import CheckpointPlan
 

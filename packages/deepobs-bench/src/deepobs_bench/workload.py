@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.data.base import DataStatus
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.paces import Paces
     from deepobs_bench.plan import Plan
     from deepobs_bench.tuning.planned import PlannedTuning

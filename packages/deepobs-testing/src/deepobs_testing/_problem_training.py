@@ -13,7 +13,7 @@ import torch
 
 from deepobs import config
 from deepobs.errors import TrainingWarning
-from deepobs.records import RunSpecification
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import store
 from deepobs.runs.evaluation import evaluating
 from deepobs.runs.execution import execute

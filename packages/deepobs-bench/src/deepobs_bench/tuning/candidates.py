@@ -13,7 +13,7 @@ from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.tuning.searched_names import Base
 
 

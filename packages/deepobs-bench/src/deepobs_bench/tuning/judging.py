@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.failures import Outcome
     from deepobs_bench.tuning.candidates import Candidate
     from deepobs_bench.tuning.protocol import TuningProtocol

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from deepobs import config
 from deepobs.checks import in_json_types
-from deepobs.records import DEFAULT_SEED
+from deepobs.run_specifications import DEFAULT_SEED
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
 from deepobs_bench.tuning.candidates import candidate, common_parts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.tuning.result import TuningResult
     from deepobs_bench.tuning.settings import TuningSettings
     from deepobs_bench.tuning.spaces import Dimension

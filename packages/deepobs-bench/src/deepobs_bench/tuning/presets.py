@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deepobs.records import DEFAULT_SEED
+from deepobs.run_specifications import DEFAULT_SEED
 from deepobs_bench.tuning.spaces import parsed
 
 if TYPE_CHECKING:

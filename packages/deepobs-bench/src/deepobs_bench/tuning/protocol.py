@@ -11,7 +11,7 @@ from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.plugins import registry
 from deepobs.problems import Problem
-from deepobs.records import EVERY_EPOCH
+from deepobs.run_specifications import EVERY_EPOCH
 from deepobs.runs.assembly import unknown_options
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench._validation import noted_in, require_none

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from deepobs.errors import OutputError
 from deepobs.files import open_atomic
 from deepobs.html_views import grid
-from deepobs.records import STORED, Values
+from deepobs.run_specifications import STORED, Values
 from deepobs_bench.tuning.protocol import TuningProtocol
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.problems.roles import ROLES
-from deepobs.records import LrScheduler
+from deepobs.run_specifications import LrScheduler
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
 from deepobs.runs.optimizer_checks import unknown_in_group
 from deepobs.runs.optimizers import OPTIMIZER, OTHERS, find_optimizer

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from deepobs.records import DEFAULT_SEED
+from deepobs.run_specifications import DEFAULT_SEED
 from deepobs_bench._drafts import Draft
 from deepobs_bench._validation import (
     Count,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError
-from deepobs.records import DEFAULT_SEED, RunRecord
+from deepobs.records import RunRecord
+from deepobs.run_specifications import DEFAULT_SEED
 from deepobs.runs.environment import versions
 from deepobs.runs.optimizers import find_optimizer
 from deepobs_bench.tuning import result
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs_bench.failures import Outcome
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.candidates import Candidate

@@ -10,7 +10,7 @@ from deepobs.console import screen
 from deepobs.console.options import as_json
 from deepobs.console.run_options import RUN_PARAMETERS, VALIDATION_SIZE, RunOptions
 from deepobs.console.text import clean, counted, duration, memory
-from deepobs.records import EVERY_EPOCH
+from deepobs.run_specifications import EVERY_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

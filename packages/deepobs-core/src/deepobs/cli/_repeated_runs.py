@@ -26,7 +26,7 @@ from deepobs.plugins.installed import OUR_DISTRIBUTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs import RunResult
 
 _CACHE = "repeated_runs.json"

@@ -17,8 +17,8 @@ from deepobs.console.run_options import (
     schedule_from,
 )
 from deepobs.console.screen import show
-from deepobs.records import DEFAULT_SEED
 from deepobs.resources import importing_torch
+from deepobs.run_specifications import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from pathlib import Path

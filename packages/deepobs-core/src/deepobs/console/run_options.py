@@ -17,7 +17,7 @@ from deepobs.errors import DeepOBSError, message_of, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.provenance import class_behind, foreign_traceback, provenance_of
 from deepobs.plugins.specs import NEEDS
-from deepobs.records import EVERY_EPOCH
+from deepobs.run_specifications import EVERY_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
         RunnerSpec,
         SuiteSpec,
     )
-    from deepobs.records import ExperimentRuns, RunRecord, RunSpecification
+    from deepobs.records import ExperimentRuns, RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 PROJECT = "deepobs"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepobs.protocols import TestProblem
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 PROBLEM_METHODS = (
     "set_up",

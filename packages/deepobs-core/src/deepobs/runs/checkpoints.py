@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs.run_state import RunState
 
 __all__ = ["CheckpointPlan"]

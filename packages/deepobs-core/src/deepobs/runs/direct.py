@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs.records import RunSpecification
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs import execution
 from deepobs.runs.notebook_progress import is_notebook
 from deepobs.runs.progress import live_progress

@@ -16,7 +16,7 @@ from deepobs.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from deepobs.protocols import Batch, TestProblem
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 __all__ = ["Estimate", "PeakMemory", "Spread", "estimate"]
 

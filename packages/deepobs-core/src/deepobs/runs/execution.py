@@ -14,7 +14,8 @@ from deepobs import html_views, rng
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.hookspecs import OBSERVER_HOOKS
-from deepobs.records import EVERY_EPOCH, DataSetRecord, RunRecord, series_name
+from deepobs.records import DataSetRecord, RunRecord, series_name
+from deepobs.run_specifications import EVERY_EPOCH
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deepobs.plugins.catalog import Offer
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs.checkpoints import Checkpointer, CheckpointPlan
     from deepobs.runs.plugin_observers import PluginObservers
 

@@ -14,14 +14,14 @@ from deepobs import rng
 from deepobs.data.base import BaseDataSet
 from deepobs.errors import ArgumentError
 from deepobs.plugins.provenance import described
-from deepobs.records import usual_recalibration
+from deepobs.run_specifications import usual_recalibration
 from deepobs.runs.evaluation import weight_of
 from deepobs.runs.run_state import loader_state, set_loader_state
 from deepobs.runs.running_statistics import layers_with_statistics
 
 if TYPE_CHECKING:
     from deepobs.protocols import Loader, TestProblem
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 
 def refuse_ignored_options(specification: RunSpecification, problem: TestProblem) -> None:

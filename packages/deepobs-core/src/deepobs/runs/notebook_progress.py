@@ -13,7 +13,8 @@ from deepobs.runs.execution import RunObserver
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 _SECONDS_BETWEEN_UPDATES = 0.2
 

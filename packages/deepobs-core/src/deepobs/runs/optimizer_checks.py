@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 _MUON_KEY = "use_muon"
 MUON_GROUPS: Groups = {"hidden": {_MUON_KEY: True}, OTHERS: {_MUON_KEY: False}}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from deepobs.plugins.catalog import Catalog, Offer
     from deepobs.protocols import TestProblem
-    from deepobs.records import LrScheduler, RunSpecification
+    from deepobs.run_specifications import LrScheduler, RunSpecification
     from deepobs.runs.optimizers import Groups, OptimizerChoice
 
 

@@ -9,7 +9,8 @@ from deepobs.plugins import registry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 
 class PluginObservers:

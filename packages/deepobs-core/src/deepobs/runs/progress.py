@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs.execution import RunObserver
 
 _TERMINAL_VARIABLES = {"FORCE_COLOR", "TTY_COMPATIBLE"}

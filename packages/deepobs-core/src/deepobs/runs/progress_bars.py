@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 
 class ProgressBars(RunObserver):

@@ -14,7 +14,7 @@ import torch
 
 from deepobs import rng
 from deepobs.errors import ArgumentError, first_line_of
-from deepobs.records import EVERY_EPOCH
+from deepobs.run_specifications import EVERY_EPOCH
 from deepobs.runs.evaluation import evaluate, evaluating
 from deepobs.runs.running_statistics import buffers_kept, layers_with_statistics, recalibrate
 from deepobs.runs.training import Trainer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from deepobs.protocols import Batch, CarriesState, Loader, ResumableLoader, TestProblem
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
     from deepobs.runs.schedules import Schedule
 
 

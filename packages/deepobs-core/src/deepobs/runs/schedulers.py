@@ -15,7 +15,8 @@ from deepobs import rng
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins.catalog import import_target
-from deepobs.records import EVERY_EPOCH, METRICS, LrScheduler
+from deepobs.records import METRICS
+from deepobs.run_specifications import EVERY_EPOCH, LrScheduler
 from deepobs.runs.optimizers import reason_of
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from deepobs.runs.schedulers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from deepobs.records import LrScheduler, RunSpecification
+    from deepobs.run_specifications import LrScheduler, RunSpecification
 
 _ENDS = (
     *(ArithmeticError, AssertionError, LookupError, RuntimeError, StopIteration),

@@ -12,7 +12,7 @@ from deepobs.data.base import BaseDataSet, part_of
 from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.literals import written_literal
 from deepobs.plugins import registry
-from deepobs.records import (
+from deepobs.run_specifications import (
     DEFAULT_LOG_INTERVAL,
     DEFAULT_SEED,
     EVERY_EPOCH,

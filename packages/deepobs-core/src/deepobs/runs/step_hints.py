@@ -13,7 +13,7 @@ from deepobs.runs.training import Trainer
 if TYPE_CHECKING:
     import torch
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 GROUPS_HINT = (
     "Where it trains matrices only, leave the other parameters to another optimizer: "

@@ -15,14 +15,15 @@ from pydantic import ValidationError
 
 from deepobs.errors import OutputError
 from deepobs.files import UNFINISHED, open_atomic
-from deepobs.records import EVERY_EPOCH, RunRecord, usual_recalibration
+from deepobs.records import RunRecord
+from deepobs.run_specifications import EVERY_EPOCH, usual_recalibration
 from deepobs.runs.optimizers import target_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 _LONGEST_NAME = 200  # bytes; file systems take 255

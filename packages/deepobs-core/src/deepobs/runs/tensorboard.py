@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-    from deepobs.records import RunRecord, RunSpecification
+    from deepobs.records import RunRecord
+    from deepobs.run_specifications import RunSpecification
 
 OBJECTIVE = "objective/train"
 """Tag of the objective, by step; other tags are by epoch."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from deepobs.protocols import Batch, DataSet, Loader, TestProblem
-    from deepobs.records import RunSpecification
+    from deepobs.run_specifications import RunSpecification
 
     Work = Callable[[int], object]
     """Executes a number of units of work, such as steps or batches."""
