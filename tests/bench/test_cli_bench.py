@@ -10,8 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from plugin_sources import PREAMBLE
 
+from deepobs.resources import usable_cores
 from deepobs_bench._bench_output import bench_progress
 from deepobs_bench.experiment_files import load
 from deepobs_bench.paces import kind_of
@@ -19,7 +21,7 @@ from deepobs_bench.plan import plan
 from deepobs_bench.workload import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SMALL = """
@@ -56,6 +58,15 @@ def deepobs_problems():
         dataset="acme_data", batch_size=8, epochs=1,
     )]
 """
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two threads of torch, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -182,6 +193,23 @@ def test_a_dry_run_without_estimate_leaves_times_open(
     assert {row[-1] for row in _rows(out, "PENDING")} == {"?"}
     assert "They will take" not in out
     assert not (tmp_path / "results").exists()
+
+
+def test_a_plan_says_which_jobs_compete_for_cores(
+    bench: Callable[..., Any],
+    install: Callable[..., Any],
+    fresh_registry: object,
+    two_threads: None,
+) -> None:
+    install("acme-obs", MISSING_DATA)
+    text = 'problems = ["quadratic_deep", "acme_mlp"]\noptimizers = ["SGD"]\n'
+    jobs = usable_cores() + 1
+    plan = ("--dry-run", "--no-estimate", "--jobs", str(jobs))
+    shown = " ".join(bench(text, *plan)[1].split())
+    assert "Each run of acme_mlp uses 2 threads, however many jobs there are" in shown
+    assert f"With --threads 1, {jobs} jobs do not compete" in shown
+    assert "compete" not in bench(text, *plan, "--threads", "1")[1]
+    assert "compete" not in bench(text, "--dry-run", "--no-estimate")[1]
 
 
 def test_rows_name_the_schedule_once(bench: Callable[..., Any]) -> None:

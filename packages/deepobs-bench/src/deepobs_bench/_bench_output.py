@@ -31,6 +31,7 @@ from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.paces import Paces, by_kind, paces_of
 from deepobs_bench.plan import Plan
 from deepobs_bench.workload import (
+    advice_on_threads,
     missing_data,
     parts_of,
     results_of_older_code,
@@ -70,6 +71,7 @@ class PlanOutput:
     output_dir: Path
     missing_data: Mapping[str, str]
     resumes: bool
+    advice: str = ""
 
     def show(self, *, in_full: bool, with_time: bool) -> None:
         """Show how much is pending, in full with a row for each optimizer on each problem."""
@@ -96,6 +98,8 @@ class PlanOutput:
         # Otherwise the sweep says it, of the runs of tunings, too.
         if in_full and (text := with_checkpoints(self._interrupted(), resumes=self.resumes)):
             screen.show_text(text)
+        if self.advice:
+            screen.show_text(self.advice)
         if with_time and (pending or self.pending_tunings):
             self._show_time()
 
@@ -207,6 +211,7 @@ def plan_output(
         output_dir,
         missing,
         resumes=checkpoints is not None and checkpoints.resume,
+        advice=advice_on_threads(wanted, execution),
     )
 
 

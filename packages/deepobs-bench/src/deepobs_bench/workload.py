@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from deepobs import config
 from deepobs.plugins import registry
+from deepobs.resources import usable_cores
+from deepobs.runs.environment import threads_of
 from deepobs.runs.store import RESULT, configuration_directory, read
 from deepobs.runs.timing import Span
 from deepobs_bench.paces import kind_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from deepobs.data.base import DataStatus
     from deepobs.run_specifications import RunSpecification
+    from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.paces import Paces
     from deepobs_bench.plan import Plan
     from deepobs_bench.tuning.planned import PlannedTuning
@@ -50,6 +53,32 @@ def take_inventory(
         else:
             done.append((specification, path))
     return pending, done
+
+
+def advice_on_threads(pending: Iterable[RunSpecification], execution: ExecutorOptions) -> str:
+    """Say where runs have more threads than there are cores; empty if they have not.
+
+    Args:
+        pending: The runs.
+        execution: How they are executed.
+    """
+    if execution.jobs < 2 or execution.scheduler or config.get_num_threads() is not None:
+        return ""
+    cores = usable_cores()
+    one_of_each = {run.testproblem: run for run in pending if run.device == "cpu"}
+    crowded = {
+        name: number
+        for name, run in one_of_each.items()
+        if (number := threads_of(run)) > 1 and number * execution.jobs > cores
+    }
+    if not crowded:
+        return ""
+    fitting = max(1, cores // execution.jobs)
+    return (
+        f"Each run of {', '.join(sorted(crowded))} uses {max(crowded.values())} threads, however "
+        "many jobs there are, since its last bits depend on that. With --threads "
+        f"{fitting}, {execution.jobs} jobs do not compete for the cores."
+    )
 
 
 def results_of_older_code(
