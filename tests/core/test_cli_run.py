@@ -47,12 +47,12 @@ def test_a_repeated_command_answers_with_the_latest_result(
     run(*words)
     _, overwritten, _ = run(*words, "--overwrite")
     assert run(*words)[1].endswith(overwritten)
-    latest = max(tmp_path.rglob("*.json"))
+    latest = max((tmp_path / "results").rglob("*.json"))
     record = json.loads(latest.read_text())
     record["test_losses"][-1] = 1234.5
     latest.write_text(json.dumps(record))
     assert "test loss 1234.5" in run(*words)[1]
-    for path in tmp_path.rglob("*.json"):
+    for path in (tmp_path / "results").rglob("*.json"):
         path.unlink()
     assert "already exists" not in run(*words)[1]
 

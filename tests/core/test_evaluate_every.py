@@ -311,9 +311,9 @@ def test_progress_shows_the_evaluations_within_epochs() -> None:
 
 def test_the_command_line_takes_it(command_line: Callable[..., Any], tmp_path: Path) -> None:
     words = "run quadratic_deep SGD --lr 0.01 --epochs 1 --batch-size 125 --evaluate-every 3steps"
-    code, _, err = command_line(*words.split(), "--out", str(tmp_path))
+    code, _, err = command_line(*words.split(), "--out", str(tmp_path / "here"))
     assert (code, err) == (0, "")
-    (path,) = tmp_path.rglob("*.json")
+    (path,) = (tmp_path / "here").rglob("*.json")
     assert json.loads(path.read_text())["evaluated_at_steps"] == [0, 3, 6, 8]
     code, _, err = command_line(*words.replace("3steps", "3h").split())
     assert code != 0
