@@ -25,6 +25,7 @@ from deepobs_bench.sweep import Sweep  # noqa: E402
 
 TROUBLE = """
 import os, signal, time
+import psutil
 import torch
 
 class Trouble(torch.optim.SGD):
@@ -48,7 +49,9 @@ class Trouble(torch.optim.SGD):
         time.sleep(0.2)
 
     def kills_its_worker(self):
-        os.kill(os.getppid(), signal.SIGKILL)
+        for ancestor in psutil.Process().parents():
+            if any("dask_worker" in word for word in ancestor.cmdline()):
+                ancestor.kill()
         time.sleep(60)
 """
 
