@@ -10,6 +10,7 @@ import pytest
 from deepobs.errors import ArgumentError
 from deepobs_bench._toml_yaml import read
 from deepobs_bench.experiment_files import load
+from deepobs_bench.plan import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -319,6 +320,19 @@ def test_seeds_are_a_number_a_list_or_a_range(tmp_path: Path) -> None:
     for text, seeds in (("7", (7,)), ("[3, 1]", (3, 1)), ('"42..44"', (42, 43, 44))):
         file.write_text(f'{WORKING}optimizers = ["SGD"]\nseeds = {text}\n')
         assert load(file).seeds == seeds
+
+
+def test_groups_may_leave_other_parameters_to_another_optimizer(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.toml"
+    muon = '[optimizers.Muon]\nparameter_groups.others = { optimizer = "AdamW" }\n'
+    file.write_text(f"{WORKING}{muon}parameter_groups.hidden = {{}}\n")
+    assert load(file).optimizers["Muon"].parameter_groups == {
+        "hidden": {},
+        "others": {"optimizer": "AdamW"},
+    }
+    file.write_text(f"{WORKING}{muon}")
+    with pytest.raises(ArgumentError, match=r"Muon: All parameters are given to other optimizers"):
+        plan(load(file), file.name)
 
 
 def test_a_log_spaced_grid_is_one_line(tmp_path: Path) -> None:

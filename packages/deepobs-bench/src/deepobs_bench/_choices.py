@@ -12,7 +12,7 @@ from deepobs.plugins.specs import is_need
 from deepobs.run_specifications import LrScheduler
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
 from deepobs.runs.optimizer_checks import complete_group
-from deepobs.runs.optimizers import check_groups, find_optimizer
+from deepobs.runs.optimizers import check_group, find_optimizer
 from deepobs.runs.step_protocols import check_needs
 from deepobs_bench._validation import Mistake, mistake_at, written
 from deepobs_bench.experiment import CONSTANT, Choices
@@ -208,9 +208,9 @@ def _wrong_steps_and_groups(
             yield Mistake((*place, "needs"), str(error))
     for role, values in (optimizer.parameter_groups or {}).items():
         try:
-            for hyperparameters in check_groups({role: values}).values():
-                if has_class:
-                    complete_group(find_optimizer(optimizer.class_), hyperparameters)
+            hyperparameters = check_group(role, values)
+            if has_class:
+                complete_group(find_optimizer(optimizer.class_), hyperparameters)
         except DeepOBSError as error:
             yield Mistake((*place, "parameter_groups", role), str(error))
 

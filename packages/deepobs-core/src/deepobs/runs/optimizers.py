@@ -259,29 +259,43 @@ def check_groups(given: Mapping[str, Mapping[str, object]]) -> Groups:
     Raises:
         ArgumentError: A role does not exist, or a value cannot be stored in a file.
     """
-    allowed = [*ROLES, OTHERS]
-    for role, values in given.items():
-        if role not in allowed:
-            raise ArgumentError(
-                sentences(
-                    f"There is no parameter role {role!r}.",
-                    closest(str(role), allowed),
-                    f"Roles are: {', '.join(allowed)}.",
-                )
-            )
-        if not hasattr(values, "items"):
-            raise ArgumentError(
-                f"The parameter group {role!r} needs hyperparameters by name, got {values!r}."
-            )
-    groups = {
-        role: in_json_types("Hyperparameters", given[role]) for role in allowed if role in given
-    }
+    checked = {role: check_group(role, values) for role, values in given.items()}
+    groups = {role: checked[role] for role in (*ROLES, OTHERS) if role in checked}
     if OTHERS in groups and all(OPTIMIZER in values for values in groups.values()):
         raise ArgumentError(
             "All parameters are given to other optimizers. Name the roles that this optimizer "
             "trains, such as 'hidden', with or without hyperparameters."
         )
     return groups
+
+
+def check_group(role: str, values: Mapping[str, object]) -> dict[str, Any]:
+    """Check the role and the hyperparameters of one parameter group.
+
+    Args:
+        role: The role.
+        values: Hyperparameters by name.
+
+    Returns:
+        The hyperparameters, with values as result files hold them.
+
+    Raises:
+        ArgumentError: The role does not exist, or a value cannot be stored in a file.
+    """
+    allowed = [*ROLES, OTHERS]
+    if role not in allowed:
+        raise ArgumentError(
+            sentences(
+                f"There is no parameter role {role!r}.",
+                closest(str(role), allowed),
+                f"Roles are: {', '.join(allowed)}.",
+            )
+        )
+    if not hasattr(values, "items"):
+        raise ArgumentError(
+            f"The parameter group {role!r} needs hyperparameters by name, got {values!r}."
+        )
+    return in_json_types("Hyperparameters", values)
 
 
 def grouped(
