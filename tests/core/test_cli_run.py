@@ -57,6 +57,23 @@ def test_a_repeated_command_answers_with_the_latest_result(
     assert "already exists" not in run(*words)[1]
 
 
+def test_a_repeated_command_does_not_answer_with_a_result_that_is_gone(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["SGD", "--lr", "0.01", "--epochs", "1"]
+    run(*words)
+    (own,) = (tmp_path / "results").rglob("*.json")
+    # A later result of another run in the same directory, such as by another version.
+    record = json.loads(own.read_text())
+    record["run_id"] = "0123456789abcdef"
+    own.with_name("random_seed__42__2999-01-01-00-00-00-000000.json").write_text(
+        json.dumps(record, indent=1)
+    )
+    assert "already exists" in run(*words, "--log-interval", "10")[1]
+    own.unlink()
+    assert "already exists" not in run(*words, "--log-interval", "10")[1]
+
+
 def test_the_help_has_an_example_a_line(run: Callable[..., Any]) -> None:
     code, out, _ = run("--help")
     assert code == 0

@@ -70,15 +70,16 @@ def keep(
         specifications: Its runs.
         results: Their results, by the summaries that were shown.
     """
-    if not all(map(_is_determined, specifications)):
-        return
     paths = {summary: result.path for summary, result in results.items()}
     kept = [[text, str(path), _state_of(path)] for text, path in paths.items() if path]
+    if not all(map(_is_determined, specifications)) or not all(state for *_, state in kept):
+        return
     entries = {name: entry for name, entry in _read().items() if name != key} | {key: kept}
     # Failing has no consequence but time.
+    path = config.get_cache_dir() / _CACHE
     with contextlib.suppress(OSError):
-        config.get_cache_dir().mkdir(parents=True, exist_ok=True)
-        with open_atomic(config.get_cache_dir() / _CACHE) as stream:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_atomic(path) as stream:
             stream.write(json.dumps(dict(list(entries.items())[-_MOST:])).encode())
 
 
