@@ -6,11 +6,11 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-import broken_datasets
 import pytest
 import torch
 from interruptions import AT_EVERY_REPORT, Interrupts, interrupt, numbers, resume
 from rich.console import Console
+from small_classifier import Averages, Classifier
 from torch import nn
 
 from deepobs.errors import ArgumentError
@@ -46,62 +46,24 @@ def of_quadratic(optimizer: Any = "SGD", **options: Any) -> RunSpecification:
     return specify("quadratic_deep", optimizer, {"lr": 0.01}, **defaults | options)
 
 
-class Normalizes:
+class Normalizes(Classifier):
     """A network with batch normalization and dropout, whose evaluation draws random numbers."""
 
     spec = ProblemSpec(batch_size=5, epochs=3, metric="accuracy")
 
-    def __init__(self, batch_size: int, weight_decay: Any = None, device: Any = None) -> None:
-        self.batch_size = batch_size
-
-    def set_up(self) -> None:
-        self.dataset = broken_datasets.Sound(self.batch_size, device="cpu")
-        layers = (
+    def network(self) -> nn.Module:
+        return nn.Sequential(
             nn.Linear(2, 8, bias=False),
             nn.BatchNorm1d(8),
             nn.ReLU(),
             nn.Dropout(0.5),
             nn.Linear(8, 2),
         )
-        self.model = nn.Sequential(*layers)
 
     def get_batch_loss_and_accuracy(self, batch: Any, reduction: str = "none") -> Any:
         points, classes = batch
-        outputs = self.model(points + 0.01 * torch.randn(points.shape))
-        accuracy = (outputs.argmax(dim=1) == classes).float().mean()
-        return nn.functional.cross_entropy(outputs, classes, reduction=reduction), accuracy
-
-    def get_regularization_loss(self) -> torch.Tensor:
-        return torch.zeros(())
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
-
-
-class Averages(torch.optim.SGD):
-    """Has averages as weights in evaluation, from which those of training are computed back."""
-
-    def train(self) -> None:
-        self._exchange(is_training=True)
-
-    def eval(self) -> None:
-        self._exchange(is_training=False)
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        super().step(closure)
-        for weight in self.param_groups[0]["params"]:
-            self.state[weight].setdefault("average", weight.clone()).lerp_(weight, 0.1)
-
-    @torch.no_grad()
-    def _exchange(self, *, is_training: bool) -> None:
-        group = self.param_groups[0]
-        if group.setdefault("is_training", True) == is_training:
-            return
-        group["is_training"] = is_training
-        for weight in group["params"]:
-            average = self.state[weight].get("average", weight)
-            weight.lerp_(average, -1 if is_training else 0.5)
+        noisy = points + 0.01 * torch.randn(points.shape)
+        return super().get_batch_loss_and_accuracy((noisy, classes), reduction)
 
 
 def trained(specification: RunSpecification, **arguments: Any) -> tuple[RunRecord, list[Any]]:

@@ -6,42 +6,12 @@ from typing import Any
 
 import broken_datasets
 import pytest
-import torch
-from torch import nn
+from small_classifier import Classifier
 
 from deepobs.errors import ArgumentError
-from deepobs.plugins import DatasetSpec, ProblemSpec
+from deepobs.plugins import DatasetSpec
 from deepobs.runs import RunObserver, run, specify
 from deepobs.runs.estimate import estimate
-
-
-class Classifier:
-    """Passes its options on to the data set of its class."""
-
-    spec = ProblemSpec(batch_size=10, epochs=1, metric="accuracy")
-    data: Any = broken_datasets.Sound
-
-    def __init__(
-        self, batch_size: int, weight_decay: Any = None, device: Any = None, **options: Any
-    ) -> None:
-        self.batch_size = batch_size
-        self.options = options
-
-    def set_up(self) -> None:
-        self.dataset = self.data(self.batch_size, device="cpu", **self.options)
-        self.model = nn.Linear(2, 2)
-
-    def get_batch_loss_and_accuracy(self, batch: Any, reduction: str = "none") -> Any:
-        points, classes = batch
-        outputs = self.model(points)
-        accuracy = (outputs.argmax(dim=1) == classes).float().mean()
-        return nn.functional.cross_entropy(outputs, classes, reduction=reduction), accuracy
-
-    def get_regularization_loss(self) -> torch.Tensor:
-        return torch.zeros(())
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
 
 
 class Forgets(Classifier):

@@ -9,6 +9,7 @@ import broken_datasets
 import pytest
 import torch
 from interruptions import Interrupts, interrupt, numbers, resume
+from small_classifier import Averages, Classifier
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
@@ -31,32 +32,16 @@ if TYPE_CHECKING:
 STEPS_PER_EPOCH = 8
 
 
-class Normalized:
-    """Points in two classes, for a network with batch normalization."""
+class Normalized(Classifier):
+    """Has a network with batch normalization."""
 
     spec = ProblemSpec(batch_size=5, epochs=2, metric="accuracy")
 
-    def __init__(self, batch_size: int, weight_decay: Any = None, device: Any = None) -> None:
-        self.batch_size = batch_size
-
-    def set_up(self) -> None:
-        self.dataset = broken_datasets.Sound(self.batch_size, device="cpu")
-        self.model = nn.Sequential(nn.Linear(2, 8), *self.layers(), nn.Linear(8, 2))
+    def network(self) -> nn.Module:
+        return nn.Sequential(nn.Linear(2, 8), *self.layers(), nn.Linear(8, 2))
 
     def layers(self) -> tuple[nn.Module, ...]:
         return nn.BatchNorm1d(8), nn.Tanh()
-
-    def get_batch_loss_and_accuracy(self, batch: Any, reduction: str = "none") -> Any:
-        points, classes = batch
-        outputs = self.model(points)
-        accuracy = (outputs.argmax(dim=1) == classes).float().mean()
-        return nn.functional.cross_entropy(outputs, classes, reduction=reduction), accuracy
-
-    def get_regularization_loss(self) -> torch.Tensor:
-        return torch.zeros(())
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
 
 
 class PerInstance(nn.Module):
@@ -141,32 +126,6 @@ class AddsLosses(torch.optim.SGD):
         loss.backward()
         super().step()
         return loss
-
-
-class Averages(torch.optim.SGD):
-    """Has the mean of its iterates as weights in evaluation."""
-
-    def train(self) -> None:
-        self._exchange(is_training=True)
-
-    def eval(self) -> None:
-        self._exchange(is_training=False)
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        super().step(closure)
-        for weight in self.param_groups[0]["params"]:
-            self.state[weight].setdefault("average", weight.clone()).lerp_(weight, 0.1)
-
-    @torch.no_grad()
-    def _exchange(self, *, is_training: bool) -> None:
-        group = self.param_groups[0]
-        if group.setdefault("is_training", True) == is_training:
-            return
-        group["is_training"] = is_training
-        for weight in group["params"]:
-            average = self.state[weight].get("average", weight)
-            weight.lerp_(average, -1 if is_training else 0.5)
 
 
 def specified(optimizer: Any, problem: Any = Normalized, **options: Any) -> RunSpecification:
