@@ -17,7 +17,7 @@ from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.problems.roles import ROLES
 from deepobs.run_specifications import LrScheduler
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
-from deepobs.runs.optimizer_checks import unknown_in_group
+from deepobs.runs.optimizer_checks import unknown_hyperparameter, unknown_in_group
 from deepobs.runs.optimizers import OPTIMIZER, OTHERS, find_optimizer
 from deepobs.runs.schedulers import known_arguments, takes_argument
 from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
@@ -121,14 +121,7 @@ def _require_hyperparameter(base: Base, name: str, all_names: Iterable[str]) -> 
     choice = find_optimizer(base.optimizer)
     # Of all, since one that wraps another gets that one's, too.
     if name in unknown_hyperparameters(choice.optimizer_class, all_names):
-        _, known = constructor_of(choice.optimizer_class)
-        raise ArgumentError(
-            sentences(
-                f"{choice.name} has no hyperparameter {name!r}.",
-                closest(name, known),
-                f"It has: {', '.join(known)}.",
-            )
-        )
+        raise unknown_hyperparameter(choice, name)
 
 
 def _check_in_group(base: Base, text: str, name: Name) -> None:
@@ -145,14 +138,7 @@ def _check_in_group(base: Base, text: str, name: Name) -> None:
     _require_open(name.position is not None or name.whole not in values, text)
     choice = find_optimizer(values.get(OPTIMIZER, base.optimizer))
     if name.whole != OPTIMIZER and unknown_in_group(choice, [name.whole]):
-        _, known = constructor_of(choice.optimizer_class)
-        raise ArgumentError(
-            sentences(
-                f"{choice.name} has no hyperparameter {name.whole!r} for {text}.",
-                closest(name.whole, known),
-                f"It has: {', '.join(known)}.",
-            )
-        )
+        raise unknown_hyperparameter(choice, name.whole, f" for {text}")
     if name.position is not None:
         _elements(text, name, _in_group(base, name))
 

@@ -188,13 +188,7 @@ def complete_hyperparameters(
 def _completed(choice: OptimizerChoice, given: Mapping[str, object]) -> dict[str, Any]:
     _, arguments = constructor_of(choice.optimizer_class)
     for name in unknown_hyperparameters(choice.optimizer_class, given):
-        raise ArgumentError(
-            sentences(
-                f"{choice.name} has no hyperparameter {name!r}.",
-                closest(name, arguments),
-                f"It has: {', '.join(arguments)}.",
-            )
-        )
+        raise unknown_hyperparameter(choice, name)
     chosen = _with_floats({**choice.defaults, **given}, arguments)
     learning_rate = arguments.get("lr")
     if learning_rate is not None and "lr" not in chosen:
@@ -220,14 +214,26 @@ def complete_group(choice: OptimizerChoice, values: Mapping[str, Any]) -> dict[s
         return {OPTIMIZER: values[OPTIMIZER], **complete_hyperparameters(other, own, {})[0]}
     _, arguments = constructor_of(choice.optimizer_class)
     for name in unknown_in_group(choice, values):
-        raise ArgumentError(
-            sentences(
-                f"{choice.name} has no hyperparameter {name!r} for parameter groups.",
-                closest(name, arguments),
-                f"It has: {', '.join(arguments)}.",
-            )
-        )
+        raise unknown_hyperparameter(choice, name, " for parameter groups")
     return _with_floats(values, arguments)
+
+
+def unknown_hyperparameter(choice: OptimizerChoice, name: str, where: str = "") -> ArgumentError:
+    """The error for a hyperparameter that an optimizer does not have.
+
+    Args:
+        choice: The optimizer.
+        name: The hyperparameter.
+        where: The end of the first sentence, such as " for parameter groups".
+    """
+    _, known = constructor_of(choice.optimizer_class)
+    return ArgumentError(
+        sentences(
+            f"{choice.name} has no hyperparameter {name!r}{where}.",
+            closest(name, known),
+            f"It has: {', '.join(known)}.",
+        )
+    )
 
 
 def unknown_in_group(choice: OptimizerChoice, names: Iterable[str]) -> list[str]:
