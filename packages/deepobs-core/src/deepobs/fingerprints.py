@@ -93,6 +93,11 @@ def releases(*components: object) -> dict[str, str]:
     return dict(word.split("==", 1) for word in words)
 
 
+def is_installed(file: Path) -> bool:
+    """Whether a file was put in place by an installer, wherever that installs."""
+    return not _INSTALLED.isdisjoint(file.parts)
+
+
 def is_released_module(name: str) -> bool:
     """Whether a module belongs to an installed release, of whatever package."""
     return _release_of(name) is not None
@@ -348,7 +353,7 @@ def _release_of_file(module: str, file: str) -> str | None:
     if package in _RECORDED_ANYWAY:
         return ""
     path = Path(file)
-    if _INSTALLED.isdisjoint(path.parts):
+    if not is_installed(path):
         return "" if path.is_relative_to(_STANDARD_LIBRARY) else None
     names = _distributions_with(package)  # none if it was copied there by hand
     return " ".join(f"{name}=={metadata.version(name)}" for name in names) or None

@@ -13,13 +13,13 @@ import importlib.util
 import json
 import os
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import deepobs
 from deepobs import config
 from deepobs.files import open_atomic
+from deepobs.fingerprints import is_installed
 from deepobs.plugins import registry
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS
 
@@ -117,10 +117,8 @@ def _latest_changes() -> list[int]:
     ours = [one.file for one in registry().plugins if one.distribution in OUR_DISTRIBUTIONS]
     torch = importlib.util.find_spec("torch")
     files = [Path(file) for file in (torch and torch.origin, deepobs.__file__, *ours) if file]
-    installed = Path(sysconfig.get_path("purelib"))
     changes = []
     for file in files:
-        is_released = file.is_relative_to(installed)
-        modules = [file] if is_released else file.parent.rglob("*.py")
+        modules = [file] if is_installed(file) else file.parent.rglob("*.py")
         changes.append(max(module.stat().st_mtime_ns for module in modules))
     return changes
