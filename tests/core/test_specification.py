@@ -1,4 +1,7 @@
+import re
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -304,3 +307,53 @@ def test_a_changed_copy_of_a_run_has_an_identity_of_its_own():
     assert copied.run_id == specify("quadratic_deep", "SGD", random_seed=1).run_id != run_id
     assert "run_id" not in repr(specification.model_dump())
     assert RunSpecification.model_validate_json(specification.model_dump_json()) == specification
+
+
+SPECIFY_ALL = """
+import sys
+import torch
+from deepobs.errors import ArgumentError
+from deepobs.runs import specify
+
+classes = [one for one in vars(torch.optim).values() if isinstance(one, type)]
+names = {one.__name__ for one in classes if issubclass(one, torch.optim.Optimizer)}
+cosine = {"name": "CosineAnnealingLR", "arguments": {"T_max": 10}}
+for name in names - {"Optimizer", "SparseAdam"}:
+    specify("quadratic_deep", name, lr_scheduler=cosine)
+    try:
+        specify("quadratic_deep", name, {"lr": -1.0})
+    except ArgumentError:
+        print(name)
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_runs_are_specified_without_the_compiler_of_torch():
+    command = [sys.executable, "-c", SPECIFY_ALL]
+    *refused, is_imported = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len(refused) > 10
+    assert is_imported == "False"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "wrong"),
+    [
+        ("SGD", {"nesterov": True}),
+        ("SGD", {"foreach": True, "fused": True}),
+        ("SGD", {"lr": 1e300}),  # more than the type of a model holds, which only steps notice
+        ("NAdam", {"betas": [0.9]}),
+        ("LBFGS", {"lr": -1.0}),
+        ("Muon", {"ns_steps": 2.5}),
+    ],
+)
+def test_what_an_optimizer_of_torch_refuses_is_said_in_its_words(optimizer, wrong, monkeypatch):
+    parameter = torch.nn.Parameter(torch.ones(1, 1))
+    parameter.grad = torch.ones(1, 1)
+    as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in wrong.items()}
+    with pytest.raises(Exception, match=r".") as refused:
+        getattr(torch.optim, optimizer)([parameter], **as_tuples).step()
+    monkeypatch.setattr("deepobs.runs.optimizer_checks._step_works", set())
+    with pytest.raises(ArgumentError, match=re.escape(str(refused.value))):
+        specify("quadratic_deep", optimizer, wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from deepobs.errors import ArgumentError
 from deepobs.problems.roles import parameters_by_role
 from deepobs.runs.constructors import (
     as_declared,
+    cached,
     constructor_of,
     further_arguments,
     optimizer_arguments,
@@ -59,6 +61,39 @@ def of_groups(
 ) -> torch.optim.Optimizer:
     """Build an optimizer of groups as torch has them; exceptions pass unchanged."""
     return _completed(_build(optimizer_class, groups, hyperparameters))
+
+
+class _WithoutHooks(torch.optim.Optimizer):
+    """In place of the constructor that torch's classes share, for trials."""
+
+    def __init__(self, params: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
+        self.defaults, self.state = defaults, collections.defaultdict(dict)
+        self.param_groups = [{**defaults, **group} for group in params]
+
+
+@cached
+def _trial_class(optimizer_class: Any) -> Any:
+    return type(optimizer_class.__name__, (optimizer_class, _WithoutHooks), {})
+
+
+def trial_of_torch(
+    optimizer_class: type[torch.optim.Optimizer],
+    groups: list[dict[str, Any]],
+    hyperparameters: Mapping[str, Any],
+) -> torch.optim.Optimizer:
+    """Build what an optimizer of torch is for trials; exceptions pass unchanged.
+
+    All code of its class is executed, but not the constructor that it inherits: this one imports
+    torch's compiler, which takes more time and memory than planning a sweep does.
+    """
+    return _build(_trial_class(optimizer_class), groups, hyperparameters)
+
+
+def take_trial_step(optimizer: torch.optim.Optimizer) -> None:
+    """Take a step with what `trial_of_torch` built; exceptions pass unchanged."""
+    # What wraps the methods of torch's optimizers imports the compiler, too.
+    with torch.set_grad_enabled(optimizer.defaults.get("differentiable", False)):
+        inspect.unwrap(type(optimizer).step)(optimizer)
 
 
 def _completed(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

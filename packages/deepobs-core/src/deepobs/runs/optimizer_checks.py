@@ -13,7 +13,7 @@ from torch import nn
 from deepobs import rng
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs.runs.construction import construct, of_groups
+from deepobs.runs.construction import construct, take_trial_step, trial_of_torch
 from deepobs.runs.constructors import (
     BASE,
     build_from_named,
@@ -126,7 +126,7 @@ def with_numbers(
     chosen = _completed(choice, given)
     # All that torch's own classes do with a number before the first step is to check it.
     try:
-        of_groups(choice.optimizer_class, [{"params": [_NUMBER]}], chosen)
+        trial_of_torch(choice.optimizer_class, [{"params": [_NUMBER]}], chosen)
     except Exception:
         return None
     at_defaults = _at_defaults(choice, chosen)
@@ -308,7 +308,7 @@ def _try_out(
         if key not in _step_works:
             if "closure" not in steps_by_signature(optimizer_class)[0]:
                 try:
-                    optimizer.step()
+                    take_trial_step(optimizer)
                 finally:
                     _NUMBER.data.fill_(1.0)
             _step_works.add(key)
@@ -331,7 +331,7 @@ def _built(
     """Build the optimizer of a number or, where roles or the model matter, of a tiny network."""
     # Sweeps do this thousands of times, and asking a module for its parameters takes longer.
     if choice.is_from_torch and not groups:
-        return of_groups(choice.optimizer_class, [{"params": [_NUMBER]}], chosen)
+        return trial_of_torch(choice.optimizer_class, [{"params": [_NUMBER]}], chosen)
     needs = building_needs(choice.optimizer_class) if needs is None else needs
     model: nn.Module = _POINT
     if needs or groups:
@@ -343,7 +343,7 @@ def _built(
 
 def stand_in_of(
     choice: OptimizerChoice, chosen: Mapping[str, Any], groups: Groups
-) -> tuple[object, Callable[[], torch.optim.Optimizer | None]]:
+) -> tuple[object, Callable[[bool], torch.optim.Optimizer | None]]:
     """What tries a schedule before there is a model; see `deepobs.runs.schedulers.StandIn`.
 
     Args:
@@ -355,9 +355,11 @@ def stand_in_of(
         What tells it apart from others, its numbers aside; and a function that builds it.
     """
 
-    def build() -> torch.optim.Optimizer | None:
+    def build(is_for_torch: bool) -> torch.optim.Optimizer | None:
         with contextlib.suppress(Exception):  # the run shows it
-            return _built(choice, chosen, groups)
+            if is_for_torch or groups or not choice.is_from_torch:
+                return _built(choice, chosen, groups)
+            return construct(choice.optimizer_class, _POINT, chosen, groups={}, needs=())
         return None
 
     return (choice.optimizer_class, flags_of(chosen), str(groups)), build

@@ -17,6 +17,7 @@ from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
 from deepobs.plugins.catalog import import_target
 from deepobs.records import METRICS
 from deepobs.run_specifications import EVERY_EPOCH, LrScheduler
+from deepobs.runs.construction import trial_of_torch
 from deepobs.runs.optimizers import reason_of
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ class StandIn(NamedTuple):
     Attributes:
         name: What messages call it.
         key: Trials with an equal one are not repeated.
-        build: Builds it, with all groups that the run may have; `None` if it cannot be built.
+        build: Builds it, with all groups that the run may have; `None` if it cannot be built. Its
+            argument: whether only torch's own schedulers use it, which need no hooks.
     """
 
     name: str
     key: object
-    build: Callable[[], torch.optim.Optimizer | None]
+    build: Callable[[bool], torch.optim.Optimizer | None]
 
 
 def check_scheduler(
@@ -236,27 +238,29 @@ def _try_out(scheduler: LrScheduler, stand_in: StandIn | None) -> None:
     key = scheduler.model_dump_json(), None if stand_in is None else stand_in.key
     if key in _tried:
         return
+    classes = scheduler_classes(scheduler)
+    is_from_torch = all(one.__module__ == lr_scheduler.__name__ for one in classes)
     if stand_in is not None:
-        _try_with(scheduler, stand_in)
+        _try_with(scheduler, stand_in, is_from_torch=is_from_torch)
     # What other packages' schedulers expect of an optimizer, this one may not have.
-    elif all(one.__module__ == lr_scheduler.__name__ for one in scheduler_classes(scheduler)):
-        _try_with(scheduler, StandIn("SGD", None, _torch_optimizer))
+    elif is_from_torch:
+        _try_with(scheduler, StandIn("SGD", None, _torch_optimizer), is_from_torch=True)
     _tried.add(key)
 
 
-def _try_with(scheduler: LrScheduler, stand_in: StandIn) -> None:
+def _try_with(scheduler: LrScheduler, stand_in: StandIn, *, is_from_torch: bool) -> None:
     """Try a scheduler with an optimizer, and with fewer of its groups.
 
     How many groups a run has depends on its problem, since those without parameters are left out.
     """
     refusals: list[ArgumentError] = []
     with rng.preserved():
-        optimizer: Any = stand_in.build()
+        optimizer: Any = stand_in.build(is_from_torch)
         if not isinstance(optimizer, torch.optim.Optimizer):
             return
         for number in range(len(optimizer.param_groups), 0, -1):
             if refusals:
-                optimizer = stand_in.build()
+                optimizer = stand_in.build(is_from_torch)
                 optimizer.param_groups = optimizer.param_groups[:number]
             try:
                 _advance_twice(scheduler, optimizer, stand_in.name)
@@ -281,10 +285,10 @@ def _advance_twice(scheduler: LrScheduler, optimizer: Any, name: str) -> None:
                     built.step(*arguments)
 
 
-def _torch_optimizer() -> torch.optim.Optimizer:
+def _torch_optimizer(_: bool) -> torch.optim.Optimizer:
     # Cyclic schedulers may demand a momentum.
     groups = [{"params": [torch.nn.Parameter(torch.ones(()))]} for _ in range(_GROUPS)]
-    return torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+    return trial_of_torch(torch.optim.SGD, groups, {"lr": 0.1, "momentum": 0.9})
 
 
 def require_rates(optimizer: torch.optim.Optimizer, name: str) -> None:
