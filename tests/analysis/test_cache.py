@@ -42,9 +42,9 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = files.read
 
-    def noting(path: Path, found: files.Found) -> files.Content:
-        names.append(path.name)
-        return read(path, found)
+    def noting(root: str, found: files.Found) -> files.Content:
+        names.append(found.name.rpartition("/")[2])
+        return read(root, found)
 
     monkeypatch.setattr(files, "read", noting)
     return names

@@ -260,7 +260,7 @@ def _write(target: Path, content: bytes, name: str) -> None:
         raise _unusable(name, f"it holds {target.name} twice")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
-    found = result_files.read(target, result_files.described(target))
+    found = result_files.read(str(target.parent), result_files.described(target))
     if isinstance(found, result_files.Excluded):
         raise _unusable(name, f"of its file {target.name}, {found.reason}")
 

@@ -224,7 +224,7 @@ def _files(root: Path, *, cache: bool) -> _Files:
             if file.name.endswith(TUNING):
                 # No file is a reason to raise: the runs of a broken record count as all others.
                 try:
-                    files.tunings.append(result_files.read_tuning(root / file.name, file))
+                    files.tunings.append(result_files.read_tuning(str(root), file))
                 except OSError as error:
                     files.skipped[file.name] = result_files.unreadable(error)
                 except NoResultError as error:

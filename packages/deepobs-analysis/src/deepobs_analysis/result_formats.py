@@ -35,6 +35,17 @@ _ALWAYS_REQUIRED = (
 _WITHOUT_INFLUENCE = {"train_log_interval", "print_train_iter", "tb_log", "tb_log_dir"}
 _SCHEDULE_KEYS = ("lr_sched_epochs", "lr_sched_factors", "lr_scheduler")
 _TODAY = {"GradientDescent": "SGD"}
+# All others are shared by many runs of a study.
+_OF_ONE_RUN = {
+    *CURVES,
+    *("minibatch_train_losses", "train_seconds", "eval_seconds", "iterates"),
+    *("evaluated_at_steps", "resumed_at_steps"),
+    *("hyperparams", "learning_rate", "optimizer_hyperparams", "random_seed", "run_id"),
+    *("status", "diverged_at_epoch", "diverged_at_step", "steps", "gradient_evaluations"),
+    *("command", "started_at"),
+}
+_MOST_DESCRIPTIONS = 10_000
+_descriptions: dict[bytes, dict[str, Any]] = {}
 
 
 class Run(NamedTuple):
@@ -93,6 +104,9 @@ class _Divergence(NamedTuple):
     epoch: int | None
 
 
+_NOT_DIVERGED = _Divergence(has_diverged=False, epoch=None)
+
+
 def run_from(data: object) -> Run:
     """Understand the content of a result file.
 
@@ -107,49 +121,20 @@ def run_from(data: object) -> Run:
     layout = _format_of(data)
     _check(data, layout)
     num_epochs = values.integer(data, "num_epochs")
-    batch_size = values.integer(data, "batch_size", least=1)
-    weight_decay = values.number(data, "weight_decay")
     evaluated_at = _evaluated_at(data, num_epochs)
     count = num_epochs + 1 if evaluated_at is None else len(evaluated_at)
     measured = [_curve(data, name, count) for name in CURVES]
     divergence, curves = _settle(measured, _recorded_divergence(data, layout, measured))
-    params = _training_params(data, layout)
-    schedule_name, schedule = _schedule(params)
-    rest = {
-        "format": layout,
-        "batch_size": batch_size,
-        **({} if _ends_by_steps(data, params) else {"num_epochs": num_epochs}),
-        "weight_decay": data.get("weight_decay"),
-        "schedule": schedule,
-        **_further(data, layout, params),
-    }
-    rest["format"] = layout  # whatever a parameter of that name says
-    has_defaults = bool(data.get("optimizer_defaults"))
     return Run(
-        format=layout,
-        problem=values.text(data, "testproblem"),
-        optimizer=_optimizer(data, layout),
-        label=values.text(data, "label", ""),
-        target=_target(data),
-        schedule_name=schedule_name,
-        schedule=schedule,
+        **_description(data, layout),
         hyperparameters=_text(_hyperparameters(data, layout)),
-        rest=_text(rest),
-        defaults=_text(values.mapping(data, "optimizer_defaults") if has_defaults else {}),
         seed=values.integer(data, "random_seed"),
-        batch_size=batch_size,
         num_epochs=num_epochs,
-        weight_decay=weight_decay,
         has_diverged=divergence.has_diverged,
         diverged_at_epoch=divergence.epoch,
         run_id=values.text(data, "run_id", ""),
         steps=values.optional_integer(data, "steps"),
-        steps_per_epoch=values.optional_integer(data, "steps_per_epoch"),
         gradient_evaluations=values.optional_integer(data, "gradient_evaluations"),
-        test_examples=_test_examples(data, batch_size),
-        device=values.text(data, "device", ""),
-        hardware=_text(values.mapping(data, "hardware")),
-        versions=_text(values.mapping(data, "versions")),
         command=values.text(data, "command", ""),
         started_at=values.text(data, "started_at", ""),
         curves=(
@@ -159,6 +144,56 @@ def run_from(data: object) -> Run:
             evaluated_at,
         ),
     )
+
+
+def _description(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
+    """The fields of `Run` that many runs share; of those that do, it is found out once."""
+    shared = {name: value for name, value in data.items() if name not in _OF_ONE_RUN}
+    try:
+        text = to_json(shared)
+    except ValueError:  # nested too deeply, which `check_plain` puts in words
+        return _described(data, layout)
+    known = _descriptions.get(text)
+    if known is None:
+        known = _described(shared, layout)
+        if len(_descriptions) >= _MOST_DESCRIPTIONS:
+            _descriptions.clear()
+        _descriptions[text] = known
+    return known
+
+
+def _described(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
+    batch_size = values.integer(data, "batch_size", least=1)
+    params = _training_params(data, layout)
+    schedule_name, schedule = _schedule(params)
+    rest = {
+        "format": layout,
+        "batch_size": batch_size,
+        **({} if _ends_by_steps(data, params) else {"num_epochs": data["num_epochs"]}),
+        "weight_decay": data.get("weight_decay"),
+        "schedule": schedule,
+        **_further(data, layout, params),
+    }
+    rest["format"] = layout  # whatever a parameter of that name says
+    has_defaults = bool(data.get("optimizer_defaults"))
+    return {
+        "format": layout,
+        "problem": values.text(data, "testproblem"),
+        "optimizer": _optimizer(data, layout),
+        "label": values.text(data, "label", ""),
+        "target": _target(data),
+        "schedule_name": schedule_name,
+        "schedule": schedule,
+        "rest": _text(rest),
+        "defaults": _text(values.mapping(data, "optimizer_defaults") if has_defaults else {}),
+        "batch_size": batch_size,
+        "weight_decay": values.number(data, "weight_decay"),
+        "steps_per_epoch": values.optional_integer(data, "steps_per_epoch"),
+        "test_examples": _test_examples(data, batch_size),
+        "device": values.text(data, "device", ""),
+        "hardware": _text(values.mapping(data, "hardware")),
+        "versions": _text(values.mapping(data, "versions")),
+    }
 
 
 def _text(value: dict[str, Any]) -> str:
@@ -217,7 +252,7 @@ def _recorded_divergence(
     """What the file itself says about divergence."""
     # 1.1 wrote losses as they were: that a run diverged shows in its curves.
     if layout == "1.1":
-        return _Divergence(has_diverged=False, epoch=None)
+        return _NOT_DIVERGED
     if layout == "1.2":
         epoch = _filled_from(curves, values.numbers(data, "minibatch_train_losses"))
         return _Divergence(has_diverged=epoch is not None, epoch=epoch)
@@ -235,18 +270,22 @@ def _settle(
 
     Curves are changed; one without a finite first value becomes `None`.
     """
-    lost = [curve for curve in curves if curve is not None and not np.isfinite(curve).all()]
-    epoch = min((int(np.flatnonzero(~np.isfinite(curve))[0]) for curve in lost), default=None)
-    if epoch is not None:
-        # With the value before training from here on, in every curve, a run that diverged is never
-        # better than an untrained model: by its last finite value it could win.
-        for curve in curves:
-            if curve is not None:
-                curve[epoch:] = curve[0]
+    measured = np.array([curve for curve in curves if curve is not None])
+    is_finite = np.isfinite(measured)
+    if is_finite.all():
+        return recorded if recorded.has_diverged else _Divergence(
+            has_diverged=False, epoch=None
+        ), list(curves)
+    epoch = int(np.flatnonzero(~is_finite.all(axis=0))[0])
+    # With the value before training from here on, in every curve, a run that diverged is never
+    # better than an untrained model: by its last finite value it could win.
+    for curve in curves:
+        if curve is not None:
+            curve[epoch:] = curve[0]
     finite = [curve if curve is not None and np.isfinite(curve[0]) else None for curve in curves]
     if recorded.has_diverged:
         return recorded._replace(epoch=epoch if recorded.epoch is None else recorded.epoch), finite
-    return _Divergence(epoch is not None, epoch), finite
+    return _Divergence(has_diverged=True, epoch=epoch), finite
 
 
 def _filled_from(curves: Sequence[Floats | None], minibatch_losses: Floats | None) -> int | None:

@@ -131,13 +131,12 @@ def unpacked(stream: IO[bytes], written_for: object) -> Kept:
 
 def _in_order(runs: Runs) -> Floats:
     """The curves of the runs one after the other, without those of others between them."""
-    lengths = np.maximum(runs.lengths, 0)
-    if lengths.sum() == len(runs.numbers) and np.array_equal(runs.starts, starts_of(runs.lengths)):
-        return runs.numbers
-    ends = (runs.starts + lengths).reshape(-1).tolist()
-    starts = runs.starts.reshape(-1).tolist()
-    pieces = [runs.numbers[start:end] for start, end in zip(starts, ends, strict=True)]
-    return np.concatenate(pieces) if pieces else np.empty(0)
+    if np.array_equal(runs.starts, starts_of(runs.lengths)):
+        return runs.numbers[: np.maximum(runs.lengths, 0).sum()]
+    ends = (runs.starts + np.maximum(runs.lengths, 0).sum(axis=1)).tolist()
+    return np.concatenate(
+        [runs.numbers[start:end] for start, end in zip(runs.starts.tolist(), ends, strict=True)]
+    )
 
 
 def _as_array(content: bytes) -> NDArray[np.uint8]:

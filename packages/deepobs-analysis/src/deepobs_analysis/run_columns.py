@@ -51,9 +51,9 @@ class Runs:
         sizes: Bytes of each file.
         modified: When each was changed, in nanoseconds.
         columns: The fields of `Run` but its curves.
-        numbers: All curves, one after the other.
-        starts: Where the curves of each run begin, shape (runs, curves of a run).
-        lengths: How long they are; `NOT_MEASURED` without.
+        numbers: The curves of all runs, those of a run one after the other.
+        starts: Where those of each run begin.
+        lengths: How long they are, shape (runs, curves of a run); `NOT_MEASURED` without.
     """
 
     names: Objects
@@ -78,7 +78,8 @@ class Runs:
     def curves(self, name: str) -> list[Floats | None]:
         """One of `ARRAYS` of each run; `None` without."""
         place = ARRAYS.index(name)
-        starts, lengths = self.starts[:, place], self.lengths[:, place]
+        starts = self.starts + np.maximum(self.lengths[:, :place], 0).sum(axis=1)
+        lengths = self.lengths[:, place]
         return [
             None if length == NOT_MEASURED else self.numbers[start : start + length]
             for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
@@ -153,9 +154,9 @@ def joined(parts: Sequence[Runs]) -> Runs:
 
 
 def starts_of(lengths: Integers) -> Integers:
-    """Where curves begin that lie one after the other."""
-    measured = np.maximum(lengths, 0).reshape(-1)
-    return (np.cumsum(measured) - measured).reshape(lengths.shape)
+    """Where the curves of runs begin that lie one after the other."""
+    measured = np.maximum(lengths, 0).sum(axis=1)
+    return np.cumsum(measured) - measured
 
 
 def distinct(columns: Iterable[tuple[Integers, int]]) -> tuple[Integers, Integers]:
@@ -176,12 +177,8 @@ def distinct(columns: Iterable[tuple[Integers, int]]) -> tuple[Integers, Integer
 
 def objects(values: Iterable[Any]) -> Objects:
     """An array of texts, arrays or dictionaries."""
-    listed = list(values)
-    # Filled one by one: of equally long arrays, NumPy would make a second dimension.
-    filled = np.empty(len(listed), dtype=object)
-    for index, value in enumerate(listed):
-        filled[index] = value
-    return filled
+    # Not by `np.array`: of equally long arrays, it would make a second dimension.
+    return np.fromiter(values, dtype=object)
 
 
 def _joined_columns(columns: Sequence[Column]) -> Column:

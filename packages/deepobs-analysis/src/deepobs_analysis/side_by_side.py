@@ -36,10 +36,10 @@ def read_files(
         found: The files.
         unread: Receives what cannot be read, and why.
     """
-    runs, excluded = [], {}
+    directory, runs, excluded = str(root), [], {}
     for file in found:
         try:
-            content = result_files.read(root / file.name, file)
+            content = result_files.read(directory, file)
         except OSError as error:
             unread[file.name] = result_files.unreadable(error)
             continue
