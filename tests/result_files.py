@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from deepobs.records import SCHEMA_VERSION
 from deepobs.run_specifications import RunSpecification
 from deepobs.runs import reproduction_command
@@ -16,6 +18,8 @@ from deepobs_bench.failures import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from deepobs_analysis import Results
 
 Format = Literal["1.1", "1.2", "own"]
 
@@ -120,6 +124,20 @@ def write_seeds(
             test_losses=losses,
             **changed,
         )
+
+
+def assert_same(first: Results, second: Results) -> None:
+    """Whether results are equal, to the last bit."""
+    assert first.skipped == second.skipped and first.tunings == second.tunings
+    assert first.remarks == second.remarks and len(first.runs) == len(second.runs)
+    assert first.runs.dtypes.equals(second.runs.dtypes)
+    for name in first.runs.columns:
+        for one, other in zip(first.runs[name], second.runs[name], strict=True):
+            if isinstance(one, np.ndarray):
+                assert isinstance(other, np.ndarray) and one.dtype == other.dtype == np.float64
+                assert one.tolist() == other.tolist()
+            else:
+                assert repr(one) == repr(other)
 
 
 def write_failure(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from result_files import write_failure, write_result
+from result_files import assert_same, write_failure, write_result
 
 from deepobs_analysis import configurations, load, results_cache
 from deepobs_analysis import result_files as files
@@ -48,18 +48,6 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(files, "read", noting)
     return names
-
-
-def assert_same(first: Results, second: Results) -> None:
-    assert first.skipped == second.skipped
-    assert first.runs.dtypes.equals(second.runs.dtypes)
-    for name in first.runs.columns:
-        for one, other in zip(first.runs[name], second.runs[name], strict=True):
-            if isinstance(one, np.ndarray):
-                assert isinstance(other, np.ndarray) and one.dtype == other.dtype == np.float64
-                assert one.tolist() == other.tolist()
-            else:
-                assert repr(one) == repr(other)
 
 
 def test_what_comes_from_the_cache_is_what_the_files_hold(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def results_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Results of all kinds, which are many enough for a process each."""
     monkeypatch.setattr(side_by_side, "_FEWEST", 2)
+    monkeypatch.setattr(side_by_side, "_BATCH", 2)
     monkeypatch.setattr(side_by_side, "usable_cores", lambda: 3)
     directory = tmp_path / "results"
     write_result(directory, layout="1.1", seed=1, test_losses=[1.0, float("nan")])
@@ -35,7 +36,7 @@ def results_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def assert_read(root: Path) -> None:
-    found = list(result_files.walk(root, {}))
+    found = list(result_files.walk(str(root), {}))
     unread: dict[str, str] = {}
     alone, excluded = side_by_side.read_files(root, found, unread)
     together, excluded_together = side_by_side.read_many(root, found, unread)

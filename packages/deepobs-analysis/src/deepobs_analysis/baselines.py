@@ -97,7 +97,7 @@ def load_reference(
 
 def has_results(directory: Path) -> bool:
     """Whether a directory, which need not exist, holds result files."""
-    found = result_files.walk(directory, {})
+    found = result_files.walk(str(directory), {})
     return any(file.name.endswith(result_files.RESULT) for file in found)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from deepobs_analysis.json_values import NoResultError, parsed
@@ -11,7 +13,7 @@ from deepobs_analysis.result_formats import Run, run_from
 from deepobs_analysis.tuning_records import tuning_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from deepobs_analysis.tuning_records import TuningRecord
@@ -24,11 +26,19 @@ _MOMENT = re.compile(r"__(\d{4}(?:-\d+){5,6})\.json$")
 
 
 class Found(NamedTuple):
-    """A file that may be a result: relative path, bytes, and time of change in nanoseconds."""
+    """A file that may be a result.
+
+    Attributes:
+        name: Relative path.
+        size: Bytes.
+        modified: When its content was changed, in nanoseconds; copies can have that of the file.
+        changed: When anything about it was changed: no program can set this time.
+    """
 
     name: str
     size: int
     modified: int
+    changed: int
 
     @property
     def moment(self) -> tuple[str, int, str]:
@@ -57,26 +67,58 @@ class Excluded(NamedTuple):
 Content: TypeAlias = Run | Excluded
 
 
-def walk(directory: Path, unread: dict[str, str]) -> Iterator[Found]:
+@dataclass(slots=True)
+class Directories:
+    """The directories that a walk visited.
+
+    Attributes:
+        began: When the walk began, in nanoseconds.
+        states: Device, inode and time of change of each, by its relative path and "/".
+        is_plain: Whether there were no links and no errors. Then files and directories appear and
+            vanish only where the time of change of a directory says so.
+    """
+
+    began: int = field(default_factory=time.time_ns)
+    states: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    is_plain: bool = True
+
+
+def walk(
+    root: str,
+    unread: dict[str, str],
+    visited: Directories | None = None,
+    start: Iterable[str] = ("",),
+) -> Iterator[Found]:
     """Find the files below a directory that may say something about runs.
 
-    Hidden files are ignored, except checkpoints. Links are followed, but never in circles. `unread`
-    receives what cannot be read, and why.
+    Hidden files are ignored, except checkpoints. Links are followed, but never in circles.
+
+    Args:
+        root: The directory.
+        unread: Receives what cannot be read, and why.
+        visited: Directories to pass over; receives those that are visited.
+        start: Where to begin, relative to the directory.
     """
+    visited = Directories() if visited is None else visited
     # By device and inode, not by path: a link to a parent directory gives ever new paths.
-    seen: set[tuple[int, int]] = set()
-    waiting = [(str(directory), "")]
+    seen = {state[:2] for state in visited.states.values()}
+    waiting = list(start)
     while waiting:
-        path, prefix = waiting.pop()
-        for entry in _entries(path, prefix, seen, unread):
+        prefix = waiting.pop()
+        if prefix in visited.states:
+            continue
+        for entry in _entries(root, prefix, seen, unread, visited):
             is_hidden = entry.name.startswith(".")
             name = prefix + entry.name
             if entry.name.endswith(CHECKPOINT if is_hidden else (RESULT, FAILURE, TUNING)):
+                visited.is_plain &= not entry.is_symlink()
                 found = _file(entry, name, unread)
                 if found is not None:
                     yield found
-            elif not is_hidden and _is_directory(entry):
-                waiting.append((entry.path, f"{name}/"))
+            elif not is_hidden:
+                visited.is_plain &= not entry.is_symlink()
+                if _is_directory(entry):
+                    waiting.append(f"{name}/")
 
 
 def read(root: str, found: Found) -> Content:
@@ -119,8 +161,18 @@ def read_tuning(root: str, found: Found) -> TuningRecord:
 
 def described(path: Path) -> Found:
     """A single file."""
-    status = path.stat()
-    return Found(path.name, status.st_size, status.st_mtime_ns)
+    return found_with(path.name, path.stat())
+
+
+def state_of(status: os.stat_result) -> tuple[int, int, int]:
+    """What tells whether a directory is as it was; see `Directories`."""
+    # Some file systems number files with unsigned integers.
+    return status.st_dev, status.st_ino % 2**63, status.st_ctime_ns
+
+
+def found_with(name: str, status: os.stat_result) -> Found:
+    """A file with a relative path and the status of the file there."""
+    return Found(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def readable(name: str) -> str:
@@ -134,18 +186,26 @@ def unreadable(error: OSError) -> str:
 
 
 def _entries(
-    directory: str, prefix: str, seen: set[tuple[int, int]], unread: dict[str, str]
+    root: str,
+    prefix: str,
+    seen: set[tuple[int, int]],
+    unread: dict[str, str],
+    visited: Directories,
 ) -> list[os.DirEntry[str]]:
     """The entries of a directory, sorted; none where it was visited before."""
+    path = path_of(root, prefix)
     try:
-        status = os.stat(directory)  # noqa: PTH116 # paths of 10000 files take a second
-        if (status.st_dev, status.st_ino) in seen:
+        state = state_of(os.stat(path))  # noqa: PTH116 # paths of 10000 files take a second
+        if state[:2] in seen:
+            visited.is_plain = False
             return []
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(directory) as scanned:
+        seen.add(state[:2])
+        visited.states[prefix] = state
+        with os.scandir(path) as scanned:
             return sorted(scanned, key=lambda entry: entry.name)
     except OSError as error:
         unread[prefix or "."] = unreadable(error)
+        visited.is_plain = False
         return []
 
 
@@ -164,7 +224,7 @@ def _file(entry: os.DirEntry[str], name: str, unread: dict[str, str]) -> Found |
     except OSError as error:
         unread[name] = unreadable(error)
         return None
-    return Found(name, status.st_size, status.st_mtime_ns)
+    return found_with(name, status)
 
 
 def path_of(root: str, name: str) -> str:

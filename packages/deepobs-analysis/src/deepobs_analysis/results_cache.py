@@ -8,33 +8,56 @@ but time.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from pydantic_core import to_json
 
 from deepobs import config
 from deepobs.files import open_atomic
 from deepobs_analysis import __version__
 from deepobs_analysis.json_values import parsed
 from deepobs_analysis.result_files import Excluded, Found
-from deepobs_analysis.run_columns import FIELDS, Column, Runs, columns_of, objects, starts_of
+from deepobs_analysis.run_columns import (
+    FIELDS,
+    Column,
+    Runs,
+    columns_of,
+    objects,
+    stamps_of,
+    starts_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from deepobs_analysis.measures.arrays import Floats
+    from deepobs_analysis.run_columns import Integers
 
-_LAYOUT = 9
+_LAYOUT = 10
 _KEPT_SECONDS = 60 * 24 * 3600  # since it was written
-_BETWEEN_NAMES = "\0"  # no name of a file holds it
+_AFTER_NAMES = "\0"  # no name of a file holds it
+
+
+class KnownDirectories(NamedTuple):
+    """Directories as they were; see `Directories`.
+
+    Attributes:
+        began: When the walk began that visited them.
+        names: Their relative paths.
+        states: Their states, shape (directories, 3).
+    """
+
+    began: int
+    names: list[str]
+    states: Integers
 
 
 @dataclass(frozen=True)
@@ -45,11 +68,15 @@ class Kept:
         runs: The runs in them.
         excluded: The files that hold none, and why.
         configurations: What configurations are called; see `NamedConfigurations`.
+        directories: Those that the files are in, if these tell whether there are others.
+        tunings: The files with records of tunings, in these directories.
     """
 
     runs: Runs = field(default_factory=lambda: columns_of([]))
     excluded: Mapping[Found, Excluded] = field(default_factory=dict)
     configurations: Mapping[str, list[Any]] = field(default_factory=dict)
+    directories: KnownDirectories | None = None
+    tunings: Sequence[Found] = ()
 
 
 def read(root: Path) -> Kept:
@@ -79,26 +106,27 @@ def write(root: Path, kept: Kept) -> None:
 
 def pack(stream: IO[bytes], kept: Kept, written_for: object) -> None:
     """Write what files hold as an archive of arrays."""
-    runs = kept.runs
+    runs, directories = kept.runs, kept.directories
+    others = [*kept.excluded, *kept.tunings]
     text = {
         "written_for": written_for,
         "values": {name: runs.columns[name].values for name in FIELDS},
-        "excluded": [
-            [file.size, file.modified, *content] for file, content in kept.excluded.items()
-        ],
+        "excluded": list(kept.excluded.values()),
         "configurations": kept.configurations,
+        "began": directories and directories.began,
     }
-    names = [*runs.names, *(file.name for file in kept.excluded)]
+    names = [*runs.names, *(file.name for file in others)]
     np.savez(
         stream,
         allow_pickle=False,
-        text=_as_array(json.dumps(text).encode()),
-        names=_as_array(os.fsencode(_BETWEEN_NAMES.join(names))),
-        sizes=runs.sizes,
-        modified=runs.modified,
+        text=_as_array(to_json(text)),
+        names=_joined(names),
+        stamps=np.concatenate([runs.stamps, stamps_of(others)]),
         where=np.array([runs.columns[name].where for name in FIELDS], dtype=np.int32),
         numbers=_in_order(runs),
         lengths=runs.lengths.astype(np.int32),
+        directories=_joined(directories.names if directories else []),
+        states=directories.states if directories else np.empty((0, 3), np.int64),
     )
 
 
@@ -109,24 +137,35 @@ def unpacked(stream: IO[bytes], written_for: object) -> Kept:
         if text["written_for"] != written_for:
             return Kept()
         where, lengths = archive["where"].astype(np.int64), archive["lengths"].astype(np.int64)
-        names = os.fsdecode(archive["names"].tobytes()).split(_BETWEEN_NAMES)
-        columns = {
-            name: Column(text["values"][name], own) for name, own in zip(FIELDS, where, strict=True)
-        }
+        names, stamps, count = _parts(archive["names"]), archive["stamps"], len(lengths)
         runs = Runs(
-            objects(names[: len(lengths)]),
-            archive["sizes"],
-            archive["modified"],
-            columns,
+            objects(names[:count]),
+            stamps[:count],
+            {
+                name: Column(text["values"][name], own)
+                for name, own in zip(FIELDS, where, strict=True)
+            },
             archive["numbers"],
             starts_of(lengths),
             lengths,
         )
-        excluded = {
-            Found(name, *row[:2]): Excluded(*row[2:])
-            for name, row in zip(names[len(lengths) :], text["excluded"], strict=False)
-        }
-        return Kept(runs, excluded, text["configurations"])
+        others = [
+            Found(name, *stamp)
+            for name, stamp in zip(names[count:], stamps[count:].tolist(), strict=True)
+        ]
+        excluded = [Excluded(*each) for each in text["excluded"]]
+        directories = (
+            None
+            if text["began"] is None
+            else KnownDirectories(text["began"], _parts(archive["directories"]), archive["states"])
+        )
+        return Kept(
+            runs,
+            dict(zip(others, excluded, strict=False)),
+            text["configurations"],
+            directories,
+            others[len(excluded) :],
+        )
 
 
 def _in_order(runs: Runs) -> Floats:
@@ -137,6 +176,14 @@ def _in_order(runs: Runs) -> Floats:
     return np.concatenate(
         [runs.numbers[start:end] for start, end in zip(runs.starts.tolist(), ends, strict=True)]
     )
+
+
+def _joined(names: Sequence[str]) -> NDArray[np.uint8]:
+    return _as_array(os.fsencode("".join(f"{name}{_AFTER_NAMES}" for name in names)))
+
+
+def _parts(content: NDArray[np.uint8]) -> list[str]:
+    return os.fsdecode(content.tobytes()).split(_AFTER_NAMES)[:-1]
 
 
 def _as_array(content: bytes) -> NDArray[np.uint8]:

@@ -48,8 +48,7 @@ class Runs:
 
     Attributes:
         names: The relative path of each file.
-        sizes: Bytes of each file.
-        modified: When each was changed, in nanoseconds.
+        stamps: What tells whether each file was changed, shape (runs, 3): all of `Found` but names.
         columns: The fields of `Run` but its curves.
         numbers: The curves of all runs, those of a run one after the other.
         starts: Where those of each run begin.
@@ -57,8 +56,7 @@ class Runs:
     """
 
     names: Objects
-    sizes: Integers
-    modified: Integers
+    stamps: Integers
     columns: dict[str, Column]
     numbers: Floats
     starts: Integers
@@ -69,7 +67,7 @@ class Runs:
 
     def file(self, row: int) -> Found:
         """The file of a run."""
-        return Found(self.names[row], int(self.sizes[row]), int(self.modified[row]))
+        return Found(self.names[row], *self.stamps[row].tolist())
 
     def of_each(self, name: str) -> Objects:
         """The value of a field of each run."""
@@ -89,8 +87,7 @@ class Runs:
         """Some of the runs, by their indices or by a mask; they may be repeated."""
         return Runs(
             self.names[rows],
-            self.sizes[rows],
-            self.modified[rows],
+            self.stamps[rows],
             {name: Column(each.values, each.where[rows]) for name, each in self.columns.items()},
             self.numbers,
             self.starts[rows],
@@ -128,8 +125,7 @@ def columns_of(runs: Sequence[tuple[Found, Run]]) -> Runs:
     measured = [each for those in curves for each in those if each is not None]
     return Runs(
         objects([file.name for file, _ in runs]),
-        np.array([file.size for file, _ in runs], dtype=np.int64),
-        np.array([file.modified for file, _ in runs], dtype=np.int64),
+        stamps_of(file for file, _ in runs),
         {name: column(values) for name, values in columns.items()},
         np.concatenate(measured) if measured else np.empty(0),
         starts_of(lengths),
@@ -142,8 +138,7 @@ def joined(parts: Sequence[Runs]) -> Runs:
     offsets = np.cumsum([0, *(len(part.numbers) for part in parts)])
     return Runs(
         np.concatenate([part.names for part in parts]),
-        np.concatenate([part.sizes for part in parts]),
-        np.concatenate([part.modified for part in parts]),
+        np.concatenate([part.stamps for part in parts]),
         {name: _joined_columns([part.columns[name] for part in parts]) for name in FIELDS},
         np.concatenate([part.numbers for part in parts]),
         np.concatenate(
@@ -151,6 +146,11 @@ def joined(parts: Sequence[Runs]) -> Runs:
         ),
         np.concatenate([part.lengths for part in parts]),
     )
+
+
+def stamps_of(files: Iterable[Found]) -> Integers:
+    """What tells whether files were changed, as in `Runs`."""
+    return np.array([file[1:] for file in files], dtype=np.int64).reshape(-1, 3)
 
 
 def starts_of(lengths: Integers) -> Integers:
@@ -178,7 +178,8 @@ def distinct(columns: Iterable[tuple[Integers, int]]) -> tuple[Integers, Integer
 def objects(values: Iterable[Any]) -> Objects:
     """An array of texts, arrays or dictionaries."""
     # Not by `np.array`: of equally long arrays, it would make a second dimension.
-    return np.fromiter(values, dtype=object)
+    filled: Objects = np.fromiter(values, dtype=object)
+    return filled
 
 
 def _joined_columns(columns: Sequence[Column]) -> Column:
