@@ -10,12 +10,15 @@ value.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from pydantic_core import from_json
 
 from deepobs.errors import closest, joined, sentences
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 Place: TypeAlias = tuple[str, ...]
 # The kind of a value, and the value: in a dictionary of values alone, True would be 1.
 Leaf: TypeAlias = tuple[str, Any]
+# The texts and the ranks of configurations.
+Names: TypeAlias = tuple[list[str], list[int]]
 
 _RELATIVE_TOLERANCE = 1e-9
 _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
@@ -197,7 +202,7 @@ def _told_by(
 
 def _given(identity: Identity) -> dict[str, Any]:
     """What optimizers can be split by, with the values of a run."""
-    hyperparameters, rest, defaults = map(json.loads, identity)
+    hyperparameters, rest, defaults = map(from_json, identity)
     others = {"groups": rest.get("groups"), "batch_size": rest["batch_size"]}
     return {**others, **defaults, **hyperparameters}
 
@@ -219,7 +224,7 @@ def measurement_of(rest: str) -> dict[str, Any]:
     Args:
         rest: That of its identity.
     """
-    content = json.loads(rest)
+    content = from_json(rest)
     return {name: content[name] for name in MEASUREMENT if name in content}
 
 
@@ -236,7 +241,7 @@ def configurations_of(
     in_order = sorted(set(identities))
     own = dict(zip(in_order, _completed(in_order), strict=True))
     # The runs of an optimizer share most of the rest, which is looked at once.
-    rests = {text: json.loads(text) for text in {each.rest for each in in_order}}
+    rests = {text: from_json(text) for text in {each.rest for each in in_order}}
     leaves_of_own = {each: dict(_leaves(those, _OWN)) for each, those in own.items()}
     leaves_of_rest = {text: dict(_leaves(rest, _REST)) for text, rest in rests.items()}
     names_of_own, names_of_rest = _names(leaves_of_own.values()), _names(leaves_of_rest.values())
@@ -267,36 +272,41 @@ class NamedConfigurations:
     """Configurations that were named before: only those of changed sets of runs are named anew.
 
     Attributes:
-        used: By a hash of what they are named from, those that were asked for, as texts and ranks
-            in the order of their identities.
+        used: By a hash of what they are named from, the texts and the ranks of those that were
+            asked for, in the order of their identities.
         newly_named: How many were not known.
     """
 
-    def __init__(self, known: Mapping[str, list[Any]]) -> None:
+    def __init__(self, known: Mapping[str, Names]) -> None:
         self.known = known
-        self.used: dict[str, list[Any]] = {}
+        self.used: dict[str, Names] = {}
         self.newly_named = 0
 
     def of(
-        self, identities: Iterable[Identity], differing: Collection[str]
-    ) -> dict[Identity, Configuration]:
-        """See `configurations_of`."""
-        in_order = sorted(set(identities))
-        texts = itertools.chain(sorted(differing), *in_order)
-        key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-        if key in self.known:
-            self.used[key] = self.known[key]
-        else:
+        self, digests: bytes, identities: Iterable[tuple[str, ...]], differing: Collection[str]
+    ) -> Names:
+        """The texts and ranks of configurations; see `configurations_of`.
+
+        Args:
+            digests: Hashes of the identities.
+            identities: Different ones, in their order.
+            differing: See `configurations_of`.
+        """
+        key = hashlib.sha256("\0".join([*sorted(differing), ""]).encode() + digests).hexdigest()
+        named = self.known.get(key)
+        if named is None:
+            in_order = list(itertools.starmap(Identity, identities))
             found = configurations_of(in_order, differing=differing)
-            self.used[key] = [list(found[each]) for each in in_order]
+            named = [found[each].text for each in in_order], [found[each].rank for each in in_order]
             self.newly_named += len(in_order)
-        return dict(zip(in_order, itertools.starmap(Configuration, self.used[key]), strict=True))
+        self.used[key] = named
+        return named
 
 
 def _completed(identities: Sequence[Identity]) -> list[dict[str, Any]]:
     """Their hyperparameters, with the default of one where only others were given a value."""
-    found = [json.loads(each.hyperparameters) for each in identities]
-    defaults = {text: json.loads(text) for text in {each.defaults for each in identities}}
+    found = [from_json(each.hyperparameters) for each in identities]
+    defaults = {text: from_json(text) for text in {each.defaults for each in identities}}
     given = set().union(*found)
     for identity, hyperparameters in zip(identities, found, strict=True):
         those = defaults[identity.defaults]
@@ -381,6 +391,7 @@ def _written(numbers: Sequence[float]) -> list[str]:
     return [repr(number) for number in numbers]
 
 
+@functools.lru_cache(maxsize=10_000, typed=True)  # the optimizers of a study share their grids
 def _rounded(number: float, digits: int) -> str:
     """A short number unchanged, others with so many digits, including trailing zeros."""
     if isinstance(number, int):

@@ -273,9 +273,7 @@ def _settle(
     measured = np.array([curve for curve in curves if curve is not None])
     is_finite = np.isfinite(measured)
     if is_finite.all():
-        return recorded if recorded.has_diverged else _Divergence(
-            has_diverged=False, epoch=None
-        ), list(curves)
+        return recorded if recorded.has_diverged else _NOT_DIVERGED, list(curves)
     epoch = int(np.flatnonzero(~is_finite.all(axis=0))[0])
     # With the value before training from here on, in every curve, a run that diverged is never
     # better than an untrained model: by its last finite value it could win.

@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from deepobs_analysis.configurations import Names
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.run_columns import Integers
 
-_LAYOUT = 10
+_LAYOUT = 11
 _KEPT_SECONDS = 60 * 24 * 3600  # since it was written
 _AFTER_NAMES = "\0"  # no name of a file holds it
 
@@ -74,7 +75,7 @@ class Kept:
 
     runs: Runs = field(default_factory=lambda: columns_of([]))
     excluded: Mapping[Found, Excluded] = field(default_factory=dict)
-    configurations: Mapping[str, list[Any]] = field(default_factory=dict)
+    configurations: Mapping[str, Names] = field(default_factory=dict)
     directories: KnownDirectories | None = None
     tunings: Sequence[Found] = ()
 

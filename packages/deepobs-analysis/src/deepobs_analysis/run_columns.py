@@ -155,7 +155,7 @@ def stamps_of(files: Iterable[Found]) -> Integers:
 
 def starts_of(lengths: Integers) -> Integers:
     """Where the curves of runs begin that lie one after the other."""
-    measured = np.maximum(lengths, 0).sum(axis=1)
+    measured: Integers = np.maximum(lengths, 0).sum(axis=1)
     return np.cumsum(measured) - measured
 
 

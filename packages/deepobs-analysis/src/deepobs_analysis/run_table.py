@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -31,6 +32,8 @@ from deepobs_analysis.run_protocols import problem_names, protocol_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.run_columns import Column, Integers, Objects, Runs
@@ -184,20 +187,31 @@ def _configurations(
         differing: By problem, see `configurations_of`.
         named: Configurations that were named before.
     """
-    identities, identity_of = runs.combinations(*Identity._fields)
     pair_of = pairs.where[kind_of] if len(runs) else np.empty(0, np.int64)
-    firsts, where = distinct([(pair_of, len(pairs.values)), (identity_of, len(identities))])
-    of_pair: dict[int, list[Identity]] = defaultdict(list)
-    keys = []
-    for pair, identity in zip(pair_of[firsts].tolist(), identity_of[firsts].tolist(), strict=True):
-        keys.append((pair, Identity(*identities[identity])))
-        of_pair[pair].append(keys[-1][1])
-    known = {
-        pair: named.of(those, differing[pairs.values[pair][0]]) for pair, those in of_pair.items()
-    }
-    found = [known[pair][identity] for pair, identity in keys]
-    ranks = np.array([each.rank for each in found], dtype=np.int64)
-    return objects(each.text for each in found)[where], ranks[where]
+    fields = [runs.columns[name] for name in Identity._fields]
+    in_order = [(_alphabetical(each.values)[each.where], len(each.values)) for each in fields]
+    # The pairs are sorted, and the identities of each.
+    firsts, where = distinct([(pair_of, len(pairs.values)), *in_order])
+    digests = np.hstack([_digests(each.values)[each.where[firsts]] for each in fields])
+    values = [each.of_each()[firsts] for each in fields]
+    ends = np.flatnonzero(np.diff(pair_of[firsts], append=-1)) + 1
+    texts: list[str] = []
+    ranks: list[int] = []
+    begin = 0
+    for end in ends.tolist():
+        problem, _ = pairs.values[pair_of[firsts[begin]]]
+        identities = zip(*(each[begin:end] for each in values), strict=True)
+        known = named.of(digests[begin:end].tobytes(), identities, differing[problem])
+        texts += known[0]
+        ranks += known[1]
+        begin = end
+    return objects(texts)[where], np.array(ranks, dtype=np.int64)[where]
+
+
+def _digests(texts: Sequence[str]) -> NDArray[np.uint8]:
+    """The SHA-256 of each text, shape (texts, 32)."""
+    hashes = b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
+    return np.frombuffer(hashes, dtype=np.uint8).reshape(-1, 32)
 
 
 def _differing(
@@ -243,7 +257,7 @@ def table(root: Path, placed: PlacedRuns) -> pd.DataFrame:
     for name in _INTEGERS:
         columns[name] = runs.of_each(name).astype(np.int64)
     for name in _OPTIONAL_INTEGERS:
-        columns[name] = pd.array(runs.of_each(name).tolist(), dtype="Int64")
+        columns[name] = _optional_integers(runs.columns[name])
     curves: dict[str, Any] = {name: runs.curves(name) for name in ARRAYS}
     columns["metric"] = _metrics(columns["testproblem"], curves["test_accuracies"])
     # The cache keeps arrays of one dimension only.
@@ -271,11 +285,8 @@ def _with_untrained(
     runs: Runs, losses: list[Floats | None], evaluated_at: Sequence[Floats]
 ) -> list[Floats | None]:
     """Give runs whose first loss was not finite that of other untrained models of the problem."""
-    lost = [
-        row
-        for row, epoch in enumerate(runs.of_each("diverged_at_epoch"))
-        if epoch == 0 and losses[row] is None
-    ]
+    diverged_at_once = np.flatnonzero(runs.of_each("diverged_at_epoch") == 0).tolist()
+    lost = [row for row in diverged_at_once if losses[row] is None]
     if not lost:
         return losses
     problems = runs.of_each("problem")
@@ -291,29 +302,36 @@ def _with_untrained(
     return losses
 
 
-def _evaluated_at(num_epochs: Integers, recorded: list[Floats | None]) -> list[Floats]:
+def _evaluated_at(num_epochs: Integers, recorded: list[Floats | None]) -> Objects:
     """The epochs trained at each evaluation."""
-    return [
-        np.arange(epochs + 1.0) if at is None else at
-        for epochs, at in zip(num_epochs.tolist(), recorded, strict=True)
-    ]
+    evaluated_at = objects(recorded)
+    is_missing = np.array([each is None for each in recorded], dtype=bool)
+    for epochs in np.unique(num_epochs[is_missing]).tolist():
+        rows = np.flatnonzero(is_missing & (num_epochs == epochs))
+        evaluated_at[rows] = objects(np.tile(np.arange(epochs + 1.0), (len(rows), 1)))
+    return evaluated_at
+
+
+def _optional_integers(values: Column) -> pd.api.extensions.ExtensionArray:
+    data = np.array([value or 0 for value in values.values], dtype=np.int64)
+    mask = np.array([value is None for value in values.values], dtype=bool)
+    return pd.arrays.IntegerArray(data[values.where], mask[values.where])
 
 
 def _parsed(texts: Column) -> Objects:
-    """The content of JSON texts, each its own dictionary."""
+    """The content of the JSON text of each run, each its own dictionary."""
     return _dictionaries(texts, json.loads)
 
 
 def _dictionaries(texts: Column, read: Callable[[str], dict[str, Any]]) -> Objects:
     """What a function makes of the text of each run, once for all that have the same."""
-    needed = np.unique(texts.where).tolist()
-    known = dict(zip(needed, (read(texts.values[place]) for place in needed), strict=True))
-    return objects(dict(known[place]) for place in texts.where.tolist())
+    needed, where = np.unique(texts.where, return_inverse=True)
+    return _own(objects(read(texts.values[place]) for place in needed.tolist())[where])
 
 
 def _own(dictionaries: Objects) -> Objects:
     """A dictionary for each run, of its own."""
-    return objects(map(dict, dictionaries))
+    return objects(map(dict.copy, dictionaries.tolist()))
 
 
 def _finite_points(iterates: Floats | None) -> Floats | None:
