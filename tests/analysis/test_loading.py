@@ -60,6 +60,14 @@ def test_a_run_of_ours_is_read_with_all_that_its_file_says(results_dir: Path) ->
     assert run.started_at == "2026-01-02T03:04:05+00:00"
 
 
+def test_times_of_runs_that_were_trained_together_are_not_measures(results_dir: Path) -> None:
+    for rate in (0.1, 0.2, 0.3):
+        write_result(results_dir, lr=rate, train_seconds=[0.5, 0.5], packed=3)
+    write_result(results_dir, lr=0.4, train_seconds=[0.5, 0.5])
+    seconds = load(results_dir).runs.train_seconds
+    assert [None if one is None else one.tolist() for one in seconds] == [None] * 3 + [[0.5, 0.5]]
+
+
 def test_a_run_that_was_really_carried_out_is_read(results_dir: Path) -> None:
     from deepobs.runs import run, specify
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from deepobs.records import OPTIONAL_LISTS, DataSetRecord, RunRecord
+from deepobs.records import OPTIONAL_FIELDS, DataSetRecord, RunRecord
 from reference.hooks import attributes_of
 from reference.markdown import code, page, paragraphs, plain, sections, table
 
@@ -104,7 +104,7 @@ def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
 
 def _kind(key: str, described: Mapping[str, Any]) -> str:
     """The type of a value; files omit empty lists."""
-    is_optional = key in OPTIONAL_LISTS
+    is_optional = key in OPTIONAL_FIELDS
     return kind_of(described["anyOf"][0]) if is_optional else kind_of(described)
 
 

@@ -139,7 +139,8 @@ def run_from(data: object) -> Run:
         started_at=values.text(data, "started_at", ""),
         curves=(
             *curves,
-            values.numbers(data, "train_seconds"),
+            # Runs that were trained together have no times of their own.
+            None if data.get("packed") else values.numbers(data, "train_seconds"),
             values.points(data, "iterates"),
             evaluated_at,
         ),

@@ -91,7 +91,7 @@ class Results:
     | `diverged_at_epoch` | in which epoch, from 1 (0: before training); missing otherwise |
     | those of `CURVES` | float64 arrays, a value for each evaluation; `None` if not measured |
     | `evaluated_at` | float64 array, the epochs trained at each evaluation: 0, 1, 2, ... |
-    | `train_seconds` | float64 array, seconds of training in each epoch; `None` if not measured |
+    | `train_seconds` | float64 array, seconds of training per epoch; `None` if unknown, or packed |
     | `iterates` | float64 array, the point at each evaluation on a function of two variables |
     | `steps`, `gradient_evaluations` | integers; missing if not recorded |
     | `test_examples` | examples that evaluations of the test set use; missing if not recorded |

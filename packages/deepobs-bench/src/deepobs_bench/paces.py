@@ -144,12 +144,12 @@ def paces_of(
 
 
 def _recorded_pace(path: Path, similar: RunSpecification) -> Pace | None:
-    """The pace in a result file; `None` if the run ended early, or on another machine."""
+    """The pace in a result file; `None` if the run ended early, was packed, or was elsewhere."""
     try:
         record = store.read(path)
     except (OSError, ValueError):
         return None
-    if record.status != "completed" or not record.train_seconds:
+    if record.status != "completed" or not record.train_seconds or record.packed:
         return None
     hardware, versions = _environment(similar)
     if record.hardware != hardware or not versions.items() <= record.versions.items():

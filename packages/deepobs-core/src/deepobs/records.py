@@ -138,6 +138,8 @@ class RunRecord(BaseModel):
             optimizers; products with its Hessian are not counted.
         resumed_at_steps: Steps taken when the run resumed from a checkpoint, once per resumption;
             `None` if it was not interrupted.
+        packed: The number of runs that were trained as one batched model, of which this is one; its
+            times are its share of theirs. `None` for a run on its own.
         fake_data: Whether synthetic data replaced the real ones.
         full_evaluation: Whether the last, smaller batch of a split was evaluated, too.
         bare_losses: Whether the losses exclude the regularizer.
@@ -190,6 +192,7 @@ class RunRecord(BaseModel):
     gradient_evaluations: int
 
     resumed_at_steps: list[int] | None = None
+    packed: int | None = None
 
     fake_data: bool
     full_evaluation: bool
@@ -238,11 +241,11 @@ class RunRecord(BaseModel):
     def to_json(self) -> str:
         """The text of the result file: strict JSON, without bare NaN or Infinity."""
         # Older analyzers take a metric that is present, even as null, for one that was measured.
-        absent = {name for name in OPTIONAL_LISTS if getattr(self, name) is None}
+        absent = {name for name in OPTIONAL_FIELDS if getattr(self, name) is None}
         return self.model_dump_json(exclude=absent, indent=1)
 
 
-OPTIONAL_LISTS = (
+OPTIONAL_FIELDS = (
     "valid_losses",
     "train_accuracies",
     "valid_accuracies",
@@ -250,5 +253,6 @@ OPTIONAL_LISTS = (
     "evaluated_at_steps",
     "iterates",
     "resumed_at_steps",
+    "packed",
 )
 """Fields of `RunRecord` that are absent from result files where they are `None`."""

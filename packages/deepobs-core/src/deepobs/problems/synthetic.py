@@ -13,6 +13,8 @@ from deepobs.plugins.catalog import import_target
 from deepobs.problems.problem import Problem, reduced
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from deepobs.problems.problem import Reduction
@@ -56,13 +58,34 @@ class QuadraticModel(nn.Module):
 class QuadraticDeep(SyntheticProblem):
     """A noisy quadratic bowl, 90 % of whose curvatures are below 1 and 10 % between 30 and 60."""
 
-    def build_model(self) -> nn.Module:
+    model: QuadraticModel
+
+    def build_model(self) -> QuadraticModel:
         """The point and the Hessian, which is the same for every instance."""
         return QuadraticModel()
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
         """The losses of a batch `(x (B, 100),)`; there is no accuracy."""
         return reduced(self.model(batch[0]), reduction), None
+
+    def stacked_losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The mean losses of K points, shape (K,).
+
+        Multiplied out, so that the product with the noise is computed once for all of them.
+
+        Args:
+            parameters: The points as `theta`, shape (K, 1, 100).
+            batch: Noise `(x (B, 100),)`.
+        """
+        x_BD, hessian_DD = batch[0], self.model.hessian
+        theta_KD = parameters["theta"].squeeze(1)
+        product_BD = x_BD @ hessian_DD
+        noise = (product_BD * x_BD).sum(dim=1).mean()
+        # Both products, since rounding may leave the Hessian a bit asymmetric.
+        mixed_D = product_BD.mean(dim=0) + hessian_DD @ x_BD.mean(dim=0)
+        means_K = 0.5 * (((theta_KD @ hessian_DD - mixed_D) * theta_KD).sum(dim=1) + noise)
+        # Once as a sum: it overflows in the step in which the sum over a batch would.
+        return (means_K * len(x_BD)) / len(x_BD)
 
 
 def deep_hessian() -> NDArray[np.float64]:

@@ -113,8 +113,10 @@ def mean_loss_and_accuracy(
     if not losses:
         fault = "has a loader that yields nothing"
         raise protocol_error(problem.dataset, fault, "It must yield batches")
-    mean_loss = _weighted_mean(_on_host(losses), weights)
-    return mean_loss, _accuracy(accuracies, weights) if accuracies else None
+    mean_loss = weighted_mean(_on_host(losses), weights)
+    if not accuracies:
+        return mean_loss, None
+    return mean_loss, accuracy_of(_on_host(accuracies), weights, accuracies[0].dtype)
 
 
 def weight_of(problem: TestProblem) -> Callable[[Batch], int]:
@@ -127,15 +129,21 @@ def _num_examples(batch: Batch) -> int:
     return len(batch[0]) if batch[0].ndim else 1
 
 
-def _accuracy(accuracies: list[Tensor], weights: list[int]) -> float:
-    values = _on_host(accuracies)
-    rounding = 4 * torch.finfo(accuracies[0].dtype).eps
+def accuracy_of(values: list[float], weights: list[int], dtype: torch.dtype) -> float:
+    """Average accuracies as `mean_loss_and_accuracy` does.
+
+    Args:
+        values: The accuracy on each batch.
+        weights: The `batch_weight` of each batch.
+        dtype: The type in which they were computed.
+    """
+    rounding = 4 * torch.finfo(dtype).eps
     counts = []
     for value, weight in zip(values, weights, strict=True):
         count = round(value * weight) if math.isfinite(value) else 0
         # Else it is no fraction of the weight, or of too many to tell which one.
         if rounding * weight > 1 / 4 or not abs(value * weight - count) <= rounding * weight:
-            return _weighted_mean(values, weights)
+            return weighted_mean(values, weights)
         counts.append(count)
     return sum(counts) / sum(weights)
 
@@ -151,7 +159,8 @@ def _summary(value: Any) -> str:
     return shown(value)
 
 
-def _weighted_mean(values: list[float], weights: list[int]) -> float:
+def weighted_mean(values: list[float], weights: list[int]) -> float:
+    """The mean of values of which each counts as its weight says; NaN where it is undefined."""
     try:
         # A plain sum of thousands of batches would lose digits.
         total = math.fsum(value * weight for value, weight in zip(values, weights, strict=True))

@@ -142,12 +142,7 @@ def run(
         if found is not None:
             path, record = found
             return RunResult(record, path, is_new=False)
-    told: list[RunObserver | PluginObservers] = [*observers]
-    hooks = registry().manager.hook
-    if any(getattr(hooks, name).get_hookimpls() for name in OBSERVER_HOOKS):
-        from deepobs.runs.plugin_observers import PluginObservers
-
-        told.append(PluginObservers())
+    told = with_plugins(observers)
     with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
         state = _begin_or_resume(specification, optimizer_class, checkpointer)
         try:
@@ -170,6 +165,17 @@ def run(
     return RunResult(record, written)
 
 
+def with_plugins(observers: Sequence[RunObserver]) -> list[RunObserver | PluginObservers]:
+    """Observers, and those of plugins."""
+    told: list[RunObserver | PluginObservers] = [*observers]
+    hooks = registry().manager.hook
+    if any(getattr(hooks, name).get_hookimpls() for name in OBSERVER_HOOKS):
+        from deepobs.runs.plugin_observers import PluginObservers
+
+        told.append(PluginObservers())
+    return told
+
+
 def execute(
     state: RunState,
     observers: Sequence[RunObserver | PluginObservers] = (),
@@ -184,22 +190,22 @@ def execute(
     """
     history, steps_per_epoch = state.history, len(state.problem.dataset.train_loader)
     num_epochs = state.specification.epochs_begun(steps_per_epoch)
-    _tell(observers, "run_started", state.specification, steps_per_epoch)
+    tell(observers, "run_started", state.specification, steps_per_epoch)
     if history.evaluations:
         _repeat_events(observers, state, steps_per_epoch)
     else:
-        _tell(observers, "epoch_ended", 0, state.evaluate())
+        tell(observers, "epoch_ended", 0, state.evaluate())
     initial = None if state.trainer.steps else copied_parameters(state.problem.model)
     while history.epochs < num_epochs and history.diverged_at_epoch is None:
         if state.training_pass is None:
-            _tell(observers, "epoch_started", history.epochs, state.start_epoch())
+            tell(observers, "epoch_started", history.epochs, state.start_epoch())
         for objective in state.train_epoch(is_resumable=checkpointer is not None):
             if checkpointer is not None:
                 checkpointer.after_steps(state)
-            _tell(observers, "steps_taken", state.trainer.steps, objective)
+            tell(observers, "steps_taken", state.trainer.steps, objective)
         if history.diverged_at_epoch is None and state.training_pass is not None:
             # No checkpoint: an optimizer with modes holds other weights now than in training.
-            _tell(observers, "evaluated_within_epoch", state.trainer.steps, state.evaluate())
+            tell(observers, "evaluated_within_epoch", state.trainer.steps, state.evaluate())
         elif history.diverged_at_epoch is None:
             if initial is not None:
                 warn_of_untrained(state, initial)
@@ -210,9 +216,9 @@ def execute(
             if checkpointer is not None:
                 checkpointer.after_epoch(state)
             if is_due:
-                _tell(observers, "epoch_ended", history.epochs, metrics)
-    record = _record(state)
-    _tell(observers, "run_ended", record)
+                tell(observers, "epoch_ended", history.epochs, metrics)
+    record = record_of(state)
+    tell(observers, "run_ended", record)
     return record
 
 
@@ -226,17 +232,17 @@ def _repeat_events(
     for steps, metrics in zip(planned, history.evaluations, strict=False):
         for epoch, rate in enumerate(history.learning_rates[begun:], start=begun):
             if epoch * steps_per_epoch < steps:
-                _tell(observers, "epoch_started", epoch, rate)
+                tell(observers, "epoch_started", epoch, rate)
                 begun = epoch + 1
         if steps % steps_per_epoch and steps < num_steps:
-            _tell(observers, "evaluated_within_epoch", steps, dict(metrics))
+            tell(observers, "evaluated_within_epoch", steps, dict(metrics))
         else:
-            _tell(observers, "epoch_ended", -(-steps // steps_per_epoch), dict(metrics))
+            tell(observers, "epoch_ended", -(-steps // steps_per_epoch), dict(metrics))
     for epoch, rate in enumerate(history.learning_rates[begun:], start=begun):
-        _tell(observers, "epoch_started", epoch, rate)
+        tell(observers, "epoch_started", epoch, rate)
 
 
-def _tell(observers: Sequence[RunObserver | PluginObservers], event: str, *arguments: Any) -> None:
+def tell(observers: Sequence[RunObserver | PluginObservers], event: str, *arguments: Any) -> None:
     """Call a method of each observer that has it, without any effect on the numbers of the run."""
     if not observers:
         return
@@ -296,7 +302,8 @@ def _begin_or_resume(
     return state
 
 
-def _record(state: RunState) -> RunRecord:
+def record_of(state: RunState) -> RunRecord:
+    """The record of a run that has ended."""
     specification, history, trainer = state.specification, state.history, state.trainer
     dataset, recalibration = state.problem.dataset, state.recalibration_batches
     steps_per_epoch = len(dataset.train_loader)
@@ -352,6 +359,7 @@ def _record(state: RunState) -> RunRecord:
         steps_per_epoch=steps_per_epoch,
         gradient_evaluations=trainer.gradient_evaluations,
         resumed_at_steps=state.resumed_at_steps or None,
+        packed=state.packed,
         fake_data=bool(getattr(dataset, "is_fake", False)),
         full_evaluation=specification.full_evaluation,
         bare_losses=specification.bare_losses,

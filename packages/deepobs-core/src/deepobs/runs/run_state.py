@@ -8,7 +8,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeGuard
 
 import torch
 
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, CarriesState, Loader, ResumableLoader, TestProblem
     from deepobs.run_specifications import RunSpecification
     from deepobs.runs.schedules import Schedule
+
+
+class Measured(NamedTuple):
+    """An evaluation: metrics without the regularizer, the regularizer, and how long it took."""
+
+    metrics: dict[str, float]
+    regularizer: float
+    seconds: float
 
 
 class ResumptionError(Exception):
@@ -55,6 +63,7 @@ class RunState:
         training_pass: The pass over the training set in progress; `None` between passes.
         started_at: When the run began, as ISO 8601 has it.
         resumed_at_steps: The number of steps at every resumption.
+        packed: The number of runs that are trained as one batched model; `None` for one alone.
     """
 
     def __init__(
@@ -91,6 +100,7 @@ class RunState:
         self.training_pass: Pass | None = None
         self.started_at = datetime.now().astimezone().isoformat(timespec="seconds")
         self.resumed_at_steps: list[int] = []
+        self.packed: int | None = None
 
     def start_epoch(self) -> float | None:
         """Record the learning rate of the next epoch.
@@ -135,9 +145,9 @@ class RunState:
             batches = itertools.islice(batches, max(stop - self.trainer.steps, 0))
         yield from self._reports(self.trainer.train_epoch(batches, objectives, pauses=pauses))
         if not pauses or self.trainer.steps != stop or not all(map(math.isfinite, objectives)):
-            self._end_epoch(self.training_pass)
+            self.end_epoch(self.training_pass)
 
-    def _end_epoch(self, ended: Pass) -> None:
+    def end_epoch(self, ended: Pass) -> None:
         """Add the pass to the history."""
         history, objectives = self.history, ended.objectives
         history.epochs += 1
@@ -174,17 +184,27 @@ class RunState:
             self.schedule.evaluated(self.history.epochs, {})
         return {}
 
-    def evaluate(self) -> dict[str, float]:
-        """Measure the model, and pass the result to the schedule."""
+    def evaluate(self, measured: Measured | None = None) -> dict[str, float]:
+        """Measure the model, and pass the result to the schedule.
+
+        Args:
+            measured: What was measured already; `None` to do it here.
+        """
         start, history = time.perf_counter(), self.history
-        # The untrained model is evaluated as it is, which is the same for every optimizer.
-        is_due = self.recalibration_batches and self.trainer.steps
-        with self.recalibrated() if is_due else contextlib.nullcontext():
-            metrics = evaluate(self.problem, bare_losses=True)
+        regularizer = 0.0
+        if measured is not None:
+            metrics, regularizer, seconds = measured
+            start -= seconds
+        else:
+            # The untrained model is evaluated as it is, which is the same for every optimizer.
+            is_due = self.recalibration_batches and self.trainer.steps
+            with self.recalibrated() if is_due else contextlib.nullcontext():
+                metrics = evaluate(self.problem, bare_losses=True)
+            if not self.specification.bare_losses:
+                with evaluating(self.problem):
+                    regularizer = float(self.problem.get_regularization_loss())
         bare = dict(metrics)
         if not self.specification.bare_losses:
-            with evaluating(self.problem):
-                regularizer = float(self.problem.get_regularization_loss())
             for name in [name for name in metrics if name.endswith("_loss")]:
                 metrics[name] += regularizer
         history.eval_seconds.append(time.perf_counter() - start)
@@ -193,7 +213,7 @@ class RunState:
             self.training_pass.zero += history.eval_seconds[-1]
         if not all(math.isfinite(value) for name, value in metrics.items() if "loss" in name):
             if self.training_pass is not None:
-                self._end_epoch(self.training_pass)
+                self.end_epoch(self.training_pass)
             history.diverged_at_epoch = history.epochs
         # The first evaluation with a loss that is not finite ends the curves.
         if history.diverged_at_epoch is None or not history.evaluations:

@@ -208,14 +208,14 @@ class Trainer:
     def _general_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
         with self._context():
-            objective = self._objective(batch)
+            objective = self.objective(batch)
             self._differentiate(objective)
         self._optimizer.step()
         return objective.detach()
 
     def _loss_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
-        objective = self._objective(batch)  # of shape (batch size,) for losses of each example
+        objective = self.objective(batch)  # of shape (batch size,) for losses of each example
         self._differentiate(objective)
         if self._loss_argument is None:
             self._optimizer.step(objective)
@@ -266,7 +266,7 @@ class Trainer:
             # Some optimizers call the closure without gradients.
             with torch.enable_grad(), self._context():
                 self._optimizer.zero_grad()
-                objective = self._objective(batch)
+                objective = self.objective(batch)
                 self._differentiate(objective)
             return objective
         # Who asks for a graph differentiates it; a line search without one may still use the
@@ -274,11 +274,12 @@ class Trainer:
         if is_first or torch.is_grad_enabled():
             self._optimizer.zero_grad()
         with self._context():
-            objective = self._objective(batch)
+            objective = self.objective(batch)
         self._leave_to_optimizer(objective)
         return objective
 
-    def _objective(self, batch: Batch) -> Tensor:
+    def objective(self, batch: Batch) -> Tensor:
+        """The objective on a batch, with its graph."""
         objective = self._loss(batch)
         if self._is_regularized:
             objective = objective + self._problem.get_regularization_loss()
