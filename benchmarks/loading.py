@@ -13,6 +13,7 @@ import argparse
 import math
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from deepobs.runs import run, specify, store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from deepobs.records import RunRecord
     from deepobs.run_specifications import RunSpecification
@@ -53,7 +54,9 @@ SCHEDULES = (
 )
 CONFIGURATIONS, FURTHER_SEEDS, ADDED = 110, 10, 100
 RUNS = len(HAS_ACCURACY) * len(OPTIMIZERS) * len(SCHEDULES) * (CONFIGURATIONS + FURTHER_SEEDS)
-LIMITS = {"first": 1 / 4, "again": 1 / 8, "added": 1 / 8, "report": 1 / 3}  # of the baseline
+READING, SHOWING = ("first", "again", "added"), ("table", "score", "report")
+# The published results with no cache, which `deepobs baselines` downloads.
+PUBLISHED = "published"
 READ = """
 import sys, time
 from deepobs_analysis import load
@@ -65,9 +68,10 @@ print(time.perf_counter() - began, len(results.runs))
 
 
 class Cost(NamedTuple):
-    """Seconds, and the largest memory of all processes together in MiB."""
+    """Seconds, those of all processors, and the largest memory of all processes together in MiB."""
 
     seconds: float
+    processors: float
     memory: float
 
 
@@ -77,30 +81,42 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=50, help="of each run [default: 50]")
     parser.add_argument("--repeats", type=int, default=3, help="timed times [default: 3]")
     parser.add_argument("--baseline", metavar="PYTHON", help="interpreter of an earlier build")
-    parser.add_argument("--report", action="store_true", help="time table, score and report, too")
+    parser.add_argument(
+        "--steps",
+        default=",".join(READING),
+        help=f"some of {', '.join((*READING, *SHOWING, PUBLISHED))} [default: reading alone]",
+    )
     parser.add_argument("--results", type=Path, help="results to use, written if there are none")
+    parser.add_argument("--published", type=Path, help="the published results, for that step")
     arguments = parser.parse_args()
     builds = {"this": Path(sys.executable)}
     if arguments.baseline:
         builds["baseline"] = Path(arguments.baseline).absolute()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
+        steps = set(arguments.steps.split(","))
         results = arguments.results or place / "results"
-        if not results.exists():
+        if not results.exists() and steps != {PUBLISHED}:
             write_study(results, arguments.runs, arguments.epochs)
         costs: dict[tuple[str, str], list[Cost]] = {}
         for _ in range(arguments.repeats):
             for build, python in builds.items():
-                for step, cost in cost_of_steps(python, results, place, shows=arguments.report):
-                    costs.setdefault((step, build), []).append(cost)
+                measured = [*cost_of_reading(python, results, place, steps)]
+                measured += cost_of_showing(python, results, place, steps)
+                if PUBLISHED in steps:
+                    measured += cost_of_report(python, arguments.published, place)
+                for step, each in measured:
+                    costs.setdefault((step, build), []).append(each)
         print(f"{len(list(results.rglob('*.json')))} files, {os.cpu_count()} cores")
     show(costs)
 
 
-def cost_of_steps(
-    python: Path, results: Path, place: Path, *, shows: bool
+def cost_of_reading(
+    python: Path, results: Path, place: Path, steps: Collection[str]
 ) -> Iterator[tuple[str, Cost]]:
-    """Read the files without a cache, with one, and with one that lacks some files; show them."""
+    """Read the files without a cache, with one, and with one that lacks some files."""
+    if steps.isdisjoint(READING):
+        return
     cache = Path(tempfile.mkdtemp(dir=place))
     reading = [str(python), "-c", READ, str(results)]
     yield "first", cost(reading, cache)
@@ -112,15 +128,34 @@ def cost_of_steps(
     for path, aside in moved.items():
         shutil.move(aside, path)
     yield "added", cost(reading, cache)
-    if shows:
-        deepobs = str(python.with_name("deepobs"))
-        for command, *options in (["table"], ["score"], ["report", "-o", str(place / "page.html")]):
-            yield command, cost([deepobs, command, str(results), *options], cache)
+    shutil.rmtree(cache)
+
+
+def cost_of_showing(
+    python: Path, results: Path, place: Path, steps: Collection[str]
+) -> Iterator[tuple[str, Cost]]:
+    """Execute commands that show results, which are in the cache."""
+    if steps.isdisjoint(SHOWING):
+        return
+    cache = Path(tempfile.mkdtemp(dir=place))
+    cost([str(python), "-c", READ, str(results)], cache)
+    for step in filter(steps.__contains__, SHOWING):
+        options = ["-o", str(place / "page.html")] if step == "report" else []
+        yield step, cost([str(python.with_name("deepobs")), step, str(results), *options], cache)
+    shutil.rmtree(cache)
+
+
+def cost_of_report(python: Path, published: Path, place: Path) -> Iterator[tuple[str, Cost]]:
+    """Write a report on results that no cache holds."""
+    cache = Path(tempfile.mkdtemp(dir=place))
+    command = [str(python.with_name("deepobs")), "report", str(published)]
+    yield PUBLISHED, cost([*command, "-o", str(place / "page.html")], cache)
     shutil.rmtree(cache)
 
 
 def cost(command: list[str], cache: Path) -> Cost:
     """The cost of a command; in seconds that of reading, where it prints them."""
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -134,12 +169,13 @@ def cost(command: list[str], cache: Path) -> Cost:
             memory = max(memory, memory_of(process.pid))
             time.sleep(0.02)
         seconds = time.perf_counter() - began
+        processors = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
         if process.returncode:
             sys.exit(f"{command} failed")
         output.seek(0)
         if command[1] == "-c":
             seconds = float(output.read().split()[0])
-    return Cost(seconds, memory)
+    return Cost(seconds, processors, memory)
 
 
 def memory_of(process: int) -> float:
@@ -154,14 +190,20 @@ def memory_of(process: int) -> float:
 
 def show(costs: dict[tuple[str, str], list[Cost]]) -> None:
     for (step, build), measured in costs.items():
-        seconds = [each.seconds for each in measured]
-        memory = max(each.memory for each in measured)
-        text = f"{step:<7} {build:<9} {statistics.median(seconds):7.2f} s "
-        text += f"({min(seconds):.2f} to {max(seconds):.2f}) {memory:6.0f} MiB"
+        seconds, processors, memory = zip(*measured, strict=True)
+        text = f"{step:<9} {build:<9} {spread(seconds)}, of all processors {spread(processors)}"
+        text += f" {max(memory):6.0f} MiB"
         if (step, "baseline") in costs and build != "baseline":
-            before = statistics.median(each.seconds for each in costs[step, "baseline"])
-            text += f"   {before / statistics.median(seconds):.1f} times as fast"
+            before = [
+                statistics.median(each) for each in zip(*costs[step, "baseline"], strict=True)
+            ]
+            text += f"   {before[0] / statistics.median(seconds):.1f} times as fast, "
+            text += f"{before[1] / statistics.median(processors):.1f} in time of processors"
         print(text)
+
+
+def spread(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):7.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 def write_study(directory: Path, num_runs: int, num_epochs: int) -> None:

@@ -32,9 +32,19 @@ def wrong():
     raise ArgumentError("This is wrong.")
 
 here = os.getpid()
-found = in_forks([lambda place=place: pid(place) for place in range(4)])
+reader, writer = os.pipe()
 try:
-    in_forks([wrong, wrong])
+    # No further task begins once the block fails.
+    with in_forks([lambda: (os.write(writer, b"."), time.sleep(0.1))] * 40):
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    os.close(writer)
+    assert len(os.read(reader, 40)) < 40
+with in_forks([lambda place=place: pid(place) for place in range(4)]) as finish:
+    found = finish()
+try:
+    with in_forks([wrong, wrong]) as finish:
+        finish()
 except ArgumentError as error:
     print(json.dumps([found, str(error)]))
 """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from xml.etree import ElementTree as ET
 
 from result_files import write_result
 
 from deepobs_analysis import load
+from deepobs_analysis.plots.comparisons import comparison
 from deepobs_analysis.plots.curves import overview
 from deepobs_analysis.plots.heatmaps import sensitivity_2d
 from deepobs_analysis.plots.times import time_to_target
@@ -85,3 +87,43 @@ def test_every_cell_of_two_hyperparameters_tells_its_value(tmp_path):
     }
     cell = told["lr = 0.1, momentum = 0.9"]
     assert (cell["x"], cell["y"]) == ([0], [1])
+
+
+def test_a_panel_has_room_for_its_labels_and_none_for_those_of_others(tmp_path):
+    for optimizer in ("SGD", "An optimizer with a long name"):
+        for seed in (1, 2, 3):
+            losses = [9, 5, seed + len(optimizer)]
+            write_result(tmp_path, optimizer=optimizer, seed=seed, test_losses=losses)
+    results = load(tmp_path)
+    series = Series(results.optimizers)
+    for plot in (overview, time_to_target, comparison):
+        for panel in panels_of(plot(results), series, prefix="x-", label="Some"):
+            root = ET.fromstring(panel.svg)  # noqa: S314 # our own
+            left, top, width, height = map(float, root.get("viewBox", "").split())
+            assert width < 176 + 60 + 7 * len("An optimizer with a long name")
+            texts = [each for each in root.iter("text") if "".join(each.itertext()).strip()]
+            assert len(texts) > 4
+            for text in texts:
+                x, y = place_of(text)
+                assert left < x < left + width
+                assert top < y < top + height
+
+
+def place_of(text: ET.Element) -> tuple[float, float]:
+    """Where a line of text is aligned."""
+    if text.get("x") is not None:
+        return float(text.get("x", "")), float(text.get("y", ""))
+    x, y = re.findall(r"translate\((\S+) (\S+)\)", text.get("transform", ""))[0]
+    return float(x), float(y)
+
+
+def test_a_matrix_of_optimizers_has_a_pixel_for_each_pair(tmp_path):
+    for place, optimizer in enumerate("abcde"):
+        for seed in (1, 2, 3):
+            write_result(tmp_path, optimizer=optimizer, seed=seed, test_losses=[9, place + seed])
+    results = load(tmp_path)
+    series = Series(results.optimizers)
+    (panel,) = panels_of(comparison(results), series, prefix="x-", label="Matrix")
+    matrix = next(ET.fromstring(panel.svg).iter("image"))  # noqa: S314 # our own
+    assert (matrix.get("width"), matrix.get("height")) == ("5", "5")
+    assert "pixelated" in matrix.get("style", "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
+from pandas.testing import assert_series_equal
 from result_files import write_result
 
 from deepobs.errors import ArgumentError
@@ -42,6 +44,23 @@ def test_a_selection_holds_all_seeds_of_its_configuration(grid):
     assert selection.final().tolist() == [6, 8]
     assert selection.best("train").tolist() == [6, 7]
     assert selection.curves().tolist() == [[9, 7, 6], [9, 7, 8]]
+
+
+def test_curves_of_a_selection_can_be_changed_without_changing_it(grid):
+    selection = the_only(select(load(grid)))
+    selection.curves()[:] = 0
+    assert selection.curves().tolist() == [[9, 7, 6], [9, 7, 8]]
+    assert selection.final().tolist() == [6, 8]
+
+
+def test_rows_of_a_selection_are_its_runs_with_plain_numbers(grid):
+    selection = the_only(select(load(grid)))
+    for name in selection.runs.columns:
+        assert_series_equal(
+            pd.Series(selection.rows[name], dtype=selection.runs[name].dtype, name=name),
+            selection.runs[name].reset_index(drop=True),
+        )
+    assert [type(seed) for seed in selection.rows.each("seed")] == [int, int]
 
 
 def test_of_configurations_with_as_many_seeds_the_best_mean_is_chosen(tmp_path):

@@ -226,7 +226,7 @@ def _chosen_on_test(rows: Iterable[Summary]) -> Caveat | None:
 def _several_protocols(rows: Iterable[Summary]) -> Caveat | None:
     names: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for row in rows:
-        version = version_of_problem(row.selection.runs["code"].iloc[0])
+        version = version_of_problem(row.selection.rows.first("code"))
         names[row.selection.testproblem, version][row.problem] = None
     findings = tuple(Finding(f"{listed(those)}.") for those in names.values() if len(those) > 1)
     advice = "Results under several protocols are neither averaged nor ranked with each other."
@@ -248,12 +248,12 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
     ),
     (
         "Optimizers were trained with different batch sizes",
-        lambda row: row.selection.runs["batch_size"].iloc[0],
+        lambda row: row.selection.rows.first("batch_size"),
         "Epochs are then different numbers of steps.",
     ),
     (
         "Optimizers were trained for different numbers of epochs",
-        lambda row: row.selection.runs["num_epochs"].iloc[0],
+        lambda row: row.selection.rows.first("num_epochs"),
         "Performances after the last epoch cannot be compared.",
     ),
     (
@@ -293,7 +293,7 @@ _UNEQUAL: tuple[tuple[str, Callable[[Summary], object], str], ...] = (
 
 def _measured(row: Summary, name: str, words: Mapping[object, str] | None = None) -> object:
     """A value of `MEASUREMENT`, in words; `None` where it was not recorded."""
-    value = row.selection.runs["measurement"].iloc[0].get(name)
+    value = row.selection.rows.first("measurement").get(name)
     return value if words is None else words.get(value)
 
 
@@ -323,12 +323,12 @@ def _mixed(rows: Sequence[Summary]) -> Caveat | None:
 
 def _mixtures(rows: Sequence[Summary]) -> Iterator[str]:
     """What differs between the shown runs, where it is recorded."""
-    runs = [row.selection.runs for row in rows]
-    devices = sorted({device for each in runs for device in each["device"] if device})
-    formats = sorted({name for each in runs for name in each["format"]})
+    runs = [row.selection.rows for row in rows]
+    devices = sorted({device for each in runs for device in each.each("device") if device})
+    formats = sorted({name for each in runs for name in each.each("format")})
     versions: dict[str, set[str]] = defaultdict(set)
     for each in runs:
-        for recorded in each["versions"]:
+        for recorded in each.each("versions"):
             for name, version in recorded.items():
                 versions[name].add(str(version))
     if len(formats) > 1:
@@ -339,7 +339,7 @@ def _mixtures(rows: Sequence[Summary]) -> Iterator[str]:
     threads = {
         hardware["torch_threads"]
         for each in runs
-        for hardware in each["hardware"]
+        for hardware in each.each("hardware")
         if "torch_threads" in hardware
     }
     if len(threads) > 1:

@@ -32,7 +32,7 @@ def failing(selection: Selection) -> NDArray[np.bool_]:
     """
     sign = 1 if selection.metric.higher_is_better else -1
     gains = sign * (selection.final() - selection.curves()[:, 0].mean())
-    has_failed = selection.runs["has_diverged"].to_numpy(dtype=bool)
+    has_failed = selection.rows["has_diverged"]
     if gains.max() > 0:
         has_failed = has_failed | (gains < _LEAST_GAIN * gains.max())
     groups = two_groups(gains, resolution=selection.resolution())

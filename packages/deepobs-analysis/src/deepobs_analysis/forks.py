@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import multiprocessing
 import signal
 import sys
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deepobs.resources import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _Returned = TypeVar("_Returned")
 
@@ -21,24 +23,34 @@ _Returned = TypeVar("_Returned")
 _tasks: list[Callable[[], Any]] = []
 
 
-def in_forks(tasks: Sequence[Callable[[], _Returned]]) -> list[_Returned]:
-    """Execute tasks on all cores, or here, where forks are not safe.
+@contextlib.contextmanager
+def in_forks(
+    tasks: Sequence[Callable[[], _Returned]],
+) -> Iterator[Callable[[], list[_Returned]]]:
+    """Execute tasks on all cores beside the block, or here, where forks are not safe.
 
     Args:
-        tasks: Functions that only return something, and need no torch.
+        tasks: Functions that only return something, and need no torch. The longest ones should
+            come first.
+
+    Yields:
+        What waits for the tasks, and returns what they return or raises what one of them raises.
     """
     count = min(usable_cores(), len(tasks))
     if count < 2 or not _is_safe():
-        return [task() for task in tasks]
+        yield lambda: [task() for task in tasks]
+        return
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(count, context, _prepare)
     _tasks[:] = tasks
     try:
         # Python 3.12 counts the threads of BLAS, too, which are prepared for forks.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            context = multiprocessing.get_context("fork")
-            with ProcessPoolExecutor(count, context, _ignore_interrupts) as pool:
-                return list(pool.map(_executed, range(len(tasks))))
+            futures = [pool.submit(_executed, place) for place in range(len(tasks))]
+        yield lambda: [each.result() for each in futures]
     finally:
+        pool.shutdown(cancel_futures=True)
         _tasks.clear()
 
 
@@ -49,9 +61,11 @@ def _is_safe() -> bool:
     return sys.platform == "linux" and not has_threads
 
 
-def _ignore_interrupts() -> None:
+def _prepare() -> None:
     # The process that waits for the tasks reports the interrupt, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Visiting the results would copy their memory.
+    gc.freeze()
 
 
 def _executed(place: int) -> Any:

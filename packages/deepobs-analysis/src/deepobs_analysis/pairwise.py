@@ -188,7 +188,7 @@ def _on_problems(
 
 
 def _version_of_problem(row: Summary) -> str:
-    return version_of_problem(row.selection.runs["code"].iloc[0])
+    return version_of_problem(row.selection.rows.first("code"))
 
 
 def _require_problems(problems: Sequence[str], *both: Side) -> None:

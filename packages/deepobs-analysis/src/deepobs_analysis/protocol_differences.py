@@ -32,13 +32,13 @@ def in_words(difference: Difference) -> str:
 
 def budget_differences(first: Selection, second: Selection) -> list[Difference]:
     """The parts of the protocol in which two differ; see `run_protocols`."""
-    ours, theirs = (each.runs["protocol"].iloc[0] for each in (first, second))
+    ours, theirs = (each.rows.first("protocol") for each in (first, second))
     return list(_unequal(ours, theirs, [name for name in PARTS if name in ours and name in theirs]))
 
 
 def differences(first: Selection, second: Selection) -> list[Difference]:
     """All in which two selections differ besides the optimizer and what was tuned."""
-    ours, theirs = (protocol_of(each.runs["measurement"].iloc[0]) for each in (first, second))
+    ours, theirs = (protocol_of(each.rows.first("measurement")) for each in (first, second))
     return [
         *_unequal(ours, theirs, PARTS),
         *_of_hyperparameters(first, second),
@@ -93,7 +93,7 @@ def _choice(selection: Selection) -> str:
 
 
 def _class(selection: Selection) -> str:
-    return str(selection.runs["optimizer_name"].iloc[0])
+    return str(selection.rows.first("optimizer_name"))
 
 
 def _value(value: object) -> str:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -42,9 +43,6 @@ from deepobs_analysis.winners import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import pandas as pd
-
-    from deepobs_analysis.report_figures import Drawing
     from deepobs_analysis.results import Results
     from deepobs_analysis.selection import Mode
     from deepobs_analysis.summaries import Summary
@@ -104,37 +102,39 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
     overview = columns_called(_OVERVIEW)
     with same_looks(results.optimizers), gc_paused(), computing_once():
         rows = summarize(results, mode=mode)
-        found, best = caveats(rows), winners(rows)
         series = Series(results.optimizers)
         counts = Counter(row.problem for row in rows)
         are_compared = len(counts) > 1 and max(counts.values()) > 1
-        drawn = figures.drawings(results, mode, series, list(best), are_compared=are_compared)
-        return {
-            "title": title,
-            "colors": Markup(series.style()),  # noqa: S704 # names and numbers of ours
-            "summary": comparison_in_words(results, rows, best),
-            "choice": choice_in_words(rows),
-            "remarks": results.remarks,
-            "caveats": found,
-            "figures": drawn.overview,
-            "table": table_of_summaries(rows, overview),
-            "failed": where_seeds_failed(overview, rows),
-            "sections": [
-                {
-                    "anchor": f"problem-{place}",
-                    "problem": problem,
-                    "winner": winner_in_words(winner),
-                    "caveats": concerning(problem, found),
-                    "figures": drawn.of_problems[problem],
-                    **_section(problem, results, [row for row in rows if row.problem == problem]),
-                }
-                for place, (problem, winner) in enumerate(best.items(), start=1)
-            ],
-            "across": _across(rows, drawn.across_problems) if are_compared else None,
-            "environments": table_of_environments(results),
-            "skipped": results.unusable,
-            "has_used_all": not results.skipped,
-        }
+        drawing = figures.drawings(results, mode, series, list(counts), are_compared=are_compared)
+        with drawing as finish:
+            found, best = caveats(rows), winners(rows)
+            content = {
+                "title": title,
+                "colors": Markup(series.style()),  # noqa: S704 # names and numbers of ours
+                "summary": comparison_in_words(results, rows, best),
+                "choice": choice_in_words(rows),
+                "remarks": results.remarks,
+                "caveats": found,
+                "table": table_of_summaries(rows, overview),
+                "failed": where_seeds_failed(overview, rows),
+                "across": _across(rows) if are_compared else None,
+                "sections": [
+                    {
+                        "anchor": f"problem-{place}",
+                        "problem": problem,
+                        "winner": winner_in_words(winner),
+                        "caveats": concerning(problem, found),
+                        **_section(
+                            problem, results, [row for row in rows if row.problem == problem]
+                        ),
+                    }
+                    for place, (problem, winner) in enumerate(best.items(), start=1)
+                ],
+                "environments": table_of_environments(results),
+                "skipped": results.unusable,
+                "has_used_all": not results.skipped,
+            }
+            return {**content, "drawn": finish()}
 
 
 def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[str, Any]:
@@ -162,30 +162,28 @@ def _section(problem: str, results: Results, rows: Sequence[Summary]) -> dict[st
 
 def _diverged(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The configurations of a problem with runs that diverged."""
-    found = []
-    for (optimizer, configuration), those in runs.groupby(
-        ["optimizer", "configuration"], sort=False
-    ):
-        diverged = int(those["has_diverged"].sum())
-        if diverged:
-            epochs = those["diverged_at_epoch"].dropna()
-            found.append(
-                {
-                    "optimizer": optimizer,
-                    "configuration": configuration,
-                    "diverged": diverged,
-                    "runs": len(those),
-                    "first_epoch": int(epochs.min()) if len(epochs) else None,
-                }
-            )
-    return found
+    of_each = runs.groupby(["optimizer", "configuration"], sort=False).agg(
+        diverged=("has_diverged", "sum"),
+        runs=("has_diverged", "size"),
+        first_epoch=("diverged_at_epoch", "min"),
+    )
+    return [
+        {
+            "optimizer": optimizer,
+            "configuration": configuration,
+            "diverged": int(diverged),
+            "runs": int(count),
+            "first_epoch": None if pd.isna(epoch) else int(epoch),
+        }
+        for (optimizer, configuration), diverged, count, epoch in of_each.itertuples(name=None)
+        if diverged
+    ]
 
 
-def _across(rows: Sequence[Summary], drawn: Sequence[Drawing]) -> dict[str, Any]:
+def _across(rows: Sequence[Summary]) -> dict[str, Any]:
     """Optimizers compared over all problems."""
     scores = scores_of(rows)
     return {
-        "figures": drawn,
         "scores": table_of_scores(scores),
         "ratios": table_of_ratios(scores) if scores.timed else None,
         "skipped": scores.skipped,

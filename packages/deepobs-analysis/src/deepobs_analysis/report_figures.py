@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from deepobs_analysis.plugin import deepobs_plots
 from deepobs_analysis.report_panels import panels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from deepobs_analysis.report_panels import Panel
     from deepobs_analysis.report_series import Key, Series
@@ -35,6 +37,7 @@ _ACROSS_PROBLEMS = {
     "comparison": "Probability that the row's seed beats the column's",
 }
 _WIDEST_OF_A_COLUMN = 340.0
+_YOUNG = 0  # the generation of objects that GC has not visited: those of the latest figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,11 @@ class Drawings:
     across_problems: Sequence[Drawing]
 
 
+@contextlib.contextmanager
 def drawings(
     results: Results, mode: Mode, series: Series, problems: Sequence[str], *, are_compared: bool
-) -> Drawings:
-    """All that can be drawn of some results.
+) -> Iterator[Callable[[], Drawings]]:
+    """Draw all that can be drawn of some results, if possible beside the block.
 
     Args:
         results: The runs.
@@ -72,20 +76,22 @@ def drawings(
         series: The optimizers of the page.
         problems: The problems, in the order of the page.
         are_compared: Whether optimizers are compared over all problems.
+
+    Yields:
+        What waits for the figures.
     """
-    parts = [(_OVERVIEW, results, "all-")]
+    parts = [(_ACROSS_PROBLEMS if are_compared else {}, results, "across-")]
+    parts.append((_OVERVIEW, results, "all-"))
     for place, problem in enumerate(problems, start=1):
         parts.append((_OF_A_PROBLEM, results.only(problems=[problem]), f"p{place}-"))
-    if are_compared:
-        parts.append((_ACROSS_PROBLEMS, results, "across-"))
-    overview, *others = in_forks(
-        [partial(_drawn, names, those, mode, series, prefix) for names, those, prefix in parts]
-    )
-    return Drawings(
-        overview,
-        dict(zip(problems, others, strict=False)),
-        others[-1] if are_compared else [],
-    )
+    tasks = [partial(_drawn, names, those, mode, series, prefix) for names, those, prefix in parts]
+    with in_forks(tasks) as finish:
+
+        def finished() -> Drawings:
+            across, overview, *others = finish()
+            return Drawings(overview, dict(zip(problems, others, strict=True)), across)
+
+        yield finished
 
 
 def _drawn(
@@ -105,4 +111,7 @@ def _drawn(
         notes = " ".join(figure.get_supxlabel().split()).replace(r"\$", "$")
         panels = panels_of(figure, series, prefix=f"{prefix}{name}-", label=caption)
         found.append(Drawing(caption, notes, series.keys(figure), panels))
+        # Figures refer to themselves, and GC is paused: all of them would stay in memory.
+        del figure
+        gc.collect(_YOUNG)
     return found

@@ -11,21 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
+import numpy as np
 from markupsafe import Markup
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.spines import Spine
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
-from deepobs_analysis.plots.rendering import svg
 from deepobs_analysis.plots.style import FAINT, GRID, INK
 from deepobs_analysis.report_hover import data_of
+from deepobs_analysis.report_sheet import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
 
     from deepobs_analysis.report_series import Series
+    from deepobs_analysis.report_sheet import Drawn
 
 _POINTS_PER_INCH = 72
 _WIDTH, _HEIGHT = 176.0, 112.0
@@ -89,10 +92,10 @@ def panels_of(figure: Figure, series: Series, *, prefix: str, label: str) -> lis
         _mark(part.axes, series)
     for bar in {part.bar for part in parts if part.bar is not None}:
         bar.set_gid(f"bar-{parts.index(next(e for e in parts if e.bar is bar))}")
-    boxes = _boxes(figure, parts)
-    data = [data_of(part.axes, series) for part in parts]
-    groups, definitions = _groups(svg(figure), prefix, series)
-    drawn = []
+    sheet = drawn(figure)
+    boxes = _boxes(figure, parts, sheet)
+    groups, definitions = _groups(sheet.svg, prefix, series)
+    panels = []
     for place, (part, box) in enumerate(zip(parts, boxes, strict=True)):
         root = ET.Element("svg", {"viewBox": " ".join(f"{value:.4g}" for value in box)})
         root.attrib |= {"role": "img", "aria-label": label}
@@ -101,8 +104,8 @@ def panels_of(figure: Figure, series: Series, *, prefix: str, label: str) -> lis
         root.extend(_bar(part, parts, groups, prefix))
         # What text holds was escaped by matplotlib and is escaped again while it is written.
         markup = Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704
-        drawn.append(Panel(markup, box[2], _placed(data[place], figure, part)))
-    return drawn
+        panels.append(Panel(markup, box[2], _placed(data_of(part.axes, series), figure, part)))
+    return panels
 
 
 def _parts(figure: Figure) -> list[_Part]:
@@ -192,22 +195,22 @@ def _mark(axes: Axes, series: Series) -> None:
             text.set_gid(_AS_DRAWN)
 
 
-def _boxes(figure: Figure, parts: Sequence[_Part]) -> list[tuple[float, float, float, float]]:
+def _boxes(
+    figure: Figure, parts: Sequence[_Part], sheet: Drawn
+) -> list[tuple[float, float, float, float]]:
     """Left, top, width and height of each panel with its labels, from the top left of the sheet.
 
     Panels have the same margins, so that their axes have the same size on the page.
     """
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    inner = [part.axes.get_window_extent(renderer) for part in parts]
-    outer = []
-    for part in parts:
-        boxes = [each.get_tightbbox(renderer) for each in (part.axes, part.bar) if each]
-        outer.append(_union(box for box in boxes if box is not None))
-    pairs = list(zip(inner, outer, strict=True))
-    left = max(own.x0 - around[0] for own, around in pairs) + _PADDING
-    right = max(around[2] - own.x1 for own, around in pairs) + _PADDING
-    below = max(own.y0 - around[1] for own, around in pairs) + _PADDING
-    above = max(around[3] - own.y1 for own, around in pairs) + _PADDING
+    inner = [part.axes.get_window_extent() for part in parts]
+    pairs = [
+        (own, Bbox.union(list(_around(part, sheet))))
+        for own, part in zip(inner, parts, strict=True)
+    ]
+    left = max(own.x0 - around.x0 for own, around in pairs) + _PADDING
+    right = max(around.x1 - own.x1 for own, around in pairs) + _PADDING
+    below = max(own.y0 - around.y0 for own, around in pairs) + _PADDING
+    above = max(around.y1 - own.y1 for own, around in pairs) + _PADDING
     top = figure.bbox.height
     return [
         (
@@ -220,14 +223,19 @@ def _boxes(figure: Figure, parts: Sequence[_Part]) -> list[tuple[float, float, f
     ]
 
 
-def _union(boxes: Iterable[Bbox]) -> tuple[float, float, float, float]:
-    ends = [each.extents for each in boxes]
-    return (
-        min(each[0] for each in ends),
-        min(each[1] for each in ends),
-        max(each[2] for each in ends),
-        max(each[3] for each in ends),
-    )
+def _around(part: _Part, sheet: Drawn) -> Iterator[Bbox]:
+    """The boxes of a panel, of its labels and of what is drawn beyond its border."""
+    for axes in filter(None, (part.axes, part.bar)):
+        yield axes.get_window_extent()
+        labels = sheet.labels.get(axes.get_gid() or "")
+        if labels is not None:
+            yield labels
+        for artist in axes.get_default_bbox_extra_artists():
+            # Spines end at the border; text was measured while it was drawn.
+            if not isinstance(artist, (Spine, Text)):
+                box = artist.get_tightbbox()
+                if box is not None and np.isfinite(box.extents).all():
+                    yield box
 
 
 def _groups(

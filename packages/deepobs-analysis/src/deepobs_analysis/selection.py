@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from deepobs_analysis.computed_once import once
 from deepobs_analysis.measures import best
 from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
 from deepobs_analysis.results import CURVES, Metric, require_results
+from deepobs_analysis.run_rows import Rows, rows_by_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +36,14 @@ EXPLANATIONS: dict[Mode, str] = {
     "best": "the one with the best mean over its seeds, each at its best epoch",
 }
 """What each mode selects."""
+
+
+class Performance(NamedTuple):
+    """How many seeds a configuration has, how many of them completed, and the mean over them."""
+
+    seeds: int
+    completed: int
+    mean: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +65,7 @@ class Selection:
         target: The target that was given for the problem; `None` for the usual one.
         fixed: The hyperparameters that all configurations share.
         is_tuned: Whether its runs are those of the report of a tuning, none of which selected it.
+        rows: The same runs with columns as arrays.
     """
 
     problem: str
@@ -71,6 +81,8 @@ class Selection:
     target: float | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     is_tuned: bool = False
+    rows: Rows = field(kw_only=True, compare=False)
+    _known: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         seeds = counted(len(self.runs), "seed")
@@ -79,7 +91,7 @@ class Selection:
     @property
     def testproblem(self) -> str:
         """The test problem by its name alone."""
-        return str(self.runs["testproblem"].iloc[0])
+        return str(self.rows.first("testproblem"))
 
     @property
     def was_chosen_on_test(self) -> bool:
@@ -96,13 +108,15 @@ class Selection:
 
     def measured(self, curve: str) -> Floats:
         """The curves in a column of `CURVES`, shape (seeds, evaluations). See `curves`."""
-        values = self.runs[curve]
-        if values.isna().any():
-            raise ArgumentError(
-                f"Some runs of {self.optimizer} on {self.problem} have no {curve}. "
-                "Choose another curve, or remove these runs."
-            )
-        return np.stack(list(values))
+        if ("measured", curve) not in self._known:
+            if not self.rows.all_have(curve):
+                raise ArgumentError(
+                    f"Some runs of {self.optimizer} on {self.problem} have no {curve}. "
+                    "Choose another curve, or remove these runs."
+                )
+            self._known["measured", curve] = np.stack(self.rows.each(curve))
+        measured: Floats = self._known["measured", curve].copy()
+        return measured
 
     def final(self, split: Split = "test") -> Floats:
         """The performance of every seed after the last epoch, shape (seeds,)."""
@@ -117,9 +131,14 @@ class Selection:
         name = curve or self.metric.curve("test")
         if not higher_is_better(name):
             return 0.0
-        values, recorded = self.measured(name), self.runs["test_examples"]
-        if name == "test_accuracies" and recorded.notna().all():
-            step = 1 / int(recorded.max())
+        if ("resolution", name) not in self._known:
+            self._known["resolution", name] = self._resolution(name)
+        return float(self._known["resolution", name])
+
+    def _resolution(self, curve: str) -> float:
+        values = self.measured(curve)
+        if curve == "test_accuracies" and self.rows.all_have("test_examples"):
+            step = 1 / int(max(self.rows.each("test_examples")))
             if is_on_grid(values, step):
                 return step
         # What else accuracies are shares of, such as characters, shows in their values only.
@@ -131,14 +150,14 @@ class Selection:
         For comparisons of single runs, in which a diverged run must lose.
         """
         worst = -np.inf if self.metric.higher_is_better else np.inf
-        return np.where(self.runs["has_diverged"], worst, self.final())
+        return np.where(self.rows["has_diverged"], worst, self.final())
 
     def best(self, split: Split = "test") -> Floats:
         """The performance of every seed in its best epoch, shape (seeds,).
 
         A seed that diverged counts with its performance before training, as in `final`.
         """
-        return np.array(performances(self.runs, self.metric.curve(split), "best"))
+        return np.array(performances(self.rows, self.metric.curve(split), "best"))
 
 
 def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> list[Selection]:
@@ -167,43 +186,42 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
     if by is not None and by not in CURVES:
         message = f"There is no curve {by!r}. Known: {', '.join(CURVES)}."
         raise ArgumentError(sentences(message, closest(by, CURVES)))
-    pairs = results.runs.groupby(["problem", "optimizer"], sort=True)
     selections = (
-        once(("selected", pair, mode, by), functools.partial(_selected, results, runs, mode, by))
-        for pair, runs in pairs
+        once(("selected", pair, mode, by), functools.partial(_selected, results, rows, mode, by))
+        for pair, rows in rows_by_pair(results).items()
     )
     return [selection for selection in selections if selection is not None]
 
 
-def _selected(results: Results, runs: pd.DataFrame, mode: Mode, by: str | None) -> Selection | None:
+def _selected(results: Results, rows: Rows, mode: Mode, by: str | None) -> Selection | None:
     """The selection among the runs of an optimizer on a problem; `None` if none was measured."""
     problem, testproblem, optimizer = (
-        str(runs[name].iloc[0]) for name in ("problem", "testproblem", "optimizer")
+        str(rows.first(name)) for name in ("problem", "testproblem", "optimizer")
     )
-    metric = Metric(runs["metric"].iloc[0])
-    reported = runs[runs["role"] == "report"]
+    metric = Metric(rows.first("metric"))
+    reported = rows.part(rows["role"] == "report")
     is_tuned = len(reported) > 0 and results.selection_seeds == "exclude"
-    shown = reported if is_tuned else runs
-    measured = shown[shown[metric.curve("test")].notna()]
+    measured = (reported if is_tuned else rows).having(metric.curve("test"))
     decisive = by or _decisive_curve(measured, metric, results.tunings if is_tuned else ())
-    measured = measured[measured[decisive].notna()]
-    if measured.empty:
+    measured = measured.having(decisive)
+    if not len(measured):
         return None
     chosen = _best_configuration(measured, decisive, mode)
     return Selection(
         problem=problem,
         optimizer=optimizer,
-        configuration=chosen["configuration"].iloc[0],
-        hyperparameters=chosen["hyperparameters"].iloc[0],
+        configuration=chosen.first("configuration"),
+        hyperparameters=chosen.first("hyperparameters"),
         metric=metric,
         chosen_by=decisive,
         mode=mode,
-        runs=chosen,
-        configurations=runs["configuration"].nunique(),
-        is_reference=bool(runs["is_reference"].iloc[0]),
+        runs=chosen.as_table(),
+        configurations=len(set(rows["configuration"])),
+        is_reference=bool(rows.first("is_reference")),
         target=results.targets.get(problem, results.targets.get(testproblem)),
-        fixed=_fixed(runs["hyperparameters"]),
+        fixed=_fixed(rows["hyperparameters"]),
         is_tuned=is_tuned,
+        rows=chosen,
     )
 
 
@@ -239,6 +257,21 @@ def configuration_performances(
         A row for each configuration, indexed by its name: `mean` over its seeds, `seeds`, and how
         many of them `completed`.
     """
+    found = performances_by_configuration(runs, curve, mode)
+    return pd.DataFrame(
+        {
+            "seeds": [each.seeds for each in found.values()],
+            "completed": [each.completed for each in found.values()],
+            "mean": [each.mean for each in found.values()],
+        },
+        index=pd.Index(list(found), name="configuration", dtype=object),
+    )
+
+
+def performances_by_configuration(
+    runs: Rows | pd.DataFrame, curve: str, mode: Mode
+) -> dict[str, Performance]:
+    """What `configuration_performances` says, by configuration, sorted by their names."""
     values: dict[str, list[float]] = defaultdict(list)
     completed: dict[str, int] = defaultdict(int)
     for name, performance, has_diverged in zip(
@@ -246,18 +279,13 @@ def configuration_performances(
     ):
         values[name].append(performance)
         completed[name] += not has_diverged
-    names = sorted(values)
-    return pd.DataFrame(
-        {
-            "seeds": [len(values[name]) for name in names],
-            "completed": [completed[name] for name in names],
-            "mean": [exact_mean(values[name]) for name in names],
-        },
-        index=pd.Index(names, name="configuration", dtype=object),
-    )
+    return {
+        name: Performance(len(values[name]), completed[name], exact_mean(values[name]))
+        for name in sorted(values)
+    }
 
 
-def performances(runs: pd.DataFrame, curve: str, mode: Mode) -> list[float]:
+def performances(runs: Rows | pd.DataFrame, curve: str, mode: Mode) -> list[float]:
     """What each run is compared by; the performance before training for those that diverged."""
 
     def value(values: Floats, has_diverged: bool) -> float:
@@ -276,7 +304,7 @@ def higher_is_better(curve: str) -> bool:
     return curve.endswith("accuracies")
 
 
-def _fixed(hyperparameters: pd.Series[Any]) -> dict[str, Any]:
+def _fixed(hyperparameters: Iterable[dict[str, Any]]) -> dict[str, Any]:
     first, *others = hyperparameters
     return {
         name: value
@@ -285,31 +313,30 @@ def _fixed(hyperparameters: pd.Series[Any]) -> dict[str, Any]:
     }
 
 
-def _decisive_curve(
-    runs: pd.DataFrame, metric: Metric, tunings: Iterable[TuningRecord] = ()
-) -> str:
+def _decisive_curve(runs: Rows, metric: Metric, tunings: Iterable[TuningRecord]) -> str:
     pairs = set(zip(runs["problem"], runs["optimizer"], strict=True))
     curves = {each.curve for each in tunings if (each.problem, each.optimizer) in pairs}
     # What selected the winner of a tuning is recorded.
-    if len(curves) == 1 and all(runs[curve].notna().all() for curve in curves):
+    if len(curves) == 1 and all(map(runs.all_have, curves)):
         return curves.pop()
     # Of all runs: between one judged on validation data and one judged on the test set, which are
     # different examples, there is no better one.
-    has_validation = len(runs) > 0 and runs[metric.curve("valid")].notna().all()
+    has_validation = len(runs) > 0 and runs.all_have(metric.curve("valid"))
     return metric.curve("valid" if has_validation else "test")
 
 
-def _best_configuration(runs: pd.DataFrame, curve: str, mode: Mode) -> pd.DataFrame:
+def _best_configuration(runs: Rows, curve: str, mode: Mode) -> Rows:
     # Of equal means the first name wins, whatever the order in which files were found.
-    ordered = runs.sort_values("configuration", kind="stable")
+    ordered = runs.part(np.argsort(runs["configuration"], kind="stable"))
     winner = best_configuration(
         zip(
-            ordered["configuration"],
+            ordered.each("configuration"),
             performances(ordered, curve, mode),
-            ~ordered["has_diverged"],
+            (~ordered["has_diverged"]).tolist(),
             strict=True,
         ),
         higher_is_better=higher_is_better(curve),
         most_seeds_first=mode == "most",
     )
-    return runs[runs["configuration"] == winner].sort_values("seed")
+    seeds = runs.part(runs["configuration"] == winner)
+    return seeds.part(np.argsort(seeds["seed"]))

@@ -17,6 +17,7 @@ from deepobs_analysis.failing_seeds import failing
 from deepobs_analysis.measures import mean_and_deviation, relative_step_time
 from deepobs_analysis.protocol_differences import counterpart, differences, in_words
 from deepobs_analysis.results import Results, kind_of
+from deepobs_analysis.run_rows import rows_by_pair
 from deepobs_analysis.selection import select
 from deepobs_analysis.targets import UNITS, mean_time_to_target
 from deepobs_analysis.targets import targets as targets_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures import MeanAndDeviation, MeanTime
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.protocol_differences import Difference
+    from deepobs_analysis.run_rows import Rows
     from deepobs_analysis.selection import Mode, Selection
     from deepobs_analysis.targets import Target, Unit
     from deepobs_analysis.trials import Trials
@@ -106,12 +108,12 @@ class Summary:
     @property
     def has_bare_losses(self) -> bool:
         """Whether its losses exclude the regularizer, and so are not ranked with others."""
-        return bool(self.selection.runs["measurement"].iloc[0].get("bare_losses"))
+        return bool(self.selection.rows.first("measurement").get("bare_losses"))
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the configuration, one for each run."""
-        return tuple(int(seed) for seed in self.selection.runs["seed"])
+        return tuple(self.selection.rows.each("seed"))
 
 
 def summarize(
@@ -134,14 +136,14 @@ def summarize(
     """
     selections = select(results, mode=mode, by=by)
     goals = targets_of(selections) if targets is None else targets
-    by_pair = dict(iter(results.runs.groupby(["problem", "optimizer"])))
-    sgd = {each.problem: each for each in selections if each.optimizer == _BASE}
+    by_pair = rows_by_pair(results)
+    sgd = {each.problem: _step_times(each) for each in selections if each.optimizer == _BASE}
     rows = [
         _summary(
             selection,
             goals.get(selection.problem),
             of_optimizer=by_pair[selection.problem, selection.optimizer],
-            sgd=sgd.get(selection.problem),
+            sgd=sgd.get(selection.problem, {}),
             differing=_differing(selection, selections),
             tunings=results.tunings,
         )
@@ -154,14 +156,14 @@ def _summary(
     selection: Selection,
     target: Target | None,
     *,
-    of_optimizer: pd.DataFrame,
-    sgd: Selection | None,
+    of_optimizer: Rows,
+    sgd: Mapping[str, list[Floats]],
     differing: tuple[Difference, ...],
     tunings: Iterable[TuningRecord],
 ) -> Summary:
     values: dict[str, Floats] = {"final": selection.final(), "best": selection.best()}
     for name, curve in (("loss", "test_losses"), ("accuracy", "test_accuracies")):
-        if not selection.runs[curve].isna().any():
+        if selection.rows.all_have(curve):
             values[name] = selection.measured(curve)[:, -1]
     means = {name: mean_and_deviation(each) for name, each in values.items()}
     has_failed = failing(selection)
@@ -274,21 +276,19 @@ def _times(selection: Selection, target: Target | None) -> dict[Unit, MeanTime]:
     if target is None:
         return {}
     # What a run that diverged recorded is of no matter: it never reaches the target.
-    completed = selection.runs[~selection.runs["has_diverged"]]
+    completed = selection.rows.part(~selection.rows["has_diverged"])
     measured = {
         unit: mean_time_to_target(selection, target.value, unit)
         for unit, columns in _RECORDED_IN.items()
-        if all(completed[name].notna().all() for name in columns)
+        if all(map(completed.all_have, columns))
     }
     return {unit: time for unit, time in measured.items() if time is not None}
 
 
-def _step_time_beside(sgd: Selection | None, selection: Selection) -> float | None:
+def _step_time_beside(base: Mapping[str, list[Floats]], selection: Selection) -> float | None:
     """How many times as long a step takes as one of SGD; `None` without comparable measurements."""
-    if sgd is None:
-        return None
     # The runs that are shown, of both: trials of SGD may have shared the machine with others.
-    own, base = _step_times(selection.runs), _step_times(sgd.runs)
+    own = _step_times(selection)
     shared = [circumstances for circumstances in own if circumstances in base]
     if not shared:
         return None
@@ -298,11 +298,11 @@ def _step_time_beside(sgd: Selection | None, selection: Selection) -> float | No
     return relative_step_time(np.concatenate(own[most]), 1, np.concatenate(base[most]), 1)
 
 
-def _step_times(runs: pd.DataFrame) -> dict[str, list[Floats]]:
+def _step_times(selection: Selection) -> dict[str, list[Floats]]:
     """Seconds per step in each epoch of each run, by what they depend on besides the optimizer."""
     found: dict[str, list[Floats]] = {}
     for seconds, evaluated_at, steps, *circumstances, has_diverged in zip(
-        *(runs[name] for name in _STEP_TIMES_FROM), strict=True
+        *map(selection.rows.each, _STEP_TIMES_FROM), strict=True
     ):
         is_measured = seconds is not None and len(seconds) and np.all(seconds > 0)
         if is_measured and steps > 0 and circumstances[1] and not has_diverged:

@@ -97,7 +97,7 @@ def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") 
         the unit was not recorded.
     """
     columns = (selection.metric.curve("test"), *_TimedRun._fields[1:])
-    runs = zip(*(selection.runs[name] for name in columns), strict=True)
+    runs = zip(*map(selection.rows.each, columns), strict=True)
     return np.array([_time(_TimedRun(*run), selection, target, unit) for run in runs])
 
 
@@ -189,7 +189,7 @@ def _repeats_order(selection: Selection) -> bool:
     return all(
         not measurement.get("reshuffle", layout != "1.1")
         for measurement, layout in zip(
-            selection.runs["measurement"], selection.runs["format"], strict=True
+            selection.rows.each("measurement"), selection.rows.each("format"), strict=True
         )
     )
 

@@ -17,19 +17,19 @@ from deepobs_analysis.measures import (
     share_diverged,
 )
 from deepobs_analysis.results import Metric
+from deepobs_analysis.run_rows import rows_of_pair
 from deepobs_analysis.selection import (
-    configuration_performances,
     higher_is_better,
     performances,
+    performances_by_configuration,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    import pandas as pd
-
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results
+    from deepobs_analysis.run_rows import Rows
     from deepobs_analysis.selection import Mode, Selection
 
 BUDGET = 5
@@ -131,14 +131,13 @@ def attempts(
 
 
 def _attempts(results: Results, problem: str, optimizer: str, mode: Mode) -> list[Attempt]:
-    runs = results.runs
-    chosen = runs[(runs["problem"] == problem) & (runs["optimizer"] == optimizer)]
-    curve = Metric(chosen["metric"].iloc[0]).curve("test")
-    measured = chosen[chosen[curve].notna()]
-    columns = (measured[name] for name in ("hyperparameters", "seed", "has_diverged"))
+    rows = rows_of_pair(results, problem, optimizer)
+    curve = Metric(rows.first("metric")).curve("test")
+    measured = rows.having(curve)
+    columns = map(measured.each, ("hyperparameters", "seed", "has_diverged"))
     found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for name, *values in zip(
-        measured["configuration"], performances(measured, curve, mode), *columns, strict=True
+        measured.each("configuration"), performances(measured, curve, mode), *columns, strict=True
     ):
         found[name].append(tuple(values))
     return [
@@ -161,7 +160,7 @@ def attempts_as_shown(
     Of a tuned optimizer these are the seeds of the report, as in tables.
     """
     tried = attempts(results, selection.problem, selection.optimizer, mode=mode)
-    shown = set(selection.runs["seed"])
+    shown = set(selection.rows.each("seed"))
     return [
         each.only(shown) if each.configuration == selection.configuration else each
         for each in tried
@@ -203,27 +202,28 @@ def best_at(
     return dict(sorted(best.items()))
 
 
-def trials_of(selection: Selection, runs: pd.DataFrame) -> Trials:
+def trials_of(selection: Selection, runs: Rows) -> Trials:
     """Sum up all runs of the optimizer of a selection on its problem."""
     curve = selection.chosen_by
-    measured = runs[runs[curve].notna()]
+    measured = runs.having(curve)
     seeds_of: dict[str, set[int]] = defaultdict(set)
     found: dict[str, float | None] = {}
     for name, seed, hyperparameters in zip(
-        *(measured[column] for column in ("configuration", "seed", "hyperparameters")), strict=True
+        *map(measured.each, ("configuration", "seed", "hyperparameters")), strict=True
     ):
         seeds_of[name].add(seed)
         found.setdefault(name, _number(hyperparameters, "lr"))
     seeds = common_seeds(seeds_of.values())
-    compared = measured[measured["seed"].isin(seeds)]
-    table = configuration_performances(compared, curve, mode=selection.mode)
-    means = table["mean"].to_numpy()
+    compared = performances_by_configuration(
+        measured.part(np.isin(measured["seed"], seeds)), curve, selection.mode
+    )
+    means = np.array([each.mean for each in compared.values()])
     rates = np.array([np.nan if rate is None else rate for rate in found.values()])
-    of_compared = np.array([np.nan if found[n] is None else found[n] for n in table.index])
+    of_compared = np.array([np.nan if found[n] is None else found[n] for n in compared])
     return Trials(
         expected_best=_expected_best(means, curve),
         decades=_decades(of_compared, means, curve),
-        share_diverged=share_diverged(runs["has_diverged"].to_numpy()),
+        share_diverged=share_diverged(runs["has_diverged"]),
         runs=len(runs),
         learning_rates=(float(rates.min()), float(rates.max())),
         tuning_seeds=_tuning_seeds(runs),
@@ -247,12 +247,12 @@ def _decades(rates: Floats, means: Floats, curve: str) -> float | None:
     return decades_within(rates, means, higher_is_better=higher_is_better(curve))
 
 
-def _tuning_seeds(runs: pd.DataFrame) -> tuple[int, ...]:
-    configurations = runs["configuration"].nunique()
+def _tuning_seeds(runs: Rows) -> tuple[int, ...]:
+    configurations = len(set(runs["configuration"]))
     if configurations < 2:
         return ()
     tried: dict[int, set[str]] = defaultdict(set)
-    for seed, name in zip(runs["seed"], runs["configuration"], strict=True):
+    for seed, name in zip(runs.each("seed"), runs.each("configuration"), strict=True):
         tried[int(seed)].add(name)
     # Winners are often run again with more seeds: those are seeds of few configurations.
     return tuple(sorted(seed for seed, those in tried.items() if len(those) > configurations / 2))

@@ -23,6 +23,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -418,6 +419,7 @@ def _redrawn(runs: Floats, step: float, generator: np.random.Generator) -> Float
     return np.asarray(center + scales * (chosen - center) + rounding)
 
 
+@functools.lru_cache
 def _errors_of_improvement(own: int, other: int) -> Floats:
     """The standard error of the share of pairs won, for each of `_PROBABILITIES`."""
     p = _PROBABILITIES

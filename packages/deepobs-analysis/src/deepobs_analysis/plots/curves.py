@@ -189,7 +189,7 @@ def _require_show(show: str) -> None:
 
 def _is_measured(curve: str, selections: Iterable[Selection]) -> bool:
     """Whether some of the selections have a curve for all seeds."""
-    return any(each.runs[curve].notna().all() for each in selections)
+    return any(each.rows.all_have(curve) for each in selections)
 
 
 def _draw(
@@ -201,8 +201,8 @@ def _draw(
     goals: Mapping[str, Target],
 ) -> _Drawn:
     """Draw a curve of each optimizer that has it over epochs, and the target if it is its own."""
-    drawn = [each for each in selections if each.runs[curve].notna().all()]
-    positions = {each.optimizer: each.runs["evaluated_at"].iloc[0] for each in drawn}
+    drawn = [each for each in selections if each.rows.all_have(curve)]
+    positions = {each.optimizer: each.rows.first("evaluated_at") for each in drawn}
     bands = {each.optimizer: _band(each, curve, show) for each in drawn}
     is_higher_better = curve.endswith("accuracies")
     ends = limits.limits_of_curves(bands, higher_is_better=is_higher_better)
@@ -317,7 +317,7 @@ def _notes(
     diverged = [
         f"{renamed(each.optimizer)} on {each.problem} ({lost} of {len(each.runs)} seeds)"
         for each in selections
-        if (lost := int(each.runs["has_diverged"].sum()))
+        if (lost := int(each.rows["has_diverged"].sum()))
     ]
     if diverged:
         yield f"Diverged, shown with the value before training: {listed(diverged, 4)}."

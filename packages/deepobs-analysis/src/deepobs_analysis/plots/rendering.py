@@ -97,15 +97,21 @@ def svg(figure: Figure) -> str:
 def drawn(figure: Figure, format: str) -> bytes:  # noqa: A002 # matplotlib's word for it
     """The content of a file that shows a figure, in one of `FORMATS`."""
     stream = io.BytesIO()
+    with in_own_style(figure), _laid_out(figure):
+        figure.savefig(stream, format=format, metadata=_METADATA[format])
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def in_own_style(figure: Figure) -> Iterator[None]:
+    """Draw a figure inside the block."""
     # Without a canvas of its own a figure is drawn by the backend of the user's notebook.
     FigureCanvasAgg(figure)
     own = figure.parameters if isinstance(figure, ResultFigure) else None
     with warnings.catch_warnings(), mpl.rc_context(own or parameters()):
         # A name may hold characters that the font lacks: they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        with _laid_out(figure):
-            figure.savefig(stream, format=format, metadata=_METADATA[format])
-    return stream.getvalue()
+        yield
 
 
 @contextlib.contextmanager
