@@ -117,17 +117,31 @@ def test_options_have_the_names_of_the_command_line(planned) -> None:
         'same_order = true\nlog_interval = 5\ndtype = "float64"\nfake_data = true\n'
         'max_steps = 7\ntrain_fraction = 0.5\nevaluate_every = "5steps"\n'
         "bn_recalibration = 9\n"
+        "accumulate = 2\nclip_norm = 1\nlog_gradient_norm = true\n"
+        'compile = "max-autotune"\nchannels_last = true\n'
     ).runs
     specification = run.specification
     assert (specification.num_epochs, specification.batch_size) == (3, 50)
     assert (specification.max_steps, specification.train_fraction) == (7, 0.5)
     assert specification.evaluate_every == "5steps"
     assert specification.bn_recalibration == 9
+    assert specification.step_options == {
+        "accumulate": 2,
+        "clip_norm": 1.0,
+        "compile_mode": "max-autotune",
+        "channels_last": True,
+    }
+    assert specification.log_gradient_norm
     assert (specification.validation_size, specification.train_log_interval) == (100, 5)
     assert specification.full_evaluation
     assert specification.bare_losses
     assert not specification.reshuffle
     assert (specification.dtype, specification.fake_data_fraction) == ("float64", 1.0)
+
+
+def test_precision_is_an_option_of_files(planned) -> None:
+    (run,) = planned(HEADER + 'defaults.precision = "bf16"\noptimizers = ["SGD"]\n').runs
+    assert run.specification.precision == "bf16"
 
 
 def test_fake_data_of_the_command_line_win_over_the_file(planned) -> None:

@@ -271,6 +271,9 @@ def test_an_optimizer_that_would_silently_differ_is_refused(optimizer: Any, reas
         ("SGD", {"max_steps": 3}, "max_steps"),
         ("SGD", {"evaluate_every": "2epochs"}, "evaluate_every"),
         ("SGD", {"bn_recalibration": 5}, "recalibrates"),
+        ("SGD", {"accumulate": 2}, "accumulate"),
+        ("SGD", {"precision": "bf16"}, "precision"),
+        ("SGD", {"log_gradient_norm": True}, "norms of gradients"),
         ("SGD", {}, ""),
     ],
 )

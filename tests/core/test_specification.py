@@ -44,6 +44,13 @@ def test_the_identity_does_not_depend_on_the_order_of_hyperparameters():
         {"evaluate_every": "2epochs"},
         {"evaluate_every": "5steps"},
         {"bn_recalibration": 10},
+        {"precision": "bf16"},
+        {"precision": "fp16"},
+        {"accumulate": 2},
+        {"clip_norm": 1.0},
+        {"clip_value": 1.0},
+        {"compile_mode": "default"},
+        {"channels_last": True},
         {"lr_sched_epochs": [1], "lr_sched_factors": [0.1]},
         {"lr_scheduler": "LinearLR"},
         {"needs": ["create_graph"]},
@@ -55,6 +62,19 @@ def test_everything_that_changes_the_numbers_changes_the_identity(change):
     arguments = {"hyperparameters": {"lr": 0.01}}
     before = specify("quadratic_deep", "SGD", **arguments)
     assert specify("quadratic_deep", "SGD", **(arguments | change)).run_id != before.run_id
+
+
+def test_recording_norms_of_gradients_makes_no_other_run():
+    plain = specify("quadratic_deep", "SGD")
+    assert specify("quadratic_deep", "SGD", log_gradient_norm=True).run_id == plain.run_id
+    assert "--log-gradient-norm" in specify("quadratic_deep", "SGD", log_gradient_norm=True).command
+
+
+def test_the_command_tells_how_steps_are_computed():
+    options = {"precision": "bf16", "accumulate": 4, "clip_norm": 0.5, "channels_last": True}
+    command = specify("quadratic_deep", "SGD", **options, compile_mode="max-autotune").command
+    assert "--precision bf16 --accumulate 4 --clip-norm 0.5 --compile max-autotune" in command
+    assert "--channels-last" in command
 
 
 def test_fake_data_and_another_precision_make_another_run():
@@ -78,6 +98,13 @@ def test_fake_data_and_another_precision_make_another_run():
         ({"weight_decay": float("nan")}, "weight_decay must be a finite number"),
         ({"validation_size": -5}, "validation_size must be 0 or more, got -5"),
         ({"train_log_interval": 0}, "train_log_interval must be 1 or more, got 0"),
+        ({"accumulate": 0}, "accumulate must be from 1 to 128, got 0"),
+        ({"accumulate": 129}, "accumulate must be from 1 to 128, got 129"),
+        ({"clip_norm": 0}, "clip_norm must be a finite number above 0; got 0"),
+        ({"clip_value": float("inf")}, "clip_value must be a finite number"),
+        ({"clip_norm": 1, "clip_value": 1}, "by clip_norm or by clip_value, not by both"),
+        ({"precision": "bf61"}, "precision must be one of bf16, fp16; got 'bf61'. Did you mean"),
+        ({"compile_mode": "fast"}, "compile_mode must be one of default, reduce-overhead"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here. Available: cpu"),
         ({"device": "meta"}, "device 'meta' cannot be used here. Available: cpu"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here. Available: cpu"),
@@ -131,6 +158,8 @@ def test_the_command_reproduces_the_specification(tmp_path, schedule):
         max_steps=7,
         train_fraction=0.7,
         evaluate_every="5steps",
+        precision="bf16",
+        log_gradient_norm=True,
     )
     from deepobs.cli._run_command import command
     from deepobs.runs import store

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from pydantic_core import from_json
 
 from deepobs.errors import closest, joined, sentences
+from deepobs.run_specifications import STEP_OPTIONS
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +40,7 @@ _LABELS = {"num_epochs": "epochs"}
 MEASUREMENT = (
     *("weight_decay", "bare_losses", "full_evaluation", "validation_size"),
     *("dtype", "reshuffle", "batch_size", "num_epochs", "max_steps", "train_fraction"),
-    "evaluate_every",
+    *("evaluate_every", *STEP_OPTIONS),
 )
 """What performances depend on besides the optimizer; see `RunSpecification`."""
 

@@ -22,6 +22,12 @@ PARTS = {
     "validation_size": "validation size",
     "train_fraction": "train fraction",
     "evaluate_every": "evaluate every",
+    "precision": "precision",
+    "accumulate": "micro-batches",
+    "clip_norm": "clip norm",
+    "clip_value": "clip value",
+    "compile_mode": "compile",
+    "channels_last": "channels last",
 }
 """The parts of a protocol, and what they are called."""
 
@@ -30,7 +36,17 @@ OF_THE_PROBLEM = ("problem", "dataset")
 
 # Of the original, and so of formats that do not record them: a problem is not another one because
 # a file says less.
-_UNLESS_RECORDED = {"validation_size": 0, "train_fraction": 1.0, "evaluate_every": EVERY_EPOCH}
+_UNLESS_RECORDED = {
+    "validation_size": 0,
+    "train_fraction": 1.0,
+    "evaluate_every": EVERY_EPOCH,
+    "precision": "full",
+    "accumulate": 1,
+    "clip_norm": "none",
+    "clip_value": "none",
+    "compile_mode": "none",
+    "channels_last": False,
+}
 
 
 def protocol_of(measurement: Mapping[str, Any], *, without: Collection[str] = ()) -> Protocol:
@@ -62,13 +78,19 @@ def problem_names(runs: Iterable[tuple[str, Protocol]]) -> list[str]:
         _with_protocol(
             problem,
             [
-                f"{PARTS[name]} = {value if isinstance(value, str) else f'{value:g}'}"
+                f"{PARTS[name]} = {_written(value)}"
                 for name, value in protocol.items()
                 if len(values[problem, name]) > 1 and value is not None
             ],
         )
         for problem, protocol in listed
     ]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _with_protocol(problem: str, parts: list[str]) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
+from deepobs.run_specifications import COMPILE_MODES, PRECISIONS
 from deepobs_bench import _validation as values
 from deepobs_bench._validation import must_be, one_of, refused
 from deepobs_bench.tuning.settings import TuningChanges, TuningSettings
@@ -62,6 +63,13 @@ class Training(Table):
         evaluate_every: From one evaluation to the next.
         bn_recalibration: Training batches from which statistics of batch normalization are computed
             for evaluations, 0 for those of training; by default 50 for optimizers with modes.
+        precision: Type in which the model is evaluated, in `torch.autocast`.
+        accumulate: Micro-batches of a batch whose gradients are added up.
+        clip_norm: Largest norm of the gradient.
+        clip_value: Largest absolute value in the gradient.
+        log_gradient_norm: Whether to record norms of gradients.
+        compile: Mode of `torch.compile` for the model.
+        channels_last: Whether images and kernels are stored with their channels last.
         batch_size: Examples per step.
         weight_decay: Factor of the problem's regularizer.
         validation_size: Training examples held out for validation.
@@ -79,6 +87,13 @@ class Training(Table):
     train_fraction: values.PositiveFraction | None = None
     evaluate_every: values.EvaluationInterval | None = None
     bn_recalibration: values.CountOrZero | None = None
+    precision: Annotated[str, one_of(*PRECISIONS)] | None = None
+    accumulate: values.Count | None = None
+    clip_norm: values.Positive | None = None
+    clip_value: values.Positive | None = None
+    log_gradient_norm: values.Flag | None = None
+    compile: Annotated[str, one_of(*COMPILE_MODES)] | None = None
+    channels_last: values.Flag | None = None
     batch_size: values.Count | None = None
     weight_decay: values.NonNegative | None = None
     validation_size: values.CountOrZero | None = None

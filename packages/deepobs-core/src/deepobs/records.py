@@ -124,6 +124,8 @@ class RunRecord(BaseModel):
         evaluated_at_steps: The number of steps before each evaluation, of runs with `max_steps` or
             `evaluate_every`; `None` for those that were evaluated after every whole epoch.
         minibatch_train_losses: Objectives at every `train_log_interval`-th step of an epoch.
+        gradient_norms: Norms of the gradient of all parameters at the same steps, before it is
+            clipped, of runs with `clip_norm` or `log_gradient_norm`; `None` for others.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1; 0 if it was not
             finite before training.
         diverged_at_step: The step in which the objective was not finite, counted from 1; `None` if
@@ -132,10 +134,14 @@ class RunRecord(BaseModel):
             (functions of two variables); `None` for others.
         train_seconds: Training time of each epoch, without evaluation.
         eval_seconds: Time of each evaluation.
+        compile_seconds: Time in which `torch.compile` compiled the model, apart from the others;
+            `None` for models that were not compiled.
         steps: Optimization steps taken.
         steps_per_epoch: Steps of a whole epoch; `None` in files of earlier releases.
         gradient_evaluations: Gradients of the objective computed, more than `steps` for some
             optimizers; products with its Hessian are not counted.
+        skipped_steps: Those of the `steps` in which scaled gradients in float16 were not finite, so
+            that weights stayed as they were; `None` for other runs.
         resumed_at_steps: Steps taken when the run resumed from a checkpoint, once per resumption;
             `None` if it was not interrupted.
         packed: The number of runs that were trained as one batched model, of which this is one; its
@@ -181,15 +187,18 @@ class RunRecord(BaseModel):
     test_accuracies: list[Loss] | None = None
     evaluated_at_steps: list[int] | None = None
     minibatch_train_losses: list[Loss]
+    gradient_norms: list[Loss] | None = None
     diverged_at_epoch: int | None = None
     diverged_at_step: int | None = None
     iterates: list[list[float]] | None = None
 
     train_seconds: list[float]
     eval_seconds: list[float]
+    compile_seconds: float | None = None
     steps: int
     steps_per_epoch: int | None = None
     gradient_evaluations: int
+    skipped_steps: int | None = None
 
     resumed_at_steps: list[int] | None = None
     packed: int | None = None
@@ -251,7 +260,10 @@ OPTIONAL_FIELDS = (
     "valid_accuracies",
     "test_accuracies",
     "evaluated_at_steps",
+    "gradient_norms",
     "iterates",
+    "compile_seconds",
+    "skipped_steps",
     "resumed_at_steps",
     "packed",
 )

@@ -28,7 +28,15 @@ _ALWAYS_SHOWN = (
 _NOT_SHOWN = (
     *("optimizer_target", "defined_as", "optimizer_source", "code", "at_defaults", "device"),
 )
-_NOT_PART_OF_THE_IDENTITY = {"device", "train_log_interval", "at_defaults", "label", "defined_as"}
+_NOT_PART_OF_THE_IDENTITY = {
+    *("device", "train_log_interval", "log_gradient_norm", "at_defaults", "label", "defined_as"),
+}
+STEP_OPTIONS = (
+    *("precision", "accumulate", "clip_norm", "clip_value", "compile_mode", "channels_last"),
+)
+"""Fields of a specification about how steps are computed; most runs have them at their defaults."""
+PRECISIONS = ("bf16", "fp16")
+COMPILE_MODES = (*("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),)
 
 _PLAIN = ("plain",)
 
@@ -119,11 +127,20 @@ class RunSpecification(BaseModel):
         evaluate_every: From one evaluation to the next: "1epoch", "5epochs" or "500steps".
         bn_recalibration: Number of training batches from which the running statistics of
             normalization are computed for every evaluation; 0 to evaluate with those of training.
+        precision: Type in which `torch.autocast` evaluates the model, "bf16" or "fp16"; `None` for
+            `dtype` throughout.
+        accumulate: Number of micro-batches of each batch whose gradients are added up.
+        clip_norm: Largest norm of the gradient of all parameters; `None` to not clip it.
+        clip_value: Largest absolute value in a gradient; `None` to not clip them.
+        compile_mode: Mode of `torch.compile` for the model; `None` to not compile it.
+        channels_last: Whether images and kernels lie in memory with their channels last.
         fake_data_fraction: Size of synthetic data sets, 0 for real data.
         dtype: Floating-point type of data and model.
         device: Where the run takes place; not part of its identity.
         train_log_interval: Steps between recorded minibatch losses; not part of the identity, so
             that a finished run is not repeated just to log other steps.
+        log_gradient_norm: Whether the norm of the gradient is recorded at the same steps, as it is
+            in any case with `clip_norm`; not part of the identity either.
         label: What the results call the optimizer, such as "Momentum 0.99"; empty for its name.
             Not part of the identity: another name for it is no other run.
     """
@@ -155,10 +172,17 @@ class RunSpecification(BaseModel):
     train_fraction: float = 1.0
     evaluate_every: str = EVERY_EPOCH
     bn_recalibration: int = 0
+    precision: Literal["bf16", "fp16"] | None = None
+    accumulate: int = 1
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    compile_mode: str | None = None
+    channels_last: bool = False
     fake_data_fraction: float = 0.0
     dtype: str = "float32"
     device: str = "cpu"
     train_log_interval: int = DEFAULT_LOG_INTERVAL
+    log_gradient_norm: bool = False
     label: str = ""
 
     if TYPE_CHECKING:
@@ -166,6 +190,19 @@ class RunSpecification(BaseModel):
         @property
         def command(self) -> str:
             """The command that reproduces the run."""
+
+    @property
+    def step_options(self) -> dict[str, Any]:
+        """Those of `STEP_OPTIONS` that are not at their defaults, by name."""
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in STEP_OPTIONS}
+        return {name: value for name, value in values.items() if value != fields[name].default}
+
+    @property
+    def has_gradient_options(self) -> bool:
+        """Whether its gradients are more than those of a plain backward pass."""
+        asks = {"accumulate", "clip_norm", "clip_value"} & self.step_options.keys()
+        return bool(asks) or self.precision == "fp16" or self.log_gradient_norm
 
     def epochs_begun(self, steps_per_epoch: int) -> int:
         """The number of epochs, the last of which `max_steps` may end early.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import torch
+
 from deepobs_text.sequences import Reading, SequenceBatch
 
 if TYPE_CHECKING:
@@ -19,11 +21,25 @@ State = tuple[tuple["Tensor", "Tensor"], ...]
 
 @dataclass(slots=True)
 class _Progress:
-    """The batch of a pass that was evaluated last, and the states before and after it."""
+    """The batch of a pass that was evaluated last, and the states before and after it.
+
+    That after it is by the first sequence of each micro-batch: by 0 for a batch that is not split.
+    """
 
     number: int
     before: State | None
-    after: State
+    after: dict[int, State]
+
+    def whole(self) -> State:
+        """The state after the batch."""
+        parts = [self.after[start] for start in sorted(self.after)]
+        if len(parts) == 1:
+            return parts[0]
+        # By layer, and there by output and memory.
+        layers = (zip(*layer, strict=True) for layer in zip(*parts, strict=True))
+        return tuple(
+            (torch.cat(outputs, dim=1), torch.cat(memories, dim=1)) for outputs, memories in layers
+        )
 
 
 class CarriedState:
@@ -52,7 +68,10 @@ class CarriedState:
         progress = self._progress.get(reading)
         if progress is None or number < progress.number:
             return None
-        state = progress.before if number == progress.number else progress.after
+        state = progress.before if number == progress.number else progress.whole()
+        lanes = batch.lanes if isinstance(batch, SequenceBatch) else None
+        if state is not None and lanes is not None:
+            state = tuple((output[:, lanes], memory[:, lanes]) for output, memory in state)
         is_of_this_size = state is None or state[0][0].shape[1] == len(batch[0])
         return state if is_of_this_size else None
 
@@ -73,7 +92,14 @@ class CarriedState:
             return
         # Detached: otherwise the graphs of all batches since the start of the pass would be kept.
         detached = tuple((output.detach(), memory.detach()) for output, memory in after)
-        self._progress[reading] = progress = _Progress(number, before, detached)
+        lanes = batch.lanes if isinstance(batch, SequenceBatch) else None
+        if lanes is None:
+            progress = _Progress(number, before, {0: detached})
+        else:
+            if progress is None or number > progress.number:
+                progress = _Progress(number, None if progress is None else progress.whole(), {})
+            progress.after[lanes.start] = detached
+        self._progress[reading] = progress
         if is_training:
             self._in_training = progress
 
@@ -86,7 +112,7 @@ class CarriedState:
         progress = self._in_training
         if progress is None:
             return None
-        return {"number": progress.number, "state": progress.after}
+        return {"number": progress.number, "state": progress.whole()}
 
     def restore(self, saved: dict[str, Any], batch: Batch) -> None:
         """Continue training from a state.
@@ -97,7 +123,7 @@ class CarriedState:
         """
         reading, _ = self._place(batch, is_training=True)
         # The state before the latest batch is not saved, since that batch is not evaluated again.
-        progress = _Progress(saved["number"], before=None, after=saved["state"])
+        progress = _Progress(saved["number"], before=None, after={0: saved["state"]})
         self._progress[reading] = self._in_training = progress
 
     def _place(self, batch: Batch, *, is_training: bool) -> tuple[Reading, int]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepobs.errors import ArgumentError
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import TFVariable, transposed
 from deepobs_text.carried_state import CarriedState
 from deepobs_text.language_model import LanguageModel
+from deepobs_text.sequences import SequenceBatch
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch
@@ -54,6 +56,20 @@ class CharRNN(LanguageModel):
         logits_TBK, after = self.model(batch[0], before)
         self._state.remember(batch, before, after, is_training=is_training)
         return logits_TBK
+
+    def split_batch(self, batch: Batch, parts: int) -> list[Batch]:
+        """Split a batch into micro-batches, each of which carries its part of the state.
+
+        Args:
+            batch: A batch of a loader, which knows its place in the text.
+            parts: The number of micro-batches.
+        """
+        if not isinstance(batch, SequenceBatch):
+            raise ArgumentError(
+                "Batches that were rebuilt do not know their place in the text, by which "
+                "micro-batches carry the state. Leave accumulate out, or yield the loader's own."
+            )
+        return list(batch.split(parts))
 
     def carried_state(self) -> dict[str, Any] | None:
         """Return the state after the latest training batch, for a checkpoint."""

@@ -21,10 +21,30 @@ class Reading:
 
 
 class SequenceBatch(tuple[Tensor, ...]):
-    """Ids and next ids, with their pass and their position in it, from 0."""
+    """Ids and next ids, with their pass and their position in it, from 0.
+
+    Attributes:
+        lanes: Of a micro-batch, which sequences of its batch it holds; `None` for all.
+    """
 
     reading: Reading
     number: int
+    lanes: slice | None = None
+
+    def split(self, parts: int) -> list[SequenceBatch]:
+        """Split it into micro-batches.
+
+        Args:
+            parts: The number of micro-batches; fewer, if there are fewer sequences.
+        """
+        parts, found, start = min(parts, len(self[0])), [], 0
+        for tensors in zip(*(tensor.tensor_split(parts) for tensor in self), strict=True):
+            part = SequenceBatch(tensors)
+            part.reading, part.number = self.reading, self.number
+            part.lanes = slice(start, start + len(part[0]))
+            start += len(part[0])
+            found.append(part)
+        return found
 
 
 class StreamLoader:

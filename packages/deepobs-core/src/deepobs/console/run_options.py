@@ -17,7 +17,7 @@ from deepobs.errors import DeepOBSError, message_of, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.provenance import class_behind, foreign_traceback, provenance_of
 from deepobs.plugins.specs import NEEDS
-from deepobs.run_specifications import EVERY_EPOCH
+from deepobs.run_specifications import COMPILE_MODES, EVERY_EPOCH, PRECISIONS, STEP_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,48 @@ THREADS = click.Option(
     "else all cores].",
 )
 
+STEP_PARAMETERS: tuple[click.Parameter, ...] = (
+    click.Option(
+        ["--precision"],
+        type=click.Choice(PRECISIONS),
+        help="Evaluate the model in torch.autocast [default: in the dtype].",
+    ),
+    click.Option(
+        ["--accumulate"],
+        type=int,
+        default=1,
+        show_default=True,
+        metavar="PARTS",
+        help="Micro-batches of a batch whose gradients are added up, to save memory.",
+    ),
+    click.Option(
+        ["--clip-norm"], type=float, help="Scale gradients down to this norm [default: no limit]."
+    ),
+    click.Option(
+        ["--clip-value"],
+        type=float,
+        help="Limit components of gradients to this absolute value [default: no limit].",
+    ),
+    click.Option(
+        ["--log-gradient-norm"],
+        is_flag=True,
+        help="Record norms of gradients besides minibatch losses; always done with --clip-norm.",
+    ),
+    click.Option(
+        ["--compile", "compile_mode"],
+        type=click.Choice(COMPILE_MODES),
+        is_flag=False,
+        flag_value="default",
+        metavar="[MODE]",
+        help=f"Compile the model with torch.compile, in a MODE: {', '.join(COMPILE_MODES)}.",
+    ),
+    click.Option(
+        ["--channels-last"],
+        is_flag=True,
+        help="Store images and kernels of convolutions with their channels last.",
+    ),
+)
+
 RUN_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Argument(["problem"], shell_complete=completing(KINDS["problems"].summaries)),
     click.Argument(["optimizer"], shell_complete=completing(KINDS["optimizers"].summaries)),
@@ -120,6 +162,7 @@ RUN_PARAMETERS: tuple[click.Parameter, ...] = (
         help="Training batches from which statistics of batch normalization are computed for "
         "evaluations, 0 for those of training [default: 50 for optimizers with modes, else 0].",
     ),
+    *STEP_PARAMETERS,
     click.Option(["--batch-size"], type=int, help="Examples per step [default: the problem's]."),
     click.Option(
         ["--weight-decay"],
@@ -235,6 +278,7 @@ class RunOptions:
         arguments = (
             *("num_epochs", "max_steps", "train_fraction", "batch_size", "weight_decay"),
             *("evaluate_every", "bn_recalibration", "full_evaluation", "device"),
+            *(*STEP_OPTIONS, "log_gradient_norm"),
         )
         settings = ("dtype", "data_dir", "fake_data", "num_workers", "num_threads")
         return cls(

@@ -205,6 +205,18 @@ class Problem(Registered, ABC):
         """How many of what an evaluation averages over are in a batch: by default, examples."""
         return len(batch[0])
 
+    def split_batch(self, batch: Batch, parts: int) -> list[Batch]:
+        """Split a batch of training into micro-batches; see the function `split_batch`.
+
+        Problems that carry a state from batch to batch override it, so that each micro-batch
+        continues from the same examples of the batch before.
+
+        Args:
+            batch: The batch.
+            parts: The number of micro-batches.
+        """
+        return split_batch(batch, parts)
+
     def regularized_parameters(self) -> list[Tensor]:
         """The tensors that the regularizer covers: every kernel, but no bias or normalization."""
         return [
@@ -239,6 +251,27 @@ class Problem(Registered, ABC):
     def parameter_roles(self) -> dict[str, str]:
         """The role of each trained parameter, a key of `ROLES`, by its name in the model."""
         return parameter_roles(self.model)
+
+
+def split_batch(batch: Batch, parts: int) -> list[Batch]:
+    """Split a batch into micro-batches of equal or almost equal numbers of examples.
+
+    Args:
+        batch: Tensors whose first dimension is that of the examples.
+        parts: The number of micro-batches; fewer, if there are fewer examples.
+
+    Raises:
+        ArgumentError: The tensors have other first dimensions.
+    """
+    shapes = [tuple(tensor.shape) for tensor in batch]
+    if not all(shape and shape[0] == shapes[0][0] for shape in shapes):
+        raise ArgumentError(
+            "A batch can be split into micro-batches only if the first dimension of all of its "
+            f"tensors is that of the examples; got the shapes {shapes}. Leave accumulate out, or "
+            "give the problem a method split_batch(batch, parts)."
+        )
+    parts = min(parts, shapes[0][0])
+    return list(zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True))
 
 
 def _checked(reduction: str) -> Reduction:

@@ -80,6 +80,10 @@ def set_up_problem(specification: RunSpecification) -> TestProblem:
         from deepobs.runs.ignored_options import refuse_ignored_options
 
         refuse_ignored_options(specification, problem)
+    if specification.step_options:
+        from deepobs.runs.model_options import prepare_model
+
+        prepare_model(problem, specification)
     return problem
 
 

@@ -37,7 +37,11 @@ def reproducible(specification: RunSpecification) -> Iterator[None]:
     settings = config.temporary(
         dtype=getattr(torch, specification.dtype), fake_data=specification.fake_data_fraction
     )
-    with rng.preserved(), torch.enable_grad(), settings:
+    with rng.preserved(), torch.enable_grad(), settings, contextlib.ExitStack() as stack:
+        if specification.step_options:
+            from deepobs.runs.model_options import executing
+
+            stack.enter_context(executing(specification))
         try:
             # Initial weights are drawn in single precision whatever the run's dtype: in another
             # one, the same seed would give other weights.

@@ -197,7 +197,8 @@ def _training(
     """The fields of an estimate that come from steps of the optimizer and of SGD in turn."""
     # One iterator for both: two would keep twice the worker processes of a loader.
     batches = itertools.chain.from_iterable(itertools.repeat(problem.dataset.train_loader))
-    trainer = Trainer(problem, optimizer, needs=specification.optimizer_needs)
+    needs = specification.optimizer_needs
+    trainer = Trainer(problem, optimizer, needs=needs, specification=specification)
     objectives: list[float] = []
 
     def take_steps(block: Iterator[Batch]) -> None:
@@ -210,7 +211,8 @@ def _training(
         # take as long as ever, but the weights stay where the optimizer left them, so that steps of
         # SGD cannot make it diverge.
         sgd = torch.optim.SGD(problem.model.parameters(), lr=0.0)
-        rivals.append(work_on(batches, Trainer(problem, sgd).take_steps))
+        of_sgd = Trainer(problem, sgd, specification=specification)
+        rivals.append(work_on(batches, of_sgd.take_steps))
     device = torch.device(specification.device)
     with trainer.training():
         timed_steps, rounds = time_in_turn(rivals, seconds=seconds, device=device)

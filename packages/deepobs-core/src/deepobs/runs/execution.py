@@ -15,7 +15,7 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.plugins.hookspecs import OBSERVER_HOOKS
 from deepobs.records import DataSetRecord, RunRecord, series_name
-from deepobs.run_specifications import EVERY_EPOCH
+from deepobs.run_specifications import EVERY_EPOCH, STEP_OPTIONS
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
@@ -195,6 +195,10 @@ def execute(
         _repeat_events(observers, state, steps_per_epoch)
     else:
         tell(observers, "epoch_ended", 0, state.evaluate())
+        if state.specification.step_options:
+            from deepobs.runs.model_options import check_use
+
+            check_use(state.problem, state.specification)
     initial = None if state.trainer.steps else copied_parameters(state.problem.model)
     while history.epochs < num_epochs and history.diverged_at_epoch is None:
         if state.training_pass is None:
@@ -321,6 +325,7 @@ def record_of(state: RunState) -> RunRecord:
             count = num_epochs + 1 if planned is None else len(planned)
             values += values[:1] * (count - len(values))
     curves["minibatch_train_losses"] = history.minibatch_train_losses
+    curves["gradient_norms"] = history.gradient_norms or None
     return RunRecord(
         run_id=specification.run_id,
         status="completed" if history.diverged_at_epoch is None else "diverged",
@@ -355,9 +360,11 @@ def record_of(state: RunState) -> RunRecord:
         iterates=history.iterates or None,
         train_seconds=history.train_seconds,
         eval_seconds=history.eval_seconds,
+        compile_seconds=history.compile_seconds or None,
         steps=trainer.steps,
         steps_per_epoch=steps_per_epoch,
         gradient_evaluations=trainer.gradient_evaluations,
+        skipped_steps=trainer.skipped_steps,
         resumed_at_steps=state.resumed_at_steps or None,
         packed=state.packed,
         fake_data=bool(getattr(dataset, "is_fake", False)),
@@ -388,7 +395,7 @@ _TRAINING_PARAMS = {
 
 
 # Absent at their defaults, as in files of releases that did not have them.
-_LATER_PARAMS = {"max_steps", "train_fraction", "evaluate_every"}
+_LATER_PARAMS = {"max_steps", "train_fraction", "evaluate_every", *STEP_OPTIONS}
 
 
 def _distributions(specification: RunSpecification, dataset: str) -> dict[str, str]:

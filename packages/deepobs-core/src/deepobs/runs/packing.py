@@ -57,6 +57,10 @@ def reason_to_run_alone(specification: RunSpecification) -> str:
     for name, default in (("max_steps", None), ("evaluate_every", EVERY_EPOCH)):
         if getattr(specification, name) != default:
             return f"it has {name}"
+    for name in specification.step_options:
+        return f"it has {name}"
+    if specification.log_gradient_norm:
+        return "it records norms of gradients"
     return "it recalibrates normalization" if specification.bn_recalibration else ""
 
 

@@ -88,6 +88,7 @@ class RunState:
             optimizer,
             needs=specification.optimizer_needs,
             after_step=None if self.schedule is None else self.schedule.after_step,
+            specification=specification,
         )
         self.evaluation_interval: int | None = None
         if specification.evaluate_every != EVERY_EPOCH:
@@ -143,7 +144,10 @@ class RunState:
             stop = evaluation if pauses else stop
         if stop is not None:
             batches = itertools.islice(batches, max(stop - self.trainer.steps, 0))
-        yield from self._reports(self.trainer.train_epoch(batches, objectives, pauses=pauses))
+        reports = self._reports(self.trainer.train_epoch(batches, objectives, pauses=pauses))
+        if self.specification.compile_mode is not None:
+            reports = self._without_compilation(reports)
+        yield from reports
         if not pauses or self.trainer.steps != stop or not all(map(math.isfinite, objectives)):
             self.end_epoch(self.training_pass)
 
@@ -153,6 +157,8 @@ class RunState:
         history.epochs += 1
         history.train_seconds.append(time.perf_counter() - ended.zero)
         history.minibatch_train_losses += objectives[:: self.specification.train_log_interval]
+        if self.trainer.gradients is not None:
+            history.gradient_norms += self.trainer.gradients.end_pass()
         for step, objective in enumerate(objectives, start=history.steps + 1):
             if not math.isfinite(objective):
                 history.diverged_at_epoch, history.diverged_at_step = history.epochs, step
@@ -167,6 +173,20 @@ class RunState:
             if self.resumed_at_steps and self.trainer.steps == self.resumed_at_steps[-1]:
                 raise ResumptionError(f"The first steps fail: {first_line_of(error)}.") from error
             raise
+
+    def _without_compilation(self, reports: Iterator[float]) -> Iterator[float]:
+        for objective in reports:
+            self._exclude_compilation()
+            yield objective
+
+    def _exclude_compilation(self) -> float:
+        """Count the time of compilation since the last call apart, and return it."""
+        from deepobs.runs.model_options import take_compile_seconds
+
+        self.history.compile_seconds += (taken := take_compile_seconds())
+        if self.training_pass is not None:
+            self.training_pass.zero += taken
+        return taken
 
     def is_evaluation_due(self, num_epochs: int) -> bool:
         """Whether to evaluate after an epoch, with an `evaluation_interval`.
@@ -208,6 +228,8 @@ class RunState:
             for name in [name for name in metrics if name.endswith("_loss")]:
                 metrics[name] += regularizer
         history.eval_seconds.append(time.perf_counter() - start)
+        if self.specification.compile_mode is not None:
+            history.eval_seconds[-1] -= self._exclude_compilation()
         is_within_epoch = self.training_pass is not None
         if self.training_pass is not None:
             self.training_pass.zero += history.eval_seconds[-1]
@@ -322,10 +344,12 @@ class History:
             `evaluate_every` says, by name. A run that diverges ends with the evaluation before, if
             there is one.
         minibatch_train_losses: The objective at every `train_log_interval`-th step of an epoch.
+        gradient_norms: The norm of the gradient at the same steps, where it is recorded.
         iterates: The parameters at every evaluation, where the problem asks for it.
         learning_rates: The learning rate at the beginning of every epoch.
         train_seconds: Seconds of training, for every epoch.
         eval_seconds: Seconds of every evaluation.
+        compile_seconds: Seconds in which the model was compiled, which are none of those.
         diverged_at_epoch: The epoch in which a loss was not finite, counted from 1.
         diverged_at_step: The step in which the objective was not finite, counted from 1.
     """
@@ -334,10 +358,12 @@ class History:
     steps: int = 0
     evaluations: list[dict[str, float]] = field(default_factory=list)
     minibatch_train_losses: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
     iterates: list[list[float]] = field(default_factory=list)
     learning_rates: list[float | None] = field(default_factory=list)
     train_seconds: list[float] = field(default_factory=list)
     eval_seconds: list[float] = field(default_factory=list)
+    compile_seconds: float = 0.0
     diverged_at_epoch: int | None = None
     diverged_at_step: int | None = None
 
@@ -362,9 +388,15 @@ class Pass:
 
     def carrying_on(self, problem: CarriesState) -> Iterator[Batch]:
         """The batches that are left, the first of which restores the state that is carried."""
-        carried, self.carried = self.carried, None
         # Not with `yield from`, which would end the pass with the last of these that is asked for.
-        return itertools.chain(_first_restoring(problem, carried, self.batches), self.batches)
+        return itertools.chain(self._first_restoring(problem), self.batches)
+
+    def _first_restoring(self, problem: CarriesState) -> Iterator[Batch]:
+        for batch in itertools.islice(self.batches, 1):
+            # Not before: a run that is evaluated first, where it is resumed, still needs it.
+            carried, self.carried = self.carried, None
+            problem.restore_carried_state(carried, batch)
+            yield batch
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -466,11 +498,3 @@ def _batches_from(number: int, loader: Loader) -> Iterator[Batch]:
     batches = iter(loader)
     next(itertools.islice(batches, number, number), None)  # now, so that it draws its numbers now
     return batches
-
-
-def _first_restoring(
-    problem: CarriesState, state: Any, batches: Iterator[Batch]
-) -> Iterator[Batch]:
-    for batch in itertools.islice(batches, 1):
-        problem.restore_carried_state(state, batch)
-        yield batch

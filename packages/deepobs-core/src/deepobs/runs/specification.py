@@ -23,6 +23,7 @@ from deepobs.run_specifications import (
 from deepobs.runs.optimizer_checks import flags_of, resolve_optimizer, stand_in_of, with_numbers
 from deepobs.runs.optimizers import find_optimizer, target_of_name
 from deepobs.runs.own_code import own_code
+from deepobs.runs.step_options import check_step_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,6 +59,13 @@ def specify(
     train_fraction: float = 1.0,
     evaluate_every: str = EVERY_EPOCH,
     bn_recalibration: int | None = None,
+    precision: str | None = None,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    log_gradient_norm: bool = False,
+    compile_mode: str | None = None,
+    channels_last: bool = False,
     device: str | torch.device | None = None,
     train_log_interval: int = DEFAULT_LOG_INTERVAL,
     label: str = "",
@@ -95,6 +103,18 @@ def specify(
         bn_recalibration: Number of training batches from which the running statistics of batch
             normalization are computed for every evaluation after training began; 0 to evaluate with
             those of training; `None` for 50 if the optimizer has modes, else 0.
+        precision: "bf16" or "fp16" to evaluate the model in `torch.autocast`, in training and in
+            evaluation; losses, regularizer, weights and optimizer stay in float32. `None` for
+            float32 throughout.
+        accumulate: Number of micro-batches into which each batch is split to save memory; their
+            gradients add up to that of the batch.
+        clip_norm: Scale the gradient of all parameters down to this norm where it is larger.
+        clip_value: Limit each component of the gradient to this absolute value.
+        log_gradient_norm: Record the norm of the gradient, before it is clipped, at every
+            `train_log_interval`-th step; always recorded with `clip_norm`.
+        compile_mode: Compile the model with `torch.compile` in this mode: "default",
+            "reduce-overhead", "max-autotune" or "max-autotune-no-cudagraphs".
+        channels_last: Store images and kernels of convolutions with their channels last.
         device: Where to run; `None` for `config.get_default_device()`.
         train_log_interval: Steps between recorded minibatch losses.
         label: What tables and figures call the optimizer; empty for its name.
@@ -143,6 +163,20 @@ def specify(
             evaluate_every=interval,
             stand_in=StandIn(choice.name, key, build),
         )
+    dtype = str(config.get_dtype()).removeprefix("torch.")
+    step_options = check_step_options(
+        choice.name,
+        protocol,
+        batch_size=batch_size,
+        dtype=dtype,
+        precision=precision,
+        accumulate=accumulate,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        log_gradient_norm=log_gradient_norm,
+        compile_mode=compile_mode,
+        channels_last=channels_last,
+    )
     if bn_recalibration is None:
         bn_recalibration = usual_recalibration(protocol)
     return RunSpecification(
@@ -175,9 +209,10 @@ def specify(
         bn_recalibration=checks.integer("bn_recalibration", bn_recalibration, least=0),
         # Part of the identity, so that results on synthetic data never pass for those on real data.
         fake_data_fraction=config.get_fake_data_fraction(),
-        dtype=str(config.get_dtype()).removeprefix("torch."),
+        dtype=dtype,
         device=str(config.resolve_device(device)),
         train_log_interval=checks.integer("train_log_interval", train_log_interval, least=1),
+        **step_options,
         label="" if label == choice.name else label,
     )
 
@@ -329,6 +364,10 @@ def reproduction_command(specification: RunSpecification) -> str:
         words += ["--evaluate-every", spec.evaluate_every]
     if spec.bn_recalibration != usual_recalibration(spec.optimizer_needs):
         words += ["--bn-recalibration", str(spec.bn_recalibration)]
+    for name, value in spec.step_options.items():
+        option = f"--{name.removesuffix('_mode').replace('_', '-')}"
+        words += [option] if value is True else [option, str(value)]
+    words += ["--log-gradient-norm"] if spec.log_gradient_norm else []
     words += ["--full-evaluation"] if spec.full_evaluation else []
     words += ["--exclude-regularizer"] if spec.bare_losses else []
     words += [] if spec.reshuffle else ["--no-reshuffle"]

@@ -86,6 +86,7 @@ def configuration_path(specification: RunSpecification) -> str:
         parts.append(("evaluate_every", specification.evaluate_every))
     if specification.bn_recalibration != usual_recalibration(specification.optimizer_needs):
         parts.append(("bn_recalibration", specification.bn_recalibration))
+    parts += specification.step_options.items()
     if specification.dtype != "float32":
         parts.append(("dtype", specification.dtype))
     if specification.optimizer_source:

@@ -133,7 +133,8 @@ def _pace_on(measured: RunSpecification, whole: RunSpecification, seconds: float
         for_evaluation = SHARE_OF_EVALUATION * seconds
         splits = _evaluation_rounds(problem, seconds=for_evaluation, device=device)
         evaluation = [Span.of(taken) * lengths[split] for split, taken in splits.items()]
-        trainer = Trainer(problem, optimizer, needs=measured.optimizer_needs)
+        needs = measured.optimizer_needs
+        trainer = Trainer(problem, optimizer, needs=needs, specification=measured)
         steps = work_on(problem.dataset.train_loader, trainer.take_steps)
         with trainer.training():
             _, rounds = time_in_turn([steps], seconds=seconds - for_evaluation, device=device)

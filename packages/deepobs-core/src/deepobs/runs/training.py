@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepobs.protocols import Batch, TestProblem
+    from deepobs.run_specifications import RunSpecification
+    from deepobs.runs.gradients import Gradients
 
     Step = Callable[[Batch], Tensor]
     """Takes a step on a batch; returns the objective before it, detached, of shape ()."""
@@ -42,11 +44,14 @@ class Trainer:
             mode from now on, except while `training`.
         needs: What the optimizer needs, words of `NEEDS`.
         after_step: Called after each step; `None` for nothing.
+        specification: The run, for its options of how steps are computed; `None` for plain steps.
 
     Attributes:
         steps: Steps taken so far.
         gradient_evaluations: Gradients of the objective computed so far. Products with its Hessian
             are not counted.
+        gradients: Computes gradients in another way than by a plain backward pass; `None` where the
+            run does not ask for that.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Trainer:
         *,
         needs: Collection[str] = (),
         after_step: Callable[[], object] | None = None,
+        specification: RunSpecification | None = None,
     ) -> None:
         self.steps = 0
         self.gradient_evaluations = 0
@@ -85,6 +91,8 @@ class Trainer:
             step = self._loss_step
         elif "create_graph" in needs or methods:
             step = self._general_step
+        self._objective: Step = self.objective
+        self._differentiated: Step = self._objective_differentiated
         self._differentiate = self._backward
         actions: list[Callable[[], object]] = []
         if "hook" in methods:
@@ -98,6 +106,13 @@ class Trainer:
             self._differentiate = self._backward_with_graph
             silence_reference_cycles()
             actions.append(self._release_graphs)
+        self.gradients: Gradients | None = None
+        if specification is not None and specification.has_gradient_options:
+            self.gradients = self._gradients_of(specification, "create_graph" in needs)
+            self._objective, self._differentiated = self.gradients.objective, self._with_options
+            step = self._general_step if step == self._plain_step else step
+            step = step if self.gradients.scaler is None else self._scaled_step
+            actions.append(self.gradients.end_step)
         if after_step is not None:
             actions.append(after_step)
         self._step = _followed_by(actions, step) if actions else step
@@ -139,6 +154,12 @@ class Trainer:
     def optimizer_in_training(self) -> object:
         """The optimizer, on behalf of which an error in a step is raised."""
         return self._optimizer
+
+    @property
+    def skipped_steps(self) -> int | None:
+        """Steps whose gradients were not finite; `None` where that is not noticed."""
+        gradients = self.gradients
+        return None if gradients is None or gradients.scaler is None else gradients.skipped_steps
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
@@ -184,12 +205,17 @@ class Trainer:
                 parameter.copy_(weights)
         self._weights_in_training = []
 
-    def state_dict(self) -> dict[str, int]:
-        """Return the counts."""
-        return {"steps": self.steps, "gradient_evaluations": self.gradient_evaluations}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts, and the state of `gradients`."""
+        state = {"steps": self.steps, "gradient_evaluations": self.gradient_evaluations}
+        if self.gradients is None:
+            return state
+        return {**state, "gradients": self.gradients.state_dict()}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue counting from what `state_dict` returned."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        if self.gradients is not None:
+            self.gradients.load_state_dict(state["gradients"])
         self.steps = state["steps"]
         self.gradient_evaluations = state["gradient_evaluations"]
         self._steps_with_hook = self.steps
@@ -208,15 +234,20 @@ class Trainer:
     def _general_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
         with self._context():
-            objective = self.objective(batch)
-            self._differentiate(objective)
+            objective = self._differentiated(batch)
         self._optimizer.step()
+        return objective.detach()
+
+    def _scaled_step(self, batch: Batch) -> Tensor:
+        assert self.gradients is not None  # noqa: S101 # else steps are not scaled
+        self._optimizer.zero_grad()
+        objective = self._differentiated(batch)
+        self.gradients.step()
         return objective.detach()
 
     def _loss_step(self, batch: Batch) -> Tensor:
         self._optimizer.zero_grad()
-        objective = self.objective(batch)  # of shape (batch size,) for losses of each example
-        self._differentiate(objective)
+        objective = self._differentiated(batch)  # (batch size,) for losses of each example
         if self._loss_argument is None:
             self._optimizer.step(objective)
         else:
@@ -266,15 +297,13 @@ class Trainer:
             # Some optimizers call the closure without gradients.
             with torch.enable_grad(), self._context():
                 self._optimizer.zero_grad()
-                objective = self.objective(batch)
-                self._differentiate(objective)
-            return objective
+                return self._differentiated(batch)
         # Who asks for a graph differentiates it; a line search without one may still use the
         # gradients of its direction.
         if is_first or torch.is_grad_enabled():
             self._optimizer.zero_grad()
         with self._context():
-            objective = self.objective(batch)
+            objective = self._objective(batch)
         self._leave_to_optimizer(objective)
         return objective
 
@@ -283,6 +312,29 @@ class Trainer:
         objective = self._loss(batch)
         if self._is_regularized:
             objective = objective + self._problem.get_regularization_loss()
+        return objective
+
+    def _objective_differentiated(self, batch: Batch) -> Tensor:
+        objective = self._objective(batch)
+        self._differentiate(objective)
+        return objective
+
+    def _gradients_of(self, specification: RunSpecification, with_graph: bool) -> Gradients:
+        from deepobs.runs.gradients import Gradients
+
+        return Gradients(
+            specification,
+            self._problem,
+            self._optimizer,
+            loss=self._loss,
+            is_regularized=self._is_regularized,
+            backward=functools.partial(torch.Tensor.backward, create_graph=with_graph),
+        )
+
+    def _with_options(self, batch: Batch) -> Tensor:
+        assert self.gradients is not None  # noqa: S101 # else this is not called
+        objective = self.gradients(batch)
+        self.gradient_evaluations += 1
         return objective
 
     def _backward(self, objective: Tensor) -> None:
