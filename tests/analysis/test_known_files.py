@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from result_files import assert_same, write_failure, write_result, write_tuning
 
-from deepobs_analysis import known_files, load, result_files
+from deepobs_analysis import file_statuses, known_files, load, result_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,3 +209,25 @@ def test_processes_that_read_at_once_all_see_the_change(results_dir: Path) -> No
     expected = " ".join(map(str, load(results_dir, cache=False).runs.seed))
     assert [each.communicate()[0].decode().strip() for each in processes] == [expected] * 3
     assert_same(load(results_dir), load(results_dir, cache=False))
+
+
+def test_another_process_finds_out_the_same(
+    results_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(results_dir.rglob("*"))
+    odd = results_dir / os.fsdecode(b"\xff")
+    odd.touch()
+    names = [
+        ".",
+        "gone",
+        "broken.json/x",
+        odd.name,
+        *(str(path.relative_to(results_dir)) for path in paths),
+    ]
+    expected = file_statuses.statuses(str(results_dir), names)
+    assert expected[5:15].tolist() == [-1] * 10 and expected[-3] == paths[-1].stat().st_size
+    monkeypatch.setattr(file_statuses, "_FEWEST", 2)
+    assert file_statuses.statuses(str(results_dir), names) == expected
+    for broken in ("/bin/false", "/no/such/interpreter"):
+        monkeypatch.setattr(sys, "executable", broken)
+        assert file_statuses.statuses(str(results_dir), names) == expected

@@ -14,7 +14,7 @@ import pytest
 from result_files import write_failure, write_result
 
 from deepobs.errors import DeepOBSError
-from deepobs_analysis import load
+from deepobs_analysis import load, result_files, result_formats
 from deepobs_analysis.results import CURVES, Results
 from deepobs_analysis.run_table import COLUMNS
 
@@ -495,3 +495,45 @@ def test_a_default_that_was_given_and_one_that_was_not_are_one_configuration(
         *["lr = 0.1, momentum = 0"] * 2,
         "lr = 0.1, momentum = 0.9",
     ]
+
+
+def read_one(path: Path) -> result_files.Content:
+    return result_files.read(str(path.parent), result_files.described(path))
+
+
+def test_what_many_files_share_is_not_taken_from_one_that_differs(tmp_path: Path) -> None:
+    variants: list[dict[str, Any]] = [
+        {},
+        {"batch_size": 128.0},
+        {"batch_size": 64},
+        {"weight_decay": 0.1},
+        {"label": "mine"},
+        {"optimizer_target": "my.module:SGD"},
+        {"optimizer_source": "0123456789abcdef"},
+        {"code": {"problem": "0123"}},
+        {"optimizer_defaults": {"lr": 1, "momentum": 0}},
+        {"optimizer_defaults": {"lr": 1, "momentum": 0.0}},
+        {"optimizer_defaults": {"momentum": 0, "lr": 1}},
+        {"parameter_groups": {"head": {"lr": 1.0}}},
+        {"optimizer_needs": ["closure"]},
+        {"dataset": {"name": "quadratic", "split_sizes": {"test": 1000}}},
+        {"full_evaluation": True, "dataset": {"name": "q", "split_sizes": {"test": 1000}}},
+        {"bare_losses": True},
+        {"dtype": "bfloat16"},
+        {"device": "cuda"},
+        {"steps_per_epoch": 7},
+        {"hardware": {"processor": "another"}},
+        {"versions": {"torch": "another"}},
+        {"layout": "1.2"},
+        {"layout": "1.1"},
+        {"schedule": {"lr_scheduler": {"name": "StepLR", "arguments": {"step_size": 2}}}},
+    ]
+    for seed, variant in enumerate(variants):
+        write_result(tmp_path, seed=seed, **variant)
+    paths = list(tmp_path.rglob("*.json"))
+    assert len(paths) == len(variants)
+    for _ in range(2):
+        together = [read_one(path) for path in paths]
+    for path, run in zip(paths, together, strict=True):
+        result_formats._descriptions.clear()
+        assert repr(read_one(path)) == repr(run)

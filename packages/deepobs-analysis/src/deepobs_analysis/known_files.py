@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import time
-from itertools import chain, compress
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from deepobs_analysis.result_files import (
-    TUNING,
-    Directories,
-    Found,
-    found_with,
-    path_of,
-    state_of,
-    walk,
-)
+from deepobs_analysis.file_statuses import FIELDS, statuses
+from deepobs_analysis.result_files import TUNING, Directories, Found, walk
 from deepobs_analysis.results_cache import KnownDirectories
 from deepobs_analysis.run_columns import stamps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
 
     from deepobs_analysis.results_cache import Kept
     from deepobs_analysis.run_columns import Integers
 
 # Some file systems count time in units of two seconds.
 _COARSEST_TIME = 3 * 10**9
-_GONE = (-1, -1, -1)
+_OF_DIRECTORY, _OF_FILE = [0, 1, 4], [2, 3, 4]
 
 
 class Changes(NamedTuple):
@@ -56,39 +50,46 @@ class _Listed(NamedTuple):
     """The directories as they are, the names of those that were listed, and the files in these."""
 
     directories: KnownDirectories
-    names: set[str]
+    names: Collection[str]
     found: list[Found]
 
 
 def changes(root: str, known: Kept) -> Changes | None:
-    """Find out what was changed below a directory; `None` where only a walk can tell."""
+    """Find out what was changed below a directory; `None` where only a walk can tell.
+
+    The time of change of a directory tells whether files appeared in it or vanished. It does not
+    tell whether one was written in place: for that, each is looked at.
+    """
+    before = known.directories
+    if before is None:
+        return None
+    others = [*known.excluded, *known.tunings]
+    names = [*known.runs.names, *(file.name for file in others)]
+    began = time.time_ns()
     try:
-        listed = known.directories and _listed(root, known.directories)
-        return _compared(root, known, listed) if listed else None
+        found = statuses(root, [*(name or "." for name in before.names), *names])
     except OSError:  # as something is being changed
         return None
-
-
-def _listed(root: str, before: KnownDirectories) -> _Listed | None:
-    """List the directories in which files may have appeared or vanished."""
-    began = time.time_ns()
-    states = _states(root, before.names)
-    # One that was changed shortly before it was listed can have got the same time again since.
-    is_old = before.states[:, 2] < before.began - _COARSEST_TIME
-    is_same = (states == before.states).all(axis=1) & is_old
-    if is_same.all():
-        return _Listed(before, set(), [])
-    names = compress(before.names, is_same.tolist())
-    visited = Directories(
-        began, dict(zip(names, map(tuple, states[is_same].tolist()), strict=True))
+    directories, files = np.split(
+        np.frombuffer(found, dtype=np.int64).reshape(-1, FIELDS), [len(before.names)]
     )
-    changed = list(compress(before.names, (~is_same).tolist()))
-    there = compress(changed, (states[~is_same] != _GONE).any(axis=1).tolist())
-    unread: dict[str, str] = {}
-    found = list(walk(root, unread, visited, there))
-    if unread or not visited.is_plain:
+    listed = _listed(root, before, directories[:, _OF_DIRECTORY], began)
+    if listed is None:
         return None
-    return _Listed(known_directories(visited), set(changed), found)
+    stamps = np.concatenate([known.runs.stamps, stamps_of(others)])
+    is_same, changed = _compared(names, stamps, files[:, _OF_FILE], listed)
+    is_run, is_excluded, is_tuning = np.split(
+        is_same, np.cumsum([len(known.runs), len(known.excluded)])
+    )
+    new_tunings = [file for file in changed if file.name.endswith(TUNING)]
+    return Changes(
+        np.flatnonzero(is_run),
+        list(compress(known.excluded, is_excluded.tolist())),
+        [*compress(known.tunings, is_tuning.tolist()), *new_tunings],
+        [file for file in changed if not file.name.endswith(TUNING)],
+        listed.directories,
+        len(listed.names),
+    )
 
 
 def known_directories(visited: Directories) -> KnownDirectories:
@@ -97,60 +98,57 @@ def known_directories(visited: Directories) -> KnownDirectories:
     return KnownDirectories(visited.began, list(visited.states), states)
 
 
-def _compared(root: str, known: Kept, listed: _Listed) -> Changes:
-    """Compare the files with what is known of them.
+def _listed(root: str, before: KnownDirectories, states: Integers, began: int) -> _Listed | None:
+    """List the directories in which files may have appeared or vanished.
 
-    The time of change of a directory says nothing about files that are written in place.
+    Args:
+        root: The directory below which they are.
+        before: The directories as they were.
+        states: The states that they have now.
+        began: The time before these were found out.
     """
-    others = [*known.excluded, *known.tunings]
-    names = [*known.runs.names, *(file.name for file in others)]
-    stamps = np.concatenate([known.runs.stamps, stamps_of(others)])
+    # One that was changed shortly before it was listed can have got the same time again since.
+    is_old = before.states[:, 2] < before.began - _COARSEST_TIME
+    is_same = (states == before.states).all(axis=1) & is_old
+    if is_same.all():
+        return _Listed(before, (), [])
+    same = compress(before.names, is_same.tolist())
+    visited = Directories(began, dict(zip(same, map(tuple, states[is_same].tolist()), strict=True)))
+    is_there = states[:, 0] >= 0
+    changed = compress(before.names, (~is_same & is_there).tolist())
+    unread: dict[str, str] = {}
+    found = list(walk(root, unread, visited, changed))
+    if unread or not visited.is_plain:
+        return None
+    names = set(compress(before.names, (~is_same).tolist()))
+    return _Listed(known_directories(visited), names, found)
+
+
+def _compared(
+    names: list[str], stamps: Integers, now: Integers, listed: _Listed
+) -> tuple[NDArray[np.bool_], list[Found]]:
+    """Whether each known file is as it was, and the files that are new or not as they were.
+
+    Args:
+        names: The known files.
+        stamps: What they were like; see `Runs`.
+        now: What they are like, apart from those in directories that were listed.
+        listed: What was listed.
+    """
+    is_same = (now == stamps).all(axis=1)
+    changed = []
     is_listed = np.zeros(len(names), dtype=bool)
     if listed.names:
         is_listed[:] = [name[: name.rfind("/") + 1] in listed.names for name in names]
-    rest = np.flatnonzero(~is_listed)
-    now = _stamps(root, compress(names, (~is_listed).tolist()))
-    is_same = np.zeros(len(names), dtype=bool)
-    is_same[rest] = (now == stamps[rest]).all(axis=1)
-    place_of = {names[place]: place for place in np.flatnonzero(is_listed).tolist()}
-    changed = [
-        Found(names[rest[place]], *now[place].tolist())
-        for place in np.flatnonzero(~is_same[rest]).tolist()
-    ]
-    for file in listed.found:
-        place = place_of.get(file.name)
-        if place is not None and file[1:] == tuple(stamps[place].tolist()):
-            is_same[place] = True
-        else:
-            changed.append(file)
-    is_run, is_excluded, is_tuning = np.split(
-        is_same, np.cumsum([len(known.runs), len(known.excluded)])
-    )
-    tunings = [file for file in changed if file.name.endswith(TUNING)]
-    return Changes(
-        np.flatnonzero(is_run),
-        list(compress(known.excluded, is_excluded.tolist())),
-        sorted([*compress(known.tunings, is_tuning.tolist()), *tunings]),
-        [file for file in changed if not file.name.endswith(TUNING)],
-        listed.directories,
-        len(listed.names),
-    )
-
-
-def _states(root: str, names: Iterable[str]) -> Integers:
-    prefix, states = path_of(root, ""), []
-    for name in names:
-        try:
-            states.append(state_of(os.stat(prefix + name)))  # noqa: PTH116 # many paths
-        except (FileNotFoundError, NotADirectoryError):
-            states.append(_GONE)
-    return _rows(states)
-
-
-def _stamps(root: str, names: Iterable[str]) -> Integers:
-    prefix = path_of(root, "")
-    return _rows(found_with("", os.stat(prefix + name))[1:] for name in names)  # noqa: PTH116
-
-
-def _rows(rows: Iterable[tuple[int, int, int]]) -> Integers:
-    return np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 3)
+        is_same &= ~is_listed
+        place_of = {names[place]: place for place in np.flatnonzero(is_listed).tolist()}
+        for file in listed.found:
+            place = place_of.get(file.name)
+            if place is not None and tuple(stamps[place].tolist()) == file[1:]:
+                is_same[place] = True
+            else:
+                changed.append(file)
+    is_there = now[:, 0] >= 0
+    written = np.flatnonzero(~is_same & ~is_listed & is_there).tolist()
+    changed += [Found(names[place], *now[place].tolist()) for place in written]
+    return is_same, changed

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections import defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deepobs_analysis.code_versions import CodeChoice
+    from deepobs_analysis.configurations import Names
     from deepobs_analysis.known_files import Changes
     from deepobs_analysis.results import SelectionSeeds
     from deepobs_analysis.results_cache import KnownDirectories
@@ -147,8 +151,8 @@ def load(
             unknown = unknown_splits([Identity(*each) for each in identities], by, given)
         if unknown and must_split:
             raise UnknownNameError(next(iter(unknown.values())))
-        placed = _latest(
-            placed_runs(
+        with _keeping(files, is_wanted=cache and root.is_dir()) as named:
+            placed = placed_runs(
                 part.runs,
                 _roles(part, has_labels=experiment is not None),
                 by=[each for each in by if each not in unknown],
@@ -156,14 +160,12 @@ def load(
                 tuned=_tuned_parts(part.tunings),
                 by_version=code == "all",
                 named=files.configurations,
-            ),
-            part.skipped,
-        )
-        if cache and root.is_dir():
-            _keep(files)
+            )
+            named.set_result(files.configurations)
+            placed = _latest(placed, part.skipped)
+            runs = table(files.root, placed)
         skipped = tuple(_skipped(part.skipped, files.excluded))
         synthetic = [each.synthetic for each in skipped if each.synthetic]
-        runs = table(files.root, placed)
         return Results(
             runs,
             skipped,
@@ -219,8 +221,9 @@ def _files(root: Path, *, cache: bool) -> _Files:
     """
     if root.is_dir():
         files = _Files(root)
-        known = results_cache.read(root) if cache else Kept()
-        changes = known_files.changes(str(root), known)
+        known, changes = Kept(), None
+        if cache:
+            known, changes = results_cache.read(root, partial(known_files.changes, str(root)))
         if changes is None:
             _walk(files, known)
         else:
@@ -307,17 +310,47 @@ def _combine(
     files.runs = joined([known.runs.part(rows), runs]) if files.num_changed else known.runs
 
 
-def _keep(files: _Files) -> None:
-    """Write the cache anew, unless it would save less than that takes."""
-    named = files.configurations
-    if files.num_changed + named.newly_named > _SHARE_WORTH_WRITING * len(files.runs):
+@contextlib.contextmanager
+def _keeping(files: _Files, *, is_wanted: bool) -> Iterator[Future[NamedConfigurations]]:
+    """Write the cache while the block names configurations, which it gives to the future."""
+    named: Future[NamedConfigurations] = Future()
+    if not is_wanted:
+        yield named
+        return
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_keep, files, named)
+        try:
+            yield named
+        finally:
+            named.cancel()  # without effect, unless the block failed before
+        writing.result()
+
+
+def _keep(files: _Files, named: Future[NamedConfigurations]) -> None:
+    """Write the cache anew, unless it would save less than that takes.
+
+    Args:
+        files: The files.
+        named: Receives their configurations once they are named.
+    """
+
+    def configurations() -> dict[str, Names]:
         # With other options other configurations are named: those of both are kept.
-        known = {} if files.num_changed else named.known
-        configurations = {**known, **named.used}
-        results_cache.write(
-            files.root,
-            Kept(files.runs, files.excluded, configurations, files.directories, files.tuning_files),
+        known = {} if files.num_changed else named.result().known
+        return {**known, **named.result().used}
+
+    worthwhile = _SHARE_WORTH_WRITING * len(files.runs)
+    if (
+        files.num_changed > worthwhile
+        or files.num_changed + named.result().newly_named > worthwhile
+    ):
+        kept = Kept(
+            files.runs,
+            files.excluded,
+            directories=files.directories,
+            tunings=files.tuning_files,
         )
+        results_cache.write(files.root, kept, configurations)
 
 
 def _part_of_directory(files: _Files, code: CodeChoice) -> Part:

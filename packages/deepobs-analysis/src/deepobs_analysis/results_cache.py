@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic_core import to_json
@@ -33,7 +35,7 @@ from deepobs_analysis.run_columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from deepobs_analysis.configurations import Names
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.run_columns import Integers
+
+_Compared = TypeVar("_Compared")
 
 _LAYOUT = 11
 _KEPT_SECONDS = 60 * 24 * 3600  # since it was written
@@ -80,21 +84,32 @@ class Kept:
     tunings: Sequence[Found] = ()
 
 
-def read(root: Path) -> Kept:
+def read(root: Path, compare: Callable[[Kept], _Compared | None]) -> tuple[Kept, _Compared | None]:
     """What was known of the files below a directory when it was written; nothing without a cache.
 
-    A file that was changed since has another size or another time of change.
+    Args:
+        root: The directory.
+        compare: What to do with it, still without curves, while these are read.
+
+    Returns:
+        What was known, and the result of comparing, `None` without a cache.
     """
     try:
         with _path(root).open("rb") as stream:
-            return unpacked(stream, _written_for(root))
+            return _unpacked(stream, _written_for(root), compare)
     # Of a broken file, NumPy, its archive and its JSON raise whatever they like.
     except Exception:
-        return Kept()
+        return Kept(), None
 
 
-def write(root: Path, kept: Kept) -> None:
-    """Keep what the files below a directory hold."""
+def write(root: Path, kept: Kept, configurations: Callable[[], Mapping[str, Names]]) -> None:
+    """Keep what the files below a directory hold.
+
+    Args:
+        root: The directory.
+        kept: What they hold.
+        configurations: Waits for what the configurations are called, while the rest is written.
+    """
     path = _path(root)
     # A full disk or a home directory that cannot be written to must not keep results from being
     # shown: they are read from their files then, as without a cache.
@@ -102,71 +117,93 @@ def write(root: Path, kept: Kept) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_old(path.parent)
         with open_atomic(path) as stream:
-            pack(stream, kept, _written_for(root))
+            pack(stream, kept, _written_for(root), configurations)
 
 
-def pack(stream: IO[bytes], kept: Kept, written_for: object) -> None:
-    """Write what files hold as an archive of arrays."""
+def pack(
+    stream: IO[bytes],
+    kept: Kept,
+    written_for: object,
+    configurations: Callable[[], Mapping[str, Names]] = dict,
+) -> None:
+    """Write what files hold as an archive of arrays; see `write`."""
     runs, directories = kept.runs, kept.directories
     others = [*kept.excluded, *kept.tunings]
-    text = {
-        "written_for": written_for,
-        "values": {name: runs.columns[name].values for name in FIELDS},
-        "excluded": list(kept.excluded.values()),
-        "configurations": kept.configurations,
-        "began": directories and directories.began,
-    }
-    names = [*runs.names, *(file.name for file in others)]
-    np.savez(
-        stream,
-        allow_pickle=False,
-        text=_as_array(to_json(text)),
-        names=_joined(names),
-        stamps=np.concatenate([runs.stamps, stamps_of(others)]),
-        where=np.array([runs.columns[name].where for name in FIELDS], dtype=np.int32),
-        numbers=_in_order(runs),
-        lengths=runs.lengths.astype(np.int32),
-        directories=_joined(directories.names if directories else []),
-        states=directories.states if directories else np.empty((0, 3), np.int64),
-    )
+    with zipfile.ZipFile(stream, "w") as archive:
+        _put(archive, "numbers", _in_order(runs))
+        _put(archive, "lengths", runs.lengths.astype(np.int32))
+        _put(archive, "names", _joined([*runs.names, *(file.name for file in others)]))
+        _put(archive, "stamps", np.concatenate([runs.stamps, stamps_of(others)]))
+        where = [runs.columns[name].where for name in FIELDS]
+        _put(archive, "where", np.array(where, dtype=np.int32))
+        _put(archive, "directories", _joined(directories.names if directories else []))
+        _put(archive, "states", directories.states if directories else np.empty((0, 3), np.int64))
+        text = {
+            "written_for": written_for,
+            "values": {name: runs.columns[name].values for name in FIELDS},
+            "excluded": list(kept.excluded.values()),
+            "began": directories and directories.began,
+            "configurations": configurations(),
+        }
+        _put(archive, "text", _as_array(to_json(text)))
 
 
 def unpacked(stream: IO[bytes], written_for: object) -> Kept:
     """Read what `pack` wrote; nothing, if that is written for something else."""
-    with np.load(stream, allow_pickle=False) as archive:
-        text = parsed(archive["text"].tobytes())
+    kept, _ = _unpacked(stream, written_for, lambda _: None)
+    return kept
+
+
+def _unpacked(
+    stream: IO[bytes], written_for: object, compare: Callable[[Kept], _Compared | None]
+) -> tuple[Kept, _Compared | None]:
+    with np.load(stream, allow_pickle=False) as archive, ThreadPoolExecutor(1) as pool:
+        arrays = {name: archive[name] for name in archive.files if name != "numbers"}
+        text = parsed(arrays["text"].tobytes())
         if text["written_for"] != written_for:
-            return Kept()
-        where, lengths = archive["where"].astype(np.int64), archive["lengths"].astype(np.int64)
-        names, stamps, count = _parts(archive["names"]), archive["stamps"], len(lengths)
-        runs = Runs(
+            return Kept(), None
+        # Most of the file: that it is whole is found out meanwhile, too.
+        numbers = pool.submit(archive.__getitem__, "numbers")
+        kept = _without_curves(arrays, text)
+        compared = compare(kept)
+        return replace(kept, runs=replace(kept.runs, numbers=numbers.result())), compared
+
+
+def _without_curves(arrays: Mapping[str, NDArray[Any]], text: Mapping[str, Any]) -> Kept:
+    lengths, where = arrays["lengths"].astype(np.int64), arrays["where"].astype(np.int64)
+    names, stamps, count = _parts(arrays["names"]), arrays["stamps"], len(lengths)
+    columns = {
+        name: Column(text["values"][name], own) for name, own in zip(FIELDS, where, strict=True)
+    }
+    others = [
+        Found(name, *stamp)
+        for name, stamp in zip(names[count:], stamps[count:].tolist(), strict=True)
+    ]
+    excluded = [Excluded(*each) for each in text["excluded"]]
+    directories = None
+    if text["began"] is not None:
+        directories = KnownDirectories(
+            text["began"], _parts(arrays["directories"]), arrays["states"]
+        )
+    return Kept(
+        Runs(
             objects(names[:count]),
             stamps[:count],
-            {
-                name: Column(text["values"][name], own)
-                for name, own in zip(FIELDS, where, strict=True)
-            },
-            archive["numbers"],
+            columns,
+            np.empty(0),
             starts_of(lengths),
             lengths,
-        )
-        others = [
-            Found(name, *stamp)
-            for name, stamp in zip(names[count:], stamps[count:].tolist(), strict=True)
-        ]
-        excluded = [Excluded(*each) for each in text["excluded"]]
-        directories = (
-            None
-            if text["began"] is None
-            else KnownDirectories(text["began"], _parts(archive["directories"]), archive["states"])
-        )
-        return Kept(
-            runs,
-            dict(zip(others, excluded, strict=False)),
-            text["configurations"],
-            directories,
-            others[len(excluded) :],
-        )
+        ),
+        dict(zip(others, excluded, strict=False)),
+        text["configurations"],
+        directories,
+        others[len(excluded) :],
+    )
+
+
+def _put(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+        np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
 def _in_order(runs: Runs) -> Floats:
