@@ -23,6 +23,7 @@ REASONS = (
     "needs a network",
     "needs a cluster",
     "takes hours",
+    "takes minutes",
     "opens an editor",
 )
 

@@ -14,6 +14,7 @@ import torch
 
 from deepobs.cli.main import main
 from deepobs.console.text import duration, memory
+from deepobs.runs import mode_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,3 +191,21 @@ def test_durations_are_written_as_people_write_them(seconds: float, text: str) -
 )
 def test_sizes_are_written_as_people_write_them(num_bytes: int, text: str) -> None:
     assert memory(num_bytes) == text
+
+
+def test_modes_are_compared_and_those_that_do_not_work_say_why(
+    estimate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the compiler, which takes long.
+    monkeypatch.delitem(mode_comparison.MODES, "compile")
+    code, out, _ = estimate("Adam", "--compare-modes", "--json")
+    assert code == 0
+    times = {one["mode"]: one for one in json.loads(out)}
+    assert set(times) == {"plain", "bf16", "channels-last"}
+    assert times["plain"]["speed"]["median"] == 1
+    assert times["bf16"]["step_seconds"]["median"] > 0
+    assert times["channels-last"]["step_seconds"] is None
+    code, out, _ = estimate("Adam", "--compare-modes")
+    assert code == 0
+    assert re.search(r"^plain +[\d.]+ \S+ +1\.00 \(1\.00 to 1\.00\)", out, re.MULTILINE)
+    assert "no convolution of images" in " ".join(out.split())

@@ -149,6 +149,25 @@ def test_a_weight_decay_that_was_declared_is_the_optimizers(monkeypatch):
         assert record.weight_decay == 0
 
 
+def test_options_of_steps_are_arguments_unless_an_optimizer_has_them(monkeypatch):
+    class Clips(torch.optim.SGD):
+        def __init__(self, params, lr, clip_norm):
+            super().__init__(params, lr)
+
+    runner = StandardRunner(torch.optim.SGD, [])
+    called = runner.run("quadratic_deep", num_epochs=1, lr=0.01, clip_norm=0.5, precision="bf16")
+    words = "script.py quadratic_deep --num_epochs 1 --lr 0.01 --clip-norm 0.5 --precision bf16"
+    monkeypatch.setattr(sys, "argv", words.split())
+    for record in (called, runner.run()):
+        assert record.optimizer_hyperparams == {"lr": 0.01}
+        options = {"clip_norm": 0.5, "precision": "bf16"}
+        assert options.items() <= record.training_params.items()
+    own = StandardRunner(Clips, [{"name": "clip_norm", "type": float}])
+    record = own.run("quadratic_deep", num_epochs=1, lr=0.01, clip_norm=0.5)
+    assert record.optimizer_hyperparams == {"lr": 0.01, "clip_norm": 0.5}
+    assert "clip_norm" not in record.training_params
+
+
 def test_none_is_a_value_of_a_hyperparameter_like_others():
     runner = StandardRunner(torch.optim.SGD, {"foreach": {"type": bool, "default": True}})
     record = runner.run("quadratic_deep", num_epochs=0, lr=0.01, foreach=None)

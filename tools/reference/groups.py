@@ -87,6 +87,7 @@ GROUPS = (
             "deepobs.runs.schedules",
             "deepobs.runs.tensorboard",
             "deepobs.runs.estimate",
+            "deepobs.runs.mode_comparison",
         ),
     ),
     Group(

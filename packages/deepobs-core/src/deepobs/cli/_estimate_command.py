@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,9 +14,10 @@ from deepobs.console.text import clean, counted, duration, memory
 from deepobs.run_specifications import EVERY_EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from deepobs.runs.estimate import Estimate, PeakMemory, Spread
+    from deepobs.runs.mode_comparison import ModeTime
 
 
 @click.command(
@@ -30,19 +32,29 @@ if TYPE_CHECKING:
             show_default=True,
             help="How long to measure after the setup; a few slow steps may take longer.",
         ),
+        click.Option(
+            ["--compare-modes"],
+            is_flag=True,
+            help="Compare the speed of plain, channels-last, bf16 and compiled steps.",
+        ),
     ],
 )
 @as_json
-def command(validation_size: int, seconds: float, as_json: bool, **shared: Any) -> None:
+def command(
+    validation_size: int, seconds: float, compare_modes: bool, as_json: bool, **shared: Any
+) -> None:
     """Measure how long training OPTIMIZER on PROBLEM will take and how much memory it needs.
 
     PROBLEM, OPTIMIZER and the options are those of `deepobs run`. A few steps and evaluations are
     executed and timed, as are steps of SGD for comparison; no file is written. With --fake-data,
     nothing is downloaded; the times of epochs are scaled to the real size of the data.
 
+    With --compare-modes, steps are timed in several modes, the fastest of which is shown first.
+
     \b
     Examples:
       deepobs estimate quadratic_deep Adam
+      deepobs estimate fmnist_2c2d SGD --fake-data 0.05 --compare-modes
       deepobs estimate fmnist_2c2d my_module:MyOptimizer --lr 0.1 --fake-data 0.05
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     from deepobs.runs import specify
@@ -59,11 +71,40 @@ def command(validation_size: int, seconds: float, as_json: bool, **shared: Any) 
         )
         # On standard error: standard output may be JSON for another program.
         screen.show_progress(f"Measuring {options.optimizer} on {options.problem} ...")
-        estimated = estimate(specification, seconds=seconds)
-    if as_json:
+        if compare_modes:
+            from deepobs.runs import mode_comparison
+
+            times = mode_comparison.compare_modes(specification, seconds=seconds)
+        else:
+            estimated = estimate(specification, seconds=seconds)
+    if compare_modes:
+        _show_modes(times, as_json=as_json)
+    elif as_json:
         screen.show_json(estimated.for_json())
     else:
         _show(estimated)
+
+
+def _show_modes(times: Sequence[ModeTime], *, as_json: bool) -> None:
+    if as_json:
+        screen.show_json([asdict(one) for one in times])
+        return
+    columns = [screen.Column(name) for name in ("MODE", "STEP", "SPEED", "COMPILATION", "NOTE")]
+    rows = [
+        (
+            one.mode,
+            "" if one.step_seconds is None else duration(one.step_seconds.median),
+            "" if one.speed is None else _speed(one.speed),
+            "" if one.compile_seconds is None else duration(one.compile_seconds),
+            clean(one.reason),
+        )
+        for one in times
+    ]
+    screen.show_table(columns, rows)
+
+
+def _speed(speed: Spread) -> str:
+    return f"{speed.median:.2f} ({speed.low:.2f} to {speed.high:.2f})"
 
 
 def _show(estimated: Estimate) -> None:
@@ -78,7 +119,7 @@ def _show(estimated: Estimate) -> None:
         in_all = specification.steps_in_all(estimated.steps_per_epoch)
         epochs = f"{counted(in_all, 'step')} in {epochs}"
     steps = counted(estimated.steps_per_epoch, "step")
-    evaluations = "an initial evaluation"
+    compilation, evaluations = estimated.compile_seconds, "an initial evaluation"
     if specification.evaluate_every != EVERY_EPOCH:
         planned = specification.evaluation_steps(estimated.steps_per_epoch)
         evaluations = counted(len(planned), "evaluation")
@@ -93,6 +134,7 @@ def _show(estimated: Estimate) -> None:
             "Epoch": f"{duration(estimated.epoch_seconds)}: {steps} and an evaluation",
             "Full run": f"{duration(estimated.run_seconds)}: {epochs}, {evaluations} and "
             f"{duration(estimated.set_up_seconds)} of setup",
+            **({"Compilation": duration(compilation)} if compilation else {}),
             "Peak memory": _peaks(estimated.peak_memory, specification.device),
         }
     )

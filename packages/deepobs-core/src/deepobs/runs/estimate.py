@@ -95,6 +95,7 @@ class Estimate:
         steps_per_epoch: Steps of a pass over the training set of full size.
         evaluation_seconds: An evaluation of all splits of full size.
         set_up_seconds: Loading the data and building the model and the optimizer.
+        compile_seconds: Compiling the model; 0 where it is not compiled.
         peak_memory: The peak during the measurement.
         has_diverged: Whether an objective was not finite, which would have ended a run.
         fake_data: Whether the data were synthetic.
@@ -111,6 +112,7 @@ class Estimate:
     steps_per_epoch: int
     evaluation_seconds: float
     set_up_seconds: float
+    compile_seconds: float = 0.0
     peak_memory: PeakMemory
     has_diverged: bool
     fake_data: bool
@@ -125,11 +127,12 @@ class Estimate:
 
     @property
     def run_seconds(self) -> float:
-        """The run: setup, all evaluations and all steps."""
+        """The run: setup, compilation, all evaluations and all steps."""
         steps = self.specification.steps_in_all(self.steps_per_epoch)
         evaluations = len(self.specification.evaluation_steps(self.steps_per_epoch))
         training = steps * self.step_seconds.mean
-        return self.set_up_seconds + evaluations * self.evaluation_seconds + training
+        once = self.set_up_seconds + self.compile_seconds
+        return once + evaluations * self.evaluation_seconds + training
 
     def for_json(self) -> dict[str, Any]:
         """All of it, in types of JSON."""
@@ -176,9 +179,15 @@ def estimate(
         for_evaluation = SHARE_OF_EVALUATION * seconds
         evaluation = evaluation_seconds(problem, lengths, seconds=for_evaluation, device=device)
         training = _training(specification, problem, optimizer, seconds - for_evaluation)
+        compile_seconds = 0.0
+        if specification.compile_mode is not None:
+            from deepobs.runs.model_options import take_compile_seconds
+
+            compile_seconds = take_compile_seconds()
         return Estimate(
             specification=specification,
             set_up_seconds=set_up_seconds,
+            compile_seconds=compile_seconds,
             evaluation_seconds=evaluation,
             steps_per_epoch=lengths["train"],
             peak_memory=peak_memory(device),

@@ -14,6 +14,7 @@ import click
 
 from deepobs import config
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
+from deepobs.run_specifications import STEP_OPTIONS
 from deepobs.runs.constructors import unknown_hyperparameters
 from deepobs.runs.execution import run
 from deepobs.runs.optimizers import check_class
@@ -82,6 +83,13 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "device": (str, "Device, such as cpu or cuda:0."),
     "validation_size": (int, "Training examples held out for validation."),
     "train_log_interval": (int, "Steps from one recorded minibatch loss to the next."),
+    "precision": (str, "Evaluate the model in torch.autocast: bf16 or fp16."),
+    "accumulate": (int, "Micro-batches of a batch whose gradients are added up."),
+    "clip_norm": (float, "Scale gradients down to this norm."),
+    "clip_value": (float, "Limit components of gradients to this absolute value."),
+    "log_gradient_norm": (bool, "Record norms of gradients: true or false."),
+    "compile_mode": (str, "Mode of torch.compile, such as default."),
+    "channels_last": (bool, "Store images with their channels last: true or false."),
 }
 """Arguments of `run` that scripts take from the command line: their types and help."""
 
@@ -90,7 +98,8 @@ _SCHEDULE_OPTIONS: dict[str, tuple[Any, str]] = {
     "lr_sched_factors": (_NumberList(float), "Factors of the initial rate from then on: 0.1,0.01"),
 }
 _FLAGS = ("full_evaluation", "bare_losses", "reshuffle", "no_logs", "overwrite")
-_RESERVED = {"testproblem", *_OPTIONS, *_FLAGS} - {"weight_decay"}
+# Those of steps are not reserved: many optimizers have such a hyperparameter.
+_RESERVED = {"testproblem", *_OPTIONS, *_FLAGS} - {"weight_decay", *STEP_OPTIONS}
 """Names that hyperparameters cannot have, because `run` has an argument of this name."""
 
 
@@ -102,7 +111,8 @@ class StandardRunner:
         hyperparams: Its hyperparameters, `[{"name": "momentum", "type": float, "default": 0.9}]`
             or `{"momentum": {"type": float, "default": 0.9}}`. One without a default must be given
             to every run. The learning rate `lr` need not be declared. If a `weight_decay` is
-            declared, the argument of `run` sets that instead of the problem's regularizer.
+            declared, the argument of `run` sets that instead of the problem's regularizer; and so
+            for options of steps, such as `clip_norm`.
 
     Raises:
         ArgumentError: The hyperparameters are declared in another form, one is called like
@@ -170,7 +180,9 @@ class StandardRunner:
             reshuffle: Draw a new order of the training data for every epoch.
             no_logs: Write no result file.
             overwrite: Execute the run even if its result exists.
-            hyperparameters: Values by name; those with a default may be omitted.
+            hyperparameters: Values by name; those with a default may be omitted. Also options of
+                steps: `precision`, `accumulate`, `clip_norm`, `clip_value`, `log_gradient_norm`,
+                `compile_mode` and `channels_last`, as `specify` takes them.
 
         Returns:
             The record of the run.
