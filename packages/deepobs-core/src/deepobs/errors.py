@@ -76,6 +76,10 @@ class DownloadError(DataError):
     """No mirror delivered a file with the expected content."""
 
 
+class ProcessGroupError(DeepOBSError):
+    """The processes of a run cannot communicate, or disagree."""
+
+
 class OutputError(DeepOBSError, OSError):
     """Results cannot be written or read back."""
 

@@ -1,4 +1,4 @@
-"""Resources of this process: processor cores and garbage collection (GC)."""
+"""Resources of this process: processor cores, garbage collection (GC), its rank."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def torchrun_rank() -> int | None:
+    """The number of this process among those that torchrun started; `None` without torchrun."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
 @contextlib.contextmanager

@@ -85,6 +85,29 @@ class CharRNN(LanguageModel):
         self._notice_new_pass(is_training=True)
         self._state.restore(state, batch)
 
+    def join_carried_states(self, states: list[dict[str, Any]]) -> dict[str, Any]:
+        """The state of a batch whose rows were divided among processes.
+
+        Args:
+            states: Results of `carried_state`, in the order of the rows.
+        """
+        layers = zip(*(each["state"] for each in states), strict=True)
+        joined = tuple(
+            tuple(torch.cat(parts, dim=1) for parts in zip(*of_layer, strict=True))
+            for of_layer in layers
+        )
+        return {**states[0], "state": joined}
+
+    def split_carried_state(self, state: dict[str, Any], rows: slice) -> dict[str, Any]:
+        """The state of some rows of a batch.
+
+        Args:
+            state: Result of `carried_state`.
+            rows: The rows.
+        """
+        own = tuple(tuple(part[:, rows] for part in layer) for layer in state["state"])
+        return {**state, "state": own}
+
     def _notice_new_pass(self, *, is_training: bool) -> None:
         # Batches rebuilt by the caller do not know their pass: it is new whenever a loader's is.
         data = self.dataset

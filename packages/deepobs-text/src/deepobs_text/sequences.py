@@ -46,6 +46,12 @@ class SequenceBatch(tuple[Tensor, ...]):
             found.append(part)
         return found
 
+    def rows(self, rows: slice) -> SequenceBatch:
+        """Some of its sequences, at the same place in the pass."""
+        part = SequenceBatch(tensor[rows] for tensor in self)
+        part.reading, part.number = self.reading, self.number
+        return part
+
 
 class StreamLoader:
     """Reads a text at many places at once, so that each batch continues the previous one.

@@ -17,7 +17,7 @@ from deepobs.console.run_options import (
     schedule_from,
 )
 from deepobs.console.screen import show
-from deepobs.resources import importing_torch
+from deepobs.resources import importing_torch, torchrun_rank
 from deepobs.run_specifications import DEFAULT_SEED
 
 if TYPE_CHECKING:
@@ -85,10 +85,12 @@ def command(
       deepobs run tolstoi_char_rnn SGD --lr 1.5 --checkpoint-every 10min --resume
       deepobs run my_problem:MyProblem my_optimizer:MyOptimizer --lr 0.1
       deepobs run digits_mlp Muon --group hidden --group others:optimizer=AdamW
+      torchrun --nproc-per-node 4 -m deepobs run imagenet_vgg16 Momentum --lr 0.01
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     parameters = click.get_current_context().params
     key = key_of({name: value for name, value in parameters.items() if name != "overwrite"})
-    known = [] if overwrite else answers(key)
+    # Of several processes, those on other machines may know less: they must agree.
+    known = [] if overwrite or torchrun_rank() is not None else answers(key)
     for summary, path in known:
         _show_result(summary, path, is_new=False)
     if known:
@@ -146,7 +148,7 @@ def command(
             summary = summary_of(result.record)
             found[summary] = result
             _show_result(summary, result.path, is_new=result.is_new)
-        if checkpoints is None:
+        if checkpoints is None and torchrun_rank() is None:
             keep(key, specifications, found)
 
 

@@ -23,6 +23,7 @@ from deepobs.console import screen
 from deepobs.console.offers import by_usable_name
 from deepobs.console.text import clean
 from deepobs.errors import (
+    ArgumentError,
     CheckpointWarning,
     ComponentLoadError,
     DeepOBSError,
@@ -37,6 +38,7 @@ from deepobs.plugins import CommandSpec, registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.installed import OUR_DISTRIBUTIONS
 from deepobs.plugins.provenance import provenance_of
+from deepobs.resources import torchrun_rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 _FOUND_WRONG = 1
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_OF_SEVERAL_PROCESSES = ("run",)
 _OUR_WARNINGS = (CheckpointWarning, PluginWarning)
 
 BUILT_IN = {
@@ -80,9 +83,23 @@ def main(args: list[str] | None = None) -> int:
     # Before any warning or error can be written: the shell would take it for completions.
     if VARIABLE in os.environ:
         return _complete()
+    if torchrun_rank():
+        # What all processes of a run say, the first one says for them.
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            return _invoke(args)
+    return _invoke(args)
+
+
+def _invoke(args: list[str] | None) -> int:
+    """Execute one command, and report what ends it."""
     with warnings.catch_warnings():
         # Even if PYTHONWARNINGS ignores warnings: a skipped plugin must not go unnoticed.
-        for ours in _OUR_WARNINGS:
+        for ours in () if torchrun_rank() else _OUR_WARNINGS:
             warnings.simplefilter("always", ours)
         warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
         try:
@@ -91,10 +108,12 @@ def main(args: list[str] | None = None) -> int:
             click.echo(error.format_message(), err=True)
             return error.exit_code
         except click.ClickException as error:
-            _show_mistake(error)
+            if _reports_errors():
+                _show_mistake(error)
             return error.exit_code
         except DeepOBSError as error:
-            screen.show_message("Error", error)
+            if _reports_errors():
+                screen.show_message("Error", error)
             return _USAGE_ERROR
         except _InterruptedError as error:
             screen.start_line()
@@ -108,12 +127,25 @@ def main(args: list[str] | None = None) -> int:
             # An error in our own code keeps its traceback as Python prints it: it is a bug.
             if not owner:
                 raise
+            if not _reports_errors():
+                return _FOUND_WRONG
             click.echo("".join(traceback.format_exception(error)), err=True)
             screen.show_message("Error", f"It failed in code of {owner}: {message_of(error)}.")
             return _FOUND_WRONG
 
 
+def _reports_errors() -> bool:
+    """Whether this process reports its errors, rather than another one of the same run."""
+    if torchrun_rank() is None:
+        return True
+    from deepobs.runs.ranks import first_to_report
+
+    return first_to_report()
+
+
 def _show_interruption(*further: object) -> None:
+    if torchrun_rank():
+        return
     screen.show_message("Interrupted", "stopped by the keyboard.")
     for sentence in further:
         screen.show(clean(sentence), stream=sys.stderr)
@@ -147,6 +179,11 @@ class _Commands(click.Group):
             ComponentLoadError: It cannot be imported.
         """
         del ctx
+        if torchrun_rank() is not None and name not in _OF_SEVERAL_PROCESSES:
+            raise ArgumentError(
+                f"torchrun starts the processes of one run: deepobs {name} must be started without "
+                "it. Sweeps start such processes themselves with --processes-per-run."
+            )
         # Built-in commands come first: no plugin can replace `run` and what its results mean.
         if name in BUILT_IN:
             command = import_target(BUILT_IN[name].target, f"The command {name!r}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import re
 import signal
 import threading
@@ -9,7 +11,7 @@ import time
 import warnings
 import zipfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 from torch.serialization import default_restore_location
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from deepobs.run_specifications import RunSpecification
+    from deepobs.runs.ranks import Ranks
     from deepobs.runs.run_state import RunState
 
 __all__ = ["CheckpointPlan"]
+
+T = TypeVar("T")
 
 _VERSION = 5
 
@@ -108,7 +113,8 @@ class Checkpointer:
         plan: When to write.
         output_dir: The directory of results.
         specification: The run.
-        begin: Begins the run anew.
+        begin: Begins the run anew, in this process alone.
+        ranks: The processes of the run, which agree on everything; `None` for one.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class Checkpointer:
         output_dir: Path,
         specification: RunSpecification,
         begin: Callable[[], RunState],
+        ranks: Ranks | None = None,
     ) -> None:
         self._path = checkpoint_path(output_dir, specification)
         self._plan = plan
@@ -124,6 +131,7 @@ class Checkpointer:
         self._is_possible = True
         self._was_read_back = False
         self._begin = begin
+        self._ranks = ranks
         self._needs_trials = True
         self._tried: set[str] = set()
         self._latest = time.monotonic()
@@ -137,10 +145,10 @@ class Checkpointer:
 
     def load(self) -> dict[str, Any] | None:
         """Read the state to continue from; `None` to start from the beginning."""
-        if not self._path.exists():
+        if not self._on_main(self._path.exists):
             return None
         if not self._plan.resume:
-            _warn(
+            self._warn(
                 "The run starts from the beginning. It was interrupted before, and could be "
                 f"resumed from {self._path}, which the next checkpoint replaces."
             )
@@ -157,7 +165,7 @@ class Checkpointer:
             if before.get(name) != now
         ]
         if changes:
-            _warn(
+            self._warn(
                 f"The run continues with {', '.join(changes)}: its metrics may differ in the last "
                 "bits from those of a run that was not interrupted."
             )
@@ -166,7 +174,7 @@ class Checkpointer:
 
     def reject(self, error: Exception) -> None:
         """Warn that the checkpoint cannot be used."""
-        _warn(
+        self._warn(
             f"The run starts from the beginning: the checkpoint {self._path} cannot be used. "
             f"{error}"
         )
@@ -183,12 +191,16 @@ class Checkpointer:
         """Write a checkpoint if one is due."""
         every = self._plan.every_seconds
         is_due = every is not None and time.monotonic() - self._latest >= every
+        if self._ranks is not None:  # each has a clock and may get the signal earlier than others
+            is_due, self._termination.has_arrived = self._ranks.any(
+                is_due, self._termination.has_arrived
+            )
         if is_due or self._termination.has_arrived:
             self._save(state)
 
     def remove(self) -> None:
         """Remove the checkpoint once the result exists."""
-        self._path.unlink(missing_ok=True)
+        self._on_main(functools.partial(self._path.unlink, missing_ok=True))
 
     def _save(self, state: RunState) -> None:
         if self._is_possible:
@@ -199,7 +211,7 @@ class Checkpointer:
         self._latest = time.monotonic()
         if self._termination.has_arrived:
             if self._path.exists():
-                _warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
+                self._warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
             self._termination.deliver()
 
     def _try_to_write(self, state: RunState) -> None:
@@ -209,11 +221,11 @@ class Checkpointer:
             failure = _failure_of_the_disk(error)
             if failure is not None:  # a full disk may have space the next time
                 reason = f"cannot be written: {failure}. The run continues."
-                _warn(f"The checkpoint {self._path} {reason}")
+                self._warn(f"The checkpoint {self._path} {reason}")
                 return
             self._is_possible = False
             self.remove()
-            _warn(
+            self._warn(
                 "The run cannot be resumed if it is interrupted, but would start from the "
                 f"beginning: {_reason_of(error)}."
             )
@@ -229,6 +241,9 @@ class Checkpointer:
         if left_out:
             path, what = next(iter(left_out.items()))
             raise UnrestorableError(what, path)
+        self._on_main(functools.partial(self._store, content, state))
+
+    def _store(self, content: dict[str, Any], state: RunState) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open_atomic(self._path) as stream:
             torch.save(content, stream)
@@ -270,7 +285,7 @@ class Checkpointer:
     def _read(self) -> dict[str, Any]:
         """Read the file, its tensors to the device of the run."""
         try:
-            with self._path.open("rb") as stream:
+            with self._opened() as stream:
                 damaged = zipfile.ZipFile(stream).testzip()
                 content = None if damaged else self._load(stream)
         except Exception as error:  # damaged data lead to errors of all kinds
@@ -280,8 +295,25 @@ class Checkpointer:
         _check(content, self._specification)
         return content  # type: ignore[no-any-return]
 
+    def _opened(self) -> IO[bytes]:
+        if self._ranks is None:
+            return self._path.open("rb")
+        # Processes on other machines may not see the file.
+        return io.BytesIO(self._ranks.on_main(self._path.read_bytes))
+
+    def _on_main(self, function: Callable[[], T]) -> T:
+        return function() if self._ranks is None else self._ranks.on_main(function)
+
+    def _warn(self, message: str) -> None:
+        if self._ranks is None or self._ranks.is_main:
+            warnings.warn(message, CheckpointWarning, stacklevel=2)
+
     def _load(self, stream: IO[bytes]) -> Any:
         device = self._specification.device
+        if self._ranks is not None:
+            from deepobs.runs.ranks import local_device
+
+            device = local_device(device)
         move: Callable[[Any, str], Any] = default_restore_location
 
         def location(storage: Any, saved_on: str) -> Any:
@@ -372,7 +404,3 @@ class _DeferredSignal:
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:
         self.has_arrived = True
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, CheckpointWarning, stacklevel=2)

@@ -95,6 +95,8 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
     }
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        described["processes"] = torch.distributed.get_world_size()
     if device.type == "cuda":
         described["accelerator"] = torch.cuda.get_device_name(device)
     return described

@@ -20,13 +20,14 @@ from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
 from deepobs.runs.own_code import releases_of_run
+from deepobs.runs.ranks import Ranks, SameWeights, lost_process, on_main, ranks_of
 from deepobs.runs.run_state import ResumptionError, RunState
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.untrained import copied_parameters, warn_of_untrained
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from deepobs.plugins.catalog import Offer
     from deepobs.run_specifications import RunSpecification
@@ -132,19 +133,21 @@ def run(
         ArgumentError: A value does not fit the data set or the model.
     """
     directory = None if output_dir is None else Path(output_dir)
+    ranks = ranks_of(specification)
     checkpointer = None
     if checkpoints is not None:
-        begin = functools.partial(_begin, specification, optimizer_class)
-        checkpointer = _checkpointer(checkpoints, directory, specification, begin)
+        checkpointer = _checkpointer(checkpoints, directory, specification, optimizer_class, ranks)
     if directory is not None:
-        store.prepare(directory)
-        found = None if overwrite else store.find(directory, specification)
+        found = on_main(ranks, lambda: _existing(directory, specification, overwrite=overwrite))
         if found is not None:
             path, record = found
             return RunResult(record, path, is_new=False)
-    told = with_plugins(observers)
+    told: list[Any] = with_plugins(observers) if ranks is None or ranks.is_main else []
     with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
-        state = _begin_or_resume(specification, optimizer_class, checkpointer)
+        begin = functools.partial(_begin, specification, optimizer_class, ranks)
+        state = _begin_or_resume(begin, checkpointer)
+        if ranks is not None:
+            told.append(SameWeights(state.problem.model, ranks))
         try:
             try:
                 record = execute(state, told, checkpointer)
@@ -152,14 +155,19 @@ def run(
                 # What was restored does not work, which must not cost more than the interruption.
                 if checkpointer is not None:
                     checkpointer.reject(error)
-                state = _begin_anew(specification, optimizer_class)
+                state = _begin_anew(begin)
                 record = execute(state, told, checkpointer)
         except Exception as error:
+            if ranks is not None and (lost := lost_process(error, ranks)):
+                raise lost from error
             from deepobs.runs.step_hints import add_hint
 
             add_hint(error, specification, state.optimizer, optimizer_class)
             raise
-    written = None if directory is None else store.write(directory, specification, record.to_json())
+    written = None
+    if directory is not None:
+        text = record.to_json()
+        written = on_main(ranks, lambda: store.write(directory, specification, text))
     if checkpointer is not None:
         checkpointer.remove()
     return RunResult(record, written)
@@ -174,6 +182,14 @@ def with_plugins(observers: Sequence[RunObserver]) -> list[RunObserver | PluginO
 
         told.append(PluginObservers())
     return told
+
+
+def _existing(
+    directory: Path, specification: RunSpecification, *, overwrite: bool
+) -> tuple[Path, RunRecord] | None:
+    """Look for the result of a run, in a directory into which one can be written."""
+    store.prepare(directory)
+    return None if overwrite else store.find(directory, specification)
 
 
 def execute(
@@ -262,7 +278,8 @@ def _checkpointer(
     plan: CheckpointPlan,
     directory: Path | None,
     specification: RunSpecification,
-    begin: Callable[[], RunState],
+    optimizer_class: type[torch.optim.Optimizer] | None,
+    ranks: Ranks | None,
 ) -> Checkpointer:
     if directory is None:
         raise ArgumentError(
@@ -270,31 +287,35 @@ def _checkpointer(
         )
     from deepobs.runs.checkpoints import Checkpointer
 
-    return Checkpointer(plan, directory, specification, begin)
+    begin = functools.partial(_begin, specification, optimizer_class, None)
+    return Checkpointer(plan, directory, specification, begin, ranks)
 
 
 def _begin(
-    specification: RunSpecification, optimizer_class: type[torch.optim.Optimizer] | None
+    specification: RunSpecification,
+    optimizer_class: type[torch.optim.Optimizer] | None,
+    ranks: Ranks | None,
 ) -> RunState:
-    problem = set_up_problem(specification)
+    if ranks is None:
+        problem = set_up_problem(specification)
+    else:
+        from deepobs.runs.shared_problem import set_up_shared_problem
+
+        problem = set_up_shared_problem(specification, ranks)
     return RunState(
         specification, problem, build_optimizer(specification, problem, optimizer_class)
     )
 
 
-def _begin_anew(
-    specification: RunSpecification, optimizer_class: type[torch.optim.Optimizer] | None
-) -> RunState:
-    rng.seed(specification.random_seed)  # initial weights have to be drawn again
-    return _begin(specification, optimizer_class)
+def _begin_anew(begin: functools.partial[RunState]) -> RunState:
+    rng.seed(begin.args[0].random_seed)  # initial weights have to be drawn again
+    return begin()
 
 
 def _begin_or_resume(
-    specification: RunSpecification,
-    optimizer_class: type[torch.optim.Optimizer] | None,
-    checkpointer: Checkpointer | None,
+    begin: functools.partial[RunState], checkpointer: Checkpointer | None
 ) -> RunState:
-    state = _begin(specification, optimizer_class)
+    state = begin()
     saved = None if checkpointer is None else checkpointer.load()
     if checkpointer is None or saved is None:
         return state
@@ -302,7 +323,7 @@ def _begin_or_resume(
         state.load_state_dict(saved)
     except Exception as error:  # it was written by other code of problem or optimizer
         checkpointer.reject(error)
-        return _begin_anew(specification, optimizer_class)  # a part of it may have been loaded
+        return _begin_anew(begin)  # a part of it may have been loaded
     return state
 
 

@@ -1,0 +1,112 @@
+"""Batch normalization with the statistics of a batch that is divided among several processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from deepobs.errors import ArgumentError
+from deepobs.runs.running_statistics import layers_with_statistics
+
+if TYPE_CHECKING:
+    from deepobs.protocols import TestProblem
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes, each of which goes on with it."""
+
+    @staticmethod
+    def forward(_context: Any, tensor: Tensor) -> Tensor:
+        """Add the tensors of all processes."""
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        """Add their gradients: each process has a part of what depends on the sum."""
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+class WholeBatchNorm(_BatchNorm):
+    """Like `nn.SyncBatchNorm`, which exists for GPUs only, to the rounding of sums."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # torch's name
+        """Normalize (B,C) or (B,C,...) by the whole batch in training, else as torch does."""
+        if not self.training and self.running_mean is not None:
+            return F.batch_norm(
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
+        axes = [0, *range(2, input.dim())]
+        shape = [1, -1, *[1] * (input.dim() - 2)]
+        count = input.new_tensor(input.numel() // input.shape[1])
+        dist.all_reduce(count)
+        mean_C = _sum(input.sum(axes)) / count
+        centered = input - mean_C.view(shape)
+        # Not from the sum of squares, which loses digits where the mean is large.
+        variance_C = _sum(centered.square().sum(axes)) / count
+        self._update(mean_C.detach(), variance_C.detach() * (count / (count - 1)))
+        scale_C = (variance_C + self.eps).rsqrt()
+        if self.weight is not None:
+            scale_C = scale_C * self.weight
+        normalized = centered * scale_C.view(shape)
+        return normalized if self.bias is None else normalized + self.bias.view(shape)
+
+    def _update(self, mean_C: Tensor, variance_C: Tensor) -> None:
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None  # noqa: S101 # as there is a running mean
+        self.num_batches_tracked.add_(1)
+        share = self.momentum
+        if share is None:  # the mean over all batches
+            share = 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean_C, share)
+        self.running_var.lerp_(variance_C, share)
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 # torch's name
+        del input
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+    return total
+
+
+def normalize_whole_batches(problem: TestProblem) -> None:
+    """Let all batch normalizations of a model see whole batches instead of those of a process.
+
+    Args:
+        problem: A problem after `set_up`. Parameters and buffers of its model stay the same.
+
+    Raises:
+        ArgumentError: A layer keeps running statistics in another way.
+    """
+    own = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    for layer in problem.model.modules():
+        if isinstance(layer, (nn.SyncBatchNorm, WholeBatchNorm)):
+            continue
+        if type(layer) in own:
+            # The layer itself stays, with all that refers to it; torch's own function replaces it.
+            layer.__class__ = WholeBatchNorm
+    if others := [
+        layer
+        for layer in layers_with_statistics(problem.model)
+        if not isinstance(layer, (nn.SyncBatchNorm, WholeBatchNorm))
+    ]:
+        raise ArgumentError(
+            f"A run on several processes needs the statistics of whole batches, but "
+            f"{type(others[0]).__name__} has those of a process. Use a batch normalization of "
+            "torch, or one process."
+        )

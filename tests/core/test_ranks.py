@@ -1,0 +1,240 @@
+"""Runs whose batches are divided among processes, as torchrun starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from deepobs.runs.ranks import Ranks
+from deepobs.runs.whole_batch_draws import WholeBatchDraws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OWN_CODE = '''
+import os
+import signal
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from deepobs.data import EmbeddedDataSet, Splits
+from deepobs.plugins import DatasetSpec, ProblemSpec
+from deepobs.problems import Problem, reduced
+
+
+class Blobs(EmbeddedDataSet):
+    """Four classes of points."""
+
+    spec = DatasetSpec(
+        name="blobs", target="own:Blobs", train_size=60, test_size=30, embedded=True
+    )
+    origin = "drawn"
+    train_eval_size = 25
+
+    @classmethod
+    def load(cls, data_dir):
+        random = torch.Generator().manual_seed(1)
+        labels = torch.randint(4, (90,), generator=random)
+        points = torch.randn(90, 6, generator=random) + labels[:, None]
+        return Splits((points[:60], labels[:60]), (points[60:], labels[60:]))
+
+    @classmethod
+    def make_fake(cls, fraction):
+        return cls.load(None)
+
+
+class Noisy(Problem):
+    """Batch normalization, dropout, and noise of its own."""
+
+    spec = ProblemSpec(batch_size=7, epochs=3, metric="accuracy")
+
+    def build_dataset(self):
+        return Blobs(
+            self.batch_size, device=self.device, drop_remainder=self.drop_remainder,
+            validation_size=self.validation_size,
+        )
+
+    def build_model(self):
+        # No bias before the normalization: its gradient is only rounding, which Adam amplifies.
+        return nn.Sequential(
+            nn.Linear(6, 12, bias=False), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(12, 4),
+        )
+
+    def batch_losses(self, batch, reduction):
+        logits = self.model(batch[0] + 0.1 * torch.randn_like(batch[0]))
+        losses = nn.functional.cross_entropy(logits, batch[1], reduction="none")
+        return reduced(losses, reduction), logits
+
+    def accuracy(self, outputs, batch):
+        return (outputs.argmax(1) == batch[1]).float().mean()
+
+
+class DiesOnce(torch.optim.SGD):
+    """One of its processes is killed in the tenth step, the first time."""
+
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        marker = Path(os.environ["MARKER"])
+        if self.steps == 10 and os.environ.get("RANK", "0") == os.environ["DIES"]:
+            if not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(closure)
+
+
+class Private(torch.optim.SGD):
+    """Does something else in each process."""
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter += int(os.environ.get("RANK", 0))
+        return super().step(closure)
+'''
+
+
+@pytest.fixture
+def execute(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Execute `deepobs` in a number of processes, in a directory with the module `own`."""
+    (tmp_path / "own.py").write_text(OWN_CODE)
+
+    def execute(
+        processes: int, *words: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "deepobs", *words]
+        if processes:
+            command[1:2] = [
+                *("-m", "torch.distributed.run", "--standalone"),
+                *(f"--nproc-per-node={processes}", "-m"),
+            ]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    return execute
+
+
+def record_in(directory: Path) -> dict[str, Any]:
+    [path] = directory.rglob("random_seed__*.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def assert_same_run(record: dict[str, Any], other: dict[str, Any]) -> None:
+    assert record["run_id"] == other["run_id"]
+    for name in ("train_losses", "test_losses", "valid_losses", "minibatch_train_losses"):
+        assert record[name] == pytest.approx(other[name], rel=1e-5)
+    for name in ("train_accuracies", "test_accuracies", "valid_accuracies"):
+        assert record[name] == other[name]
+
+
+NOISY = ["run", "own:Noisy", "Adam", "--lr", "0.01", "--epochs", "3", "--device", "cpu"]
+NOISY += ["--batch-size", "7", "--validation-size", "8", "--full-evaluation"]
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "LBFGS"])
+def test_a_run_on_three_processes_is_the_run_on_one(
+    execute: Callable[..., Any], tmp_path: Path, optimizer: str
+) -> None:
+    words = [optimizer if word == "Adam" else word for word in NOISY]
+    assert execute(0, *words, "--out", "alone").returncode == 0
+    together = execute(3, *words, "--out", "together")
+    assert together.returncode == 0, together.stderr
+    assert_same_run(record_in(tmp_path / "together"), record_in(tmp_path / "alone"))
+    assert together.stdout.count("after 3 epochs") == 1
+    assert record_in(tmp_path / "together")["hardware"]["processes"] == 3
+    assert "processes" not in record_in(tmp_path / "alone")["hardware"]
+
+
+def test_a_run_resumes_with_another_number_of_processes(
+    execute: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["own:DiesOnce" if word == "Adam" else word for word in NOISY]
+    words += ["--checkpoint-every", "1epoch", "--resume"]
+    none = {"MARKER": str(tmp_path / "own.py"), "DIES": "0"}  # there is such a file
+    assert execute(0, *words, "--out", "alone", **none).returncode == 0
+    for marker, (processes, dies) in enumerate([(2, "1"), (1, "0"), (2, "0")]):
+        environment = {"MARKER": str(tmp_path / f"marker{marker}"), "DIES": dies}
+        killed = execute(processes, *words, "--out", "together", **environment)
+        assert killed.returncode != 0
+        assert len([*(tmp_path / "together").rglob(".*.checkpoint")]) == 1
+        if processes > 1:
+            assert killed.stderr.count("Error: Another of the 2 processes of this run") == 1
+    ended = execute(2, *words, "--out", "together", **none)
+    assert "continues from its checkpoint" in ended.stdout
+    record = record_in(tmp_path / "together")
+    assert record["resumed_at_steps"]
+    assert_same_run(record, record_in(tmp_path / "alone"))
+
+
+def test_an_error_is_reported_once(execute: Callable[..., Any]) -> None:
+    wrong = execute(2, "run", "quadratic_dep", "SGD", "--lr", "0.01")
+    assert wrong.stderr.count("Did you mean 'quadratic_deep'") == 1
+    assert wrong.stderr.count("Traceback") == 1  # that of torchrun
+
+
+def test_weights_that_drift_apart_end_the_run(execute: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["own:Private" if word == "Adam" else word for word in NOISY]
+    wrong = execute(2, *words, "--out", "together")
+    assert wrong.stderr.count("The weights in the processes of this run differ after epoch 1") == 1
+    assert not [*(tmp_path / "together").rglob("random_seed__*.json")]
+
+
+def test_sweeps_are_not_started_by_torchrun(execute: Callable[..., Any]) -> None:
+    wrong = execute(2, "list", "problems")
+    assert wrong.stderr.count("deepobs list must be started without it") == 1
+
+
+@pytest.mark.parametrize(("size", "count"), [(7, 3), (2, 3), (128, 2), (1, 1)])
+def test_every_row_belongs_to_one_rank(size: int, count: int) -> None:
+    rows = [range(size)[Ranks(rank, count).rows(size)] for rank in range(count)]
+    assert [row for part in rows for row in part] == list(range(size))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda like: torch.rand_like(like),
+        lambda like: torch.randn(like.shape),
+        lambda like: torch.randn(*like.shape, dtype=torch.float64),
+        lambda like: torch.rand(size=like.shape),
+        lambda like: torch.empty_like(like).uniform_(-1, 1),
+        lambda like: F.dropout(like, 0.4),
+        lambda like: F.dropout2d(like, 0.4),
+        lambda like: nn.Dropout(0.2, inplace=True)(like.clone()),
+    ],
+)
+@pytest.mark.parametrize("is_last", [False, True])
+def test_draws_are_the_rows_of_draws_for_the_whole_batch(
+    draw: Callable[[torch.Tensor], torch.Tensor], is_last: bool
+) -> None:
+    whole = torch.arange(1.0, 6 * 7 * 5 * 3 + 1).view(6, 7, 5, 3)
+    if is_last:
+        whole = whole.to(memory_format=torch.channels_last)
+    torch.manual_seed(3)
+    expected, following = draw(whole)[2:4], torch.rand(2)
+    torch.manual_seed(3)
+    with WholeBatchDraws(slice(2, 4), 6):
+        drawn = draw(whole[2:4])
+    assert torch.equal(drawn, expected)
+    assert torch.equal(torch.rand(2), following)
