@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import islice, product
+from itertools import count, islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -222,12 +222,12 @@ def write_study(directory: Path, num_runs: int, num_epochs: int) -> None:
 
 
 def study(num_epochs: int) -> Iterator[RunSpecification]:
-    """All of its runs; any part of them has all problems, optimizers and schedules."""
+    """Its runs, and further seeds of them; any part has all problems, optimizers, schedules."""
     kinds = [
         specify(problem, optimizer, {"lr": 0.1}, num_epochs=num_epochs, lr_scheduler=schedule)
         for problem, optimizer, schedule in product(HAS_ACCURACY, OPTIMIZERS, SCHEDULES)
     ]
-    for number in range(CONFIGURATIONS + FURTHER_SEEDS):
+    for number in count():
         further = max(0, number - CONFIGURATIONS + 1)
         lr = 10 ** (-2.4 if further else -5 + number / 20)
         for kind in kinds:

@@ -17,7 +17,7 @@ from typing import Any
 EXPERIMENT = """
 problems = ["quadratic_deep"]
 [optimizers.SGD]
-grid = {{ lr = "log:1e-5:1:{rates}", momentum = "uniform:0:0.99:100" }}
+grid = {{ lr = "log:1e-5:1:{rates}", momentum = "uniform:0:0.99:10" }}
 """
 
 
@@ -60,7 +60,7 @@ def measured(num_runs: int) -> str:
 
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "experiment.toml")
-        file.write_text(EXPERIMENT.format(rates=num_runs // 100))
+        file.write_text(EXPERIMENT.format(rates=num_runs // 10))
         record = run(specify("quadratic_deep", "SGD", num_epochs=50)).record
         content = pickle.dumps(record)
         before = resident()

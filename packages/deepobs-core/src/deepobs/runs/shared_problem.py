@@ -33,7 +33,7 @@ _WHY_NOT = {
 
 # Buffers are alike already, as every process sees whole batches. torch 2.14 renamed the argument.
 _NAMES = inspect.signature(nn.parallel.DistributedDataParallel).parameters
-_OF_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
+_SYNCS_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 
 class SharedProblem:
@@ -60,12 +60,10 @@ class SharedProblem:
         self.dataset: DataSet = problem.dataset
         self.batch_weight = weight_of(problem)
         device = next(self.model.parameters()).device
-        self._objective = nn.parallel.DistributedDataParallel(
-            _Objective(problem),
-            device_ids=[device] if device.type == "cuda" else None,
-            **{_OF_BUFFERS: False},
-            gradient_as_bucket_view=True,
-        )
+        options: dict[str, Any] = {_SYNCS_BUFFERS: False, "gradient_as_bucket_view": True}
+        if device.type == "cuda":
+            options["device_ids"] = [device]
+        self._objective = nn.parallel.DistributedDataParallel(_Objective(problem), **options)
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the problem has."""

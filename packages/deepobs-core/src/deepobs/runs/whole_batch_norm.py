@@ -80,7 +80,7 @@ class WholeBatchNorm(_BatchNorm):
 
 
 def _sum(tensor: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(tensor)
     return total
 
 
