@@ -164,6 +164,7 @@ def _open_sweep(
             output_dir=results.output_dir,
             device_is_open=device_is_open,
             time_limit=run_seconds,
+            processes_per_run=options.processes_per_run,
             checkpoints=results.checkpoints,
             observers=results.observers,
             seconds=None if budget.hours is None else 3600 * budget.hours,

@@ -43,6 +43,14 @@ EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
         "each.",
     ),
     click.Option(
+        ["--processes-per-run"],
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Divide the batches of each run among so many processes, each on a GPU if there are "
+        "any, like torchrun.",
+    ),
+    click.Option(
         ["--shared-results"],
         is_flag=True,
         help="Let workers of a cluster write results to a directory that they share with this "
@@ -58,7 +66,7 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
         The executor backend and its options.
     """
     devices = values.pop("devices")
-    names = ("jobs", "scheduler", "shared_results")
+    names = ("jobs", "scheduler", "shared_results", "processes_per_run")
     options = ExecutorOptions(
         **{name: values.pop(name) for name in names},
         devices=tuple(devices.split(",")) if devices else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 import sys
 import threading
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepobs.plugins.specs import TargetSpec
+    from deepobs.records import RunRecord
     from deepobs.run_specifications import RunSpecification
     from deepobs.runs.checkpoints import CheckpointPlan
 
@@ -55,6 +57,8 @@ class RunTask:
     # A run that failed in this sweep is not tried again by another process; earlier ones are.
     failures_since: datetime | None = None
     checkpoints: CheckpointPlan | None = None
+    # Among which the batches of the run are divided.
+    processes: int = 1
     # Of the main script or notebook, by name.
     definitions: Mapping[str, Any] = field(default_factory=dict)
     # Short names of the user's own classes, which only the planning process gave them.
@@ -77,19 +81,7 @@ def execute(task: RunTask) -> Outcome | None:
     Raises:
         OutputError: The outcome cannot be written: no other run's could be, either.
     """
-    directory = task.code_directory
-    with (
-        _one_run_at_a_time,
-        config.temporary(**task.settings),
-        contextlib.ExitStack() as stack,
-    ):
-        # Only for this run: a worker of a cluster also serves sweeps of other directories.
-        if directory is not None and directory not in sys.path:
-            sys.path.append(directory)
-            stack.callback(sys.path.remove, directory)
-        if task.definitions:
-            stack.enter_context(defined_in_main(task.definitions))
-        register_again(task.registered)
+    with _one_run_at_a_time, _as_planned(task), contextlib.ExitStack() as stack:
         if task.output_dir is not None:
             if not stack.enter_context(claimed(task.output_dir, task.specification)):
                 return None
@@ -100,24 +92,30 @@ def execute(task: RunTask) -> Outcome | None:
         return _attempt(task)
 
 
+@contextlib.contextmanager
+def _as_planned(task: RunTask) -> Iterator[None]:
+    """Give this process what the planning process had, inside the block."""
+    directory = task.code_directory
+    with config.temporary(**task.settings), contextlib.ExitStack() as stack:
+        # Only for this run: a worker of a cluster also serves sweeps of other directories.
+        if directory is not None and directory not in sys.path:
+            sys.path.append(directory)
+            stack.callback(sys.path.remove, directory)
+        if task.definitions:
+            stack.enter_context(defined_in_main(task.definitions))
+        register_again(task.registered)
+        yield
+
+
 def _attempt(task: RunTask) -> Outcome:
     """Execute a run; whatever ends it without a result is recorded as its failure."""
     started_at = datetime.now().astimezone()
-    specification = task.specification
     try:
-        if specification.optimizer_source or specification.code:
-            _require_same_code(specification)
-        if task.device_is_open:
-            device = str(config.get_default_device())
-            specification = specification.model_copy(update={"device": device})
-        limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
-        return run(
-            specification,
-            output_dir=task.output_dir,
-            overwrite=True,  # `execute` looked for the result, under the claim
-            observers=[*limits, *task.observers],
-            checkpoints=task.checkpoints,
-        ).record
+        if task.processes == 1:
+            return _run(task)
+        from deepobs_bench._rank_processes import in_processes
+
+        return in_processes(task.processes, functools.partial(_in_new_process, task))
     except OutputError:
         raise
     except (Exception, SystemExit) as error:  # the code of an optimizer may raise anything
@@ -128,6 +126,29 @@ def _attempt(task: RunTask) -> Outcome:
     if task.output_dir is not None:
         write_failure(task.output_dir, failure)
     return failure
+
+
+def _in_new_process(task: RunTask) -> RunRecord:
+    with _as_planned(task):
+        return _run(task)
+
+
+def _run(task: RunTask) -> RunRecord:
+    """Execute a run as this process was told, whatever ends it."""
+    specification = task.specification
+    if specification.optimizer_source or specification.code:
+        _require_same_code(specification)
+    if task.device_is_open:
+        device = str(config.get_default_device())
+        specification = specification.model_copy(update={"device": device})
+    limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
+    return run(
+        specification,
+        output_dir=task.output_dir,
+        overwrite=True,  # `execute` looked for the result, under the claim
+        observers=[*limits, *task.observers],
+        checkpoints=task.checkpoints,
+    ).record
 
 
 def _require_same_code(specification: RunSpecification) -> None:

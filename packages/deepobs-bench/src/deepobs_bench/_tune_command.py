@@ -172,6 +172,7 @@ def command(
                     workers,
                     output_dir=results.output_dir,
                     device_is_open=options.arguments["device"] is None,
+                    processes_per_run=execution.processes_per_run,
                     checkpoints=results.checkpoints,
                     observers=results.observers,
                     notify=_show_run,

@@ -120,7 +120,7 @@ def _answer(call: bytes) -> Answer:
         function: Callable[[], Any] = pickle.loads(call)  # noqa: S301 # from our parent
         value = function()
     except Exception as error:
-        return Answer(error=_portable(error), is_last=_device_may_be_lost())
+        return Answer(error=portable(error), is_last=_device_may_be_lost())
     return Answer(value=value, is_last=isinstance(value, Failure) and _device_may_be_lost())
 
 
@@ -129,12 +129,12 @@ def _send(answers: Connection, answer: Answer) -> None:
         # Not by `send`, with whose pickler torch would share the memory of tensors.
         content = pickle.dumps(answer)
     except Exception as error:  # the value cannot be pickled
-        content = pickle.dumps(Answer(error=_portable(error), is_last=answer.is_last))
+        content = pickle.dumps(Answer(error=portable(error), is_last=answer.is_last))
     with contextlib.suppress(BrokenPipeError):  # the supervisor is gone: `_listen` ends us
         answers.send_bytes(content)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error itself, or another one with its text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 # our own

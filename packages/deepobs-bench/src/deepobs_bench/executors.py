@@ -27,6 +27,7 @@ class ExecutorOptions:
         scheduler: The address of a cluster's scheduler.
         shared_results: Whether workers of a cluster write the results into a directory that they
             share with this machine; otherwise this process writes them.
+        processes_per_run: Processes among which the batches of each run are divided.
     """
 
     jobs: int = 1
@@ -35,6 +36,7 @@ class ExecutorOptions:
     time_limit: float | None = None
     scheduler: str | None = None
     shared_results: bool = False
+    processes_per_run: int = 1
 
 
 def open_executor(name: str, options: ExecutorOptions) -> Executor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from deepobs import config
+from deepobs import checks, config
 from deepobs.errors import ArgumentError, DeepOBSError, message_of
 from deepobs.plugins.registration import registered
 from deepobs.runs import store
@@ -74,6 +74,7 @@ class Sweep:
             written by this process. `None` to do what the executor can.
         device_is_open: Run on each worker's default device instead of the specified one.
         time_limit: Seconds after which a run is ended and recorded as a failure.
+        processes_per_run: Processes among which the batches of each run are divided.
         observers: Observers of the runs; they are pickled if the executor does that.
         skip_failed: Skip runs that failed in earlier sweeps: their failure is the outcome.
         checkpoints: When to save checkpoints, and whether to resume from them.
@@ -94,6 +95,7 @@ class Sweep:
         shared_results: bool | None = None,
         device_is_open: bool = False,
         time_limit: float | None = None,
+        processes_per_run: int = 1,
         observers: Sequence[RunObserver] = (),
         skip_failed: bool = False,
         checkpoints: CheckpointPlan | None = None,
@@ -120,6 +122,7 @@ class Sweep:
             output_dir=self.output_dir if self._workers_write else None,
             device_is_open=device_is_open,
             time_limit=time_limit,
+            processes=checks.integer("processes_per_run", processes_per_run, least=1),
             failures_since=None if skip_failed else datetime.now().astimezone(),
             checkpoints=checkpoints,
         )
