@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
 from deepobs.runs.ranks import Ranks
 from deepobs.runs.whole_batch_draws import WholeBatchDraws
+from deepobs.runs.whole_batch_norm import WholeBatchNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 OWN_CODE = '''
@@ -152,11 +155,18 @@ NOISY = ["run", "own:Noisy", "Adam", "--lr", "0.01", "--epochs", "3", "--device"
 NOISY += ["--batch-size", "7", "--validation-size", "8", "--full-evaluation"]
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "LBFGS"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        ["Adam"],
+        ["LBFGS", "-o", "max_iter=2", "-o", "history_size=2"],  # more would amplify rounding
+        ["Momentum", "--accumulate", "2", "--clip-norm", "0.5"],
+    ],
+)
 def test_a_run_on_three_processes_is_the_run_on_one(
-    execute: Callable[..., Any], tmp_path: Path, optimizer: str
+    execute: Callable[..., Any], tmp_path: Path, optimizer: list[str]
 ) -> None:
-    words = [optimizer if word == "Adam" else word for word in NOISY]
+    words = [*NOISY[:2], *optimizer, *NOISY[3:]]
     assert execute(0, *words, "--out", "alone").returncode == 0
     together = execute(3, *words, "--out", "together")
     assert together.returncode == 0, together.stderr
@@ -203,6 +213,45 @@ def test_weights_that_drift_apart_end_the_run(execute: Callable[..., Any], tmp_p
 def test_sweeps_are_not_started_by_torchrun(execute: Callable[..., Any]) -> None:
     wrong = execute(2, "list", "problems")
     assert wrong.stderr.count("deepobs list must be started without it") == 1
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    """A group of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 2)])
+def test_whole_batches_are_normalized_as_by_torch(
+    shape: tuple[int, ...], dtype: torch.dtype, momentum: float | None
+) -> None:
+    layer_class = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
+    theirs = layer_class(3, momentum=momentum)
+    ours = copy.deepcopy(theirs)
+    ours.__class__ = WholeBatchNorm  # type: ignore[assignment]
+    if dtype == torch.float64:
+        theirs, ours = theirs.double(), ours.double()
+    inputs = [torch.randn(shape).to(dtype).requires_grad_() for _ in range(3)]
+    tolerance = {"rtol": 1e-12, "atol": 1e-12} if dtype == torch.float64 else {}
+    for batch in inputs:
+        results = []
+        for layer in (theirs, ours):
+            output = layer(batch)
+            gradients = torch.autograd.grad(
+                (output * torch.arange(5.0).view(-1, *[1] * (len(shape) - 1))).square().sum(),
+                [batch, layer.weight, layer.bias],
+            )
+            results.append([output, *gradients])
+        for expected, found in zip(*results, strict=True):
+            torch.testing.assert_close(found, expected, **tolerance)
+    for expected, found in zip(theirs.buffers(), ours.buffers(), strict=True):
+        torch.testing.assert_close(found, expected, **tolerance)
+    torch.testing.assert_close(ours.eval()(inputs[0]), theirs.eval()(inputs[0]), **tolerance)
 
 
 @pytest.mark.parametrize(("size", "count"), [(7, 3), (2, 3), (128, 2), (1, 1)])

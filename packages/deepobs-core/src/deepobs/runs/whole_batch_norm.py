@@ -51,10 +51,12 @@ class WholeBatchNorm(_BatchNorm):
             )
         axes = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        count = input.new_tensor(input.numel() // input.shape[1])
+        # Statistics in half precision would be too coarse, as they are for torch.
+        values = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+        count = values.new_tensor(values.numel() // values.shape[1])
         dist.all_reduce(count)
-        mean_C = _sum(input.sum(axes)) / count
-        centered = input - mean_C.view(shape)
+        mean_C = _sum(values.sum(axes)) / count
+        centered = values - mean_C.view(shape)
         # Not from the sum of squares, which loses digits where the mean is large.
         variance_C = _sum(centered.square().sum(axes)) / count
         self._update(mean_C.detach(), variance_C.detach() * (count / (count - 1)))
@@ -62,7 +64,9 @@ class WholeBatchNorm(_BatchNorm):
         if self.weight is not None:
             scale_C = scale_C * self.weight
         normalized = centered * scale_C.view(shape)
-        return normalized if self.bias is None else normalized + self.bias.view(shape)
+        if self.bias is not None:
+            normalized = normalized + self.bias.view(shape)
+        return normalized.to(input.dtype)
 
     def _update(self, mean_C: Tensor, variance_C: Tensor) -> None:
         if not self.training or self.running_mean is None or self.running_var is None:
