@@ -156,7 +156,9 @@ class TestProblem(Protocol, metaclass=_NoTestClass):
 class CarriesState(Protocol):
     """A test problem whose training carries a state from batch to batch, besides the model.
 
-    Without these methods, a run that resumes has no such state to restore.
+    Without these methods, a run that resumes has no such state to restore. Runs on several devices
+    also need `join_carried_states(states)`, the state of a batch from those of its parts in their
+    order, and `split_carried_state(state, rows)`, that of a slice of its rows.
     """
 
     def carried_state(self) -> Any:
