@@ -246,3 +246,39 @@ def test_a_rhythm_that_is_none_is_refused(run: Callable[..., Any], rhythm: str) 
     assert code == 2
     assert f"'{rhythm}' is neither a duration" in err
     assert "10min" in err
+
+
+def test_options_of_steps_are_recorded_and_repeated_by_the_command(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["--accumulate", "2", "--clip-norm", "5", "--precision", "bf16"]
+    code, _, err = run("SGD", "--lr", "0.01", "--epochs", "1", *words)
+    assert (code, err) == (0, "")
+    (record,) = _results(tmp_path / "results")
+    options = {"accumulate": 2, "clip_norm": 5.0, "precision": "bf16"}
+    assert options.items() <= record["training_params"].items()
+    assert len(record["gradient_norms"]) == len(record["minibatch_train_losses"])
+    for option in ("--precision bf16", "--accumulate 2", "--clip-norm 5.0"):
+        assert option in record["command"]
+    again = record["command"].split()[3:]
+    assert "already exists" in run(*again)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--accumulate", "129"], "accumulate must be from 1 to 128"),
+        (["--channels-last"], "no convolution of images"),
+        (["--compile", "fast"], "'fast' is not one of 'default'"),
+        (["--precision", "fp16", "--dtype", "float64"], "but the dtype is float64"),
+        (["--clip-norm", "1", "--needs", "create_graph"], "it differentiates the gradients"),
+    ],
+)
+def test_options_of_steps_that_do_not_work_say_why(
+    run: Callable[..., Any], words: list[str], message: str
+) -> None:
+    code, out, err = run("SGD", "--lr", "0.01", "--epochs", "1", *words)
+    assert code != 0
+    assert out == ""
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
