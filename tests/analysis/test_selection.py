@@ -9,6 +9,7 @@ from result_files import write_result
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load, select
+from deepobs_analysis.run_rows import rows_of_pair
 from deepobs_analysis.selection import configuration_performances
 
 
@@ -128,10 +129,10 @@ def test_nothing_is_selected_of_nothing(tmp_path):
 
 
 def test_configurations_are_compared_by_their_means(grid):
-    runs = load(grid).runs
-    table = configuration_performances(runs, "test_losses")
-    assert table["mean"].tolist() == [1, 4, 7]
-    assert table["seeds"].tolist() == [1, 1, 2]
+    runs = rows_of_pair(load(grid), "quadratic_deep", "SGD")
+    found = configuration_performances(runs, "test_losses").values()
+    assert [each.mean for each in found] == [1, 4, 7]
+    assert [each.seeds for each in found] == [1, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +157,6 @@ def test_the_same_seeds_in_another_order_are_a_tie(tmp_path):
     for lr, finals in ((0.1, (0.1, 0.2, 0.7)), (0.2, (0.7, 0.1, 0.2))):
         for seed, final in enumerate(finals):
             write_result(tmp_path, lr=lr, seed=seed, test_losses=[9, final])
-    runs = load(tmp_path).runs
-    first, second = configuration_performances(runs, "test_losses")["mean"]
-    assert first == second
+    runs = rows_of_pair(load(tmp_path), "quadratic_deep", "SGD")
+    first, second = configuration_performances(runs, "test_losses").values()
+    assert first.mean == second.mean

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError
 from deepobs.plugins.catalog import import_target
@@ -84,7 +84,13 @@ def drawings(
     parts.append((_OVERVIEW, results, "all-"))
     for place, problem in enumerate(problems, start=1):
         parts.append((_OF_A_PROBLEM, results.only(problems=[problem]), f"p{place}-"))
-    tasks = [partial(_drawn, names, those, mode, series, prefix) for names, those, prefix in parts]
+    for names, *_ in parts:
+        for name in names:
+            _plot(name)  # imported before tasks are forked, once for all of them
+    tasks = [
+        functools.partial(_drawn, names, those, mode, series, prefix)
+        for names, those, prefix in parts
+    ]
     with in_forks(tasks) as finish:
 
         def finished() -> Drawings:
@@ -98,12 +104,10 @@ def _drawn(
     captions: Mapping[str, str], results: Results, mode: Mode, series: Series, prefix: str
 ) -> list[Drawing]:
     """The figures that the results have the data for, whose ids begin with a prefix."""
-    targets = {spec.name: spec.target for spec in deepobs_plots()}
     found = []
     for name, caption in captions.items():
-        plot = import_target(targets[name], name)
         try:
-            figure = plot(results, mode=mode)
+            figure = _plot(name)(results, mode=mode)
         # Such as: no optimizer has two hyperparameters that vary. The page does without the figure.
         except ArgumentError:
             continue
@@ -115,3 +119,10 @@ def _drawn(
         del figure
         gc.collect(_YOUNG)
     return found
+
+
+@functools.cache
+def _plot(name: str) -> Any:
+    """The function that draws a figure."""
+    targets = {spec.name: spec.target for spec in deepobs_plots()}
+    return import_target(targets[name], name)

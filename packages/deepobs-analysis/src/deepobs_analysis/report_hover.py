@@ -42,16 +42,20 @@ def data_of(axes: Axes, series: Series) -> dict[str, Any]:
 
 
 def _axis(axis: Axis, limits: tuple[float, float], label: str) -> dict[str, Any]:
-    names = [each.get_text() for each in axis.get_majorticklabels()]
     # Names of rows and columns say more than their numbers.
-    is_named = isinstance(axis.get_major_locator(), FixedLocator)
-    is_named = is_named and not any(_is_number(name) for name in names)
+    is_fixed = isinstance(axis.get_major_locator(), FixedLocator)
+    names = _tick_labels(axis) if is_fixed else []
+    is_named = not any(_is_number(name) for name in names)
     return {
         "limits": [_short(limit) for limit in limits],
         "log": axis.get_scale() == "log",
         "label": _plain(label),
         "names": [_plain(name) for name in names] if is_named else [],
     }
+
+
+def _tick_labels(axis: Axis) -> list[str]:
+    return [each.get_text() for each in axis.get_majorticklabels()]
 
 
 def _lines(axes: Axes, owners: dict[Artist, int], series: Series) -> Iterable[dict[str, Any]]:
@@ -101,10 +105,9 @@ def _bars(axes: Axes) -> Iterable[dict[str, Any]]:
 
 
 def _cells(axes: Axes) -> Iterable[dict[str, Any]]:
-    rows, columns = (
-        [each.get_text() for each in axis.get_majorticklabels()]
-        for axis in (axes.yaxis, axes.xaxis)
-    )
+    if not axes.images:
+        return
+    rows, columns = map(_tick_labels, (axes.yaxis, axes.xaxis))
     for image in axes.images:
         values: Floats = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
         if values.shape != (len(rows), len(columns)):

@@ -304,11 +304,12 @@ def _value(name: str, value: str, prefix: str, series: Series) -> str:
         return f"#{prefix}{value[1:]}"
     if name == "aria-label":
         return value
-    referred = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
+    if "url(" in value:
+        value = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
     if name == "style":
-        colored = _COLOR.sub(lambda hit: _page_color(hit[0], series), referred)
-        referred = _FONT_FAMILY.sub("", colored)
-    return _NEEDLESS_DIGITS.sub(r"\1", referred)
+        value = _COLOR.sub(lambda hit: _page_color(hit[0], series), value)
+        value = _FONT_FAMILY.sub("", value)
+    return _NEEDLESS_DIGITS.sub(r"\1", value) if "." in value else value
 
 
 def _page_color(color: str, series: Series) -> str:

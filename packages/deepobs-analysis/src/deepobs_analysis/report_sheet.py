@@ -22,10 +22,14 @@ from deepobs_analysis.plots.rendering import in_own_style
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
 
 _DPI = 72
+# What matplotlib computes anew for each label, title and spine of an axis, though drawing changes
+# nothing of it: the ticks, and the room that their labels take.
+_SEVERAL_TIMES = ("_update_ticks", "_get_ticklabel_bboxes")
 
 
 class Drawn(NamedTuple):
@@ -54,10 +58,27 @@ def drawn(figure: Figure) -> Drawn:
         # Parts of color bars become images. The types of matplotlib do not know this renderer.
         mixed: Any = MixedModeRenderer
         renderer = mixed(figure, *figure.get_size_inches(), dpi, sheet)
+        for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            for name in _SEVERAL_TIMES:
+                _compute_once(axis, name)
         figure.draw(renderer)
         renderer.finalize()
     text = stream.getvalue()
     return Drawn(text[text.index("<svg") :], sheet.labels)
+
+
+def _compute_once(axis: Axis, name: str) -> None:
+    compute = getattr(axis, name, None)
+    if compute is None:  # in another version of matplotlib
+        return
+    found: list[Any] = []
+
+    def once_only(*arguments: Any) -> Any:
+        if not found:
+            found.append(compute(*arguments))
+        return found[0]
+
+    setattr(axis, name, once_only)
 
 
 class _Sheet(RendererSVG):

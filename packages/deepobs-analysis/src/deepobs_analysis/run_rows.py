@@ -76,11 +76,16 @@ def is_known(values: NDArray[Any]) -> NDArray[Any]:
     return known
 
 
+def pairs_of(results: Results) -> list[tuple[str, str]]:
+    """The pairs of a problem and an optimizer of which there are runs, sorted."""
+    return sorted(set(zip(results.runs["problem"], results.runs["optimizer"], strict=True)))
+
+
 def rows_by_pair(results: Results) -> dict[tuple[str, str], Rows]:
-    """The runs of each optimizer on each problem, sorted by problem and optimizer."""
+    """The runs of each optimizer on each problem."""
     columns = _Columns(results.runs)
     places: dict[Any, Any] = results.runs.groupby(["problem", "optimizer"]).indices
-    return {pair: Rows(columns, places[pair]) for pair in sorted(places)}
+    return {pair: Rows(columns, places[pair]) for pair in places}
 
 
 def rows_of_pair(results: Results, problem: str, optimizer: str) -> Rows:

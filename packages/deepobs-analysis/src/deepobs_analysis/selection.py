@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
-import pandas as pd
 
 from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
@@ -17,10 +16,12 @@ from deepobs_analysis.computed_once import once
 from deepobs_analysis.measures import best
 from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
 from deepobs_analysis.results import CURVES, Metric, require_results
-from deepobs_analysis.run_rows import Rows, rows_by_pair
+from deepobs_analysis.run_rows import Rows, pairs_of, rows_by_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import pandas as pd
 
     from deepobs_analysis.measures.arrays import Floats
     from deepobs_analysis.results import Results, Split
@@ -39,10 +40,9 @@ EXPLANATIONS: dict[Mode, str] = {
 
 
 class Performance(NamedTuple):
-    """How many seeds a configuration has, how many of them completed, and the mean over them."""
+    """How many seeds a configuration has, and the mean over them."""
 
     seeds: int
-    completed: int
     mean: float
 
 
@@ -82,7 +82,7 @@ class Selection:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     is_tuned: bool = False
     rows: Rows = field(kw_only=True, compare=False)
-    _known: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False)
+    _known: dict[tuple[str, str], Any] = field(init=False, default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         seeds = counted(len(self.runs), "seed")
@@ -186,10 +186,15 @@ def select(results: Results, *, mode: Mode = "most", by: str | None = None) -> l
     if by is not None and by not in CURVES:
         message = f"There is no curve {by!r}. Known: {', '.join(CURVES)}."
         raise ArgumentError(sentences(message, closest(by, CURVES)))
-    selections = (
-        once(("selected", pair, mode, by), functools.partial(_selected, results, rows, mode, by))
-        for pair, rows in rows_by_pair(results).items()
-    )
+    # Where all selections are known, runs are not grouped again.
+    rows = functools.cache(lambda: rows_by_pair(results))
+
+    def selected(pair: tuple[str, str]) -> Selection | None:
+        return once(
+            ("selected", pair, mode, by), lambda: _selected(results, rows()[pair], mode, by)
+        )
+
+    selections = map(selected, pairs_of(results))
     return [selection for selection in selections if selection is not None]
 
 
@@ -244,48 +249,26 @@ def selections_by_problem(results: Results, mode: Mode) -> dict[str, list[Select
 
 
 def configuration_performances(
-    runs: pd.DataFrame, curve: str, *, mode: Mode = "final"
-) -> pd.DataFrame:
-    """How well the configurations of an optimizer on a problem performed.
+    runs: Rows, curve: str, *, mode: Mode = "final"
+) -> dict[str, Performance]:
+    """How well the configurations of an optimizer on a problem performed, sorted by their names.
 
     Args:
         runs: Runs of one optimizer on one problem, all with the curve.
         curve: What they are compared by, a name of `CURVES`.
         mode: "best" for the best epoch of each run; the last epoch otherwise.
-
-    Returns:
-        A row for each configuration, indexed by its name: `mean` over its seeds, `seeds`, and how
-        many of them `completed`.
     """
-    found = performances_by_configuration(runs, curve, mode)
-    return pd.DataFrame(
-        {
-            "seeds": [each.seeds for each in found.values()],
-            "completed": [each.completed for each in found.values()],
-            "mean": [each.mean for each in found.values()],
-        },
-        index=pd.Index(list(found), name="configuration", dtype=object),
-    )
-
-
-def performances_by_configuration(
-    runs: Rows | pd.DataFrame, curve: str, mode: Mode
-) -> dict[str, Performance]:
-    """What `configuration_performances` says, by configuration, sorted by their names."""
     values: dict[str, list[float]] = defaultdict(list)
-    completed: dict[str, int] = defaultdict(int)
-    for name, performance, has_diverged in zip(
-        runs["configuration"], performances(runs, curve, mode), runs["has_diverged"], strict=True
+    for name, value in zip(
+        runs.each("configuration"), performances(runs, curve, mode), strict=True
     ):
-        values[name].append(performance)
-        completed[name] += not has_diverged
+        values[name].append(value)
     return {
-        name: Performance(len(values[name]), completed[name], exact_mean(values[name]))
-        for name in sorted(values)
+        name: Performance(len(values[name]), exact_mean(values[name])) for name in sorted(values)
     }
 
 
-def performances(runs: Rows | pd.DataFrame, curve: str, mode: Mode) -> list[float]:
+def performances(runs: Rows, curve: str, mode: Mode) -> list[float]:
     """What each run is compared by; the performance before training for those that diverged."""
 
     def value(values: Floats, has_diverged: bool) -> float:
@@ -296,7 +279,7 @@ def performances(runs: Rows | pd.DataFrame, curve: str, mode: Mode) -> list[floa
             return best(values, higher_is_better=higher_is_better(curve))
         return float(values[-1])
 
-    return list(map(value, runs[curve], runs["has_diverged"]))
+    return list(map(value, runs.each(curve), runs.each("has_diverged")))
 
 
 def higher_is_better(curve: str) -> bool:

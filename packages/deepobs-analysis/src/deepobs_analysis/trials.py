@@ -19,9 +19,9 @@ from deepobs_analysis.measures import (
 from deepobs_analysis.results import Metric
 from deepobs_analysis.run_rows import rows_of_pair
 from deepobs_analysis.selection import (
+    configuration_performances,
     higher_is_better,
     performances,
-    performances_by_configuration,
 )
 
 if TYPE_CHECKING:
@@ -214,9 +214,8 @@ def trials_of(selection: Selection, runs: Rows) -> Trials:
         seeds_of[name].add(seed)
         found.setdefault(name, _number(hyperparameters, "lr"))
     seeds = common_seeds(seeds_of.values())
-    compared = performances_by_configuration(
-        measured.part(np.isin(measured["seed"], seeds)), curve, selection.mode
-    )
+    of_seeds = measured.part(np.isin(measured["seed"], seeds))
+    compared = configuration_performances(of_seeds, curve, mode=selection.mode)
     means = np.array([each.mean for each in compared.values()])
     rates = np.array([np.nan if rate is None else rate for rate in found.values()])
     of_compared = np.array([np.nan if found[n] is None else found[n] for n in compared])
