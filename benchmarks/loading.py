@@ -58,20 +58,39 @@ READING, SHOWING = ("first", "again", "added"), ("table", "score", "report")
 # The published results with no cache, which `deepobs baselines` downloads.
 PUBLISHED = "published"
 READ = """
-import sys, time
+import resource, sys, time
 from deepobs_analysis import load
 import pandas, numpy
-began = time.perf_counter()
+
+def used():
+    those = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return sum(sum(resource.getrusage(each)[:2]) for each in those)
+
+began, before = time.perf_counter(), used()
 results = load(sys.argv[1])
-print(time.perf_counter() - began, len(results.runs))
+print(time.perf_counter() - began, used() - before)
 """
+LABELS = (
+    *("reading", "reading, of all processors"),
+    *("the command", "the command, of all processors"),
+)
 
 
 class Cost(NamedTuple):
-    """Seconds, those of all processors, and the largest memory of all processes together in MiB."""
+    """What a command takes, and of it what reading takes; for other commands, that is the same.
+
+    Attributes:
+        seconds: Seconds of reading.
+        processors: Those of all processors.
+        whole: Seconds of the command.
+        whole_processors: Those of all processors.
+        memory: The largest memory of all processes together, in MiB.
+    """
 
     seconds: float
     processors: float
+    whole: float
+    whole_processors: float
     memory: float
 
 
@@ -154,7 +173,7 @@ def cost_of_report(python: Path, published: Path, place: Path) -> Iterator[tuple
 
 
 def cost(command: list[str], cache: Path) -> Cost:
-    """The cost of a command; in seconds that of reading, where it prints them."""
+    """The cost of a command, which prints that of reading if it is Python."""
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as output:
@@ -168,14 +187,14 @@ def cost(command: list[str], cache: Path) -> Cost:
         while process.poll() is None:
             memory = max(memory, memory_of(process.pid))
             time.sleep(0.02)
-        seconds = time.perf_counter() - began
-        processors = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
+        whole = time.perf_counter() - began
+        whole_processors = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
         if process.returncode:
             sys.exit(f"{command} failed")
         output.seek(0)
-        if command[1] == "-c":
-            seconds = float(output.read().split()[0])
-    return Cost(seconds, processors, memory)
+        reading = map(float, output.read().split()) if command[1] == "-c" else ()
+    seconds, processors = reading or (whole, whole_processors)
+    return Cost(seconds, processors, whole, whole_processors, memory)
 
 
 def memory_of(process: int) -> float:
@@ -190,16 +209,12 @@ def memory_of(process: int) -> float:
 
 def show(costs: dict[tuple[str, str], list[Cost]]) -> None:
     for (step, build), measured in costs.items():
-        seconds, processors, memory = zip(*measured, strict=True)
-        text = f"{step:<9} {build:<9} {spread(seconds)}, of all processors {spread(processors)}"
-        text += f" {max(memory):6.0f} MiB"
-        if (step, "baseline") in costs and build != "baseline":
-            before = [
-                statistics.median(each) for each in zip(*costs[step, "baseline"], strict=True)
-            ]
-            text += f"   {before[0] / statistics.median(seconds):.1f} times as fast, "
-            text += f"{before[1] / statistics.median(processors):.1f} in time of processors"
-        print(text)
+        *costs_of_it, memory = zip(*measured, strict=True)
+        *costs_before, _ = zip(*costs.get((step, "baseline"), measured), strict=True)
+        print(f"{step:<9} {build:<9} {max(memory):6.0f} MiB")
+        for label, now, before in zip(LABELS, costs_of_it, costs_before, strict=True):
+            ratio = statistics.median(before) / statistics.median(now)
+            print(f"   {label:<32} {spread(now)}   {ratio:.1f} times as fast")
 
 
 def spread(seconds: Sequence[float]) -> str:
