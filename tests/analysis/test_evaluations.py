@@ -154,3 +154,17 @@ def test_a_file_whose_evaluations_contradict_it_is_skipped(
     results = load(tmp_path)
     assert len(results.runs) == 0
     assert len(results.skipped) == 1
+
+
+def test_norms_of_gradients_have_their_step(
+    written: Callable[..., RunRecord], tmp_path: Path
+) -> None:
+    record = written(log_gradient_norm=True, train_log_interval=3, max_steps=20)
+    for _ in range(2):  # from the file, and from the cache
+        curves = load(tmp_path).curves()
+        norms = curves[curves["metric"] == "gradient_norm"]
+        # Eight steps an epoch, of which the last has four.
+        assert norms["step"].tolist() == [0, 3, 6, 8, 11, 14, 16, 19]
+        assert norms["epoch"].tolist() == [step / 8 for step in norms["step"]]
+        assert norms["value"].tolist() == record.gradient_norms
+    assert set(curves["metric"]) == {"loss", "gradient_norm"}

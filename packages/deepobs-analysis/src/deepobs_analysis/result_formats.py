@@ -38,8 +38,8 @@ _TODAY = {"GradientDescent": "SGD"}
 # All others are shared by many runs of a study.
 _OF_ONE_RUN = {
     *CURVES,
-    *("minibatch_train_losses", "train_seconds", "eval_seconds", "iterates"),
-    *("evaluated_at_steps", "resumed_at_steps"),
+    *("minibatch_train_losses", "gradient_norms", "train_seconds", "eval_seconds", "iterates"),
+    *("compile_seconds", "skipped_steps", "evaluated_at_steps", "resumed_at_steps"),
     *("hyperparams", "learning_rate", "optimizer_hyperparams", "random_seed", "run_id"),
     *("status", "diverged_at_epoch", "diverged_at_step", "steps", "gradient_evaluations"),
     *("command", "started_at"),
@@ -64,8 +64,9 @@ class Run(NamedTuple):
         hardware: Its hardware, as JSON.
         versions: Versions of its software, as JSON.
         curves: Those of `CURVES`, the seconds of training in each epoch, the iterates, one pair of
-            numbers after the other, and the epochs trained at each evaluation; `None` for what was
-            not measured, and for evaluations after every epoch.
+            numbers after the other, the epochs trained at each evaluation, and norms of gradients,
+            each after the number of its step; `None` for what was not measured, and for evaluations
+            after every epoch.
     """
 
     format: str
@@ -143,6 +144,7 @@ def run_from(data: object) -> Run:
             None if data.get("packed") else values.numbers(data, "train_seconds"),
             values.points(data, "iterates"),
             evaluated_at,
+            _gradient_norms(data),
         ),
     )
 
@@ -235,6 +237,21 @@ def _evaluated_at(data: Mapping[str, Any], num_epochs: int) -> Floats | None:
     if not len(at) or at[0] != 0 or not (np.diff(at) > 0).all() or at[-1] > num_epochs:
         raise NoResultError("evaluated_at_steps are not the steps of evaluations of this run")
     return at
+
+
+def _gradient_norms(data: Mapping[str, Any]) -> Floats | None:
+    """Norms of gradients, each after the number of steps before it."""
+    norms = values.numbers(data, "gradient_norms")
+    if norms is None:
+        return None
+    per_epoch = values.integer(data, "steps_per_epoch", least=1)
+    params = values.mapping(data, "training_params")
+    interval = values.integer(params, "train_log_interval", least=1)
+    # Every epoch begins anew to count steps.
+    in_epoch = np.arange(0.0, per_epoch, interval)
+    epochs = np.arange(-(-len(norms) // len(in_epoch)))
+    steps = (epochs[:, None] * per_epoch + in_epoch).ravel()[: len(norms)]
+    return np.column_stack([steps, norms]).ravel()
 
 
 def _curve(data: Mapping[str, Any], name: str, count: int) -> Floats | None:

@@ -92,6 +92,7 @@ class Results:
     | those of `CURVES` | float64 arrays, a value for each evaluation; `None` if not measured |
     | `evaluated_at` | float64 array, the epochs trained at each evaluation: 0, 1, 2, ... |
     | `train_seconds` | float64 array, seconds of training per epoch; `None` if unknown, or packed |
+    | `gradient_norms` | float64 array, norms of gradients, each after the number of its step |
     | `iterates` | float64 array, the point at each evaluation on a function of two variables |
     | `steps`, `gradient_evaluations` | integers; missing if not recorded |
     | `test_examples` | examples that evaluations of the test set use; missing if not recorded |
@@ -138,8 +139,8 @@ class Results:
         Returns:
             A frame with the columns `problem`, `optimizer`, `label` (what tables call the
             optimizer), `hyperparameters` (as text), `seed`, `epoch`, `step` (NaN where steps of
-            an epoch are unknown), `split` ("train", "valid" or "test"), `metric` ("loss" or
-            "accuracy") and `value`.
+            an epoch are unknown), `split` ("train", "valid" or "test"), `metric` ("loss",
+            "accuracy", or "gradient_norm" where it was recorded) and `value`.
         """
         return tidy_curves(self.runs)
 

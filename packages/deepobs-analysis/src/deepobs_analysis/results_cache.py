@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _Compared = TypeVar("_Compared")
 
-_LAYOUT = 11
+_LAYOUT = 12
 _KEPT_SECONDS = 60 * 24 * 3600  # since it was written
 _AFTER_NAMES = "\0"  # no name of a file holds it
 

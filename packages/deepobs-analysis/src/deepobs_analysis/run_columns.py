@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Integers: TypeAlias = NDArray[np.int64]
 Objects: TypeAlias = NDArray[np.object_]
 
-ARRAYS = (*CURVES, "train_seconds", "iterates", "evaluated_at")
+ARRAYS = (*CURVES, "train_seconds", "iterates", "evaluated_at", "gradient_norms")
 """The names of `Run.curves`, in their order."""
 
 FIELDS = tuple(name for name in Run._fields if name != "curves")

@@ -13,6 +13,8 @@ from deepobs.records import METRICS, series_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from deepobs_analysis.measures.arrays import Floats
+
 COLUMNS = (
     *("problem", "optimizer", "label", "hyperparameters", "seed"),
     *("epoch", "step", "split", "metric", "value"),
@@ -37,21 +39,32 @@ def _parts(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
             at = run["evaluated_at"]
             # Integers, as long as no evaluation is within an epoch.
             epochs = at.astype(np.int64) if np.array_equal(at, np.floor(at)) else at
-            yield pd.DataFrame(
-                {
-                    "problem": run["problem"],
-                    "optimizer": run["optimizer_name"],
-                    "label": run["optimizer"],
-                    "hyperparameters": _words(run["hyperparameters"]),
-                    "seed": run["seed"],
-                    "epoch": epochs,
-                    "step": np.rint(at * run["steps_per_epoch"]),
-                    "split": split,
-                    "metric": metric,
-                    "value": values,
-                },
-                columns=list(COLUMNS),
-            )
+            steps = np.rint(at * run["steps_per_epoch"])
+            yield _part(run, epochs, steps, split, metric, values)
+        if run["gradient_norms"] is not None:
+            steps, norms = run["gradient_norms"].reshape(-1, 2).T
+            epochs = steps / run["steps_per_epoch"]
+            yield _part(run, epochs, steps, "train", "gradient_norm", norms)
+
+
+def _part(
+    run: Mapping[Any, Any], epochs: Any, steps: Floats, split: str, metric: str, values: Floats
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "problem": run["problem"],
+            "optimizer": run["optimizer_name"],
+            "label": run["optimizer"],
+            "hyperparameters": _words(run["hyperparameters"]),
+            "seed": run["seed"],
+            "epoch": epochs,
+            "step": steps,
+            "split": split,
+            "metric": metric,
+            "value": values,
+        },
+        columns=list(COLUMNS),
+    )
 
 
 def _words(hyperparameters: Mapping[str, Any]) -> str:
