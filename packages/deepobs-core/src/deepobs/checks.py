@@ -185,8 +185,10 @@ def in_json_types(what: str, values: Mapping[str, object]) -> dict[str, Any]:
         for value in values.values()
     )
     if all(is_plain):
-        # Adding 0.0 makes 0.0 of -0.0, which is the same configuration.
-        return {n: value + 0.0 if type(value) is float else value for n, value in values.items()}
+        # -0.0 is the same configuration as 0.0.
+        return {
+            n: 0.0 if value == 0 and type(value) is float else value for n, value in values.items()
+        }
     try:
         text = json.dumps(values, default=_plain_number)
         converted: dict[str, Any] = json.loads(

@@ -35,12 +35,11 @@ def best_configuration(
         performances.setdefault(configuration, []).append(performance)
         completed[configuration] = completed.get(configuration, 0) + has_completed
     sign = 1 if higher_is_better else -1
-    # An exact sum: equal seeds in another order must not make a better mean.
-    ranks = {
-        configuration: (
-            completed[configuration] if most_seeds_first else 0,
-            sign * math.fsum(values) / len(values),
-        )
-        for configuration, values in performances.items()
-    }
-    return max(ranks, key=lambda configuration: ranks[configuration], default=None)
+
+    def rank(configuration: ConfigurationT) -> tuple[int, float]:
+        values = performances[configuration]
+        # An exact sum: equal seeds in another order must not make a better mean.
+        mean = sign * math.fsum(values) / len(values)
+        return completed[configuration] if most_seeds_first else 0, mean
+
+    return max(performances, key=rank, default=None)

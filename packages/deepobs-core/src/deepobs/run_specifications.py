@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -28,6 +29,9 @@ _ALWAYS_SHOWN = (
 _NOT_SHOWN = (
     *("optimizer_target", "defined_as", "optimizer_source", "code", "at_defaults", "device"),
 )
+_VARIED = frozenset({"hyperparameters", "at_defaults", "random_seed"})
+"""What runs of a sweep differ in."""
+
 _NOT_PART_OF_THE_IDENTITY = {
     *("device", "train_log_interval", "log_gradient_norm", "at_defaults", "label", "defined_as"),
 }
@@ -247,15 +251,17 @@ class RunSpecification(BaseModel):
         kept: str | None = vars(self).get("_run_id")
         if kept is not None:
             return kept
+        # A sweep asks for it many times. As `functools.cached_property`, it would be among the
+        # fields over which one can iterate.
+        vars(self)["_run_id"] = run_id = self._hash(self._target)
+        return run_id
+
+    @property
+    def _target(self) -> str:
         target = self.optimizer_target
         # The same code is in `__main__` of a script or notebook, and in a module for a worker: what
         # it is, its fingerprint says.
-        if self.optimizer_source:
-            target = target.rpartition(":")[2]
-        # A sweep asks for it many times. As `functools.cached_property`, it would be among the
-        # fields over which one can iterate.
-        vars(self)["_run_id"] = run_id = self._hash(target)
-        return run_id
+        return target.rpartition(":")[2] if self.optimizer_source else target
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the specification; see `pydantic.BaseModel.model_copy`.
@@ -264,11 +270,29 @@ class RunSpecification(BaseModel):
             update: Values of fields, which are not checked.
             deep: Whether to copy the values of all fields.
         """
-        copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("_run_id", None)
-        # The runs of a sweep share their sets of names, which take more memory than their values.
-        if copied.__pydantic_fields_set__ == self.__pydantic_fields_set__:
-            object.__setattr__(copied, "__pydantic_fields_set__", self.__pydantic_fields_set__)
+        update = update or {}
+        if deep or not _VARIED.issuperset(update):
+            copied = super().model_copy(update=update, deep=deep)
+            for name in ("_run_id", "_kept_frame"):
+                vars(copied).pop(name, None)
+            return copied
+        # Tens of thousands of runs of a sweep are such copies. They share all else, the text of
+        # their identities included. A copy of the dictionary is smaller than a new one.
+        with contextlib.suppress(ValueError):  # infinite numbers
+            vars(self)["_kept_frame"] = self._frame(self._target)
+        values = vars(self).copy()
+        values.update(update)
+        values.pop("_run_id", None)
+        named = self.__pydantic_fields_set__
+        copied = object.__new__(type(self))
+        object.__setattr__(copied, "__dict__", values)
+        object.__setattr__(copied, "__pydantic_extra__", None)
+        object.__setattr__(copied, "__pydantic_private__", None)
+        object.__setattr__(
+            copied,
+            "__pydantic_fields_set__",
+            named if named.issuperset(update) else named | {*update},
+        )
         return copied
 
     @property
@@ -306,13 +330,42 @@ class RunSpecification(BaseModel):
 
     def _hash(self, target: str) -> str:
         try:
-            canonical = _CANONICAL.encode(self._identity(target, vars(self)))
+            before, between, after = self._frame(target)
+            of_run = _CANONICAL.encode(self._given())
+            seed = self.random_seed
+            of_seed = "" if seed == DEFAULT_SEED else f',"random_seed":{seed}'
+            canonical = f'{{{before}"hyperparameters":{of_run}{between}{of_seed}{after}}}'
         except ValueError:  # infinite numbers
             fields = self.model_dump(mode="json", exclude_defaults=True)
             canonical = json.dumps(
                 self._identity(target, fields), sort_keys=True, separators=(",", ":")
             )
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def _frame(self, target: str) -> tuple[str, str, str]:
+        """The canonical text of the identity, around its hyperparameters and its seed."""
+        kept: tuple[str, str, str] | None = vars(self).get("_kept_frame")
+        if kept is not None and target == self._target:
+            return kept
+        identity = self._identity(target, vars(self))
+        texts = {
+            name: f'"{name}":{_CANONICAL.encode(identity[name])}'
+            for name in sorted(identity.keys() - _VARIED)
+        }
+        return (
+            "".join(f"{text}," for name, text in texts.items() if name < "hyperparameters"),
+            "".join(
+                f",{text}"
+                for name, text in texts.items()
+                if "hyperparameters" < name < "random_seed"
+            ),
+            "".join(f",{text}" for name, text in texts.items() if name > "random_seed"),
+        )
+
+    def _given(self) -> dict[str, Any]:
+        """The hyperparameters that are part of the identity."""
+        at_defaults = self.at_defaults
+        return {k: v for k, v in self.hyperparameters.items() if k not in at_defaults}
 
     def _identity(self, target: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         # Fields at their defaults are excluded: a field added in a later release then leaves the
