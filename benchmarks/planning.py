@@ -1,15 +1,17 @@
 """Time to plan an experiment of many configurations, and to find the pending runs.
 
 Each timing uses a new process: from the experiment file to the plan, and from the plan to the
-pending runs of a directory that has a result of every run. It is the time of the processor, and
-excludes the import of libraries. With the interpreter of another build, both are timed in turn,
-each with results of its own.
+pending runs of a directory that has a result of every run, for the first time and again. It is the
+time of the processor, and excludes the import of libraries. Whole commands, which show the table of
+an experiment of which nothing is pending, are compared with `import torch`. With the interpreter of
+another build, both are timed in turn, each with results of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -56,6 +58,11 @@ decided = time.process_time()
 pending = getattr(inventory, "missing", None)
 print(planned - began, decided - planned, len(inventory[0] if pending is None else pending))
 """
+COMMAND = """
+import sys
+from deepobs.cli.main import main
+sys.exit(main(["bench", sys.argv[1], "--out", sys.argv[2], "--device", "cpu"]))
+"""
 
 
 def main() -> None:
@@ -69,7 +76,7 @@ def main() -> None:
     pythons = {"this build": sys.executable}
     if arguments.other:
         pythons["the other build"] = arguments.other
-    times: dict[str, list[tuple[float, float]]] = {build: [] for build in pythons}
+    times: dict[str, list[dict[str, float]]] = {build: [] for build in pythons}
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "experiment.toml")
         file.write_text(EXPERIMENT.format(rates=arguments.configurations // 100))
@@ -78,12 +85,12 @@ def main() -> None:
         for _ in range(arguments.repeats):
             for build, python in pythons.items():
                 times[build].append(seconds_of(python, file, Path(directory, build)))
-        print(f"load {os.getloadavg()[0]:.1f}")
-    for number, step in enumerate(("planning", "deciding")):
-        of_step = {build: [each[number] for each in those] for build, those in times.items()}
+        print(f"{arguments.configurations} configurations, load {os.getloadavg()[0]:.1f}")
+    for step in times["this build"][0]:
+        of_step = {build: [each[step] for each in those] for build, those in times.items()}
         for build, seconds in of_step.items():
             print(
-                f"{step} {arguments.configurations} configurations, {build}: "
+                f"{step}, {build}: "
                 f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
             )
         if arguments.other:
@@ -98,14 +105,34 @@ def main() -> None:
 def execute(python: str, code: str, file: Path, results: Path) -> str:
     """What a new process prints that executes code."""
     command = [python, "-c", code, str(file), str(results)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    environment = os.environ | {"DEEPOBS_CACHE_DIR": f"{results}-cache"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment
+    ).stdout
 
 
-def seconds_of(python: str, file: Path, results: Path) -> tuple[float, float]:
-    """Seconds that a new process takes to plan and to find pending runs."""
-    planned, decided, num_pending = execute(python, BEFORE + TIME, file, results).split()
-    assert num_pending == "0"  # noqa: S101 # else the timing means nothing
-    return float(planned), float(decided)
+def seconds_of(python: str, file: Path, results: Path) -> dict[str, float]:
+    """Processor time of new processes that plan, find pending runs, and execute nothing."""
+    seconds = {}
+    shutil.rmtree(f"{results}-cache", ignore_errors=True)
+    for step in ("deciding for the first time", "deciding again"):
+        planned, decided, num_pending = execute(python, BEFORE + TIME, file, results).split()
+        assert num_pending == "0"  # noqa: S101 # else the timing means nothing
+        seconds |= {"planning": float(planned), step: float(decided)}
+    for step in ("the command for the first time", "the command again"):
+        before = os.times()
+        execute(python, COMMAND, file, results)
+        seconds[step] = seconds_since(before)
+    before = os.times()
+    execute(python, "import torch", file, results)
+    seconds["import torch"] = seconds_since(before)
+    return seconds
+
+
+def seconds_since(before: os.times_result) -> float:
+    """Processor time of the processes that ended since then."""
+    now = os.times()
+    return now.children_user + now.children_system - before.children_user - before.children_system
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 
 from deepobs.console import run_options, screen
 from deepobs.console.options import as_json
+from deepobs.console.repeated_commands import answer_to, keep, key_of
 from deepobs_bench._execution_options import (
     EXECUTION_PARAMETERS,
     execution_from,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deepobs.console.run_options import ResultOptions
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.experiment import Budget
+    from deepobs_bench.plan import Plan
+    from deepobs_bench.standings import Results
     from deepobs_bench.sweep import Sweep
 
 _INCOMPLETE = 1
@@ -86,6 +89,9 @@ def command(
       deepobs bench experiment.toml --jobs 4
       deepobs bench experiment.toml --only "problem=digits_*" --only optimizer=SGD
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
+    key, output_dir = _key_of(context.params), shared["output_dir"]
+    if not dry_run and _is_answered(key, output_dir, as_json=as_json):
+        return
     # Imported here, as all that needs torch, so that help and completion appear at once.
     from deepobs_bench._bench_output import plan_output, show_missing_data, show_results
     from deepobs_bench.experiment_files import load
@@ -130,8 +136,46 @@ def command(
         ) as sweep:
             executed = execute(planned, sweep, jobs=options.jobs)
         show_results(planned, executed, results.output_dir, as_json=as_json)
+        _keep(key, planned, executed, results.output_dir)
     if executed.failures or executed.errors or executed.is_out_of_time:
         context.exit(_INCOMPLETE)
+
+
+def _key_of(parameters: dict[str, Any]) -> str:
+    content = b""
+    with contextlib.suppress(OSError):  # reading the experiment says what is wrong
+        content = parameters["file"].read_bytes()
+    depends_on = {k: v for k, v in parameters.items() if k not in ("as_json", "dry_run")}
+    return key_of(depends_on, content)
+
+
+def _is_answered(key: str, output_dir: Path, *, as_json: bool) -> bool:
+    """Show the table of an experiment of which nothing is pending, as it was shown before."""
+    answer = answer_to(key)
+    if answer is None:
+        return False
+    from deepobs_bench._standings_output import for_programs, show_finished
+    from deepobs_bench.standings import Standing
+
+    standings = [Standing(**each) for each in answer["standings"]]
+    if as_json:
+        screen.show_json(for_programs(standings))
+    else:
+        show_finished(answer["runs"], standings, output_dir)
+    return True
+
+
+def _keep(key: str, plan: Plan, results: Results, output_dir: Path) -> None:
+    """Keep the table of an experiment of which nothing is pending."""
+    if results.failures or plan.tunings or results.is_out_of_time:
+        return
+    from deepobs_bench.result_index import known_results
+
+    specifications = plan.specifications
+    known = known_results(specifications, output_dir)
+    if len(known) == len(specifications):
+        standings = [asdict(each) for each in results.standings(plan)]
+        keep(key, specifications, known, {"runs": len(known), "standings": standings})
 
 
 @contextlib.contextmanager

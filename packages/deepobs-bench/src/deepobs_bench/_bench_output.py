@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import statistics
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,9 +21,9 @@ from rich.progress import (
 from deepobs.console import screen
 from deepobs.console.screen import Column
 from deepobs.console.text import clean, counted, duration, shown_value
-from deepobs.errors import joined
 from deepobs.resources import usable_cores
 from deepobs.runs.progress import schedule_of, summary_of
+from deepobs_bench._standings_output import for_programs, show_standings, show_totals, total_of
 from deepobs_bench.experiment import row_name
 from deepobs_bench.failures import Failure, failure_file
 from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from deepobs.runs.timing import Span
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
-    from deepobs_bench.standings import Results, Standing
+    from deepobs_bench.standings import Results
     from deepobs_bench.sweep import Notify
     from deepobs_bench.tuning.planned import PlannedTuning
     from deepobs_bench.workload import Part, Unmeasured
@@ -78,15 +77,13 @@ class PlanOutput:
         if in_full:
             self._show_table()
         pending, total = len(self.pending), len(self.plan.specifications)
-        totals = []
-        if total:
-            totals.append(f"{counted(total, 'run')}: {total - pending} done, {pending} pending")
+        totals = [total_of(total, pending)] if total else []
         if tunings := self.plan.tunings:
             runs = sum(tuning.num_runs for tuning in tunings)
             done = len(tunings) - len(self.pending_tunings)
             remark = f" ({done} done)" if done else ""
             totals.append(f"{counted(len(tunings), 'tuning')} of {counted(runs, 'run')}{remark}")
-        screen.show_text(f"{'; '.join(totals)}. Results are kept in {self.output_dir}.")
+        show_totals(totals, self.output_dir)
         num_older, fingerprints = results_of_older_code(self.pending.values(), self.output_dir)
         if num_older:
             those = f" ({', '.join(fingerprints)})" if fingerprints else ""
@@ -337,17 +334,17 @@ def show_results(plan: Plan, results: Results, output_dir: Path, *, as_json: boo
     standings = results.standings(plan)
     files = [result.path_in(output_dir) for _, result in results.tuned]
     if as_json:
-        shown = {
-            "standings": [asdict(standing) for standing in standings],
-            "tuning_files": files,
-            "failures": list(_failures_for_programs(results, output_dir)),
-            "failed_tunings": results.errors,
-            "is_out_of_time": results.is_out_of_time,
-        }
+        shown = for_programs(
+            standings,
+            tuning_files=files,
+            failures=list(_failures_for_programs(results, output_dir)),
+            failed_tunings=results.errors,
+            is_out_of_time=results.is_out_of_time,
+        )
         screen.show_json(shown)
     else:
         screen.show()
-        _show_standings(standings)
+        show_standings(standings)
         for path in files:
             screen.show(f"  {path}")
     if results.failures or results.errors:
@@ -386,74 +383,3 @@ def _show_failures(results: Results, output_dir: Path) -> None:
         screen.show_message("Failed", f"{num_others} others, whose logs are beside the results.")
     for name, message in results.errors.items():
         screen.show_message("Failed", f"the tuning of {name}: {message}")
-
-
-def _show_standings(standings: Sequence[Standing]) -> None:
-    has_validation = any(each.valid for each in standings)
-    columns = [
-        *(Column(heading) for heading in ("PROBLEM", "OPTIMIZER")),
-        Column("FINAL TEST"),
-        *([Column("FINAL VALIDATION")] if has_validation else []),
-        *(Column(name, is_number=True) for name in ("RUNS", "DIVERGED", "FAILED")),
-        Column("BEST CONFIGURATION"),
-    ]
-    rows = []
-    for each in standings:
-        best = _NONE
-        if each.hyperparameters is not None:
-            values = (f"{k} = {shown_value(v)}" for k, v in each.hyperparameters.items())
-            best = ", ".join(values) or "the defaults"
-        row = [
-            f"{each.problem} (synthetic data)" if each.is_synthetic else each.problem,
-            row_name(each.optimizer, each.schedule),
-            _mean(each.metric, each.test, each.seeds),
-            *([_mean(each.metric, each.valid, each.seeds)] if has_validation else []),
-            *(each.runs, each.diverged, each.failed),
-            best,
-        ]
-        rows.append(row)
-    screen.show_table(columns, rows)
-    screen.show()
-    for sentence in _explanation(standings):
-        screen.show_text(sentence)
-
-
-def _explanation(standings: Sequence[Standing]) -> Iterator[str]:
-    """How the configurations were selected, and what the numbers are."""
-    yield (
-        "Means ± population standard deviations over the seeds of a configuration that completed, "
-        "after the last epoch."
-    )
-    if any(each.is_synthetic for each in standings):
-        yield "Synthetic data only show that the code runs: tables and reports skip such results."
-    chosen = [
-        each for each in standings if each.configurations > 1 and each.hyperparameters is not None
-    ]
-    on_valid = sorted({each.problem for each in chosen if each.chosen_on == "valid"})
-    on_test = sorted({each.problem for each in chosen if each.chosen_on == "test"})
-    if on_valid:
-        yield (
-            f"The best configuration was selected on validation data: {', '.join(on_valid)}. "
-            "Configurations of which more seeds completed come first."
-        )
-    if on_test:
-        yield (
-            "The best configuration was selected on the test set, which makes figures on it too "
-            f"good: {', '.join(on_test)}. Set validation_size to hold out examples for selection."
-        )
-    lucky = dict.fromkeys(
-        row_name(each.optimizer, each.schedule) for each in chosen if each.has_seeds_of_the_choice
-    )
-    if lucky:
-        yield (
-            f"Selection seeds are among those reported: {joined(lucky)}. "
-            "With tune, report_seeds are those with which the winner is run again."
-        )
-
-
-def _mean(metric: str, values: Sequence[float], seeds: int) -> str:
-    if not values:
-        return _NONE
-    spread = f" ± {statistics.pstdev(values):.2g}" if len(values) > 1 else ""
-    of_seeds = f" ({len(values)} of {seeds} seeds)" if len(values) < seeds else ""
-    return f"{metric} {statistics.fmean(values):.5g}{spread}{of_seeds}"

@@ -13,7 +13,6 @@ from pydantic_core import PydanticCustomError
 from deepobs.checks import evaluation_interval, is_number
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
 from deepobs.plugins import registry
-from deepobs.runs.optimizers import find_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -187,6 +186,13 @@ def _all_of_suite(name: str) -> list[object]:
         raise DeepOBSError(f"{suite} cannot be used: {error}") from error
 
 
+def _known_optimizer(name: str) -> object:
+    # Imported here, as it imports torch: tables of results name rows without it.
+    from deepobs.runs.optimizers import find_optimizer
+
+    return find_optimizer(name)
+
+
 _NUMBER = (int, float)
 
 Text = Annotated[str, _allowed("a string", str)]
@@ -245,4 +251,4 @@ ProblemName = Annotated[
     str, _allowed("a string", str, lambda name: registry().problems.offer(name))
 ]
 SuiteName = Annotated[str, _allowed("a string", str, _all_of_suite)]
-OptimizerName = Annotated[str, _allowed("a string", str, find_optimizer)]
+OptimizerName = Annotated[str, _allowed("a string", str, _known_optimizer)]

@@ -1,7 +1,6 @@
 """How fast runs are: from earlier results, else from a few steps that are measured once.
 
-What was measured is kept in the user's cache, by all that it depends on. Failing to read or write
-the cache has no consequence but time.
+What was measured is kept in the user's cache, by all that it depends on.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from deepobs import config
+from deepobs import caches, config
 from deepobs.errors import message_of
-from deepobs.files import open_atomic
 from deepobs.plugins import registry
 from deepobs.runs import environment, store
 from deepobs.runs.timing import Pace, Span, pace_of
@@ -244,8 +242,8 @@ def _key(kind: Kind, specification: RunSpecification, *, has_data: bool) -> str:
 
 
 def _read_cache() -> dict[str, Pace]:
+    kept = caches.read_json(config.get_cache_dir() / _CACHE)
     with contextlib.suppress(Exception):  # a broken file is replaced
-        kept = json.loads((config.get_cache_dir() / _CACHE).read_bytes())
         return {key: _pace_of(**pace) for key, pace in kept.items()}
     return {}
 
@@ -259,8 +257,5 @@ def _pace_of(*, steps_per_epoch: int, **spans: dict[str, float]) -> Pace:
 def _write_cache(paces: Mapping[str, Pace]) -> None:
     # The latest ones: those of earlier versions and machines are never used again.
     latest = list(paces.items())[-_MAX_CACHED:]
-    path = config.get_cache_dir() / _CACHE
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open_atomic(path) as stream:
-            stream.write(json.dumps({key: asdict(pace) for key, pace in latest}).encode())
+    values = {key: asdict(pace) for key, pace in latest}
+    caches.write_json(config.get_cache_dir() / _CACHE, values)

@@ -12,13 +12,14 @@ from deepobs.plugins import registry
 from deepobs.records import series_name
 from deepobs.representatives import best_configuration
 from deepobs_bench.experiment import row_name
-from deepobs_bench.failures import ExecutorError, Failure
-from deepobs_bench.sweep import BudgetSpentError
+from deepobs_bench.kept_results import Ending, KeptResults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from deepobs.run_specifications import RunSpecification
+    from deepobs_bench.failures import Failure
     from deepobs_bench.plan import Plan
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.planned import PlannedTuning
@@ -116,17 +117,20 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
         OutputError: Results cannot be written.
         ExecutorError: The executor failed. Results so far are kept.
     """
+    # Imported here, as they import torch: what is shown of finished runs does without it.
+    from deepobs_bench.failures import Failure
+    from deepobs_bench.sweep import BudgetSpentError
+
     results = Results()
+    pending = _without_finished(plan.specifications, sweep.output_dir, results)
     # Of each outcome only its end is kept: the records of a large sweep do not fit into memory.
     try:
-        for specification, outcome in sweep.execute(plan.specifications):
+        for specification, outcome in sweep.execute(pending):
             end = End("failed")
             if isinstance(outcome, Failure):
                 results.failures.append(outcome)
             else:
-                metric = registry().problems.offer(outcome.testproblem).spec.metric
-                curves = [getattr(outcome, series_name(f"{s}_{metric}")) for s in ("test", "valid")]
-                end = End(outcome.status, *(curve[-1] if curve else None for curve in curves))
+                end = _end_of(specification, Ending.of(outcome))
             results.ends[specification.run_id] = end
         for tuning in plan.tunings:
             _tune(tuning, sweep, jobs, results)
@@ -135,8 +139,34 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
     return results
 
 
+def _without_finished(
+    specifications: Iterable[RunSpecification], output_dir: Path, results: Results
+) -> list[RunSpecification]:
+    """Note how finished runs ended, without reading again what is known; the others."""
+    from deepobs_bench.result_index import ResultIndex
+
+    kept, others = KeptResults(output_dir), []
+    index = ResultIndex(output_dir, kept)
+    for specification in specifications:
+        ending = index.ending_of(specification)
+        if ending is None:
+            others.append(specification)
+        else:
+            results.ends[specification.run_id] = _end_of(specification, ending)
+    kept.write()
+    return others
+
+
+def _end_of(specification: RunSpecification, ending: Ending) -> End:
+    metric = registry().problems.offer(specification.testproblem).spec.metric
+    test, valid = (ending.last.get(series_name(f"{split}_{metric}")) for split in ("test", "valid"))
+    return End(ending.status, test, valid)
+
+
 def _tune(planned: PlannedTuning, sweep: Sweep, jobs: int, results: Results) -> None:
     # Imported here: most experiments tune nothing.
+    from deepobs_bench.failures import ExecutorError
+    from deepobs_bench.sweep import BudgetSpentError
     from deepobs_bench.tuning.tune import tune
 
     try:
@@ -200,24 +230,27 @@ def _standing(
     runs: Sequence[RunSpecification],
     ends: Mapping[str, End],
 ) -> Standing:
-    ended = [(run, ends[run.run_id]) for run in runs if run.run_id in ends]
-    statuses = [end.status for _, end in ended]
-    measured = [(run, end) for run, end in ended if end.test is not None]
-    has_validation = bool(measured) and all(end.valid is not None for _, end in measured)
+    names = [repr(run.hyperparameters) for run in runs]
+    named = zip(names, runs, strict=True)
+    ended = [(name, run, ends[run.run_id]) for name, run in named if run.run_id in ends]
+    statuses = [end.status for *_, end in ended]
+    measured = [end for *_, end in ended if end.test is not None]
+    has_validation = bool(measured) and all(end.valid is not None for end in measured)
     chosen_on = "valid" if has_validation else "test"
     metric = registry().problems.offer(problem).spec.metric
-    configurations = len({repr(run.hyperparameters) for run in runs})
+    configurations = len(set(names))
     chosen = best_configuration(
-        [
-            (repr(run.hyperparameters), getattr(end, chosen_on), end.status == "completed")
-            for run, end in measured
-        ],
+        (
+            (name, getattr(end, chosen_on), end.status == "completed")
+            for name, _, end in ended
+            if end.test is not None
+        ),
         higher_is_better=metric == "accuracy",
     )
     best = [
         (run, end)
-        for run, end in measured
-        if repr(run.hyperparameters) == chosen and end.status == "completed"
+        for name, run, end in ended
+        if name == chosen and end.test is not None and end.status == "completed"
     ]
     return Standing(
         problem=problem,
@@ -228,7 +261,7 @@ def _standing(
         hyperparameters=best[0][0].hyperparameters if best else None,
         test=tuple(end.test for _, end in best if end.test is not None),
         valid=tuple(end.valid for _, end in best if end.valid is not None),
-        seeds=sum(repr(run.hyperparameters) == chosen for run, _ in ended),
+        seeds=sum(name == chosen for name, *_ in ended),
         configurations=configurations,
         runs=len(ended),
         diverged=statuses.count("diverged"),

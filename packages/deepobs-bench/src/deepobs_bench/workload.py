@@ -16,6 +16,7 @@ from deepobs.resources import usable_cores
 from deepobs.runs.environment import threads_of
 from deepobs.runs.store import RESULT, configuration_directory, read
 from deepobs.runs.timing import Span
+from deepobs_bench.kept_results import KeptResults
 from deepobs_bench.paces import kind_of
 from deepobs_bench.result_index import ResultIndex
 
@@ -43,7 +44,7 @@ def take_inventory(
     Returns:
         Runs without a result by `run_id`, and the others with their result files.
     """
-    index = ResultIndex(output_dir)
+    index = ResultIndex(output_dir, kept := KeptResults(output_dir))
     pending: dict[str, RunSpecification] = {}
     done: list[tuple[RunSpecification, str]] = []
     for specification in specifications:
@@ -52,6 +53,7 @@ def take_inventory(
             pending[specification.run_id] = specification
         else:
             done.append((specification, path))
+    kept.write()
     return pending, done
 
 

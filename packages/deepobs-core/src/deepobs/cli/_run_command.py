@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepobs.cli._repeated_runs import answers, keep, key_of
+from deepobs.console.repeated_commands import answer_to, keep, key_of, with_state
 from deepobs.console.run_options import (
     RESULT_PARAMETERS,
     RUN_PARAMETERS,
@@ -90,10 +90,11 @@ def command(
     parameters = click.get_current_context().params
     key = key_of({name: value for name, value in parameters.items() if name != "overwrite"})
     # Of several processes, those on other machines may know less: they must agree.
-    known = [] if overwrite or torchrun_rank() is not None else answers(key)
-    for summary, path in known:
-        _show_result(summary, path, is_new=False)
-    if known:
+    is_alone = torchrun_rank() is None
+    answer = answer_to(key) if is_alone and not overwrite else None
+    if answer is not None:
+        for summary, path in answer:
+            _show_result(summary, path, is_new=False)
         return
     options, results = RunOptions.taken_from(shared), ResultOptions.taken_from(shared)
     with importing_torch():
@@ -118,7 +119,7 @@ def command(
                 )
                 for seed in seeds or (DEFAULT_SEED,)
             ]
-    checkpoints, found = results.checkpoints, {}
+    checkpoints, found = results.checkpoints, []
     with options.configured():
         for specification in specifications:
             if checkpoints is not None and checkpoints.resume:
@@ -146,13 +147,14 @@ def command(
                     ) from None
                 raise
             summary = summary_of(result.record)
-            found[summary] = result
+            found.append((summary, result.path))
             _show_result(summary, result.path, is_new=result.is_new)
-        if checkpoints is None and torchrun_rank() is None:
-            keep(key, specifications, found)
+        paths = [path for _, path in found if path is not None]
+        if checkpoints is None and is_alone and len(paths) == len(found):
+            keep(key, specifications, map(with_state, paths), [[s, str(path)] for s, path in found])
 
 
-def _show_result(summary: str, path: Path | None, *, is_new: bool) -> None:
+def _show_result(summary: str, path: Path | str | None, *, is_new: bool) -> None:
     if not is_new:
         show("Result already exists; use --overwrite to rerun.")
     show(summary)
