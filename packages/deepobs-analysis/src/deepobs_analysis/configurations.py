@@ -36,6 +36,7 @@ Names: TypeAlias = tuple[list[str], list[int]]
 
 _RELATIVE_TOLERANCE = 1e-9
 _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
+_MOST_TEXTS = 10_000
 _LABELS = {"num_epochs": "epochs"}
 MEASUREMENT = (
     *("weight_decay", "bare_losses", "full_evaluation", "validation_size"),
@@ -243,7 +244,12 @@ def configurations_of(
     own = dict(zip(in_order, _completed(in_order), strict=True))
     # The runs of an optimizer share most of the rest, which is looked at once.
     rests = {text: from_json(text) for text in {each.rest for each in in_order}}
-    leaves_of_own = {each: dict(_leaves(those, _OWN)) for each, those in own.items()}
+    leaves_of_own = {
+        each: _own_leaves(each.hyperparameters)
+        if those is _parsed(each.hyperparameters)
+        else dict(_leaves(those, _OWN))
+        for each, those in own.items()
+    }
     leaves_of_rest = {text: dict(_leaves(rest, _REST)) for text, rest in rests.items()}
     names_of_own, names_of_rest = _names(leaves_of_own.values()), _names(leaves_of_rest.values())
     ranks = {text: _ranks(each, names_of_rest) for text, each in leaves_of_rest.items()}
@@ -304,16 +310,29 @@ class NamedConfigurations:
         return named
 
 
-def _completed(identities: Sequence[Identity]) -> list[dict[str, Any]]:
+def _completed(identities: Sequence[Identity]) -> list[Mapping[str, Any]]:
     """Their hyperparameters, with the default of one where only others were given a value."""
-    found = [from_json(each.hyperparameters) for each in identities]
-    defaults = {text: from_json(text) for text in {each.defaults for each in identities}}
+    found = [_parsed(each.hyperparameters) for each in identities]
     given = set().union(*found)
+    completed: list[Mapping[str, Any]] = []
     for identity, hyperparameters in zip(identities, found, strict=True):
-        those = defaults[identity.defaults]
-        for name in given & those.keys():
-            hyperparameters.setdefault(name, those[name])
-    return found
+        missing = given.difference(hyperparameters)
+        defaults = _parsed(identity.defaults) if missing else {}
+        added = {name: defaults[name] for name in missing if name in defaults}
+        completed.append({**hyperparameters, **added} if added else hyperparameters)
+    return completed
+
+
+# The optimizers of a study share their grids.
+@functools.lru_cache(maxsize=_MOST_TEXTS)
+def _parsed(text: str) -> Mapping[str, Any]:
+    content: dict[str, Any] = from_json(text)
+    return content
+
+
+@functools.lru_cache(maxsize=_MOST_TEXTS)
+def _own_leaves(text: str) -> Mapping[Place, Leaf]:
+    return dict(_leaves(_parsed(text), _OWN))
 
 
 def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Leaf]]:
@@ -392,7 +411,7 @@ def _written(numbers: Sequence[float]) -> list[str]:
     return [repr(number) for number in numbers]
 
 
-@functools.lru_cache(maxsize=10_000, typed=True)  # the optimizers of a study share their grids
+@functools.lru_cache(maxsize=_MOST_TEXTS, typed=True)
 def _rounded(number: float, digits: int) -> str:
     """A short number unchanged, others with so many digits, including trailing zeros."""
     if isinstance(number, int):

@@ -76,8 +76,10 @@ class Runs:
     def curves(self, name: str) -> list[Floats | None]:
         """One of `ARRAYS` of each run; `None` without."""
         place = ARRAYS.index(name)
-        starts = self.starts + np.maximum(self.lengths[:, :place], 0).sum(axis=1)
         lengths = self.lengths[:, place]
+        if (lengths == NOT_MEASURED).all():
+            return [None] * len(self)
+        starts = self.starts + np.maximum(self.lengths[:, :place], 0).sum(axis=1)
         return [
             None if length == NOT_MEASURED else self.numbers[start : start + length]
             for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
