@@ -39,11 +39,12 @@ from deepobs_bench.workload import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from deepobs.console.run_options import ResultOptions
     from deepobs.run_specifications import RunSpecification
+    from deepobs.runs.checkpoints import CheckpointPlan
     from deepobs.runs.timing import Span
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
@@ -71,6 +72,7 @@ class PlanOutput:
     missing_data: Mapping[str, str]
     resumes: bool
     advice: str = ""
+    packs: str = ""
 
     def show(self, *, in_full: bool, with_time: bool) -> None:
         """Show how much is pending, in full with a row for each optimizer on each problem."""
@@ -95,8 +97,8 @@ class PlanOutput:
         # Otherwise the sweep says it, of the runs of tunings, too.
         if in_full and (text := with_checkpoints(self._interrupted(), resumes=self.resumes)):
             screen.show_text(text)
-        if self.advice:
-            screen.show_text(self.advice)
+        for text in filter(None, (self.advice, self.packs)):
+            screen.show_text(text)
         if with_time and (pending or self.pending_tunings):
             self._show_time()
 
@@ -112,7 +114,8 @@ class PlanOutput:
             others = f", and {counted(num_unknown, 'run')} of unknown duration" * bool(num_unknown)
             screen.show_text(
                 f"They will take about {_in_words(span)} with {counted(self.jobs, 'job')}{others}, "
-                "estimated from existing results and from a few steps on this machine."
+                "estimated from existing results and from a few steps on this machine"
+                f"{', as if every run were executed alone' if self.packs else ''}."
             )
         if self.paces.on_synthetic_data:
             names = ", ".join(sorted(self.paces.on_synthetic_data))
@@ -144,6 +147,7 @@ class PlanOutput:
             "unmeasured": [asdict(each) for each in unmeasured],
             "on_synthetic_data": sorted(self.paces.on_synthetic_data),
             "missing_data": self.missing_data,
+            **({"packs": self.packs} if self.packs else {}),
             "output_dir": self.output_dir,
         }
 
@@ -209,7 +213,23 @@ def plan_output(
         missing,
         resumes=checkpoints is not None and checkpoints.resume,
         advice=advice_on_threads(wanted, execution),
+        packs=_packs(pending.values(), tunings, execution.pack, checkpoints),
     )
+
+
+def _packs(
+    pending: Iterable[RunSpecification],
+    tunings: Sequence[PlannedTuning],
+    size: int | None,
+    checkpoints: CheckpointPlan | None,
+) -> str:
+    if size is None:
+        return ""
+    # Imported here: few sweeps pack runs.
+    from deepobs_bench.packs import packs_in_words
+
+    tuned = [run for each in tunings for run in each.examples]
+    return packs_in_words(pending, tuned, size, has_checkpoints=checkpoints is not None)
 
 
 def _part_for_programs(part: Part) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from deepobs import config
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
-from deepobs_bench.executors import ExecutorOptions, open_executor
+from deepobs_bench.executors import DEFAULT_PACK, ExecutorOptions, open_executor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,13 @@ EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
         show_default=True,
         shell_complete=completing(KINDS["executors"].summaries),
         help="Executor backend; `deepobs list executors` shows all.",
+    ),
+    click.Option(
+        ["--pack"],
+        type=click.IntRange(min=2),
+        help="With --executor packed: how many runs that differ in hyperparameters alone are "
+        f"trained together [default: {DEFAULT_PACK}]; `deepobs estimate --pack` says whether it "
+        "pays.",
     ),
     click.Option(["--scheduler"], metavar="ADDRESS", help="Address of the scheduler of a cluster."),
     click.Option(
@@ -66,7 +73,9 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
         The executor backend and its options.
     """
     devices = values.pop("devices")
-    names = ("jobs", "scheduler", "shared_results", "processes_per_run")
+    names = ("jobs", "scheduler", "shared_results", "processes_per_run", "pack")
+    if values["executor"] == "packed" and values["pack"] is None:
+        values["pack"] = DEFAULT_PACK
     options = ExecutorOptions(
         **{name: values.pop(name) for name in names},
         devices=tuple(devices.split(",")) if devices else (),

@@ -20,6 +20,7 @@ from deepobs.plugins.registration import register_again
 from deepobs.runs import RunObserver, run, store
 from deepobs_bench._main_module import MAIN, changed_code, defined_in_main, packed
 from deepobs_bench.failures import (
+    Failure,
     Outcome,
     RunStoppedError,
     failure_from,
@@ -28,7 +29,7 @@ from deepobs_bench.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from deepobs.plugins.specs import TargetSpec
@@ -81,15 +82,46 @@ def execute(task: RunTask) -> Outcome | None:
     Raises:
         OutputError: The outcome cannot be written: no other run's could be, either.
     """
-    with _one_run_at_a_time, _as_planned(task), contextlib.ExitStack() as stack:
-        if task.output_dir is not None:
-            if not stack.enter_context(claimed(task.output_dir, task.specification)):
-                return None
-            # Another process may have finished the run and released its claim just before.
-            known = known_outcome(task.output_dir, task.specification, task.failures_since)
-            if known is not None:
-                return known
-        return _attempt(task)
+    with _one_run_at_a_time, _as_planned(task), contextlib.ExitStack() as claims:
+        is_free, known = _claim(task, claims)
+        return _attempt(task) if is_free and known is None else known
+
+
+def execute_together(tasks: Sequence[RunTask]) -> list[Outcome | None]:
+    """Execute runs as one batched model, or one after the other where that is not possible.
+
+    Args:
+        tasks: Tasks of one sweep, with one `key_of` and without a `reason_to_run_alone`.
+
+    Returns:
+        What `execute` returns for each of them.
+
+    Raises:
+        OutputError: An outcome cannot be written.
+    """
+    with _one_run_at_a_time, _as_planned(tasks[0]), contextlib.ExitStack() as claims:
+        found = [_claim(task, claims) for task in tasks]
+        left = [
+            task
+            for task, (is_free, known) in zip(tasks, found, strict=True)
+            if is_free and known is None
+        ]
+        executed = iter(_attempt_together(left))
+        return [next(executed) if is_free and known is None else known for is_free, known in found]
+
+
+def _claim(task: RunTask, claims: contextlib.ExitStack) -> tuple[bool, Outcome | None]:
+    """Claim a run where its worker writes the result.
+
+    Returns:
+        Whether no other process is executing it, and its outcome if it has one.
+    """
+    if task.output_dir is None:
+        return True, None
+    if not claims.enter_context(claimed(task.output_dir, task.specification)):
+        return False, None
+    # Another process may have finished the run and released its claim just before.
+    return True, known_outcome(task.output_dir, task.specification, task.failures_since)
 
 
 @contextlib.contextmanager
@@ -119,10 +151,48 @@ def _attempt(task: RunTask) -> Outcome:
     except OutputError:
         raise
     except (Exception, SystemExit) as error:  # the code of an optimizer may raise anything
-        from deepobs_bench._worker import printed_by_this_call
+        return _failed(task, error, started_at)
 
-        printed = printed_by_this_call()
-        failure = failure_from(error, task.specification, started_at, printed=printed)
+
+def _attempt_together(tasks: Sequence[RunTask]) -> list[Outcome]:
+    """Execute runs as `_attempt` does, together if possible."""
+    if len(tasks) < 2:
+        return [_attempt(task) for task in tasks]
+    started_at = datetime.now().astimezone()
+    # Imported here: few sweeps pack runs.
+    from deepobs.runs.packing import run_together
+
+    try:
+        results = run_together(
+            [_specification_here(task) for task in tasks],
+            output_dir=tasks[0].output_dir,
+            # Each may take as long as all of them would alone: how many are packed is no reason to
+            # end a run.
+            observers=[_observers_of(task, limits=len(tasks)) for task in tasks],
+        )
+    except OutputError:
+        raise
+    except (Exception, SystemExit):
+        # Whatever it is, the runs on their own tell whose fault it is. Some may have ended before.
+        return [_known(task, started_at) or _attempt(task) for task in tasks]
+    return [
+        _failed(task, one, started_at) if isinstance(one, Exception) else one.record
+        for task, one in zip(tasks, results, strict=True)
+    ]
+
+
+def _known(task: RunTask, since: datetime) -> Outcome | None:
+    if task.output_dir is None:
+        return None
+    return known_outcome(task.output_dir, task.specification, since)
+
+
+def _failed(task: RunTask, error: BaseException, started_at: datetime) -> Failure:
+    """Record why a run has no result."""
+    from deepobs_bench._worker import printed_by_this_call
+
+    printed = printed_by_this_call()
+    failure = failure_from(error, task.specification, started_at, printed=printed)
     if task.output_dir is not None:
         write_failure(task.output_dir, failure)
     return failure
@@ -135,20 +205,30 @@ def _in_new_process(task: RunTask) -> RunRecord:
 
 def _run(task: RunTask) -> RunRecord:
     """Execute a run as this process was told, whatever ends it."""
+    return run(
+        _specification_here(task),
+        output_dir=task.output_dir,
+        overwrite=True,  # `execute` looked for the result, under the claim
+        observers=_observers_of(task, limits=1),
+        checkpoints=task.checkpoints,
+    ).record
+
+
+def _specification_here(task: RunTask) -> RunSpecification:
+    """The run on the device of this process, whose code must be that of the plan."""
     specification = task.specification
     if specification.optimizer_source or specification.code:
         _require_same_code(specification)
     if task.device_is_open:
         device = str(config.get_default_device())
         specification = specification.model_copy(update={"device": device})
-    limits = [] if task.time_limit is None else [TimeLimit(task.time_limit)]
-    return run(
-        specification,
-        output_dir=task.output_dir,
-        overwrite=True,  # `execute` looked for the result, under the claim
-        observers=[*limits, *task.observers],
-        checkpoints=task.checkpoints,
-    ).record
+    return specification
+
+
+def _observers_of(task: RunTask, *, limits: int) -> list[RunObserver]:
+    """The observers of a run; its time limit counts several times."""
+    own = [] if task.time_limit is None else [TimeLimit(limits * task.time_limit)]
+    return [*own, *task.observers]
 
 
 def _require_same_code(specification: RunSpecification) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DEFAULT_PACK = 36
+"""Runs of a pack by default: the learning rates of the paper."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorOptions:
@@ -28,6 +31,7 @@ class ExecutorOptions:
         shared_results: Whether workers of a cluster write the results into a directory that they
             share with this machine; otherwise this process writes them.
         processes_per_run: Processes among which the batches of each run are divided.
+        pack: How many runs are trained as one batched model; `None` to train each on its own.
     """
 
     jobs: int = 1
@@ -37,6 +41,7 @@ class ExecutorOptions:
     scheduler: str | None = None
     shared_results: bool = False
     processes_per_run: int = 1
+    pack: int | None = None
 
 
 def open_executor(name: str, options: ExecutorOptions) -> Executor:
@@ -61,11 +66,8 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
 
 def processes(options: ExecutorOptions) -> Executor:
     """Create the executor for processes of this machine."""
-    if options.scheduler is not None:
-        raise ArgumentError(
-            f"Processes of this machine have no scheduler, got {options.scheduler!r}. Choose the "
-            "executor that uses it (--executor dask), or omit it."
-        )
+    _require_no_scheduler(options)
+    _require_no_packs(options)
     from deepobs_bench.processes import WorkerProcesses, limit_of
 
     return WorkerProcesses(
@@ -76,8 +78,39 @@ def processes(options: ExecutorOptions) -> Executor:
     )
 
 
+def packed(options: ExecutorOptions) -> Executor:
+    """Create the executor for processes of this machine that train packs of runs."""
+    _require_no_scheduler(options)
+    from deepobs_bench.packs import PackedProcesses
+
+    return PackedProcesses(
+        options.jobs,
+        size=options.pack or DEFAULT_PACK,
+        threads=options.threads,
+        devices=options.devices,
+        seconds=options.time_limit,
+    )
+
+
+def _require_no_scheduler(options: ExecutorOptions) -> None:
+    if options.scheduler is not None:
+        raise ArgumentError(
+            f"Processes of this machine have no scheduler, got {options.scheduler!r}. Choose the "
+            "executor that uses it (--executor dask), or omit it."
+        )
+
+
+def _require_no_packs(options: ExecutorOptions) -> None:
+    if options.pack is not None:
+        raise ArgumentError(
+            f"This executor trains every run on its own, got packs of {options.pack}. Choose the "
+            "one that packs them (--executor packed), or omit --pack."
+        )
+
+
 def dask(options: ExecutorOptions) -> Executor:
     """Create the executor for the workers of a Dask cluster."""
+    _require_no_packs(options)
     if options.devices:
         raise ArgumentError(
             "Runs on a cluster cannot be distributed on devices of this machine, got "

@@ -41,6 +41,11 @@ def deepobs_executors() -> list[ExecutorSpec]:
             summary="Processes on this machine; a crash fails one run only",
         ),
         ExecutorSpec(
+            name="packed",
+            target="deepobs_bench.executors:packed",
+            summary="Processes on this machine that train similar runs as one batched model",
+        ),
+        ExecutorSpec(
             name="dask",
             target="deepobs_bench.executors:dask",
             summary="The workers of a Dask cluster, found by --scheduler ADDRESS",

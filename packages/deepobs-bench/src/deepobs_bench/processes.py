@@ -122,7 +122,8 @@ class WorkerProcesses(KillableExecutor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Submit a call; the function, its arguments and its value are pickled."""
-        return self._supervisors.submit(self._call, functools.partial(fn, *args, **kwargs))
+        call = functools.partial(fn, *args, **kwargs)
+        return self._supervisors.submit(self._call, call, self._limit)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept no more calls, and end each process once all calls are done."""
@@ -143,10 +144,10 @@ class WorkerProcesses(KillableExecutor):
             slot.dismiss()
         self.shutdown()
 
-    def _call(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T], limit: Limit | None) -> T:
         slot = self._free_slots.get_nowait()  # one for each supervisor
         try:
-            return slot.execute(call, self._limit)
+            return slot.execute(call, limit)
         finally:
             self._free_slots.put(slot)
 

@@ -68,7 +68,9 @@ class Sweep:
 
     Args:
         executor: Any executor. Its `capacity`, if it has one, is how many runs are submitted at a
-            time; its `shares_directory` says whether its workers can write the results.
+            time; its `shares_directory` says whether its workers can write the results. One that
+            executes several runs at once has `arranged`, which returns runs in the order in which
+            they are submitted, and `flush`, which is called when no more are.
         output_dir: The directory of results.
         shared_results: Whether workers write the results; otherwise the records are returned and
             written by this process. `None` to do what the executor can.
@@ -185,7 +187,8 @@ class Sweep:
         )
         pause, is_waiting = _MIN_PAUSE, False
         while True:
-            tasks = (_with_definitions(task, each) for each in tuple(pending.values()))
+            arranged = getattr(self._executor, "arranged", tuple)(pending.values())
+            tasks = (_with_definitions(task, each) for each in arranged)
             with contextlib.closing(self._dispatch(tasks)) as outcomes:
                 for specification, outcome in outcomes:
                     # Tuning may ask for the run again, and must not spend its time a second time.
@@ -236,6 +239,7 @@ class Sweep:
     def _dispatch(self, tasks: Iterator[RunTask]) -> Generator[tuple[RunSpecification, Outcome]]:
         """Yield the outcomes of tasks as runs end; skip runs that other processes hold."""
         running: dict[Future[Outcome | None], _Submitted] = {}
+        flush = getattr(self._executor, "flush", None)
         try:
             while True:
                 capacity = getattr(self._executor, "capacity", _DEFAULT_CAPACITY)
@@ -252,6 +256,8 @@ class Sweep:
                         running[future] = _Submitted(task, claim.pop_all(), at, settled is not None)
                 if not running:
                     return
+                if flush is not None and len(running) < max(1, capacity):
+                    flush()
                 # With a timeout, since a cluster may get more workers meanwhile.
                 done, _ = wait(running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deepobs import rng
+from deepobs.errors import DeepOBSError
 from deepobs.run_specifications import EVERY_EPOCH, RunSpecification
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
@@ -21,6 +22,7 @@ from deepobs.runs.execution import RunResult, record_of, tell, with_plugins
 from deepobs.runs.run_state import Measured, Pass, RunState
 from deepobs.runs.stacked_models import PackingError, StackedModels, check_packing
 from deepobs.runs.stacked_optimizers import SeparateSteps, states_of_rngs, steps_of
+from deepobs.runs.timing import of_few_batches
 from deepobs.runs.training import STEPS_BETWEEN_REPORTS
 from deepobs.runs.untrained import copied_parameters, warn_of_untrained
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from deepobs.runs.plugin_observers import PluginObservers
     from deepobs.runs.stacked_optimizers import Steps
 
-__all__ = ["PackingError", "key_of", "reason_to_run_alone", "run_together"]
+__all__ = ["PackingError", "key_of", "reason_of_problem", "reason_to_run_alone", "run_together"]
 
 _OWN = {
     *("hyperparameters", "at_defaults", "parameter_groups", "label"),
@@ -62,6 +64,26 @@ def reason_to_run_alone(specification: RunSpecification) -> str:
     if specification.log_gradient_norm:
         return "it records norms of gradients"
     return "it recalibrates normalization" if specification.bn_recalibration else ""
+
+
+def reason_of_problem(specification: RunSpecification) -> str:
+    """Why runs on a problem cannot be trained together, by a trial on a few examples.
+
+    Returns:
+        The reason; empty if there is none, or if the trial fails for another one.
+    """
+    try:
+        few = of_few_batches(specification, 2)
+    except DeepOBSError:  # a problem with a data set of its own
+        few = specification
+    try:
+        with environment.reproducible(few):
+            check_packing(set_up_problem(few))
+    except PackingError as error:
+        return str(error)
+    except Exception:  # the runs will say it
+        return ""
+    return ""
 
 
 def key_of(specification: RunSpecification) -> str:

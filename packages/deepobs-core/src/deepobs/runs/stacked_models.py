@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
+from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
 from deepobs import rng
@@ -247,6 +248,9 @@ def check_packing(problem: TestProblem) -> None:
         raise PackingError("its model has running statistics, as batch normalization keeps them")
     if any(isinstance(layer, nn.RNNBase) for layer in problem.model.modules()):
         raise PackingError("its model has recurrent layers of torch, which cannot be stacked")
+    device = next(problem.model.parameters()).device
+    if device.type == "cpu" and any(isinstance(one, _ConvNd) for one in problem.model.modules()):
+        raise PackingError("its model has convolutions, which are slower in a pack on a CPU")
     was_training = problem.model.training
     try:
         with rng.preserved(), buffers_kept(problem.model.modules()):

@@ -102,12 +102,12 @@ def pace_of(specification: RunSpecification, *, seconds: float, has_data: bool =
     if has_data:
         return _pace_on(specification, specification, seconds)
     try:
-        return _pace_on(_of_few_batches(specification, 2), specification, seconds)
+        return _pace_on(of_few_batches(specification, 2), specification, seconds)
     except ArgumentError:  # no sequence fits into so few characters
-        return _pace_on(_of_few_batches(specification, 200), specification, seconds)
+        return _pace_on(of_few_batches(specification, 200), specification, seconds)
 
 
-def _of_few_batches(specification: RunSpecification, batches: int) -> RunSpecification:
+def of_few_batches(specification: RunSpecification, batches: int) -> RunSpecification:
     """The same run on synthetic data."""
     problem = registry().problems.offer(specification.testproblem).spec
     data = registry().datasets.offer(problem.dataset).spec
