@@ -184,12 +184,12 @@ def test_the_plan_says_how_many_runs_are_packed_and_why_others_are_not() -> None
         *runs(0.1, 0.2, problem=Normalizes),
         specify("quadratic_deep", "LBFGS", {"lr": 0.1}),
     ]
-    text = packs_in_words(planned, [], 2, has_checkpoints=False)
+    text = packs_in_words(planned, [], 2)
     assert text.startswith("3 runs in 2 packs of up to 2, ")
     assert "2 runs of SGD on tests.bench.test_packs:Normalizes alone: its model has running" in text
     assert "1 run of LBFGS on quadratic_deep alone: its optimizer needs another step" in text
     assert "1 run alone: no other run differs in hyperparameters only." in text
-    text = packs_in_words(planned, planned, 2, has_checkpoints=True)
+    text = packs_in_words(planned, planned, 2, reason="they write checkpoints")
     assert text.startswith("0 runs in 0 packs")
     assert "runs of tunings alone: SGD on quadratic_deep: they write checkpoints" in text
 

@@ -65,6 +65,18 @@ def test_the_steps_and_evaluations_of_a_run_are_counted(estimate: Callable[..., 
     assert ": 20 steps in 3 epochs, 5 evaluations and " in _fields(out)["Full run"]
 
 
+def test_whether_a_pack_pays_is_said(estimate: Callable[..., Any]) -> None:
+    _, out, _ = estimate("SGD", "--lr", "0.01", "--pack", "8")
+    assert re.match(
+        r"it (pays|does not pay): .+ a run, .+ alone \(without setup\), [\d.]+ times as fast",
+        _fields(out)["Pack of 8"],
+    )
+    _, out, _ = estimate("LBFGS", "--pack", "8", "--json")
+    pack = json.loads(out)["pack"]
+    assert (pack["size"], pack["ratio"]) == (8, 0.0)
+    assert "closure" in pack["reason"]
+
+
 def test_sgd_and_divergence_are_named(estimate: Callable[..., Any]) -> None:
     _, out, _ = estimate("SGD", "--lr", "1e30")
     assert _fields(out)["Overhead"] == "none, this is SGD"

@@ -14,6 +14,7 @@ from torch import nn
 from deepobs.plugins import ProblemSpec
 from deepobs.problems import Problem, reduced
 from deepobs.runs import RunObserver, run, specify
+from deepobs.runs.pack_estimate import estimate_pack
 from deepobs.runs.packing import PackingError, key_of, reason_to_run_alone, run_together
 
 if TYPE_CHECKING:
@@ -302,6 +303,25 @@ def test_only_numbers_and_schedules_may_differ_in_a_pack() -> None:
         key(reshuffle=False),
     ]
     assert len({*others, key()}) == len(others) + 1
+
+
+def test_an_estimate_compares_a_pack_with_a_run_alone() -> None:
+    (specification,) = [specify("two_d_branin", "Adam", {"lr": 0.01}, num_epochs=1)]
+    found = estimate_pack(specification, 8, seconds=0.0)
+    assert (found.size, found.reason) == (8, "")
+    assert found.ratio == found.seconds_alone / found.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "optimizer", "reason"),
+    [("two_d_branin", "LBFGS", "closure"), (Normalizes, "SGD", "running statistics")],
+)
+def test_an_estimate_says_why_a_run_is_not_packed(
+    problem: Any, optimizer: str, reason: str
+) -> None:
+    found = estimate_pack(specify(problem, optimizer, {"lr": 0.01}), 2, seconds=0.0)
+    assert reason in found.reason
+    assert found.ratio == 0
 
 
 class Stops(RunObserver):

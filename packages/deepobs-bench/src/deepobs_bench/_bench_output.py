@@ -213,23 +213,26 @@ def plan_output(
         missing,
         resumes=checkpoints is not None and checkpoints.resume,
         advice=advice_on_threads(wanted, execution),
-        packs=_packs(pending.values(), tunings, execution.pack, checkpoints),
+        packs=_packs(pending.values(), tunings, execution, checkpoints),
     )
 
 
 def _packs(
     pending: Iterable[RunSpecification],
     tunings: Sequence[PlannedTuning],
-    size: int | None,
+    execution: ExecutorOptions,
     checkpoints: CheckpointPlan | None,
 ) -> str:
-    if size is None:
+    if execution.pack is None:
         return ""
     # Imported here: few sweeps pack runs.
     from deepobs_bench.packs import packs_in_words
 
+    reason = "they write checkpoints" if checkpoints is not None else ""
+    if execution.processes_per_run > 1:
+        reason = "each is divided among processes"
     tuned = [run for each in tunings for run in each.examples]
-    return packs_in_words(pending, tuned, size, has_checkpoints=checkpoints is not None)
+    return packs_in_words(pending, tuned, execution.pack, reason=reason)
 
 
 def _part_for_programs(part: Part) -> dict[str, Any]:

@@ -129,6 +129,8 @@ def reason_of_task(task: RunTask) -> str:
     """Why a run is executed alone; empty if it is not."""
     if task.checkpoints is not None:
         return "it writes checkpoints"
+    if task.processes > 1:
+        return "it is divided among processes"
     return reason_to_run_alone(task.specification)
 
 
@@ -137,7 +139,7 @@ def packs_in_words(
     tuned: Iterable[RunSpecification],
     size: int,
     *,
-    has_checkpoints: bool,
+    reason: str = "",
 ) -> str:
     """Say how many runs are trained together, and which are not, for what reason.
 
@@ -145,29 +147,27 @@ def packs_in_words(
         pending: The runs.
         tuned: Examples of the runs of tunings.
         size: Runs of a pack at most.
-        has_checkpoints: Whether runs write checkpoints.
+        reason: Why none of them can be packed, if so.
     """
     problems: dict[tuple[str, ...], str] = {}
 
     def reason_of(run: RunSpecification) -> str:
-        if has_checkpoints:
-            return "they write checkpoints"
         kind = (run.testproblem, run.dtype, run.device)
-        if reason := reason_to_run_alone(run):
-            return reason
+        if own := reason or reason_to_run_alone(run):
+            return own
         if kind not in problems:
             problems[kind] = reason_of_problem(run)
         return problems[kind]
 
     sizes, alone, of_tunings = Counter[str](), Counter[tuple[str, str]](), set()
     for run in pending:
-        if reason := reason_of(run):
-            alone[f"{run.optimizer} on {run.testproblem}", reason] += 1
+        if own := reason_of(run):
+            alone[f"{run.optimizer} on {run.testproblem}", own] += 1
         else:
             sizes[key_of(run)] += 1
     for run in tuned:
-        if reason := reason_of(run):
-            of_tunings.add(f"{run.optimizer} on {run.testproblem}: {reason}")
+        if own := reason_of(run):
+            of_tunings.add(f"{run.optimizer} on {run.testproblem}: {own}")
     together = {key: number for key, number in sizes.items() if number > 1}
     packs = sum(math.ceil(number / size) for number in together.values())
     num_single = len(sizes) - len(together)
@@ -175,8 +175,8 @@ def packs_in_words(
         f"{counted(sum(together.values()), 'run')} in {counted(packs, 'pack')} of up to {size}, "
         "which are trained as one model each"
     ]
-    for (name, reason), number in alone.items():
-        parts.append(f"{counted(number, 'run')} of {name} alone: {reason}")
+    for (name, own), number in alone.items():
+        parts.append(f"{counted(number, 'run')} of {name} alone: {own}")
     if num_single:
         parts.append(
             f"{counted(num_single, 'run')} alone: no other run differs in hyperparameters only"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from deepobs.runs.estimate import Estimate, PeakMemory, Spread
     from deepobs.runs.mode_comparison import ModeTime
+    from deepobs.runs.pack_estimate import PackEstimate
 
 
 @click.command(
@@ -37,11 +38,22 @@ if TYPE_CHECKING:
             is_flag=True,
             help="Compare the speed of plain, channels-last, bf16 and compiled steps.",
         ),
+        click.Option(
+            ["--pack"],
+            type=click.IntRange(min=2),
+            help="Also measure whether so many runs are faster as one batched model, which is how "
+            "`deepobs bench --executor packed` trains them; takes as long again.",
+        ),
     ],
 )
 @as_json
 def command(
-    validation_size: int, seconds: float, compare_modes: bool, as_json: bool, **shared: Any
+    validation_size: int,
+    seconds: float,
+    compare_modes: bool,
+    pack: int | None,
+    as_json: bool,
+    **shared: Any,
 ) -> None:
     """Measure how long training OPTIMIZER on PROBLEM will take and how much memory it needs.
 
@@ -77,12 +89,18 @@ def command(
             times = mode_comparison.compare_modes(specification, seconds=seconds)
         else:
             estimated = estimate(specification, seconds=seconds)
+        packed = None
+        if pack is not None and not compare_modes:
+            from deepobs.runs.pack_estimate import estimate_pack
+
+            packed = estimate_pack(specification, pack, seconds=seconds)
     if compare_modes:
         _show_modes(times, as_json=as_json)
     elif as_json:
-        screen.show_json(estimated.for_json())
+        of_pack = {} if packed is None else {"pack": {**asdict(packed), "ratio": packed.ratio}}
+        screen.show_json({**estimated.for_json(), **of_pack})
     else:
-        _show(estimated)
+        _show(estimated, packed)
 
 
 def _show_modes(times: Sequence[ModeTime], *, as_json: bool) -> None:
@@ -107,7 +125,7 @@ def _speed(speed: Spread) -> str:
     return f"{speed.median:.2f} ({speed.low:.2f} to {speed.high:.2f})"
 
 
-def _show(estimated: Estimate) -> None:
+def _show(estimated: Estimate, packed: PackEstimate | None) -> None:
     specification = estimated.specification
     screen.show(clean(f"{specification.optimizer} on {specification.testproblem}"), is_heading=True)
     for line in _conditions(estimated):
@@ -136,6 +154,7 @@ def _show(estimated: Estimate) -> None:
             f"{duration(estimated.set_up_seconds)} of setup",
             **({"Compilation": duration(compilation)} if compilation else {}),
             "Peak memory": _peaks(estimated.peak_memory, specification.device),
+            **({} if packed is None else {f"Pack of {packed.size}": _of_pack(packed)}),
         }
     )
 
@@ -155,6 +174,14 @@ def _conditions(estimated: Estimate) -> Iterator[str]:
         yield "The data are synthetic, in the real size."
     if estimated.has_diverged:
         yield "Training diverged: a run with these hyperparameters would end early."
+
+
+def _of_pack(packed: PackEstimate) -> str:
+    if packed.reason:
+        return f"none, runs are executed alone: {packed.reason}"
+    times = f"{duration(packed.seconds)} a run, {duration(packed.seconds_alone)} alone"
+    advice = "it pays" if packed.ratio > 1 else "it does not pay"
+    return f"{advice}: {times} (without setup), {packed.ratio:.2f} times as fast"
 
 
 def _overhead(estimated: Estimate) -> str:

@@ -28,7 +28,7 @@ from deepobs.runs.untrained import copied_parameters, warn_of_untrained
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -96,7 +96,7 @@ def key_of(specification: RunSpecification) -> str:
 
 
 @dataclass(eq=False)
-class _Member:
+class Member:
     """One of the runs of a pack."""
 
     position: int
@@ -156,7 +156,7 @@ def run_together(
         store.prepare(directory)
     results: list[RunResult | Exception] = [PackingError("it has not ended")] * len(specifications)
 
-    def end(member: _Member) -> None:
+    def end(member: Member) -> None:
         if member.error is None:
             record = record_of(member.state)
             member.tell("run_ended", record)
@@ -169,23 +169,32 @@ def run_together(
         results[member.position] = RunResult(record, written)
 
     with environment.reproducible(first):
-        problem = set_up_problem(first)
-        check_packing(problem)
-        stacked = StackedModels(problem, len(specifications))
-        before, members = states_of_rngs(), []
-        for position, (specification, model) in enumerate(
-            zip(specifications, stacked.models, strict=True)
-        ):
-            own: TestProblem = copy.copy(problem)
-            own.model = model
-            told = with_plugins(observers[position] if observers else ())
-            state = RunState(specification, own, build_optimizer(specification, own))
-            state.packed = len(specifications)
-            members.append(_Member(position, state, told))
-        if states_of_rngs() != before:
-            raise PackingError("its optimizer draws random numbers")
-        Pack(stacked, members, end).execute()
+        begin_pack(specifications, observers, end).execute()
     return results
+
+
+def begin_pack(
+    specifications: Sequence[RunSpecification],
+    observers: Sequence[Sequence[RunObserver]] = (),
+    end: Callable[[Member], None] = lambda _: None,
+) -> Pack:
+    """Set up what `run_together` executes, in the environment of the runs."""
+    problem = set_up_problem(specifications[0])
+    check_packing(problem)
+    stacked = StackedModels(problem, len(specifications))
+    before, members = states_of_rngs(), []
+    for position, (specification, model) in enumerate(
+        zip(specifications, stacked.models, strict=True)
+    ):
+        own: TestProblem = copy.copy(problem)
+        own.model = model
+        told = with_plugins(observers[position] if observers else ())
+        state = RunState(specification, own, build_optimizer(specification, own))
+        state.packed = len(specifications)
+        members.append(Member(position, state, told))
+    if states_of_rngs() != before:
+        raise PackingError("its optimizer draws random numbers")
+    return Pack(stacked, members, end)
 
 
 class Pack:
@@ -195,12 +204,15 @@ class Pack:
         stacked: Their models.
         members: The runs.
         end: Called with each run when it has ended.
+
+    Attributes:
+        stacked: Their models.
     """
 
     def __init__(
-        self, stacked: StackedModels, members: Sequence[_Member], end: Callable[[_Member], None]
+        self, stacked: StackedModels, members: Sequence[Member], end: Callable[[Member], None]
     ) -> None:
-        self._stacked = stacked
+        self.stacked = stacked
         self._members = list(members)
         self._end = end
         self._problem = stacked.problem
@@ -231,7 +243,9 @@ class Pack:
             member.state.training_pass = Pass(iter(()))
         self._problem.model.train()
         batches = iter(self._problem.dataset.train_loader)
-        while self._members and (block := self._take_steps(batches)):
+        while self._members and (
+            block := self.take_steps(itertools.islice(batches, STEPS_BETWEEN_REPORTS))
+        ):
             share = (time.perf_counter() - start) / len(self._members)
             for member, objectives in zip(self._members, zip(*block, strict=True), strict=True):
                 self._note(member, objectives, share)
@@ -240,17 +254,17 @@ class Pack:
         for member in self._members:
             self._end_epoch(member, share)
 
-    def _take_steps(self, batches: Iterator[Batch]) -> list[list[float]]:
-        """Take some steps; the objectives of all runs before each of them."""
-        objectives = list(map(self._step, itertools.islice(batches, STEPS_BETWEEN_REPORTS)))
+    def take_steps(self, batches: Iterable[Batch]) -> list[list[float]]:
+        """Take a step on each batch; the objectives of all runs before each of them."""
+        objectives = list(map(self._step, batches))
         if isinstance(self._steps, SeparateSteps):
-            self._stacked.require_views()
+            self.stacked.require_views()
         found: list[list[float]] = torch.stack(objectives).tolist() if objectives else []
         return found
 
     def _step(self, batch: Batch) -> Tensor:
-        objectives = self._stacked.objectives(batch)
-        self._steps.step(self._stacked.gradients(objectives))
+        objectives = self.stacked.objectives(batch)
+        self._steps.step(self.stacked.gradients(objectives))
         if any(self._schedules):
             self._advance_schedules()
         return objectives.detach()
@@ -263,7 +277,7 @@ class Pack:
         if after_step:
             self._steps.load_hyperparameters()
 
-    def _note(self, member: _Member, objectives: Sequence[float], seconds: float) -> None:
+    def _note(self, member: Member, objectives: Sequence[float], seconds: float) -> None:
         """Keep what a run did between two reports; its epoch ends where it diverged."""
         state = member.state
         state.trainer.steps += len(objectives)
@@ -275,7 +289,7 @@ class Pack:
         if not all(map(math.isfinite, objectives)):
             self._end_epoch(member, seconds)
 
-    def _end_epoch(self, member: _Member, seconds: float) -> None:
+    def _end_epoch(self, member: Member, seconds: float) -> None:
         current = member.state.training_pass
         assert current is not None  # noqa: S101 # as above
         current.zero = time.perf_counter() - seconds
@@ -289,7 +303,7 @@ class Pack:
         if not self._members:
             return
         start = time.perf_counter()
-        metrics, regularizers = self._stacked.evaluate()
+        metrics, regularizers = self.stacked.evaluate()
         seconds = (time.perf_counter() - start) / len(self._members)
         for member, found, regularizer in zip(self._members, metrics, regularizers, strict=True):
             with member.ended_by_exceptions():
@@ -310,5 +324,5 @@ class Pack:
         self._members = [self._members[row] for row in kept]
         self._schedules = [self._schedules[row] for row in kept]
         if kept:
-            self._stacked.keep(kept)
+            self.stacked.keep(kept)
             self._steps.keep(kept)
