@@ -201,7 +201,7 @@ def _open_sweep(
             results.checkpoints,
         ) as workers,
         # Inside: an interruption removes the bar before the workers write last checkpoints.
-        bench_progress(num_runs, options.jobs, show=show_line) as notify,
+        bench_progress(num_runs, options.jobs * (options.pack or 1), show=show_line) as notify,
     ):
         yield Sweep(
             workers,
