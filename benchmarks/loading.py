@@ -1,10 +1,14 @@
-"""Time and memory to read the results of a study, and to show them, also beside an earlier build.
+r"""Time and memory to read the results of a study, and to show them, also beside an earlier build.
 
 The study is as large as that of Schmidt et al., "Descending through a Crowded Valley" (ICML 2021):
 8 problems, 14 optimizers, 4 schedules, 110 configurations with one seed each and one of them with
 ten more. Its files are those of real runs, written by the product with other curves.
 
-Every timing is that of a new process whose files are in the page cache. Builds take turns.
+Every timing is that of a new process whose files are in the page cache. Builds take turns. This
+shows the whole study, which is kept, and the published results:
+
+    python benchmarks/loading.py --steps table,score,report,published --runs 53760 \
+        --results STUDY --published PUBLISHED --baseline EARLIER/bin/python
 """
 
 from __future__ import annotations
@@ -95,7 +99,9 @@ class Cost(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=RUNS // 7, help="[default: a seventh of all]")
     parser.add_argument("--epochs", type=int, default=50, help="of each run [default: 50]")
     parser.add_argument("--repeats", type=int, default=3, help="timed times [default: 3]")
@@ -111,9 +117,13 @@ def main() -> None:
     builds = {"this": Path(sys.executable)}
     if arguments.baseline:
         builds["baseline"] = Path(arguments.baseline).absolute()
+    steps = set(arguments.steps.split(","))
+    if unknown := steps.difference(READING, SHOWING, [PUBLISHED]):
+        parser.error(f"there are no steps {', '.join(sorted(unknown))}")
+    if PUBLISHED in steps and arguments.published is None:
+        parser.error("give the published results with --published")
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        steps = set(arguments.steps.split(","))
         results = arguments.results or place / "results"
         if not results.exists() and steps != {PUBLISHED}:
             write_study(results, arguments.runs, arguments.epochs)
@@ -126,7 +136,9 @@ def main() -> None:
                     measured += cost_of_report(python, arguments.published, place)
                 for step, each in measured:
                     costs.setdefault((step, build), []).append(each)
-        print(f"{len(list(results.rglob('*.json')))} files, {os.cpu_count()} cores")
+        count = len(list(results.rglob("*.json")))
+        print(f"{count} files{' and the published ones' * (PUBLISHED in steps)}")
+        print(f"{os.cpu_count()} cores")
     show(costs)
 
 

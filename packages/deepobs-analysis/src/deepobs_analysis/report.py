@@ -30,6 +30,7 @@ from deepobs_analysis.report_tables import (
 from deepobs_analysis.report_tunings import tunings_of
 from deepobs_analysis.results import require_results
 from deepobs_analysis.scores import scores_of
+from deepobs_analysis.selection import select
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.table_columns import columns_called
 from deepobs_analysis.table_formats import where_seeds_failed
@@ -101,12 +102,12 @@ def _content(results: Results, mode: Mode, title: str) -> dict[str, Any]:
     """All that a report says, under the names of the template."""
     overview = columns_called(_OVERVIEW)
     with same_looks(results.optimizers), gc_paused(), computing_once():
-        rows = summarize(results, mode=mode)
         series = Series(results.optimizers)
-        counts = Counter(row.problem for row in rows)
+        counts = Counter(each.problem for each in select(results, mode=mode))
         are_compared = len(counts) > 1 and max(counts.values()) > 1
         drawing = figures.drawings(results, mode, series, list(counts), are_compared=are_compared)
         with drawing as finish:
+            rows = summarize(results, mode=mode)
             found, best = caveats(rows), winners(rows)
             content = {
                 "title": title,
