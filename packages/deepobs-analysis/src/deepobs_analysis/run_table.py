@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from deepobs_analysis.configurations import (
     displayed_names,
     measurement_of,
 )
-from deepobs_analysis.result_files import readable
+from deepobs_analysis.result_files import path_of, readable
 from deepobs_analysis.results import CURVES
 from deepobs_analysis.run_columns import ARRAYS, column, distinct, objects
 from deepobs_analysis.run_protocols import problem_names, protocol_of
@@ -277,8 +276,8 @@ def table(root: Path, placed: PlacedRuns) -> pd.DataFrame:
 
 
 def _paths(root: Path, names: Objects) -> Objects:
-    prefix = os.path.join(root, "")  # noqa: PTH118 # paths of 10000 files take a second
-    return objects(readable(prefix + name) for name in names)
+    paths: Objects = path_of(str(root), "") + names
+    return paths if "".join(paths).isascii() else objects(map(readable, paths))
 
 
 def _with_untrained(
