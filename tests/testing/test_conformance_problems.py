@@ -152,6 +152,13 @@ CAUGHT = {
     "recalibrating_within_an_epoch_disturbs_nothing": [
         (problems.SharesItsNoise, "recalibrated after the first", "independent of each other"),
     ],
+    "micro_batches_add_up_to_the_batch": [
+        (
+            problems.CountsWrongly,
+            "parts of a batch add up to one that differs",
+            "what batch_weight",
+        ),
+    ],
     "another_seed_gives_other_weights": [
         (problems.FixedWeights, "seeds 1 and 2 give the same weights", "torch.manual_seed yourself")
     ],

@@ -41,6 +41,7 @@ OF_MANY_EVALUATIONS = [
     "the_same_seed_gives_the_same_training",
     "evaluating_within_an_epoch_disturbs_nothing",
     "recalibrating_within_an_epoch_disturbs_nothing",
+    "micro_batches_add_up_to_the_batch",
     "its_weights_can_be_saved_and_loaded",
     "it_can_be_copied",
     "the_run_loop_trains_it",

@@ -73,7 +73,8 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     _problem_training: evaluation_does_not_depend_on_the_batch_split a_new_pass_starts_from_scratch
         the_same_seed_gives_the_same_weights_and_batches the_same_seed_gives_the_same_training
         evaluating_within_an_epoch_disturbs_nothing
-        recalibrating_within_an_epoch_disturbs_nothing another_seed_gives_other_weights
+        recalibrating_within_an_epoch_disturbs_nothing micro_batches_add_up_to_the_batch
+        another_seed_gives_other_weights
         set_up_leaves_the_seed_to_the_caller
     _problem_gradients: the_regularizer_is_a_scalar weight_decay_sets_the_regularizer
         losses_exclude_the_regularizer parameter_groups_cover_every_parameter_once

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from deepobs import config
-from deepobs.errors import TrainingWarning
+from deepobs.errors import ArgumentError, TrainingWarning
 from deepobs.run_specifications import RunSpecification
 from deepobs.runs import store
 from deepobs.runs.evaluation import evaluating
 from deepobs.runs.execution import execute
 from deepobs.runs.run_state import Pass, RunState
 from deepobs.runs.running_statistics import layers_with_statistics
+from deepobs.runs.training import Trainer
 from deepobs_testing._loaders import loaders_of
 from deepobs_testing._problem_losses import evaluated, evaluation_losses, losses_of, need_losses
 from deepobs_testing._problem_subject import (
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 _CONSTANTS = 8
 
 _STEPS = 2
+
+_PARTS = 2
+_ROUNDING = 1e-3  # of a gradient; ten units in the last place of types that are coarser
 
 
 def the_same_seed_gives_the_same_weights_and_batches(subject: Subject) -> None:
@@ -197,6 +201,45 @@ def _steps(subject: Subject, *, recalibrates: bool) -> list[float]:
             with state.recalibrated():
                 pass
     return objectives
+
+
+def micro_batches_add_up_to_the_batch(subject: Subject) -> None:
+    """In evaluation mode, the gradients of two parts of a batch add up to that of the batch."""
+    need_losses(subject)
+    if subject.batch_size < _PARTS:
+        skip("Its batches have one example")
+    whole, draws = _gradient(subject, parts=1)
+    if draws:
+        skip("Its evaluation draws random numbers, others for parts of a batch")
+    try:
+        added, _ = _gradient(subject, parts=_PARTS)
+    except ArgumentError as error:
+        skip(f"Its runs have no micro-batches: {error}")
+    distance = float(torch.linalg.vector_norm(added - whole))
+    norm = float(torch.linalg.vector_norm(whole))
+    require(
+        distance <= max(_ROUNDING, 10 * torch.finfo(whole.dtype).eps) * norm,
+        f"The gradients of {_PARTS} parts of a batch add up to one that differs from that of the "
+        f"batch by {distance / (norm or 1):.3g} of its norm, so --accumulate would change numbers.",
+        "Let the loss be a mean over what batch_weight counts, by default examples, and "
+        "split_batch, if the problem has it, return every example once.",
+    )
+
+
+def _gradient(subject: Subject, *, parts: int) -> tuple[torch.Tensor, bool]:
+    """The gradient of a batch from a number of parts, and whether random numbers were drawn."""
+    problem = subject.at_start()
+    specification = _specified(subject).model_copy(update={"accumulate": parts})
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.0)
+    trainer = Trainer(problem, optimizer, specification=specification)
+    batch = next(iter(problem.dataset.train_loader))
+    problem.model.eval()
+    before = torch.get_rng_state()
+    trainer.take_steps([batch])
+    draws = not torch.equal(before, torch.get_rng_state())
+    gradients = [one.grad for one in problem.model.parameters() if one.grad is not None]
+    optimizer.zero_grad()
+    return torch.cat([gradient.flatten() for gradient in gradients]), draws
 
 
 def a_new_pass_starts_from_scratch(subject: Subject) -> None:
