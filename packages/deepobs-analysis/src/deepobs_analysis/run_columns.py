@@ -41,6 +41,11 @@ class Column(NamedTuple):
         """The value of each run."""
         return objects(self.values)[self.where]
 
+    @property
+    def used(self) -> Integers:
+        """The indices of the values that some run has: parts of runs know those of others, too."""
+        return np.flatnonzero(np.bincount(self.where, minlength=len(self.values)))
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Runs:
@@ -188,8 +193,10 @@ def _joined_columns(columns: Sequence[Column]) -> Column:
     places: dict[Any, int] = {}
     where = []
     for each in columns:
-        # Only what some run still has: parts of runs know the values of the others, too.
-        used, own = np.unique(each.where, return_inverse=True)
-        new = [places.setdefault(each.values[place], len(places)) for place in used.tolist()]
-        where.append(np.array(new, dtype=np.int64)[own])
+        used = each.used
+        place_of = np.zeros(len(each.values), dtype=np.int64)
+        place_of[used] = [
+            places.setdefault(each.values[value], len(places)) for value in used.tolist()
+        ]
+        where.append(place_of[each.where])
     return Column(list(places), np.concatenate(where))

@@ -324,8 +324,9 @@ def _parsed(texts: Column) -> Objects:
 
 def _dictionaries(texts: Column, read: Callable[[str], dict[str, Any]]) -> Objects:
     """What a function makes of the text of each run, once for all that have the same."""
-    needed, where = np.unique(texts.where, return_inverse=True)
-    return _own(objects(read(texts.values[place]) for place in needed.tolist())[where])
+    known = np.empty(len(texts.values), dtype=object)
+    known[texts.used] = objects(read(texts.values[place]) for place in texts.used.tolist())
+    return _own(known[texts.where])
 
 
 def _own(dictionaries: Objects) -> Objects:
