@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -45,8 +46,7 @@ class Quadratic(GeneratedDataSet):
         """Compute the examples."""
         del data_dir
         # The seeds of the original: with others, results would not be comparable to its.
-        samples = (np.random.RandomState(seed).normal(0.0, 0.6, (1000, 100)) for seed in (42, 43))
-        train, test = map(_float32, samples)
+        train, test = (_float32(_normal(seed, 0.6, (1000, 100))) for seed in (42, 43))
         return Splits(train=(train,), test=(test,))
 
 
@@ -62,9 +62,14 @@ class TwoD(GeneratedDataSet):
     def load(cls, data_dir: Path) -> Splits:
         """Compute the examples."""
         del data_dir
-        random = np.random.RandomState(42)
-        x, y = (_float32(random.normal(0.0, 1.0, 10000)) for _ in range(2))
+        x, y = map(_float32, _normal(42, 1.0, (2, 10000)))
         return Splits(train=(x, y), test=(_float32(np.zeros(10000)), _float32(np.zeros(10000))))
+
+
+@functools.cache
+def _normal(seed: int, standard_deviation: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    # Once for all runs of a process: in a sweep, it would take as long as an epoch of each.
+    return np.random.RandomState(seed).normal(0.0, standard_deviation, shape)
 
 
 def _float32(numbers: NDArray[np.float64]) -> torch.Tensor:

@@ -254,16 +254,16 @@ def import_target(target: str, owner: object) -> Any:
         ComponentLoadError: The module raises while it is imported, or has no such attribute.
     """
     module_name, _, attributes = target.partition(":")
-    advice = advice_on_name(target)
+    module = None
     try:
         value = module = importlib.import_module(module_name)
-        advice = advice_on_module(module)
         for attribute in attributes.split("."):
             value = getattr(value, attribute)
     except (Exception, SystemExit) as error:
         # A module may call sys.exit when it is imported.
         if (given := given_class(target)) is not None:
             return given
+        advice = advice_on_name(target) if module is None else advice_on_module(module)
         reason = f"{owner} cannot be imported from {target!r}: {message_of(error)}"
         raise ComponentLoadError(f"{reason}. {advice}" if advice else reason) from error
     return value

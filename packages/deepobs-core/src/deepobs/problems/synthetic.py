@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,8 +89,9 @@ class QuadraticDeep(SyntheticProblem):
         return (means_K * len(x_BD)) / len(x_BD)
 
 
+@functools.cache
 def deep_hessian() -> NDArray[np.float64]:
-    """The Hessian of `quadratic_deep`, shape (100, 100): `R^T diag(e) R`."""
+    """The Hessian of `quadratic_deep`, shape (100, 100), read-only: `R^T diag(e) R`."""
     # The original seeds its RNG once per process, so that only its first instance has this
     # Hessian. With an RNG of its own, every instance has it.
     random = np.random.RandomState(42)
@@ -98,6 +100,7 @@ def deep_hessian() -> NDArray[np.float64]:
     )
     rotation = _random_rotation(_DIMENSIONS, random)
     hessian: NDArray[np.float64] = rotation.T @ np.diag(eigenvalues) @ rotation
+    hessian.setflags(write=False)
     return hessian
 
 
