@@ -11,7 +11,17 @@ import torch
 from torch import nn
 
 from deepobs.errors import ProtocolError
-from deepobs.runs.evaluation import evaluate, mean_loss_and_accuracy
+from deepobs.plugins import ProblemSpec, registry
+from deepobs.problems.problem import reduced
+from deepobs.problems.synthetic import SyntheticProblem
+from deepobs.runs import evaluation
+from deepobs.runs.evaluation import (
+    batches_at_once,
+    evaluate,
+    evaluated_loaders,
+    evaluating,
+    mean_loss_and_accuracy,
+)
 
 # Two batches of as many examples, padded to different lengths.
 PADDED = [
@@ -84,3 +94,143 @@ def test_an_accuracy_that_is_not_finite_stays_so() -> None:
     _, accuracy = mean_loss_and_accuracy(Foreign(batches), batches)  # type: ignore[arg-type]
     assert accuracy is not None
     assert math.isnan(accuracy)
+
+
+def _set_up(problem_class: Any = "quadratic_deep", batch_size: int = 128, **options: Any) -> Any:
+    loaded = registry().problems.load(problem_class)
+    problem = loaded(batch_size, device="cpu", **options)
+    torch.manual_seed(3)
+    problem.set_up()
+    with torch.no_grad():
+        for parameter in problem.model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+    return problem
+
+
+@pytest.mark.parametrize("name", ["quadratic_deep", "two_d_rosenbrock", "two_d_beale"])
+@pytest.mark.parametrize("batch_size", [128, 100, 7])
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_groups_of_batches_give_the_bits_of_single_ones(
+    name: str, batch_size: int, drop_remainder: bool
+) -> None:
+    problem = _set_up(name, batch_size, validation_size=150, drop_remainder=drop_remainder)
+    splits = evaluated_loaders(problem.dataset).items()
+    with evaluating(problem):
+        singly = {split: mean_loss_and_accuracy(problem, loader)[0] for split, loader in splits}
+    metrics = evaluate(problem)
+    assert metrics == {f"{split}_loss": loss for split, loss in singly.items()}
+    assert evaluate(problem) == metrics
+
+
+def test_the_comparison_of_groups_leaves_weights_and_random_numbers_alone() -> None:
+    problem = _set_up("two_d_branin", 64)
+    # What autograd keeps for a step in progress must not count as changed.
+    loss = problem.get_batch_loss_and_accuracy(next(iter(problem.dataset.test_loader)), "mean")[0]
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    random = torch.get_rng_state()
+    problem.model.train()
+    evaluation._chosen.clear()
+    assert batches_at_once(problem)
+    assert problem.model.training
+    assert torch.equal(torch.get_rng_state(), random)
+    for name, value in problem.model.state_dict().items():
+        assert torch.equal(value, before[name])
+    loss.backward()
+
+
+class Grouped(SyntheticProblem):
+    """The squared distances to a point, without a matrix product, so that all machines agree."""
+
+    spec = ProblemSpec(dataset="quadratic", batch_size=100, epochs=1, independent_examples=True)
+
+    def build_model(self) -> nn.Module:
+        return nn.Linear(100, 1)
+
+    def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+        return reduced((batch[0] - self.model.weight).square().sum(dim=1), reduction), None
+
+
+class WithoutSaying(Grouped):
+    spec = ProblemSpec(dataset="quadratic", batch_size=100, epochs=1)
+
+
+class OfTheBatch(Grouped):
+    def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+        distances = batch[0] - self.model.weight - batch[0].mean()
+        return reduced(distances.square().sum(dim=1), reduction), None
+
+
+class OfManyRows(Grouped):
+    """Rounds one loss another way where there are more rows, as kernels may."""
+
+    def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+        losses, _ = super().batch_losses(batch, "none")
+        if reduction == "none" and len(losses) > 100:
+            first = torch.nextafter(losses[:1], torch.tensor(torch.inf))
+            losses = torch.cat([first, losses[1:]])
+        return reduced(losses, reduction), None
+
+
+class Noisy(Grouped):
+    def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+        torch.rand(())
+        return super().batch_losses(batch, reduction)
+
+
+class WithAnotherMean(Grouped):
+    def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+        losses, _ = super().batch_losses(batch, "none")
+        return losses.median() if reduction == "mean" else losses, None
+
+
+class Weighted(Grouped):
+    def batch_weight(self, batch: Any) -> int:
+        return 2 * len(batch[0])
+
+
+def test_independent_examples_are_evaluated_in_few_calls() -> None:
+    sizes = []
+
+    class Counted(Grouped):
+        def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+            sizes.append(len(batch[0]))
+            return super().batch_losses(batch, reduction)
+
+    problem = _set_up(Counted, 100)
+    assert batches_at_once(problem) == {"train": 10, "test": 10}
+    sizes.clear()
+    evaluate(problem)
+    assert sizes == [1000, 1000]
+
+
+@pytest.mark.parametrize(
+    "problem_class", [WithoutSaying, OfTheBatch, OfManyRows, Noisy, WithAnotherMean, Weighted]
+)
+def test_where_groups_could_give_other_numbers_batches_are_evaluated_singly(
+    problem_class: type,
+) -> None:
+    problem = _set_up(problem_class, 100)
+    assert batches_at_once(problem) == {}
+    loaders = evaluated_loaders(problem.dataset)
+    with evaluating(problem):
+        expected = mean_loss_and_accuracy(problem, loaders["test"])[0]
+    assert evaluate(problem)["test_loss"] == expected
+
+
+def test_the_comparison_is_not_fooled_by_weights_of_zero() -> None:
+    class OfWeightedRows(OfManyRows):
+        def batch_losses(self, batch: Any, reduction: Any) -> tuple[torch.Tensor, None]:
+            losses, _ = super().batch_losses(batch, "none")
+            return reduced(losses * self.model.bias, reduction), None
+
+    problem = _set_up(OfWeightedRows, 100)
+    with torch.no_grad():
+        problem.model.bias.zero_()
+    assert evaluate(problem) == {"train_loss": 0, "test_loss": 0}
+    assert batches_at_once(problem) == {}
+
+
+def test_a_model_with_options_around_its_forward_is_evaluated_a_batch_at_a_time() -> None:
+    problem = _set_up()
+    problem.model.forward = problem.model.forward  # as a run in mixed precision has it
+    assert batches_at_once(problem) == {}

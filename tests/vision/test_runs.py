@@ -8,7 +8,13 @@ from deepobs.plugins import registry
 from deepobs.runs import run, specify
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.estimate import estimate
-from deepobs.runs.evaluation import evaluate
+from deepobs.runs.evaluation import (
+    batches_at_once,
+    evaluate,
+    evaluated_loaders,
+    evaluating,
+    mean_loss_and_accuracy,
+)
 from deepobs.runs.run_state import RunState
 
 
@@ -159,3 +165,44 @@ def test_wide_resnets_see_each_batch_once_however_many_passes_a_step_takes(optim
     assert state.trainer.gradient_evaluations == 3 * passes
     layers = [one for one in problem.model.modules() if isinstance(one, torch.nn.BatchNorm2d)]
     assert {int(layer.num_batches_tracked) for layer in layers} == {3}
+
+
+@pytest.mark.parametrize("name", ["digits_logreg", "mnist_logreg"])
+@pytest.mark.parametrize(("batch_size", "drop_remainder"), [(64, True), (50, False)])
+def test_groups_of_batches_give_the_bits_of_single_ones(name, batch_size, drop_remainder):
+    with config.temporary(fake_data=0.02):
+        problem = registry().problems.load(name)(
+            batch_size, device="cpu", validation_size=100, drop_remainder=drop_remainder
+        )
+        torch.manual_seed(5)
+        problem.set_up()
+    with torch.no_grad():
+        for parameter in problem.model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape)
+    expected = {}
+    with evaluating(problem):
+        for split, loader in evaluated_loaders(problem.dataset).items():
+            loss, accuracy = mean_loss_and_accuracy(problem, loader)
+            expected |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
+    assert evaluate(problem) == expected
+
+
+def test_the_means_of_batches_at_once_are_cross_entropies_to_the_bit():
+    problem = registry().problems.load("digits_logreg")(50, device="cpu", drop_remainder=False)
+    problem.set_up()
+    # An identity, so that no machine may add in another order where there are more rows.
+    problem.model = torch.nn.Identity()
+    logits, labels = torch.randn(120, 10), torch.randint(10, (120,))
+    losses, accuracy = problem.losses_of_batches((logits, labels), 50)
+    batches = [
+        (logits[rows], labels[rows]) for rows in (slice(50), slice(50, 100), slice(100, 120))
+    ]
+    assert losses.tolist() == [problem.get_batch_loss(one, "mean").item() for one in batches]
+    assert accuracy == (logits.argmax(dim=1) == labels).float().mean()
+
+
+def test_problems_whose_evaluation_draws_numbers_are_evaluated_a_batch_at_a_time():
+    with config.temporary(fake_data=0.02):
+        problem = registry().problems.load("mnist_vae")(64, device="cpu")
+        problem.set_up()
+    assert batches_at_once(problem) == {}

@@ -66,6 +66,15 @@ class ImageClassification(Problem):
         logits_BK = self.model(images_BCHW)
         return F.cross_entropy(logits_BK, labels_B, reduction=reduction), logits_BK
 
+    def losses_of_batches(self, batches: Batch, batch_size: int) -> tuple[Tensor, Tensor]:
+        """Evaluate several batches at once; the losses are those of `batch_losses` to the bit."""
+        images_BCHW, labels_B = batches
+        logits_BK = self.model(images_BCHW)
+        # What a cross-entropy consists of. Its mean adds in another order than that of a tensor.
+        parts = (torch.split(part, batch_size) for part in (logits_BK.log_softmax(dim=1), labels_B))
+        means = torch.stack([F.nll_loss(*part) for part in zip(*parts, strict=True)])
+        return means, self.accuracy(logits_BK, batches)
+
     def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Compute the fraction of correctly classified images.
 

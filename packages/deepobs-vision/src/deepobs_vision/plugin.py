@@ -62,6 +62,8 @@ def _classifier(
         tags=frozenset({"vision", "classification"}),
         # More would wait for each other longer than they work.
         threads=1 if model == "logreg" or (data, model) == ("digits", "mlp") else None,
+        # So are those of others, which take about as long however many batches there are at once.
+        independent_examples=model == "logreg",
         options={"model": model_target, "regularizes_dense": regularizes_dense},
     )
 

@@ -79,7 +79,15 @@ class TensorLoader(ShuffledLoader):
         bytes_per_batch = self.batch_size * sum(
             tensor[0].numel() * tensor.element_size() for tensor in self.tensors
         )
-        size = self.batch_size * max(1, _CHUNK_BYTES // bytes_per_batch)
+        for chunk in self._chunks(max(1, _CHUNK_BYTES // bytes_per_batch), order):
+            yield from zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
+
+    def groups(self, number: int) -> Iterator[Batch]:
+        """Start a new pass in stored order that yields so many batches as one."""
+        return self._chunks(number, None)
+
+    def _chunks(self, number: int, order: Tensor | None) -> Iterator[Batch]:
+        size = self.batch_size * number
         for start in range(0, self.num_examples, size):
             rows = slice(start, min(start + size, self.num_examples))
             if order is None:
@@ -87,9 +95,7 @@ class TensorLoader(ShuffledLoader):
                 chunk = tuple(tensor[rows].clone() for tensor in self.tensors)
             else:
                 chunk = tuple(tensor.index_select(0, order[rows]) for tensor in self.tensors)
-            if self._transform is not None:
-                chunk = self._transform(chunk)
-            yield from zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
+            yield chunk if self._transform is None else self._transform(chunk)
 
 
 class TensorDataSet(BaseDataSet[Examples]):

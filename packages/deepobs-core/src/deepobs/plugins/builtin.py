@@ -28,6 +28,7 @@ def deepobs_problems() -> list[ProblemSpec]:
         target_performance=88.0470458984375,  # docs/explanation/measures.md says of which runs
         target_performance_same_order=87.70315464772136,
         threads=1,
+        independent_examples=True,
     )
     two_d = [
         ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5), [(1.0, 1.0)]),
@@ -45,6 +46,7 @@ def deepobs_problems() -> list[ProblemSpec]:
             reference=_PAPER,
             tags=frozenset({"synthetic", "small", "non-convex"}),
             threads=1,
+            independent_examples=True,
             options={
                 "start": start,
                 "function": f"deepobs.problems.synthetic:{name}",

@@ -211,6 +211,9 @@ class ProblemSpec(TargetSpec):
             the first, where that is another value; `None` for the same.
         threads: The most CPU threads of torch that speed up its runs, 1 for small models; `None`
             for all. Results depend on it in their last bits, so that it is not up to the command.
+        independent_examples: Whether, in evaluation, the loss of an example depends on nothing but
+            the example and the weights: no random numbers, no other examples of the batch. Several
+            batches are then evaluated at once, if the results are the same to the bit.
         options: Further arguments that the target understands, such as the model to build.
     """
 
@@ -229,6 +232,7 @@ class ProblemSpec(TargetSpec):
     target_performance: float | None = None
     target_performance_same_order: float | None = None
     threads: int | None = None
+    independent_examples: bool = False
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 

@@ -201,6 +201,27 @@ class Problem(Registered, ABC):
         """The same losses without the accuracy, which training does not need."""
         return self.batch_losses(batch, _checked(reduction))[0]
 
+    def losses_of_batches(self, batches: Batch, batch_size: int) -> tuple[Tensor, Tensor | None]:
+        """Evaluate several batches at once, where the specification has `independent_examples`.
+
+        Runs use it only if it gives the same bits as a batch at a time. A subclass whose mean loss
+        of a batch is not the plain mean over its examples overrides it.
+
+        Args:
+            batches: Batches as one. The last of them may be smaller.
+            batch_size: Examples of the others.
+
+        Returns:
+            The mean loss of each batch, of shape `(batches,)`; and the accuracy on all examples, a
+            0-dim tensor, or `None` if the problem has none.
+        """
+        losses_B, accuracy = self.get_batch_loss_and_accuracy(batches)
+        full = len(losses_B) - len(losses_B) % batch_size
+        means = losses_B[:full].view(-1, batch_size).mean(dim=1)
+        if full < len(losses_B):
+            means = torch.cat([means, losses_B[full:].mean().view(1)])
+        return means, accuracy
+
     def batch_weight(self, batch: Batch) -> int:
         """How many of what an evaluation averages over are in a batch: by default, examples."""
         return len(batch[0])

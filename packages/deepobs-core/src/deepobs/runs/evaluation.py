@@ -11,12 +11,19 @@ from torch import Tensor
 
 from deepobs import rng
 from deepobs.checks import shown
+from deepobs.data.tensor_dataset import TensorLoader
 from deepobs.plugins.provenance import protocol_error
+from deepobs.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from deepobs.protocols import Batch, TestProblem
+    from torch import nn
+
+    from deepobs.protocols import Batch, DataSet, Loader, TestProblem
+
+_GROUP_BYTES = 2**21
+"""Batches that are evaluated at once have about so many: more would not stay in the cache."""
 
 
 def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, float]:
@@ -29,26 +36,86 @@ def evaluate(problem: TestProblem, *, bare_losses: bool = False) -> dict[str, fl
     Returns:
         `train_loss`, `train_accuracy`, `valid_loss`, ..., as far as the problem has them.
     """
-    loaders = {
-        "train": problem.dataset.train_eval_loader,
-        "valid": problem.dataset.valid_loader,
-        "test": problem.dataset.test_loader,
+    metrics, regularizer = Evaluator(problem).measure()
+    return metrics if bare_losses else with_regularizer(metrics, regularizer)
+
+
+def with_regularizer(metrics: dict[str, float], regularizer: float) -> dict[str, float]:
+    """Add the regularizer to the losses among metrics."""
+    return {
+        name: value + regularizer if name.endswith("_loss") else value
+        for name, value in metrics.items()
     }
-    metrics: dict[str, float] = {}
-    with evaluating(problem):
-        regularizer = 0.0 if bare_losses else float(problem.get_regularization_loss())
-        for split, loader in loaders.items():
-            if loader is None:
-                continue
-            loss, accuracy = mean_loss_and_accuracy(problem, loader)
-            metrics[f"{split}_loss"] = loss + regularizer
-            if accuracy is not None:
-                # Beyond 1 by no more than rounding; an accuracy that is not finite is recorded.
-                if math.isfinite(accuracy) and not -1e-6 <= accuracy <= 1 + 1e-6:
-                    fault = f"has the accuracy {accuracy:g}"
-                    raise protocol_error(problem, fault, "It must be from 0 to 1")
-                metrics[f"{split}_accuracy"] = accuracy
-    return metrics
+
+
+class Evaluator:
+    """Evaluates a problem any number of times.
+
+    Several batches are evaluated at once where `batches_at_once` says so.
+
+    Args:
+        problem: A problem after `set_up`.
+    """
+
+    def __init__(self, problem: TestProblem) -> None:
+        self._problem = problem
+        self._at_once: dict[str, int] | None = None
+
+    def measure(self) -> tuple[dict[str, float], float]:
+        """Evaluate the model.
+
+        Returns:
+            `train_loss`, `train_accuracy`, `valid_loss`, ..., without the regularizer, as far as
+            the problem has them; and the regularizer.
+        """
+        metrics: dict[str, float] = {}
+        with self.evaluating():
+            regularizer = float(self._problem.get_regularization_loss())
+            for split, loader in evaluated_loaders(self._problem.dataset).items():
+                loss, accuracy = self.measure_split(split, loader)
+                metrics[f"{split}_loss"] = loss
+                if accuracy is not None:
+                    # Beyond 1 by no more than rounding; an accuracy that is not finite is recorded.
+                    if math.isfinite(accuracy) and not -1e-6 <= accuracy <= 1 + 1e-6:
+                        fault = f"has the accuracy {accuracy:g}"
+                        raise protocol_error(self._problem, fault, "It must be from 0 to 1")
+                    metrics[f"{split}_accuracy"] = accuracy
+        return metrics, regularizer
+
+    @property
+    def takes_groups(self) -> bool:
+        """Whether several batches are evaluated at once."""
+        if self._at_once is None:
+            self._at_once = batches_at_once(self._problem)
+        return bool(self._at_once)
+
+    def evaluating(self) -> contextlib.AbstractContextManager[None]:
+        """The context of `measure_split`."""
+        # What is evaluated in groups draws no random numbers, and to preserve the RNGs may take
+        # longer than to evaluate.
+        return _without_gradients(self._problem) if self.takes_groups else evaluating(self._problem)
+
+    def measure_split(self, split: str, loader: Loader) -> tuple[float, float | None]:
+        """Average over a split.
+
+        Returns:
+            The loss without the regularizer; the accuracy, `None` if the problem has none.
+        """
+        problem = self._problem
+        if self._at_once and isinstance(problem, Problem) and isinstance(loader, TensorLoader):
+            losses, weights, accuracy = _means_in_groups(problem, loader, self._at_once[split])
+            return weighted_mean(losses, weights), accuracy
+        return mean_loss_and_accuracy(problem, loader)
+
+
+def evaluated_loaders(dataset: DataSet) -> dict[str, Loader]:
+    """The loaders of the splits that are evaluated, by the name of the split in metrics."""
+    loaders = {
+        "train": dataset.train_eval_loader,
+        "valid": dataset.valid_loader,
+        "test": dataset.test_loader,
+    }
+    return {split: loader for split, loader in loaders.items() if loader is not None}
 
 
 @contextlib.contextmanager
@@ -58,13 +125,19 @@ def evaluating(problem: TestProblem) -> Iterator[None]:
     Args:
         problem: A problem after `set_up`.
     """
+    # Without preserving the RNGs, an evaluation that draws numbers (a variational autoencoder
+    # does) would change the dropout and data order of the next epoch, and so a run's curve
+    # would depend on how often it is evaluated.
+    with _without_gradients(problem), rng.preserved():
+        yield
+
+
+@contextlib.contextmanager
+def _without_gradients(problem: TestProblem) -> Iterator[None]:
     was_training = problem.model.training
     problem.model.eval()
     try:
-        # Without preserving the RNGs, an evaluation that draws numbers (a variational autoencoder
-        # does) would change the dropout and data order of the next epoch, and so a run's curve
-        # would depend on how often it is evaluated.
-        with torch.no_grad(), rng.preserved():
+        with torch.no_grad():
             yield
     finally:
         problem.model.train(was_training)
@@ -89,6 +162,14 @@ def mean_loss_and_accuracy(
         ProtocolError: The loader yields something else than batches, or the problem does not return
             scalars.
     """
+    losses, weights, accuracy = _means_of_batches(problem, batches)
+    return weighted_mean(losses, weights), accuracy
+
+
+def _means_of_batches(
+    problem: TestProblem, batches: Iterable[Batch]
+) -> tuple[list[float], list[int], float | None]:
+    """The mean loss and the weight of each batch, and the accuracy on all of them."""
     losses, accuracies, weights = [], [], []
     weigh = weight_of(problem)
     for batch in batches:
@@ -113,10 +194,7 @@ def mean_loss_and_accuracy(
     if not losses:
         fault = "has a loader that yields nothing"
         raise protocol_error(problem.dataset, fault, "It must yield batches")
-    mean_loss = weighted_mean(_on_host(losses), weights)
-    if not accuracies:
-        return mean_loss, None
-    return mean_loss, accuracy_of(_on_host(accuracies), weights, accuracies[0].dtype)
+    return _on_host(torch.stack(losses)), weights, _accuracy(accuracies, weights)
 
 
 def weight_of(problem: TestProblem) -> Callable[[Batch], int]:
@@ -127,6 +205,12 @@ def weight_of(problem: TestProblem) -> Callable[[Batch], int]:
 
 def _num_examples(batch: Batch) -> int:
     return len(batch[0]) if batch[0].ndim else 1
+
+
+def _accuracy(accuracies: list[Tensor], weights: list[int]) -> float | None:
+    if not accuracies:
+        return None
+    return accuracy_of(_on_host(torch.stack(accuracies)), weights, accuracies[0].dtype)
 
 
 def accuracy_of(values: list[float], weights: list[int], dtype: torch.dtype) -> float:
@@ -148,8 +232,8 @@ def accuracy_of(values: list[float], weights: list[int], dtype: torch.dtype) -> 
     return sum(counts) / sum(weights)
 
 
-def _on_host(values: list[Tensor]) -> list[float]:
-    found: list[float] = torch.stack(values).tolist()  # one transfer from the device
+def _on_host(values: Tensor) -> list[float]:
+    found: list[float] = values.tolist()  # one transfer from the device
     return found
 
 
@@ -167,3 +251,105 @@ def weighted_mean(values: list[float], weights: list[int]) -> float:
     except (OverflowError, ValueError):  # such as infinities of both signs
         return math.nan
     return total / sum(weights)
+
+
+_chosen: dict[tuple[object, ...], dict[str, int]] = {}
+
+
+def batches_at_once(problem: TestProblem) -> dict[str, int]:
+    """How many batches of each split to evaluate at once; empty for one after the other.
+
+    Several only if the specification of the problem says that its examples are independent, if all
+    data are in memory, and if the results are the same to the bit. That is up to the kernels of
+    this machine, which may add in another order in a matrix of more rows. So both ways are
+    compared, once in a process for each problem, shape and number of threads: the loss of every
+    example, the mean loss of every batch, and the accuracies must be equal. The weights of the
+    comparison are random, since those of a run may hide an order: at weights of zero, where a
+    logistic regression starts, all sums are equal.
+
+    Args:
+        problem: A problem after `set_up`; its weights are the same afterwards.
+    """
+    # A problem that is divided among processes passes for one, but reduces losses itself.
+    if not isinstance(problem, Problem) or Problem not in type(problem).__mro__:
+        return {}
+    # Options of the model, such as its precision, are around its `forward`.
+    if not problem.spec.independent_examples or "forward" in vars(problem.model):
+        return {}
+    loaders = evaluated_loaders(problem.dataset)
+    in_memory = {
+        split: loader
+        for split, loader in loaders.items()
+        if isinstance(loader, TensorLoader) and loader.generator is None
+    }
+    counts_examples = type(problem).batch_weight is Problem.batch_weight
+    if len(in_memory) < len(loaders) or not counts_examples:
+        return {}
+    key = _key_of(problem, in_memory)
+    if key not in _chosen:
+        _chosen[key] = _compared(problem, in_memory)
+    return _chosen[key]
+
+
+def _key_of(problem: Problem, loaders: dict[str, TensorLoader]) -> tuple[object, ...]:
+    """All that decides which kernels compute the losses."""
+    return (
+        type(problem),
+        tuple((split, one.batch_size, one.num_examples) for split, one in loaders.items()),
+        tuple((one.shape, one.dtype, one.device) for one in problem.model.parameters()),
+        torch.get_num_threads(),
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.deterministic,
+    )
+
+
+def _compared(problem: Problem, loaders: dict[str, TensorLoader]) -> dict[str, int]:
+    at_once = {}
+    with evaluating(problem), _random_weights(problem.model):
+        before = torch.get_rng_state()
+        for split, loader in loaders.items():
+            first = next(iter(loader))
+            size = sum(part.numel() * part.element_size() for part in first)
+            at_once[split] = min(len(loader), max(1, _GROUP_BYTES // size))
+            losses = [problem.get_batch_loss(batch) for batch in loader]
+            in_groups = [problem.get_batch_loss(group) for group in loader.groups(at_once[split])]
+            if not torch.equal(torch.cat(losses), torch.cat(in_groups)):
+                return {}
+            means = _means_in_groups(problem, loader, at_once[split])
+            if means != _means_of_batches(problem, loader):
+                return {}
+        is_repeatable = torch.equal(torch.get_rng_state(), before)
+    return at_once if is_repeatable and max(at_once.values()) > 1 else {}
+
+
+def _means_in_groups(
+    problem: Problem, loader: TensorLoader, at_once: int
+) -> tuple[list[float], list[int], float | None]:
+    """What `_means_of_batches` returns."""
+    losses, accuracies, sizes = [], [], []
+    for group in loader.groups(at_once):
+        means, accuracy = problem.losses_of_batches(group, loader.batch_size)
+        losses.append(means)
+        sizes.append(len(group[0]))
+        if accuracy is not None:
+            accuracies.append(accuracy)
+    full, rest = divmod(loader.num_examples, loader.batch_size)
+    weights = [loader.batch_size] * full + ([rest] if rest else [])
+    return _on_host(torch.cat(losses)), weights, _accuracy(accuracies, sizes)
+
+
+@contextlib.contextmanager
+def _random_weights(model: nn.Module) -> Iterator[None]:
+    """Draw other weights of usual size, without the global RNG, and restore those of before."""
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    kept = [parameter.detach().clone() for parameter in model.parameters()]
+    try:
+        for parameter in model.parameters():
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
+            drawn = torch.randn(parameter.shape, generator=generator, device="cpu")
+            # By `data`, unseen by autograd: an optimizer may keep a graph from step to step.
+            parameter.data.copy_(drawn / fan_in**0.5)
+        yield
+    finally:
+        for parameter, values in zip(model.parameters(), kept, strict=True):
+            parameter.data.copy_(values)

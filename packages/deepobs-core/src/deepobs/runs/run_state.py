@@ -15,7 +15,7 @@ import torch
 from deepobs import rng
 from deepobs.errors import ArgumentError, first_line_of
 from deepobs.run_specifications import EVERY_EPOCH
-from deepobs.runs.evaluation import evaluate, evaluating
+from deepobs.runs.evaluation import Evaluator, with_regularizer
 from deepobs.runs.running_statistics import buffers_kept, layers_with_statistics, recalibrate
 from deepobs.runs.training import Trainer
 
@@ -55,6 +55,7 @@ class RunState:
         optimizer: Its optimizer.
         schedule: What changes the learning rate; `None` where it is constant.
         trainer: Takes the steps.
+        evaluator: Measures the model.
         evaluation_interval: Steps from one evaluation to the next; `None` to evaluate after every
             epoch.
         recalibration_batches: Batches from which running statistics are computed for an evaluation;
@@ -90,6 +91,7 @@ class RunState:
             after_step=None if self.schedule is None else self.schedule.after_step,
             specification=specification,
         )
+        self.evaluator = Evaluator(problem)
         self.evaluation_interval: int | None = None
         if specification.evaluate_every != EVERY_EPOCH:
             steps_per_epoch = len(problem.dataset.train_loader)
@@ -211,22 +213,15 @@ class RunState:
             measured: What was measured already; `None` to do it here.
         """
         start, history = time.perf_counter(), self.history
-        regularizer = 0.0
         if measured is not None:
-            metrics, regularizer, seconds = measured
+            bare, regularizer, seconds = measured
             start -= seconds
         else:
             # The untrained model is evaluated as it is, which is the same for every optimizer.
             is_due = self.recalibration_batches and self.trainer.steps
             with self.recalibrated() if is_due else contextlib.nullcontext():
-                metrics = evaluate(self.problem, bare_losses=True)
-            if not self.specification.bare_losses:
-                with evaluating(self.problem):
-                    regularizer = float(self.problem.get_regularization_loss())
-        bare = dict(metrics)
-        if not self.specification.bare_losses:
-            for name in [name for name in metrics if name.endswith("_loss")]:
-                metrics[name] += regularizer
+                bare, regularizer = self.evaluator.measure()
+        metrics = with_regularizer(bare, 0.0 if self.specification.bare_losses else regularizer)
         history.eval_seconds.append(time.perf_counter() - start)
         if self.specification.compile_mode is not None:
             history.eval_seconds[-1] -= self._exclude_compilation()

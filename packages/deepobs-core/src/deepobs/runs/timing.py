@@ -17,7 +17,7 @@ from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs import environment
 from deepobs.runs.assembly import build_optimizer, set_up_problem
-from deepobs.runs.evaluation import evaluating, mean_loss_and_accuracy
+from deepobs.runs.evaluation import Evaluator, evaluated_loaders, mean_loss_and_accuracy
 from deepobs.runs.running_statistics import layers_with_statistics
 from deepobs.runs.training import STEPS_BETWEEN_REPORTS, Trainer
 
@@ -176,16 +176,24 @@ def _evaluation_rounds(
     problem: TestProblem, *, seconds: float, device: torch.device
 ) -> dict[str, list[float]]:
     """Seconds of a batch, of every round that was timed, by split."""
-    loaders = loaders_of(problem.dataset)
-    del loaders["train"]
-    evaluate = functools.partial(mean_loss_and_accuracy, problem)
+    loaders = evaluated_loaders(problem.dataset)
+    evaluator = Evaluator(problem)
     splits = {}
-    with evaluating(problem):
-        for split, loader in loaders.items():
-            work = work_on(loader, evaluate)
+    with evaluator.evaluating():
+        for name, loader in loaders.items():
+            if evaluator.takes_groups:
+                work, batches = _repeated(evaluator.measure_split, name, loader), len(loader)
+            else:  # a batch of which may take as long as there is time
+                evaluate = functools.partial(mean_loss_and_accuracy, problem)
+                work, batches = work_on(loader, evaluate), 1
             _, rounds = time_in_turn([work], seconds=seconds / len(loaders), device=device)
-            splits[split] = [taken for (taken,) in rounds]
+            split = "train_eval" if name == "train" else name
+            splits[split] = [taken / batches for (taken,) in rounds]
     return splits
+
+
+def _repeated(function: Callable[..., object], *arguments: object) -> Work:
+    return lambda units: [function(*arguments) for _ in range(units)]
 
 
 def time_in_turn(
