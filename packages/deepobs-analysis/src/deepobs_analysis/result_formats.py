@@ -42,7 +42,7 @@ _OF_ONE_RUN = {
     *("compile_seconds", "skipped_steps", "evaluated_at_steps", "resumed_at_steps"),
     *("hyperparams", "learning_rate", "optimizer_hyperparams", "random_seed", "run_id"),
     *("status", "diverged_at_epoch", "diverged_at_step", "steps", "gradient_evaluations"),
-    *("command", "started_at"),
+    *("command", "started_at", "compile_seconds", "skipped_steps", "packed"),
 }
 _MOST_DESCRIPTIONS = 10_000
 _descriptions: dict[bytes, dict[str, Any]] = {}
