@@ -172,10 +172,9 @@ def _keep(key: str, plan: Plan, results: Results, output_dir: Path) -> None:
     from deepobs_bench.result_index import known_results
 
     specifications = plan.specifications
-    known = known_results(specifications, output_dir)
-    if len(known) == len(specifications):
-        standings = [asdict(each) for each in results.standings(plan)]
-        keep(key, specifications, known, {"runs": len(known), "standings": standings})
+    standings = [asdict(each) for each in results.standings(plan)]
+    shown = {"runs": len(specifications), "standings": standings}
+    keep(key, specifications, known_results(specifications, output_dir), shown)
 
 
 @contextlib.contextmanager

@@ -71,10 +71,12 @@ class KeptResults:
         # As text, since objects for tens of thousands of results would take ten times the memory.
         self._lines: dict[str, str] = {}
         self._is_changed = False
-        with contextlib.suppress(OSError, ValueError):
-            first, *lines = self._path.read_text(encoding="utf-8").splitlines()
-            if first == self._written_for:
-                parts = (line.partition("\t") for line in lines)
+        with (
+            contextlib.suppress(OSError, ValueError),
+            self._path.open(encoding="utf-8") as stream,
+        ):
+            if next(stream, "").rstrip("\n") == self._written_for:
+                parts = (line.rstrip("\n").partition("\t") for line in stream)
                 self._lines = {run_id: known for run_id, _, known in parts}
 
     def find(self, run_id: str) -> Known | None:

@@ -15,7 +15,7 @@ from deepobs.runs.store import RESULT, configuration_path, forms_of, read
 from deepobs_bench.kept_results import Ending, KeptResults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from deepobs.result_states import State
     from deepobs.run_specifications import RunSpecification
@@ -105,16 +105,15 @@ class ResultIndex:
 
 def known_results(
     specifications: Iterable[RunSpecification], output_dir: Path
-) -> list[tuple[str, State]]:
-    """The latest result files of runs and their states, as far as these can be told."""
+) -> Iterator[tuple[str, State]]:
+    """The latest result files of runs, and their states; empty where they cannot be told."""
     kept = KeptResults(output_dir)
-    index, found = ResultIndex(output_dir, kept), []
+    index = ResultIndex(output_dir, kept)
     for specification in specifications:
         index.path_of(specification)
-        if (known := kept.find(specification.run_id)) is not None:
-            found.append((f"{output_dir}/{known.file}", known.state))
+        known = kept.find(specification.run_id)
+        yield (f"{output_dir}/{known.file}", known.state) if known else ("", [])
     kept.write()
-    return found
 
 
 def _names_in(directory: str) -> list[str]:

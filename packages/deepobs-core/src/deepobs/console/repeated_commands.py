@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -50,11 +51,15 @@ def answer_to(key: str) -> Any:
     Args:
         key: See `key_of`.
     """
-    kept = caches.read_json(_path(key))
-    # Whoever can write to the cache could break it.
-    with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
-        if all(is_same(*each) for each in kept["files"]):
-            return kept["shown"]
+    with (
+        # Whoever can write to the cache could break it.
+        contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError),
+        _path(key).open(encoding="utf-8") as stream,
+    ):
+        shown, num_files = json.loads(next(stream, ""))
+        # Line by line, since there may be tens of thousands.
+        if sum(is_same(*json.loads(line)) for line in stream) == num_files:
+            return shown
     return None
 
 
@@ -69,17 +74,21 @@ def keep(
     Args:
         key: See `key_of`.
         specifications: Its runs.
-        files: Their result files.
+        files: Their result files; one whose state is empty forbids to keep the answer.
         shown: The answer, in the types of JSON.
     """
-    kept = list(files)
     others = (plugin for plugin in registry().plugins if not _is_ours(plugin))
     has_versions = all(is_installed(Path(plugin.file)) for plugin in others if plugin.file)
-    is_determined = has_versions and all(map(_is_determined, specifications))
-    if is_determined and all(state for _, state in kept):
-        path = _path(key)
-        caches.remove_old(path.parent)
-        caches.write_json(path, {"files": kept, "shown": shown})
+    if not has_versions or not all(map(_is_determined, specifications)):
+        return
+    lines = []
+    for path, state in files:
+        if not state:
+            return
+        lines.append(f"{json.dumps([path, state])}\n".encode())
+    lines.insert(0, f"{json.dumps([shown, len(lines)])}\n".encode())
+    caches.remove_old(_path(key).parent)
+    caches.write(_path(key), lambda stream: stream.writelines(lines))
 
 
 def with_state(path: Path) -> tuple[str, State]:
