@@ -13,7 +13,7 @@ from deepobs.console.text import counted
 from deepobs.errors import ArgumentError, closest, sentences
 from deepobs.representatives import best_configuration
 from deepobs_analysis.computed_once import once
-from deepobs_analysis.measures import best
+from deepobs_analysis.measures import best, epochs_to_target
 from deepobs_analysis.measures.arrays import exact_mean, grid_step, is_on_grid
 from deepobs_analysis.results import CURVES, Metric, require_results
 from deepobs_analysis.run_rows import Rows, pairs_of, rows_by_pair
@@ -82,7 +82,9 @@ class Selection:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     is_tuned: bool = False
     rows: Rows = field(kw_only=True, compare=False)
-    _known: dict[tuple[str, str], Any] = field(init=False, default_factory=dict, compare=False)
+    _known: dict[tuple[str, str | float], Any] = field(
+        init=False, default_factory=dict, compare=False
+    )
 
     def __repr__(self) -> str:
         seeds = counted(len(self.runs), "seed")
@@ -143,6 +145,24 @@ class Selection:
                 return step
         # What else accuracies are shares of, such as characters, shows in their values only.
         return grid_step(values)
+
+    def epochs_to_target(self, target: float) -> list[float]:
+        """After how many epochs each seed reaches a target on the test set.
+
+        Infinite where it never does, or diverged.
+        """
+        if ("epochs", target) not in self._known:
+            columns = (self.metric.curve("test"), "evaluated_at", "has_diverged")
+            better = self.metric.higher_is_better
+            # A target that is reached before diverging is not kept: as in means of performances,
+            # the run counts like one that did not train.
+            self._known["epochs", target] = [
+                np.inf
+                if has_diverged
+                else epochs_to_target(curve, target, higher_is_better=better, evaluated_at=at)
+                for curve, at, has_diverged in zip(*map(self.rows.each, columns), strict=True)
+            ]
+        return list(self._known["epochs", target])
 
     def final_or_worst(self) -> Floats:
         """The final test performance of every seed, infinitely bad if it diverged.

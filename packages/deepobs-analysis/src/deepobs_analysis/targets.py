@@ -11,7 +11,6 @@ import pandas as pd
 
 from deepobs.plugins import registry
 from deepobs_analysis.measures import (
-    epochs_to_target,
     mean_time,
     seconds_to_target,
     target_performance,
@@ -52,8 +51,9 @@ class Target:
 
 
 class _TimedRun(NamedTuple):
-    """What the time to a target follows from: a curve, and columns of `Results.runs`."""
+    """What the time to a target follows from: epochs, a curve, and columns of `Results.runs`."""
 
+    epochs: float
     curve: Floats
     has_diverged: bool
     evaluated_at: Floats
@@ -96,8 +96,9 @@ def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") 
         Shape (seeds,): infinite where the target is not reached or the seed diverged, NaN where
         the unit was not recorded.
     """
-    columns = (selection.metric.curve("test"), *_TimedRun._fields[1:])
-    runs = zip(*map(selection.rows.each, columns), strict=True)
+    columns = (selection.metric.curve("test"), *_TimedRun._fields[2:])
+    epochs = selection.epochs_to_target(target)
+    runs = zip(epochs, *map(selection.rows.each, columns), strict=True)
     return np.array([_time(_TimedRun(*run), selection, target, unit) for run in runs])
 
 
@@ -195,9 +196,6 @@ def _repeats_order(selection: Selection) -> bool:
 
 
 def _time(run: _TimedRun, selection: Selection, target: float, unit: Unit) -> float:
-    higher_is_better = selection.metric.higher_is_better
-    # A target that is reached before diverging is not kept: as in means of performances, the run
-    # counts like one that did not train.
     if run.has_diverged:
         return np.inf
     if unit == "seconds":
@@ -205,14 +203,11 @@ def _time(run: _TimedRun, selection: Selection, target: float, unit: Unit) -> fl
             return np.nan
         return seconds_to_target(
             *(run.curve, run.train_seconds, target),
-            higher_is_better=higher_is_better,
+            higher_is_better=selection.metric.higher_is_better,
             evaluated_at=run.evaluated_at,
         )
-    epochs = epochs_to_target(
-        run.curve, target, higher_is_better=higher_is_better, evaluated_at=run.evaluated_at
-    )
     # Neither 0 nor infinity depends on steps per epoch, which need not be recorded then.
-    return epochs if epochs in (0, np.inf) else epochs * _per_epoch(run, unit)
+    return run.epochs if run.epochs in (0, np.inf) else run.epochs * _per_epoch(run, unit)
 
 
 def _per_epoch(run: _TimedRun, unit: Unit) -> float:
