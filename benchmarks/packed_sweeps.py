@@ -1,10 +1,10 @@
 """Time of a sweep whose runs are packed, relative to one of another build that executes each alone.
 
-Both execute the grid of the paper, 36 learning rates, of SGD, Momentum and Adam, as `deepobs bench`
+Both execute the grid of the paper, 36 learning rates of SGD, Momentum and Adam, as `deepobs bench`
 with one process and one thread. They alternate, and both are measured in clock time and processor
 time of all their processes, from the start of the command to its end. It also compares the results
 after three epochs: the metrics of configurations that do not amplify rounding, and the best
-learning rate. The data of fmnist are synthetic, but have full size.
+learning rates. The data of fmnist are synthetic, but have full size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 LEAST = {"quadratic_deep": 6.0, "two_d_rosenbrock": 10.0, "digits_logreg": 4.0}
 LEAST |= {"fmnist_logreg": 2.5}
-EPOCHS = {"quadratic_deep": 100, "two_d_rosenbrock": 10, "digits_logreg": 50, "fmnist_logreg": 3}
+EPOCHS = {"quadratic_deep": 100, "two_d_rosenbrock": 30, "digits_logreg": 50, "fmnist_logreg": 5}
 RATES = [10 ** (-5 + 7 * number / 35) for number in range(36)]
 LARGEST_CALM = {"SGD": 1e-2, "Momentum": 1e-3, "Adam": 1e-2}
 """Up to this learning rate, no problem here amplifies differences of rounding."""
@@ -38,45 +38,50 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of each run [default: by problem]")
     parser.add_argument("--optimizers", default="SGD,Momentum,Adam")
     arguments = parser.parse_args()
+    optimizers = arguments.optimizers.split(",")
     for problem in arguments.problems:
-        for optimizer in arguments.optimizers.split(","):
-            compare(problem, optimizer, arguments)
+        epochs = arguments.epochs or EPOCHS.get(problem, 3)
+        compare(problem, optimizers, epochs, arguments.old, arguments.repeats)
 
 
-def compare(problem: str, optimizer: str, arguments: argparse.Namespace) -> None:
-    epochs = arguments.epochs or EPOCHS.get(problem, 3)
+def compare(problem: str, optimizers: list[str], epochs: int, old: str, repeats: int) -> None:
     ratios: dict[str, list[float]] = {"clock": [], "processor": []}
+    commands = {
+        "old": [old, "-m", "deepobs", "bench"],
+        "new": [sys.executable, "-m", "deepobs", "bench", "--executor", "packed"],
+    }
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
-        for repeat in range(arguments.repeats):
-            experiment = written(directory, problem, optimizer, epochs)
-            old = [arguments.old, "-m", "deepobs", "bench", str(experiment)]
-            new = [sys.executable, "-m", "deepobs", "bench", str(experiment)]
-            new += ["--executor", "packed", "--pack", str(len(RATES))]
+        experiment = written(directory, problem, optimizers, epochs)
+        for repeat in range(repeats):
             taken = {}
-            for name, command in [("old", old), ("new", new)][:: 1 if repeat % 2 else -1]:
-                taken[name] = seconds_of([*command, "--out", str(directory / f"{name}{repeat}")])
+            for name in list(commands)[:: 1 if repeat % 2 else -1]:
+                results = directory / f"{name}{repeat}"
+                taken[name] = seconds_of([*commands[name], str(experiment), "--out", str(results)])
             for number, kind in enumerate(ratios):
                 ratios[kind].append(taken["old"][number] / taken["new"][number])
-        experiment = written(directory, problem, optimizer, 3)
-        for name, command in (("old", old), ("new", new)):
-            seconds_of([*command, "--out", str(directory / f"{name}-three")])
-        agreement = agreement_of(directory / "old-three", directory / "new-three", optimizer)
+        experiment = written(directory, problem, optimizers, 3)
+        for name, command in commands.items():
+            seconds_of([*command, str(experiment), "--out", str(directory / name)])
+        found = [directory / "old" / problem, directory / "new" / problem]
+        agreement = [agreement_of(*(each / name for each in found), name) for name in optimizers]
     words = [
-        f"{kind} {statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
-        for kind, found in ratios.items()
+        f"{kind} {statistics.median(those):.2f} ({min(those):.2f} to {max(those):.2f})"
+        for kind, those in ratios.items()
     ]
     least = f"; at least {LEAST[problem]:g}" if problem in LEAST else ""
-    print(f"{problem:<17} {optimizer:<9} {', '.join(words)} times as fast{least}; {agreement}")
-    sys.stdout.flush()
+    print(f"{problem}, {epochs} epochs: {', '.join(words)} times as fast{least}")
+    for line in agreement:
+        print(f"  {line}", flush=True)
 
 
-def written(directory: Path, problem: str, optimizer: str, epochs: int) -> Path:
+def written(directory: Path, problem: str, optimizers: list[str], epochs: int) -> Path:
+    """An experiment file."""
     fake = "fake_data = 1.0\n" if problem.startswith("fmnist") else ""
-    path = directory / "experiment.toml"
+    grids = "".join(f"[optimizers.{name}]\ngrid.lr = {RATES}\n" for name in optimizers)
+    path = directory / f"experiment{epochs}.toml"
     path.write_text(
-        f'problems = ["{problem}"]\nseeds = [42]\n[defaults]\nepochs = {epochs}\n{fake}'
-        f"[optimizers.{optimizer}]\ngrid.lr = {RATES}\n"
+        f'problems = ["{problem}"]\nseeds = [42]\n[defaults]\nepochs = {epochs}\n{fake}{grids}'
     )
     return path
 
@@ -106,7 +111,7 @@ def agreement_of(old: Path, new: Path, optimizer: str) -> str:
                 largest = max([largest, *(abs(a - b) / max(abs(a), 1e-6) for a, b in pairs)])
     best = {min(each, key=lambda rate: final(each[rate])) for each in runs}
     is_same = "the same best rate" if len(best) == 1 else f"best rates {sorted(best)}"
-    return f"metrics differ by {largest:.1e}, {is_same}"
+    return f"{optimizer}: metrics differ by {largest:.1e}, {is_same}"
 
 
 def by_rate(directory: Path) -> dict[float, dict[str, Any]]:

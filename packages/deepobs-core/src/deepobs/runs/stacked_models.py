@@ -147,13 +147,17 @@ def _batched(problem: TestProblem, compute: Callable[[Batch], tuple[Tensor, ...]
     module = _WithModel(problem.model, compute)
     has_products = any(isinstance(layer, nn.Linear) for layer in problem.model.modules())
 
-    def of_one(parameters: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, ...]:
-        named = {f"model.{name}": value for name, value in parameters.items()}
-        found: tuple[Tensor, ...] = functional_call(module, named, (batch,))
-        return found
+    def batched(parameters: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, ...]:
+        names = [f"model.{name}" for name in parameters]
 
-    # The same randomness: each copy has the masks and the noise that it would have alone.
-    batched: Losses = torch.vmap(of_one, in_dims=(0, None), randomness="same")
+        def of_one(*values: Tensor) -> tuple[Tensor, ...]:
+            named = dict(zip(names, values, strict=True))
+            found: tuple[Tensor, ...] = functional_call(module, named, (batch,))
+            return found
+
+        # The same randomness: each copy has the masks and the noise that it would have alone.
+        found: tuple[Tensor, ...] = torch.vmap(of_one, randomness="same")(*parameters.values())
+        return found
 
     def with_shared_products(parameters: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, ...]:
         with _SharedProducts():
