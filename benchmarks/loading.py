@@ -224,7 +224,8 @@ def show(costs: dict[tuple[str, str], list[Cost]]) -> None:
         *costs_of_it, memory = zip(*measured, strict=True)
         *costs_before, _ = zip(*costs.get((step, "baseline"), measured), strict=True)
         print(f"{step:<9} {build:<9} {max(memory):6.0f} MiB")
-        for label, now, before in zip(LABELS, costs_of_it, costs_before, strict=True):
+        lines = list(zip(LABELS, costs_of_it, costs_before, strict=True))
+        for label, now, before in lines if step in READING else lines[-2:]:
             ratio = statistics.median(before) / statistics.median(now)
             print(f"   {label:<32} {spread(now)}   {ratio:.1f} times as fast")
 
