@@ -60,3 +60,17 @@ def test_rows_of_a_batch_know_their_place_in_the_pass() -> None:
     assert part.reading is batch.reading
     assert part.number == 7
     assert part[0].tolist() == [[2, 3], [4, 5]]
+
+
+def test_micro_batches_with_a_state_are_not_divided_among_processes(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, *TORCHRUN, "-m", "deepobs", *RUN.split(), "--accumulate", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode != 0
+    assert "whose micro-batches cannot be divided among processes" in " ".join(done.stderr.split())

@@ -223,4 +223,10 @@ def set_up_shared_problem(specification: RunSpecification, ranks: Ranks) -> Test
             "divided among processes without its methods join_carried_states and "
             "split_carried_state. Use one process."
         )
+    if ranks.count > 1 and specification.accumulate > 1:
+        raise ArgumentError(
+            f"{specification.testproblem} carries a state from batch to batch, whose micro-batches "
+            f"cannot be divided among processes; got accumulate={specification.accumulate}. Use "
+            "one process, or leave accumulate out."
+        )
     return SharedCarryingProblem(problem, ranks)
