@@ -15,9 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 from deepobs import rng
 from deepobs.errors import DeepOBSError, first_line_of
+from deepobs.problems import Problem
 from deepobs.runs.evaluation import accuracy_of, evaluating, weight_of, weighted_mean
 from deepobs.runs.running_statistics import buffers_kept, layers_with_statistics
-from deepobs.runs.training import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,8 +56,10 @@ class StackedModels:
             for name, one in trained.items()
         }
         self.models = [self._copy(trained, row) for row in range(count)]
-        trainer = Trainer(problem, torch.optim.SGD(trained.values(), lr=0.0))
-        self._objectives = _batched(problem, lambda batch: (trainer.objective(batch),))
+        is_regularized = problem.get_regularization_loss().requires_grad
+        self._objectives = _batched(
+            problem, lambda batch: (_objective(problem, batch, is_regularized=is_regularized),)
+        )
         self._evaluated = _batched(problem, lambda batch: _loss_and_accuracy(problem, batch))
         self._regularizers = _batched(problem, lambda _: (problem.get_regularization_loss(),))
         own = getattr(problem, "stacked_losses", None)
@@ -178,6 +180,16 @@ class _WithModel(nn.Module):
         return self._compute(batch)
 
 
+def _objective(problem: TestProblem, batch: Batch, *, is_regularized: bool) -> Tensor:
+    # Not by a `Trainer`: plans compare models, too, and the first optimizer of a process imports
+    # the compiler of torch.
+    if isinstance(problem, Problem):
+        loss = problem.get_batch_loss(batch, reduction="mean")
+    else:
+        loss, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
+    return loss + problem.get_regularization_loss() if is_regularized else loss
+
+
 def _loss_and_accuracy(problem: TestProblem, batch: Batch) -> tuple[Tensor, ...]:
     loss, accuracy = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
     return (loss,) if accuracy is None else (loss, accuracy)
@@ -287,14 +299,15 @@ def _compare(problem: TestProblem) -> None:
     drawn = torch.rand(1)
     trained = [problem.model.get_parameter(name) for name in stacked.parameters]
     # With the problem itself, not a copy: it may hold the parameters elsewhere, too.
-    trainer = Trainer(problem, torch.optim.SGD(trained, lr=0.0))
     initial = [one.detach().clone() for one in trained]
     try:
         for row in range(len(stacked.models)):
             rng.set_state(state, device)
             _set(trained, [stack[row] for stack in stacked.parameters.values()])
             problem.model.train()
-            alone: list[Tensor | None] = [objective := trainer.objective(batch)]
+            alone: list[Tensor | None] = [
+                objective := _objective(problem, batch, is_regularized=True)
+            ]
             alone += torch.autograd.grad(objective, trained, allow_unused=True)
             problem.model.eval()
             with torch.no_grad():
