@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -254,6 +255,11 @@ def test_a_name_that_two_plugins_offer_is_listed_by_its_full_names(
     assert ambiguous == ["acme-obs:acme_mlp", "rival-obs:acme_mlp"]
 
 
+def without_columns(text: str) -> str:
+    """Text with one space wherever there are several."""
+    return re.sub(" +", " ", text)
+
+
 def test_info_shows_both_plugins_of_a_name_and_one_of_a_full_name(
     plugin: Callable[..., Path], deepobs: Callable[..., Answer]
 ) -> None:
@@ -261,8 +267,8 @@ def test_info_shows_both_plugins_of_a_name_and_one_of_a_full_name(
     plugin("rival-obs", ACME_PROBLEM, version="2.0")
     both = deepobs("info", "acme_mlp")
     assert both.code == 0
-    assert "From                 acme-obs 0.1" in both.out
-    assert "From                 rival-obs 2.0" in both.out
+    assert "From acme-obs 0.1" in without_columns(both.out)
+    assert "From rival-obs 2.0" in without_columns(both.out)
     (one,) = json.loads(deepobs("info", "rival-obs:acme_mlp", "--json").out)
     assert one["version"] == "2.0"
 
@@ -278,28 +284,28 @@ def test_info_shows_all_of_a_problem(deepobs: Callable[..., Answer]) -> None:
     assert answer.code == 0
     for text in (
         "quadratic_deep (test problem)",
-        "From                 deepobs-core 1.",
-        "Batch size           128",
-        "Epochs               100",
-        "Compared by          loss",
-        "Target performance   88.0470458984375",
-        "Target, same order   87.70315464772136",
-        "Tags                 convex, small, synthetic",
+        "From deepobs-core 1.",
+        "Batch size 128",
+        "Epochs 100",
+        "Compared by loss",
+        "Target performance 88.0470458984375",
+        "Target, same order 87.70315464772136",
+        "Tags convex, small, synthetic",
         "https://arxiv.org/abs/1903.05499",
-        "Suites               small",
+        "Suites small",
     ):
-        assert text in answer.out
+        assert text in without_columns(answer.out)
 
 
 def test_info_says_how_large_a_problem_is_and_how_long_an_epoch_takes(
     deepobs: Callable[..., Answer],
 ) -> None:
-    answer = deepobs("info", "quadratic_deep").out
+    answer = without_columns(deepobs("info", "quadratic_deep").out)
     for text in (
-        "Training examples    1000\n",
-        "Test examples        1000\n",
-        "Parameters to train  100\n",
-        "Time per epoch       --time measures it here\n",
+        "Training examples 1000\n",
+        "Test examples 1000\n",
+        "Parameters to train 100\n",
+        "Time per epoch --time measures it here\n",
     ):
         assert text in answer
     (facts,) = json.loads(deepobs("info", "quadratic_deep", "--time", "--json").out)
