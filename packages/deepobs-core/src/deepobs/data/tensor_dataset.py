@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,12 +80,16 @@ class TensorLoader(ShuffledLoader):
         bytes_per_batch = self.batch_size * sum(
             tensor[0].numel() * tensor.element_size() for tensor in self.tensors
         )
-        for chunk in self._chunks(max(1, _CHUNK_BYTES // bytes_per_batch), order):
-            yield from zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
+        chunks = self._chunks(max(1, _CHUNK_BYTES // bytes_per_batch), order)
+        # With `map`, which keeps no chunk: the next one then reuses memory that is still in cache.
+        yield from itertools.chain.from_iterable(map(self._batches_of, chunks))
 
     def groups(self, number: int) -> Iterator[Batch]:
         """Start a new pass in stored order that yields so many batches as one."""
         return self._chunks(number, None)
+
+    def _batches_of(self, chunk: Batch) -> Iterator[Batch]:
+        return zip(*(torch.split(part, self.batch_size) for part in chunk), strict=True)
 
     def _chunks(self, number: int, order: Tensor | None) -> Iterator[Batch]:
         size = self.batch_size * number
@@ -95,7 +100,9 @@ class TensorLoader(ShuffledLoader):
                 chunk = tuple(tensor[rows].clone() for tensor in self.tensors)
             else:
                 chunk = tuple(tensor.index_select(0, order[rows]) for tensor in self.tensors)
-            yield chunk if self._transform is None else self._transform(chunk)
+            if self._transform is not None:
+                chunk = self._transform(chunk)
+            yield chunk
 
 
 class TensorDataSet(BaseDataSet[Examples]):
