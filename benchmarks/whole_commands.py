@@ -135,6 +135,8 @@ def busy(number: int) -> Iterator[None]:
 
 def summary(values: list[float]) -> str:
     """The median and the range of the middle half."""
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return f"{middle:.3g} ({low:.3g} to {high:.3g})"
 
