@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from deepobs.runs import run, specify, store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from deepobs.records import RunRecord
     from deepobs.run_specifications import RunSpecification
@@ -143,7 +143,7 @@ def main() -> None:
 
 
 def cost_of_reading(
-    python: Path, results: Path, place: Path, steps: Collection[str]
+    python: Path, results: Path, place: Path, steps: Set[str]
 ) -> Iterator[tuple[str, Cost]]:
     """Read the files without a cache, with one, and with one that lacks some files."""
     if steps.isdisjoint(READING):
@@ -163,7 +163,7 @@ def cost_of_reading(
 
 
 def cost_of_showing(
-    python: Path, results: Path, place: Path, steps: Collection[str]
+    python: Path, results: Path, place: Path, steps: Set[str]
 ) -> Iterator[tuple[str, Cost]]:
     """Execute commands that show results, which are in the cache."""
     if steps.isdisjoint(SHOWING):
