@@ -11,6 +11,8 @@ import torch
 from deepobs_text.sequences import Reading, SequenceBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from deepobs.protocols import Batch
@@ -32,14 +34,23 @@ class _Progress:
 
     def whole(self) -> State:
         """The state after the batch."""
-        parts = [self.after[start] for start in sorted(self.after)]
-        if len(parts) == 1:
-            return parts[0]
-        # By layer, and there by output and memory.
-        layers = (zip(*layer, strict=True) for layer in zip(*parts, strict=True))
-        return tuple(
-            (torch.cat(outputs, dim=1), torch.cat(memories, dim=1)) for outputs, memories in layers
-        )
+        return joined([self.after[start] for start in sorted(self.after)])
+
+
+def joined(parts: Sequence[State]) -> State:
+    """The state of a batch, from those of consecutive parts of its sequences."""
+    if len(parts) == 1:
+        return parts[0]
+    # By layer, and there by output and memory.
+    layers = (zip(*layer, strict=True) for layer in zip(*parts, strict=True))
+    return tuple(
+        (torch.cat(outputs, dim=1), torch.cat(memories, dim=1)) for outputs, memories in layers
+    )
+
+
+def rows_of(state: State, rows: slice) -> State:
+    """The state of some sequences of a batch."""
+    return tuple((output[:, rows], memory[:, rows]) for output, memory in state)
 
 
 class CarriedState:
@@ -71,7 +82,7 @@ class CarriedState:
         state = progress.before if number == progress.number else progress.whole()
         lanes = batch.lanes if isinstance(batch, SequenceBatch) else None
         if state is not None and lanes is not None:
-            state = tuple((output[:, lanes], memory[:, lanes]) for output, memory in state)
+            state = rows_of(state, lanes)
         is_of_this_size = state is None or state[0][0].shape[1] == len(batch[0])
         return state if is_of_this_size else None
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from deepobs.errors import ArgumentError
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import TFVariable, transposed
-from deepobs_text.carried_state import CarriedState
+from deepobs_text.carried_state import CarriedState, joined, rows_of
 from deepobs_text.language_model import LanguageModel
 from deepobs_text.sequences import SequenceBatch
 
@@ -91,12 +91,7 @@ class CharRNN(LanguageModel):
         Args:
             states: Results of `carried_state`, in the order of the rows.
         """
-        layers = zip(*(each["state"] for each in states), strict=True)
-        joined = tuple(
-            tuple(torch.cat(parts, dim=1) for parts in zip(*of_layer, strict=True))
-            for of_layer in layers
-        )
-        return {**states[0], "state": joined}
+        return {**states[0], "state": joined([each["state"] for each in states])}
 
     def split_carried_state(self, state: dict[str, Any], rows: slice) -> dict[str, Any]:
         """The state of some rows of a batch.
@@ -105,8 +100,7 @@ class CharRNN(LanguageModel):
             state: Result of `carried_state`.
             rows: The rows.
         """
-        own = tuple(tuple(part[:, rows] for part in layer) for layer in state["state"])
-        return {**state, "state": own}
+        return {**state, "state": rows_of(state["state"], rows)}
 
     def _notice_new_pass(self, *, is_training: bool) -> None:
         # Batches rebuilt by the caller do not know their pass: it is new whenever a loader's is.

@@ -37,12 +37,11 @@ class SequenceBatch(tuple[Tensor, ...]):
         Args:
             parts: The number of micro-batches; fewer, if there are fewer sequences.
         """
-        parts, found, start = min(parts, len(self[0])), [], 0
-        for tensors in zip(*(tensor.tensor_split(parts) for tensor in self), strict=True):
-            part = SequenceBatch(tensors)
-            part.reading, part.number = self.reading, self.number
-            part.lanes = slice(start, start + len(part[0]))
-            start += len(part[0])
+        found, start = [], 0
+        for ids in self[0].tensor_split(min(parts, len(self[0]))):
+            lanes = slice(start, start + len(ids))
+            part = self.rows(lanes)
+            part.lanes, start = lanes, lanes.stop
             found.append(part)
         return found
 
