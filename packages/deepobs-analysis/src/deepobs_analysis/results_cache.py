@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic_core import to_json
 
-from deepobs import config
-from deepobs.files import open_atomic
+from deepobs import caches, config
 from deepobs_analysis import __version__
 from deepobs_analysis.json_values import parsed
 from deepobs_analysis.result_files import Excluded, Found
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
 _Compared = TypeVar("_Compared")
 
 _LAYOUT = 12
-_KEPT_SECONDS = 60 * 24 * 3600  # since it was written
 _AFTER_NAMES = "\0"  # no name of a file holds it
 
 
@@ -110,14 +106,9 @@ def write(root: Path, kept: Kept, configurations: Callable[[], Mapping[str, Name
         kept: What they hold.
         configurations: Waits for what the configurations are called, while the rest is written.
     """
-    path = _path(root)
-    # A full disk or a home directory that cannot be written to must not keep results from being
-    # shown: they are read from their files then, as without a cache.
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_old(path.parent)
-        with open_atomic(path) as stream:
-            pack(stream, kept, _written_for(root), configurations)
+    path, written_for = _path(root), _written_for(root)
+    caches.remove_old(path.parent)
+    caches.write(path, lambda stream: pack(stream, kept, written_for, configurations))
 
 
 def pack(
@@ -226,13 +217,6 @@ def _parts(content: NDArray[np.uint8]) -> list[str]:
 
 def _as_array(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8)
-
-
-def _remove_old(directory: Path) -> None:
-    """Remove the caches of directories that may be long gone, and leftovers of killed writers."""
-    for path in directory.iterdir():
-        if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
-            path.unlink(missing_ok=True)
 
 
 def _path(root: Path) -> Path:

@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def remove_old(directory: Path) -> None:
-    """Remove what was written long ago, by versions that may be gone or for what is gone."""
+    """Remove what was written long ago: for what may be gone, or by writers that were killed."""
     with contextlib.suppress(OSError):
         for path in directory.iterdir():
             if time.time() - path.stat().st_mtime > _KEPT_SECONDS:

@@ -11,7 +11,7 @@ import time
 import warnings
 import zipfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import torch
 from torch.serialization import default_restore_location
@@ -27,6 +27,7 @@ from deepobs.runs.optimizer_state import (
     not_stored,
     restore_shared,
 )
+from deepobs.runs.ranks import local_device, on_main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from deepobs.runs.run_state import RunState
 
 __all__ = ["CheckpointPlan"]
-
-T = TypeVar("T")
 
 _VERSION = 5
 
@@ -145,7 +144,7 @@ class Checkpointer:
 
     def load(self) -> dict[str, Any] | None:
         """Read the state to continue from; `None` to start from the beginning."""
-        if not self._on_main(self._path.exists):
+        if not on_main(self._ranks, self._path.exists):
             return None
         if not self._plan.resume:
             self._warn(
@@ -200,7 +199,7 @@ class Checkpointer:
 
     def remove(self) -> None:
         """Remove the checkpoint once the result exists."""
-        self._on_main(functools.partial(self._path.unlink, missing_ok=True))
+        on_main(self._ranks, functools.partial(self._path.unlink, missing_ok=True))
 
     def _save(self, state: RunState) -> None:
         if self._is_possible:
@@ -241,7 +240,7 @@ class Checkpointer:
         if left_out:
             path, what = next(iter(left_out.items()))
             raise UnrestorableError(what, path)
-        self._on_main(functools.partial(self._store, content, state))
+        on_main(self._ranks, functools.partial(self._store, content, state))
 
     def _store(self, content: dict[str, Any], state: RunState) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -301,9 +300,6 @@ class Checkpointer:
         # Processes on other machines may not see the file.
         return io.BytesIO(self._ranks.on_main(self._path.read_bytes))
 
-    def _on_main(self, function: Callable[[], T]) -> T:
-        return function() if self._ranks is None else self._ranks.on_main(function)
-
     def _warn(self, message: str) -> None:
         if self._ranks is None or self._ranks.is_main:
             warnings.warn(message, CheckpointWarning, stacklevel=2)
@@ -311,8 +307,6 @@ class Checkpointer:
     def _load(self, stream: IO[bytes]) -> Any:
         device = self._specification.device
         if self._ranks is not None:
-            from deepobs.runs.ranks import local_device
-
             device = local_device(device)
         move: Callable[[Any, str], Any] = default_restore_location
 

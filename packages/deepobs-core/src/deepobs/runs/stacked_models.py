@@ -16,7 +16,13 @@ from torch.overrides import TorchFunctionMode
 from deepobs import rng
 from deepobs.errors import DeepOBSError, first_line_of
 from deepobs.problems import Problem
-from deepobs.runs.evaluation import accuracy_of, evaluating, weight_of, weighted_mean
+from deepobs.runs.evaluation import (
+    accuracy_of,
+    evaluated_loaders,
+    evaluating,
+    weight_of,
+    weighted_mean,
+)
 from deepobs.runs.running_statistics import buffers_kept, layers_with_statistics
 
 if TYPE_CHECKING:
@@ -93,18 +99,11 @@ class StackedModels:
         Returns:
             The metrics of each copy, and its regularizer.
         """
-        dataset = self.problem.dataset
-        loaders = (
-            ("train", dataset.train_eval_loader),
-            ("valid", dataset.valid_loader),
-            ("test", dataset.test_loader),
-        )
         metrics: list[dict[str, float]] = [{} for _ in self.models]
         with evaluating(self.problem):
             (regularizers,) = self._regularizers(self.parameters, ())
-            for split, loader in loaders:
-                if loader is not None:
-                    self._measure(split, loader, metrics)
+            for split, loader in evaluated_loaders(self.problem.dataset).items():
+                self._measure(split, loader, metrics)
         return metrics, regularizers.tolist()
 
     def _measure(
