@@ -71,8 +71,8 @@ def refuse_ignored_options(specification: RunSpecification, problem: TestProblem
 
 def _ignored(problem: TestProblem, option: str, how: str) -> ArgumentError:
     return ArgumentError(
-        f"The data set {problem.dataset.name} of {described(problem)} ignores {option}: it {how}. "
-        "Leave the option at its default, or let the problem pass it on and the data set use it."
+        f"The data set {problem.dataset.name} ignores {option}: it {how}. Leave the option at its "
+        f"default. {described(problem)} must pass it on, and the data set use it, to allow others."
     )
 
 

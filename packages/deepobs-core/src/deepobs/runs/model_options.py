@@ -58,9 +58,9 @@ def prepare_model(problem: TestProblem, specification: RunSpecification) -> None
     if specification.accumulate > 1 and layers_with_statistics(model):
         size = -(-specification.batch_size // specification.accumulate)
         warnings.warn(
-            f"Batch normalization of {described(problem)} normalizes each micro-batch of {size} "
-            f"examples on its own with accumulate={specification.accumulate}: numbers differ from "
-            f"those of whole batches of {specification.batch_size}.",
+            f"{described(problem)} has batch normalization, which normalizes each micro-batch of "
+            f"{size} examples on its own with accumulate={specification.accumulate}: numbers "
+            f"differ from those of whole batches of {specification.batch_size}.",
             TrainingWarning,
             stacklevel=2,
         )
