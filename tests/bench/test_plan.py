@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deepobs.errors import ArgumentError
+from deepobs.plugins import registry
+from deepobs.runs import specify
 from deepobs_bench.experiment_files import load
 from deepobs_bench.plan import only, plan
 from deepobs_bench.tuning.spaces import parsed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deepobs_bench.plan import Plan
 
 HEADER = 'problems = ["quadratic_deep"]\ndefaults.epochs = 2\n'
@@ -456,3 +461,51 @@ def test_a_pattern_that_matches_nothing_is_refused(
     with pytest.raises(ArgumentError) as refused:
         only(patterns, planned(CHOOSABLE))
     assert message in str(refused.value)
+
+
+@pytest.fixture
+def recommending() -> Iterator[str]:
+    """A problem that recommends a schedule."""
+    known = registry().problems
+    spec = dataclasses.replace(
+        known.offer("quadratic_deep").spec,
+        name="recommending",
+        recommended_lr_scheduler={"name": "cosine", "arguments": {"warmup": 0.1}},
+    )
+    known.register(spec)
+    yield spec.name
+    del known._offers[spec.name]
+
+
+RECOMMENDED = (
+    "defaults.epochs = 2\n[optimizers.SGD]\nhyperparameters.lr = 0.1\n"
+    '[schedules.usual]\nscheduler = "recommended"\n'
+)
+
+
+def test_what_each_problem_recommends_is_the_schedule_written_out(planned, recommending) -> None:
+    (run,) = planned(f'problems = ["{recommending}"]\n' + RECOMMENDED).runs
+    written = specify(
+        *(recommending, "SGD", {"lr": 0.1}),
+        num_epochs=2,
+        lr_scheduler={"name": "cosine", "arguments": {"warmup": 0.1}},
+    )
+    assert run.schedule == "usual"
+    assert run.specification.run_id == written.run_id
+
+
+def test_a_problem_that_recommends_no_schedule_is_named_in_the_plan(planned, recommending) -> None:
+    with pytest.raises(ArgumentError, match="quadratic_deep recommends no learning-rate schedule"):
+        planned(f'problems = ["quadratic_deep", "{recommending}"]\n' + RECOMMENDED)
+
+
+def test_what_a_problem_recommends_can_be_tuned(planned, recommending) -> None:
+    text = (
+        f'problems = ["{recommending}"]\n{RECOMMENDED}[optimizers.SGD.tune]\ntrials = 3\n'
+        'space = { "schedule:end_factor" = "uniform:0:0.5" }\n'
+    )
+    (tuning,) = planned(text).tunings
+    assert not tuning.obstacle
+    scheduler = tuning.examples[0].lr_scheduler
+    assert scheduler is not None
+    assert scheduler.arguments == {"warmup": 0.1, "end_factor": 0.25}

@@ -51,6 +51,11 @@ BY_HAND = [
         {"schedule:milestones[1]": 3},
         {"lr_scheduler": {"name": "MultiStepLR", "arguments": {"milestones": [1, 3]}}},
     ),
+    (
+        {"lr_scheduler": {"name": "trapezoid", "arguments": {"decay": 0.5}}},
+        {"schedule:warmup": 3},
+        {"lr_scheduler": {"name": "trapezoid", "arguments": {"warmup": 3, "decay": 0.5}}},
+    ),
     ({"lr_scheduler": WARM_UP}, {"schedule:warmup": 7}, {"lr_scheduler": _warm_up(7)}),
     (
         {"lr_sched_epochs": [1, 2], "lr_sched_factors": [0.5, 0.1]},

@@ -75,6 +75,7 @@ def deepobs_problems():
         problem("greedy", batch_size=1001),
         problem("boastful", metric="accuracy"),
         problem("mistaken", dataset="renamed"),
+        problem("hasty", recommended_lr_scheduler={"name": "warmup", "arguments": {"warmup": 200}}),
     ]
 
 @hookimpl
@@ -103,6 +104,7 @@ CAUGHT = {
     (check_testproblem, "nowhere", "its_target_can_be_imported"): "acme_nowhere:Problem",
     (check_testproblem, "greedy", "its_default_batch_size_fits_its_data"): "must be at most 1000",
     (check_testproblem, "boastful", "its_metric_fits_its_accuracy"): "returns None for the accu",
+    (check_testproblem, "hasty", "its_recommended_schedule_is_valid"): "at most 125 steps",
     (check_testproblem, "mistaken", "its_data_set_is_the_one_it_names"): "dataset.name is 'quadr",
     (check_dataset, "silent_data", "its_summary_says_what_it_is"): "The summary is ''",
     (check_dataset, "data_nowhere", "its_target_can_be_imported"): "acme_nowhere:Data",

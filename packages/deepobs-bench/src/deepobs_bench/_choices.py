@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deepobs.errors import DeepOBSError, closest, sentences
 from deepobs.plugins.specs import is_need
 from deepobs.run_specifications import LrScheduler
+from deepobs.runs import schedulers
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
 from deepobs.runs.optimizer_checks import complete_group
 from deepobs.runs.optimizers import check_group, find_optimizer
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
     Refusal = tuple[tuple[int, ...], str]
     """A point of a grid that the optimizer refused: positions of its values, and the message."""
+
+_OF_THE_PROBLEM = (schedulers.RECOMMENDED, schedulers.CONSTANT)
+"""Schedules that are found with the problem, and checked when its runs are planned."""
 
 _EITHER = "is given beside tune: give either a grid, or a space in tune (sampler = grid tries all)"
 
@@ -95,17 +99,16 @@ def schedule_options(schedule: Schedule) -> dict[str, Any]:
     """The keyword arguments of `specify` for a schedule."""
     if schedule.scheduler is None:
         return {"lr_sched_epochs": schedule.epochs, "lr_sched_factors": schedule.factors}
-    described = schedule.model_dump(include={"arguments", "every"})
+    described = schedule.model_dump(include={"arguments", "every"}, exclude_none=True)
     return {"lr_scheduler": {"name": schedule.scheduler, **described}}
 
 
 def follows_a_metric(schedule: Schedule) -> bool:
     """Whether a schedule depends on what a run measures."""
-    if schedule.scheduler is None:
+    if schedule.scheduler in (None, *_OF_THE_PROBLEM):
         return False
-    from deepobs.runs.schedulers import split_at_metric
-
-    _, follower, _ = split_at_metric(LrScheduler(**schedule_options(schedule)["lr_scheduler"]))
+    described = LrScheduler(**schedule_options(schedule)["lr_scheduler"])
+    _, follower, _ = schedulers.split_at_metric(described)
     return follower is not None
 
 
@@ -120,14 +123,12 @@ def wrong_choices(
         partial_schedules: Names of schedules whose arguments are not all known.
     """
     for name, schedule in experiment.schedules.items():
-        if schedule.scheduler is not None:
-            from deepobs.runs.schedulers import check_scheduler, require_known_arguments
-
+        if schedule.scheduler not in (None, *_OF_THE_PROBLEM):
             try:
                 if name in partial_schedules:
-                    require_known_arguments(schedule.scheduler, schedule.arguments)
+                    schedulers.require_known_arguments(schedule.scheduler, schedule.arguments)
                 else:
-                    check_scheduler(_with_searched(experiment, name)["lr_scheduler"])
+                    schedulers.check_scheduler(_with_searched(experiment, name)["lr_scheduler"])
             except DeepOBSError as error:
                 yield Mistake(("schedules", name), str(error))
     places: list[tuple[Location, str, Optimizer | OptimizerOverride]] = [
@@ -186,6 +187,8 @@ def _unsuitable_names(
     for schedule in used:
         options: dict[str, Any] = {"parameter_groups": groups}
         if schedule in schedules:
+            if schedules[schedule].scheduler in _OF_THE_PROBLEM:
+                continue
             options |= schedule_options(schedules[schedule])
         elif schedule != CONSTANT:  # a mistake of its own
             continue

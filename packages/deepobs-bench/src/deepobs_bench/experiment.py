@@ -161,17 +161,19 @@ class Schedule(Table):
     """How the learning rate changes: by a class of torch, or in steps.
 
     Attributes:
-        scheduler: A class of `torch.optim.lr_scheduler`.
+        scheduler: "warmup", "cosine", "trapezoid", "recommended" for that of each problem, or a
+            class of `torch.optim.lr_scheduler`.
         arguments: Its arguments by name, and the `metric` that it follows; the strings "num_epochs"
             and "num_steps" stand for the length of the run, "lr" for the optimizer's learning rate.
-        every: Whether it steps after each epoch or after each training step.
+        every: Whether a class of torch steps after each epoch, as by default, or after each
+            training step.
         epochs: Epochs after which the rate changes.
         factors: Factors of the initial rate from then on.
     """
 
     scheduler: values.Text | None = None
     arguments: values.AnyTable = Field(default_factory=dict)
-    every: Annotated[str, one_of("epoch", "step")] = "epoch"
+    every: Annotated[str, one_of("epoch", "step")] | None = None
     epochs: tuple[values.CountOrZero, ...] | None = None
     factors: tuple[values.NonNegative, ...] | None = None
 

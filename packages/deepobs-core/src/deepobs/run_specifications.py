@@ -75,7 +75,8 @@ class LrScheduler(BaseModel):
     """A PyTorch learning-rate scheduler and its arguments.
 
     Attributes:
-        name: A class of `torch.optim.lr_scheduler`, or `package.module:Class`.
+        name: "warmup", "cosine" or "trapezoid", a class of `torch.optim.lr_scheduler`, or
+            `package.module:Class`.
         arguments: What its constructor takes besides the optimizer, and the `metric` that it
             follows. The texts "num_epochs" and "num_steps" stand for the length of the run, "lr"
             for the optimizer's learning rate; `schedulers` is a list of descriptions.

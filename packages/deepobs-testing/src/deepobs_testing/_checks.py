@@ -62,7 +62,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         held_out_examples_are_never_trained_on held_out_examples_are_the_same_for_every_seed
     _problem_losses: losses_are_finite_tensors losses_have_one_entry_per_example
         losses_sum_to_the_mean accuracy_is_a_fraction_or_none
-    _descriptions: its_metric_fits_its_accuracy
+    _descriptions: its_metric_fits_its_accuracy its_recommended_schedule_is_valid
     _problem_losses: the_model_has_every_parameter_of_the_loss
     _problem_gradients: every_parameter_has_a_finite_gradient
         gradients_agree_with_finite_differences

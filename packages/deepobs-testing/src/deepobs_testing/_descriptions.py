@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import closest, sentences
+from deepobs.errors import DeepOBSError, closest, sentences
 from deepobs.plugins import registry
 from deepobs.plugins.specs import OWN_DATASET, is_target
+from deepobs.runs.schedulers import check_scheduler
 from deepobs_testing._problem_losses import evaluated
-from deepobs_testing._report import require, skip
+from deepobs_testing._report import CheckFailedError, require, skip
 
 if TYPE_CHECKING:
     from deepobs_testing import _dataset_subject, _problem_subject
@@ -94,6 +95,24 @@ def its_metric_fits_its_accuracy(subject: _problem_subject.Subject) -> None:
         f"Set metric={'accuracy' if has_accuracy else 'loss'!r} in the description, or "
         f"{'return None' if has_accuracy else 'return the accuracy'}.",
     )
+
+
+def its_recommended_schedule_is_valid(subject: _problem_subject.Subject) -> None:
+    """A run of the default length can have the learning-rate schedule that it recommends."""
+    spec = subject.spec
+    if spec.recommended_lr_scheduler is None:
+        skip("Its description recommends no learning-rate schedule")
+    steps = None
+    if spec.dataset != OWN_DATASET:
+        train_size = registry().datasets.offer(spec.dataset).spec.train_size
+        steps = spec.epochs * (train_size // spec.batch_size)
+    try:
+        check_scheduler(spec.recommended_lr_scheduler, most_steps=steps)
+    except DeepOBSError as error:
+        raise CheckFailedError(
+            f"recommended_lr_scheduler is {spec.recommended_lr_scheduler}: {error}",
+            "Correct it: `deepobs run --lr-scheduler recommended` uses it.",
+        ) from error
 
 
 def its_name_is_that_of_its_description(subject: _dataset_subject.Subject) -> None:

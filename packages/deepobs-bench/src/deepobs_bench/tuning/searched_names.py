@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
+from deepobs.plugins import registry
 from deepobs.problems.roles import ROLES
 from deepobs.run_specifications import LrScheduler
 from deepobs.runs.constructors import constructor_of, unknown_hyperparameters
 from deepobs.runs.optimizer_checks import unknown_hyperparameter, unknown_in_group
 from deepobs.runs.optimizers import OPTIMIZER, OTHERS, find_optimizer
-from deepobs.runs.schedulers import known_arguments, takes_argument
+from deepobs.runs.schedulers import (
+    CONSTANT,
+    RECOMMENDED,
+    chosen_scheduler,
+    known_arguments,
+    takes_argument,
+)
 from deepobs_bench.tuning.spaces import PROBLEM_OPTIONS
 
 if TYPE_CHECKING:
@@ -49,6 +56,14 @@ class Base:
     optimizer: str | type[torch.optim.Optimizer]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Put what the problem recommends in place of this word, since it can be searched."""
+        given = _scheduler_of(self.options) or {}
+        if self.testproblem and given.get("name") in (CONSTANT, RECOMMENDED):
+            problem = registry().problems.offer(self.testproblem).spec
+            options = {**self.options, _SCHEDULER: chosen_scheduler(given, problem)}
+            object.__setattr__(self, "options", options)
 
 
 class Name(NamedTuple):

@@ -40,6 +40,7 @@ _TITLES = {
     "train_size": "Training examples",
     "test_size": "Test examples",
     "metric": "Compared by",
+    "recommended_lr_scheduler": "Recommended schedule",
     "target": "Implementation",
     "target_performance_same_order": "Target, same order",
     "threads": "CPU threads",
@@ -51,6 +52,7 @@ _SHOWN_APART = {
 }
 _SHOWN_IF_KNOWN = {
     *("target_performance", "target_performance_same_order", "threads"),
+    "recommended_lr_scheduler",
     *("train_size", "test_size", "classes", "parameters"),
 }
 
@@ -236,6 +238,8 @@ def _show(facts: Facts) -> None:
         if name not in _SHOWN_APART and not (value is None and name in _SHOWN_IF_KNOWN):
             title = _TITLES.get(name) or name.replace("_", " ").capitalize()
             fields[title] = "; ".join(value) if name == "detected" else _in_words(value)
+    if facts.get("recommended_lr_scheduler"):
+        fields[_TITLES["recommended_lr_scheduler"]] = _schedule(facts["recommended_lr_scheduler"])
     if "time_per_epoch" in facts:
         fields["Time per epoch"] = _epoch_in_words(facts["time_per_epoch"])
     elif facts.get("parameters") is not None:
@@ -256,6 +260,13 @@ def _epoch_in_words(time: Facts) -> str:
         f"{duration(time['seconds'])} with its evaluation, by SGD on {time['device']} "
         f"({time['processor']}), {counted(time['threads'], 'CPU thread')}{data}"
     )
+
+
+def _schedule(described: Mapping[str, Any]) -> str:
+    """A schedule as people write it, such as "cosine with warmup = 0.05"."""
+    arguments = _in_words(described.get("arguments") or {})
+    every = f"every {described['every']}" if "every" in described else ""
+    return " ".join(filter(None, [described["name"], arguments and f"with {arguments}", every]))
 
 
 def _in_words(value: object) -> str:

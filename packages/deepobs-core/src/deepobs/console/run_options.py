@@ -207,21 +207,20 @@ SCHEDULE_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--lr-scheduler"],
         metavar="NAME",
-        help="A class of torch.optim.lr_scheduler, such as StepLR.",
+        help="constant, warmup, cosine, trapezoid, recommended (that of the problem), or a class "
+        "of torch.optim.lr_scheduler, such as StepLR.",
     ),
     click.Option(
         ["--lr-scheduler-option", "lr_scheduler_options"],
         multiple=True,
         metavar="NAME=VALUE",
-        help="An argument of the scheduler, such as step_size=10, T_max=num_epochs or "
-        "metric=valid_loss. May be repeated.",
+        help="An argument of the scheduler, such as warmup=0.05 (a fraction of the run) or "
+        "warmup=100 (steps), T_max=num_epochs or metric=valid_loss. May be repeated.",
     ),
     click.Option(
         ["--lr-scheduler-interval"],
         type=click.Choice(("epoch", "step")),
-        default="epoch",
-        show_default=True,
-        help="When the scheduler steps.",
+        help="When a class of torch steps.  [default: epoch]",
     ),
 )
 
@@ -342,11 +341,13 @@ def schedule_from(values: dict[str, Any]) -> dict[str, Any]:
     """
     steps, name = values.pop("schedule"), values.pop("lr_scheduler")
     options, when = values.pop("lr_scheduler_options"), values.pop("lr_scheduler_interval")
-    scheduler = None
+    scheduler: dict[str, Any] | None = None
     if name is not None:
         arguments = parsed_options({}, options, "--lr-scheduler-option", "The scheduler's argument")
-        scheduler = {"name": name, "arguments": arguments, "every": when}
-    elif options or when != "epoch":
+        scheduler = {"name": name, "arguments": arguments}
+        if when is not None:
+            scheduler["every"] = when
+    elif options or when is not None:
         given = ", ".join(options) or f"--lr-scheduler-interval {when}"
         raise click.UsageError(f"{given} needs a scheduler: add --lr-scheduler NAME.")
     return {

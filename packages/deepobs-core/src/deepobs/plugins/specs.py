@@ -122,6 +122,19 @@ _RULES: dict[str, _Rule] = {
         "None or an integer of 1 or more",
         lambda value: value is None or (isinstance(value, int) and is_number(value, 1)),
     ),
+    "recommended_lr_scheduler": (
+        "None or a mapping with a name, and perhaps arguments and every, such as "
+        "{'name': 'cosine', 'arguments': {'warmup': 0.05}}",
+        lambda value: (
+            value is None
+            or (
+                isinstance(value, Mapping)
+                and isinstance(value.get("name"), str)
+                and value.keys() <= {"name", "arguments", "every"}
+                and isinstance(value.get("arguments", {}), Mapping)
+            )
+        ),
+    ),
     "options": _MAPPING,
     "train_size": _POSITIVE,
     "test_size": _POSITIVE,
@@ -202,6 +215,9 @@ class ProblemSpec(TargetSpec):
         batch_size: Default number of examples per step.
         epochs: Default number of passes over the training set.
         weight_decay: Default factor of the regularizer `0.5 * factor * ||w||^2`, `None` for none.
+        recommended_lr_scheduler: The learning-rate schedule of runs that ask for "recommended", as
+            `deepobs.runs.specify` takes it, such as `{"name": "cosine", "arguments": {"warmup":
+            0.05}}`; `None` to recommend none.
         metric: What hyperparameter configurations are compared by.
         reference: Where the problem comes from.
         tags: Words to find it by.
@@ -226,6 +242,7 @@ class ProblemSpec(TargetSpec):
     batch_size: int
     epochs: int
     weight_decay: float | None = None
+    recommended_lr_scheduler: Mapping[str, object] | None = field(default=None, hash=False)
     metric: Literal["accuracy", "loss"] = "loss"
     reference: str = ""
     tags: frozenset[str] = frozenset()

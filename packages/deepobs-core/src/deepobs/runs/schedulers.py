@@ -18,14 +18,28 @@ from deepobs.plugins.catalog import import_target
 from deepobs.records import METRICS
 from deepobs.run_specifications import EVERY_EPOCH, LrScheduler
 from deepobs.runs.construction import trial_of_torch
+from deepobs.runs.named_schedulers import (
+    NAMED,
+    NamedScheduler,
+    completed_arguments,
+    require_length,
+)
 from deepobs.runs.optimizers import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from deepobs.plugins.specs import ProblemSpec
+
 _TAKE_FUNCTIONS = {"LambdaLR", "MultiplicativeLR"}
 _KEYS = ("name", "arguments", "every")
 _REFUSALS = (ArithmeticError, LookupError, TypeError, ValueError)
+
+CONSTANT = "constant"
+"""The name of a learning rate that does not change: the same run as one without a schedule."""
+
+RECOMMENDED = "recommended"
+"""The name of the schedule that a problem recommends."""
 
 METRIC = "metric"
 """The argument that names what a scheduler follows; its constructor does not take it."""
@@ -55,20 +69,62 @@ class StandIn(NamedTuple):
     build: Callable[[bool], torch.optim.Optimizer | None]
 
 
+def chosen_scheduler(
+    given: str | Mapping[str, object] | LrScheduler, problem: ProblemSpec
+) -> dict[str, Any] | None:
+    """Find what `RECOMMENDED` and `CONSTANT` stand for.
+
+    Args:
+        given: See `check_scheduler`, or one of these names, of which the former may be given
+            arguments that differ from those that are recommended.
+        problem: The test problem of the run.
+
+    Returns:
+        A description for `check_scheduler`, `None` for a learning rate that does not change.
+
+    Raises:
+        ArgumentError: The problem recommends none.
+    """
+    if isinstance(given, LrScheduler):
+        return given.model_dump()
+    described: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
+    name = described.get("name")
+    if name == RECOMMENDED:
+        recommended = problem.recommended_lr_scheduler
+        if recommended is None:
+            raise ArgumentError(
+                f"{problem.name} recommends no learning-rate schedule. "
+                f"There are {_all_names()}. `deepobs info PROBLEM` shows what others recommend."
+            )
+        merged: dict[str, Any] = dict(recommended)
+        merged["arguments"] = {**merged.get("arguments", {}), **(described.get("arguments") or {})}
+        described = {**described, **merged}
+    elif name == CONSTANT:
+        if described.get("arguments"):
+            raise ArgumentError(
+                f"The schedule {CONSTANT!r} takes no arguments, got {described['arguments']!r}. "
+                "Leave them out, or choose 'warmup'."
+            )
+        return None
+    return described
+
+
 def check_scheduler(
     given: str | Mapping[str, object] | LrScheduler,
     *,
     validation_size: int | None = None,
     evaluate_every: str = EVERY_EPOCH,
+    most_steps: int | None = None,
     stand_in: StandIn | None = None,
 ) -> LrScheduler:
     """Check the description of a scheduler, complete it, and try its arguments.
 
     Args:
         given: A name; or a mapping with the keys `name`, `arguments` and `every`, of which the last
-            two are optional.
+            two are optional. Schedulers of torch advance every epoch unless told otherwise.
         validation_size: Number of validation examples of the run, `None` if unknown.
         evaluate_every: How often the run is evaluated.
+        most_steps: The steps that the run has at most, `None` if unknown.
         stand_in: An optimizer to try it with, `None` if that of the run is unknown.
 
     Returns:
@@ -87,12 +143,20 @@ def check_scheduler(
             "{'name': 'StepLR', 'arguments': {'step_size': 10}, 'every': 'epoch'}; "
             f"got {given!r}."
         )
-    if described.get("every", "epoch") not in ("epoch", "step"):
+    is_named = described["name"] in NAMED
+    usual = "step" if is_named else "epoch"
+    every = described["every"] = described.get("every") or usual
+    if every not in ("epoch", "step"):
+        raise ArgumentError(f"A scheduler advances every 'epoch' or 'step', got {every!r}.")
+    if is_named and every != usual:
         raise ArgumentError(
-            f"A scheduler advances every 'epoch' or 'step', got {described['every']!r}."
+            f"{described['name']} advances every 'step', got {every!r}. Leave it out, or choose a "
+            "class of torch.optim.lr_scheduler."
         )
     arguments = in_json_types("Arguments of a scheduler", described.pop("arguments", None) or {})
     arguments = _completed(described["name"], arguments)
+    if is_named and most_steps is not None:
+        require_length(described["name"], arguments, most_steps)
     scheduler = LrScheduler(arguments=arguments, **described)
     first, follower, _ = split_at_metric(scheduler)
     if scheduler.every == "step" and first is None:
@@ -117,6 +181,8 @@ def check_scheduler(
 
 def _completed(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments with those that follow from others, also of the schedulers that it consists of."""
+    if name in NAMED:
+        return completed_arguments(name, arguments)
     cls, completed = scheduler_class(name), dict(arguments)
     parameters = _parameters_of(cls)
     require_known_arguments(name, arguments)
@@ -157,6 +223,11 @@ def _completed(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completed_part(description: Mapping[str, Any]) -> dict[str, Any]:
+    if description["name"] in NAMED:
+        raise ArgumentError(
+            f"{description['name']} lasts for the whole run and cannot be a part of another "
+            "scheduler. Use it alone, or combine classes of torch.optim.lr_scheduler."
+        )
     arguments = _completed(description["name"], description.get("arguments") or {})
     # Absent where they were absent: the description is part of the identity.
     is_said = arguments or "arguments" in description
@@ -238,8 +309,7 @@ def _try_out(scheduler: LrScheduler, stand_in: StandIn | None) -> None:
     key = scheduler.model_dump_json(), None if stand_in is None else stand_in.key
     if key in _tried:
         return
-    classes = scheduler_classes(scheduler)
-    is_from_torch = all(one.__module__ == lr_scheduler.__name__ for one in classes)
+    is_from_torch = all(map(_is_known, scheduler_classes(scheduler)))
     if stand_in is not None:
         _try_with(scheduler, stand_in, is_from_torch=is_from_torch)
     # What other packages' schedulers expect of an optimizer, this one may not have.
@@ -272,7 +342,8 @@ def _try_with(scheduler: LrScheduler, stand_in: StandIn, *, is_from_torch: bool)
 
 
 def _advance_twice(scheduler: LrScheduler, optimizer: Any, name: str) -> None:
-    lengths = {"num_epochs": 10, "num_steps": 1000}
+    # Whether a warm-up is longer than the run is seen elsewhere.
+    lengths = {"num_epochs": 10, "num_steps": 10**9 if scheduler.name in NAMED else 1000}
     first, follower, _ = split_at_metric(scheduler)
     require_rates(optimizer, name)
     optimizer._opt_called = True  # all warn if they advance before the optimizer
@@ -332,6 +403,8 @@ def build_scheduler(
             ]
         if _takes_metric(cls):
             values.pop(METRIC, None)
+        if issubclass(cls, NamedScheduler):
+            values["num_steps"] = lengths["num_steps"]
         return cls(optimizer=optimizer, **values)
 
     return build(description.name, description.arguments)
@@ -347,9 +420,13 @@ def scheduler_classes(description: LrScheduler) -> list[type[LRScheduler]]:
 def can_end(description: LrScheduler) -> bool:
     """Whether a scheduler may fail after some number of steps; most of torch never do."""
     return any(
-        issubclass(one, OneCycleLR) or one.__module__ != lr_scheduler.__name__
-        for one in scheduler_classes(description)
+        issubclass(one, OneCycleLR) or not _is_known(one) for one in scheduler_classes(description)
     )
+
+
+def _is_known(cls: type[LRScheduler]) -> bool:
+    """Whether a scheduler is one of torch or `NAMED`."""
+    return cls.__module__ == lr_scheduler.__name__ or issubclass(cls, NamedScheduler)
 
 
 @contextlib.contextmanager
@@ -370,6 +447,8 @@ def refusals_explained(description: LrScheduler, optimizer_name: str) -> Iterato
 
 def known_arguments(name: str) -> list[str]:
     """The arguments of a scheduler besides the optimizer, by its name."""
+    if name in NAMED:
+        return list(NAMED[name].defaults)
     cls = scheduler_class(name)
     known = [each for each in inspect.signature(cls).parameters if each != "optimizer"]
     return [*known, METRIC] if _takes_metric(cls) else known
@@ -390,6 +469,8 @@ def require_known_arguments(name: str, arguments: Iterable[str]) -> None:
 
 def takes_argument(name: str, argument: str) -> bool:
     """Whether a scheduler, by its name, has an argument, also by way of `**kwargs`."""
+    if name in NAMED:
+        return argument in NAMED[name].defaults
     parameters = inspect.signature(scheduler_class(name)).parameters.values()
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
     return takes_any or argument in known_arguments(name)
@@ -426,7 +507,7 @@ def scheduler_class(name: str) -> type[LRScheduler]:
     """Find a scheduler.
 
     Args:
-        name: A class of `torch.optim.lr_scheduler`, or `package.module:Class`.
+        name: A key of `NAMED`, a class of `torch.optim.lr_scheduler`, or `package.module:Class`.
 
     Raises:
         DeepOBSError: There is none of this name, or it is none.
@@ -436,6 +517,8 @@ def scheduler_class(name: str) -> type[LRScheduler]:
             f"{name} takes functions, which no file can hold. Write a subclass of LRScheduler that "
             "computes the rates, and name it as package.module:Class."
         )
+    if name in NAMED:
+        return NAMED[name]
     known = _names_in_torch()
     if ":" in name:
         found = import_target(name, "The scheduler")
@@ -445,13 +528,18 @@ def scheduler_class(name: str) -> type[LRScheduler]:
         raise UnknownNameError(
             sentences(
                 f"torch.optim.lr_scheduler has no scheduler {name!r}.",
-                closest(name, known),
-                f"It has: {', '.join(known)}.",
+                closest(name, [*NAMED, CONSTANT, RECOMMENDED, *known]),
+                f"There are {_all_names()}.",
             )
         )
     if not (isinstance(found, type) and issubclass(found, LRScheduler)):
         raise ArgumentError(f"A scheduler must be a subclass of LRScheduler, got {found!r}.")
     return found
+
+
+def _all_names() -> str:
+    of_torch = ", ".join(_names_in_torch())
+    return f"the schedules {', '.join([CONSTANT, *NAMED])}, and of torch {of_torch}"
 
 
 def _names_in_torch() -> Sequence[str]:

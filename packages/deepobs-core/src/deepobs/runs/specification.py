@@ -86,8 +86,9 @@ def specify(
         weight_decay: Factor of the problem's regularizer; `None` for its default.
         lr_sched_epochs: Epochs after which the learning rate changes, increasing.
         lr_sched_factors: Factors of the initial learning rate from these epochs on.
-        lr_scheduler: A class of `torch.optim.lr_scheduler`: its name, or a mapping of `name`,
-            `arguments` and `every` ("epoch" or "step").
+        lr_scheduler: A schedule: "constant", "warmup", "cosine", "trapezoid", "recommended" for
+            that of the problem, or a class of `torch.optim.lr_scheduler`. Its name, or a mapping of
+            `name`, `arguments` and `every` ("epoch" or "step").
         validation_size: Number of training examples held out for validation.
         full_evaluation: Include the last, smaller batch of a split in evaluation.
         bare_losses: Exclude the regularizer from reported losses.
@@ -147,12 +148,17 @@ def specify(
         max_steps = checks.integer("max_steps", max_steps, least=1)
     if num_epochs is None:
         num_epochs = problem.epochs if max_steps is None else max_steps
+    num_epochs = checks.integer("num_epochs", num_epochs, least=0)
     interval = checks.evaluation_interval(evaluate_every)
     if not interval:
         raise ArgumentError(
             "evaluate_every must be a number of epochs or steps, such as 5epochs or 500steps; got "
             f"{evaluate_every!r}."
         )
+    if lr_scheduler is not None:
+        from deepobs.runs.schedulers import chosen_scheduler
+
+        lr_scheduler = chosen_scheduler(lr_scheduler, problem)
     if lr_scheduler is not None:
         from deepobs.runs.schedulers import StandIn, check_scheduler
 
@@ -161,6 +167,7 @@ def specify(
             lr_scheduler,
             validation_size=validation_size,
             evaluate_every=interval,
+            most_steps=_most_steps(problem, batch_size, num_epochs, max_steps),
             stand_in=StandIn(choice.name, key, build),
         )
     dtype = str(config.get_dtype()).removeprefix("torch.")
@@ -191,7 +198,7 @@ def specify(
         optimizer_needs=protocol,
         parameter_groups=groups,
         batch_size=batch_size,
-        num_epochs=checks.integer("num_epochs", num_epochs, least=0),
+        num_epochs=num_epochs,
         random_seed=checks.integer("random_seed", random_seed, least=0, most=_LARGEST_SEED),
         weight_decay=(
             None if weight_decay is None else checks.non_negative("weight_decay", weight_decay)
@@ -311,6 +318,18 @@ def check_sizes(
     train = part_of(spec.train_size - validation_size, train_fraction)
     sizes = {"train": train, "test": spec.test_size, "valid": validation_size}
     checks.check_batch_size(batch_size, sizes, spec.name)
+
+
+def _most_steps(
+    problem: ProblemSpec, batch_size: int, num_epochs: int, max_steps: int | None
+) -> int | None:
+    """The steps of a run by the description of its data, which it may have less of."""
+    try:
+        train_size = registry().datasets.offer(problem.dataset).spec.train_size
+    except DeepOBSError:  # one of its own, or the run will say what is missing
+        return max_steps
+    steps = num_epochs * -(-train_size // batch_size)
+    return steps if max_steps is None else min(steps, max_steps)
 
 
 def reproduction_command(specification: RunSpecification) -> str:
