@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from deepobs import config
+from deepobs.errors import ArgumentError
 from deepobs.plugins import registry
 from deepobs.runs import run, specify
+from deepobs_vision.augmentation import cropped_and_flipped
 
 if TYPE_CHECKING:
     from deepobs_vision.augmentation import AugmentedImages
@@ -92,6 +94,43 @@ def test_house_numbers_are_not_flipped(name: str, flips: bool) -> None:
     falls = images[:, 0, 16, 4] > images[:, 0, 16, -4]
     assert falls.any() == flips
     assert not falls.all()
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_crops_and_flips_alone_are_windows_of_images_standardized_by_channel(name: str) -> None:
+    torch.manual_seed(0)
+    data = registry().datasets.load(name)(32, device="cpu", preprocessing="crop_and_flip")
+    raw = data.test_loader.tensors[0][:32].double() / 255
+    scale = [torch.tensor(v)[:, None, None] for v in (data.channel_means, data.channel_deviations)]
+    images, _ = next(iter(data.test_loader))
+    torch.testing.assert_close(images.double(), (raw - scale[0]) / scale[1], rtol=0, atol=1e-5)
+
+    stored = data.train_loader.tensors[0][:16]
+    crops, _ = data.transform_training((stored, torch.zeros(16)))
+    padded = torch.nn.functional.pad(stored, (4,) * 4)
+    found = set()
+    for crop, image in zip(crops, padded, strict=True):
+        windows = image.unfold(1, 32, 1).unfold(2, 32, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
+        both = torch.cat([windows, windows.flip(3)])
+        plain = data.transform((both, torch.zeros(len(both))))[0]
+        (match,) = (plain == crop).flatten(1).all(dim=1).nonzero().flatten().tolist()
+        found.add(match)
+    assert len(found) > 10
+    assert any(match >= 81 for match in found)
+    assert any(match < 81 for match in found)
+
+
+def test_crops_do_not_depend_on_how_many_are_drawn_at_once() -> None:
+    images = torch.randint(256, (10, 3, 32, 32), dtype=torch.uint8)
+    at_once = cropped_and_flipped(images, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    in_parts = [cropped_and_flipped(part, generator) for part in images.split([3, 7])]
+    assert torch.equal(at_once, torch.cat(in_parts))
+
+
+def test_an_unknown_preprocessing_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"preprocessing must be one of .* got 'crop'"):
+        registry().datasets.load("cifar10")(32, device="cpu", preprocessing="crop")
 
 
 def test_float64_and_bfloat16_are_given_where_they_are_chosen() -> None:

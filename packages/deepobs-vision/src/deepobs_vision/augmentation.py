@@ -7,20 +7,25 @@ Axes in the names of tensors: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepobs.errors import ArgumentError
 from deepobs_vision.images import ImageDataSet
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch
 
 PADDING = 2
-"""Black pixels on each side before cropping."""
+"""Black pixels on each side before cropping, unless something else is said."""
+
+WIDER_PADDING = 4
+"""The same for images that are cropped and flipped alone, as in He et al. 2016."""
 
 BRIGHTNESS = 63 / 255
 """The largest change. Meant for values from 0 to 1, but the original applies it to 0 to 255."""
@@ -30,6 +35,9 @@ CONTRAST = (0.2, 1.8)
 
 _NUM_OFFSETS = 2 * PADDING + 1
 _DRAWS_PER_IMAGE = 6
+
+PREPROCESSING = ("original", "crop_and_flip")
+"""How color images are standardized and augmented; see `CroppedImages`."""
 
 
 class AugmentedImages(ImageDataSet):
@@ -60,6 +68,63 @@ class AugmentedImages(ImageDataSet):
     def _computed_in(self) -> torch.dtype:
         # Half precision would lose the brightness, and is too narrow for sums of squares.
         return torch.promote_types(self.dtype, torch.float32)
+
+
+class CroppedImages(AugmentedImages):
+    """Color images that are prepared as in the original, or as most later papers do it.
+
+    Args:
+        batch_size: As for `BaseDataSet`.
+        preprocessing: "original" as described above; or "crop_and_flip": for training, images
+            are padded with four black pixels, cropped, and half of them flipped, and all
+            images are standardized by the mean and the deviation of each channel.
+        options: Further arguments of `BaseDataSet`.
+
+    Attributes:
+        channel_means: Mean of each channel over the training set, in [0, 1].
+        channel_deviations: Standard deviation of each channel over the training set.
+    """
+
+    channel_means: ClassVar[tuple[float, float, float]]
+    channel_deviations: ClassVar[tuple[float, float, float]]
+
+    def __init__(
+        self, batch_size: int, *, preprocessing: str = PREPROCESSING[0], **options: Any
+    ) -> None:
+        if preprocessing not in PREPROCESSING:
+            raise ArgumentError(
+                f"preprocessing must be one of {PREPROCESSING}, got {preprocessing!r}."
+            )
+        self.preprocessing = preprocessing
+        super().__init__(batch_size, **options)
+
+    def transform(self, batch: Batch) -> Batch:
+        """Standardize images, uint8 (B, C, H, W)."""
+        if self.preprocessing == "original":
+            return super().transform(batch)
+        images, labels = batch
+        mean_C11, deviation_C11 = self._channel_statistics
+        centered = images.to(self._computed_in).sub_(mean_C11)
+        return centered.div_(deviation_C11).to(self.dtype), labels
+
+    def transform_training(self, batch: Batch) -> Batch:
+        """Augment and standardize images."""
+        if self.preprocessing == "original":
+            return super().transform_training(batch)
+        images, labels = batch
+        return self.transform((cropped_and_flipped(images, self.generator), labels))
+
+    @functools.cached_property
+    def _channel_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each channel of bytes, of shape (C, 1, 1)."""
+        # As tensors: to divide by a number, CUDA multiplies by its reciprocal.
+        mean_C11, deviation_C11 = (
+            torch.tensor(values, dtype=self._computed_in, device=self.device)
+            .mul_(self.largest_value)
+            .view(-1, 1, 1)
+            for values in (self.channel_means, self.channel_deviations)
+        )
+        return mean_C11, deviation_C11
 
 
 class Augmentation(NamedTuple):
@@ -121,25 +186,46 @@ def augmented(images_BCHW: Tensor, augmentation: Augmentation, dtype: torch.dtyp
     return contrast_(images_BCHW, contrast)
 
 
-def cropped(images_BCHW: Tensor, offsets: Tensor, is_flipped: Tensor) -> Tensor:
+def cropped_and_flipped(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Crop images padded with four black pixels anywhere, and flip half of them.
+
+    Args:
+        images_BCHW: Images of shape (B, C, H, W).
+        generator: A CPU generator; an image gets the same numbers however many are drawn at once.
+
+    Returns:
+        New images of the same shape and type.
+    """
+    draws = torch.rand((len(images_BCHW), 3), generator=generator, device="cpu")
+    offsets = (draws[:, :2] * (2 * WIDER_PADDING + 1)).long()
+    chosen = (
+        draw.to(images_BCHW.device, non_blocking=True) for draw in (offsets, draws[:, 2] < 0.5)
+    )
+    return cropped(images_BCHW, *chosen, padding=WIDER_PADDING)
+
+
+def cropped(
+    images_BCHW: Tensor, offsets: Tensor, is_flipped: Tensor, *, padding: int = PADDING
+) -> Tensor:
     """Crop images padded with black at `offsets` (B, 2), and flip those with `is_flipped` (B,)."""
     shape = images_BCHW.shape
     width = shape[3]
-    padded_BCHW = F.pad(images_BCHW, (PADDING,) * 4)
+    padded_BCHW = F.pad(images_BCHW, (padding,) * 4)
     pixels = torch.stack([padded_BCHW, padded_BCHW.flip(3)]).flatten()
     # Every row of a crop is a row of this view, which takes no memory. Whole rows are copied at
     # once, while gathering pixels would take four times as long.
     windows = pixels.as_strided((len(pixels) - width + 1, width), (1, 1))
-    starts_BCH = _row_starts(padded_BCHW.shape, shape[2], offsets, is_flipped)
+    starts_BCH = _row_starts(padded_BCHW.shape, (shape[2], width), offsets, is_flipped)
     return windows.index_select(0, starts_BCH.flatten()).view(shape)
 
 
 def _row_starts(
-    padded_shape: torch.Size, height: int, offsets: Tensor, is_flipped: Tensor
+    padded_shape: torch.Size, size: tuple[int, int], offsets: Tensor, is_flipped: Tensor
 ) -> Tensor:
     """Start of each row of each crop in all pixels: padded images, then the same flipped."""
-    batch, channels, padded_height, padded_width = padded_shape
-    columns_B = torch.where(is_flipped, _NUM_OFFSETS - 1 - offsets[:, 1], offsets[:, 1])
+    (batch, channels, padded_height, padded_width), (height, width) = padded_shape, size
+    last = padded_width - width
+    columns_B = torch.where(is_flipped, last - offsets[:, 1], offsets[:, 1])
     first_B = columns_B + offsets[:, 0] * padded_width + is_flipped * padded_shape.numel()
     images_and_channels = torch.arange(batch * channels, device=offsets.device)
     channels_BC1 = images_and_channels.view(batch, channels, 1) * (padded_height * padded_width)

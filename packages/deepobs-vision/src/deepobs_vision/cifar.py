@@ -12,7 +12,7 @@ from deepobs.data import Layout, RemoteFile
 from deepobs.data.archive import Archive, fetch_unpacked, unpack
 from deepobs.data.download import mismatch
 from deepobs.data.file_dataset import corrupt
-from deepobs_vision.augmentation import AugmentedImages
+from deepobs_vision.augmentation import CroppedImages
 from deepobs_vision.image_files import ImageFiles, RecordFormat, read_records
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def _layouts(
     )
 
 
-class CIFAR10(AugmentedImages, ImageFiles):
-    """Photographs of 32x32 pixels in ten classes, standardized one by one.
+class CIFAR10(CroppedImages, ImageFiles):
+    """Photographs of 32x32 pixels in ten classes, by default standardized one by one.
 
     The files are looked for in the directory of torchvision (`cifar-10-batches-py`, also the target
     of a download), then, as records, in that of the original DeepOBS (`cifar-10`) or as published
@@ -55,6 +55,8 @@ class CIFAR10(AugmentedImages, ImageFiles):
 
     image_shape: ClassVar[tuple[int, int, int]] = _IMAGE_SHAPE
     num_classes: ClassVar[int] = 10
+    channel_means: ClassVar[tuple[float, float, float]] = (0.4914, 0.4822, 0.4465)
+    channel_deviations: ClassVar[tuple[float, float, float]] = (0.2470, 0.2435, 0.2616)
     train_eval_size: ClassVar[int] = 10000
     layouts: ClassVar[tuple[Layout, ...]] = _layouts(
         *(f"data_batch_{number}" for number in range(1, 6)),
@@ -124,7 +126,7 @@ class CIFAR10(AugmentedImages, ImageFiles):
 
 
 class CIFAR100(CIFAR10):
-    """Photographs of 32x32 pixels in a hundred classes, standardized one by one.
+    """Photographs of 32x32 pixels in a hundred classes, by default standardized one by one.
 
     The files are looked for in the directory of torchvision (`cifar-100-python`, also the target of
     a download), then, as records, in that of the original DeepOBS (`cifar-100`) or as published
@@ -135,6 +137,8 @@ class CIFAR100(CIFAR10):
     """
 
     num_classes: ClassVar[int] = 100
+    channel_means: ClassVar[tuple[float, float, float]] = (0.5071, 0.4865, 0.4409)
+    channel_deviations: ClassVar[tuple[float, float, float]] = (0.2673, 0.2564, 0.2762)
     layouts: ClassVar[tuple[Layout, ...]] = _layouts(
         "train",
         "test",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from deepobs.plugins.catalog import import_target
 from deepobs.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from torch import Tensor
@@ -38,9 +40,11 @@ class ImageClassification(Problem):
 
     The model, `package.module:function`, is called with the `image_shape` and the `num_classes` of
     the data set. If `options["regularizes_dense"]` is `False`, the kernels of dense layers are not
-    regularized, as for VGG and Inception in the original.
+    regularized, as for VGG and Inception in the original. Labels are smoothed by
+    `options["label_smoothing"]`, in evaluation, too. The data set takes `options["preprocessing"]`.
     """
 
+    dataset_options: ClassVar[tuple[str, ...]] = ("preprocessing",)
     dataset: LabeledImages
 
     def build_model(self) -> nn.Module:
@@ -64,16 +68,27 @@ class ImageClassification(Problem):
         """
         images_BCHW, labels_B = batch
         logits_BK = self.model(images_BCHW)
-        return F.cross_entropy(logits_BK, labels_B, reduction=reduction), logits_BK
+        return self._cross_entropy(logits_BK, labels_B, reduction=reduction), logits_BK
 
     def losses_of_batches(self, batches: Batch, batch_size: int) -> tuple[Tensor, Tensor]:
         """Evaluate several batches at once; the losses are those of `batch_losses` to the bit."""
         images_BCHW, labels_B = batches
         logits_BK = self.model(images_BCHW)
-        # What a cross-entropy consists of. Its mean adds in another order than that of a tensor.
-        parts = (torch.split(part, batch_size) for part in (logits_BK.log_softmax(dim=1), labels_B))
-        means = torch.stack([F.nll_loss(*part) for part in zip(*parts, strict=True)])
+        scores_BK, loss = logits_BK, self._cross_entropy
+        if not self._label_smoothing:
+            # What a cross-entropy consists of. Its mean adds in another order than a tensor's.
+            scores_BK, loss = logits_BK.log_softmax(dim=1), F.nll_loss
+        parts = (torch.split(part, batch_size) for part in (scores_BK, labels_B))
+        means = torch.stack([loss(*part) for part in zip(*parts, strict=True)])
         return means, self.accuracy(logits_BK, batches)
+
+    @property
+    def _label_smoothing(self) -> float:
+        return float(self.spec.options.get("label_smoothing", 0.0))  # type: ignore[arg-type] # a number
+
+    @property
+    def _cross_entropy(self) -> Callable[..., Tensor]:
+        return partial(F.cross_entropy, label_smoothing=self._label_smoothing)
 
     def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Compute the fraction of correctly classified images.

@@ -10,6 +10,11 @@ DEEPOBS_API_VERSION = API_VERSION
 
 _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499"
 _DIGITS = "The embedded counterpart of the DeepOBS problem on MNIST"
+_RESNET = (
+    "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, with the recipe of "
+    "https://github.com/weiaicunzai/pytorch-cifar100: Nesterov, lr 0.1; not in the paper"
+)
+_TINY = "A small form of the problem on CIFAR-10; not in the paper"
 
 _CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
 _INCEPTION = "deepobs_vision.inception:InceptionClassification"
@@ -25,6 +30,8 @@ _MODELS = {
     "wrn164": ("deepobs_vision.wide_resnet:wide_resnet_16_4", "Wide ResNet 16-4"),
     "wrn404": ("deepobs_vision.wide_resnet:wide_resnet_40_4", "Wide ResNet 40-4"),
     "inception_v3": ("deepobs_vision.inception:InceptionV3", "Inception v3"),
+    "resnet18": ("deepobs_vision.resnet:small_resnet18", "ResNet-18 for small images"),
+    "resnet": ("deepobs_vision.resnet:tiny_resnet", "Small residual network"),
 }
 _DATA = {
     "mnist": "MNIST",
@@ -47,6 +54,8 @@ def _classifier(
     regularizes_dense: bool = True,
     target: str = _CLASSIFICATION,
     reference: str = _PAPER,
+    tags: tuple[str, ...] = (),
+    **options: object,
 ) -> ProblemSpec:
     model_target, title = _MODELS[model]
     return ProblemSpec(
@@ -59,20 +68,31 @@ def _classifier(
         weight_decay=weight_decay,
         metric="accuracy",
         reference=reference,
-        tags=frozenset({"vision", "classification"}),
+        tags=frozenset({"vision", "classification", *tags}),
         # More would wait for each other longer than they work.
-        threads=1 if model == "logreg" or (data, model) == ("digits", "mlp") else None,
+        threads=1 if model == "logreg" or (data, model) in _SMALL else None,
         # So are those of others, which take about as long however many batches there are at once.
         independent_examples=model == "logreg",
-        options={"model": model_target, "regularizes_dense": regularizes_dense},
+        options={"model": model_target, "regularizes_dense": regularizes_dense, **options},
     )
 
+
+_SMALL = {("digits", "mlp"), ("digits", "resnet"), ("digits", "vit")}
 
 _digits = partial(_classifier, "digits", batch_size=64, epochs=20, reference=_DIGITS)
 _3c3d = partial(_classifier, model="3c3d", weight_decay=0.002)
 _all_cnn_c = partial(_classifier, model="allcnnc", weight_decay=0.0005)
 _vgg = partial(_classifier, weight_decay=0.0005, regularizes_dense=False)
 _wide_resnet = partial(_classifier, weight_decay=0.0005)
+_resnet18 = partial(
+    _classifier,
+    model="resnet18",
+    epochs=200,
+    weight_decay=0.0005,
+    reference=_RESNET,
+    tags=("residual",),
+    preprocessing="crop_and_flip",
+)
 _inception = partial(
     _classifier,
     model="inception_v3",
@@ -109,15 +129,18 @@ def deepobs_problems() -> list[ProblemSpec]:
         _digits("logreg"),
         _digits("mlp"),
         _digits("2c2d"),
+        _digits("resnet", reference=_TINY, tags=("residual",)),
         _3c3d("cifar10"),
         _vgg("cifar10", "vgg16"),
         _vgg("cifar10", "vgg19"),
+        _resnet18("cifar10"),
         _3c3d("cifar100"),
         _all_cnn_c("cifar100", batch_size=256, epochs=350),
         _vgg("cifar100", "vgg16"),
         _vgg("cifar100", "vgg19"),
         _wide_resnet("cifar100", "wrn164", epochs=200),
         _wide_resnet("cifar100", "wrn404", epochs=200),
+        _resnet18("cifar100"),
         _3c3d("svhn"),
         _wide_resnet("svhn", "wrn164", epochs=160),
         _vgg("imagenet", "vgg16"),

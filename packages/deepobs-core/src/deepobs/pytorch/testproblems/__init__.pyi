@@ -14,6 +14,9 @@ class cifar100_3c3d(deepobs_vision.classification.ImageClassification):
 class cifar100_allcnnc(deepobs_vision.classification.ImageClassification):
     """All-CNN-C, nine convolutional layers on CIFAR-100."""
 
+class cifar100_resnet18(deepobs_vision.classification.ImageClassification):
+    """ResNet-18 for small images on CIFAR-100."""
+
 class cifar100_vgg16(deepobs_vision.classification.ImageClassification):
     """VGG 16 on CIFAR-100."""
 
@@ -29,6 +32,9 @@ class cifar100_wrn404(deepobs_vision.classification.ImageClassification):
 class cifar10_3c3d(deepobs_vision.classification.ImageClassification):
     """Three convolutional and three dense layers on CIFAR-10."""
 
+class cifar10_resnet18(deepobs_vision.classification.ImageClassification):
+    """ResNet-18 for small images on CIFAR-10."""
+
 class cifar10_vgg16(deepobs_vision.classification.ImageClassification):
     """VGG 16 on CIFAR-10."""
 
@@ -43,6 +49,9 @@ class digits_logreg(deepobs_vision.classification.ImageClassification):
 
 class digits_mlp(deepobs_vision.classification.ImageClassification):
     """Perceptron with four layers (1000, 500, 100, 10) on 8x8 digits, no download."""
+
+class digits_resnet(deepobs_vision.classification.ImageClassification):
+    """Small residual network on 8x8 digits, no download."""
 
 class fmnist_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on Fashion-MNIST."""

@@ -1,0 +1,126 @@
+"""Networks that torchvision has, too: with its weights, they have its outputs and gradients."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import models
+
+from deepobs_vision.resnet import resnet50, small_resnet18, tiny_resnet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from deepobs_vision.dense import Shape
+
+    Build = Callable[[Shape, int], nn.Module]
+
+SMALL = (3, 32, 32)
+LARGE = (3, 64, 64)
+TOLERANCES = {torch.float32: 1e-6, torch.float64: 1e-12}
+
+
+def resnet18_for_small_images(num_classes: int) -> nn.Module:
+    """ResNet-18 of torchvision with another first convolution and without pooling."""
+    model = models.resnet18(num_classes=num_classes)
+    model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    model.maxpool = nn.Identity()
+    return model
+
+
+NETWORKS = {
+    "resnet18": (small_resnet18, resnet18_for_small_images, SMALL, 100),
+    "resnet50": (resnet50, models.resnet50, LARGE, 1001),
+}
+"""Our network, torchvision's, the shape of an image, and the number of classes."""
+
+
+def copy_weights(theirs: nn.Module, ours: nn.Module) -> None:
+    """Both list parameters and buffers in the order of computation."""
+    for kind in ("named_parameters", "named_buffers"):
+        pairs = zip(getattr(theirs, kind)(), getattr(ours, kind)(), strict=True)
+        for (their_name, source), (our_name, target) in pairs:
+            assert source.shape == target.shape, (their_name, our_name)
+            with torch.no_grad():
+                target.copy_(source)
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    """Relative to the norm of theirs."""
+    return float(torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs))
+
+
+def disturb(model: nn.Module) -> None:
+    """Move what starts as zeros and ones, so that no two layers can be mixed up unnoticed."""
+    with torch.no_grad():
+        for tensor in itertools.chain(model.parameters(), model.buffers()):
+            if tensor.is_floating_point() and tensor.std() < 1e-5:
+                tensor.add_(torch.rand_like(tensor), alpha=0.2)
+
+
+@pytest.fixture(params=NETWORKS)
+def name(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("is_training", [True, False], ids=["training", "evaluation"])
+def test_outputs_and_gradients_are_those_of_torchvision(
+    name: str, is_training: bool, dtype: torch.dtype
+) -> None:
+    build, build_theirs, shape, num_classes = NETWORKS[name]
+    torch.manual_seed(0)
+    theirs, ours = build_theirs(num_classes=num_classes), build(shape, num_classes)
+    disturb(theirs)
+    copy_weights(theirs, ours)
+    images, labels = torch.randn(2, *shape, dtype=dtype), torch.tensor([3, 9])
+    outputs, gradients, buffers = [], [], []
+    for model in (ours, theirs):
+        logits = model.to(dtype).train(is_training)(images)
+        F.cross_entropy(logits, labels).backward()
+        outputs.append(logits.detach())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+        buffers.append([one.double().flatten() for one in model.buffers()])
+    assert distance(*outputs) < TOLERANCES[dtype]
+    assert distance(*gradients) < TOLERANCES[dtype]
+    if buffers[0]:
+        assert distance(*(torch.cat(parts) for parts in buffers)) < TOLERANCES[dtype]
+
+
+def test_weights_start_as_those_of_torchvision(name: str) -> None:
+    build, build_theirs, shape, num_classes = NETWORKS[name]
+    torch.manual_seed(0)
+    theirs, ours = build_theirs(num_classes=num_classes), build(shape, num_classes)
+    named = zip(theirs.named_parameters(), ours.named_parameters(), strict=True)
+    for (their_name, their), (our_name, our) in named:
+        if their_name.startswith("conv1."):  # replaced above
+            continue
+        scale = their.std().item()
+        error = 5 * scale / math.sqrt(their.numel())
+        assert our.mean().item() == pytest.approx(their.mean().item(), abs=2 * error + 1e-12)
+        assert our.std().item() == pytest.approx(scale, abs=error), our_name
+        assert our.abs().max().item() == pytest.approx(their.abs().max().item(), rel=0.4)
+
+
+def test_the_digits_have_a_residual_network_of_seven_convolutions() -> None:
+    kernels = [m for m in tiny_resnet((1, 8, 8), 10).modules() if isinstance(m, nn.Conv2d)]
+    assert [(k.out_channels, k.kernel_size[0], k.stride[0]) for k in kernels] == [
+        (16, 3, 1),
+        (16, 3, 1),
+        (16, 3, 1),
+        (32, 3, 2),
+        (32, 3, 1),
+        (32, 1, 2),
+        (64, 3, 2),
+        (64, 3, 1),
+        (64, 1, 2),
+    ]
