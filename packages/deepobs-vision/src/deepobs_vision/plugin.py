@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from deepobs.plugins import API_VERSION, DatasetSpec, ProblemSpec, SuiteSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEEPOBS_API_VERSION = API_VERSION
 
 _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1903.05499"
 _DIGITS = "The embedded counterpart of the DeepOBS problem on MNIST"
 _RESNET = (
-    "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, with the recipe of "
-    "https://github.com/weiaicunzai/pytorch-cifar100: Nesterov, lr 0.1; not in the paper"
+    "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
+    "https://github.com/kuangliu/pytorch-cifar: Momentum with lr 0.1; not in the paper"
 )
 _TINY = "A small form of the problem on CIFAR-10; not in the paper"
 
@@ -55,6 +59,7 @@ def _classifier(
     target: str = _CLASSIFICATION,
     reference: str = _PAPER,
     tags: tuple[str, ...] = (),
+    schedule: Mapping[str, object] | None = None,
     **options: object,
 ) -> ProblemSpec:
     model_target, title = _MODELS[model]
@@ -66,6 +71,7 @@ def _classifier(
         batch_size=batch_size,
         epochs=epochs,
         weight_decay=weight_decay,
+        recommended_lr_scheduler=schedule,
         metric="accuracy",
         reference=reference,
         tags=frozenset({"vision", "classification", *tags}),
@@ -75,6 +81,13 @@ def _classifier(
         independent_examples=model == "logreg",
         options={"model": model_target, "regularizes_dense": regularizes_dense, **options},
     )
+
+
+_COSINE = {"name": "cosine"}
+
+
+def _warmup_and_cosine(warmup: float) -> dict[str, object]:
+    return {"name": "cosine", "arguments": {"warmup": warmup}}
 
 
 _SMALL = {("digits", "mlp"), ("digits", "resnet"), ("digits", "vit")}
@@ -91,6 +104,7 @@ _resnet18 = partial(
     weight_decay=0.0005,
     reference=_RESNET,
     tags=("residual",),
+    schedule=_COSINE,
     preprocessing="crop_and_flip",
 )
 _inception = partial(
@@ -129,7 +143,7 @@ def deepobs_problems() -> list[ProblemSpec]:
         _digits("logreg"),
         _digits("mlp"),
         _digits("2c2d"),
-        _digits("resnet", reference=_TINY, tags=("residual",)),
+        _digits("resnet", reference=_TINY, tags=("residual",), schedule=_warmup_and_cosine(0.05)),
         _3c3d("cifar10"),
         _vgg("cifar10", "vgg16"),
         _vgg("cifar10", "vgg19"),
