@@ -17,7 +17,7 @@ from result_files import write_result
 from deepobs import config
 from deepobs.cli.main import main
 from deepobs.errors import CorruptDataError, DataError, DownloadError, MissingDataError
-from deepobs_analysis import baselines, load
+from deepobs_analysis import baselines, load, result_archives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def archive(shared_dir: Path) -> Path:
 def published(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """All of them, unpacked once."""
     directory = tmp_path_factory.mktemp("published") / "results"
-    assert baselines.install(directory, archive)
+    assert result_archives.install(directory, archive)
     return load(directory, cache=False)
 
 
@@ -175,7 +175,7 @@ def install(tmp_path: Path, baseline_dir: Path) -> Iterator[Callable[[bytes], No
 
     def from_file(packed: bytes) -> None:
         path.write_bytes(packed)
-        baselines.install(baseline_dir, path)
+        result_archives.install(baseline_dir, path)
 
     yield from_file
     assert {each.name for each in baseline_dir.parent.iterdir()} <= {"baselines"}
@@ -270,11 +270,11 @@ def test_a_torn_archive_is_refused_whole(
 def test_archives_are_bounded(
     install: Callable[[bytes], None], entries: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "_MOST_ENTRIES", 2)
+    monkeypatch.setattr(result_archives, "_MOST_ENTRIES", 2)
     with pytest.raises(CorruptDataError, match="far too large"):
         install(tar_of(entries))
     monkeypatch.undo()
-    monkeypatch.setattr(baselines, "_MOST_BYTES", 100)
+    monkeypatch.setattr(result_archives, "_MOST_BYTES", 100)
     with pytest.raises(CorruptDataError, match="far too large"):
         install(zip_of(entries))
 

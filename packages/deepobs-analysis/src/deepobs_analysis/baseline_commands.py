@@ -1,4 +1,4 @@
-"""The commands `baselines get` and `baselines show`."""
+"""The commands `baselines get`, `show` and `pack`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from deepobs.console import screen
 from deepobs.console.options import as_json
 from deepobs.console.screen import Column
 from deepobs.console.text import counted
-from deepobs_analysis import baselines
+from deepobs.errors import MissingDataError
+from deepobs_analysis import baselines, result_archives
+from deepobs_analysis.output import write_output
+from deepobs_analysis.results import SkippedFile
+from deepobs_analysis.wording import skipped_text
 
 if TYPE_CHECKING:
     from deepobs_analysis.results import Results
@@ -22,9 +26,9 @@ if TYPE_CHECKING:
 @click.group("baselines", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Download and show published results for comparison.
+    """Results to compare with: get the published ones, and pack your own for others.
 
-    They are kept in the user's cache, or in DEEPOBS_BASELINE_DIR.
+    The published ones are kept in the user's cache, or in DEEPOBS_BASELINE_DIR.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -49,7 +53,7 @@ def get(url: str | None, archive: Path | None) -> None:
         raise click.UsageError(f"Give --url or --file, not both; got {url} and {archive}.")
     directory = config.get_baseline_dir()
     if archive is not None:
-        is_new = baselines.install(directory, archive)
+        is_new = result_archives.install(directory, archive)
     else:
         source = url or baselines.URL
         if sys.stderr.isatty():
@@ -76,6 +80,30 @@ def show(as_json: bool) -> None:
     screen.show_text(_summary(results, config.get_baseline_dir()))
     headings = ("PROBLEM", "OPTIMIZER", "CONFIGURATIONS", "RUNS")
     screen.show_table(list(map(Column, headings)), rows)
+
+
+@command.command("pack")
+@click.argument("directory", metavar="RESULTS", type=click.Path(path_type=Path))
+@click.argument("archive", metavar="FILE.zip", type=click.Path(path_type=Path))
+def pack(directory: Path, archive: Path) -> None:
+    """Pack a directory of results into one small file, for others to compare with.
+
+    Commands take FILE.zip in place of a directory, also after --reference. Curves have five
+    significant digits there; losses of single batches, norms of gradients and points are left out.
+    """
+    if archive.suffix != ".zip":
+        raise click.UsageError(f"The file must be named *.zip; got {archive}.")
+    if not result_archives.has_results(directory):
+        raise MissingDataError(
+            f"There are no results in {directory}. Give the directory that `deepobs run` or "
+            "`deepobs bench` wrote results to."
+        )
+    content, left_out = result_archives.packed(directory)
+    if left_out:
+        skipped = [SkippedFile(name, reason) for name, reason in left_out.items()]
+        screen.show_message("Warning", skipped_text(directory, skipped))
+    write_output(archive, content)
+    screen.show_text(f"Wrote {archive}, {len(content) / 2**20:.2f} MiB.")
 
 
 def _summary(results: Results, directory: Path) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs_analysis.baselines import has_results, load_reference
+from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.code_versions import RELEASED, version_of_optimizer
 from deepobs_analysis.reading import load
 from deepobs_analysis.reference_names import PUBLISHED, suffix_of
+from deepobs_analysis.result_archives import has_results
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.wording import skipped_text
 

@@ -28,6 +28,7 @@ from deepobs_analysis.experiment_results import (
 )
 from deepobs_analysis.json_values import NoResultError
 from deepobs_analysis.known_files import known_directories
+from deepobs_analysis.result_archives import is_archive, unpacked
 from deepobs_analysis.result_files import TUNING, Directories, Excluded, Found, readable
 from deepobs_analysis.results import Results, SkippedFile, kind_of
 from deepobs_analysis.results_cache import Kept
@@ -97,8 +98,9 @@ def load(
 
     Args:
         path: A directory, searched recursively, or one file. Files of DeepOBS 1.1, 1.2 and of this
-            version may be mixed. Of an experiment file, exactly its runs, as it is now, are read
-            from `output_dir`, under the names that it gives to optimizers.
+            version may be mixed. An archive is unpacked in the user's cache. Of an experiment file,
+            exactly its runs, as it is now, are read from `output_dir`, under the names that it
+            gives to optimizers.
         output_dir: Where the results of an experiment file are.
         cache: Whether to keep what was read from a directory in the user's cache, and to read only
             the files that changed since.
@@ -130,7 +132,8 @@ def load(
             f"got {kind_of(path)}."
         )
     given, by = Path(path), [by] if isinstance(by, str) else by
-    root = Path(output_dir) if is_experiment(given) else given
+    root = unpacked(given) if is_archive(given) else given
+    root = Path(output_dir) if is_experiment(given) else root
     experiment = experiment_runs(given, root) if is_experiment(given) else None
     if experiment is not None and not root.is_dir():
         raise MissingDataError(

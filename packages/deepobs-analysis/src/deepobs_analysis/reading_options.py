@@ -91,8 +91,8 @@ _OPTIONS = (
         is_flag=False,
         flag_value=_PUBLISHED,
         metavar="[DIR]",
-        help="Show the published results beside these, or those in DIR. "
-        "Without DIR, put --reference after RESULTS.",
+        help="Show the published results beside these, or those in DIR, which may be a file that "
+        "`deepobs baselines pack` wrote. Without DIR, put --reference after RESULTS.",
     ),
     by_option,
     across_protocols_option,
