@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from deepobs.console.text import counted
-from deepobs.records import series_name
+from deepobs.metrics import series_name
 from deepobs_analysis.measures import mean_and_deviation, prediction_interval
 from deepobs_analysis.protocol_differences import in_words
 from deepobs_analysis.run_protocols import version_of_problem

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.measures.arrays import Floats
 
-# A column of integers holds no larger one.
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
+"""A column of integers holds no larger one."""
+
 # Real hyperparameters are lists of two levels at most.
 _MOST_LEVELS = 8
 _NUMBERS = {float, int, type(None)}
@@ -65,7 +66,7 @@ def integer(data: Mapping[str, Any], key: str, *, least: int = 0) -> int:
     value: Any = data.get(key)
     # The range is checked first: int() of NaN or infinity raises.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not least <= value <= _LARGEST or value != int(value):
+    if not is_number or not least <= value <= LARGEST or value != int(value):
         raise NoResultError(f"{key} is not an integer of {least} or more: {_shown(value)}")
     return int(value)
 
@@ -122,7 +123,7 @@ def check_plain(key: str, value: object, levels: int = _MOST_LEVELS) -> None:
             # Of most values, the check takes less time than a call would.
             if isinstance(item, (dict, list)):
                 check_plain(key, item, levels - 1)
-            elif isinstance(item, int) and not -_LARGEST <= item <= _LARGEST:
+            elif isinstance(item, int) and not -LARGEST <= item <= LARGEST:
                 _as_float(key, item)
     elif isinstance(value, int):
         _as_float(key, value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from deepobs_analysis.json_values import NoResultError, parsed
 from deepobs_analysis.result_formats import Run, run_from
 from deepobs_analysis.tuning_records import tuning_from
+from deepobs_analysis.usual_files import usual_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -136,7 +137,11 @@ def read(root: str, found: Found) -> Content:
         return Excluded("it is unfinished: there is a checkpoint", run_id)
     data = None
     try:
-        data = _content(root, found)
+        content = _content(root, found)
+        run = usual_run(content)
+        if run is not None:
+            return run
+        data = parsed(content)
         return _failure(data) if found.name.endswith(FAILURE) else run_from(data)
     except NoResultError as error:
         known = data if isinstance(data, dict) else {}
@@ -156,7 +161,7 @@ def read_tuning(root: str, found: Found) -> TuningRecord:
         OSError: It cannot be read.
         NoResultError: It holds something else.
     """
-    return tuning_from(_content(root, found), readable(path_of(root, found.name)))
+    return tuning_from(parsed(_content(root, found)), readable(path_of(root, found.name)))
 
 
 def described(path: Path) -> Found:
@@ -232,7 +237,7 @@ def path_of(root: str, name: str) -> str:
     return os.path.join(root, name)  # noqa: PTH118 # paths of 10000 files take a second
 
 
-def _content(root: str, found: Found) -> Any:
+def _content(root: str, found: Found) -> bytes:
     # Before reading: a data set or a model that lies among results would fill the memory.
     if found.size > _MOST_BYTES:
         raise NoResultError(f"it is not a result: it has {found.size / 2**20:.0f} MiB")
@@ -244,7 +249,7 @@ def _content(root: str, found: Found) -> Any:
             parts.append(part)
     finally:
         os.close(descriptor)
-    return parsed(b"".join(parts))
+    return b"".join(parts)
 
 
 def _failure(data: Any) -> Excluded:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from pydantic_core import to_json
 
-from deepobs.records import METRICS, series_name
+from deepobs.metrics import METRICS, series_name
 from deepobs_analysis import json_values as values
 from deepobs_analysis.json_values import NoResultError
 
@@ -44,29 +44,24 @@ _OF_ONE_RUN = {
     *("status", "diverged_at_epoch", "diverged_at_step", "steps", "gradient_evaluations"),
     *("command", "started_at", "compile_seconds", "skipped_steps", "packed"),
 }
-_MOST_DESCRIPTIONS = 10_000
-_descriptions: dict[bytes, dict[str, Any]] = {}
+MOST_TEXTS = 10_000
+"""Of how many texts what they say is remembered, at most."""
+_descriptions: dict[bytes, Description] = {}
 
 
-class Run(NamedTuple):
-    """A run as its file describes it; see `Results` for fields of the same name.
+class Description(NamedTuple):
+    """What many runs share; see `Results` for fields of the same name.
 
     Attributes:
         label: What an experiment calls the optimizer; empty where it has no name of its own.
         target: The optimizer's class as `package.module:Class`, empty if unknown.
         schedule_name: Name of its schedule, empty where the learning rate is constant.
-        hyperparameters: Those that were given, and the learning rate, as the JSON text of a
-            dictionary.
-        rest: All else that its numbers depend on but problem, optimizer and seed, as JSON.
+        rest: All else that its numbers depend on but problem, optimizer, hyperparameters and seed,
+            as the JSON text of a dictionary.
         defaults: The other arguments of the optimizer, as JSON.
-        run_id: Identity of the run in files of ours, else empty.
         test_examples: How many examples evaluations of the test set use; `None` if unknown.
         hardware: Its hardware, as JSON.
         versions: Versions of its software, as JSON.
-        curves: Those of `CURVES`, the seconds of training in each epoch, the iterates, one pair of
-            numbers after the other, the epochs trained at each evaluation, and norms of gradients,
-            each after the number of its step; `None` for what was not measured, and for evaluations
-            after every epoch.
     """
 
     format: str
@@ -76,23 +71,40 @@ class Run(NamedTuple):
     target: str
     schedule_name: str
     schedule: str
-    hyperparameters: str
     rest: str
     defaults: str
-    seed: int
     batch_size: int
-    num_epochs: int
     weight_decay: float
-    has_diverged: bool
-    diverged_at_epoch: int | None
-    run_id: str
-    steps: int | None
     steps_per_epoch: int | None
-    gradient_evaluations: int | None
     test_examples: int | None
     device: str
     hardware: str
     versions: str
+
+
+class Run(NamedTuple):
+    """A run as its file describes it; see `Results` for fields of the same name.
+
+    Attributes:
+        description: What it shares with others.
+        hyperparameters: Those that were given, and the learning rate, as the JSON text of a
+            dictionary.
+        run_id: Identity of the run in files of ours, else empty.
+        curves: Those of `CURVES`, the seconds of training in each epoch, the iterates, one pair of
+            numbers after the other, the epochs trained at each evaluation, and norms of gradients,
+            each after the number of its step; `None` for what was not measured, and for evaluations
+            after every epoch.
+    """
+
+    description: Description
+    hyperparameters: str
+    seed: int
+    num_epochs: int
+    has_diverged: bool
+    diverged_at_epoch: int | None
+    run_id: str
+    steps: int | None
+    gradient_evaluations: int | None
     command: str
     started_at: str
     curves: tuple[Floats | None, ...]
@@ -127,8 +139,8 @@ def run_from(data: object) -> Run:
     measured = [_curve(data, name, count) for name in CURVES]
     divergence, curves = _settle(measured, _recorded_divergence(data, layout, measured))
     return Run(
-        **_description(data, layout),
-        hyperparameters=_text(_hyperparameters(data, layout)),
+        _description(data, layout),
+        hyperparameters_text(data, layout),
         seed=values.integer(data, "random_seed"),
         num_epochs=num_epochs,
         has_diverged=divergence.has_diverged,
@@ -149,8 +161,13 @@ def run_from(data: object) -> Run:
     )
 
 
-def _description(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
-    """The fields of `Run` that many runs share; of those that do, it is found out once."""
+def hyperparameters_text(data: Mapping[str, Any], layout: Format) -> str:
+    """The field of `Run`; see there."""
+    return _text(_hyperparameters(data, layout))
+
+
+def _description(data: Mapping[str, Any], layout: Format) -> Description:
+    """What a run shares with others; of those that do, it is found out once."""
     shared = {name: value for name, value in data.items() if name not in _OF_ONE_RUN}
     try:
         text = to_json(shared)
@@ -159,13 +176,13 @@ def _description(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
     known = _descriptions.get(text)
     if known is None:
         known = _described(shared, layout)
-        if len(_descriptions) >= _MOST_DESCRIPTIONS:
+        if len(_descriptions) >= MOST_TEXTS:
             _descriptions.clear()
         _descriptions[text] = known
     return known
 
 
-def _described(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
+def _described(data: Mapping[str, Any], layout: Format) -> Description:
     batch_size = values.integer(data, "batch_size", least=1)
     params = _training_params(data, layout)
     schedule_name, schedule = _schedule(params)
@@ -179,24 +196,24 @@ def _described(data: Mapping[str, Any], layout: Format) -> dict[str, Any]:
     }
     rest["format"] = layout  # whatever a parameter of that name says
     has_defaults = bool(data.get("optimizer_defaults"))
-    return {
-        "format": layout,
-        "problem": values.text(data, "testproblem"),
-        "optimizer": _optimizer(data, layout),
-        "label": values.text(data, "label", ""),
-        "target": _target(data),
-        "schedule_name": schedule_name,
-        "schedule": schedule,
-        "rest": _text(rest),
-        "defaults": _text(values.mapping(data, "optimizer_defaults") if has_defaults else {}),
-        "batch_size": batch_size,
-        "weight_decay": values.number(data, "weight_decay"),
-        "steps_per_epoch": values.optional_integer(data, "steps_per_epoch"),
-        "test_examples": _test_examples(data, batch_size),
-        "device": values.text(data, "device", ""),
-        "hardware": _text(values.mapping(data, "hardware")),
-        "versions": _text(values.mapping(data, "versions")),
-    }
+    return Description(
+        format=layout,
+        problem=values.text(data, "testproblem"),
+        optimizer=_optimizer(data, layout),
+        label=values.text(data, "label", ""),
+        target=_target(data),
+        schedule_name=schedule_name,
+        schedule=schedule,
+        rest=_text(rest),
+        defaults=_text(values.mapping(data, "optimizer_defaults") if has_defaults else {}),
+        batch_size=batch_size,
+        weight_decay=values.number(data, "weight_decay"),
+        steps_per_epoch=values.optional_integer(data, "steps_per_epoch"),
+        test_examples=_test_examples(data, batch_size),
+        device=values.text(data, "device", ""),
+        hardware=_text(values.mapping(data, "hardware")),
+        versions=_text(values.mapping(data, "versions")),
+    )
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import pandas as pd
 
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs.records import series_name
+from deepobs.metrics import series_name
 from deepobs_analysis import result_formats, result_views
 from deepobs_analysis.reference_names import PUBLISHED
 from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts

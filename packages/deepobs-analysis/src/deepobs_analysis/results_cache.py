@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _Compared = TypeVar("_Compared")
 
-_LAYOUT = 12
+_LAYOUT = 13
 _AFTER_NAMES = "\0"  # no name of a file holds it
 
 

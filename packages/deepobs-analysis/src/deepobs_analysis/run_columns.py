@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobs_analysis.result_files import Found
-from deepobs_analysis.result_formats import CURVES, Run
+from deepobs_analysis.result_formats import CURVES, Description, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +26,10 @@ Objects: TypeAlias = NDArray[np.object_]
 ARRAYS = (*CURVES, "train_seconds", "iterates", "evaluated_at", "gradient_norms")
 """The names of `Run.curves`, in their order."""
 
-FIELDS = tuple(name for name in Run._fields if name != "curves")
+_OF_ONE_RUN = tuple(name for name in Run._fields if name not in ("description", "curves"))
+_OF_SEVERAL = Description._fields
+FIELDS = (*_OF_SEVERAL, *_OF_ONE_RUN)
+"""The names of all columns."""
 NOT_MEASURED = -1
 _MOST_COMBINATIONS = 2**62
 
@@ -54,7 +57,7 @@ class Runs:
     Attributes:
         names: The relative path of each file.
         stamps: What tells whether each file was changed, shape (runs, 3): all of `Found` but names.
-        columns: The fields of `Run` but its curves.
+        columns: Those of `FIELDS`.
         numbers: The curves of all runs, those of a run one after the other.
         starts: Where those of each run begin.
         lengths: How long they are, shape (runs, curves of a run); `NOT_MEASURED` without.
@@ -123,8 +126,7 @@ def column(values: Iterable[Any]) -> Column:
 def columns_of(runs: Sequence[tuple[Found, Run]]) -> Runs:
     """Runs that were read from their files as columns."""
     fields = zip(*(run for _, run in runs), strict=True) if runs else ([] for _ in Run._fields)
-    columns = dict(zip(Run._fields, fields, strict=True))
-    curves = columns.pop("curves")
+    descriptions, *others, curves = fields
     lengths = np.array(
         [[NOT_MEASURED if each is None else len(each) for each in those] for those in curves],
         dtype=np.int64,
@@ -133,11 +135,27 @@ def columns_of(runs: Sequence[tuple[Found, Run]]) -> Runs:
     return Runs(
         objects([file.name for file, _ in runs]),
         stamps_of(file for file, _ in runs),
-        {name: column(values) for name, values in columns.items()},
+        {
+            **_shared_columns(descriptions),
+            **{name: column(values) for name, values in zip(_OF_ONE_RUN, others, strict=True)},
+        },
         np.concatenate(measured) if measured else np.empty(0),
         starts_of(lengths),
         lengths,
     )
+
+
+def _shared_columns(descriptions: Sequence[Description]) -> dict[str, Column]:
+    """The columns of what runs share, given the description of each run."""
+    # By identity: most runs have one of few objects, whose hashes would take longer.
+    different = {id(each): each for each in descriptions}
+    where = column(map(id, descriptions)).where
+    fields = zip(*different.values(), strict=True) if different else ([] for _ in _OF_SEVERAL)
+    of_different = map(column, fields)
+    return {
+        name: Column(each.values, each.where[where])
+        for name, each in zip(_OF_SEVERAL, of_different, strict=True)
+    }
 
 
 def joined(parts: Sequence[Runs]) -> Runs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from deepobs.records import METRICS, series_name
+from deepobs.metrics import METRICS, series_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

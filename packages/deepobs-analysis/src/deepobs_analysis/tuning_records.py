@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepobs.console.text import counted
-from deepobs.records import METRICS, series_name
+from deepobs.metrics import METRICS, series_name
 from deepobs_analysis import json_values as values
 from deepobs_analysis.json_values import NoResultError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs import config
 from deepobs.errors import DeepOBSError, OutputError
+from deepobs.metrics import series_name
 from deepobs.plugins import registry
-from deepobs.records import series_name
 from deepobs.representatives import best_configuration
 from deepobs_bench.experiment import row_name
 from deepobs_bench.kept_results import Ending, KeptResults

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from deepobs.html_views import grid
+from deepobs.metrics import METRICS, series_name
 from deepobs.run_specifications import STORED, Values
 
 if TYPE_CHECKING:
@@ -16,24 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 1
-_SERIES_OF = {"loss": "losses", "accuracy": "accuracies"}
-
-
-def series_name(metric: str) -> str:
-    """The field of a `RunRecord` that holds a metric over the epochs.
-
-    Args:
-        metric: "loss" or "accuracy", with or without its split: "train_loss".
-
-    Returns:
-        Its plural: "losses", "train_losses".
-    """
-    split, separator, kind = metric.rpartition("_")
-    return f"{split}{separator}{_SERIES_OF[kind]}"
-
-
-METRICS = tuple(f"{split}_{kind}" for split in ("train", "valid", "test") for kind in _SERIES_OF)
-"""All that an evaluation can measure: `train_loss`, `train_accuracy`, `valid_loss`, ..."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from deepobs.console.text import clean
 from deepobs.errors import ArgumentError, closest, sentences
-from deepobs.records import METRICS, series_name
+from deepobs.metrics import METRICS, series_name
 from deepobs_analysis.plots.appearance import COMMON, WIDTHS, appearance_of, current, using
 from deepobs_analysis.plots.looks import all_optimizers
 from deepobs_analysis.reference_names import suffix_of

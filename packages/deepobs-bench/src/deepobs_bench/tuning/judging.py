@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepobs.errors import ArgumentError
-from deepobs.records import METRICS, series_name
+from deepobs.metrics import METRICS, series_name
 from deepobs.runs import RunObserver, reproduction_command
 from deepobs_bench.failures import Failure, RunStoppedError, find_failure
 from deepobs_bench.tuning.result import Trial, TunedRun

@@ -12,9 +12,10 @@ import torch
 
 from deepobs import html_views, rng
 from deepobs.errors import ArgumentError
+from deepobs.metrics import series_name
 from deepobs.plugins import registry
 from deepobs.plugins.hookspecs import OBSERVER_HOOKS
-from deepobs.records import DataSetRecord, RunRecord, series_name
+from deepobs.records import DataSetRecord, RunRecord
 from deepobs.run_specifications import EVERY_EPOCH, STEP_OPTIONS
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from deepobs import rng
 from deepobs.checks import in_json_types
 from deepobs.errors import ArgumentError, UnknownNameError, closest, sentences
+from deepobs.metrics import METRICS
 from deepobs.plugins.catalog import import_target
-from deepobs.records import METRICS
 from deepobs.run_specifications import EVERY_EPOCH, LrScheduler
 from deepobs.runs.construction import trial_of_torch
 from deepobs.runs.named_schedulers import (
