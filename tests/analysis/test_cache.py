@@ -107,7 +107,7 @@ def test_few_new_files_among_many_are_read_again_instead_of_writing_all_anew(
     for seed in range(200):
         write_result(tmp_path / "many", seed=seed)
     load(tmp_path / "many")
-    (kept,) = cache_dir.rglob("*.npz")
+    (kept,) = cache_dir.rglob("*.cache")
     before = kept.stat().st_mtime_ns
     new = write_result(tmp_path / "many", seed=200)
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_a_broken_cache_is_made_anew(
     content: bytes | None, results_dir: Path, cache_dir: Path, read_files: list[str]
 ) -> None:
     expected = load(results_dir)
-    (kept,) = cache_dir.rglob("*.npz")
+    (kept,) = cache_dir.rglob("*.cache")
     whole = kept.read_bytes()
     kept.write_bytes(whole[: len(whole) // 2] if content is None else content)
     assert_same(load(results_dir), expected)
@@ -161,7 +161,7 @@ def test_a_broken_cache_is_made_anew(
 
 def test_a_flipped_bit_is_noticed(results_dir: Path, cache_dir: Path) -> None:
     expected = load(results_dir)
-    (kept,) = cache_dir.rglob("*.npz")
+    (kept,) = cache_dir.rglob("*.cache")
     whole = kept.read_bytes()
     for place in range(0, len(whole), len(whole) // 40):
         kept.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
@@ -170,7 +170,7 @@ def test_a_flipped_bit_is_noticed(results_dir: Path, cache_dir: Path) -> None:
 
 def test_a_cache_that_somebody_else_wrote_is_not_used(results_dir: Path, cache_dir: Path) -> None:
     expected = load(results_dir)
-    (kept,) = cache_dir.rglob("*.npz")
+    (kept,) = cache_dir.rglob("*.cache")
     np.savez(kept, text=np.array([{"pickled": True}], dtype=object), allow_pickle=True)
     assert_same(load(results_dir), expected)
 
@@ -196,7 +196,7 @@ def test_nothing_is_written_beside_the_results_nor_left_unfinished(
     before = sorted(results_dir.rglob("*"))
     load(results_dir)
     assert sorted(results_dir.rglob("*")) == before
-    assert [path.suffix for path in (cache_dir / "results").iterdir()] == [".npz"]
+    assert [path.suffix for path in (cache_dir / "results").iterdir()] == [".cache"]
 
 
 def test_nothing_is_kept_if_that_is_not_wanted(results_dir: Path, cache_dir: Path) -> None:
@@ -211,20 +211,20 @@ def test_directories_have_a_cache_each_however_they_are_named(
     load(results_dir)
     monkeypatch.chdir(results_dir.parent)
     assert not load(results_dir.name).runs.file[0].startswith("/")
-    assert len(list(cache_dir.rglob("*.npz"))) == 1
+    assert len(list(cache_dir.rglob("*.cache"))) == 1
     load(results_dir / "quadratic_deep")
-    assert len(list(cache_dir.rglob("*.npz"))) == 2
+    assert len(list(cache_dir.rglob("*.cache"))) == 2
 
 
 def test_what_is_kept_for_long_is_removed(results_dir: Path, cache_dir: Path) -> None:
     load(results_dir)
-    (kept,) = cache_dir.rglob("*.npz")
+    (kept,) = cache_dir.rglob("*.cache")
     os.utime(kept, (0, 0))
     load(results_dir)
     assert kept.exists(), "nothing is removed while nothing is written"
     load(results_dir / "quadratic_deep")
     assert not kept.exists()
-    assert len(list(cache_dir.rglob("*.npz"))) == 1
+    assert len(list(cache_dir.rglob("*.cache"))) == 1
 
 
 def test_many_may_read_at_once(results_dir: Path) -> None:

@@ -83,6 +83,7 @@ GROUPS = (
             "deepobs.runs.progress",
             "deepobs.run_specifications",
             "deepobs.records",
+            "deepobs.metrics",
             "deepobs.representatives",
             "deepobs.runs.schedules",
             "deepobs.runs.tensorboard",

@@ -22,15 +22,15 @@ def statuses(root: str, names: list[str]) -> array[int]:
     Raises:
         OSError: One cannot be looked at.
     """
-    encoded = os.fsencode("\0".join(names)).split(b"\0")
     if len(names) < _FEWEST:
-        return _statuses(root, encoded)
+        return _statuses(root, _encoded(names))
     import subprocess
     import tempfile
 
     half = len(names) // 2
     with tempfile.TemporaryFile() as task, tempfile.TemporaryFile() as answer:
-        task.write(b"\0".join(encoded[half:]))
+        elsewhere = _encoded(names[half:])
+        task.write(elsewhere)
         task.seek(0)
         found = array("q")
         try:
@@ -41,21 +41,25 @@ def statuses(root: str, names: list[str]) -> array[int]:
                 stderr=subprocess.DEVNULL,
             )
         except OSError:  # such as no interpreter, where Python is embedded
-            return _statuses(root, encoded)
+            return _statuses(root, _encoded(names))
         with process:
-            first = _statuses(root, encoded[:half])
+            first = _statuses(root, _encoded(names[:half]))
         answer.seek(0)
         found.frombytes(answer.read())
         # One that was killed leaves less.
         is_whole = process.returncode == 0 and len(found) == FIELDS * (len(names) - half)
-        return first + (found if is_whole else _statuses(root, encoded[half:]))
+        return first + (found if is_whole else _statuses(root, elsewhere))
 
 
-def _statuses(root: str, names: list[bytes]) -> array[int]:
+def _encoded(names: list[str]) -> bytes:
+    return os.fsencode("\0".join(names))
+
+
+def _statuses(root: str, names: bytes) -> array[int]:
     found = array("q")
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for name in names:
+        for name in names.split(b"\0"):
             try:
                 status = os.stat(name, dir_fd=directory)
             except (FileNotFoundError, NotADirectoryError):
@@ -76,5 +80,4 @@ def _statuses(root: str, names: list[bytes]) -> array[int]:
 
 
 if __name__ == "__main__":
-    content = sys.stdin.buffer.read()
-    sys.stdout.buffer.write(_statuses(sys.argv[1], content.split(b"\0")).tobytes())
+    sys.stdout.buffer.write(_statuses(sys.argv[1], sys.stdin.buffer.read()).tobytes())

@@ -1,8 +1,8 @@
 """The user's cache of results that were read, so that only changed files are read again.
 
-There is one file per directory of results: arrays for what are numbers, and JSON for the rest. A
-broken one, or one of another version, is replaced; failing to read or write it has no consequence
-but time.
+There is one file per directory of results: the numbers of curves, and after them an archive of
+other arrays and of JSON. A broken one, or one of another version, is replaced; failing to read or
+write it has no consequence but time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 _Compared = TypeVar("_Compared")
 
-_LAYOUT = 13
+_LAYOUT = 14
 _AFTER_NAMES = "\0"  # no name of a file holds it
 
 
@@ -117,26 +118,29 @@ def pack(
     written_for: object,
     configurations: Callable[[], Mapping[str, Names]] = dict,
 ) -> None:
-    """Write what files hold as an archive of arrays; see `write`."""
+    """Write what files hold; see `write`."""
     runs, directories = kept.runs, kept.directories
     others = [*kept.excluded, *kept.tunings]
+    # Before the archive, as they are: whoever reads them needs no copy.
+    numbers = _in_order(runs)
+    stream.write(numbers.data)
     with zipfile.ZipFile(stream, "w") as archive:
-        _put(archive, "numbers", _in_order(runs))
         _put(archive, "lengths", runs.lengths.astype(np.int32))
-        _put(archive, "names", _joined([*runs.names, *(file.name for file in others)]))
         _put(archive, "stamps", np.concatenate([runs.stamps, stamps_of(others)]))
         where = [runs.columns[name].where for name in FIELDS]
         _put(archive, "where", np.array(where, dtype=np.int32))
-        _put(archive, "directories", _joined(directories.names if directories else []))
         _put(archive, "states", directories.states if directories else np.empty((0, 3), np.int64))
+        archive.writestr("names", _joined([*runs.names, *(file.name for file in others)]))
+        archive.writestr("directories", _joined(directories.names if directories else []))
         text = {
             "written_for": written_for,
+            "numbers": [len(numbers), zlib.crc32(numbers.data)],
             "values": {name: runs.columns[name].values for name in FIELDS},
             "excluded": list(kept.excluded.values()),
             "began": directories and directories.began,
             "configurations": configurations(),
         }
-        _put(archive, "text", _as_array(to_json(text)))
+        archive.writestr("text", to_json(text))
 
 
 def unpacked(stream: IO[bytes], written_for: object) -> Kept:
@@ -148,21 +152,30 @@ def unpacked(stream: IO[bytes], written_for: object) -> Kept:
 def _unpacked(
     stream: IO[bytes], written_for: object, compare: Callable[[Kept], _Compared | None]
 ) -> tuple[Kept, _Compared | None]:
-    with np.load(stream, allow_pickle=False) as archive, ThreadPoolExecutor(1) as pool:
-        arrays = {name: archive[name] for name in archive.files if name != "numbers"}
-        text = parsed(arrays["text"].tobytes())
+    with zipfile.ZipFile(stream) as archive:
+        text = parsed(archive.read("text"))
         if text["written_for"] != written_for:
             return Kept(), None
+        kept = _without_curves(archive, text)
+    with ThreadPoolExecutor(1) as pool:
         # Most of the file: that it is whole is found out meanwhile, too.
-        numbers = pool.submit(archive.__getitem__, "numbers")
-        kept = _without_curves(arrays, text)
+        numbers = pool.submit(_numbers, stream, *text["numbers"])
         compared = compare(kept)
         return replace(kept, runs=replace(kept.runs, numbers=numbers.result())), compared
 
 
-def _without_curves(arrays: Mapping[str, NDArray[Any]], text: Mapping[str, Any]) -> Kept:
+def _numbers(stream: IO[bytes], count: int, checksum: int) -> Floats:
+    stream.seek(0)
+    numbers = np.fromfile(stream, count=count)
+    if zlib.crc32(numbers.data) != checksum:
+        raise ValueError("The numbers are not those that were written.")
+    return numbers
+
+
+def _without_curves(archive: zipfile.ZipFile, text: Mapping[str, Any]) -> Kept:
+    arrays = {name: _array(archive, name) for name in ("lengths", "stamps", "where", "states")}
     lengths, where = arrays["lengths"].astype(np.int64), arrays["where"].astype(np.int64)
-    names, stamps, count = _parts(arrays["names"]), arrays["stamps"], len(lengths)
+    names, stamps, count = _parts(archive.read("names")), arrays["stamps"], len(lengths)
     columns = {
         name: Column(text["values"][name], own) for name, own in zip(FIELDS, where, strict=True)
     }
@@ -174,7 +187,7 @@ def _without_curves(arrays: Mapping[str, NDArray[Any]], text: Mapping[str, Any])
     directories = None
     if text["began"] is not None:
         directories = KnownDirectories(
-            text["began"], _parts(arrays["directories"]), arrays["states"]
+            text["began"], _parts(archive.read("directories")), arrays["states"]
         )
     return Kept(
         Runs(
@@ -197,6 +210,12 @@ def _put(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
         np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
+
+
 def _in_order(runs: Runs) -> Floats:
     """The curves of the runs one after the other, without those of others between them."""
     if np.array_equal(runs.starts, starts_of(runs.lengths)):
@@ -207,22 +226,18 @@ def _in_order(runs: Runs) -> Floats:
     )
 
 
-def _joined(names: Sequence[str]) -> NDArray[np.uint8]:
-    return _as_array(os.fsencode("".join(f"{name}{_AFTER_NAMES}" for name in names)))
+def _joined(names: Sequence[str]) -> bytes:
+    return os.fsencode("".join(f"{name}{_AFTER_NAMES}" for name in names))
 
 
-def _parts(content: NDArray[np.uint8]) -> list[str]:
-    return os.fsdecode(content.tobytes()).split(_AFTER_NAMES)[:-1]
-
-
-def _as_array(content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(content, dtype=np.uint8)
+def _parts(content: bytes) -> list[str]:
+    return os.fsdecode(content).split(_AFTER_NAMES)[:-1]
 
 
 def _path(root: Path) -> Path:
     # Hashed, as the path of a directory can be too long for the name of a file.
     name = hashlib.sha256(bytes(root.absolute())).hexdigest()[:32]
-    return config.get_cache_dir() / "results" / f"{name}.npz"
+    return config.get_cache_dir() / "results" / f"{name}.cache"
 
 
 def _written_for(root: Path) -> list[Any]:

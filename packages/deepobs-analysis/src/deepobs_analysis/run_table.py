@@ -238,17 +238,18 @@ def table(root: Path, placed: PlacedRuns) -> pd.DataFrame:
         "problem": placed.problems,
         "testproblem": runs.of_each("problem"),
         "role": placed.roles,
-        "protocol": _own(placed.protocols),
+        "protocol": placed.protocols,
         "optimizer": placed.optimizers,
         "optimizer_name": runs.of_each("optimizer"),
         "configuration": placed.configurations,
-        "hyperparameters": _parsed(runs.columns["hyperparameters"]),
+        # Their own, as these are what people take apart; the others are shared, which is faster.
+        "hyperparameters": _own(_dictionaries(runs.columns["hyperparameters"], json.loads)),
         "weight_decay": runs.of_each("weight_decay").astype(np.float64),
         "has_diverged": runs.of_each("has_diverged").astype(bool),
         "measurement": _dictionaries(runs.columns["rest"], measurement_of),
         "steps_per_epoch": _steps_per_epoch(runs),
-        "hardware": _parsed(runs.columns["hardware"]),
-        "versions": _parsed(runs.columns["versions"]),
+        "hardware": _dictionaries(runs.columns["hardware"], json.loads),
+        "versions": _dictionaries(runs.columns["versions"], json.loads),
         "code": _dictionaries(runs.columns["rest"], code_of),
     }
     for name in _OF_THE_RUN:
@@ -305,9 +306,11 @@ def _evaluated_at(num_epochs: Integers, recorded: list[Floats | None]) -> Object
     """The epochs trained at each evaluation."""
     evaluated_at = objects(recorded)
     is_missing = np.array([each is None for each in recorded], dtype=bool)
-    for epochs in np.unique(num_epochs[is_missing]).tolist():
-        rows = np.flatnonzero(is_missing & (num_epochs == epochs))
-        evaluated_at[rows] = objects(np.tile(np.arange(epochs + 1.0), (len(rows), 1)))
+    for count in np.unique(num_epochs[is_missing]).tolist():
+        epochs = np.arange(count + 1.0)
+        epochs.flags.writeable = False  # as the runs share it
+        rows = np.flatnonzero(is_missing & (num_epochs == count))
+        evaluated_at[rows] = objects([epochs] * len(rows))
     return evaluated_at
 
 
@@ -317,16 +320,12 @@ def _optional_integers(values: Column) -> pd.api.extensions.ExtensionArray:
     return pd.arrays.IntegerArray(data[values.where], mask[values.where])
 
 
-def _parsed(texts: Column) -> Objects:
-    """The content of the JSON text of each run, each its own dictionary."""
-    return _dictionaries(texts, json.loads)
-
-
 def _dictionaries(texts: Column, read: Callable[[str], dict[str, Any]]) -> Objects:
     """What a function makes of the text of each run, once for all that have the same."""
     known = np.empty(len(texts.values), dtype=object)
     known[texts.used] = objects(read(texts.values[place]) for place in texts.used.tolist())
-    return _own(known[texts.where])
+    shared: Objects = known[texts.where]
+    return shared
 
 
 def _own(dictionaries: Objects) -> Objects:
