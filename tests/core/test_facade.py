@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from deepobs.plugins import Registry
 
-CORE_PROBLEMS = ["quadratic_deep", "two_d_beale", "two_d_branin", "two_d_rosenbrock"]
+CORE_PROBLEMS = [
+    *("deep_linear", "matrix_factorization", "plateau", "quadratic_deep", "rotated_ravine"),
+    *("saddle_chain", "sparse_embedding", "two_d_beale", "two_d_branin", "two_d_rosenbrock"),
+]
 
 
 def answer(source: str) -> str:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from plugin_sources import Install
 
-CORE_PROBLEMS = ["quadratic_deep", "two_d_beale", "two_d_branin", "two_d_rosenbrock"]
+CORE_PROBLEMS = [
+    *("deep_linear", "matrix_factorization", "plateau", "quadratic_deep", "rotated_ravine"),
+    *("saddle_chain", "sparse_embedding", "two_d_beale", "two_d_branin", "two_d_rosenbrock"),
+]
 
 SOUND = offering("acme_bowl")
 

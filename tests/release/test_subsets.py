@@ -24,7 +24,10 @@ SUBSETS = [  # in the order in which they are installed; what is missing comes w
     (ANALYSIS, TESTING, BENCH, VISION, TEXT, CORE),
 ]
 PROBLEMS = {
-    CORE: "quadratic_deep two_d_beale two_d_branin two_d_rosenbrock",
+    CORE: """
+        deep_linear matrix_factorization plateau quadratic_deep rotated_ravine saddle_chain
+        sparse_embedding two_d_beale two_d_branin two_d_rosenbrock
+    """,
     VISION: """
         cifar100_3c3d cifar100_allcnnc cifar100_resnet18 cifar100_vgg16 cifar100_vgg19
         cifar100_wrn164 cifar100_wrn404 cifar10_3c3d cifar10_resnet18 cifar10_vgg16

@@ -75,7 +75,7 @@ def deepobs_problems():
         problem("greedy", batch_size=1001),
         problem("boastful", metric="accuracy"),
         problem("mistaken", dataset="renamed"),
-        problem("hasty", recommended_lr_scheduler={"name": "warmup", "arguments": {"warmup": 200}}),
+        problem("hasty", recommended_lr_scheduler=dict(name="warmup", arguments=dict(warmup=200))),
     ]
 
 @hookimpl

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reference.markdown import code, page, plain, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from deepobs.plugins import ProblemSpec, Registry
 
@@ -36,10 +36,16 @@ def problems(registry: Registry) -> str:
         "## Test problems",
         _PROBLEMS,
         table(
-            ("problem", "data set", "batch size", "epochs", "weight decay", "metric", "target"),
+            (
+                *("problem", "data set", "batch size", "epochs", "weight decay"),
+                *("recommended schedule", "metric", "target"),
+            ),
             _numbers(registry),
         ),
         table(("problem", "description", "package", "reference"), _words(registry)),
+        "Some problems were made to show one property of an optimizer. The least loss is that on "
+        "the test set, where it is known.",
+        table(("problem", "tells", "least loss"), _purposes(registry)),
         "## Data sets",
         table(
             ("data set", "description", "training", "test", "no download", "reference"),
@@ -61,9 +67,16 @@ def _numbers(registry: Registry) -> Iterator[tuple[str, ...]]:
             str(spec.batch_size),
             str(spec.epochs),
             "" if spec.weight_decay is None else f"{spec.weight_decay:g}",
+            _schedule(spec),
             spec.metric,
             _targets(spec),
         )
+
+
+def _schedule(spec: ProblemSpec) -> str:
+    described: Mapping[str, Any] = spec.recommended_lr_scheduler or {}
+    arguments = (f"{name}={value}" for name, value in described.get("arguments", {}).items())
+    return code(f"{described['name']}({', '.join(arguments)})") if described else ""
 
 
 def _targets(spec: ProblemSpec) -> str:
@@ -77,6 +90,14 @@ def _words(registry: Registry) -> Iterator[tuple[str, ...]]:
     for offer in registry.problems.offers():
         spec = offer.spec
         yield code(spec.name), plain(spec.summary), offer.distribution, _reference(spec.reference)
+
+
+def _purposes(registry: Registry) -> Iterator[tuple[str, ...]]:
+    for offer in registry.problems.offers():
+        spec = offer.spec
+        if spec.purpose:
+            least = "" if spec.least_loss is None else f"{spec.least_loss:g}"
+            yield code(spec.name), plain(spec.purpose), least
 
 
 def _data_sets(registry: Registry) -> Iterator[tuple[str, ...]]:

@@ -12,6 +12,7 @@ import click
 from deepobs.console import run_options, screen
 from deepobs.console.options import as_json
 from deepobs.console.repeated_commands import answer_to, keep, key_of
+from deepobs.plugins import registry
 from deepobs_bench._execution_options import (
     EXECUTION_PARAMETERS,
     execution_from,
@@ -107,6 +108,9 @@ def command(
         num_threads=num_threads,
     ):
         experiment = load(file)
+        for name in experiment.suites:
+            if missing := registry().missing_of_suite(name):
+                tell(missing)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
         planned = only(patterns, planned) if patterns else planned
         shown = plan_output(

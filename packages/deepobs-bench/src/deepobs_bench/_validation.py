@@ -177,13 +177,8 @@ def _optimizers(value: object) -> object:
 
 
 def _all_of_suite(name: str) -> list[object]:
-    """Look up a suite and all of its problems."""
-    suite, catalog = registry().suites.offer(name), registry().problems
-    # A suite can name problems of packages that are not installed.
-    try:
-        return [suite, *(catalog.offer(problem) for problem in suite.spec.problems)]
-    except DeepOBSError as error:
-        raise DeepOBSError(f"{suite} cannot be used: {error}") from error
+    """Look up a suite and its problems."""
+    return [registry().problems.offer(one) for one in registry().problems_of_suite(name)]
 
 
 def _known_optimizer(name: str) -> object:

@@ -234,7 +234,7 @@ class Experiment(Table):
     def all_problems(self) -> list[str]:
         """The test problems by the shortest name of each, those of the suites last."""
         catalog = registry().problems
-        suites = [registry().suites.offer(name).spec.problems for name in self.suites]
+        suites = [registry().problems_of_suite(name) for name in self.suites]
         names = [*self.problems, *(name for suite in suites for name in suite)]
         # A problem can be named in full and in short, and be in two suites: it is run once.
         return list(dict.fromkeys(catalog.usable_name(name) for name in names))

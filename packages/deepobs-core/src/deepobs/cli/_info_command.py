@@ -40,6 +40,7 @@ _TITLES = {
     "train_size": "Training examples",
     "test_size": "Test examples",
     "metric": "Compared by",
+    "purpose": "Tells",
     "recommended_lr_scheduler": "Recommended schedule",
     "target": "Implementation",
     "target_performance_same_order": "Target, same order",
@@ -51,7 +52,7 @@ _SHOWN_APART = {
     *("hyperparameters", "time_per_epoch"),
 }
 _SHOWN_IF_KNOWN = {
-    *("target_performance", "target_performance_same_order", "threads"),
+    *("target_performance", "target_performance_same_order", "threads", "least_loss"),
     "recommended_lr_scheduler",
     *("train_size", "test_size", "classes", "parameters"),
 }

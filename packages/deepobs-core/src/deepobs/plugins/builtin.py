@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
 from deepobs.plugins.specs import DatasetSpec, OptimizerSpec, ProblemSpec, RunnerSpec, SuiteSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEEPOBS_API_VERSION = API_VERSION
 
@@ -31,11 +35,11 @@ def deepobs_problems() -> list[ProblemSpec]:
         independent_examples=True,
     )
     two_d = [
-        ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5), [(1.0, 1.0)]),
-        ("beale", "Beale's function", (-4.5, 4.5), [(3.0, 0.5)]),
-        ("branin", "Branin's function", (2.5, 12.5), _MINIMA_OF_BRANIN),
+        ("rosenbrock", "Rosenbrock's function", (-0.5, 1.5), [(1.0, 1.0)], 0.0),
+        ("beale", "Beale's function", (-4.5, 4.5), [(3.0, 0.5)], 0.0),
+        ("branin", "Branin's function", (2.5, 12.5), _MINIMA_OF_BRANIN, 5 / (4 * math.pi)),
     ]
-    return [quadratic] + [
+    return [quadratic, *_diagnostics()] + [
         ProblemSpec(
             name=f"two_d_{name}",
             target="deepobs.problems.synthetic:TwoD",
@@ -52,8 +56,90 @@ def deepobs_problems() -> list[ProblemSpec]:
                 "function": f"deepobs.problems.synthetic:{name}",
                 "minima": minima,  # for figures
             },
+            least_loss=least,
         )
-        for name, title, start, minima in two_d
+        for name, title, start, minima, least in two_d
+    ]
+
+
+def _diagnostic(
+    name: str, model: str, kind: str, arguments: Mapping[str, object] | None = None, **further: Any
+) -> ProblemSpec:
+    """A problem with one difficulty, whose least loss is 0."""
+    options: dict[str, object] = {"model": f"deepobs.problems.diagnostics:{model}"}
+    reference = f"In the manner of {further.pop('source')}; not in the paper of DeepOBS"
+    return ProblemSpec(
+        name=name,
+        target="deepobs.problems.diagnostics:Diagnostic",
+        batch_size=32,
+        epochs=30,
+        reference=reference,
+        tags=frozenset({"synthetic", "diagnostic", kind}),
+        least_loss=0.0,
+        threads=1,
+        independent_examples=True,
+        options=options | ({"arguments": arguments} if arguments else {}),
+        **further,
+    )
+
+
+def _diagnostics() -> list[ProblemSpec]:
+    return [
+        _diagnostic(
+            *("deep_linear", "LinearNetwork", "non-convex", {"widths": [16] * 11}),
+            summary="Ten linear layers that learn a linear map of 16 variables",
+            dataset="linear_map",
+            purpose="whether it gets through plateaus and steep drops, where the gradient of each "
+            "layer is scaled by all the others",
+            source="Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of "
+            "learning in deep linear neural networks, ICLR 2014, https://arxiv.org/abs/1312.6120",
+        ),
+        _diagnostic(
+            *("matrix_factorization", "LinearNetwork", "non-convex"),
+            {"widths": [32, 4, 32], "gain": 0.5},
+            summary="Two factors of a matrix of rank 4 with condition number 100",
+            dataset="low_rank_map",
+            purpose="whether it finds weak directions while strong ones limit the learning rate, "
+            "and the curvature is that of the factors themselves",
+            source="Tong, Ma, Chi: Accelerating ill-conditioned low-rank matrix estimation via "
+            "scaled gradient descent, JMLR 22, 2021, https://arxiv.org/abs/2005.08898",
+        ),
+        _diagnostic(
+            *("rotated_ravine", "RotatedRavine", "convex"),
+            summary="Rotated quadratic of 32 variables, condition number 1e4, heavy-tailed noise",
+            dataset="heavy_tailed_noise",
+            purpose="whether it advances along flat directions that are no coordinates, where a "
+            "step size for each coordinate helps little, in spite of rare gradients that are huge",
+            source="Hansen et al.: BBOB 2009, noiseless functions (f10), "
+            "https://inria.hal.science/inria-00362633, with noise as in Zhang et al.: Why are "
+            "adaptive methods good for attention models?, NeurIPS 2020, "
+            "https://arxiv.org/abs/1912.03194",
+        ),
+        _diagnostic(
+            *("saddle_chain", "SaddleChain", "non-convex"),
+            summary="Sixteen saddle points one after the other, with noise on the gradient",
+            dataset="gaussian_noise",
+            purpose="how soon it leaves saddle points, each of which comes when the one before is "
+            "left",
+            source="Du et al.: Gradient descent can take exponential time to escape saddle points, "
+            "NeurIPS 2017, https://arxiv.org/abs/1705.10412",
+        ),
+        _diagnostic(
+            *("sparse_embedding", "EmbeddingBag", "convex"),
+            summary="A table of 512 rows, used as often as words are, learned from sums of rows",
+            dataset="zipf_bags",
+            purpose="whether it learns rows whose gradients are rare as well as frequent ones",
+            source="Duchi, Hazan, Singer: Adaptive subgradient methods, JMLR 12, 2011, "
+            "https://jmlr.org/papers/v12/duchi11a.html",
+        ),
+        _diagnostic(
+            *("plateau", "SoftCommitteeMachine", "non-convex"),
+            summary="Three hidden units that learn from three others, and begin as the same",
+            dataset="soft_committee",
+            purpose="how soon it leaves the plateau on which all hidden units do the same",
+            source="Saad, Solla: On-line learning in soft committee machines, Physical Review E "
+            "52, 1995, https://doi.org/10.1103/PhysRevE.52.4225",
+        ),
     ]
 
 
@@ -80,6 +166,62 @@ def deepobs_datasets() -> list[DatasetSpec]:
             example="x () float, y () float",
             reference=_PAPER,
             embedded=True,
+        ),
+        *_data_of_diagnostics(),
+    ]
+
+
+def _data_of_diagnostics() -> list[DatasetSpec]:
+    shared: dict[str, Any] = {
+        "train_size": 1024,
+        "test_size": 128,
+        "reference": "Computed for the diagnostic problem",
+        "embedded": True,
+    }
+    target = "deepobs.data.diagnostics:"
+    noise = "Noise that {} adds to its gradient in training, zeros for evaluation"
+    return [
+        DatasetSpec(
+            name="linear_map",
+            target=f"{target}LinearMap",
+            summary="Normally distributed vectors and their images under a matrix",
+            example="x (16,) float, A x (16,) float",
+            **shared,
+        ),
+        DatasetSpec(
+            name="low_rank_map",
+            target=f"{target}LowRankMap",
+            summary="Normally distributed vectors and their images under a matrix of rank 4",
+            example="x (32,) float, A x (32,) float",
+            **shared,
+        ),
+        DatasetSpec(
+            name="heavy_tailed_noise",
+            target=f"{target}HeavyTailedNoise",
+            summary=noise.format("rotated_ravine"),
+            example="(32,) float, 0.1 times Student's distribution with 2 degrees of freedom",
+            **shared,
+        ),
+        DatasetSpec(
+            name="gaussian_noise",
+            target=f"{target}GaussianNoise",
+            summary=noise.format("saddle_chain"),
+            example="(16,) float, standard deviation 0.1",
+            **shared,
+        ),
+        DatasetSpec(
+            name="zipf_bags",
+            target=f"{target}ZipfBags",
+            summary="Bags of rows of a table, drawn as often as words, and the sums of the rows",
+            example="row numbers (4,) int64, sum of rows (8,) float",
+            **shared | {"train_size": 2048, "test_size": 1024},
+        ),
+        DatasetSpec(
+            name="soft_committee",
+            target=f"{target}SoftCommittee",
+            summary="Normally distributed vectors and the outputs of a network of three units",
+            example="x (32,) float, output () float",
+            **shared | {"test_size": 1024},
         ),
     ]
 
@@ -156,6 +298,11 @@ def deepobs_suites() -> list[SuiteSpec]:
             name="two_d",
             summary="Three functions of two variables, to look at trajectories",
             problems=("two_d_rosenbrock", "two_d_beale", "two_d_branin"),
+        ),
+        SuiteSpec(
+            name="diagnostics",
+            summary="Six functions with one difficulty each, a second or two a run",
+            problems=tuple(spec.name for spec in _diagnostics()),
         ),
         SuiteSpec(
             name="small",

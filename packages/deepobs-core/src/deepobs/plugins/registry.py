@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from deepobs.errors import PluginError, PluginWarning, closest, message_of, sentences
+from deepobs.errors import (
+    PluginError,
+    PluginWarning,
+    UnknownNameError,
+    closest,
+    message_of,
+    sentences,
+)
 from deepobs.plugins import hookspecs, specs
 from deepobs.plugins._first_party import DISTRIBUTION_OF, DISTRIBUTION_OF_COMMAND
 from deepobs.plugins.catalog import Catalog, Offer
@@ -150,6 +157,29 @@ class Registry:
     def first_party_owner(self, name: str) -> str:
         """Our package that offers a test problem or data set, installed or not; empty for none."""
         return DISTRIBUTION_OF.get(name.rpartition(":")[2], "")
+
+    def problems_of_suite(self, name: str) -> tuple[str, ...]:
+        """The names of the problems of a suite: the installed ones, unless it needs all.
+
+        Raises:
+            UnknownNameError: There is no such suite, or it cannot be used without what is missing.
+        """
+        suite = self.suites.offer(name)
+        installed = tuple(one for one in suite.spec.problems if self.problems.called(one))
+        if not installed or (suite.spec.needs_all and installed != suite.spec.problems):
+            missing = self.missing_of_suite(name)
+            raise UnknownNameError(f"{suite} cannot be used. {missing}")
+        return installed
+
+    def missing_of_suite(self, name: str) -> str:
+        """Which problems of a suite are not installed, and what to do; empty if all are."""
+        missing = [
+            one for one in self.suites.offer(name).spec.problems if not self.problems.called(one)
+        ]
+        if not missing:
+            return ""
+        hints = dict.fromkeys(self.hint(one) for one in missing)
+        return sentences(f"Not installed of {name}: {', '.join(missing)}.", *hints)
 
     def hint(self, name: str) -> str:
         """What to do about the unknown name of a test problem or data set."""

@@ -83,6 +83,10 @@ _PERFORMANCE: _Rule = (
     "None or a finite number",
     lambda value: value is None or is_number(value),
 )
+_LINE: _Rule = (
+    "a line of text",
+    lambda value: isinstance(value, str) and len(value.splitlines()) <= 1,
+)
 _MAPPING: _Rule = ("a mapping", lambda value: isinstance(value, Mapping))
 
 _RULES: dict[str, _Rule] = {
@@ -96,10 +100,7 @@ _RULES: dict[str, _Rule] = {
             and not keyword.iskeyword(name)
         ),
     ),
-    "summary": (
-        "a line of text",
-        lambda value: isinstance(value, str) and len(value.splitlines()) <= 1,
-    ),
+    "summary": _LINE,
     "target": (
         "an import string such as 'package.module:Class'",
         lambda value: isinstance(value, str) and is_target(value),
@@ -116,6 +117,8 @@ _RULES: dict[str, _Rule] = {
         "several strings",
         lambda tags: isinstance(tags, frozenset) and all(isinstance(tag, str) for tag in tags),
     ),
+    "purpose": _LINE,
+    "least_loss": _PERFORMANCE,
     "target_performance": _PERFORMANCE,
     "target_performance_same_order": _PERFORMANCE,
     "threads": (
@@ -219,8 +222,11 @@ class ProblemSpec(TargetSpec):
             `deepobs.runs.specify` takes it, such as `{"name": "cosine", "arguments": {"warmup":
             0.05}}`; `None` to recommend none.
         metric: What hyperparameter configurations are compared by.
+        purpose: What results on it tell about an optimizer, in a sentence; empty for what the
+            summary says.
         reference: Where the problem comes from.
         tags: Words to find it by.
+        least_loss: The least value of the loss on the test set, where it is known.
         target_performance: Value of the metric on the test set that counts as solved, if one was
             published.
         target_performance_same_order: The same for runs in which every epoch repeats the order of
@@ -244,8 +250,10 @@ class ProblemSpec(TargetSpec):
     weight_decay: float | None = None
     recommended_lr_scheduler: Mapping[str, object] | None = field(default=None, hash=False)
     metric: Literal["accuracy", "loss"] = "loss"
+    purpose: str = ""
     reference: str = ""
     tags: frozenset[str] = frozenset()
+    least_loss: float | None = None
     target_performance: float | None = None
     target_performance_same_order: float | None = None
     threads: int | None = None
@@ -302,12 +310,14 @@ class SuiteSpec(Spec):
 
     Attributes:
         problems: Names of its problems.
+        needs_all: Whether all of them must be installed; else the suite consists of those that are.
         reference: Where this choice comes from.
     """
 
     kind = "suite"
 
     problems: tuple[str, ...]
+    needs_all: bool = True
     reference: str = ""
 
 

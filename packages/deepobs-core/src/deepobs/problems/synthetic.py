@@ -98,13 +98,13 @@ def deep_hessian() -> NDArray[np.float64]:
     eigenvalues = np.concatenate(
         (random.uniform(0.0, 1.0, 90), random.uniform(30.0, 60.0, _DIMENSIONS - 90))
     )
-    rotation = _random_rotation(_DIMENSIONS, random)
+    rotation = random_rotation(_DIMENSIONS, random)
     hessian: NDArray[np.float64] = rotation.T @ np.diag(eigenvalues) @ rotation
     hessian.setflags(write=False)
     return hessian
 
 
-def _random_rotation(dimensions: int, random: np.random.RandomState) -> NDArray[np.float64]:
+def random_rotation(dimensions: int, random: np.random.RandomState) -> NDArray[np.float64]:
     """A uniformly distributed rotation, built one dimension after the other.
 
     References:
