@@ -125,10 +125,10 @@ def solve(name, problem):
     if name in ("deep_linear", "matrix_factorization"):
         left, values, right = np.linalg.svd(dataset.matrix(random))
         rank = len(dataset.singular_values)
-        layers = list(problem.model.layers)
-        solved = [np.eye(16)] * len(layers)
-        solved[0] = values[:rank, None] * right[:rank]
-        solved[-1] = left[:, :rank] @ solved[-1] if len(layers) > 2 else left[:, :rank]
+        shapes = [parameter.shape for parameter in problem.model.parameters()]
+        solved = [np.eye(*shape) for shape in shapes]
+        solved[0][:rank] = values[:rank, None] * right[:rank]
+        solved[-1][:, :rank] = left[:, :rank]
     elif name == "plateau":
         solved = [dataset.teacher(random)]
     elif name == "sparse_embedding":

@@ -230,6 +230,28 @@ def test_the_error_says_which_package_to_install(kind: str, name: str) -> None:
 
 
 @pytest.mark.usefixtures("only_core")
+def test_a_suite_that_does_not_need_all_consists_of_what_is_installed() -> None:
+    registry = discovered()
+    assert set(registry.problems_of_suite("embedded")) == set(CORE_PROBLEMS)
+    missing = registry.missing_of_suite("embedded")
+    assert "Not installed of embedded: digits_logreg, " in missing
+    assert missing.count("pip install deepobs-vision") == 1
+
+
+@pytest.mark.usefixtures("only_core")
+@pytest.mark.parametrize("name", ["small", "modern"])
+def test_a_suite_that_lacks_what_it_needs_says_what_to_install(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"cannot be used.*pip install deepobs-vision"):
+        discovered().problems_of_suite(name)
+
+
+def test_a_suite_of_installed_problems_lacks_nothing() -> None:
+    registry = discovered()
+    assert registry.missing_of_suite("two_d") == ""
+    assert len(registry.problems_of_suite("two_d")) == 3
+
+
+@pytest.mark.usefixtures("only_core")
 def test_other_kinds_are_not_sent_to_a_package_of_problems() -> None:
     with pytest.raises(UnknownNameError) as caught:
         discovered().optimizers.load("mnist")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepobs.console.text import duration, memory
 from reference.markdown import code, page, plain, table
 
 if TYPE_CHECKING:
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 _INTRODUCTION = """
 All components of the DeepOBS packages, with their defaults. `deepobs list` shows the installed
 ones, and `deepobs info NAME` describes one of them.
+"""
+_COSTS = """
+What a run costs, measured with SGD on one thread of a CPU by `benchmarks/problem_costs.py`: an
+epoch with its evaluation, a run of the default length, and the peak memory of the process, of which
+Python and torch take 400 MiB or more. `deepobs estimate` measures other machines and optimizers.
 """
 _PROBLEMS = """
 The metric ranks configurations and optimizers. The target, if one was published with the problem,
@@ -46,6 +54,7 @@ def problems(registry: Registry) -> str:
         "Some problems were made to show one property of an optimizer. The least loss is that on "
         "the test set, where it is known.",
         table(("problem", "tells", "least loss"), _purposes(registry)),
+        *_costs(registry),
         "## Data sets",
         table(
             ("data set", "description", "training", "test", "no download", "reference"),
@@ -98,6 +107,23 @@ def _purposes(registry: Registry) -> Iterator[tuple[str, ...]]:
         if spec.purpose:
             least = "" if spec.least_loss is None else f"{spec.least_loss:g}"
             yield code(spec.name), plain(spec.purpose), least
+
+
+def _costs(registry: Registry) -> Iterator[str]:
+    measured = json.loads(Path(__file__).with_name("problem_costs.json").read_text())
+    costs = {name: measured[name] for name in registry.problems.names() if name in measured}
+    rows = (
+        (
+            code(name),
+            f"{cost['parameters']:,}",
+            *(duration(cost[one]) for one in ("epoch_seconds", "run_seconds")),
+            memory(cost["memory"]),
+        )
+        for name, cost in costs.items()
+    )
+    if costs:
+        yield _COSTS
+        yield table(("problem", "parameters", "an epoch", "a run", "memory"), rows)
 
 
 def _data_sets(registry: Registry) -> Iterator[tuple[str, ...]]:

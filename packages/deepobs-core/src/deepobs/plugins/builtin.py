@@ -86,7 +86,8 @@ def _diagnostic(
 def _diagnostics() -> list[ProblemSpec]:
     return [
         _diagnostic(
-            *("deep_linear", "LinearNetwork", "non-convex", {"widths": [16] * 11}),
+            *("deep_linear", "LinearNetwork", "non-convex"),
+            {"widths": [16, *[32] * 9, 16], "gain": 0.8},
             summary="Ten linear layers that learn a linear map of 16 variables",
             dataset="linear_map",
             purpose="whether it gets through plateaus and steep drops, where the gradient of each "
@@ -290,6 +291,18 @@ def deepobs_optimizers() -> list[OptimizerSpec]:
     ]
 
 
+_EMBEDDED = (
+    *(spec.name for spec in _diagnostics()),
+    *("quadratic_deep", "two_d_rosenbrock", "two_d_beale", "two_d_branin"),
+    *("digits_logreg", "digits_mlp", "digits_2c2d", "digits_resnet", "digits_vit"),
+    *("excerpt_lstm", "excerpt_gpt"),
+)
+_MODERN = (
+    *("cifar10_resnet18", "cifar100_resnet18", "cifar10_vit", "cifar100_vit"),
+    *("imagenet_resnet50", "imagenet_vit_s16", "fmnist_ddpm", "mnist_ddpm", "tolstoi_gpt"),
+)
+
+
 @hookimpl
 def deepobs_suites() -> list[SuiteSpec]:
     """The sets of problems that need nothing but this package, and those of the paper."""
@@ -303,6 +316,17 @@ def deepobs_suites() -> list[SuiteSpec]:
             name="diagnostics",
             summary="Six functions with one difficulty each, a second or two a run",
             problems=tuple(spec.name for spec in _diagnostics()),
+        ),
+        SuiteSpec(
+            name="embedded",
+            summary="Problems of every kind that need no download and take seconds",
+            problems=_EMBEDDED,
+            needs_all=False,
+        ),
+        SuiteSpec(
+            name="modern",
+            summary="Residual networks, transformers and diffusion, as papers train them today",
+            problems=_MODERN,
         ),
         SuiteSpec(
             name="small",
