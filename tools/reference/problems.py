@@ -85,7 +85,7 @@ def _numbers(registry: Registry) -> Iterator[tuple[str, ...]]:
 def _schedule(spec: ProblemSpec) -> str:
     described: Mapping[str, Any] = spec.recommended_lr_scheduler or {}
     arguments = (f"{name}={value}" for name, value in described.get("arguments", {}).items())
-    return code(f"{described['name']}({', '.join(arguments)})") if described else ""
+    return " ".join([code(described["name"]), *arguments]) if described else ""
 
 
 def _targets(spec: ProblemSpec) -> str:
