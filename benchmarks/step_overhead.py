@@ -134,13 +134,16 @@ def bare_loop(problem: TestProblem) -> Callable[[int], None]:
     kernels = [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     weight_decay = problem.weight_decay
     computes_losses = isinstance(problem, Diagnostic | QuadraticDeep)
+    smoothing = problem.spec.options.get("label_smoothing", 0.0)
 
     def objective(batch: Batch) -> Tensor:
         if computes_losses:
             losses: Tensor = model(*batch)
             return losses.mean()
-        images, labels = batch
-        loss = F.cross_entropy(model(images), labels)
+        images, labels, *noise = batch
+        if noise:  # diffusion: the model predicts it
+            return F.mse_loss(model(images, *noise), noise[0])
+        loss = F.cross_entropy(model(images), labels, label_smoothing=smoothing)
         if not weight_decay:
             return loss
         return loss + 0.5 * weight_decay * sum(kernel.square().sum() for kernel in kernels)

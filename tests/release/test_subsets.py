@@ -30,10 +30,12 @@ PROBLEMS = {
     """,
     VISION: """
         cifar100_3c3d cifar100_allcnnc cifar100_resnet18 cifar100_vgg16 cifar100_vgg19
-        cifar100_wrn164 cifar100_wrn404 cifar10_3c3d cifar10_resnet18 cifar10_vgg16
-        cifar10_vgg19 digits_2c2d digits_logreg digits_mlp digits_resnet fmnist_2c2d
-        fmnist_logreg fmnist_mlp fmnist_vae imagenet_inception_v3 imagenet_vgg16
-        imagenet_vgg19 mnist_2c2d mnist_logreg mnist_mlp mnist_vae svhn_3c3d svhn_wrn164
+        cifar100_vit cifar100_wrn164 cifar100_wrn404 cifar10_3c3d cifar10_resnet18
+        cifar10_vgg16 cifar10_vgg19 cifar10_vit digits_2c2d digits_logreg digits_mlp
+        digits_resnet digits_vit fmnist_2c2d fmnist_ddpm fmnist_logreg fmnist_mlp
+        fmnist_vae imagenet_inception_v3 imagenet_resnet50 imagenet_vgg16 imagenet_vgg19
+        imagenet_vit_s16 mnist_2c2d mnist_ddpm mnist_logreg mnist_mlp mnist_vae
+        svhn_3c3d svhn_wrn164
     """,
     TEXT: "tolstoi_char_rnn tolstoi_transformer",
     ANALYSIS: "",

@@ -8,7 +8,15 @@ from accumulated_gradients import assert_equal_gradients
 from deepobs import config
 
 OF_SMALL_NETWORKS = [
-    *("digits_logreg", "digits_mlp", "digits_2c2d", "mnist_logreg", "mnist_mlp", "mnist_2c2d"),
+    *(
+        "digits_logreg",
+        "digits_mlp",
+        "digits_2c2d",
+        "digits_vit",
+        "mnist_logreg",
+        "mnist_mlp",
+        "mnist_2c2d",
+    ),
     *("mnist_vae", "fmnist_logreg", "fmnist_mlp", "fmnist_2c2d", "fmnist_vae"),
     *("svhn_3c3d", "cifar10_3c3d", "cifar100_3c3d", "cifar100_allcnnc"),
 ]

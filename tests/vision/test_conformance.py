@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 PROBLEMS = [spec.name for spec in plugin.deepobs_problems()]
 DATASETS = [spec.name for spec in plugin.deepobs_datasets()]
 
-LARGE = [name for name in PROBLEMS if "vgg" in name or name.endswith(("resnet18", "resnet50"))]
+LARGE = [
+    name for name in PROBLEMS if "vgg" in name or name.endswith(("resnet18", "resnet50", "vit_s16"))
+]
 """Networks that take billions of operations per image: every check of all of them takes many
 minutes, and is left to the slow tests (`nox -s conformance`)."""
 

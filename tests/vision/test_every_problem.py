@@ -55,7 +55,7 @@ def test_two_steps_and_an_evaluation(name: str, set_up: SetUp) -> None:
         assert losses.shape == (batch_size_for(name),)
         assert torch.isfinite(losses).all()
         assert (accuracy is None) == (spec.metric == "loss")
-        images, labels = batch
+        images, labels, *_ = batch
         assert images.dtype == torch.float32
         assert labels.dtype == torch.int64
         assert 0 <= labels.min() <= labels.max() < MANY_CLASSES.get(spec.dataset, 10)

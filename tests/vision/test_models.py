@@ -51,7 +51,14 @@ PARAMETERS = {
     "imagenet_inception_v3": (27164082, 292),
     "cifar10_resnet18": (11173962, 62),
     "cifar100_resnet18": (11220132, 62),
+    "cifar10_vit": (2697610, 116),
+    "cifar100_vit": (2714980, 116),
+    "imagenet_resnet50": (25559081, 161),
+    "imagenet_vit_s16": (22051049, 152),
+    "mnist_ddpm": (686769, 168),
+    "fmnist_ddpm": (686769, 168),
     "digits_resnet": (77754, 29),
+    "digits_vit": (58570, 44),
     "digits_logreg": (64 * 10 + 10, 2),
     "digits_mlp": (65 * 1000 + 1001 * 500 + 501 * 100 + 101 * 10, 8),
     "digits_2c2d": (26 * 32 + (800 + 1) * 64 + 257 * 1024 + 1025 * 10, 8),
@@ -63,7 +70,7 @@ LARGE = [name for name in PARAMETERS if "vgg" in name or name.startswith("imagen
 ADDED = ("digits_", "_resnet18", "_resnet50", "_vit", "_vit_s16", "_ddpm")
 FROM_TENSORFLOW = [name for name in PARAMETERS if not any(part in name for part in ADDED)]
 
-CLASSIFICATION = [name for name in PARAMETERS if not name.endswith("vae")]
+CLASSIFICATION = [name for name in PARAMETERS if not name.endswith(("vae", "ddpm"))]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -90,6 +97,9 @@ def test_the_variables_are_those_of_the_original(
 @pytest.mark.parametrize("name", [name for name in PARAMETERS if name not in LARGE])
 def test_a_batch_trains_every_parameter(name: str, set_up: SetUp) -> None:
     problem = set_up(name, batch_size=16)
+    for head in (layer for layer in problem.model.modules() if isinstance(layer, nn.Linear)):
+        if name.endswith("vit") and not head.weight.any():  # else nothing but it has a gradient
+            nn.init.normal_(head.weight)
     losses, accuracy = problem.get_batch_loss_and_accuracy(next(iter(problem.dataset.train_loader)))
     (losses.mean() + problem.get_regularization_loss()).backward()
 

@@ -9,9 +9,11 @@ from deepobs import config
 from deepobs.runs import run, specify
 from deepobs.runs.packing import PackingError, reason_of_problem, run_together
 
+SMALL = ("digits_logreg", "digits_mlp", "fmnist_logreg")
+OF_BOTH = [(problem, optimizer) for problem in SMALL for optimizer in ("Momentum", "Adam")]
 
-@pytest.mark.parametrize("problem", ["digits_logreg", "digits_mlp", "fmnist_logreg"])
-@pytest.mark.parametrize("optimizer", ["Momentum", "Adam"])
+
+@pytest.mark.parametrize(("problem", "optimizer"), [*OF_BOTH, ("digits_vit", "Adam")])
 def test_networks_in_a_pack_have_the_results_that_they_have_alone(
     problem: str, optimizer: str
 ) -> None:

@@ -19,7 +19,7 @@ import torch
 from deepobs.data import FileDataSet, Layout, RemoteFile, Splits
 from deepobs.data.file_dataset import corrupt, unpacked
 from deepobs.errors import CorruptDataError
-from deepobs_vision.images import ImageDataSet
+from deepobs_vision.noise import NoisyImages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def _layouts(*directories: str) -> tuple[Layout, ...]:
     return (Layout(file_names=_TRAIN + _TEST, directories=directories, suffixes=("", ".gz")),)
 
 
-class MNIST(ImageDataSet, FileDataSet):
+class MNIST(NoisyImages, FileDataSet):
     """Gray images of 28x28 pixels in ten classes, bytes divided by 255.
 
     The files are looked for in the directories of torchvision (`MNIST/raw`, also the target of a

@@ -18,6 +18,23 @@ _RESNET = (
     "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
     "https://github.com/kuangliu/pytorch-cifar: Momentum with lr 0.1; not in the paper"
 )
+_VIT = (
+    "Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929; size and training of "
+    "Lee et al. 2021, https://arxiv.org/abs/2112.13492: AdamW with lr 0.001 and weight decay 0.05; "
+    "not in the paper"
+)
+_RESNET50 = (
+    "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
+    "He et al., CVPR 2019, https://arxiv.org/abs/1812.01187: Momentum with lr 0.1; not in the paper"
+)
+_DEIT = (
+    "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877: AdamW with lr 0.001 and weight "
+    "decay 0.05; not in the paper"
+)
+_DDPM = (
+    "Ho, Jain, Abbeel, NeurIPS 2020, https://arxiv.org/abs/2006.11239, with a smaller U-Net: Adam "
+    "with lr 0.0002; not in the paper"
+)
 _TINY = "A small form of the problem on CIFAR-10; not in the paper"
 
 _CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
@@ -35,8 +52,14 @@ _MODELS = {
     "wrn404": ("deepobs_vision.wide_resnet:wide_resnet_40_4", "Wide ResNet 40-4"),
     "inception_v3": ("deepobs_vision.inception:InceptionV3", "Inception v3"),
     "resnet18": ("deepobs_vision.resnet:small_resnet18", "ResNet-18 for small images"),
-    "resnet": ("deepobs_vision.resnet:tiny_resnet", "Small residual network"),
+    "resnet50": ("deepobs_vision.resnet:resnet50", "ResNet-50"),
+    "vit_s16": ("deepobs_vision.vision_transformer:vit_s16", "Vision transformer ViT-S/16"),
+    "vit": ("deepobs_vision.vision_transformer:small_vit", "Vision transformer"),
+    "digits_resnet": ("deepobs_vision.resnet:tiny_resnet", "Small residual network"),
+    "digits_vit": ("deepobs_vision.vision_transformer:tiny_vit", "Small vision transformer"),
 }
+"""Networks by the last part of a name, or by a whole name."""
+
 _DATA = {
     "mnist": "MNIST",
     "fmnist": "Fashion-MNIST",
@@ -46,6 +69,9 @@ _DATA = {
     "svhn": "SVHN",
     "imagenet": "ImageNet",
 }
+_SMALL = {"digits_mlp", "digits_resnet", "digits_vit"}
+
+_COSINE = {"name": "cosine"}
 
 
 def _classifier(
@@ -62,9 +88,10 @@ def _classifier(
     schedule: Mapping[str, object] | None = None,
     **options: object,
 ) -> ProblemSpec:
-    model_target, title = _MODELS[model]
+    name = f"{data}_{model}"
+    model_target, title = _MODELS.get(name) or _MODELS[model]
     return ProblemSpec(
-        name=f"{data}_{model}",
+        name=name,
         target=target,
         summary=f"{title} on {_DATA[data]}",
         dataset=data,
@@ -76,21 +103,16 @@ def _classifier(
         reference=reference,
         tags=frozenset({"vision", "classification", *tags}),
         # More would wait for each other longer than they work.
-        threads=1 if model == "logreg" or (data, model) in _SMALL else None,
+        threads=1 if model == "logreg" or name in _SMALL else None,
         # So are those of others, which take about as long however many batches there are at once.
         independent_examples=model == "logreg",
         options={"model": model_target, "regularizes_dense": regularizes_dense, **options},
     )
 
 
-_COSINE = {"name": "cosine"}
-
-
 def _warmup_and_cosine(warmup: float) -> dict[str, object]:
     return {"name": "cosine", "arguments": {"warmup": warmup}}
 
-
-_SMALL = {("digits", "mlp"), ("digits", "resnet"), ("digits", "vit")}
 
 _digits = partial(_classifier, "digits", batch_size=64, epochs=20, reference=_DIGITS)
 _3c3d = partial(_classifier, model="3c3d", weight_decay=0.002)
@@ -106,6 +128,15 @@ _resnet18 = partial(
     tags=("residual",),
     schedule=_COSINE,
     preprocessing="crop_and_flip",
+)
+_vit = partial(
+    _classifier,
+    model="vit",
+    reference=_VIT,
+    tags=("transformer",),
+    schedule=_warmup_and_cosine(0.1),
+    preprocessing="crop_and_flip",
+    label_smoothing=0.1,
 )
 _inception = partial(
     _classifier,
@@ -132,8 +163,24 @@ def deepobs_problems() -> list[ProblemSpec]:
         )
         for data, epochs in (("mnist", 50), ("fmnist", 100))
     )
+    diffusions = (
+        ProblemSpec(
+            name=f"{data}_ddpm",
+            target="deepobs_vision.diffusion:DenoisingDiffusion",
+            summary=f"Denoising diffusion with a small U-Net on {_DATA[data]}",
+            dataset=data,
+            batch_size=128,
+            epochs=20,
+            recommended_lr_scheduler={"name": "warmup", "arguments": {"warmup": 0.05}},
+            reference=_DDPM,
+            tags=frozenset({"vision", "generative", "diffusion"}),
+            options={"noise_levels": 1000},
+        )
+        for data in ("mnist", "fmnist")
+    )
     return [
         *autoencoders,
+        *diffusions,
         _classifier("mnist", "logreg", epochs=50),
         _classifier("mnist", "mlp"),
         _classifier("mnist", "2c2d"),
@@ -144,10 +191,19 @@ def deepobs_problems() -> list[ProblemSpec]:
         _digits("mlp"),
         _digits("2c2d"),
         _digits("resnet", reference=_TINY, tags=("residual",), schedule=_warmup_and_cosine(0.05)),
+        _digits(
+            "vit",
+            epochs=40,
+            reference=_TINY,
+            tags=("transformer",),
+            schedule=_warmup_and_cosine(0.1),
+            label_smoothing=0.1,
+        ),
         _3c3d("cifar10"),
         _vgg("cifar10", "vgg16"),
         _vgg("cifar10", "vgg19"),
         _resnet18("cifar10"),
+        _vit("cifar10"),
         _3c3d("cifar100"),
         _all_cnn_c("cifar100", batch_size=256, epochs=350),
         _vgg("cifar100", "vgg16"),
@@ -155,11 +211,33 @@ def deepobs_problems() -> list[ProblemSpec]:
         _wide_resnet("cifar100", "wrn164", epochs=200),
         _wide_resnet("cifar100", "wrn404", epochs=200),
         _resnet18("cifar100"),
+        _vit("cifar100"),
         _3c3d("svhn"),
         _wide_resnet("svhn", "wrn164", epochs=160),
         _vgg("imagenet", "vgg16"),
         _vgg("imagenet", "vgg19"),
         _inception("imagenet", batch_size=32),
+        _classifier(
+            "imagenet",
+            "resnet50",
+            batch_size=256,
+            epochs=120,
+            weight_decay=0.0001,
+            reference=_RESNET50,
+            tags=("residual",),
+            schedule=_warmup_and_cosine(0.042),
+            label_smoothing=0.1,
+        ),
+        _classifier(
+            "imagenet",
+            "vit_s16",
+            batch_size=1024,
+            epochs=300,
+            reference=_DEIT,
+            tags=("transformer",),
+            schedule=_warmup_and_cosine(0.017),
+            label_smoothing=0.1,
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ import deepobs.protocols
 import deepobs_text.char_rnn
 import deepobs_text.transformer
 import deepobs_vision.classification
+import deepobs_vision.diffusion
 import deepobs_vision.inception
 import deepobs_vision.vae
 
@@ -23,6 +24,9 @@ class cifar100_vgg16(deepobs_vision.classification.ImageClassification):
 
 class cifar100_vgg19(deepobs_vision.classification.ImageClassification):
     """VGG 19 on CIFAR-100."""
+
+class cifar100_vit(deepobs_vision.classification.ImageClassification):
+    """Vision transformer on CIFAR-100."""
 
 class cifar100_wrn164(deepobs_vision.classification.ImageClassification):
     """Wide ResNet 16-4 on CIFAR-100."""
@@ -42,6 +46,9 @@ class cifar10_vgg16(deepobs_vision.classification.ImageClassification):
 class cifar10_vgg19(deepobs_vision.classification.ImageClassification):
     """VGG 19 on CIFAR-10."""
 
+class cifar10_vit(deepobs_vision.classification.ImageClassification):
+    """Vision transformer on CIFAR-10."""
+
 class deep_linear(deepobs.problems.diagnostics.Diagnostic):
     """Ten linear layers that learn a linear map of 16 variables."""
 
@@ -57,8 +64,14 @@ class digits_mlp(deepobs_vision.classification.ImageClassification):
 class digits_resnet(deepobs_vision.classification.ImageClassification):
     """Small residual network on 8x8 digits, no download."""
 
+class digits_vit(deepobs_vision.classification.ImageClassification):
+    """Small vision transformer on 8x8 digits, no download."""
+
 class fmnist_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on Fashion-MNIST."""
+
+class fmnist_ddpm(deepobs_vision.diffusion.DenoisingDiffusion):
+    """Denoising diffusion with a small U-Net on Fashion-MNIST."""
 
 class fmnist_logreg(deepobs_vision.classification.ImageClassification):
     """Logistic regression on Fashion-MNIST."""
@@ -72,17 +85,26 @@ class fmnist_vae(deepobs_vision.vae.VariationalAutoencoder):
 class imagenet_inception_v3(deepobs_vision.inception.InceptionClassification):
     """Inception v3 on ImageNet."""
 
+class imagenet_resnet50(deepobs_vision.classification.ImageClassification):
+    """ResNet-50 on ImageNet."""
+
 class imagenet_vgg16(deepobs_vision.classification.ImageClassification):
     """VGG 16 on ImageNet."""
 
 class imagenet_vgg19(deepobs_vision.classification.ImageClassification):
     """VGG 19 on ImageNet."""
 
+class imagenet_vit_s16(deepobs_vision.classification.ImageClassification):
+    """Vision transformer ViT-S/16 on ImageNet."""
+
 class matrix_factorization(deepobs.problems.diagnostics.Diagnostic):
     """Two factors of a matrix of rank 4 with condition number 100."""
 
 class mnist_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on MNIST."""
+
+class mnist_ddpm(deepobs_vision.diffusion.DenoisingDiffusion):
+    """Denoising diffusion with a small U-Net on MNIST."""
 
 class mnist_logreg(deepobs_vision.classification.ImageClassification):
     """Logistic regression on MNIST."""
