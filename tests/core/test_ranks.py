@@ -15,7 +15,10 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
+from deepobs.errors import ArgumentError
+from deepobs.pytorch import testproblems
 from deepobs.runs.ranks import Ranks
+from deepobs.runs.shared_problem import share
 from deepobs.runs.whole_batch_draws import WholeBatchDraws
 from deepobs.runs.whole_batch_norm import WholeBatchNorm
 
@@ -221,6 +224,25 @@ def process_group() -> Iterator[None]:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("process_group")
+def test_a_loop_of_ones_own_shares_batches_among_the_process_group() -> None:
+    torch.manual_seed(1)
+    problem = testproblems.two_d_rosenbrock(batch_size=8, device="cpu")
+    problem.set_up()
+    shared = share(problem)
+    assert shared.ranks == Ranks(0, 1)
+    batch = next(iter(shared.dataset.train_loader))
+    loss, _ = shared.get_batch_loss_and_accuracy(batch, reduction="mean")
+    assert torch.equal(loss, problem.get_batch_loss_and_accuracy(batch, reduction="mean")[0])
+
+
+def test_batches_are_not_shared_without_processes() -> None:
+    problem = testproblems.two_d_rosenbrock(batch_size=8, device="cpu")
+    problem.set_up()
+    with pytest.raises(ArgumentError, match="init_process_group"):
+        share(problem)
 
 
 @pytest.mark.usefixtures("process_group")

@@ -89,6 +89,7 @@ GROUPS = (
             "deepobs.runs.tensorboard",
             "deepobs.runs.estimate",
             "deepobs.runs.mode_comparison",
+            "deepobs.runs.shared_problem",
         ),
     ),
     Group(

@@ -7,21 +7,24 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from deepobs.errors import ArgumentError, TrainingWarning
+from deepobs.plugins.provenance import described
 from deepobs.problems import Problem
 from deepobs.protocols import CarriesState
 from deepobs.runs.assembly import set_up_problem
 from deepobs.runs.evaluation import weight_of
-from deepobs.runs.ranks import local_device
+from deepobs.runs.ranks import Ranks, local_device
 from deepobs.runs.whole_batch_draws import WholeBatchDraws, draws_by_rank
 from deepobs.runs.whole_batch_norm import normalize_whole_batches
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, DataSet, TestProblem
     from deepobs.run_specifications import RunSpecification
-    from deepobs.runs.ranks import Ranks
+
+__all__ = ["SharedCarryingProblem", "SharedProblem", "share"]
 
 _WHY_NOT = {
     "backward": "computes gradients itself, which are not averaged over processes",
@@ -187,8 +190,49 @@ def _rows_of(batch: Batch, rows: slice) -> Batch:
     return tuple(tensor[rows] for tensor in batch)
 
 
+def share(problem: TestProblem, ranks: Ranks | None = None) -> SharedProblem:
+    """Divide the batches of a problem among processes, which train as one would.
+
+    Every process calls it, with the same seed before `set_up`.
+
+    Args:
+        problem: The problem, after `set_up`. Its batch normalizations see whole batches from now
+            on.
+        ranks: The processes; `None` for all of torch's process group.
+
+    Raises:
+        ArgumentError: Something in the problem needs whole batches in one process.
+    """
+    if ranks is None:
+        if not (dist.is_available() and dist.is_initialized()):
+            raise ArgumentError(
+                "There are no processes to share the batches: torch has no process group. Call "
+                'torch.distributed.init_process_group("gloo") first, in a script that torchrun '
+                "starts."
+            )
+        ranks = Ranks(dist.get_rank(), dist.get_world_size())
+    if ranks.count > 1:
+        normalize_whole_batches(problem)
+        if names := draws_by_rank(problem.model):
+            warnings.warn(
+                f"The random numbers of {', '.join(names)} depend on the number of processes: "
+                f"this run is not the one that one process would execute.",
+                TrainingWarning,
+                stacklevel=2,
+            )
+    if not isinstance(problem, CarriesState):
+        return SharedProblem(problem, ranks)
+    if not all(hasattr(problem, name) for name in ("join_carried_states", "split_carried_state")):
+        raise ArgumentError(
+            f"{described(problem)} carries a state from batch to batch, which cannot be divided "
+            "among processes without its methods join_carried_states and split_carried_state. Use "
+            "one process."
+        )
+    return SharedCarryingProblem(problem, ranks)
+
+
 def set_up_shared_problem(specification: RunSpecification, ranks: Ranks) -> TestProblem:
-    """Set up a problem whose batches are divided among processes.
+    """Set up a problem whose batches are divided among the processes of a run.
 
     Args:
         specification: The run.
@@ -205,28 +249,15 @@ def set_up_shared_problem(specification: RunSpecification, ranks: Ranks) -> Test
                 f"(needs {need}). Use one process."
             )
     here = specification.model_copy(update={"device": local_device(specification.device)})
-    problem = set_up_problem(here)
-    if ranks.count > 1:
-        normalize_whole_batches(problem)
-        if names := draws_by_rank(problem.model):
-            warnings.warn(
-                f"The random numbers of {', '.join(names)} depend on the number of processes: "
-                f"this run is not the one that one process would execute.",
-                TrainingWarning,
-                stacklevel=2,
-            )
-    if not isinstance(problem, CarriesState):
-        return SharedProblem(problem, ranks)
-    if not all(hasattr(problem, name) for name in ("join_carried_states", "split_carried_state")):
-        raise ArgumentError(
-            f"{specification.testproblem} carries a state from batch to batch, which cannot be "
-            "divided among processes without its methods join_carried_states and "
-            "split_carried_state. Use one process."
-        )
-    if ranks.count > 1 and specification.accumulate > 1:
+    problem = share(set_up_problem(here), ranks)
+    if (
+        isinstance(problem, SharedCarryingProblem)
+        and ranks.count > 1
+        and specification.accumulate > 1
+    ):
         raise ArgumentError(
             f"{specification.testproblem} carries a state from batch to batch, whose micro-batches "
             f"cannot be divided among processes; got accumulate={specification.accumulate}. Use "
             "one process, or leave accumulate out."
         )
-    return SharedCarryingProblem(problem, ranks)
+    return problem
