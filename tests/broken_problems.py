@@ -474,6 +474,49 @@ class CountsWrongly(Sound):
         return 1 + int((batch[0] > 0).sum()) ** 2
 
 
+class RoundsToCertainty(Sound):
+    """Its probabilities are not 1, but in bf16 they are."""
+
+    def build(self):
+        return nn.Sequential(network(), AlmostOne())
+
+    def get_batch_loss_and_accuracy(self, batch, reduction="none"):
+        points, classes = batch
+        doubts = 1 - self.model(points)
+        losses = F.nll_loss(doubts.log(), classes, reduction=reduction)
+        return losses, (doubts.argmax(1) == classes).float().mean()
+
+
+class AlmostOne(nn.Module):
+    def forward(self, scores):
+        return 1 - 1e-4 * scores.sigmoid()
+
+
+class ReadsStrides(Sound):
+    """Reads images from memory as if their channels came first."""
+
+    def build(self):
+        images = nn.Sequential(nn.Linear(2, 8), nn.Unflatten(1, (2, 2, 2)))
+        return nn.Sequential(
+            images, nn.Conv2d(2, 2, 2, padding="same"), AsInMemory(), nn.Flatten(), nn.Linear(8, 2)
+        )
+
+
+class AsInMemory(nn.Module):
+    def forward(self, images):
+        return images.as_strided(images.shape, (8, 4, 2, 1))
+
+
+class AnotherIfCompiled(Sound):
+    def build(self):
+        return nn.Sequential(network(), DoubledIfCompiled())
+
+
+class DoubledIfCompiled(nn.Module):
+    def forward(self, scores):
+        return 2 * scores if torch.compiler.is_compiling() else scores
+
+
 class UnseededWeights(Sound):
     def build(self):
         model = network()

@@ -47,6 +47,10 @@ OF_MANY_EVALUATIONS = [
     "its_weights_can_be_saved_and_loaded",
     "it_can_be_copied",
     "the_run_loop_trains_it",
+    "mixed_precision_keeps_its_losses_finite",
+    "channels_last_changes_no_numbers",
+    "compiling_changes_no_numbers",
+    "shares_of_a_batch_add_up_to_it",
 ]
 
 

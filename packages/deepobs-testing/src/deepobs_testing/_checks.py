@@ -81,6 +81,8 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     _problem_structure: its_weights_can_be_saved_and_loaded it_can_be_pickled it_can_be_copied
         it_stays_on_the_cpu it_works_on_the_accelerator
     _problem_training: the_run_loop_trains_it
+    _problem_modes: mixed_precision_keeps_its_losses_finite channels_last_changes_no_numbers
+        compiling_changes_no_numbers shares_of_a_batch_add_up_to_it
     """
     ),
     "data set": _checks(

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepobs import rng
+from deepobs import config, rng
 from deepobs.plugins import registry
 from deepobs.protocols import DataSet
+from deepobs.run_specifications import RunSpecification
 from deepobs.runs.assembly import PROBLEM_METHODS, unknown_options
 from deepobs.runs.run_state import loader_state, set_loader_state
 from deepobs_testing._dataset_subject import fraction_for, sized
@@ -307,6 +308,19 @@ class _Start:
         for name, module in problem.model.named_modules():
             module.training = self._modes[name]
         self._pass.restore(problem)
+
+
+def specified(subject: Subject) -> RunSpecification:
+    """A run of the problem with plain SGD."""
+    return RunSpecification(
+        testproblem=subject.target.name,
+        optimizer="SGD",
+        optimizer_target="torch.optim:SGD",
+        hyperparameters={"lr": LEARNING_RATE},
+        batch_size=subject.batch_size,
+        num_epochs=1,
+        fake_data_fraction=config.get_fake_data_fraction(),
+    )
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from deepobs import config
 from deepobs.errors import ArgumentError, TrainingWarning
-from deepobs.run_specifications import RunSpecification
 from deepobs.runs import store
 from deepobs.runs.evaluation import evaluating
 from deepobs.runs.execution import execute
@@ -26,6 +24,7 @@ from deepobs_testing._problem_subject import (
     BATCHES,
     LEARNING_RATE,
     same_batches,
+    specified,
     tensors_of,
     trajectory,
 )
@@ -188,7 +187,7 @@ def recalibrating_within_an_epoch_disturbs_nothing(subject: Subject) -> None:
 def _steps(subject: Subject, *, recalibrates: bool) -> list[float]:
     """The objectives of the first steps of a pass."""
     problem = subject.at_start()
-    specification = _specified(subject).model_copy(update={"bn_recalibration": 1})
+    specification = specified(subject).model_copy(update={"bn_recalibration": 1})
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=LEARNING_RATE)
     state = RunState(specification, problem, optimizer)
     state.training_pass = Pass(iter(problem.dataset.train_loader))
@@ -229,7 +228,7 @@ def micro_batches_add_up_to_the_batch(subject: Subject) -> None:
 def _gradient(subject: Subject, *, parts: int) -> tuple[torch.Tensor, bool]:
     """The gradient of a batch from a number of parts, and whether random numbers were drawn."""
     problem = subject.at_start()
-    specification = _specified(subject).model_copy(update={"accumulate": parts})
+    specification = specified(subject).model_copy(update={"accumulate": parts})
     optimizer = torch.optim.SGD(problem.model.parameters(), lr=0.0)
     trainer = Trainer(problem, optimizer, specification=specification)
     batch = next(iter(problem.dataset.train_loader))
@@ -260,7 +259,7 @@ def a_new_pass_starts_from_scratch(subject: Subject) -> None:
 def the_run_loop_trains_it(subject: Subject) -> None:
     """Two steps and the evaluations around them give a result file that can be read back."""
     need_losses(subject)
-    specification = _specified(subject)
+    specification = specified(subject)
     # Not deepobs.runs.run, which would set up another problem by its name: a class that no plugin
     # offers has none, and the passes would have their full length.
     problem = _shortened(subject.at_start())
@@ -283,18 +282,6 @@ def the_run_loop_trains_it(subject: Subject) -> None:
         found is not None and found[1].test_losses == record.test_losses,
         "The result file of a run cannot be found or read back.",
         "Let dataset.name, fingerprint and split_sizes be plain texts and numbers.",
-    )
-
-
-def _specified(subject: Subject) -> RunSpecification:
-    return RunSpecification(
-        testproblem=subject.target.name,
-        optimizer="SGD",
-        optimizer_target="torch.optim:SGD",
-        hyperparameters={"lr": LEARNING_RATE},
-        batch_size=subject.batch_size,
-        num_epochs=1,
-        fake_data_fraction=config.get_fake_data_fraction(),
     )
 
 

@@ -18,7 +18,7 @@ from deepobs.runs.assembly import set_up_problem
 from deepobs.runs.evaluation import weight_of
 from deepobs.runs.ranks import Ranks, local_device
 from deepobs.runs.whole_batch_draws import WholeBatchDraws, draws_by_rank
-from deepobs.runs.whole_batch_norm import normalize_whole_batches
+from deepobs.runs.whole_batch_norm import normalize_whole_batches, require_known_normalizations
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, DataSet, TestProblem
@@ -95,7 +95,7 @@ class SharedProblem:
 
     def part_of(self, batch: Batch) -> Batch:
         """The rows of this process in a batch."""
-        return _rows_of(batch, self.ranks.rows(len(batch[0])))
+        return rows_of(batch, self.ranks.rows(len(batch[0])))
 
     def _evaluated(
         self, batch: Batch, reduction: str, *, with_accuracy: bool
@@ -114,7 +114,7 @@ class SharedProblem:
         rows = self.ranks.rows(total)
         is_empty = rows.start == rows.stop
         # A process without rows evaluates one all the same, for its RNGs to stay like the others'.
-        part = _rows_of(batch, slice(0, 1) if is_empty else rows)
+        part = rows_of(batch, slice(0, 1) if is_empty else rows)
         share = 0.0 if is_empty else self.batch_weight(part) / self.batch_weight(batch)
         has_gradients = is_training and torch.is_grad_enabled()
         evaluate = self._objective if has_gradients else self._objective.module
@@ -183,11 +183,31 @@ class _Objective(nn.Module):
         return self._evaluate(batch, reduction="mean")
 
 
-def _rows_of(batch: Batch, rows: slice) -> Batch:
+def rows_of(batch: Batch, rows: slice) -> Batch:
+    """Some rows of a batch."""
     if hasattr(batch, "rows"):  # it knows more than its tensors
         part: Batch = batch.rows(rows)
         return part
     return tuple(tensor[rows] for tensor in batch)
+
+
+def require_divisible(problem: TestProblem) -> None:
+    """Refuse a problem whose batches cannot be divided among processes.
+
+    Args:
+        problem: The problem, after `set_up`.
+
+    Raises:
+        ArgumentError: Something in it needs whole batches in one process.
+    """
+    require_known_normalizations(problem.model)
+    methods = ("join_carried_states", "split_carried_state")
+    if isinstance(problem, CarriesState) and not all(hasattr(problem, name) for name in methods):
+        raise ArgumentError(
+            f"{described(problem)} carries a state from batch to batch, which cannot be divided "
+            "among processes without its methods join_carried_states and split_carried_state. Use "
+            "one process."
+        )
 
 
 def share(problem: TestProblem, ranks: Ranks | None = None) -> SharedProblem:
@@ -211,8 +231,11 @@ def share(problem: TestProblem, ranks: Ranks | None = None) -> SharedProblem:
                 "starts."
             )
         ranks = Ranks(dist.get_rank(), dist.get_world_size())
+    carries = isinstance(problem, CarriesState)
+    if carries or ranks.count > 1:
+        require_divisible(problem)
     if ranks.count > 1:
-        normalize_whole_batches(problem)
+        normalize_whole_batches(problem.model)
         if names := draws_by_rank(problem.model):
             warnings.warn(
                 f"The random numbers of {', '.join(names)} depend on the number of processes: "
@@ -220,15 +243,7 @@ def share(problem: TestProblem, ranks: Ranks | None = None) -> SharedProblem:
                 TrainingWarning,
                 stacklevel=2,
             )
-    if not isinstance(problem, CarriesState):
-        return SharedProblem(problem, ranks)
-    if not all(hasattr(problem, name) for name in ("join_carried_states", "split_carried_state")):
-        raise ArgumentError(
-            f"{described(problem)} carries a state from batch to batch, which cannot be divided "
-            "among processes without its methods join_carried_states and split_carried_state. Use "
-            "one process."
-        )
-    return SharedCarryingProblem(problem, ranks)
+    return (SharedCarryingProblem if carries else SharedProblem)(problem, ranks)
 
 
 def set_up_shared_problem(specification: RunSpecification, ranks: Ranks) -> TestProblem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,8 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from deepobs.errors import ArgumentError
 from deepobs.runs.running_statistics import layers_with_statistics
 
-if TYPE_CHECKING:
-    from deepobs.protocols import TestProblem
+_OF_TORCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class _Sum(torch.autograd.Function):
@@ -36,7 +35,12 @@ class _Sum(torch.autograd.Function):
 
 
 class WholeBatchNorm(_BatchNorm):
-    """Like `nn.SyncBatchNorm`, which exists for GPUs only, to the rounding of sums."""
+    """Like `nn.SyncBatchNorm`, to the rounding of sums, on every device.
+
+    `nn.SyncBatchNorm` refuses CPUs. It is not taken for GPUs either, although it exchanges less
+    there: one way for all devices gives the same run on all of them, is tested without GPUs, and
+    needs no new layers in place of those to which a model or an optimizer may refer.
+    """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # torch's name
         """Normalize (B,C) or (B,C,...) by the whole batch in training, else as torch does."""
@@ -88,26 +92,29 @@ def _sum(tensor: Tensor) -> Tensor:
     return total
 
 
-def normalize_whole_batches(problem: TestProblem) -> None:
-    """Let all batch normalizations of a model see whole batches instead of those of a process.
+def normalize_whole_batches(model: nn.Module) -> None:
+    """Let all batch normalizations of torch see whole batches instead of those of a process.
 
     Args:
-        problem: A problem after `set_up`. Parameters and buffers of its model stay the same.
-
-    Raises:
-        ArgumentError: A layer keeps running statistics in another way.
+        model: A model. Its parameters and buffers stay the same.
     """
-    own = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    for layer in problem.model.modules():
-        if isinstance(layer, (nn.SyncBatchNorm, WholeBatchNorm)):
-            continue
-        if type(layer) in own:
+    for layer in model.modules():
+        if type(layer) in _OF_TORCH:
             # The layer itself stays, with all that refers to it; torch's own function replaces it.
             layer.__class__ = WholeBatchNorm
+
+
+def require_known_normalizations(model: nn.Module) -> None:
+    """Refuse a model with running statistics that would be those of a process.
+
+    Raises:
+        ArgumentError: A layer keeps them in another way than the batch normalizations of torch.
+    """
     if others := [
         layer
-        for layer in layers_with_statistics(problem.model)
+        for layer in layers_with_statistics(model)
         if not isinstance(layer, (nn.SyncBatchNorm, WholeBatchNorm))
+        and type(layer) not in _OF_TORCH
     ]:
         raise ArgumentError(
             f"A run on several processes needs the statistics of whole batches, but "
