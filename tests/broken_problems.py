@@ -498,7 +498,7 @@ class ReadsStrides(Sound):
     def build(self):
         images = nn.Sequential(nn.Linear(2, 8), nn.Unflatten(1, (2, 2, 2)))
         return nn.Sequential(
-            images, nn.Conv2d(2, 2, 2, padding="same"), AsInMemory(), nn.Flatten(), nn.Linear(8, 2)
+            images, nn.Conv2d(2, 2, 3, padding=1), AsInMemory(), nn.Flatten(), nn.Linear(8, 2)
         )
 
 

@@ -96,6 +96,30 @@ def test_optimizers_are_split_by_the_arguments_of_schedules(tmp_path: Path) -> N
     ]
 
 
+def test_clipped_gradients_make_another_optimizer(tmp_path: Path) -> None:
+    write_result(tmp_path / "none")
+    for norm in (0.5, 2.0):
+        write_result(tmp_path / str(norm), schedule={"clip_norm": norm})
+    write_result(tmp_path / "value", schedule={"clip_value": 0.1})
+    results = load(tmp_path)
+    assert results.optimizers == ["SGD", "SGD + clip_norm", "SGD + clip_value"]
+    assert "clip norm = 0.5" in select(results)[1].configuration
+    assert results.problems == ["quadratic_deep"]
+    assert load(tmp_path, by=["clip_norm"]).optimizers == [
+        "SGD",
+        "SGD + clip_norm = 0.5",
+        "SGD + clip_norm = 2",
+        "SGD + clip_value",
+    ]
+
+
+def test_a_label_tells_clipping_unless_it_is_shared(tmp_path: Path) -> None:
+    write_result(tmp_path / "one", label="mine", schedule={"clip_norm": 1.0})
+    assert load(tmp_path).optimizers == ["mine"]
+    write_result(tmp_path / "two", label="mine")
+    assert load(tmp_path).optimizers == ["mine", "mine + clip_norm"]
+
+
 def test_a_batch_size_in_the_name_is_no_part_of_the_protocol(tmp_path: Path) -> None:
     for batch_size in (64, 128):
         write_result(tmp_path / str(batch_size), batch_size=batch_size)
@@ -118,7 +142,7 @@ def test_labels_are_split_too(tmp_path: Path) -> None:
 def test_what_no_run_has_is_refused_with_what_there_is(momenta: Path) -> None:
     with pytest.raises(UnknownNameError, match="momentum") as caught:
         load(momenta, by=["momentun"])
-    assert "batch_size, groups, lr, momentum, schedule" in str(caught.value)
+    assert "batch_size, clip_norm, clip_value, groups, lr, momentum, schedule" in str(caught.value)
 
 
 def test_references_are_split_alike(

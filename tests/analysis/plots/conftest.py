@@ -19,7 +19,10 @@ FINALS = {"SGD": (0.5, 0.7), "Adam": (0.8, 0.9)}
 
 @pytest.fixture
 def two_problems(tmp_path: Path) -> Results:
-    """Adam beats SGD on acme, by accuracy, and on quadratic_deep, by loss; each has two seeds."""
+    """Adam beats SGD on acme, by accuracy, and on quadratic_deep, by loss; each has two seeds.
+
+    Norms of gradients were recorded on quadratic_deep.
+    """
     for optimizer, finals in FINALS.items():
         for seed, final in enumerate(finals):
             write_result(
@@ -35,6 +38,9 @@ def two_problems(tmp_path: Path) -> Results:
                 optimizer=optimizer,
                 seed=seed,
                 test_losses=[100, 90, 89 - final],
+                schedule={"train_log_interval": 1},
+                gradient_norms=[4.0, 3.0, 2.0, 1.0 + final],
+                steps_per_epoch=2,
             )
     return load(tmp_path / "results")
 

@@ -8,7 +8,7 @@ from result_files import write_result
 
 from deepobs.errors import ArgumentError
 from deepobs_analysis import load
-from deepobs_analysis.plots.curves import overview, performance
+from deepobs_analysis.plots.curves import gradient_norms, overview, performance
 from deepobs_analysis.plots.limits import limits_around
 
 
@@ -168,3 +168,43 @@ def test_bands_on_a_logarithmic_axis_end_at_the_lowest_seed_instead_of_below_zer
     (band,) = axes.collections
     assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(0.001)
     assert "Bands that would go below 0 end at the lowest seed" in figure.notes
+
+
+def write_norms(directory, norms, *, clip_norm=None, interval=2, **changed):
+    """A run of three steps in each of two epochs, of which every second was logged."""
+    write_result(
+        directory,
+        schedule={"train_log_interval": interval} | ({"clip_norm": clip_norm} if clip_norm else {}),
+        gradient_norms=norms,
+        steps_per_epoch=3,
+        **changed,
+    )
+
+
+def test_norms_of_gradients_are_medians_at_the_steps_of_the_run(tmp_path):
+    for seed, norms in enumerate([[1.0, 2.0, 4.0, 8.0], [3.0, 4.0, 5.0, 6.0]]):
+        write_norms(tmp_path, norms, seed=seed)
+    write_result(tmp_path, optimizer="Adam")
+    write_result(tmp_path, problem="two_d_beale")
+    figure = gradient_norms(load(tmp_path))
+    (axes,) = figure.axes
+    expected = [[0, 2.0], [2 / 3, 3.0], [1, 4.5], [5 / 3, 7.0]]
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), expected)
+    assert axes.get_yscale() == "log"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["SGD"]
+
+
+def test_norms_of_gradients_end_where_a_seed_diverges(tmp_path):
+    write_norms(tmp_path, [1.0, 2.0, None], clip_norm=0.5)
+    write_norms(tmp_path, [1.0, 2.0, 4.0, 8.0], clip_norm=0.5, seed=2)
+    figure = gradient_norms(load(tmp_path))
+    line, limit = figure.axes[0].lines
+    assert line.get_xdata().tolist() == [0, 2 / 3]
+    assert set(limit.get_ydata()) == {0.5}
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["SGD + clip_norm", "clip norm"]
+
+
+def test_norms_of_gradients_that_nobody_recorded_are_not_drawn(two_problems):
+    with pytest.raises(ArgumentError, match="--log-gradient-norm"):
+        gradient_norms(two_problems.only(problems=["acme"]))

@@ -38,6 +38,9 @@ _RELATIVE_TOLERANCE = 1e-9
 _FEWEST_DIGITS, _MOST_DIGITS = 4, 17
 _MOST_TEXTS = 10_000
 _LABELS = {"num_epochs": "epochs"}
+CLIPPING = ("clip_norm", "clip_value")
+"""The options of steps that are a part of the optimizer, as schedules are."""
+
 MEASUREMENT = (
     *("weight_decay", "bare_losses", "full_evaluation", "validation_size"),
     *("dtype", "reshuffle", "batch_size", "num_epochs", "max_steps", "train_fraction"),
@@ -102,13 +105,15 @@ def displayed_names(runs: Sequence[Kind], *, by: Collection[str] = ()) -> list[s
     """The names of the optimizers of all kinds of runs: different for different optimizers.
 
     An optimizer is what its experiment calls it, which tells its schedules apart: "mine + cosine".
-    Without such a label, a learning-rate schedule makes another one: "SGD + CosineAnnealingLR".
+    Without such a label, a learning-rate schedule makes another one: "SGD + CosineAnnealingLR", and
+    so do clipped gradients: "SGD + clip_norm".
     Where two classes share a name, their names include them: "Adam (my_module:Adam)".
 
     Args:
         runs: The kinds of runs.
         by: What else makes another one, where an optimizer was run with several values on a
-            problem: hyperparameters, "groups", "batch_size", and "schedule" for its arguments.
+            problem: hyperparameters, "groups", "batch_size", those of `CLIPPING`, and "schedule"
+            for its arguments.
     """
     called = [run.label or run.optimizer for run in runs]
     targets = defaultdict(set)
@@ -121,22 +126,33 @@ def displayed_names(runs: Sequence[Kind], *, by: Collection[str] = ()) -> list[s
         if len(targets[name]) > 1 and run.target:
             name = f"{name} ({run.target})"
         names.append(name)
-    names = _with_schedules(runs, names, in_words="schedule" in by)
-    return _split(runs, names, [each for each in by if each != "schedule"])
+    schedules = [run.schedule if "schedule" in by else run.schedule_name for run in runs]
+    names = _with_additions(runs, names, schedules)
+    clipping = {rest: _clipping(rest, by) for rest in {run.rest for run in runs}}
+    names = _with_additions(runs, names, [clipping[run.rest] for run in runs])
+    return _split(runs, names, [each for each in by if each not in ("schedule", *CLIPPING)])
 
 
-def _with_schedules(runs: Sequence[Kind], names: Sequence[str], *, in_words: bool) -> list[str]:
-    """Add the learning-rate schedules that labels do not tell apart."""
-    schedules = [run.schedule if in_words else run.schedule_name for run in runs]
+def _with_additions(
+    runs: Sequence[Kind], names: Sequence[str], additions: Sequence[str]
+) -> list[str]:
+    """Add what each was trained with besides its optimizer, if labels do not tell that apart."""
     of_name: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for run, name, schedule in zip(runs, names, schedules, strict=True):
-        of_name[name, run.problem].add(schedule)
+    for run, name, added in zip(runs, names, additions, strict=True):
+        of_name[name, run.problem].add(added)
     # For all problems: a row has one name.
     shared = {name for (name, _), those in of_name.items() if len(those) > 1}
     return [
-        f"{name} + {schedule}" if schedule and (not run.label or name in shared) else name
-        for run, name, schedule in zip(runs, names, schedules, strict=True)
+        f"{name} + {added}" if added and (not run.label or name in shared) else name
+        for run, name, added in zip(runs, names, additions, strict=True)
     ]
+
+
+def _clipping(rest: str, by: Collection[str]) -> str:
+    """The option by which gradients were clipped, if they were, with its value if `by` has it."""
+    content = from_json(rest)
+    found = next((name for name in CLIPPING if name in content), "")
+    return f"{found} = {content[found]:g}" if found in by else found
 
 
 def unknown_splits(
@@ -151,7 +167,7 @@ def unknown_splits(
     """
     if not identities or not by:
         return {}
-    known = sorted({"schedule"}.union(*map(_given, set(identities))))
+    known = sorted({"schedule", *CLIPPING}.union(*map(_given, set(identities))))
     return {
         each: sentences(
             f"No run in {place} has {each!r} to split optimizers by.",

@@ -17,6 +17,7 @@ _COMMANDS = {
 _PLOTS = (
     ("curves", "overview", "Test loss and accuracy on every problem over epochs"),
     ("curves", "performance", "Loss and accuracy on training and test set over epochs"),
+    ("curves", "gradient_norms", "Norm of the gradient over epochs, where it was recorded"),
     ("times", "time_to_target", "Time of every optimizer to the target of each problem"),
     ("times", "profiles", "Share of problems over the time relative to the fastest"),
     ("comparisons", "ranks", "How often an optimizer is the best, the second, ..."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from deepobs_analysis.configurations import CLIPPING
 from deepobs_analysis.reference_names import bare
 from deepobs_analysis.run_protocols import PARTS, protocol_of
 
@@ -38,9 +39,11 @@ def budget_differences(first: Selection, second: Selection) -> list[Difference]:
 
 def differences(first: Selection, second: Selection) -> list[Difference]:
     """All in which two selections differ besides the optimizer and what was tuned."""
-    ours, theirs = (protocol_of(each.rows.first("measurement")) for each in (first, second))
+    measured = [each.rows.first("measurement") for each in (first, second)]
+    ours, theirs = map(protocol_of, measured)
     return [
         *_unequal(ours, theirs, PARTS),
+        *_of_words("clipping", *map(_clipping, measured)),
         *_of_hyperparameters(first, second),
         *_of_words("order of the data", _order(first), _order(second)),
         *_of_words("selection", _choice(first), _choice(second)),
@@ -78,6 +81,11 @@ def _unequal(
 def _of_words(what: str, first: str, second: str) -> Iterator[Difference]:
     if first != second:
         yield Difference(what, first, second)
+
+
+def _clipping(measurement: Mapping[str, Any]) -> str:
+    found = [f"{name} = {measurement[name]:g}" for name in CLIPPING if name in measurement]
+    return ", ".join(found) or "none"
 
 
 def _order(selection: Selection) -> str:

@@ -107,8 +107,8 @@ def load(
         code: Where results come from several versions of one's own code, "newest" skips those of
             the older ones, and "all" makes each version of an optimizer or problem another one:
             "Mine@1f3c2a4b".
-        by: Hyperparameters, "groups", "schedule" or "batch_size", whose values make optimizers of
-            their own: "Momentum, momentum = 0.99".
+        by: Hyperparameters, "groups", "schedule", "clip_norm" or "batch_size", whose values make
+            optimizers of their own: "Momentum, momentum = 0.99".
         across_protocols: Whether runs of a problem with other numbers of epochs, batch sizes or
             training examples are of the same problem. By default, the name of the problem says
             which is which: "digits_mlp (epochs = 10)".

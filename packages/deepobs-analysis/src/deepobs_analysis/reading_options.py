@@ -47,8 +47,8 @@ by_option = click.option(
     "--by",
     multiple=True,
     metavar="NAME",
-    help="Split optimizers by the values of a hyperparameter, groups, schedule or batch_size. "
-    "May be repeated.",
+    help="Split optimizers by the values of a hyperparameter, groups, schedule, clip_norm or "
+    "batch_size. May be repeated.",
 )
 
 across_protocols_option = click.option(

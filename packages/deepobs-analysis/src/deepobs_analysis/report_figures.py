@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OVERVIEW = {"overview": "Test loss and accuracy over epochs on every problem"}
 _OF_A_PROBLEM = {
     "performance": "Loss and accuracy over epochs",
+    "gradient_norms": "Norm of the gradient over epochs",
     "time_to_target": "Time to the target",
     "sensitivity": "Test performance over the learning rate",
     "sensitivity_2d": "Test performance over two hyperparameters",

@@ -24,8 +24,6 @@ PARTS = {
     "evaluate_every": "evaluate every",
     "precision": "precision",
     "accumulate": "micro-batches",
-    "clip_norm": "clip norm",
-    "clip_value": "clip value",
     "compile_mode": "compile",
     "channels_last": "channels last",
 }
@@ -42,8 +40,6 @@ _UNLESS_RECORDED = {
     "evaluate_every": EVERY_EPOCH,
     "precision": "full",
     "accumulate": 1,
-    "clip_norm": "none",
-    "clip_value": "none",
     "compile_mode": "none",
     "channels_last": False,
 }

@@ -1,7 +1,8 @@
-"""Learning curves of the chosen configurations: the figures `performance` and `overview`."""
+"""Curves of the chosen configurations: `performance`, `overview` and `gradient_norms`."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, Unpack, get_args
 
 import numpy as np
@@ -55,6 +56,8 @@ _EXPLANATIONS: dict[Show, str] = {
 _CURVES = ("train_losses", "test_losses", "train_accuracies", "test_accuracies")
 _TEST_CURVES = ("test_losses", "test_accuracies")
 _PROBLEMS_IN_A_ROW = 4
+_MOST_POINTS = 100  # of a curve of gradient norms: more would be noise
+_DOTS: dict[str, Any] = {"linewidth": 0.8, "linestyle": ":", "zorder": 1.5}
 _ROW, _ROW_OF_OVERVIEW = 1.3, 1.4  # inches
 
 
@@ -178,6 +181,85 @@ def overview(
     layout.legend(figure, names, further=_target(goals))
     layout.notes(figure, _notes(everything, drawn, show))
     return figure
+
+
+@styled
+def gradient_norms(
+    results: Results, *, mode: Mode = "most", **_common: Unpack[CommonOptions]
+) -> ResultFigure:
+    """Draw the norm of the gradient over epochs, before clipping, on every problem.
+
+    Runs record it with `log_gradient_norm` or `clip_norm`. Dotted lines are norms to which
+    gradients were clipped.
+
+    Args:
+        results: The runs.
+        mode: Which configuration of an optimizer is shown; see `select`.
+        _common: The options of all figures; see `appearance.COMMON`.
+
+    Raises:
+        ArgumentError: There is nothing to draw, or an option is unknown.
+    """
+    by_problem: dict[str, list[tuple[Selection, Floats, Floats]]] = {}
+    for problem, selections in selections_by_problem(results, mode).items():
+        drawn = [(each, *_norms(each)) for each in selections if _has_norms(each)]
+        if drawn:
+            by_problem[problem] = drawn
+    if not by_problem:
+        raise ArgumentError(
+            "There is nothing to draw: the runs did not record the norms of gradients. Execute "
+            "them with --log-gradient-norm or --clip-norm."
+        )
+    across = min(len(by_problem), layout.fitting(_PROBLEMS_IN_A_ROW))
+    figure, axes = layout.panels(len(by_problem), columns=across, height=_ROW_OF_OVERVIEW)
+    styles = looks(results.optimizers)
+    names, limited = set(), False
+    for panel, drawn in zip(axes, by_problem.values(), strict=True):
+        for selection, epochs, (low, center, high) in drawn:
+            look = styles[selection.optimizer]
+            panel.plot(epochs, center, **look.stroke(), **look.marks(len(center)))
+            band = panel.fill_between(epochs, low, high, color=look.color, linewidth=0)
+            band.set(alpha=0.2 * look.alpha, label=selection.optimizer)
+            limit = selection.rows.first("measurement").get("clip_norm")
+            if limit is not None:
+                panel.axhline(limit, color=look.color, **_DOTS)
+                limited = True
+            names.add(selection.optimizer)
+        panel.set_yscale("log")
+        low_end, high_end = panel.get_ylim()
+        limits.logarithmic(panel, "y", low_end, high_end)
+        panel.set_xlim(0, max(selection.rows.first("num_epochs") for selection, *_ in drawn))
+        limits.few_ticks(panel, "x", integer=True)
+    layout.titles(figure, axes, list(by_problem))
+    layout.label_panels(axes, "epoch", ["norm of the gradient"] * len(axes))
+    dots = [Line2D([], [], label="clip norm", color=ink(), **_DOTS)] if limited else []
+    layout.legend(figure, names, further=dots)
+    layout.notes(
+        figure, ["Lines: median over seeds of the norm before clipping; bands: quartiles."]
+    )
+    return figure
+
+
+def _has_norms(selection: Selection) -> bool:
+    """Whether all seeds recorded a norm before they diverged, if they did."""
+    rows = selection.rows
+    return rows.all_have("gradient_norms") and all(
+        len(each) and np.isfinite(each[:2]).all() for each in rows["gradient_norms"]
+    )
+
+
+def _norms(selection: Selection) -> tuple[Floats, Floats]:
+    """Epochs, and quartiles of norms over seeds, shape (3, points), until a seed diverges."""
+    each_seed = [norms.reshape(-1, 2) for norms in selection.rows["gradient_norms"]]
+    steps = functools.reduce(np.intersect1d, [those[:, 0] for those in each_seed])
+    norms = np.stack([those[np.isin(those[:, 0], steps), 1] for those in each_seed])
+    finite = np.isfinite(norms).all(axis=0)
+    shared = len(steps) if finite.all() else int(np.argmin(finite))
+    epochs = steps[:shared] / selection.rows.first("steps_per_epoch")
+    points = min(shared, _MOST_POINTS)
+    windows = [part.mean(axis=1) for part in np.array_split(norms[:, :shared], points, axis=1)]
+    places = np.array([part.mean() for part in np.array_split(epochs, points)])
+    return places, np.array([quartiles(window) for window in windows]).T
 
 
 def _require_show(show: str) -> None:
