@@ -183,6 +183,69 @@ def test_workers_start_again_after_the_process_they_are_forked_from_was_killed(m
         assert executor.submit(os.getppid).result() != template
 
 
+FORKED_TEMPLATE = """
+import os
+from pathlib import Path
+from deepobs_bench._starts import forked_template
+
+with forked_template(1, None):
+    from deepobs_bench.failures import RunStoppedError
+    from deepobs_bench.processes import WorkerProcesses
+
+    print("written before the fork, and once")
+    with WorkerProcesses(1) as executor:
+        template = executor.submit(os.getppid).result()
+        print("command line", Path(f"/proc/{template}/cmdline").read_text().split(chr(0))[:2])
+        print("directories", os.getcwd() == executor.submit(os.getcwd).result())
+        print("workers", executor.submit(os.getenv, "DEEPOBS_NUM_WORKERS").result() is not None)
+        print("here", os.getenv("DEEPOBS_NUM_WORKERS"))
+        executor.submit(print, "printed by a worker").result()
+        try:
+            executor.submit(os._exit, 7).result()
+        except RunStoppedError as error:
+            print(error)
+        print("again", executor.submit(os.getppid).result() == template)
+    try:
+        os.kill(template, 0)
+    except ProcessLookupError:
+        print("ended")
+with forked_template(1, None):
+    print("torch was imported before")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems fork no workers")
+def test_a_command_and_its_workers_import_torch_once(monkeypatch):
+    monkeypatch.delenv("DEEPOBS_NUM_WORKERS", raising=False)
+    words = [sys.executable, "-c", FORKED_TEMPLATE]
+    shown = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert shown.splitlines() == [
+        "written before the fork, and once",
+        f"command line {words[:2]}",
+        "directories True",
+        "workers True",
+        "here None",
+        "The process of the run ended: exit code 7.",
+        "again True",
+        "ended",
+        "torch was imported before",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems fork no workers")
+def test_a_fork_that_no_executor_uses_ends_with_its_block():
+    program = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from deepobs_bench import _starts\n"
+        "with _starts.forked_template(1, None):\n"
+        "    pass\n"
+        "print(Path('/proc/self/task', str(os.getpid()), 'children').read_text())\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert not shown.stdout.strip()
+
+
 def test_workers_are_interpreters_of_their_own_where_a_fork_would_be_unsafe(path_of_workers):
     (path_of_workers / "sitecustomize.py").write_text(
         "import threading, time\n"

@@ -17,6 +17,7 @@ from deepobs_bench._execution_options import (
     EXECUTION_PARAMETERS,
     execution_from,
     interruptible_executor,
+    prepared_workers,
     tell,
 )
 
@@ -93,13 +94,15 @@ def command(
     key, output_dir = _key_of(context.params), shared["output_dir"]
     if not dry_run and _is_answered(key, output_dir, as_json=as_json):
         return
+    executor, options = execution_from(shared)
+    if not dry_run:
+        context.with_resource(prepared_workers(executor, options, num_threads))
     # Imported here, as all that needs torch, so that help and completion appear at once.
     from deepobs_bench._bench_output import plan_output, show_missing_data, show_results
     from deepobs_bench.experiment_files import load
     from deepobs_bench.plan import only, plan
     from deepobs_bench.standings import execute
 
-    executor, options = execution_from(shared)
     results = run_options.ResultOptions.taken_from(shared)
     with run_options.configured(
         f"The experiment {file}",

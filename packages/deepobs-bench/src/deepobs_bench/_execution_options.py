@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from deepobs.runs.checkpoints import CheckpointPlan
 
+_OF_PROCESSES = ("processes", "packed")
+
 EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--jobs"],
@@ -81,6 +83,23 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
         devices=tuple(devices.split(",")) if devices else (),
     )
     return values.pop("executor"), options
+
+
+def prepared_workers(
+    executor: str, options: ExecutorOptions, threads: int | None
+) -> contextlib.AbstractContextManager[None]:
+    """Let worker processes get ready while a command still plans what they do.
+
+    Args:
+        executor: The executor that the command will open.
+        options: Its options.
+        threads: Threads of torch in each run.
+    """
+    if executor not in _OF_PROCESSES:
+        return contextlib.nullcontext()
+    from deepobs_bench._starts import forked_template
+
+    return forked_template(options.jobs, threads)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -16,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from deepobs.resources import usable_cores
-from deepobs_bench._template import CAN_FORK
+from deepobs_bench import _template
 from deepobs_bench._worker import tail_of
 from deepobs_bench.failures import ExecutorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # The working directory does not come first on the import path (-P), and what is printed is not
 # buffered (-u), since a kill would lose it.
@@ -136,7 +137,13 @@ class Starter:
                     self._template = None
                     raise KilledAtStartError("The template of workers was killed.") from error
         arguments = [path, calls, answers, self._threads, device]
-        return _interpreter("_worker", arguments, log, (calls, answers), self._environment())
+        return _interpreter(
+            "_worker",
+            arguments,
+            log,
+            (calls, answers),
+            _environment(self._jobs, self._most_threads),
+        )
 
     def dismiss(self) -> None:
         """Start no more processes, and end at once a template that is being started."""
@@ -158,7 +165,8 @@ class Starter:
             with self._changing:
                 if self._is_closed:
                     raise ExecutorError("The worker processes were ended.")
-                self._template = _Template(path, self._environment())
+                environment = self._environment()
+                self._template = _take_forked(environment) or _Template(path, environment)
             try:
                 self._can_fork = self._template.wait_until_ready()
             except ExecutorError:
@@ -167,33 +175,41 @@ class Starter:
         return self._template if self._can_fork else None
 
     def _environment(self) -> dict[str, str]:
-        # Set before the interpreter starts: OpenMP reads its variables when torch is imported, and
-        # never again.
-        environment = {
-            "DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // self._jobs)),
-            **os.environ,
-        }
-        if self._jobs > 1:
-            # Threads of several runs may compete for the cores: those that wait must not spin.
-            environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        if self._most_threads:
-            most = str(self._most_threads)
-            environment |= {"OMP_NUM_THREADS": most, "MKL_NUM_THREADS": most}
-        return environment
+        return _environment(self._jobs, self._most_threads)
+
+
+def _environment(jobs: int, most_threads: int | None) -> dict[str, str]:
+    # Set before the interpreter starts: OpenMP reads its variables when torch is imported, and
+    # never again.
+    environment = {"DEEPOBS_NUM_WORKERS": str(max(1, usable_cores() // jobs)), **os.environ}
+    if jobs > 1:
+        # Threads of several runs may compete for the cores: those that wait must not spin.
+        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if most_threads:
+        most = str(most_threads)
+        environment |= {"OMP_NUM_THREADS": most, "MKL_NUM_THREADS": most}
+    return environment
 
 
 class _Template:
-    """The process of `deepobs_bench._template`."""
+    """The process of `deepobs_bench._template`, a new interpreter.
 
-    def __init__(self, path: list[str], environment: Mapping[str, str]) -> None:
+    Args:
+        path: Its import path.
+        environment: Its environment variables.
+    """
+
+    def __init__(self, path: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.environment = environment
         self.is_ready = False
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 # closed in `end`
         self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            number = theirs.fileno()
-            self.process = _interpreter(
-                "_template", [path, number], self._log.fileno(), (number,), environment
-            )
+            self.process = self._start(path, theirs.fileno(), self._log.fileno())
+
+    def _start(self, path: Sequence[str], connection: int, log: int) -> Process:
+        arguments = [path, connection]
+        return _interpreter("_template", arguments, log, (connection,), self.environment)
 
     def wait_until_ready(self) -> bool:
         """Wait until it can fork, and return whether it does.
@@ -201,14 +217,14 @@ class _Template:
         Raises:
             ExecutorError: It ended before.
         """
-        answer = self.connection.recv(len(CAN_FORK))
+        answer = self.connection.recv(len(_template.CAN_FORK))
         if not answer:
             printed = printed_until_the_end(self.process, self._log.fileno())
             kill(self.process)
             self.end()
             raise cannot_start(self.process, printed)
         self.is_ready = True
-        return answer == CAN_FORK
+        return answer == _template.CAN_FORK
 
     def end(self) -> None:
         """End it once the processes that it forked have ended."""
@@ -255,10 +271,7 @@ class ForkedProcess:
             subprocess.TimeoutExpired: It is still running.
         """
         if self.returncode is None:
-            poll = select.poll()
-            poll.register(self._status, select.POLLIN)
-            if not poll.poll(None if timeout is None else 1000 * timeout):
-                raise subprocess.TimeoutExpired("a worker process", timeout or 0)
+            _wait_for(self._status, timeout)
             code = self._received()
             # If the template was killed, nobody knows.
             self.returncode = -signal.SIGKILL if code is None else code
@@ -268,6 +281,85 @@ class ForkedProcess:
     def _received(self) -> int | None:
         number = self._status.recv(32)
         return int(number) if number else None
+
+
+class _ForkedTemplate(_Template):
+    """A template that is a fork of this process, which has to have imported torch."""
+
+    def _start(self, path: Sequence[str], connection: int, log: int) -> Process:
+        del path  # workers set theirs
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        pid = os.fork()
+        if pid == 0:
+            self.connection.close()
+            _template.main_after_fork(connection, log, self.environment)
+        os.setpgid(pid, pid)  # here, too: it may be killed before it gets there
+        return _Child(pid)
+
+
+class _Child(ForkedProcess):
+    """A process that this one forked."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode = None
+        self._end = os.pidfd_open(pid)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it ends.
+
+        Raises:
+            subprocess.TimeoutExpired: It is still running.
+        """
+        if self.returncode is None:
+            _wait_for(self._end, timeout)
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.close(self._end)
+        return self.returncode
+
+
+_forked: list[_ForkedTemplate] = []
+
+
+@contextlib.contextmanager
+def forked_template(jobs: int, threads: int | None) -> Iterator[None]:
+    """Import torch, and fork the template for the executor that the block opens.
+
+    A command then imports torch once, for itself and its workers, which get ready while it plans
+    their runs. Where that is not possible, the executor starts an interpreter.
+
+    Args:
+        jobs: As for `Starter`.
+        threads: As for `Starter`.
+    """
+    # What imported torch before may also have used it: it would be another process than a new one.
+    if sys.platform == "linux" and "torch" not in sys.modules:
+        environment, before = _environment(jobs, threads), dict(os.environ)
+        os.environ.update(environment)
+        importlib.import_module("torch")
+        os.environ.clear()
+        os.environ.update(before)
+        if _template.is_forkable():
+            _forked.append(_ForkedTemplate((), environment))
+    try:
+        yield
+    finally:
+        while _forked:
+            unused = _forked.pop()
+            kill(unused.process)
+            unused.end()
+
+
+def _take_forked(environment: Mapping[str, str]) -> _Template | None:
+    return _forked.pop() if _forked and _forked[-1].environment == environment else None
+
+
+def _wait_for(readable: int | socket.socket, timeout: float | None) -> None:
+    poll = select.poll()
+    poll.register(readable, select.POLLIN)
+    if not poll.poll(None if timeout is None else 1000 * timeout):
+        raise subprocess.TimeoutExpired("a worker process", timeout or 0)
 
 
 def _interpreter(

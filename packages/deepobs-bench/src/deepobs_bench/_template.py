@@ -2,21 +2,29 @@
 
 Importing torch takes each process more than a second, and a fork takes milliseconds. A fork has one
 thread, and would wait forever for locks that other threads held. So the template only imports, and
-forks if it has one thread and the system what else is needed; if not, it says so.
+forks if it has one thread and the system what else is needed; if not, it says so. It is a new
+interpreter, or itself a fork of a command that has done nothing yet but import torch.
 """
 
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import select
+import signal
 import socket
 import sys
+import traceback
+import types
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from deepobs_bench import _worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CAN_FORK, CANNOT_FORK = b"1", b"0"
 
@@ -29,7 +37,7 @@ def main(connection_fd: int) -> None:
     connection = socket.socket(fileno=connection_fd)
     connection.set_inheritable(False)
     _worker.preload()
-    if not _is_forkable():
+    if not is_forkable():
         connection.send(CANNOT_FORK)
         return
     # GC would write to all objects, and so copy the memory that the processes share.
@@ -42,7 +50,43 @@ def main(connection_fd: int) -> None:
         _worker.main(*arguments)
 
 
-def _is_forkable() -> bool:
+def main_after_fork(connection_fd: int, log_fd: int, environment: Mapping[str, str]) -> NoReturn:
+    """Do what `main` does in a process that another one forked in the middle of its work.
+
+    Args:
+        connection_fd: The end of a socket to the supervisor.
+        log_fd: The file of what the process prints.
+        environment: Its environment variables.
+    """
+    code = 1
+    # Neither what called us may continue, nor what the other process is to do at its exit.
+    try:
+        os.setpgid(0, 0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(log_fd, 1)
+        os.dup2(log_fd, 2)
+        # Not buffered: a kill would lose it.
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), "utf-8", write_through=True)
+        sys.stderr = io.TextIOWrapper(
+            io.FileIO(2, "w"), "utf-8", "backslashreplace", write_through=True
+        )
+        os.environ.update(environment)
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        main(connection_fd)
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def is_forkable() -> bool:
+    """Whether this process can be forked, and the system lets us wait for forks of forks."""
     # OpenBLAS ends its threads before a fork; any other threads stay, and make forks unsafe.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python 3.12 warns of threads

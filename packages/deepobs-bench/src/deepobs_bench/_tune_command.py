@@ -22,6 +22,7 @@ from deepobs_bench._execution_options import (
     EXECUTION_PARAMETERS,
     execution_from,
     interruptible_executor,
+    prepared_workers,
     tell,
 )
 
@@ -147,12 +148,16 @@ def command(
       deepobs tune digits_mlp SGD --lr 0.1 --lr-scheduler StepLR \\
           --space schedule:step_size=int:1:5 --space head:lr=log:1e-3:1
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
-    from deepobs_bench.sweep import Sweep
-    from deepobs_bench.tuning.tune import AllTrialsFailedError, tune
-
     schedule = schedule_from(settings)
     options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
     executor, execution = execution_from(settings)
+    if not dry_run:
+        threads = options.settings["num_threads"]
+        context.with_resource(prepared_workers(executor, execution, threads))
+    # Imported here, as all that needs torch, so that help and completion appear at once.
+    from deepobs_bench.sweep import Sweep
+    from deepobs_bench.tuning.tune import AllTrialsFailedError, tune
+
     with options.configured():
         chosen = _checked(spaces, settings, options)
     arguments = {**options.arguments, **schedule, "validation_size": validation_size}

@@ -1,4 +1,7 @@
-"""Why a run of a sweep has no result: failures, and the files that keep them."""
+"""Why a run of a sweep has no result: failures, and the files that keep them.
+
+It imports torch only for those of runs: processes are started before torch is imported.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from deepobs.errors import DeepOBSError, message_of, sentences
 from deepobs.plugins.provenance import class_behind, foreign_traceback, provenance_of
 from deepobs.records import RunRecord
 from deepobs.run_specifications import STORED, RunSpecification
-from deepobs.runs import reproduction_command, store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +108,8 @@ def failure_from(
     worker: str | None = None,
 ) -> Failure:
     """Describe a run that ended without a result."""
+    from deepobs.runs import reproduction_command
+
     # A run that was stopped has no traceback of interest: it ends in our observer or executor.
     is_stopped = isinstance(error, RunStoppedError)
     trace = "" if is_stopped else "".join(traceback.format_exception(error))
@@ -145,6 +149,8 @@ def worker_name(process: int) -> str:
 
 def write_failure(output_dir: Path, failure: Failure) -> Path:
     """Write a failure beside the results of its configuration, with a suffix of its own."""
+    from deepobs.runs import store
+
     return store.write(
         output_dir, failure.specification, failure.model_dump_json(indent=1), suffix=FAILURE
     )
@@ -160,6 +166,8 @@ def find_failure(
         specification: The run.
         since: Ignore failures from before.
     """
+    from deepobs.runs import store
+
     for path in store.files_of(output_dir, specification, suffix=FAILURE):
         # The file may be of another version, or deleted by another process meanwhile.
         with contextlib.suppress(ValidationError, OSError):
@@ -172,4 +180,6 @@ def find_failure(
 
 def failure_file(output_dir: Path, failure: Failure) -> Path | None:
     """Where the latest failure of a run is kept, with its log."""
+    from deepobs.runs import store
+
     return next(iter(store.files_of(output_dir, failure.specification, suffix=FAILURE)), None)
