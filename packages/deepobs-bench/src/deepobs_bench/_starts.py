@@ -289,7 +289,8 @@ class _ForkedTemplate(_Template):
     def _start(self, path: Sequence[str], connection: int, log: int) -> Process:
         del path  # workers set theirs
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream is not None:  # they are closed where nobody is to read them
+                stream.flush()  # else both processes would write what waits there
         pid = os.fork()
         if pid == 0:
             self.connection.close()
