@@ -39,6 +39,13 @@ def test_the_two_parts_make_up_the_whole_and_are_balanced() -> None:
     assert torch.bincount(test[1]).tolist() == [36, 36, 36, 36, 37, 36, 36, 36, 35, 36]
 
 
+def test_where_the_file_is_elsewhere_scikit_learn_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = registry().datasets.load("digits")
+    of_file = digits.load(config.get_data_dir()).fingerprint
+    monkeypatch.setattr("deepobs_vision.digits.find_spec", lambda _: None)
+    assert digits.load(config.get_data_dir()).fingerprint == of_file
+
+
 def test_the_split_depends_on_no_seed() -> None:
     def fingerprint(seed: int) -> str:
         torch.manual_seed(seed)

@@ -29,6 +29,18 @@ def test_networks_in_a_pack_have_the_results_that_they_have_alone(
             )
 
 
+def test_logistic_regressions_in_a_pack_are_regularized() -> None:
+    config.set_fake_data(0.02)
+    pack = [
+        specify("digits_logreg", "SGD", {"lr": rate}, num_epochs=1, weight_decay=0.1)
+        for rate in (0.1, 1.0)
+    ]
+    for packed, specification in zip(run_together(pack), pack, strict=True):
+        assert not isinstance(packed, Exception)
+        found, theirs = packed.record.test_losses, run(specification).record.test_losses
+        torch.testing.assert_close(torch.tensor(found), torch.tensor(theirs))
+
+
 def test_what_is_slower_in_a_pack_or_keeps_statistics_is_executed_alone() -> None:
     config.set_fake_data(0.02)
     assert "convolutions" in reason_of_problem(specify("digits_2c2d", "SGD", {"lr": 0.1}))

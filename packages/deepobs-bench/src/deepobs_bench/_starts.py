@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from deepobs.resources import usable_cores
+from deepobs.resources import importing_torch, usable_cores
 from deepobs_bench import _template
 from deepobs_bench._worker import tail_of
 from deepobs_bench.failures import ExecutorError
@@ -338,7 +338,8 @@ def forked_template(jobs: int, threads: int | None) -> Iterator[None]:
     if sys.platform == "linux" and "torch" not in sys.modules:
         environment, before = _environment(jobs, threads), dict(os.environ)
         os.environ.update(environment)
-        importlib.import_module("torch")
+        with importing_torch():
+            importlib.import_module("deepobs_bench._tasks")
         os.environ.clear()
         os.environ.update(before)
         if _template.is_forkable():

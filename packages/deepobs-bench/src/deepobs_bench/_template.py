@@ -21,6 +21,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from deepobs.resources import gc_paused
 from deepobs_bench import _worker
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ def main(connection_fd: int) -> None:
     """Import what workers need, and fork them until the supervisor closes the connection."""
     connection = socket.socket(fileno=connection_fd)
     connection.set_inheritable(False)
-    _worker.preload()
+    with gc_paused():
+        _worker.preload()
     if not is_forkable():
         connection.send(CANNOT_FORK)
         return
     # GC would write to all objects, and so copy the memory that the processes share.
-    gc.collect()
     gc.freeze()
     connection.send(CAN_FORK)
     arguments = _serve(connection)

@@ -13,7 +13,7 @@ from deepobs.plugins.catalog import import_target
 from deepobs.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from torch import Tensor
@@ -99,3 +99,38 @@ class ImageClassification(Problem):
         """
         is_correct_B = outputs.argmax(dim=1) == batch[1]
         return is_correct_B.mean(dtype=torch.float32)
+
+
+class LogisticRegression(ImageClassification):
+    """Classification by one dense layer, many of which are trained together in few operations."""
+
+    def stacked_losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The mean losses of S models, shape (S,).
+
+        Args:
+            parameters: The kernels (S, K, pixels) and the biases (S, K).
+            batch: Images (B,C,H,W) and labels (B,).
+        """
+        return self._mean_losses(_stacked_logits(parameters, batch[0]), batch[1])
+
+    def stacked_metrics(
+        self, parameters: Mapping[str, Tensor], batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """The mean losses and the accuracies of S models, both of shape (S,); see above."""
+        logits_BSK, labels_B = _stacked_logits(parameters, batch[0]), batch[1]
+        is_correct_BS = logits_BSK.argmax(dim=2) == labels_B.unsqueeze(1)
+        accuracies = is_correct_BS.mean(dim=0, dtype=torch.float32)
+        return self._mean_losses(logits_BSK, labels_B), accuracies
+
+    def _mean_losses(self, logits_BSK: Tensor, labels_B: Tensor) -> Tensor:
+        batch_size, models, _ = logits_BSK.shape
+        labels = labels_B.repeat_interleave(models)
+        losses = self._cross_entropy(logits_BSK.flatten(0, 1), labels, reduction="none")
+        return losses.view(batch_size, models).mean(dim=0)
+
+
+def _stacked_logits(parameters: Mapping[str, Tensor], images_BCHW: Tensor) -> Tensor:
+    # One matrix product for all models, since all see the same images.
+    kernels_SKP, biases_SK = parameters.values()
+    logits = torch.addmm(biases_SK.flatten(), images_BCHW.flatten(1), kernels_SKP.flatten(0, 1).T)
+    return logits.view(len(images_BCHW), *biases_SK.shape)

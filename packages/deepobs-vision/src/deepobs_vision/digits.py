@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from deepobs.errors import CorruptDataError
 from deepobs_vision.images import ImageDataSet
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from numpy.typing import NDArray
 
     from deepobs.data import DataStatus
 
@@ -38,13 +40,11 @@ class Digits(ImageDataSet, EmbeddedDataSet):
     def load(cls, data_dir: Path) -> Splits:
         """Read the images from scikit-learn."""
         del data_dir
-        from sklearn.datasets import load_digits  # takes seconds
-
-        bunch = load_digits()
-        images = torch.from_numpy(bunch.images.astype(np.uint8)).unsqueeze(1)
-        labels = torch.from_numpy(bunch.target.astype(np.int64))
+        pixels, target = _pixels_and_labels()
+        images = torch.from_numpy(pixels.reshape(-1, *cls.image_shape).astype(np.uint8))
+        labels = torch.from_numpy(target.astype(np.int64))
         is_test = np.zeros(len(labels), dtype=bool)
-        is_test[np.argsort(bunch.target, kind="stable")[::_TEST_EVERY]] = True
+        is_test[np.argsort(labels.numpy(), kind="stable")[::_TEST_EVERY]] = True
         rows = (torch.from_numpy(np.flatnonzero(chosen)) for chosen in (~is_test, is_test))
         train, test = ((images.index_select(0, row), labels.index_select(0, row)) for row in rows)
         return Splits(train=train, test=test)
@@ -64,3 +64,18 @@ class Digits(ImageDataSet, EmbeddedDataSet):
                 "Install another version of scikit-learn."
             )
         return cls.status(data_dir)
+
+
+def _pixels_and_labels() -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """The pixels (images, 64), and the digit of each image."""
+    # The file that `load_digits` reads: to import scikit-learn takes longer than many a run.
+    found = find_spec("sklearn")
+    for place in (found and found.submodule_search_locations) or ():
+        path = Path(place, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            rows = np.loadtxt(path, delimiter=",")
+            return rows[:, :-1], rows[:, -1]
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return bunch.data, bunch.target

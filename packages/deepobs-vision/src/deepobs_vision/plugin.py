@@ -38,6 +38,7 @@ _DDPM = (
 _TINY = "A small form of the problem on CIFAR-10; not in the paper"
 
 _CLASSIFICATION = "deepobs_vision.classification:ImageClassification"
+_LOGISTIC_REGRESSION = "deepobs_vision.classification:LogisticRegression"
 _INCEPTION = "deepobs_vision.inception:InceptionClassification"
 
 _MODELS = {
@@ -82,7 +83,7 @@ def _classifier(
     epochs: int = 100,
     weight_decay: float | None = None,
     regularizes_dense: bool = True,
-    target: str = _CLASSIFICATION,
+    target: str = "",
     reference: str = _PAPER,
     tags: tuple[str, ...] = (),
     schedule: Mapping[str, object] | None = None,
@@ -92,7 +93,7 @@ def _classifier(
     model_target, title = _MODELS.get(name) or _MODELS[model]
     return ProblemSpec(
         name=name,
-        target=target,
+        target=target or (_LOGISTIC_REGRESSION if model == "logreg" else _CLASSIFICATION),
         summary=f"{title} on {_DATA[data]}",
         dataset=data,
         batch_size=batch_size,

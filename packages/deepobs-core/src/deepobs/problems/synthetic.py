@@ -161,6 +161,17 @@ class TwoD(SyntheticProblem):
         u, v = self.model.weight, self.model.bias
         return reduced(self._function(u, v) + u * x_B + v * y_B, reduction), None
 
+    def stacked_losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The mean losses of K points, shape (K,).
+
+        Args:
+            parameters: The points as `weight` and `bias`, shape (K,).
+            batch: Noise `(x (B,), y (B,))`.
+        """
+        x_B, y_B = batch
+        u_K1, v_K1 = (parameters[name].unsqueeze(1) for name in ("weight", "bias"))
+        return (self._function(u_K1, v_K1) + u_K1 * x_B + v_K1 * y_B).mean(dim=1)
+
 
 def rosenbrock(u: Tensor, v: Tensor) -> Tensor:
     """The curved valley of Rosenbrock, with its minimum 0 at (1, 1)."""

@@ -70,7 +70,15 @@ class StackedModels:
         self._regularizers = _batched(problem, lambda _: (problem.get_regularization_loss(),))
         own = getattr(problem, "stacked_losses", None)
         if own is not None:
-            self._objectives = self._evaluated = lambda stacks, batch: (own(stacks, batch),)
+            losses: Losses = lambda stacks, batch: (own(stacks, batch),)  # noqa: E731
+            self._evaluated = getattr(problem, "stacked_metrics", losses)
+            self._objectives = self._regularized(losses) if is_regularized else losses
+
+    def _regularized(self, losses: Losses) -> Losses:
+        def objectives(parameters: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, ...]:
+            return (losses(parameters, batch)[0] + self._regularizers(parameters, ())[0],)
+
+        return objectives
 
     def _copy(self, trained: Mapping[str, nn.Parameter], row: int) -> nn.Module:
         model = self.problem.model

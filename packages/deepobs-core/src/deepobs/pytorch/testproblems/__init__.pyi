@@ -55,7 +55,7 @@ class deep_linear(deepobs.problems.diagnostics.Diagnostic):
 class digits_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on 8x8 digits, no download."""
 
-class digits_logreg(deepobs_vision.classification.ImageClassification):
+class digits_logreg(deepobs_vision.classification.LogisticRegression):
     """Logistic regression on 8x8 digits, no download."""
 
 class digits_mlp(deepobs_vision.classification.ImageClassification):
@@ -73,7 +73,7 @@ class fmnist_2c2d(deepobs_vision.classification.ImageClassification):
 class fmnist_ddpm(deepobs_vision.diffusion.DenoisingDiffusion):
     """Denoising diffusion with a small U-Net on Fashion-MNIST."""
 
-class fmnist_logreg(deepobs_vision.classification.ImageClassification):
+class fmnist_logreg(deepobs_vision.classification.LogisticRegression):
     """Logistic regression on Fashion-MNIST."""
 
 class fmnist_mlp(deepobs_vision.classification.ImageClassification):
@@ -106,7 +106,7 @@ class mnist_2c2d(deepobs_vision.classification.ImageClassification):
 class mnist_ddpm(deepobs_vision.diffusion.DenoisingDiffusion):
     """Denoising diffusion with a small U-Net on MNIST."""
 
-class mnist_logreg(deepobs_vision.classification.ImageClassification):
+class mnist_logreg(deepobs_vision.classification.LogisticRegression):
     """Logistic regression on MNIST."""
 
 class mnist_mlp(deepobs_vision.classification.ImageClassification):
