@@ -170,7 +170,8 @@ class TwoD(SyntheticProblem):
         """
         x_B, y_B = batch
         u_K1, v_K1 = (parameters[name].unsqueeze(1) for name in ("weight", "bias"))
-        return (self._function(u_K1, v_K1) + u_K1 * x_B + v_K1 * y_B).mean(dim=1)
+        losses_KB: Tensor = self._function(u_K1, v_K1) + u_K1 * x_B + v_K1 * y_B
+        return losses_KB.mean(dim=1)
 
 
 def rosenbrock(u: Tensor, v: Tensor) -> Tensor:
