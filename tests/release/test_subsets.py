@@ -37,7 +37,7 @@ PROBLEMS = {
         imagenet_vit_s16 mnist_2c2d mnist_ddpm mnist_logreg mnist_mlp mnist_vae
         svhn_3c3d svhn_wrn164
     """,
-    TEXT: "tolstoi_char_rnn tolstoi_transformer",
+    TEXT: "excerpt_gpt excerpt_lstm tolstoi_char_rnn tolstoi_gpt tolstoi_transformer",
     ANALYSIS: "",
     BENCH: "",
     TESTING: "",

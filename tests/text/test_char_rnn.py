@@ -217,3 +217,9 @@ def test_a_weight_decay_acts_on_matrices_alone(set_up: SetUp) -> None:
     expected = 0.05 * sum(p.square().sum() for p in problem.model.parameters() if p.ndim == 2)
     torch.testing.assert_close(problem.get_regularization_loss(), expected)
     assert set_up("tolstoi_char_rnn").get_regularization_loss() == 0
+
+
+def test_the_embedded_one_drops_nothing(set_up: SetUp) -> None:
+    problem = set_up("excerpt_lstm")
+    assert problem.model.dropout.p == problem.model.dropout_between.p == 0
+    assert sum(parameter.numel() for parameter in problem.model.parameters()) == 282700

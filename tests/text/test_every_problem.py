@@ -1,4 +1,4 @@
-"""What holds for every text problem."""
+"""What holds for every small text problem."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     SetUp = Callable[..., LanguageModel]
 
-NAMES = ("tolstoi_char_rnn", "tolstoi_transformer")
+# Not tolstoi_gpt, which is the class of excerpt_gpt and takes minutes.
+NAMES = ("excerpt_gpt", "excerpt_lstm", "tolstoi_char_rnn", "tolstoi_transformer")
 
 
 @pytest.mark.parametrize("name", NAMES)

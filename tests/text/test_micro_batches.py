@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deepobs.problems import Problem
 
 
-@pytest.mark.parametrize("name", ["tolstoi_char_rnn", "tolstoi_transformer"])
+@pytest.mark.parametrize("name", ["excerpt_gpt", "excerpt_lstm", "tolstoi_char_rnn"])
 def test_micro_batches_have_the_gradient_of_the_batch(name: str) -> None:
     config.set_fake_data(0.01)
     # Of the second batch: the recurrent network carries the state of the first one.

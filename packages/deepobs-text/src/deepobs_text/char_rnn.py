@@ -16,16 +16,18 @@ from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import TFVariable, transposed
 from deepobs_text.carried_state import CarriedState, joined, rows_of
 from deepobs_text.language_model import LanguageModel
+from deepobs_text.layers import Dropout
 from deepobs_text.sequences import SequenceBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deepobs.protocols import Batch
     from deepobs_text.carried_state import State
 
 _FEATURES = 128
 _LAYERS = 2
 _DROPPED = 0.2
-_DROPPED_BETWEEN = 1 - (1 - _DROPPED) ** 2
 _FORGET_BIAS = 1.0
 
 
@@ -35,6 +37,9 @@ class CharRNN(LanguageModel):
     The state is zero at the start of each pass over a loader, and each pass has its own state: an
     evaluation in the middle of an epoch does not affect training. A batch that is evaluated twice
     starts twice from the state that its predecessor left.
+
+    `options["dropout"]` of the specification is the part that is dropped, by default that of the
+    original.
     """
 
     def set_up(self) -> None:
@@ -45,7 +50,9 @@ class CharRNN(LanguageModel):
 
     def build_model(self) -> nn.Module:
         """Build the model for the symbols of the data set."""
-        return RecurrentNetwork(self.dataset.num_symbols)
+        options: Mapping[str, Any] = self.spec.options
+        dropout = options.get("dropout", _DROPPED)
+        return RecurrentNetwork(self.dataset.num_symbols, dropout=dropout)
 
     def logits(self, batch: Batch) -> Tensor:
         """Predict each next character of a batch, and carry the state."""
@@ -119,20 +126,21 @@ class CharRNN(LanguageModel):
 class RecurrentNetwork(nn.Module):
     """Two LSTM layers of 128 between an embedding and a dense layer.
 
-    In training, a fifth of the input and of the output of each layer is dropped, independently at
+    In training, a part of the input and of the output of each layer is dropped, independently at
     each position; the recurrent state is not. Between the layers, where output and input coincide,
-    this keeps 64 %, drawn at once.
+    both are drawn at once: the original's fifth keeps 64 % there.
 
     Args:
         num_symbols: Ids run from 0 to one less.
+        dropout: The part that is dropped.
     """
 
-    def __init__(self, num_symbols: int) -> None:
+    def __init__(self, num_symbols: int, *, dropout: float = _DROPPED) -> None:
         super().__init__()
         self.embedding = nn.Embedding(num_symbols, _FEATURES)
         self.layers = nn.ModuleList(LSTM(_FEATURES) for _ in range(_LAYERS))
-        self.dropout = Dropout(_DROPPED)
-        self.dropout_between = Dropout(_DROPPED_BETWEEN)
+        self.dropout = Dropout(dropout)
+        self.dropout_between = Dropout(1 - (1 - dropout) ** 2)
         self.output = nn.Linear(_FEATURES, num_symbols)
         for tensor in (self.embedding.weight, self.output.weight, self.output.bias):
             glorot_uniform_(tensor)
@@ -169,18 +177,6 @@ class RecurrentNetwork(nn.Module):
             transposed("rnnlm/softmax_w:0", self.output.weight, (1, 0)),
             transposed("rnnlm/softmax_b:0", self.output.bias, (0,)),
         ]
-
-
-class Dropout(nn.Dropout):
-    """Dropout in half the time on a CPU, where drawing the mask is most of the work."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # torch's name
-        """Set some values to 0 and scale the others up, in training mode."""
-        if not self.training or self.p in (0, 1) or input.device.type != "cpu":
-            return super().forward(input)
-        # Random numbers in half precision are too coarse: p would not be the dropped fraction.
-        mask = torch.rand_like(input, dtype=torch.float32).ge_(self.p).div_(1 - self.p)
-        return input * mask.to(input.dtype)
 
 
 class LSTM(nn.LSTM):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from deepobs import checks
-from deepobs.data import FileDataSet, Splits
+from deepobs.data import Splits, TensorDataSet
 from deepobs.data.base import part_of
 from deepobs.data.file_dataset import corrupt
 from deepobs.errors import ArgumentError
@@ -64,7 +64,7 @@ class TextSplits(Splits):
     vocabulary: tuple[str, ...] | None
 
 
-class TextDataSet(FileDataSet):
+class TextDataSet(TensorDataSet):
     """A text divided into splits, for models that predict each next character.
 
     The size of a split is a number of characters: the end of the training text is held out for

@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from deepobs.data import Layout
+from deepobs.data import FileDataSet, Layout
 from deepobs.data.file_dataset import corrupt, unpacked
 from deepobs.errors import DataError, MissingDataError
 from deepobs.plugins import DatasetSpec
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 2**30
 
 
-class TextFile(TextDataSet):
+class TextFile(TextDataSet, FileDataSet):
     """A text in a single UTF-8 file, plain or compressed by gzip.
 
     The first four fifths are for training, the rest for testing. Characters are numbered by

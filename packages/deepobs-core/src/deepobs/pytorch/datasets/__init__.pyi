@@ -4,6 +4,7 @@ import deepobs.data.diagnostics
 import deepobs.data.generated
 import deepobs.protocols
 import deepobs_text.tolstoi
+import deepobs_text.tolstoi_excerpt
 import deepobs_vision.cifar
 import deepobs_vision.digits
 import deepobs_vision.imagenet
@@ -51,6 +52,9 @@ class svhn(deepobs_vision.svhn.SVHN):
 
 class tolstoi(deepobs_text.tolstoi.Tolstoi):
     """War and Peace, one character at a time."""
+
+class tolstoi_excerpt(deepobs_text.tolstoi_excerpt.TolstoiExcerpt):
+    """Book One of War and Peace, one character at a time."""
 
 class two_d(deepobs.data.generated.TwoD):
     """Pairs of standard normal numbers, zeros for testing."""
