@@ -221,8 +221,10 @@ def reproduction(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False)
 def conformance(session: nox.Session) -> None:
     """Execute the conformance checks of the largest networks."""
-    install_wheels(session, ["deepobs-core", "deepobs-testing", "deepobs-vision"], "pytest")
-    session.run("pytest", "-m", "slow", "tests/vision/test_conformance.py", *session.posargs)
+    packages = ["deepobs-core", "deepobs-testing", "deepobs-vision", "deepobs-text"]
+    install_wheels(session, packages, "pytest")
+    tests = [f"tests/{name}/test_conformance.py" for name in ("vision", "text")]
+    session.run("pytest", "-m", "slow", *tests, *session.posargs)
 
 
 @nox.session(requires=["build"], default=False)

@@ -1,4 +1,4 @@
-"""Time of a training step of tolstoi_char_rnn, relative to two hand-written loops.
+"""Time of a training step of a recurrent problem, relative to two hand-written loops.
 
 One loop calls the same model, the other an nn.LSTM of two layers with torch's dropout between them.
 Both carry the state explicitly and read the same batches of the same text. The timings alternate
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from deepobs.protocols import TestProblem
     from deepobs.runs.timing import Work
 
-BATCH_SIZE = 50
 LEARNING_RATE = 0.1
 LIMITS = {"same modules": 1.05, "nn.LSTM": 1.1}
 """Largest ratios of the times of a run and of these loops."""
@@ -34,18 +33,20 @@ LIMITS = {"same modules": 1.05, "nn.LSTM": 1.1}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("problem", nargs="?", default="tolstoi_char_rnn", metavar="PROBLEM")
     parser.add_argument("--seconds", type=float, default=40, help="time to spend [default: 40]")
     arguments = parser.parse_args()
     config.set_fake_data(True)
     torch.manual_seed(42)
-    problem, same = set_up(), set_up()
-    plain = PlainLSTM(problem.dataset.num_symbols).to(problem.device)
+    problem, same = (set_up(arguments.problem) for _ in range(2))
+    dropout = problem.model.dropout.p
+    plain = PlainLSTM(problem.dataset.num_symbols, dropout).to(problem.device)
     loops = {
         "run": run_loop(problem),
         "same modules": hand_written_loop(same.model, problem),
         "nn.LSTM": hand_written_loop(plain, problem),
     }
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH_SIZE}")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.problem}")
     rivals = list(loops.values())
     _, rounds = time_in_turn(rivals, seconds=arguments.seconds, device=problem.device)
     report({name: [taken[rival] for taken in rounds] for rival, name in enumerate(loops)})
@@ -63,8 +64,9 @@ def report(seconds: dict[str, list[float]]) -> None:
         )
 
 
-def set_up() -> TestProblem:
-    problem: TestProblem = registry().problems.load("tolstoi_char_rnn")(BATCH_SIZE)
+def set_up(name: str) -> TestProblem:
+    problem_class = registry().problems.load(name)
+    problem: TestProblem = problem_class(problem_class.spec.batch_size)
     problem.set_up()
     return problem
 
@@ -106,10 +108,10 @@ def detached(state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
 class PlainLSTM(nn.Module):
     """The usual model of torch for the same purpose."""
 
-    def __init__(self, num_symbols: int) -> None:
+    def __init__(self, num_symbols: int, dropout: float) -> None:
         super().__init__()
         self.embedding = nn.Embedding(num_symbols, 128)
-        self.lstm = nn.LSTM(128, 128, num_layers=2, dropout=0.2)
+        self.lstm = nn.LSTM(128, 128, num_layers=2, dropout=dropout)
         self.output = nn.Linear(128, num_symbols)
 
     def forward(

@@ -118,7 +118,7 @@ def deepobs_datasets() -> list[DatasetSpec]:
             train_size=217252,
             test_size=54313,
             example="ids (50,) of characters, and of their successors",
-            reference=f"{_NOVEL}, in the public domain",
+            reference=f"{_NOVEL}, in the public domain in the United States",
             embedded=True,
         ),
     ]
