@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
@@ -203,12 +204,18 @@ def _loss_and_accuracy(problem: TestProblem, batch: Batch) -> tuple[Tensor, ...]
 
 
 class _SharedProducts(TorchFunctionMode):
-    """Lets stacked linear layers that read the same input compute one matrix product for all."""
+    """Lets stacked linear layers that read the same input compute one matrix product for all.
+
+    And attention consist of products, since vmap has no rule for the other kernels.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
         if func is F.linear and len(args) == 3 and not kwargs:
             return _SharedLinear.apply(*args)
+        if func is F.scaled_dot_product_attention:
+            with sdpa_kernel(SDPBackend.MATH):
+                return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
