@@ -67,6 +67,12 @@ class digits_resnet(deepobs_vision.classification.ImageClassification):
 class digits_vit(deepobs_vision.classification.ImageClassification):
     """Small vision transformer on 8x8 digits, no download."""
 
+class excerpt_gpt(deepobs_text.transformer.Transformer):
+    """A GPT of 0.8 million parameters, on windows of Book One of War and Peace."""
+
+class excerpt_lstm(deepobs_text.char_rnn.CharRNN):
+    """Two LSTM layers that predict the next character of Book One of War and Peace."""
+
 class fmnist_2c2d(deepobs_vision.classification.ImageClassification):
     """Two convolutional and two dense layers on Fashion-MNIST."""
 
@@ -138,6 +144,9 @@ class svhn_wrn164(deepobs_vision.classification.ImageClassification):
 
 class tolstoi_char_rnn(deepobs_text.char_rnn.CharRNN):
     """Two LSTM layers that predict the next character of War and Peace."""
+
+class tolstoi_gpt(deepobs_text.transformer.Transformer):
+    """A GPT of ten million parameters, on windows of War and Peace."""
 
 class tolstoi_transformer(deepobs_text.transformer.Transformer):
     """A transformer of a million parameters, on windows of War and Peace."""
