@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,16 @@ class Noisy(Problem):
 
     def accuracy(self, outputs, batch):
         return (outputs.argmax(1) == batch[1]).float().mean()
+
+
+class OfImages(Noisy):
+    """The same of images, whose weights are few, so that they are compiled soon."""
+
+    def build_model(self):
+        return nn.Sequential(
+            nn.Unflatten(1, (3, 2, 1)), nn.Conv2d(3, 8, (2, 1), bias=False), nn.BatchNorm2d(8),
+            nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(8, 4),
+        )
 
 
 class DiesOnce(torch.optim.SGD):
@@ -177,6 +188,19 @@ def test_a_run_on_three_processes_is_the_run_on_one(
     assert together.stdout.count("after 3 epochs") == 1
     assert record_in(tmp_path / "together")["hardware"]["processes"] == 3
     assert "processes" not in record_in(tmp_path / "alone")["hardware"]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_compiled_and_channels_last_models_run_on_two_processes(
+    execute: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["run", "own:OfImages", "SGD", "--lr", "0.05", "--epochs", "2", "--device", "cpu"]
+    words += ["--batch-size", "8", "--validation-size", "8", "--channels-last", "--compile"]
+    assert execute(0, *words, "--out", "alone").returncode == 0
+    together = execute(2, *words, "--out", "together")
+    assert together.returncode == 0, together.stderr
+    assert_same_run(record_in(tmp_path / "together"), record_in(tmp_path / "alone"))
+    assert record_in(tmp_path / "together")["compile_seconds"] > 0
 
 
 def test_a_run_resumes_with_another_number_of_processes(
