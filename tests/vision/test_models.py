@@ -58,7 +58,7 @@ PARAMETERS = {
     "mnist_ddpm": (686769, 168),
     "fmnist_ddpm": (686769, 168),
     "digits_resnet": (77754, 29),
-    "digits_vit": (58570, 44),
+    "digits_vit": (102666, 44),
     "digits_logreg": (64 * 10 + 10, 2),
     "digits_mlp": (65 * 1000 + 1001 * 500 + 501 * 100 + 101 * 10, 8),
     "digits_2c2d": (26 * 32 + (800 + 1) * 64 + 257 * 1024 + 1025 * 10, 8),

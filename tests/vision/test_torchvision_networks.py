@@ -145,12 +145,14 @@ def test_the_digits_have_a_residual_network_of_seven_convolutions() -> None:
     ]
 
 
-def test_the_digits_have_a_transformer_of_sixteen_patches() -> None:
+def test_the_digits_have_a_transformer_of_four_patches() -> None:
     model = tiny_vit((1, 8, 8), 10)
     assert isinstance(model, VisionTransformer)
-    assert model.positions.weight.shape == (17, 48)
+    assert model.positions.weight.shape == (5, 64)
     patches = model.patches(torch.arange(64.0).view(1, 1, 8, 8))
-    assert patches[0, :2].tolist() == [[0, 1, 8, 9], [2, 3, 10, 11]]
+    first = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27]
+    assert patches[0, 0].tolist() == first
+    assert patches[0, 1].tolist() == [pixel + 4 for pixel in first]
 
 
 def test_the_head_of_a_transformer_starts_undecided_and_is_trained_first() -> None:
