@@ -34,6 +34,11 @@ except ImportError:  # the names before there was deepobs-bench
     from deepobs.experiments.inventory import take_inventory
     from deepobs.experiments.loading import load
     from deepobs.experiments.plan import plan
+try:
+    from deepobs_bench.result_index import ResultIndex
+    opened = ResultIndex.with_kept
+except (ImportError, AttributeError):  # `take_inventory` opened it
+    opened = Path
 from deepobs.runs import run, store
 import torch
 torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports half of torch
@@ -53,7 +58,7 @@ for each in specifications:
     path.write_text(record.model_copy(update=described).to_json())
 """
 TIME = """
-inventory = take_inventory(specifications, results)
+inventory = take_inventory(specifications, opened(results))
 decided = time.process_time()
 pending = getattr(inventory, "missing", None)
 print(planned - began, decided - planned, len(inventory[0] if pending is None else pending))

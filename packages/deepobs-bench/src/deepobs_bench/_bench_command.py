@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.experiment import Budget
     from deepobs_bench.plan import Plan
+    from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.standings import Results
     from deepobs_bench.sweep import Sweep
 
@@ -101,6 +102,7 @@ def command(
     from deepobs_bench._bench_output import plan_output, show_missing_data, show_results
     from deepobs_bench.experiment_files import load
     from deepobs_bench.plan import only, plan
+    from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.standings import execute
 
     results = run_options.ResultOptions.taken_from(shared)
@@ -116,10 +118,12 @@ def command(
                 tell(missing)
         planned = plan(experiment, str(file), fake_data=fake_data, device=device)
         planned = only(patterns, planned) if patterns else planned
+        index = ResultIndex.with_kept(results.output_dir)
         shown = plan_output(
             planned,
             options,
             results,
+            index,
             has_estimate=not no_estimate,
             is_hasty=not dry_run,
         )
@@ -141,9 +145,9 @@ def command(
             device_is_open=device is None,
             show_line=tell if as_json else screen.show,
         ) as sweep:
-            executed = execute(planned, sweep, jobs=options.jobs)
+            executed = execute(planned, sweep, jobs=options.jobs, index=index)
         show_results(planned, executed, results.output_dir, as_json=as_json)
-        _keep(key, planned, executed, results.output_dir)
+        _keep(key, planned, executed, index)
     if executed.failures or executed.errors or executed.is_out_of_time:
         context.exit(_INCOMPLETE)
 
@@ -172,16 +176,15 @@ def _is_answered(key: str, output_dir: Path, *, as_json: bool) -> bool:
     return True
 
 
-def _keep(key: str, plan: Plan, results: Results, output_dir: Path) -> None:
+def _keep(key: str, plan: Plan, results: Results, index: ResultIndex) -> None:
     """Keep the table of an experiment of which nothing is pending."""
     if results.failures or plan.tunings or results.is_out_of_time:
         return
-    from deepobs_bench.result_index import known_results
-
     specifications = plan.specifications
     standings = [asdict(each) for each in results.standings(plan)]
     shown = {"runs": len(specifications), "standings": standings}
-    keep(key, specifications, known_results(specifications, output_dir), shown)
+    keep(key, specifications, index.states_of(specifications), shown)
+    index.write()
 
 
 @contextlib.contextmanager

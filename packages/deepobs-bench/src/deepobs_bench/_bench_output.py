@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from deepobs.runs.timing import Span
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
+    from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.standings import Results
     from deepobs_bench.sweep import Notify
     from deepobs_bench.tuning.planned import PlannedTuning
@@ -173,6 +174,7 @@ def plan_output(
     plan: Plan,
     execution: ExecutorOptions,
     options: ResultOptions,
+    index: ResultIndex,
     *,
     has_estimate: bool,
     is_hasty: bool,
@@ -183,11 +185,12 @@ def plan_output(
         plan: The plan.
         execution: How runs are executed.
         options: Where the results are, and whether runs continue from checkpoints.
+        index: The results.
         has_estimate: Whether to say how long the runs will take.
         is_hasty: Whether to spend ten seconds on that at most.
     """
     output_dir, checkpoints = options.output_dir, options.checkpoints
-    pending, done = take_inventory(plan.specifications, output_dir)
+    pending, done = take_inventory(plan.specifications, index)
     tunings = []
     if plan.tunings:
         # Imported here: most experiments tune nothing.

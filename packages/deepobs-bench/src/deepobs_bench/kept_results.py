@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from deepobs import caches, config
-from deepobs.result_states import is_same, state_of
+from deepobs.result_states import is_same
 from deepobs_bench import __version__
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deepobs.records import RunRecord
     from deepobs.result_states import State
 
-_LAYOUT = 1
+_LAYOUT = 2
 _CURVES = ("test_losses", "test_accuracies", "valid_losses", "valid_accuracies")
 
 
@@ -57,6 +57,8 @@ class Known(NamedTuple):
 class KeptResults:
     """The latest results of runs, kept in the user's cache from one command to the next.
 
+    Whether a result is still what it was is found out once, when it is first asked for.
+
     Args:
         output_dir: The directory of results.
     """
@@ -70,46 +72,48 @@ class KeptResults:
         self._written_for = json.dumps([_LAYOUT, __version__, self._root])
         # As text, since objects for tens of thousands of results would take ten times the memory.
         self._lines: dict[str, str] = {}
+        self._looked_at: set[str] = set()
         self._is_changed = False
         with (
             contextlib.suppress(OSError, ValueError),
-            self._path.open(encoding="utf-8") as stream,
+            self._path.open(encoding="utf-8", newline="\n") as stream,
         ):
             if next(stream, "").rstrip("\n") == self._written_for:
                 parts = (line.rstrip("\n").partition("\t") for line in stream)
                 self._lines = {run_id: known for run_id, _, known in parts}
+
+    def look_again(self) -> None:
+        """From now on, find out again whether results are what they were."""
+        self._looked_at.clear()
 
     def find(self, run_id: str) -> Known | None:
         """The latest result of a run, if it is known and still the same."""
         line = self._lines.get(run_id)
         if line is None:
             return None
-        with contextlib.suppress(ValueError, TypeError):
-            file, state, ending = json.loads(line)
-            if is_same(f"{self._root}/{file}", state):
-                return Known(file, state, None if ending is None else Ending(*ending))
+        try:
+            file, changed, size, of_directory, ending = line.split("\t")
+            state = [int(changed), int(size), int(of_directory)]
+            known = Known(file, state, Ending(*json.loads(ending)) if ending else None)
+        except (ValueError, TypeError):  # whoever can write to the cache could break it
+            known = None
+        if known is not None and run_id in self._looked_at:
+            return known
+        if known is not None and is_same(f"{self._root}/{known.file}", known.state):
+            self._looked_at.add(run_id)
+            return known
         del self._lines[run_id]
         return None
 
-    def add(self, run_id: str, file: str, of_directory: int) -> None:
-        """Keep the latest result of a run.
-
-        Args:
-            run_id: The run.
-            file: The path of its result, below the directory of results.
-            of_directory: The time of the directory from before it was listed.
-        """
-        with contextlib.suppress(OSError):
-            self._set(run_id, Known(file, state_of(f"{self._root}/{file}", of_directory)))
-
-    def set_ending(self, run_id: str, ending: Ending) -> None:
-        """Keep how a run ended, too, if its result is known."""
-        if (known := self.find(run_id)) is not None:
-            self._set(run_id, known._replace(ending=ending))
-
-    def _set(self, run_id: str, known: Known) -> None:
-        self._lines[run_id] = json.dumps(known)
-        self._is_changed = True
+    def add(self, run_id: str, known: Known) -> None:
+        """Keep the latest result of a run, of which the state was just found out."""
+        ending = "" if known.ending is None else json.dumps(known.ending)
+        changed, size, of_directory = known.state
+        # Names that others gave to files may hold anything.
+        if known.file.isprintable():
+            self._lines[run_id] = f"{known.file}\t{changed}\t{size}\t{of_directory}\t{ending}"
+            self._looked_at.add(run_id)
+            self._is_changed = True
 
     def write(self) -> None:
         """Write what has changed, for the next command."""

@@ -11,16 +11,17 @@ from deepobs.errors import DeepOBSError, OutputError
 from deepobs.metrics import series_name
 from deepobs.plugins import registry
 from deepobs.representatives import best_configuration
+from deepobs.resources import gc_paused
 from deepobs_bench.experiment import row_name
-from deepobs_bench.kept_results import Ending, KeptResults
+from deepobs_bench.kept_results import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from deepobs.run_specifications import RunSpecification
     from deepobs_bench.failures import Failure
     from deepobs_bench.plan import Plan
+    from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.sweep import Sweep
     from deepobs_bench.tuning.planned import PlannedTuning
     from deepobs_bench.tuning.result import TuningResult
@@ -105,13 +106,14 @@ class Results:
         return of_runs + [standing_of_tuning(planned, result) for planned, result in self.tuned]
 
 
-def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
+def execute(plan: Plan, sweep: Sweep, *, jobs: int, index: ResultIndex | None = None) -> Results:
     """Execute what is pending of a plan: its runs, then its tunings.
 
     Args:
         plan: The plan.
         sweep: What executes its runs.
         jobs: How many runs are executed at a time.
+        index: What is known of the results in the directory of the sweep; `None` to look for them.
 
     Raises:
         OutputError: Results cannot be written.
@@ -119,10 +121,12 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
     """
     # Imported here, as they import torch: what is shown of finished runs does without it.
     from deepobs_bench.failures import Failure
+    from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.sweep import BudgetSpentError
 
     results = Results()
-    pending = _without_finished(plan.specifications, sweep.output_dir, results)
+    index = index or ResultIndex.with_kept(sweep.output_dir)
+    pending = _without_finished(plan.specifications, index, results)
     # Of each outcome only its end is kept: the records of a large sweep do not fit into memory.
     try:
         for specification, outcome in sweep.execute(pending):
@@ -136,24 +140,24 @@ def execute(plan: Plan, sweep: Sweep, *, jobs: int) -> Results:
             _tune(tuning, sweep, jobs, results)
     except BudgetSpentError:
         results.is_out_of_time = True
+    if pending:
+        index.look_again()
     return results
 
 
 def _without_finished(
-    specifications: Iterable[RunSpecification], output_dir: Path, results: Results
+    specifications: Iterable[RunSpecification], index: ResultIndex, results: Results
 ) -> list[RunSpecification]:
     """Note how finished runs ended, without reading again what is known; the others."""
-    from deepobs_bench.result_index import ResultIndex
-
-    kept, others = KeptResults(output_dir), []
-    index = ResultIndex(output_dir, kept)
-    for specification in specifications:
-        ending = index.ending_of(specification)
-        if ending is None:
-            others.append(specification)
-        else:
-            results.ends[specification.run_id] = _end_of(specification, ending)
-    kept.write()
+    others = []
+    with gc_paused():  # of tens of thousands of objects, none is garbage
+        for specification in specifications:
+            ending = index.ending_of(specification)
+            if ending is None:
+                others.append(specification)
+            else:
+                results.ends[specification.run_id] = _end_of(specification, ending)
+    index.write()
     return others
 
 

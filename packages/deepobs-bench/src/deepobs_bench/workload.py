@@ -12,11 +12,10 @@ from pydantic import ValidationError
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.resources import usable_cores
+from deepobs.resources import gc_paused, usable_cores
 from deepobs.runs.environment import threads_of
 from deepobs.runs.store import RESULT, configuration_directory, read
 from deepobs.runs.timing import Span
-from deepobs_bench.kept_results import KeptResults
 from deepobs_bench.paces import kind_of
 from deepobs_bench.result_index import ResultIndex
 
@@ -37,23 +36,27 @@ START = Span(8.0, 3.0, 30.0)
 
 
 def take_inventory(
-    specifications: Iterable[RunSpecification], output_dir: Path
+    specifications: Iterable[RunSpecification], index: ResultIndex
 ) -> tuple[dict[str, RunSpecification], list[tuple[RunSpecification, str]]]:
     """Look for the results of runs.
+
+    Args:
+        specifications: The runs.
+        index: The results.
 
     Returns:
         Runs without a result by `run_id`, and the others with their result files.
     """
-    index = ResultIndex(output_dir, kept := KeptResults(output_dir))
     pending: dict[str, RunSpecification] = {}
     done: list[tuple[RunSpecification, str]] = []
-    for specification in specifications:
-        path = index.path_of(specification)
-        if path is None:
-            pending[specification.run_id] = specification
-        else:
-            done.append((specification, path))
-    kept.write()
+    with gc_paused():  # of tens of thousands of objects, none is garbage
+        for specification in specifications:
+            path = index.path_of(specification)
+            if path is None:
+                pending[specification.run_id] = specification
+            else:
+                done.append((specification, path))
+        index.write()
     return pending, done
 
 

@@ -297,6 +297,14 @@ class RunSpecification(BaseModel):
         return copied
 
     @property
+    def family(self) -> object | None:
+        """An object that copies share which differ in nothing but hyperparameters and seed.
+
+        `None` if there are no such copies, or none is known.
+        """
+        return vars(self).get("_kept_frame")
+
+    @property
     def earlier_forms(self) -> Iterator[tuple[RunSpecification, str]]:
         """This specification and its `run_id` as earlier releases had them.
 

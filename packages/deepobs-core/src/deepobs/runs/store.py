@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from deepobs.run_specifications import EVERY_EPOCH, usual_recalibration
 from deepobs.runs.optimizers import target_of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from deepobs.run_specifications import RunSpecification
@@ -49,20 +49,50 @@ def configuration_directory(output_dir: Path, specification: RunSpecification) -
     return output_dir / configuration_path(specification)
 
 
-def configuration_path(specification: RunSpecification) -> str:
-    """The directory of a configuration, relative to that of all results."""
+class PathFrame(NamedTuple):
+    """What the directories of a family of runs have in common; see `RunSpecification.family`.
+
+    Attributes:
+        parent: The directory of all configurations, relative to that of all results.
+        before: The name of the directory, up to the hyperparameters.
+        after: Its end, after them.
+    """
+
+    parent: str
+    before: str
+    after: str
+
+
+def configuration_path(specification: RunSpecification, frame: PathFrame | None = None) -> str:
+    """The directory of a configuration, relative to that of all results.
+
+    Args:
+        specification: A run of the configuration.
+        frame: The `path_frame` of its family, if it is known.
+    """
+    parent, before, after = frame or path_frame(specification)
+    at_defaults = specification.at_defaults
+    chosen = [pair for pair in specification.hyperparameters.items() if pair[0] not in at_defaults]
+    name = f"{before}{_joined(sorted(chosen))}{after}"
+    safe = _UNSAFE.sub("-", name) if _UNSAFE.search(name) else name
+    if safe != name or len(safe) > _LONGEST_NAME:
+        configuration_id = specification.model_copy(update={"random_seed": 0}).run_id
+        safe = f"{safe[: _LONGEST_NAME - 18]}__{configuration_id}"
+    return f"{parent}/{safe}"
+
+
+def path_frame(specification: RunSpecification) -> PathFrame:
+    """What the directory of a run has in common with those of its family."""
     # Pairs, not a dictionary: the problem and the optimizer may each have a weight decay.
-    parts: list[tuple[str, object]] = [("batch_size", specification.batch_size)]
+    first: list[tuple[str, object]] = [("batch_size", specification.batch_size)]
     if specification.max_steps is not None:
-        parts.insert(0, ("max_steps", specification.max_steps))
+        first.insert(0, ("max_steps", specification.max_steps))
     # By default as many as steps: an epoch has at least one.
     if specification.num_epochs != specification.max_steps:
-        parts.insert(0, ("num_epochs", specification.num_epochs))
+        first.insert(0, ("num_epochs", specification.num_epochs))
     if specification.weight_decay is not None:
-        parts.append(("weight_decay", specification.weight_decay))
-    at_defaults = specification.at_defaults
-    chosen = {k: v for k, v in specification.hyperparameters.items() if k not in at_defaults}
-    parts += sorted(chosen.items())
+        first.append(("weight_decay", specification.weight_decay))
+    parts: list[tuple[str, object]] = []
     if specification.lr_sched_epochs is not None:
         parts.append(("lr_sched_epochs", specification.lr_sched_epochs))
         parts.append(("lr_sched_factors", specification.lr_sched_factors))
@@ -98,13 +128,9 @@ def configuration_path(specification: RunSpecification) -> str:
         parts.append(("testproblem", specification.testproblem))
     if target_of_name(specification.optimizer) not in (None, specification.optimizer_target):
         parts.append(("optimizer", specification.optimizer_target))
-    name = "__".join([f"{part}__{_formatted(value)}" for part, value in parts])
-    safe = _UNSAFE.sub("-", name) if _UNSAFE.search(name) else name
-    if safe != name or len(safe) > _LONGEST_NAME:
-        configuration_id = specification.model_copy(update={"random_seed": 0}).run_id
-        safe = f"{safe[: _LONGEST_NAME - 18]}__{configuration_id}"
     problem = specification.testproblem.rpartition(":")[2]
-    return f"{problem}/{specification.optimizer}/{safe}"
+    before = _joined(first).removeprefix("__")
+    return PathFrame(f"{problem}/{specification.optimizer}", before, _joined(parts))
 
 
 def prepare(output_dir: Path) -> None:
@@ -211,6 +237,10 @@ def write(
             f"The result {path} cannot be written: {error}. Choose another directory."
         ) from error
     return path
+
+
+def _joined(parts: Iterable[tuple[str, object]]) -> str:
+    return "".join([f"__{part}__{_formatted(value)}" for part, value in parts])
 
 
 def _formatted(value: object) -> str:
