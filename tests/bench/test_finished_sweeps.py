@@ -207,6 +207,7 @@ def test_a_broken_line_of_the_cache_is_looked_for_again(bench: Callable[..., str
     head, *lines = path.read_text().splitlines()
     lines[0] = lines[0].replace("[", "", 1)
     lines[1] = lines[1].partition("\t")[0] + "\t[1, 2, 3]"
+    lines[2] = lines[2].rpartition("\t")[0] + "\t[1]"
     path.write_text("\n".join([head, *lines]))
     assert endings() == expected
 
@@ -225,6 +226,34 @@ def test_a_result_written_while_others_are_looked_for_is_found(bench: Callable[.
     os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
     kept.write()
     assert found(one) == later
+
+
+def test_an_index_is_that_of_when_it_was_asked_until_it_looks_again(
+    bench: Callable[..., str],
+) -> None:
+    index = ResultIndex.with_kept(Path("results"))
+    paths = {each.run_id: index.find(each) for each in specifications()}
+    assert set(paths.values()) == set(result_files())
+    lost = result_files()[0]
+    lost.unlink()
+    assert {each.run_id: index.find(each) for each in specifications()} == paths
+    index.look_again()
+    assert {index.find(each) for each in specifications()} == {*result_files(), None}
+
+
+def test_a_result_that_was_rewritten_before_it_was_read_is_looked_at_again(
+    bench: Callable[..., str],
+) -> None:
+    one = specifications()[0]
+    index = ResultIndex.with_kept(Path("results"))
+    path = index.find(one)
+    assert path is not None
+    record = store.read(path)
+    record.test_losses[-1] = 1234.5
+    path.write_text(record.to_json())
+    assert index.ending_of(one) == Ending.of(record)
+    index.write()
+    assert KeptResults(Path("results")).find(one.run_id) is None
 
 
 def found(specification: Any) -> Path | None:

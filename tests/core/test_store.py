@@ -114,6 +114,24 @@ def test_settings_that_differ_lie_apart(change):
     assert directory_of(specification(**change)) != directory_of(specification())
 
 
+def test_runs_of_a_family_lie_where_each_would_on_its_own():
+    first = specification(hyperparameters={"lr": 0.01, "momentum": 0.9}, weight_decay=0.1)
+    settings = [{"lr": 0.1}, {"lr": 0.1, "momentum": 0.5}, {"nesterov": True, "momentum": 0.5}]
+    runs = [first.model_copy(update={"hyperparameters": one}) for one in settings]
+    frame = store.path_frame(first)
+    assert {run.family for run in runs} == {first.family} != {None}
+    assert [store.configuration_path(run, frame) for run in runs] == [
+        "quadratic_deep/SGD/num_epochs__1__batch_size__128__weight_decay__1.e-01__lr__1.e-01",
+        "quadratic_deep/SGD/num_epochs__1__batch_size__128__weight_decay__1.e-01__lr__1.e-01"
+        "__momentum__5.e-01",
+        "quadratic_deep/SGD/num_epochs__1__batch_size__128__weight_decay__1.e-01__momentum__5.e-01"
+        "__nesterov__True",
+    ]
+    assert [store.configuration_path(run) for run in runs] == [
+        store.configuration_path(run, frame) for run in runs
+    ]
+
+
 def test_the_weight_decays_of_problem_and_optimizer_are_both_part_of_the_setting():
     names = {
         directory_of(specification(weight_decay=of_problem, hyperparameters={"weight_decay": 0.1}))

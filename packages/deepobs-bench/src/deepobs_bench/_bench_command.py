@@ -123,9 +123,9 @@ def command(
             planned,
             options,
             results,
-            index,
             has_estimate=not no_estimate,
             is_hasty=not dry_run,
+            index=index,
         )
         if not as_json:
             shown.show(in_full=dry_run, with_time=not no_estimate)

@@ -29,6 +29,7 @@ from deepobs_bench.failures import Failure, failure_file
 from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
 from deepobs_bench.paces import Paces, by_kind, paces_of
 from deepobs_bench.plan import Plan
+from deepobs_bench.result_index import ResultIndex
 from deepobs_bench.workload import (
     advice_on_threads,
     missing_data,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from deepobs.runs.timing import Span
     from deepobs_bench.executors import ExecutorOptions
     from deepobs_bench.failures import Outcome
-    from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.standings import Results
     from deepobs_bench.sweep import Notify
     from deepobs_bench.tuning.planned import PlannedTuning
@@ -174,10 +174,10 @@ def plan_output(
     plan: Plan,
     execution: ExecutorOptions,
     options: ResultOptions,
-    index: ResultIndex,
     *,
     has_estimate: bool,
     is_hasty: bool,
+    index: ResultIndex | None = None,
 ) -> PlanOutput:
     """Find out what is pending of a plan, which data it needs, and how long it will take.
 
@@ -185,11 +185,12 @@ def plan_output(
         plan: The plan.
         execution: How runs are executed.
         options: Where the results are, and whether runs continue from checkpoints.
-        index: The results.
         has_estimate: Whether to say how long the runs will take.
         is_hasty: Whether to spend ten seconds on that at most.
+        index: What is known of the results in that directory; `None` to look for them.
     """
     output_dir, checkpoints = options.output_dir, options.checkpoints
+    index = index or ResultIndex.with_kept(output_dir)
     pending, done = take_inventory(plan.specifications, index)
     tunings = []
     if plan.tunings:
