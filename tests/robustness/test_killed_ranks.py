@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -10,69 +11,119 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-RUN = "run quadratic_deep SGD --lr 0.01 --epochs 200 --device cpu --checkpoint-every 10epochs"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN = "run quadratic_deep SGD --lr 0.01 --epochs 1000 --device cpu --checkpoint-every 20epochs"
 RUN += " --resume --out"
 KILLS = 20
 MOST_SECONDS = 30  # of the others to end
 
 
-def launched(directory: Path) -> subprocess.Popen[str]:
+class Undisturbed(NamedTuple):
+    """The run without any kill: what it records in one process, and its seconds in two."""
+
+    record: dict[str, Any]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    alone, together = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("together")
+    subprocess.run([sys.executable, "-m", "deepobs", *RUN.split(), str(alone)], check=True)
+    with launched(together) as launcher:
+        while len(ranks_of(launcher)) < 2:
+            time.sleep(0.01)
+        began = time.monotonic()
+        output, _ = launcher.communicate(timeout=240)
+        assert launcher.returncode == 0, output
+    return Undisturbed(record_in(alone), time.monotonic() - began)
+
+
+@pytest.fixture(scope="module")
+def seconds_until_end() -> Iterator[list[float]]:
+    """How long the other process went on, after each kill."""
+    seconds: list[float] = []
+    yield seconds
+    if seconds:
+        print(f"\n{len(seconds)} kills; the others ended after {max(seconds):.1f} s at most")
+
+
+@contextlib.contextmanager
+def launched(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """The run in two processes, which end with the block whatever happens."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, *launcher, "-m", "deepobs", *RUN.split(), str(directory)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ranks_of(launcher: subprocess.Popen[str]) -> list[int]:
+    """The processes of the run, in the order of their ranks."""
+    ranks = {}
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    return [
-        int(child)
-        for child in children
-        if "deepobs" in Path(f"/proc/{child}/cmdline").read_text().split("\0")
-    ]
+    for child in children:
+        with contextlib.suppress(OSError):
+            variables = Path(f"/proc/{child}/environ").read_text().split("\0")
+            ranks.update({one: int(child) for one in variables if one.startswith("RANK=")})
+    return [ranks[name] for name in sorted(ranks)]
+
+
+def record_in(directory: Path) -> dict[str, Any]:
+    [path] = directory.rglob("random_seed__*.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
 
 
 @pytest.mark.slow
-def test_runs_survive_the_loss_of_any_process_at_any_time(tmp_path: Path) -> None:
-    moments = random.Random(1)  # noqa: S311
-    alone = tmp_path / "alone"
-    subprocess.run([sys.executable, "-m", "deepobs", *RUN.split(), str(alone)], check=True)
-    [path] = alone.rglob("random_seed__*.json")
-    expected = json.loads(path.read_text())
-    for number in range(KILLS):
-        directory = tmp_path / str(number)
-        began = time.monotonic()
-        launcher = launched(directory)
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_run_survives_the_loss_of_a_process(
+    tmp_path: Path, undisturbed: Undisturbed, seconds_until_end: list[float], number: int
+) -> None:
+    random_numbers = random.Random(number)  # noqa: S311
+    with launched(tmp_path) as launcher:
         while len(ranks := ranks_of(launcher)) < 2:
-            time.sleep(0.05)
-        time.sleep(moments.uniform(0, 12))
-        victim = moments.choice(ranks)
+            time.sleep(0.01)
+        moment = random_numbers.uniform(0, undisturbed.seconds)
+        time.sleep(moment)
+        victim = random_numbers.randrange(2)
+        was_running = True
         try:
-            os.kill(victim, signal.SIGKILL)
+            os.kill(ranks[victim], signal.SIGKILL)
         except ProcessLookupError:
-            print(f"{number}: ended before, after {time.monotonic() - began:.1f} s")
+            was_running = False
         killed = time.monotonic()
         output, _ = launcher.communicate(timeout=MOST_SECONDS)
-        waited = time.monotonic() - killed
-        checkpoints = [*directory.rglob(".*.checkpoint")]
-        again = launched(directory)
+        seconds_until_end.append(time.monotonic() - killed)
+    assert not [rank for rank in ranks if Path(f"/proc/{rank}").exists()]
+    has_result = bool([*tmp_path.rglob("random_seed__*.json")])  # perhaps in its last moments
+    assert has_result or launcher.returncode != 0, output
+    resumes = bool([*tmp_path.rglob(".*.checkpoint")]) and not has_result
+    with launched(tmp_path) as again:
         output, _ = again.communicate(timeout=240)
         assert again.returncode == 0, output
-        [path] = directory.rglob("random_seed__*.json")
-        record = json.loads(path.read_text())
-        assert record["test_losses"] == pytest.approx(expected["test_losses"], rel=1e-5)
-        print(
-            f"{number}: killed rank {ranks.index(victim)}, the others ended {waited:.1f} s later, "
-            f"{len(checkpoints)} checkpoint, resumed at {record['resumed_at_steps']}"
-            if "resumed_at_steps" in record
-            else f"{number}: killed rank {ranks.index(victim)}, the others ended {waited:.1f} s "
-            "later, started over",
-            flush=True,
-        )
+    record = record_in(tmp_path)
+    losses, expected = record["test_losses"], undisturbed.record["test_losses"]
+    assert losses == pytest.approx(expected, rel=1e-5)
+    assert bool(record.get("resumed_at_steps")) == resumes
+    print(
+        f"\nkill {number}: rank {victim} after {moment:.1f} of {undisturbed.seconds:.1f} s"
+        f"{'' if was_running else ', when it had ended'}; the other ended "
+        f"{seconds_until_end[-1]:.1f} s later; "
+        f"resumed at step {record.get('resumed_at_steps', 'none')}; largest relative difference "
+        f"{max(abs(a / b - 1) for a, b in zip(losses, expected, strict=True)):.1e}"
+    )
