@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -29,6 +30,9 @@ _OF_COMMUNICATION = ("gloo", "NCCL", "ProcessGroup", "Connection", "c10d", "stor
 _TIMEOUT = timedelta(minutes=10)
 """How long a rank waits for the others: one that hangs must not hold all of them forever."""
 
+_messages: dist.ProcessGroup | None = None
+"""The group of messages, in processes that were joined here; `None` for the default group."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -39,10 +43,13 @@ class Ranks:
     Attributes:
         rank: The number of this process, from 0.
         count: The number of processes.
+        messages: The group through which they talk of anything but gradients; `None` for the
+            default group.
     """
 
     rank: int
     count: int
+    messages: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -60,7 +67,7 @@ class Ranks:
     def add(self, values: Tensor) -> Tensor:
         """Add the values of all processes, in place."""
         if self.count > 1:
-            dist.all_reduce(values)
+            dist.all_reduce(values, group=None if values.is_cuda else self.messages)
         return values
 
     def any(self, *flags: bool) -> list[bool]:
@@ -70,7 +77,7 @@ class Ranks:
     def gathered(self, value: T) -> list[T]:
         """The values of all processes, in the order of their numbers."""
         values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.messages)
         return values
 
     def on_main(self, function: Callable[[], T]) -> T:
@@ -86,7 +93,7 @@ class Ranks:
             except Exception as error:
                 outcome[1] = error
         if self.count > 1:
-            dist.broadcast_object_list(outcome, src=0)
+            dist.broadcast_object_list(outcome, src=0, group=self.messages)
         if outcome[1] is not None:
             raise outcome[1]
         value: T = outcome[0]
@@ -106,22 +113,28 @@ def ranks_of(specification: RunSpecification) -> Ranks | None:
     is_joined = dist.is_available() and dist.is_initialized()
     if not is_joined and torchrun_rank() is None:
         return None
-    device = torch.device(specification.device)
     if not is_joined:
-        if device.type == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        try:
-            dist.init_process_group(
-                "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT
-            )
-        except (RuntimeError, ValueError) as error:
-            raise ProcessGroupError(
-                f"The processes that torchrun started cannot communicate: {message_of(error)}."
-            ) from error
-        atexit.register(_leave)
-    ranks = Ranks(dist.get_rank(), dist.get_world_size())
+        _join(torch.device(specification.device))
+    ranks = Ranks(dist.get_rank(), dist.get_world_size(), _messages)
     _require_agreement(ranks, specification)
     return ranks
+
+
+def _join(device: torch.device) -> None:
+    global _messages  # as torch's own group, there is one in a process
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT
+        )
+        group = dist.new_group(timeout=_TIMEOUT, backend="gloo")
+    except (RuntimeError, ValueError) as error:
+        raise ProcessGroupError(
+            f"The processes that torchrun started cannot communicate: {message_of(error)}."
+        ) from error
+    _messages = cast("dist.ProcessGroup", group)  # this process is a member
+    atexit.register(_leave)
 
 
 def local_device(device: str) -> str:
@@ -210,5 +223,11 @@ def _require_agreement(ranks: Ranks, specification: RunSpecification) -> None:
 
 
 def _leave() -> None:
+    global _messages
     if dist.is_initialized():
+        # A thread of gloo that releases the tensor of a message after the interpreter has ended
+        # aborts the process. The last reference to a group ends its threads before; the default
+        # group, which `DistributedDataParallel` never releases, has no messages.
+        _messages = None
+        gc.collect()
         dist.destroy_process_group()

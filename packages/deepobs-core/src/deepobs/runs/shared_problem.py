@@ -107,10 +107,7 @@ class SharedProblem:
         total = len(batch[0])
         is_training = self.model.training
         if is_training and total < self.ranks.count:
-            raise ArgumentError(
-                f"A batch of {total} cannot be divided among {self.ranks.count} processes. "
-                "Choose a larger batch_size or fewer processes."
-            )
+            raise _indivisible(total, self.ranks)
         rows = self.ranks.rows(total)
         is_empty = rows.start == rows.stop
         # A process without rows evaluates one all the same, for its RNGs to stay like the others'.
@@ -246,6 +243,13 @@ def share(problem: TestProblem, ranks: Ranks | None = None) -> SharedProblem:
     return (SharedCarryingProblem if carries else SharedProblem)(problem, ranks)
 
 
+def _indivisible(size: int, ranks: Ranks) -> ArgumentError:
+    return ArgumentError(
+        f"A batch of {size} cannot be divided among {ranks.count} processes. Choose a larger "
+        "batch_size or fewer processes."
+    )
+
+
 def set_up_shared_problem(specification: RunSpecification, ranks: Ranks) -> TestProblem:
     """Set up a problem whose batches are divided among the processes of a run.
 
@@ -255,8 +259,12 @@ def set_up_shared_problem(specification: RunSpecification, ranks: Ranks) -> Test
 
     Raises:
         DeepOBSError: As of `set_up_problem`.
-        ArgumentError: The optimizer or the model needs whole batches in one process.
+        ArgumentError: The optimizer or the model needs whole batches in one process, or there are
+            more processes than examples in a batch.
     """
+    smallest = specification.batch_size // specification.accumulate
+    if smallest < ranks.count:
+        raise _indivisible(smallest, ranks)
     for need in specification.optimizer_needs:
         if reason := _WHY_NOT.get(need.partition(":")[0]):
             raise ArgumentError(
