@@ -18,8 +18,9 @@ from torch import nn
 
 from deepobs.errors import ArgumentError
 from deepobs.pytorch import testproblems
-from deepobs.runs.ranks import Ranks
-from deepobs.runs.shared_problem import share
+from deepobs.runs import specify
+from deepobs.runs.ranks import Ranks, first_to_report
+from deepobs.runs.shared_problem import set_up_shared_problem, share
 from deepobs.runs.whole_batch_draws import WholeBatchDraws
 from deepobs.runs.whole_batch_norm import WholeBatchNorm
 
@@ -230,6 +231,16 @@ def test_an_error_is_reported_once(execute: Callable[..., Any]) -> None:
     assert wrong.stderr.count("Traceback") == 1  # that of torchrun
 
 
+def test_each_machine_reports_a_mistake_that_others_may_not_make(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("RANK", "5")
+    for number, is_first in (("0", True), ("1", False)):
+        monkeypatch.setenv("LOCAL_RANK", number)
+        assert first_to_report() == is_first
+
+
 def test_weights_that_drift_apart_end_the_run(execute: Callable[..., Any], tmp_path: Path) -> None:
     words = ["own:Private" if word == "Adam" else word for word in NOISY]
     wrong = execute(2, *words, "--out", "together")
@@ -304,6 +315,13 @@ def test_whole_batches_are_normalized_as_by_torch(
 def test_every_row_belongs_to_one_rank(size: int, count: int) -> None:
     rows = [range(size)[Ranks(rank, count).rows(size)] for rank in range(count)]
     assert [row for part in rows for row in part] == list(range(size))
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 2}, {"batch_size": 8, "accumulate": 4}])
+def test_batches_of_fewer_examples_than_ranks_are_refused_at_once(options: dict[str, int]) -> None:
+    specification = specify("quadratic_deep", "SGD", {"lr": 0.1}, **options)
+    with pytest.raises(ArgumentError, match="A batch of 2 cannot be divided among 3 processes"):
+        set_up_shared_problem(specification, Ranks(0, 3))
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,10 @@ def local_device(device: str) -> str:
 
 def first_to_report() -> bool:
     """Whether this process is the first of those of torchrun to report an error, which ends all."""
-    rank = torchrun_rank()
-    if rank is None:
+    if torchrun_rank() is None:
         return True
-    if not dist.is_initialized():  # before the run, all make the same mistake
-        return rank == 0
+    if not dist.is_initialized():  # before the run, all on a machine make the same mistake
+        return os.environ["LOCAL_RANK"] == "0"
     try:
         store = dist.distributed_c10d._get_default_store()
         return bool(store.add("deepobs/errors", 1) == 1)
