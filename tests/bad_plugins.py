@@ -384,7 +384,7 @@ IN_SWEEPS = {
         source=_hook(
             "suites", "return [SuiteSpec(name='acme', summary='', problems=['acme_gone'])]"
         ),
-        says="There is no test problem 'acme_gone'",
+        says="cannot be used. Not installed of acme: acme_gone.",
         command=("bench", "suite.toml"),
         code=2,
         files={"suite.toml": "suites = ['acme']\nseeds = [1]\n[optimizers.SGD]\n"},
