@@ -25,7 +25,7 @@ _VIT = (
 )
 _RESNET50 = (
     "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
-    "He et al., CVPR 2019, https://arxiv.org/abs/1812.01187: Momentum with lr 0.1; not in the paper"
+    "He et al., CVPR 2019, https://arxiv.org/abs/1812.01187: Nesterov with lr 0.1; not in the paper"
 )
 _DEIT = (
     "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877: AdamW with lr 0.001 and weight "
