@@ -137,13 +137,7 @@ class Starter:
                     self._template = None
                     raise KilledAtStartError("The template of workers was killed.") from error
         arguments = [path, calls, answers, self._threads, device]
-        return _interpreter(
-            "_worker",
-            arguments,
-            log,
-            (calls, answers),
-            _environment(self._jobs, self._most_threads),
-        )
+        return _interpreter("_worker", arguments, log, (calls, answers), self._environment())
 
     def dismiss(self) -> None:
         """Start no more processes, and end at once a template that is being started."""
