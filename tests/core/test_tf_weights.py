@@ -11,7 +11,13 @@ from torch import nn
 
 from deepobs.errors import ArgumentError, CorruptDataError, MissingDataError
 from deepobs.plugins import registry
-from deepobs.problems.tf_variables import TFVariable, in_scope, tf_variables, transposed
+from deepobs.problems.tf_variables import (
+    TFVariable,
+    in_scope,
+    of_flattened,
+    tf_variables,
+    transposed,
+)
 from deepobs.pytorch.tf_weights import export_tf_weights, load_tf_weights
 
 if TYPE_CHECKING:
@@ -114,6 +120,18 @@ def test_kernels_are_moved_to_the_axes_of_tensorflow() -> None:
     assert weights["conv2d/kernel:0"][0, 2, 1, 2] == convolution
     assert weights["conv2d_transpose/kernel:0"][1, 4, 5, 3] == transposed_convolution
     assert weights["dense/kernel:0"][4, 6] == dense
+
+
+def test_a_dense_layer_sees_flattened_images_as_in_tensorflow() -> None:
+    images, layer = torch.rand(5, 3, 2, 4), of_flattened(3, nn.Linear(24, 7))
+    problem = SimpleNamespace(model=nn.Sequential(nn.Flatten(), layer))
+    kernel = np.random.default_rng(0).random((24, 7), dtype=np.float32)
+    load_tf_weights(problem, {"dense/kernel": kernel, "dense/bias": np.zeros(7)})
+    images_BHWC = images.permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(
+        problem.model(images).detach(), images_BHWC.reshape(5, 24) @ kernel, rtol=1e-5
+    )
+    np.testing.assert_array_equal(export_tf_weights(problem)["dense/kernel:0"], kernel)
 
 
 def test_what_was_loaded_is_exported_again() -> None:

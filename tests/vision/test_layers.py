@@ -11,7 +11,7 @@ from torch import nn
 
 from deepobs.errors import ArgumentError
 from deepobs.problems.initializers import glorot_uniform_
-from deepobs_vision.dense import Flatten, dense
+from deepobs_vision.dense import dense
 from deepobs_vision.layers import ResizeBilinear, SameMaxPool2d, conv2d, conv2d_transpose
 
 if TYPE_CHECKING:
@@ -125,16 +125,6 @@ def test_the_last_pixels_of_a_resized_image_repeat_the_edge() -> None:
 def test_images_of_the_right_size_are_not_resized() -> None:
     images = torch.rand(2, 3, 224, 224)
     assert ResizeBilinear(224)(images) is images
-
-
-def test_images_are_flattened_in_the_order_of_tensorflow() -> None:
-    images = random_images(4, 5, channels=3)
-    np.testing.assert_array_equal(Flatten()(as_torch(images)), images.reshape(2, -1))
-
-
-def test_flattening_grey_images_copies_nothing() -> None:
-    images = torch.rand(2, 1, 4, 5)
-    assert Flatten()(images).data_ptr() == images.data_ptr()
 
 
 def test_biases_start_at_the_given_value() -> None:

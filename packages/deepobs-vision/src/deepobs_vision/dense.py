@@ -10,9 +10,10 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from deepobs.problems.initializers import truncated_normal_
+from deepobs.problems.tf_variables import of_flattened
 
 if TYPE_CHECKING:
     from deepobs.problems.initializers import Initializer
@@ -22,16 +23,16 @@ Shape = tuple[int, int, int]
 
 def logreg(image_shape: Shape, num_classes: int) -> nn.Sequential:
     """One dense layer that starts at 0."""
-    pixels = math.prod(image_shape)
-    return nn.Sequential(Flatten(), dense(pixels, num_classes, kernel_initializer=nn.init.zeros_))
+    layer = partial(dense, kernel_initializer=nn.init.zeros_, channels=image_shape[0])
+    return nn.Sequential(nn.Flatten(), layer(math.prod(image_shape), num_classes))
 
 
 def mlp(image_shape: Shape, num_classes: int) -> nn.Sequential:
     """Three hidden layers of 1000, 500 and 100 ReLUs; kernels of scale 0.03, biases 0."""
     layer = partial(dense, kernel_initializer=partial(truncated_normal_, standard_deviation=0.03))
     return nn.Sequential(
-        Flatten(),
-        layer(math.prod(image_shape), 1000),
+        nn.Flatten(),
+        layer(math.prod(image_shape), 1000, channels=image_shape[0]),
         nn.ReLU(),
         layer(1000, 500),
         nn.ReLU(),
@@ -42,21 +43,23 @@ def mlp(image_shape: Shape, num_classes: int) -> nn.Sequential:
 
 
 def dense(
-    in_features: int, out_features: int, *, kernel_initializer: Initializer, bias: float = 0.0
+    in_features: int,
+    out_features: int,
+    *,
+    kernel_initializer: Initializer,
+    bias: float = 0.0,
+    channels: int = 1,
 ) -> nn.Linear:
-    """Create a fully connected layer whose biases all start at `bias`."""
-    layer = nn.Linear(in_features, out_features)
+    """Create a fully connected layer.
+
+    Args:
+        in_features: Number of inputs.
+        out_features: Number of outputs.
+        kernel_initializer: Applied to the kernel.
+        bias: Initial value of all biases.
+        channels: Channels of the images whose flattened pixels are the inputs.
+    """
+    layer = of_flattened(channels, nn.Linear(in_features, out_features))
     kernel_initializer(layer.weight)
     nn.init.constant_(layer.bias, bias)
     return layer
-
-
-class Flatten(nn.Module):
-    """Flattens images (B,C,H,W) to vectors (B,H*W*C), in TensorFlow's order.
-
-    So the kernel of a dense layer that follows is the transpose of TensorFlow's.
-    """
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Flatten images; the result is a view if there is only one channel."""
-        return images_BCHW.permute(0, 2, 3, 1).flatten(1)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
 from deepobs_vision.classification import ImageClassification
-from deepobs_vision.dense import Flatten, dense
+from deepobs_vision.dense import dense
 from deepobs_vision.layers import ResizeBilinear, conv2d
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class InceptionV3(nn.Module):
             _block7("inception_block7_0", 1280),
             _block7("inception_block7_1", 2048),
             nn.AvgPool2d(8, 1),
-            Flatten(),
+            nn.Flatten(),
             # No dropout: the original intends to drop 80 % of these features, but never does.
             in_scope("output", nn.Sequential(_dense(2048, num_classes))),
         )
@@ -210,7 +210,7 @@ def _auxiliary_head(num_classes: int) -> nn.Sequential:
         nn.AvgPool2d(5, 3),
         _convolution(768, 128, 1),
         _convolution(128, 768, 5, padding="valid"),
-        Flatten(),
+        nn.Flatten(),
         _dense(768, num_classes),
     )
     return in_scope("aux_head", head)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from deepobs.problems.initializers import glorot_normal_, glorot_uniform_, truncated_normal_
-from deepobs_vision.dense import Flatten, Shape, dense
+from deepobs_vision.dense import Shape, dense
 from deepobs_vision.layers import ResizeBilinear, SameMaxPool2d, SamePadding, conv2d
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def conv_2c2d(image_shape: Shape, num_classes: int) -> nn.Sequential:
         convolution(32, 64, 5),
         nn.ReLU(),
         SameMaxPool2d(2, 2),
-        Flatten(),
-        fully_connected(features, 1024),
+        nn.Flatten(),
+        fully_connected(features, 1024, channels=64),
         nn.ReLU(),
         fully_connected(1024, num_classes),
     )
@@ -69,8 +69,8 @@ def conv_3c3d(image_shape: Shape, num_classes: int) -> nn.Sequential:
         convolution(96, 128, 3),
         nn.ReLU(),
         SameMaxPool2d(3, 2),
-        Flatten(),
-        fully_connected(features, 512),
+        nn.Flatten(),
+        fully_connected(features, 512, channels=128),
         nn.ReLU(),
         fully_connected(512, 256),
         nn.ReLU(),
@@ -110,7 +110,7 @@ def all_cnn_c(image_shape: Shape, num_classes: int) -> nn.Sequential:
         # The ReLU is as in the original, although no logit can then be negative.
         *convolution(192, num_classes, 1),
         nn.AdaptiveAvgPool2d(1),
-        Flatten(),
+        nn.Flatten(),
     )
 
 
@@ -145,8 +145,8 @@ def _vgg(image_shape: Shape, num_classes: int, *, convolutions: Sequence[int]) -
     fully_connected = partial(dense, kernel_initializer=glorot_uniform_)
     return nn.Sequential(
         *layers,
-        Flatten(),
-        fully_connected(math.prod(_VGG_POOLED), 4096),
+        nn.Flatten(),
+        fully_connected(math.prod(_VGG_POOLED), 4096, channels=_VGG_POOLED[0]),
         nn.ReLU(),
         nn.Dropout(0.5),
         fully_connected(4096, 4096),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from deepobs.problems import Problem, reduced
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
-from deepobs_vision.dense import Flatten, dense
+from deepobs_vision.dense import dense
 from deepobs_vision.layers import conv2d, conv2d_transpose
 
 if TYPE_CHECKING:
@@ -95,10 +95,10 @@ class Encoder(nn.Module):
             _conv2d(64, 64, 4),
             nn.LeakyReLU(_LEAK),
             nn.Dropout(_DROPPED),
-            Flatten(),
+            nn.Flatten(),
         )
-        self.mean = _dense(7 * 7 * 64, _NUM_LATENT)
-        self.log_variance = _dense(7 * 7 * 64, _NUM_LATENT)
+        self.mean = _dense(7 * 7 * 64, _NUM_LATENT, channels=64)
+        self.log_variance = _dense(7 * 7 * 64, _NUM_LATENT, channels=64)
 
     def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the standard deviation, both of shape (batch, 8)."""
@@ -123,8 +123,8 @@ def _decoder() -> nn.Sequential:
         # No dropout after the last transposed convolution, as in the original.
         _conv2d_transpose(64, 64, 4),
         nn.ReLU(),
-        Flatten(),
-        _dense(14 * 14 * 64, 28 * 28),
+        nn.Flatten(),
+        _dense(14 * 14 * 64, 28 * 28, channels=64),
         nn.Sigmoid(),
         nn.Unflatten(1, (1, 28, 28)),
     )

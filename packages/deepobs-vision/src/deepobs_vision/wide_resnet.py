@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs.problems.tf_variables import in_scope
-from deepobs_vision.dense import Flatten, Shape, dense
+from deepobs_vision.dense import Shape, dense
 from deepobs_vision.layers import SamePadding, conv2d
 
 _WIDTH = 4
@@ -83,7 +83,7 @@ def _wide_resnet(image_shape: Shape, num_classes: int, *, units: int) -> nn.Sequ
         *layers,
         in_scope("unit_last", nn.Sequential(_batch_norm2d(in_channels), nn.ReLU())),
         nn.AdaptiveAvgPool2d(1),
-        Flatten(),
+        nn.Flatten(),
         in_scope(
             "fully-connected",
             nn.Sequential(dense(in_channels, num_classes, kernel_initializer=glorot_uniform_)),

@@ -56,7 +56,8 @@ def tf_variables(model: nn.Module) -> list[TFVariable]:
 
     Layers are numbered for each kind and each scope in the order of their definition: "conv2d",
     "conv2d_1", ... A module with an attribute `tf_scope`, set by `in_scope`, opens a scope for its
-    content. Parameters of other modules keep their name.
+    content. The inputs of a layer marked by `of_flattened` are in TensorFlow's order. Parameters of
+    other modules keep their name.
 
     Returns:
         The variables in the order in which the original creates them, except that it creates the
@@ -81,11 +82,13 @@ def tf_variables(model: nn.Module) -> list[TFVariable]:
         name = _join(scope, layer.tf_name)
         counts[name] += 1
         numbered = f"{name}_{counts[name] - 1}" if counts[name] > 1 else name
-        found += [
-            transposed(f"{numbered}/{part.tf_name}:0", getattr(module, part.attribute), part.axes)
-            for part in layer.parts
-            if getattr(module, part.attribute) is not None
-        ]
+        channels = getattr(module, "tf_channels", 1)
+        for part in layer.parts:
+            tensor, part_name = getattr(module, part.attribute), f"{numbered}/{part.tf_name}:0"
+            if tensor is not None and part.attribute == "weight" and channels > 1:
+                found.append(_of_flattened_images(part_name, tensor, channels))
+            elif tensor is not None:
+                found.append(transposed(part_name, tensor, part.axes))
     return found
 
 
@@ -93,6 +96,19 @@ def in_scope(name: str, module: ModuleT) -> ModuleT:
     """Let a module open a variable scope such as "unit_1_0", and return the module."""
     module.tf_scope = name  # type: ignore[assignment] # torch types it for tensors and modules
     return module
+
+
+def of_flattened(channels: int, layer: nn.Linear) -> nn.Linear:
+    """Mark a dense layer whose inputs `nn.Flatten` made of images, and return the layer.
+
+    torch flattens images channel by channel, TensorFlow pixel by pixel.
+
+    Args:
+        channels: Channels of the images.
+        layer: The layer.
+    """
+    layer.tf_channels = channels  # type: ignore[assignment] # torch types it for tensors and modules
+    return layer
 
 
 def transposed(name: str, tensor: Tensor, axes: Sequence[int]) -> TFVariable:
@@ -109,6 +125,20 @@ def transposed(name: str, tensor: Tensor, axes: Sequence[int]) -> TFVariable:
         (tensor,),
         join=lambda value: value.permute(tuple(axes)),
         split=lambda value: (value.permute(inverse),),
+    )
+
+
+def _of_flattened_images(name: str, kernel: Tensor, channels: int) -> TFVariable:
+    """The kernel (out, channels * pixels) of a dense layer, to (pixels * channels, out)."""
+    return TFVariable(
+        name,
+        (kernel,),
+        join=lambda value: (
+            value.reshape(len(value), channels, -1).permute(2, 1, 0).reshape(-1, len(value))
+        ),
+        split=lambda value: (
+            value.reshape(-1, channels, value.shape[1]).permute(2, 1, 0).flatten(start_dim=1),
+        ),
     )
 
 
