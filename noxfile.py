@@ -120,7 +120,9 @@ def integration(session: nox.Session) -> None:
     )
     tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
     notebooks = ("nbclient", "ipykernel")
-    further = (*tools, *notebooks, *EXTRAS["deepobs-bench"], *optimizers)
+    # The client of MLflow with what its database needs: the extra has its pages, too.
+    trackers = ("mlflow-skinny", "sqlalchemy", "alembic", "trackio", "wandb")
+    further = (*tools, *notebooks, *trackers, *EXTRAS["deepobs-bench"], *optimizers)
     install_wheels(session, list(SIBLINGS), *further)
     run_tests(session, "tests/integration")
 

@@ -31,9 +31,9 @@ class Interrupts(RunObserver):
         self.step = step
         self.epoch = epoch
 
-    def steps_taken(self, steps: int, loss: float) -> None:
+    def steps_taken(self, steps: int, metrics: Any) -> None:
         """End it, if it is time."""
-        del loss
+        del metrics
         if self.step is not None and steps >= self.step:
             raise InterruptionError
 

@@ -56,7 +56,7 @@ import os
 from deepobs.runs import RunObserver
 
 class EndsProcess(RunObserver):
-    def run_started(self, specification, steps_per_epoch):
+    def run_started(self, specification, steps_per_epoch, resumed_at):
         if specification.hyperparameters["lr"] == 0.2:
             os._exit(7)
 """

@@ -33,7 +33,7 @@ class Counter(RunObserver):
     def __init__(self):
         self.started = 0
 
-    def run_started(self, specification, steps_per_epoch):
+    def run_started(self, specification, steps_per_epoch, resumed_at):
         self.started += 1
 
 
@@ -45,7 +45,7 @@ class Stopper(RunObserver):
         self.error = error
         self.stopped = 0
 
-    def run_started(self, specification, steps_per_epoch):
+    def run_started(self, specification, steps_per_epoch, resumed_at):
         if specification.hyperparameters["lr"] == self.learning_rate:
             self.stopped += 1
             raise self.error
@@ -58,7 +58,7 @@ class AfterEpoch(RunObserver):
         self.epoch = epoch
         self.steps = 0
 
-    def steps_taken(self, steps, loss):
+    def steps_taken(self, steps, metrics):
         self.steps += 7  # of an epoch
 
     def epoch_ended(self, epoch, metrics):

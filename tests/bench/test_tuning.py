@@ -42,14 +42,18 @@ class Counter(RunObserver):
     def __init__(self) -> None:
         self.runs: list[RunSpecification] = []
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
         self.runs.append(specification)
 
 
 class Breaker(RunObserver):
     """Ends runs with large learning rates as a crash of the optimizer would."""
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
         if specification.hyperparameters["lr"] > 0.01:
             raise RuntimeError("too large for me")
 

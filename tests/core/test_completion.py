@@ -41,7 +41,7 @@ OFFERED = {
     "run quadratic_deep SGD --batch": "--batch-size",
     "run quadratic_deep SGD --dtype bf": "bfloat16",
     "run quadratic_deep SGD --needs clo": "closure",
-    "run quadratic_deep SGD --tensorboard logs --epo": "--epochs",
+    "run quadratic_deep SGD --track wandb --epo": "--epochs",
     "estimate two_d_be": "two_d_beale",
     "data ver": "verify",
     "data status quad": "quadratic",

@@ -198,8 +198,8 @@ class Events(RunObserver):
     def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
         self.told.append(("within", steps, dict(metrics)))
 
-    def steps_taken(self, steps: int, loss: float) -> None:
-        self._interrupts.steps_taken(steps, loss)
+    def steps_taken(self, steps: int, metrics: Any) -> None:
+        self._interrupts.steps_taken(steps, metrics)
 
 
 @pytest.mark.parametrize("options", [{}, {"max_steps": 20}])

@@ -232,7 +232,7 @@ class Interruption(RunObserver):
     def __init__(self, at_step: int) -> None:
         self.at_step = at_step
 
-    def steps_taken(self, steps: int, loss: float) -> None:
+    def steps_taken(self, steps: int, metrics: Any) -> None:
         if steps >= self.at_step:
             raise KeyboardInterrupt
 

@@ -64,7 +64,9 @@ def discovered(*, strict: bool = False) -> Registry:
 
 def end_an_epoch(registry: Registry) -> None:
     """Call an observer hook."""
-    registry.notify("deepobs_epoch_ended", specification=None, epoch=0, metrics={})
+    registry.notify(
+        "deepobs_epoch_ended", specification=None, epoch=0, metrics={}, steps=0, lr=None
+    )
 
 
 def test_a_wrapper_of_one_plugin_is_around_the_observers_of_another(

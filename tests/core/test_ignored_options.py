@@ -56,7 +56,7 @@ class TrainsOnAll(Forgets):
 class Steps(RunObserver):
     """Fails the test as soon as a run starts."""
 
-    def run_started(self, specification: Any, steps_per_epoch: int) -> None:
+    def run_started(self, specification: Any, steps_per_epoch: int, resumed_at: int) -> None:
         raise AssertionError
 
 

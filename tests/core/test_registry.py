@@ -410,7 +410,9 @@ def test_the_problems_of_a_disabled_plugin_stay(install: Install) -> None:
     install("acme-obs", SOUND + OBSERVERS.format(trouble="raise RuntimeError('disk full')"))
     registry = discovered()
     with pytest.warns(PluginWarning, match="disk full"):
-        registry.notify("deepobs_epoch_ended", specification=None, epoch=0, metrics={})
+        registry.notify(
+            "deepobs_epoch_ended", specification=None, epoch=0, metrics={}, steps=0, lr=None
+        )
     assert registry.problems.load("acme_bowl").__name__ == "acme_bowl"
     with pytest.raises(UnknownNameError) as caught:
         registry.problems.load("acme_hole")
@@ -421,7 +423,9 @@ def test_a_failing_observer_is_fatal_where_plugins_must_not_fail(install: Instal
     install("acme-obs", PREAMBLE + OBSERVERS.format(trouble="raise RuntimeError('disk full')"))
     registry = discovered(strict=True)
     with pytest.raises(PluginError, match=r"acme-obs:acme .*RuntimeError: disk full"):
-        registry.notify("deepobs_epoch_ended", specification=None, epoch=0, metrics={})
+        registry.notify(
+            "deepobs_epoch_ended", specification=None, epoch=0, metrics={}, steps=0, lr=None
+        )
 
 
 def test_our_own_slip_in_the_name_of_a_hook_is_not_blamed_on_plugins(install: Install) -> None:

@@ -19,7 +19,7 @@ class Interruption(RunObserver):
     def __init__(self, at_step):
         self.at_step = at_step
 
-    def steps_taken(self, steps, loss):
+    def steps_taken(self, steps, metrics):
         if steps >= self.at_step:
             raise KeyboardInterrupt
 

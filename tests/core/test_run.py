@@ -203,7 +203,7 @@ def test_a_batch_size_beyond_the_data_is_refused_before_training():
     started = []
 
     class Watcher(RunObserver):
-        def run_started(self, specification, steps_per_epoch):
+        def run_started(self, specification, steps_per_epoch, resumed_at):
             started.append(specification)
 
     with pytest.raises(ArgumentError, match="batch_size must be from 1 to 1000"):
@@ -220,10 +220,10 @@ def test_observers_are_told_everything_in_order():
     events = []
 
     class Recorder(RunObserver):
-        def run_started(self, specification, steps_per_epoch):
+        def run_started(self, specification, steps_per_epoch, resumed_at):
             events.append(("started", steps_per_epoch))
 
-        def steps_taken(self, steps, loss):
+        def steps_taken(self, steps, metrics):
             events.append(("steps", steps))
 
         def epoch_ended(self, epoch, metrics):
@@ -261,7 +261,7 @@ def test_an_optimizer_without_a_learning_rate_can_be_run():
 
 def test_what_observers_draw_at_random_does_not_change_the_run():
     class Gambler(RunObserver):
-        def steps_taken(self, steps, loss):
+        def steps_taken(self, steps, metrics):
             torch.rand(1)
 
         def epoch_ended(self, epoch, metrics):

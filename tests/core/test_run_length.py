@@ -71,7 +71,7 @@ def test_the_directory_states_the_steps(tmp_path: Path) -> None:
 class Interruption(RunObserver):
     """Ends a run at the first report within its last epoch."""
 
-    def steps_taken(self, steps: int, loss: float) -> None:
+    def steps_taken(self, steps: int, metrics: Any) -> None:
         if steps > 200:
             raise KeyboardInterrupt
 

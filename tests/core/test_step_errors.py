@@ -97,7 +97,7 @@ def test_python_shows_the_hint_as_a_note():
 
 
 class RaisesAtReports(RunObserver):
-    def steps_taken(self, steps, loss):
+    def steps_taken(self, steps, metrics):
         raise RuntimeError("of the observer: only matrices")
 
 

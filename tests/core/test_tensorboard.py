@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from interruptions import AT_EVERY_REPORT, Interrupts, interrupt, numbers, resume
+from interruptions import (
+    AT_EVERY_REPORT,
+    InterruptionError,
+    Interrupts,
+    interrupt,
+    numbers,
+    resume,
+)
 from tensorboard_logs import events_of, hparams, scalars
 
-from deepobs.errors import MissingPackageError
+from deepobs.errors import MissingPackageError, TrackerWarning
 from deepobs.runs import reproduction_command, run, specify
 from deepobs.runs.checkpoints import CheckpointPlan
 from deepobs.runs.store import configuration_directory
-from deepobs.runs.tensorboard import TensorBoardObserver
+from deepobs.runs.trackers import open_trackers
+from deepobs.runs.trackers.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +43,7 @@ def small(optimizer: str = "SGD", hyperparameters: Any = None, **options: Any) -
 
 
 def test_metrics_are_there_by_epoch_and_the_objective_by_step(tmp_path: Path) -> None:
-    record = run(small(), observers=[TensorBoardObserver(tmp_path)]).record
+    record = run(small(), observers=[TensorBoard(str(tmp_path))]).record
     logged = scalars(tmp_path)
     assert logged.keys() == {"loss/train", "loss/test", "objective/train", "learning_rate"}
     assert list(logged["loss/test"].values()) == pytest.approx(record.test_losses)
@@ -49,7 +57,7 @@ def test_metrics_are_there_by_step_where_they_are_measured_every_so_many_steps(
     tmp_path: Path,
 ) -> None:
     specification = small(evaluate_every="50steps", max_steps=240)
-    record = run(specification, observers=[TensorBoardObserver(tmp_path)]).record
+    record = run(specification, observers=[TensorBoard(str(tmp_path))]).record
     logged = scalars(tmp_path)
     assert list(logged["loss/test"]) == record.evaluated_at_steps == [0, 50, 100, 150, 200, 240]
     assert list(logged["loss/test"].values()) == pytest.approx(record.test_losses)
@@ -57,7 +65,7 @@ def test_metrics_are_there_by_step_where_they_are_measured_every_so_many_steps(
 
 def test_a_run_has_the_directory_of_its_setting_and_seed(tmp_path: Path) -> None:
     specification = small(num_epochs=0, random_seed=7)
-    run(specification, observers=[TensorBoardObserver(tmp_path)])
+    run(specification, observers=[TensorBoard(str(tmp_path))])
     (file,) = tmp_path.rglob("events.out.tfevents.*")
     assert file.parent == configuration_directory(tmp_path, specification) / "random_seed__7"
 
@@ -69,7 +77,7 @@ def test_the_command_and_the_hyperparameters_are_there(tmp_path: Path) -> None:
         num_epochs=0,
         lr_scheduler={"name": "StepLR", "arguments": {"step_size": 3}, "every": "step"},
     )
-    run(specification, observers=[TensorBoardObserver(tmp_path)])
+    run(specification, observers=[TensorBoard(str(tmp_path))])
     (text,) = events_of(tmp_path).Tensors("reproduce/text_summary")
     assert text.tensor_proto.string_val == [f"    {reproduction_command(specification)}".encode()]
     start = hparams(tmp_path, "start")
@@ -87,7 +95,7 @@ def test_seeds_of_a_setting_are_compared_as_a_group(tmp_path: Path) -> None:
     for seed, rate in ((1, 0.1), (2, 0.1), (1, 0.2)):
         directory = tmp_path / f"{seed} {rate}"
         specification = small("SGD", {"lr": rate}, num_epochs=0, random_seed=seed)
-        run(specification, observers=[TensorBoardObserver(directory)])
+        run(specification, observers=[TensorBoard(str(directory))])
         groups.append(hparams(directory, "start").group_name)
     assert groups[0] == groups[1] != groups[2]
 
@@ -113,7 +121,7 @@ def test_the_learning_rate_follows_the_schedule(
     tmp_path: Path, options: dict[str, Any], expected: list[float]
 ) -> None:
     specification = small("SGD", {"lr": 8e-4}, num_epochs=3, **options)
-    run(specification, observers=[TensorBoardObserver(tmp_path)])
+    run(specification, observers=[TensorBoard(str(tmp_path))])
     assert list(scalars(tmp_path)["learning_rate"].values()) == pytest.approx(expected)
 
 
@@ -129,19 +137,19 @@ def test_the_learning_rate_of_any_scheduler_is_logged(
 ) -> None:
     monkeypatch.setitem(sys.modules, "own_schedulers", sys.modules[__name__])
     own = "own_schedulers:FollowsTheWeights"
-    run(small(num_epochs=1, lr_scheduler=own), observers=[TensorBoardObserver(tmp_path)])
+    run(small(num_epochs=1, lr_scheduler=own), observers=[TensorBoard(str(tmp_path))])
     (rate,) = scalars(tmp_path)["learning_rate"].values()
     assert rate > 0
 
 
 def test_a_run_measures_the_same_whether_it_is_logged_or_not(tmp_path: Path) -> None:
     specification = specify("two_d_branin", "SGD", {"lr": 0.001}, num_epochs=2)
-    logged = run(specification, observers=[TensorBoardObserver(tmp_path)]).record
+    logged = run(specification, observers=[TensorBoard(str(tmp_path))]).record
     assert numbers(logged) == numbers(run(specification).record)
 
 
 def test_a_run_that_diverges_is_logged_as_a_failure(tmp_path: Path) -> None:
-    record = run(small("SGD", {"lr": 1e30}), observers=[TensorBoardObserver(tmp_path)]).record
+    record = run(small("SGD", {"lr": 1e30}), observers=[TensorBoard(str(tmp_path))]).record
     assert record.status == "diverged"
     (objective,) = scalars(tmp_path)["objective/train"].values()
     assert objective != objective or objective in (float("inf"), float("-inf"))
@@ -156,8 +164,8 @@ def test_a_resumed_run_has_every_step_and_epoch_once(
     tmp_path: Path, at: dict[str, int], plan: CheckpointPlan
 ) -> None:
     specification = small(num_epochs=3)
-    observer = TensorBoardObserver(tmp_path / "logs")
-    run(specification, observers=[TensorBoardObserver(tmp_path / "undisturbed")])
+    observer = TensorBoard(str(tmp_path / "logs"))
+    run(specification, observers=[TensorBoard(str(tmp_path / "undisturbed"))])
     interrupt(specification, tmp_path, _Both(observer, Interrupts(**at)), plan)
     resume(specification, tmp_path, observers=[observer])
     assert scalars(tmp_path / "logs") == scalars(tmp_path / "undisturbed")
@@ -166,14 +174,15 @@ def test_a_resumed_run_has_every_step_and_epoch_once(
 class _Both(Interrupts):
     """Logs what happens before it ends a run."""
 
-    def __init__(self, observer: TensorBoardObserver, interrupts: Interrupts) -> None:
+    def __init__(self, observer: TensorBoard, interrupts: Interrupts) -> None:
         super().__init__(step=interrupts.step, epoch=interrupts.epoch)
         self._observer = observer
         self.run_started = observer.run_started
+        self.run_failed = observer.run_failed
 
-    def steps_taken(self, steps: int, loss: float) -> None:
-        self._observer.steps_taken(steps, loss)
-        super().steps_taken(steps, loss)
+    def steps_taken(self, steps: int, metrics: Any) -> None:
+        self._observer.steps_taken(steps, metrics)
+        super().steps_taken(steps, metrics)
 
     def epoch_ended(self, epoch: int, metrics: Any) -> None:
         self._observer.epoch_ended(epoch, metrics)
@@ -182,7 +191,7 @@ class _Both(Interrupts):
 
 def test_a_run_that_is_done_again_replaces_its_log(tmp_path: Path) -> None:
     for _ in range(2):
-        run(small(), observers=[TensorBoardObserver(tmp_path)])
+        run(small(), observers=[TensorBoard(str(tmp_path))])
     assert list(scalars(tmp_path)["loss/test"]) == [0, 1, 2]
     assert list(scalars(tmp_path)["objective/train"]) == [100, 125, 225, 250]
 
@@ -191,7 +200,7 @@ def test_an_observer_is_pickled_before_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    observer = pickle.loads(pickle.dumps(TensorBoardObserver("logs")))  # noqa: S301
+    observer = pickle.loads(pickle.dumps(TensorBoard("logs")))  # noqa: S301
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     run(small(num_epochs=0), observers=[observer])
@@ -201,7 +210,7 @@ def test_an_observer_is_pickled_before_a_run(
 def test_the_command_line_logs_a_run(command_line: Callable[..., Any], tmp_path: Path) -> None:
     code, _, err = command_line(
         *("run", "quadratic_deep", "SGD", "--lr", "0.001", "--epochs", "1"),
-        *("--tensorboard", "logs"),
+        *("--track", "tensorboard=logs"),
     )
     assert (code, err) == (0, "")
     assert list(scalars(tmp_path / "logs")["loss/test"]) == [0, 1]
@@ -211,29 +220,49 @@ def test_without_tensorboard_nothing_is_run(
     command_line: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    code, out, err = command_line("run", "quadratic_deep", "SGD", "--tensorboard", "logs")
+    code, out, err = command_line("run", "quadratic_deep", "SGD", "--track", "tensorboard=logs")
     assert code == 2
     assert out == ""
     assert "pip install 'deepobs-core[tensorboard]'" in err
     assert not list(tmp_path.iterdir())
     with pytest.raises(MissingPackageError):
-        TensorBoardObserver("logs")
+        TensorBoard("logs")
 
 
-def test_a_directory_that_cannot_be_written_is_named(
+def test_a_directory_that_cannot_be_made_is_named_before_the_run(
     command_line: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "quadratic_deep").touch()
-    code, _, err = command_line("run", "quadratic_deep", "SGD", "--tensorboard", "logs")
-    assert code != 0
+    (tmp_path / "logs").touch()
+    code, out, err = command_line("run", "quadratic_deep", "SGD", "--track", "tensorboard=logs")
+    assert (code, out) == (2, "")
     assert f"Logs for TensorBoard cannot be written to {tmp_path / 'logs'}" in err
-    assert "Traceback" not in err
+
+
+def test_a_run_goes_on_where_its_log_cannot_be_written(tmp_path: Path) -> None:
+    (observer,) = open_trackers(f"tensorboard={tmp_path}")
+    (tmp_path / "quadratic_deep").touch()
+    with pytest.warns(TrackerWarning, match="tensorboard failed.*cannot be written"):
+        assert run(small(num_epochs=0), observers=[observer]).record.status == "completed"
+
+
+def test_the_norm_of_gradients_is_logged_where_it_is_recorded(tmp_path: Path) -> None:
+    record = run(
+        small(log_gradient_norm=True, train_log_interval=1), observers=[TensorBoard(str(tmp_path))]
+    ).record
+    assert record.gradient_norms is not None
+    expected = {step: record.gradient_norms[step - 1] for step in (100, 125, 225, 250)}
+    assert scalars(tmp_path)["gradient_norm"] == pytest.approx(expected)
+
+
+def test_a_run_that_fails_is_logged_as_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(InterruptionError):
+        run(small(), observers=[TensorBoard(str(tmp_path)), Interrupts(step=100)])
+    assert hparams(tmp_path, "end").status == 2
 
 
 def test_nothing_imports_tensorboard_unasked() -> None:
     program = (
-        "import sys, deepobs.runs.tensorboard\nfrom deepobs.cli.main import main\n"
+        "import sys, deepobs.runs.trackers.tensorboard\nfrom deepobs.cli.main import main\n"
         "main(['run', '--help'])\nsys.exit('tensorboard' in sys.modules)"
     )
     process = subprocess.run(

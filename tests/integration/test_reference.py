@@ -60,7 +60,7 @@ def test_every_command_and_every_hook_is_in_the_reference(tools: None) -> None:
     assert len(commands) > 15
     for name in commands:
         assert f"\n## deepobs {name}\n" in text_of("reference/command_line.md"), name
-    assert len(hook_names()) == 12
+    assert len(hook_names()) == 15
     for name in hook_names():
         assert f"\n### {name}\n" in text_of("reference/hooks.md"), name
 
@@ -113,10 +113,10 @@ def test_what_a_module_exports_is_public(tools: None) -> None:
     from reference.api import public_names
 
     import deepobs.runs
-    import deepobs.runs.tensorboard
+    import deepobs.runs.trackers.tensorboard
 
     assert public_names(deepobs.runs) == deepobs.runs.__all__
-    assert public_names(deepobs.runs.tensorboard) == ["TensorBoardObserver", "require_tensorboard"]
+    assert public_names(deepobs.runs.trackers.tensorboard) == ["TensorBoard"]
 
 
 def test_what_documents_and_examples_import_is_in_the_reference(tools: None) -> None:

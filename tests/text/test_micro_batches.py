@@ -66,7 +66,7 @@ def test_runs_resume_with_the_state_of_all_micro_batches(
         )
 
     class AtStep(RunObserver):
-        def steps_taken(self, steps: int, loss: float) -> None:
+        def steps_taken(self, steps: int, metrics: Any) -> None:
             if steps >= 3:
                 raise KeyboardInterrupt
 

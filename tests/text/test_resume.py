@@ -17,7 +17,7 @@ def test_the_recurrent_state_is_put_back(tmp_path, optimizer, monkeypatch):
         )
 
     class AtStep(RunObserver):
-        def steps_taken(self, steps, loss):
+        def steps_taken(self, steps, metrics):
             if steps >= 3:
                 raise KeyboardInterrupt
 

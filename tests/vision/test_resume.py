@@ -18,7 +18,7 @@ def test_a_resumed_run_gives_the_numbers_of_an_undisturbed_one(
     monkeypatch.setattr("deepobs.runs.training.STEPS_BETWEEN_REPORTS", 2)
 
     class Interruption(RunObserver):
-        def steps_taken(self, steps, loss):
+        def steps_taken(self, steps, metrics):
             if steps >= 4:
                 raise KeyboardInterrupt
 

@@ -441,9 +441,9 @@ def test_attributes_of_classes_and_global_variables_go_on(tmp_path: Path) -> Non
     counts: list[int] = []
 
     class Counts(Interrupts):
-        def steps_taken(self, steps: int, loss: float) -> None:
+        def steps_taken(self, steps: int, metrics: Any) -> None:
             counts.append(KeptByTheClass.count)
-            super().steps_taken(steps, loss)
+            super().steps_taken(steps, metrics)
 
     interrupt(specification, tmp_path, Counts(step=8))
     assert counts == [4 * 2, 8 * 2]  # the trial of the checkpoint left them alone

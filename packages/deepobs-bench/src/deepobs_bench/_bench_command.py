@@ -105,7 +105,7 @@ def command(
     from deepobs_bench.result_index import ResultIndex
     from deepobs_bench.standings import execute
 
-    results = run_options.ResultOptions.taken_from(shared)
+    results = run_options.ResultOptions.taken_from(shared, is_dry=dry_run)
     with run_options.configured(
         f"The experiment {file}",
         data_dir=data_dir,

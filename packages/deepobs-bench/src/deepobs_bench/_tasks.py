@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import pickle
 import sys
@@ -168,7 +169,10 @@ def _attempt_together(tasks: Sequence[RunTask]) -> list[Outcome]:
             output_dir=tasks[0].output_dir,
             # Each may take as long as all of them would alone: how many are packed is no reason to
             # end a run.
-            observers=[_observers_of(task, limits=len(tasks)) for task in tasks],
+            # Copies, since the events of the runs alternate.
+            observers=[
+                [copy.copy(one) for one in _observers_of(task, limits=len(tasks))] for task in tasks
+            ],
         )
     except OutputError:
         raise
@@ -299,9 +303,9 @@ class TimeLimit(RunObserver):
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
 
-    def steps_taken(self, steps: int, loss: float) -> None:
+    def steps_taken(self, steps: int, metrics: Mapping[str, float]) -> None:
         """Check the time."""
-        del loss
+        del metrics
         self._check(f"after {steps} steps")
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:

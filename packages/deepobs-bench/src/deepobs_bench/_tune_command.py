@@ -149,7 +149,8 @@ def command(
           --space schedule:step_size=int:1:5 --space head:lr=log:1e-3:1
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     schedule = schedule_from(settings)
-    options, results = RunOptions.taken_from(settings), ResultOptions.taken_from(settings)
+    options = RunOptions.taken_from(settings)
+    results = ResultOptions.taken_from(settings, is_dry=dry_run)
     executor, execution = execution_from(settings)
     if not dry_run:
         threads = options.settings["num_threads"]

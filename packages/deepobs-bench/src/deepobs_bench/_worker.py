@@ -37,6 +37,8 @@ class Answer:
     value: Any = None
     error: Exception | None = None
     is_last: bool = False
+    # Of trackers, since the process started: what it prints is seen only if it dies.
+    warnings: frozenset[str] = frozenset()
 
 
 def main(calls_fd: int, answers_fd: int, threads: int | None, device: str | None) -> None:
@@ -120,8 +122,16 @@ def _answer(call: bytes) -> Answer:
         function: Callable[[], Any] = pickle.loads(call)  # noqa: S301 # from our parent
         value = function()
     except Exception as error:
-        return Answer(error=portable(error), is_last=_device_may_be_lost())
-    return Answer(value=value, is_last=isinstance(value, Failure) and _device_may_be_lost())
+        return Answer(
+            error=portable(error), is_last=_device_may_be_lost(), warnings=_warnings_of_trackers()
+        )
+    is_last = isinstance(value, Failure) and _device_may_be_lost()
+    return Answer(value=value, is_last=is_last, warnings=_warnings_of_trackers())
+
+
+def _warnings_of_trackers() -> frozenset[str]:
+    trackers = sys.modules.get("deepobs.runs.trackers")  # not imported for runs without any
+    return frozenset() if trackers is None else trackers.warnings_given()
 
 
 def _send(answers: Connection, answer: Answer) -> None:

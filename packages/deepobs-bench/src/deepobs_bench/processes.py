@@ -175,6 +175,11 @@ class WorkerSlot:
         answer = process.answer(limit)
         if answer.is_last:
             process.end()
+        if answer.warnings:
+            from deepobs.runs.trackers import warn_once
+
+            for text in answer.warnings:
+                warn_once(text)
         if answer.error is not None:
             raise answer.error
         value: T = answer.value

@@ -48,6 +48,10 @@ class TrainingWarning(UserWarning):
     """A run trains less than it seems to."""
 
 
+class TrackerWarning(UserWarning):
+    """A tracker fails, and a run goes on without it."""
+
+
 class ComponentLoadError(DeepOBSError):
     """A problem, data set or other component of a plugin cannot be imported."""
 

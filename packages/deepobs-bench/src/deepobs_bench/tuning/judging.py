@@ -48,9 +48,11 @@ class StopRule(RunObserver):
         """A hash of the rule: another rule may stop other runs."""
         return hashlib.sha256(repr((self.metric, self.limits)).encode()).hexdigest()[:8]
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
         """Reset the best value."""
-        del specification, steps_per_epoch
+        del specification, steps_per_epoch, resumed_at
         self._best = math.inf
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:

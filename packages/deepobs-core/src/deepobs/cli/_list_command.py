@@ -41,8 +41,8 @@ def _known_tags() -> list[str]:
 def command(context: click.Context, kind: str | None, tags: tuple[str, ...], as_json: bool) -> None:
     """List what is installed: problems, optimizers, data sets and more.
 
-    KIND is one of problems, datasets, optimizers, suites, runners, executors, plots, commands
-    and plugins. Without it, everything is listed in brief.
+    KIND is one of problems, datasets, optimizers, suites, runners, executors, plots, trackers,
+    commands and plugins. Without it, everything is listed in brief.
     """
     if kind is not None:
         require_known(kind, _NAMES, "kind", context)

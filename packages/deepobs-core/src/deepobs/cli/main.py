@@ -29,6 +29,7 @@ from deepobs.errors import (
     DeepOBSError,
     OutputError,
     PluginWarning,
+    TrackerWarning,
     UnknownNameError,
     closest,
     message_of,
@@ -47,7 +48,7 @@ _FOUND_WRONG = 1
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _OF_SEVERAL_PROCESSES = ("run",)
-_OUR_WARNINGS = (CheckpointWarning, PluginWarning)
+_OUR_WARNINGS = (CheckpointWarning, PluginWarning, TrackerWarning)
 
 BUILT_IN = {
     name: CommandSpec(name=name, target=f"deepobs.cli._{name}_command:command", summary=summary)

@@ -63,6 +63,7 @@ KINDS = {
         Kind("runners", "Runners"),
         Kind("executors", "Executor backends"),
         Kind("plots", "Plots"),
+        Kind("trackers", "Trackers of experiments"),
         Kind("commands", "Commands of plugins"),
     )
 }

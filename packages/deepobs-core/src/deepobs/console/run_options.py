@@ -243,10 +243,12 @@ RESULT_PARAMETERS: tuple[click.Parameter, ...] = (
         ["--resume"], is_flag=True, help="Resume interrupted runs from their checkpoints, if any."
     ),
     click.Option(
-        ["--tensorboard"],
-        type=_DIRECTORY,
-        metavar="DIR",
-        help="Write TensorBoard logs to DIR; requires deepobs-core[tensorboard].",
+        ["--track", "trackers"],
+        multiple=True,
+        metavar="NAME[=PLACE]",
+        shell_complete=completing(KINDS["trackers"].summaries),
+        help="Log the runs with a tracker: mlflow, tensorboard, trackio or wandb, each an extra of "
+        "deepobs-core; and where: tensorboard=DIR, wandb=PROJECT, ... May be repeated.",
     ),
 )
 
@@ -312,10 +314,15 @@ class ResultOptions:
     observers: tuple[RunObserver, ...]
 
     @classmethod
-    def taken_from(cls, values: dict[str, Any]) -> ResultOptions:
-        """Take the values of `RESULT_PARAMETERS` out of those of a command."""
+    def taken_from(cls, values: dict[str, Any], *, is_dry: bool = False) -> ResultOptions:
+        """Take the values of `RESULT_PARAMETERS` out of those of a command.
+
+        Args:
+            values: The values of all its parameters, from which these are removed.
+            is_dry: Whether nothing is to be executed: then no tracker is opened.
+        """
         every, resume = values.pop("checkpoint_every"), values.pop("resume")
-        tensorboard = values.pop("tensorboard")
+        trackers = values.pop("trackers")
         # These import torch: only when they are used, never for --help or completion.
         checkpoints: CheckpointPlan | None = None
         observers: tuple[RunObserver, ...] = ()
@@ -323,10 +330,10 @@ class ResultOptions:
             from deepobs.runs.checkpoints import CheckpointPlan
 
             checkpoints = CheckpointPlan(**(every or {}), resume=resume)
-        if tensorboard is not None:
-            from deepobs.runs.tensorboard import TensorBoardObserver
+        if trackers and not is_dry:
+            from deepobs.runs.trackers import open_trackers
 
-            observers = (TensorBoardObserver(tensorboard),)
+            observers = tuple(open_trackers(trackers))
         return cls(values.pop("output_dir"), checkpoints, observers)
 
 

@@ -14,6 +14,7 @@ from deepobs.plugins.specs import (
     ProblemSpec,
     RunnerSpec,
     SuiteSpec,
+    TrackerSpec,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Registry",
     "RunnerSpec",
     "SuiteSpec",
+    "TrackerSpec",
     "hookimpl",
     "register",
     "registry",

@@ -6,7 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
-from deepobs.plugins.specs import DatasetSpec, OptimizerSpec, ProblemSpec, RunnerSpec, SuiteSpec
+from deepobs.plugins.specs import (
+    DatasetSpec,
+    OptimizerSpec,
+    ProblemSpec,
+    RunnerSpec,
+    SuiteSpec,
+    TrackerSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -340,4 +347,19 @@ def deepobs_suites() -> list[SuiteSpec]:
             problems=("fmnist_vae", "cifar100_allcnnc", "svhn_wrn164", "tolstoi_char_rnn"),
             reference=_PAPER,
         ),
+    ]
+
+
+@hookimpl
+def deepobs_trackers() -> list[TrackerSpec]:
+    """Programs that track experiments, each of which needs an extra of this package."""
+    known = [
+        ("mlflow", "MLflow", "MLflow: a database, mlflow.db, or a server; PLACE is an experiment"),
+        ("tensorboard", "TensorBoard", "TensorBoard: event files; PLACE is their directory"),
+        ("trackio", "Trackio", "trackio: a local database, or a Space; PLACE is a project"),
+        ("wandb", "WeightsAndBiases", "Weights & Biases, also offline; PLACE is a project"),
+    ]
+    return [
+        TrackerSpec(name=name, target=f"deepobs.runs.trackers.{name}:{kind}", summary=summary)
+        for name, kind, summary in known
     ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ProblemSpec,
         RunnerSpec,
         SuiteSpec,
+        TrackerSpec,
     )
     from deepobs.records import ExperimentRuns, RunRecord
     from deepobs.run_specifications import RunSpecification
@@ -42,7 +43,13 @@ PROJECT = "deepobs"
 # refused with both numbers instead of failing in the middle of a run.
 API_VERSION = 1
 
-OBSERVER_HOOKS = ("deepobs_run_started", "deepobs_epoch_ended", "deepobs_run_ended")
+OBSERVER_HOOKS = (
+    "deepobs_run_started",
+    "deepobs_steps_taken",
+    "deepobs_epoch_ended",
+    "deepobs_run_ended",
+    "deepobs_run_failed",
+)
 """The hooks that are called while a run is executed."""
 
 QUESTION_HOOKS = ("deepobs_experiment_runs",)
@@ -88,20 +95,50 @@ def deepobs_plots() -> Iterable[PlotSpec]:
 
 
 @hookspec
+def deepobs_trackers() -> Iterable[TrackerSpec]:
+    """Describe programs that track experiments, for `--track`."""
+
+
+@hookspec
 def deepobs_commands() -> Iterable[CommandSpec]:
     """Describe sub-commands of `deepobs`."""
 
 
 @hookspec
-def deepobs_run_started(specification: RunSpecification) -> None:
-    """Observe that a run starts: everything was checked, nothing was trained yet."""
+def deepobs_run_started(
+    specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+) -> None:
+    """Observe that a run starts: everything was checked, nothing was trained yet.
+
+    `resumed_at` is 0, or the steps of the checkpoint from which the run continues: then the
+    evaluations before it are observed once more.
+    """
+
+
+@hookspec
+def deepobs_steps_taken(
+    specification: RunSpecification, steps: int, metrics: Mapping[str, float]
+) -> None:
+    """Observe steps, 100 at a time or those to the end of an epoch.
+
+    `steps` counts from the beginning of the run. `metrics` maps `minibatch_train_loss`, the
+    objective of the latest step, and where they exist `learning_rate`, that of the next step, and
+    `gradient_norm`, the latest that was recorded, to their values.
+    """
 
 
 @hookspec
 def deepobs_epoch_ended(
-    specification: RunSpecification, epoch: int, metrics: Mapping[str, float]
+    specification: RunSpecification,
+    epoch: int,
+    metrics: Mapping[str, float],
+    steps: int,
+    lr: float | None,
 ) -> None:
     """Observe an evaluation: before the first epoch (`epoch` is 0) and after every epoch.
+
+    `steps` are those since the beginning of the run; `lr` is the learning rate at the beginning of
+    the epoch that ended, `None` before the first one or where the optimizer has none.
 
     `metrics` maps `train_loss`, `test_loss`, and where they exist `valid_loss`, `train_accuracy`,
     `valid_accuracy` and `test_accuracy`, to their values. With `evaluate_every`, it is called after
@@ -112,6 +149,11 @@ def deepobs_epoch_ended(
 @hookspec
 def deepobs_run_ended(record: RunRecord) -> None:
     """Observe that a run ended, completed or diverged."""
+
+
+@hookspec
+def deepobs_run_failed(specification: RunSpecification, error: BaseException) -> None:
+    """Observe that an exception or an interruption ended a run, which has no result."""
 
 
 @hookspec(firstresult=True)

@@ -71,6 +71,7 @@ class Registry:
         self.suites = Catalog(specs.SuiteSpec, self._hint_at_plugins)
         self.executors = Catalog(specs.ExecutorSpec, self._hint_at_plugins)
         self.plots = Catalog(specs.PlotSpec, self._hint_at_plugins)
+        self.trackers = Catalog(specs.TrackerSpec, self._hint_at_plugins)
         self.commands = Catalog(specs.CommandSpec, self._hint_at_plugins)
         self._catalog_of: dict[str, Catalog[Any]] = {
             _PREFIX + kind: found for kind, found in vars(self).items() if type(found) is Catalog

@@ -353,6 +353,19 @@ class PlotSpec(TargetSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerSpec(TargetSpec):
+    """A program that tracks experiments, for `--track NAME` or `--track NAME=PLACE`.
+
+    Its target is called with one argument, the place or `None`, before any run, and returns a
+    `deepobs.runs.RunObserver`, best a subclass of `deepobs.runs.trackers.Tracker`. It raises a
+    `DeepOBSError` if its library is not installed, or if it cannot write there. It is pickled for
+    workers, and copied for each run.
+    """
+
+    kind = "tracker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec(TargetSpec):
     """A subcommand of `deepobs`, a `click.Command` that is imported when it is called.
 

@@ -32,6 +32,7 @@ def run(
     overwrite: bool = False,
     observers: Sequence[RunObserver] = (),
     checkpoints: CheckpointPlan | None = None,
+    track: str | Sequence[str] = (),
     **options: Any,
 ) -> RunResult:
     """Train one optimizer on one test problem; `deepobs.runs.run` of `deepobs.specify`.
@@ -49,6 +50,7 @@ def run(
         overwrite: Execute the run even if its result exists.
         observers: Receive the events of the run.
         checkpoints: When to save the state of the run, and whether to continue from one.
+        track: Trackers that log the run, such as "mlflow" or ["wandb", "tensorboard=logs"].
         **options: Further arguments of `specify`, such as `num_epochs` and `random_seed`.
 
     Raises:
@@ -58,6 +60,11 @@ def run(
     """
     specification = _specification(problem, optimizer, hyperparameters, options)
     bars: list[RunObserver] = []
+    trackers: list[RunObserver] = []
+    if track:
+        from deepobs.runs.trackers import open_trackers
+
+        trackers = open_trackers(track)
     with contextlib.ExitStack() as stack:
         if is_notebook():
             bars = stack.enter_context(live_progress())
@@ -66,7 +73,7 @@ def run(
             optimizer_class=optimizer if isinstance(optimizer, type) else None,
             output_dir=output_dir,
             overwrite=overwrite,
-            observers=[*observers, *bars],
+            observers=[*observers, *trackers, *bars],
             checkpoints=checkpoints,
         )
 

@@ -39,8 +39,17 @@ if TYPE_CHECKING:
 class RunObserver:
     """Receives the events of a run; override those of interest."""
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Everything was checked and set up; no step was taken yet."""
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
+        """Everything was checked and set up; no step was taken yet.
+
+        Args:
+            specification: The run.
+            steps_per_epoch: Steps of an epoch.
+            resumed_at: Steps of the checkpoint from which the run continues; 0 where it begins.
+                Its earlier epochs and evaluations are repeated to the observer, its steps are not.
+        """
 
     def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
         """An epoch of training begins.
@@ -50,12 +59,14 @@ class RunObserver:
             learning_rate: The learning rate of its first step; `None` where the optimizer has none.
         """
 
-    def steps_taken(self, steps: int, loss: float) -> None:
-        """Steps were taken.
+    def steps_taken(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """Steps were taken, 100 of them or those to the end of an epoch.
 
         Args:
             steps: Steps since the beginning of the run.
-            loss: Objective of the latest step, which may be infinite or NaN.
+            metrics: `minibatch_train_loss`, the objective of the latest step, which may be infinite
+                or NaN; `learning_rate`, that of the next step, if the optimizer has one; and
+                `gradient_norm`, the latest that was recorded, if norms are.
         """
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -78,6 +89,13 @@ class RunObserver:
 
     def run_ended(self, record: RunRecord) -> None:
         """The run completed or diverged."""
+
+    def run_failed(self, error: BaseException) -> None:
+        """The run was ended by an exception or an interruption, and has no result.
+
+        Args:
+            error: What ended it; it is raised again.
+        """
 
 
 @dataclass(frozen=True)
@@ -158,7 +176,10 @@ def run(
                     checkpointer.reject(error)
                 state = _begin_anew(begin)
                 record = execute(state, told, checkpointer)
-        except Exception as error:
+        except BaseException as error:
+            tell(told, "run_failed", error)
+            if not isinstance(error, Exception):
+                raise
             if ranks is not None and (lost := lost_process(error, ranks)):
                 raise lost from error
             from deepobs.runs.step_hints import add_hint
@@ -207,7 +228,7 @@ def execute(
     """
     history, steps_per_epoch = state.history, len(state.problem.dataset.train_loader)
     num_epochs = state.specification.epochs_begun(steps_per_epoch)
-    tell(observers, "run_started", state.specification, steps_per_epoch)
+    tell(observers, "run_started", state.specification, steps_per_epoch, state.trainer.steps)
     if history.evaluations:
         _repeat_events(observers, state, steps_per_epoch)
     else:
@@ -223,7 +244,11 @@ def execute(
         for objective in state.train_epoch(is_resumable=checkpointer is not None):
             if checkpointer is not None:
                 checkpointer.after_steps(state)
-            tell(observers, "steps_taken", state.trainer.steps, objective)
+            # What observers do with the steps is no part of training, whose time is measured.
+            if observers:
+                with state.paused():
+                    metrics = state.metrics_of_step(objective)
+                    tell(observers, "steps_taken", state.trainer.steps, metrics)
         if history.diverged_at_epoch is None and state.training_pass is not None:
             # No checkpoint: an optimizer with modes holds other weights now than in training.
             tell(observers, "evaluated_within_epoch", state.trainer.steps, state.evaluate())

@@ -120,6 +120,11 @@ class Gradients:
         self._norms = []
         return torch.stack(norms).tolist()
 
+    @property
+    def latest_norm(self) -> float | None:
+        """The norm that was recorded last in this pass, for which it waits; `None` for none."""
+        return float(self._norms[-1]) if self._norms else None
+
     def state_dict(self) -> dict[str, Any]:
         """Return what further steps depend on, and what was measured in this pass."""
         return {

@@ -43,8 +43,11 @@ class NotebookProgress(RunObserver):
         self._updated_at = 0.0
         self._epoch, self._metrics = 0.0, ""
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
         """Show the bar."""
+        del resumed_at
         self._steps_per_epoch = max(steps_per_epoch, 1)
         self._epochs = specification.epochs_begun(self._steps_per_epoch)
         self._epoch, self._metrics = 0.0, ""
@@ -54,9 +57,9 @@ class NotebookProgress(RunObserver):
         )
         self._show(at_once=True)
 
-    def steps_taken(self, steps: int, loss: float) -> None:
+    def steps_taken(self, steps: int, metrics: Mapping[str, float]) -> None:
         """Move the bar between evaluations."""
-        del loss
+        del metrics
         self._epoch = steps / self._steps_per_epoch
         self._show()
 

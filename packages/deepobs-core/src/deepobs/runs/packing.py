@@ -161,6 +161,7 @@ def run_together(
             record = record_of(member.state)
             member.tell("run_ended", record)
         if member.error is not None:
+            tell(member.observers, "run_failed", member.error)
             results[member.position] = member.error
             return
         specification, written = member.state.specification, None
@@ -224,7 +225,7 @@ class Pack:
         loader = self._problem.dataset.train_loader
         num_epochs = self._members[0].state.specification.epochs_begun(len(loader))
         for member in self._members:
-            member.tell("run_started", member.state.specification, len(loader))
+            member.tell("run_started", member.state.specification, len(loader), 0)
         self._evaluate()
         for member in self._members:
             member.initial = copied_parameters(member.state.problem.model)
@@ -285,7 +286,7 @@ class Pack:
         current = state.training_pass
         assert current is not None  # noqa: S101 # it was begun by `_train_epoch`
         current.objectives += objectives
-        member.tell("steps_taken", state.trainer.steps, objectives[-1])
+        member.tell("steps_taken", state.trainer.steps, state.metrics_of_step(objectives[-1]))
         if not all(map(math.isfinite, objectives)):
             self._end_epoch(member, seconds)
 

@@ -50,8 +50,11 @@ class ProgressBars(RunObserver):
             self.display.add_task("All runs", total=num_runs, metrics="") if num_runs > 1 else None
         )
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
         """Start a bar. The display starts here, so that a run that is refused shows none."""
+        del resumed_at
         self.display.start()
         self._steps_per_epoch = max(steps_per_epoch, 1)
         self._current = self.display.add_task(
@@ -61,9 +64,9 @@ class ProgressBars(RunObserver):
             metrics="",
         )
 
-    def steps_taken(self, steps: int, loss: float) -> None:
+    def steps_taken(self, steps: int, metrics: Mapping[str, float]) -> None:
         """Move the bar between evaluations."""
-        del loss
+        del metrics
         self.display.update(self._current, completed=steps // self._steps_per_epoch)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -105,18 +105,29 @@ class RunState:
         self.resumed_at_steps: list[int] = []
         self.packed: int | None = None
 
-    def start_epoch(self) -> float | None:
-        """Record the learning rate of the next epoch.
-
-        Returns:
-            The rate, that of the first parameter group; `None` if the optimizer has none.
-        """
+    @property
+    def learning_rate(self) -> float | None:
+        """That of the first parameter group; `None` if the optimizer has none."""
         # An optimizer that wraps another one may have no groups of its own.
         groups = getattr(self.optimizer, "param_groups", None) or [{}]
         rate = groups[0].get("lr")
-        rate = float(rate) if isinstance(rate, (int, float, torch.Tensor)) else None
+        return float(rate) if isinstance(rate, (int, float, torch.Tensor)) else None
+
+    def start_epoch(self) -> float | None:
+        """Record the learning rate of the next epoch, and return it."""
+        rate = self.learning_rate
         self.history.learning_rates.append(rate)
         return rate
+
+    def metrics_of_step(self, objective: float) -> dict[str, float]:
+        """What observers are told of the latest step, whose objective is given."""
+        found = {"minibatch_train_loss": objective}
+        if (rate := self.learning_rate) is not None:
+            found["learning_rate"] = rate
+        gradients = self.trainer.gradients
+        if gradients is not None and (norm := gradients.latest_norm) is not None:
+            found["gradient_norm"] = norm
+        return found
 
     def train_epoch(self, *, is_resumable: bool) -> Iterator[float]:
         """Train to the end of the epoch or of the run, or until an objective is not finite.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from deepobs.protocols import TestProblem
     from deepobs.records import RunRecord
+    from deepobs.runs.execution import RunObserver
 
 _Path = str | os.PathLike[str]
 
@@ -97,9 +98,10 @@ _SCHEDULE_OPTIONS: dict[str, tuple[Any, str]] = {
     "lr_sched_epochs": (_NumberList(int), "Epochs after which the learning rate changes: 5,8"),
     "lr_sched_factors": (_NumberList(float), "Factors of the initial rate from then on: 0.1,0.01"),
 }
+_TRACK = "Log the run with a tracker: mlflow, wandb, tensorboard=DIR, ... May be repeated."
 _FLAGS = ("full_evaluation", "bare_losses", "reshuffle", "no_logs", "overwrite")
 # Those of steps are not reserved: many optimizers have such a hyperparameter.
-_RESERVED = {"testproblem", *_OPTIONS, *_FLAGS} - {"weight_decay", *STEP_OPTIONS}
+_RESERVED = {"testproblem", "track", *_OPTIONS, *_FLAGS} - {"weight_decay", *STEP_OPTIONS}
 """Names that hyperparameters cannot have, because `run` has an argument of this name."""
 
 
@@ -155,6 +157,7 @@ class StandardRunner:
         reshuffle: bool = True,
         no_logs: bool = False,
         overwrite: bool = False,
+        track: str | Sequence[str] = (),
         **hyperparameters: Any,
     ) -> RunRecord:
         """Train on a test problem and evaluate before and after every epoch.
@@ -180,6 +183,7 @@ class StandardRunner:
             reshuffle: Draw a new order of the training data for every epoch.
             no_logs: Write no result file.
             overwrite: Execute the run even if its result exists.
+            track: Trackers that log the run, such as "mlflow" or ["wandb", "tensorboard=logs"].
             hyperparameters: Values by name; those with a default may be omitted. Also options of
                 steps: `precision`, `accumulate`, `clip_norm`, `clip_value`, `log_gradient_norm`,
                 `compile_mode` and `channels_last`, as `specify` takes them.
@@ -201,6 +205,7 @@ class StandardRunner:
             "device": device,
             "validation_size": validation_size,
             "train_log_interval": train_log_interval,
+            "track": track or None,
         }
         # None means "not given" for arguments of run, but can be the value of a hyperparameter.
         may_be_none = hyperparameters.keys() - self._schedule.keys()
@@ -228,6 +233,12 @@ class StandardRunner:
         testproblem = given.pop("testproblem")
         data_dir = given.pop("data_dir", None)
         output_dir = given.pop("output_dir", "./results")
+        trackers: list[RunObserver] = []
+        if track := given.pop("track", None):
+            # Imported late, since few runs are tracked.
+            from deepobs.runs.trackers import open_trackers
+
+            trackers = open_trackers(track)
         names = (given.keys() & {*_OPTIONS, *self._schedule}) - self.hyperparameters.keys()
         specified = {name: given.pop(name) for name in names}
         values = _completed(self.hyperparameters, given)
@@ -239,7 +250,7 @@ class StandardRunner:
                 optimizer_class=self.optimizer_class,
                 output_dir=None if no_logs else output_dir,
                 overwrite=overwrite,
-                observers=observers,
+                observers=[*trackers, *observers],
             ).record
 
     def _from_command_line(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,6 +261,7 @@ class StandardRunner:
         }
         for name, hyperparameter in self.hyperparameters.items():
             offered[name] = _hyperparameter_option(name, hyperparameter)
+        offered["track"] = click.Option(["--track"], multiple=True, help=_TRACK)
         command = click.Command(
             None,
             params=[
@@ -260,7 +272,7 @@ class StandardRunner:
             context_settings={"help_option_names": ["-h", "--help"]},
         )
         context = command.make_context(Path(sys.argv[0]).name, sys.argv[1:])
-        return {name: value for name, value in context.params.items() if value is not None}
+        return {name: value for name, value in context.params.items() if value not in (None, ())}
 
 
 class LearningRateScheduleRunner(StandardRunner):

@@ -8,83 +8,88 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepobs.errors import MissingPackageError, OutputError
+from deepobs.errors import OutputError
 from deepobs.runs.execution import RunObserver
-from deepobs.runs.progress import schedule_of
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.store import configuration_directory
+from deepobs.runs.trackers.tracker import hyperparameters_of, missing_library
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping
 
     from deepobs.records import RunRecord
     from deepobs.run_specifications import RunSpecification
 
-OBJECTIVE = "objective/train"
-"""Tag of the objective, by step; other tags are by epoch."""
+_TAGS_OF_STEPS = {"minibatch_train_loss": "objective/train", "gradient_norm": "gradient_norm"}
+"""Tags of what is logged by step; other tags are by epoch."""
+
+_DIRECTORY = "runs"  # that of TensorBoard's own writers
 
 _EVENT_FILES = "events.out.tfevents.*"
 _SECONDS_BETWEEN_FLUSHES = 5
 
 
-class TensorBoardObserver(RunObserver):
+class TensorBoard(RunObserver):
     """Writes the events of runs to event files for TensorBoard.
 
     There are scalars of every metric by epoch (`loss/test`, `accuracy/test`, ...), or by step where
-    `evaluate_every` of the run is a number of steps, of the objective
-    by step (`objective/train`) and of the learning rate at the beginning of epochs
-    (`learning_rate`); the command that reproduces the run; and hyperparameters, by which
-    TensorBoard compares runs. Seeds of a configuration are one group there.
+    `evaluate_every` of the run is a number of steps; of the objective by step (`objective/train`),
+    and the norm of its gradient where it is recorded (`gradient_norm`); and of the learning rate at
+    the beginning of epochs (`learning_rate`). There are the command that reproduces the run, and
+    hyperparameters, by which TensorBoard compares runs. Seeds of a configuration are one group.
 
     A run has a directory of its own,
     `<testproblem>/<optimizer>/<configuration>/random_seed__<seed>`, in which a run that is repeated
     or resumed replaces the earlier files.
 
     Args:
-        directory: Where to write; shared by workers on several machines.
+        place: The directory, shared by workers on several machines; `None` for `runs`.
 
     Raises:
         MissingPackageError: TensorBoard is not installed.
+        OutputError: The directory cannot be written.
     """
 
-    _log: _RunLog
+    _log: _RunLog | None = None
     _position_of: Callable[[int], int]
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        require_tensorboard()
-        self._directory = Path(directory).resolve()  # workers may run elsewhere
+    def __init__(self, place: str | None = None) -> None:
+        _require_tensorboard()
+        self._directory = Path(place or _DIRECTORY).resolve()  # workers may run elsewhere
+        with self._failures_explained():
+            self._directory.mkdir(parents=True, exist_ok=True)
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
-        """Start new event files.
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
+        """Start new event files; of a run that is resumed, its earlier steps are kept.
 
         Raises:
             MissingPackageError: TensorBoard is not installed on the worker.
             OutputError: The files cannot be written.
         """
-        require_tensorboard()
+        _require_tensorboard()
         # Places on the axis of TensorBoard are integers: epochs, unless some are within one.
         self._position_of = int
         if "step" in specification.evaluate_every:
             num_steps = specification.steps_in_all(steps_per_epoch)
             self._position_of = lambda epoch: min(epoch * steps_per_epoch, num_steps)
-        if hasattr(self, "_log"):  # not set if the run failed, which observers do not learn
-            self._log.close()
         configuration = configuration_directory(self._directory, specification)
         with self._failures_explained():
-            self._log = _RunLog(configuration / f"random_seed__{specification.random_seed}")
+            directory = configuration / f"random_seed__{specification.random_seed}"
+            self._log = _RunLog(directory, keeps_steps=resumed_at > 0)
             self._log.start(str(configuration.relative_to(self._directory)), specification)
 
     def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
         """Write the learning rate."""
         if learning_rate is not None:
-            with self._failures_explained():
-                self._log.write_scalars(epoch, {"learning_rate": learning_rate})
+            self._write(epoch, {"learning_rate": learning_rate})
 
-    def steps_taken(self, steps: int, loss: float) -> None:
-        """Write the objective."""
-        with self._failures_explained():
-            self._log.write_objective(steps, loss)
+    def steps_taken(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """Write the objective, and the norm of the gradient if there is one."""
+        if self._log is not None:
+            with self._failures_explained():
+                self._log.write_step(steps, metrics)
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics."""
@@ -99,13 +104,27 @@ class TensorBoardObserver(RunObserver):
         for name, value in metrics.items():
             split, _, metric = name.partition("_")
             scalars[f"{metric}/{split}"] = value
-        with self._failures_explained():
-            self._log.write_scalars(position, scalars)
+        self._write(position, scalars)
+
+    def _write(self, position: int, scalars: Mapping[str, float]) -> None:
+        if self._log is not None:
+            with self._failures_explained():
+                self._log.write_scalars(position, scalars)
 
     def run_ended(self, record: RunRecord) -> None:
         """Close the files."""
-        with self._failures_explained():
-            self._log.end(is_success=record.status == "completed")
+        self._end(is_success=record.status == "completed")
+
+    def run_failed(self, error: BaseException) -> None:
+        """Close the files, as those of a failure."""
+        del error
+        self._end(is_success=False)
+
+    def _end(self, *, is_success: bool) -> None:
+        log, self._log = self._log, None
+        if log is not None:
+            with self._failures_explained():
+                log.end(is_success=is_success)
 
     @contextlib.contextmanager
     def _failures_explained(self) -> Iterator[None]:
@@ -118,19 +137,11 @@ class TensorBoardObserver(RunObserver):
             ) from error
 
 
-def require_tensorboard() -> None:
-    """Make sure that TensorBoard is installed.
-
-    Raises:
-        MissingPackageError: It is not.
-    """
+def _require_tensorboard() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
-        raise MissingPackageError(
-            f"Logs for TensorBoard need the package tensorboard, which cannot be imported "
-            f"({error}). Install it with: pip install 'deepobs-core[tensorboard]'."
-        ) from error
+        raise missing_library("TensorBoard", "tensorboard", error) from error
 
 
 class _RunLog:
@@ -138,13 +149,14 @@ class _RunLog:
 
     Args:
         directory: The directory of the run, whose event files are replaced.
+        keeps_steps: Whether to take over what they say of steps that are not repeated.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, keeps_steps: bool) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         # Observers of a resumed run receive its earlier epochs again, but not its earlier steps.
-        self._earlier_objectives = _objectives_in(directory)
+        self._earlier_steps = _steps_in(directory) if keeps_steps else []
         for path in directory.glob(_EVENT_FILES):
             path.unlink()
         # `purge_step` makes a running TensorBoard drop what it read from the old files.
@@ -158,13 +170,15 @@ class _RunLog:
 
         # Neither `add_hparams`, which makes a run of its own in a directory below, nor its list of
         # all hyperparameters: TensorBoard takes that of one run for all, and hides those of others.
-        summary = hparams_pb(_hyperparameters(specification), trial_id=configuration)
+        summary = hparams_pb(hyperparameters_of(specification), trial_id=configuration)
         self._writer.file_writer.add_summary(summary)
         self._writer.add_text("reproduce", f"    {reproduction_command(specification)}")
 
-    def write_objective(self, steps: int, value: float) -> None:
-        self._write_earlier_objectives(before=steps)
-        self._writer.add_scalar(OBJECTIVE, value, steps)
+    def write_step(self, steps: int, metrics: Mapping[str, float]) -> None:
+        self._write_earlier_steps(before=steps)
+        for name, tag in _TAGS_OF_STEPS.items():
+            if name in metrics:
+                self._writer.add_scalar(tag, metrics[name], steps)
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         for tag, value in scalars.items():
@@ -174,7 +188,7 @@ class _RunLog:
     def end(self, *, is_success: bool) -> None:
         from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
-        self._write_earlier_objectives()
+        self._write_earlier_steps()
         summary = _session_end(STATUS_SUCCESS if is_success else STATUS_FAILURE)
         self._writer.file_writer.add_summary(summary)
         self.close()
@@ -182,25 +196,26 @@ class _RunLog:
     def close(self) -> None:
         self._finalizer()
 
-    def _write_earlier_objectives(self, before: float = float("inf")) -> None:
-        """Write the objectives of the part that is not repeated."""
-        for step, (value, wall_time) in sorted(self._earlier_objectives.items()):
+    def _write_earlier_steps(self, before: float = float("inf")) -> None:
+        """Write the steps of the part that is not repeated."""
+        for step, tag, value, wall_time in self._earlier_steps:
             if step < before:
-                self._writer.add_scalar(OBJECTIVE, value, step, wall_time)
-        self._earlier_objectives = {}
+                self._writer.add_scalar(tag, value, step, wall_time)
+        self._earlier_steps = []
 
 
-def _objectives_in(directory: Path) -> dict[int, tuple[float, float]]:
-    """The objectives in event files, and when they were written, by step."""
+def _steps_in(directory: Path) -> list[tuple[int, str, float, float]]:
+    """Step, tag, value and time of what event files say of steps, in order and each once."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-    return {
-        event.step: (value.simple_value, event.wall_time)
+    found = {
+        (event.step, value.tag): (value.simple_value, event.wall_time)
         for path in sorted(directory.glob(_EVENT_FILES))
         for event in LegacyEventFileLoader(str(path)).Load()
         for value in event.summary.value
-        if value.tag == OBJECTIVE
+        if value.tag in _TAGS_OF_STEPS.values()
     }
+    return [(*key, *found[key]) for key in sorted(found)]
 
 
 def _session_end(status: int) -> Any:
@@ -216,27 +231,3 @@ def _session_end(status: int) -> Any:
         tensor=metadata.NULL_TENSOR,
     )
     return Summary(value=[value])
-
-
-def _hyperparameters(specification: RunSpecification) -> dict[str, bool | int | float | str]:
-    """The hyperparameters that TensorBoard compares; values of other types as text."""
-    in_groups = {
-        f"{role}.{name}": value
-        for role, settings in specification.parameter_groups.items()
-        for name, value in settings.items()
-    }
-    named = {
-        "testproblem": specification.testproblem,
-        "optimizer": specification.optimizer,
-        "num_epochs": specification.num_epochs,
-        "batch_size": specification.batch_size,
-        "problem_weight_decay": specification.weight_decay,
-        "lr_schedule": schedule_of(specification) or None,
-        **specification.hyperparameters,
-        **in_groups,
-    }
-    return {
-        name: value if isinstance(value, (bool, int, float, str)) else str(value)
-        for name, value in named.items()
-        if value is not None
-    }
