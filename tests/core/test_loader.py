@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
+from torch.utils.data import DataLoader, RandomSampler
 
 from deepobs.data import TensorLoader
 from deepobs.data.base import seeded_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def _numbers(size: int = 10, batch_size: int = 4, **arguments: object) -> TensorLoader:
@@ -124,3 +130,53 @@ def test_the_order_of_the_first_pass_can_be_repeated() -> None:
     first = _firsts(loader)
     assert first != sorted(first)
     assert _firsts(loader) == first
+
+
+def _values(batches: Iterable[Sequence[torch.Tensor]]) -> list[list[list[int]]]:
+    return [[part.tolist() for part in batch] for batch in batches]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_a_loader_of_torch_with_its_attributes_yields_the_same_batches(
+    in_order: bool, drop_remainder: bool
+) -> None:
+    def loader() -> TensorLoader:
+        return _numbers(
+            generator=None if in_order else torch.Generator().manual_seed(1),
+            drop_remainder=drop_remainder,
+            transform=lambda batch: (batch[0] + 1, batch[1]),
+        )
+
+    one = loader()
+    torchs = DataLoader(
+        one.dataset,
+        one.batch_size,
+        sampler=one.sampler,
+        drop_last=one.drop_last,
+        num_workers=one.num_workers,
+        collate_fn=one.collate_fn,
+    )
+    assert isinstance(one, DataLoader)
+    assert len(torchs) == len(one)
+    assert _values(torchs) == _values(loader())
+    assert isinstance(next(iter(torchs)), tuple)
+
+
+def test_the_data_set_of_a_loader_holds_its_examples() -> None:
+    data = _numbers(transform=lambda batch: (batch[0] + 1, batch[1])).dataset
+    assert len(data) == 10
+    assert _values([data[3], data[-1]]) == [[4, 30], [10, 90]]
+    assert _values(DataLoader(data, batch_size=5)) == [
+        [[1, 2, 3, 4, 5], [0, 10, 20, 30, 40]],
+        [[6, 7, 8, 9, 10], [50, 60, 70, 80, 90]],
+    ]
+    with pytest.raises(IndexError):
+        data[10]
+
+
+def test_a_repeated_order_is_that_of_the_sampler() -> None:
+    loader = _numbers(12, generator=torch.Generator().manual_seed(1), reshuffle=False)
+    assert isinstance(loader.sampler, RandomSampler)
+    order = list(loader.sampler)
+    assert list(loader.sampler) == order == _firsts(loader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from deepobs_text.sequences import StreamLoader, window_loader
 
@@ -52,6 +53,30 @@ def test_a_pass_begins_when_it_is_asked_for() -> None:
     passes = iter(loader), iter(loader)
     assert loader.passes_started == 2
     assert next(passes[0]).number == next(passes[1]).number == 0
+
+
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_a_loader_of_torch_with_its_attributes_yields_the_same_batches(
+    drop_remainder: bool,
+) -> None:
+    loader = StreamLoader(TEXT, 3, 10, drop_remainder=drop_remainder)
+    torchs = DataLoader(
+        loader.dataset, loader.batch_size, drop_last=loader.drop_last, collate_fn=loader.collate_fn
+    )
+    assert isinstance(loader, DataLoader)
+    assert len(torchs) == len(loader)
+    for batch, expected in zip(torchs, loader, strict=True):
+        assert all(map(torch.equal, batch, expected))
+
+
+def test_the_sequences_of_a_text_are_the_examples() -> None:
+    sequences = StreamLoader(TEXT, batch_size=3, sequence_length=10).dataset
+    assert len(sequences) == 9
+    ids, next_ids = sequences[4]
+    assert ids.tolist() == list(range(40, 50))
+    assert torch.equal(next_ids, ids + 1)
+    with pytest.raises(IndexError):
+        sequences[9]
 
 
 @pytest.mark.parametrize("drop_remainder", [True, False])

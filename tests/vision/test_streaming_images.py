@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from imagenet_files import WNIDS, imagenet, write_image
+from torch.utils.data import DataLoader
 
 from deepobs import config
 from deepobs.errors import DataError
@@ -82,6 +83,25 @@ def test_the_remainder_is_dropped_or_kept(tree: Path, drop_remainder: bool) -> N
     assert len(dataset.test_loader) == len(sizes)
     assert dataset.test_loader.num_examples == sum(sizes)
     assert [len(labels) for _, labels in dataset.train_loader] == [3] * 6
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_loader_of_torch_yields_the_same_evaluated_images(tree: Path, num_workers: int) -> None:
+    loader = _seeded(batch_size=3, num_workers=num_workers, drop_remainder=False).test_loader
+    torchs = DataLoader(
+        loader.dataset, 3, num_workers=loader.num_workers, collate_fn=loader.collate_fn
+    )
+    assert isinstance(loader, DataLoader)
+    assert loader.num_workers == num_workers
+    assert _equal(list(torchs), list(loader))
+
+
+def test_examples_of_training_are_random_crops(tree: Path) -> None:
+    data = _seeded(batch_size=4).train_loader.dataset
+    (first, label), (second, same_label) = data[0], data[0]
+    assert first.shape == (3, 224, 224)
+    assert label == same_label
+    assert not torch.equal(first, second)
 
 
 def test_a_pass_within_a_pass_leaves_the_outer_one_as_it_was(tree: Path) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
+from deepobs.data.base import collate
 from deepobs.data.tensor_dataset import TensorLoader
 
 if TYPE_CHECKING:
@@ -52,7 +54,31 @@ class SequenceBatch(tuple[Tensor, ...]):
         return part
 
 
-class StreamLoader:
+class StreamedSequences(Dataset[tuple[Tensor, Tensor]]):
+    """The sequences of a text in the order in which a `StreamLoader` reads them.
+
+    Args:
+        ids: The text, cut into parts that are read at once, shape (parts, characters).
+        next_ids: Likewise, a character later.
+        sequence_length: Characters per sequence; the last of a part may be shorter.
+    """
+
+    def __init__(self, ids: Tensor, next_ids: Tensor, sequence_length: int) -> None:
+        self._texts = ids, next_ids
+        self._sequence_length = sequence_length
+
+    def __len__(self) -> int:
+        parts, characters = self._texts[0].shape
+        return parts * -(-characters // self._sequence_length)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        number, part = divmod(range(len(self))[row], len(self._texts[0]))
+        start = number * self._sequence_length
+        ids, next_ids = (text[part, start : start + self._sequence_length] for text in self._texts)
+        return ids, next_ids
+
+
+class StreamLoader(DataLoader[tuple[Tensor, Tensor]]):
     """Reads a text at many places at once, so that each batch continues the previous one.
 
     The text is cut into as many equal parts as a batch has sequences. The remainder at its end,
@@ -71,11 +97,6 @@ class StreamLoader:
     def __init__(
         self, ids: Tensor, batch_size: int, sequence_length: int, *, drop_remainder: bool = True
     ) -> None:
-        self.ids = ids
-        self.batch_size = batch_size
-        self.sequence_length = sequence_length
-        self.drop_remainder = drop_remainder
-        self.passes_started = 0
         # One character less, as the last of a text has no successor to predict.
         characters = (len(ids) - 1) // batch_size
         if drop_remainder:
@@ -83,13 +104,13 @@ class StreamLoader:
         total = batch_size * characters
         self._ids = ids[:total].view(batch_size, characters)
         self._next_ids = ids[1 : total + 1].view(batch_size, characters)
+        sequences = StreamedSequences(self._ids, self._next_ids, sequence_length)
+        super().__init__(sequences, batch_size, drop_last=drop_remainder, collate_fn=collate)
+        self.ids = ids
+        self.sequence_length = sequence_length
+        self.passes_started = 0
 
-    def __len__(self) -> int:
-        """The number of batches in a pass."""
-        characters = self._ids.shape[1]
-        return (characters + self.sequence_length - 1) // self.sequence_length
-
-    def __iter__(self) -> Iterator[SequenceBatch]:
+    def __iter__(self) -> Iterator[SequenceBatch]:  # type: ignore[override] # any iterator will do
         """Start a new pass."""
         # Not a generator itself: the pass starts now, not only when the first batch is requested.
         self.passes_started += 1

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import Dataset, default_collate
 
+from deepobs import config
 from deepobs.data.base import ShuffledLoader
 from deepobs_vision.workers import in_workers
 
@@ -104,8 +105,34 @@ class Crop(NamedTuple):
 _CENTRAL = Crop((NUM_OFFSETS - 1) // 2, (NUM_OFFSETS - 1) // 2, is_flipped=0)
 
 
+class CroppedImages(Dataset["Batch"]):
+    """Standardized crops with their labels, on the CPU, where worker processes can make them.
+
+    Args:
+        images: The images to load.
+        is_random: Whether crops are random, drawn by torch's global generator, or central.
+        dtype: Floating-point type of the crops.
+    """
+
+    def __init__(self, images: StreamedImages, *, is_random: bool, dtype: torch.dtype) -> None:
+        self._images = images
+        self._is_random = is_random
+        self._dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, row: int) -> Batch:
+        store, stored = self._images.store, self._images.rows[row]
+        crop = Crop(*draw_crops(1, None)[0].tolist()) if self._is_random else _CENTRAL
+        pixels = _decode_crop(store[stored], crop).to(self._dtype)
+        return pixels, torch.tensor(store.labels[stored], device="cpu")
+
+
 class StreamingImageLoader(ShuffledLoader):
     """Yields batches of standardized crops and labels, decoded in worker processes.
+
+    There are as many of them as `config.get_num_workers()` says when it is made.
 
     Args:
         images: The images to load.
@@ -125,14 +152,16 @@ class StreamingImageLoader(ShuffledLoader):
         dtype: torch.dtype,
         **arguments: Any,
     ) -> None:
-        super().__init__(len(images), batch_size, **arguments)
+        crops = CroppedImages(images, is_random=arguments.get("generator") is not None, dtype=dtype)
+        super().__init__(crops, batch_size, pin_memory=device.type == "cuda", **arguments)
+        # Afterwards, since torch warns of numbers that are larger than that of the cores.
+        self.num_workers = config.get_num_workers()
         self.images = images
         self.device = device
         self.dtype = dtype
-        self._pins_memory = device.type == "cuda"
         self._portion_size = batch_size if device.type == "cpu" else min(batch_size, _PORTION)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override] # any iterator will do
         """Start a new pass; raises `CorruptDataError` if an image cannot be decoded."""
         return self.batches_from(0)
 
@@ -147,8 +176,9 @@ class StreamingImageLoader(ShuffledLoader):
             _decode_portion,
             self._requests(batches, rows, crops),
             num_portions=len(batches) * portions_per_batch,
+            num_workers=self.num_workers,
             ahead=_BATCHES_AHEAD * portions_per_batch,
-            pin_memory=self._pins_memory,
+            pin_memory=self.pin_memory,
         )
         for batch in batches:
             portions = itertools.islice(results, len(self._portions(batch)))
@@ -180,14 +210,17 @@ class StreamingImageLoader(ShuffledLoader):
 
     def _on_device(self, portions: Iterator[Tensor]) -> Tensor:
         parts = [
-            crops.to(self.device, non_blocking=self._pins_memory).to(self.dtype)
-            for crops in portions
+            crops.to(self.device, non_blocking=self.pin_memory).to(self.dtype) for crops in portions
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def draw_crops(num_images: int, generator: torch.Generator) -> Tensor:
-    """Draw uniformly placed crops, half of them flipped, with a CPU generator.
+def draw_crops(num_images: int, generator: torch.Generator | None) -> Tensor:
+    """Draw uniformly placed crops, half of them flipped.
+
+    Args:
+        num_images: Their number.
+        generator: A CPU generator, `None` for torch's global one.
 
     Returns:
         A `Crop` in each row, uint8 of shape (images, 3): an epoch of ImageNet takes 4 MB.

@@ -31,10 +31,11 @@ def in_workers(
     portions: Iterable[PortionT],
     num_portions: int,
     *,
+    num_workers: int | None = None,
     ahead: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[ResultT]:
-    """Apply a function to portions, in `config.get_num_workers()` processes; 0 means in this one.
+    """Apply a function to portions in worker processes.
 
     The processes end with the iterator. The random numbers of this process are not affected.
 
@@ -42,6 +43,7 @@ def in_workers(
         function: Applied to each portion; must be picklable.
         portions: The arguments, iterated in this process ahead of their results.
         num_portions: Their maximum number; no more processes than that are started.
+        num_workers: Number of processes, 0 for this one; `None` for `config.get_num_workers()`.
         ahead: Number of portions to process ahead of the requested result.
         pin_memory: Whether to put resulting tensors into page-locked memory for CUDA.
 
@@ -52,7 +54,8 @@ def in_workers(
         DataError: The function raised it, or the system killed a worker. Other errors are raised
             with the worker's traceback.
     """
-    num_workers = min(config.get_num_workers(), num_portions)
+    wanted = config.get_num_workers() if num_workers is None else num_workers
+    num_workers = min(wanted, num_portions)
     options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
     if num_workers:
         at_least = 2 if num_workers <= _FEW_WORKERS else 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset, RandomSampler, default_collate
 
 from deepobs import checks, config
 from deepobs.plugins.catalog import Registered
@@ -91,7 +92,7 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
         fingerprint: SHA-256 of the stored examples, or of their file names if there are too many.
         generator: Source of all randomness of the training examples: order and augmentation.
         split_sizes: Number of examples in each split, before any remainder is dropped.
-        train_loader: The training examples in random order.
+        train_loader: The training examples in random order. All loaders are `DataLoader`s of torch.
         train_eval_loader: A fixed subset of the training examples.
         valid_loader: The held-out examples, `None` without any.
         test_loader: The test examples in stored order.
@@ -239,44 +240,75 @@ def part_of(size: int, fraction: float) -> int:
     return max(1, round(fraction * size))
 
 
-class ShuffledLoader(ABC):
+class RandomOrder(RandomSampler):
+    """Rows in an order drawn by a generator, the same in all passes unless it is to `reshuffle`."""
+
+    def __init__(
+        self, dataset: Dataset[Batch], generator: torch.Generator, *, reshuffle: bool
+    ) -> None:
+        super().__init__(dataset, generator=generator)  # type: ignore[arg-type] # it has a length
+        self.reshuffle = reshuffle
+        self.kept: torch.Tensor | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        """Start a new pass."""
+        return iter(self.draw().tolist())
+
+    def draw(self) -> torch.Tensor:
+        """Draw the rows of a new pass, on the CPU."""
+        if self.kept is not None:
+            return self.kept
+        # Drawn on the CPU: a seed must mean the same order on every device.
+        order = torch.randperm(self.num_samples, generator=self.generator, device="cpu")
+        self.kept = None if self.reshuffle else order
+        return order
+
+
+class ShuffledLoader(DataLoader[Any], ABC):
     """Yields batches of examples in stored or random order.
 
-    A subclass implements a pass; `draw_order` provides its order.
+    A subclass implements a pass; `draw_order` provides its order. The attributes are those of
+    torch's loader, so that one built from them yields the same batches, only slower.
 
     Args:
-        total: Number of examples.
+        dataset: The examples.
         batch_size: Examples per batch.
         generator: CPU generator of the randomness of a pass; `None` for stored order.
         reshuffle: Whether each pass has a new order or all share the first.
         drop_remainder: Whether a pass drops the last, smaller batch.
+        pin_memory: Whether batches are copied to the device from page-locked memory.
 
     Attributes:
         num_examples: Number of examples that a pass yields.
     """
 
+    batch_size: int
+
     def __init__(
         self,
-        total: int,
+        dataset: Dataset[Batch],
         batch_size: int,
         *,
         generator: torch.Generator | None = None,
         reshuffle: bool = True,
         drop_remainder: bool = True,
+        pin_memory: bool = False,
     ) -> None:
-        self.batch_size = batch_size
-        self.generator = generator
-        self.reshuffle = reshuffle
-        self._total = total
+        order = None if generator is None else RandomOrder(dataset, generator, reshuffle=reshuffle)
+        super().__init__(
+            dataset,
+            batch_size,
+            sampler=order,
+            generator=generator,
+            drop_last=drop_remainder,
+            pin_memory=pin_memory,
+            collate_fn=collate,
+        )
+        total = len(self.sampler)  # type: ignore[arg-type] # torch's samplers of rows have a length
         self.num_examples = total - (total % batch_size if drop_remainder else 0)
-        self._kept_order: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        """The number of batches in a pass."""
-        return (self.num_examples + self.batch_size - 1) // self.batch_size
 
     @abstractmethod
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override] # any iterator will do
         """Start a new pass, in random order if there is a generator."""
 
     def batches_from(self, number: int) -> Iterator[Batch]:
@@ -286,28 +318,27 @@ class ShuffledLoader(ABC):
 
     def draw_order(self) -> torch.Tensor | None:
         """Draw the rows of a new pass, on the CPU; `None` for stored order."""
-        if self.generator is None:
+        if not isinstance(self.sampler, RandomOrder):
             return None
-        if self._kept_order is not None:
-            return self._kept_order
-        # Drawn on the CPU: a seed must mean the same order on every device.
-        # And whole, although a part is used, so that every example has the same chance.
-        order = torch.randperm(self._total, generator=self.generator, device="cpu")
-        order = order[: self.num_examples]
-        self._kept_order = None if self.reshuffle else order
-        return order
+        # Drawn whole, although a part is used, so that every example has the same chance.
+        return self.sampler.draw()[: self.num_examples]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next pass depends on."""
-        if self.generator is None:
+        if not isinstance(self.sampler, RandomOrder):
             return {}
-        return {"generator": self.generator.get_state(), "order": self._kept_order}
+        return {"generator": self.sampler.generator.get_state(), "order": self.sampler.kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Make the next pass the one that followed the call of `state_dict`."""
-        if self.generator is not None:
-            self.generator.set_state(state["generator"])
-            self._kept_order = state["order"]
+        if isinstance(self.sampler, RandomOrder):
+            self.sampler.generator.set_state(state["generator"])
+            self.sampler.kept = state["order"]
+
+
+def collate(examples: list[Batch]) -> Batch:
+    """Join examples to a batch as torch does, but to a tuple."""
+    return tuple(default_collate(examples))
 
 
 def seeded_generator() -> torch.Generator:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from deepobs.data.base import BaseDataSet, DataStatus, ShuffledLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -46,6 +47,32 @@ class Splits:
         return digest.hexdigest()
 
 
+class TransformedExamples(Dataset["Batch"]):
+    """The examples of tensors in memory, transformed as in the batches of their loader."""
+
+    def __init__(self, tensors: Batch, transform: Callable[[Batch], Batch] | None) -> None:
+        self._tensors = tensors
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._tensors[0])
+
+    def __getitem__(self, row: int) -> Batch:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Batch]:
+        """Several examples, which torch's loader asks for in place of one after the other."""
+        if not rows:
+            return []
+        # A range refuses rows that do not exist, which an accelerator would end the process for.
+        existing = range(len(self))
+        index = torch.tensor([existing[row] for row in rows], device=self._tensors[0].device)
+        batch = tuple(tensor.index_select(0, index) for tensor in self._tensors)
+        if self._transform is not None:
+            batch = self._transform(batch)
+        return list(zip(*(part.unbind() for part in batch), strict=True))
+
+
 class TensorLoader(ShuffledLoader):
     """Yields batches of resident tensors: no copy to the device, no Python per example.
 
@@ -66,11 +93,11 @@ class TensorLoader(ShuffledLoader):
         transform: Callable[[Batch], Batch] | None = None,
         **arguments: Any,
     ) -> None:
-        super().__init__(len(tensors[0]), batch_size, **arguments)
+        super().__init__(TransformedExamples(tensors, transform), batch_size, **arguments)
         self.tensors = tensors
         self._transform = transform
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override] # any iterator will do
         """Start a new pass, in random order if there is a generator."""
         order = self.draw_order()
         if order is not None:
