@@ -12,7 +12,7 @@ from torch import nn
 from deepobs.errors import ArgumentError
 from deepobs.problems.initializers import glorot_uniform_
 from deepobs_vision.dense import dense
-from deepobs_vision.layers import ResizeBilinear, SameMaxPool2d, conv2d, conv2d_transpose
+from deepobs_vision.layers import ResizeBilinear, conv2d, conv2d_transpose, max_pool2d
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,12 +71,14 @@ def test_maxima_are_padded_with_minus_infinity(
 ) -> None:
     images = random_images(*size) - 10
     expected = tf.to_torch_layout(tf.max_pool2d(images, *window))
-    np.testing.assert_array_equal(SameMaxPool2d(*window)(as_torch(images)), expected)
+    layer = max_pool2d(*window, size=size)
+    assert type(layer) is nn.MaxPool2d
+    np.testing.assert_array_equal(layer(as_torch(images)), expected)
 
 
 def test_an_even_window_without_stride_is_refused() -> None:
     with pytest.raises(ArgumentError, match="must be odd if stride is 1, got 2"):
-        SameMaxPool2d(2, 1)
+        max_pool2d(2, 1, size=(8, 8))
 
 
 @pytest.mark.parametrize("window", [(4, 2), (4, 1), (3, 1), (3, 2), (5, 2), (2, 2)])

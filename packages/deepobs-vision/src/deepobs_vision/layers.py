@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from deepobs.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from deepobs.problems.initializers import Initializer
 
 Pair = tuple[int, int]
@@ -116,25 +118,20 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
         return super().forward(input, output_size)[..., :-1, :-1]
 
 
-class SameMaxPool2d(nn.MaxPool2d):
-    """Maxima of windows, padded with minus infinity to ceil(size / stride) pixels.
+def max_pool2d(kernel_size: int, stride: int, *, size: Sequence[int]) -> nn.MaxPool2d:
+    """Create maxima of windows, padded with minus infinity to ceil(size / stride) pixels.
 
-    With a stride of 1, `kernel_size` must be odd.
+    Args:
+        kernel_size: Height and width of a window, odd if `stride` is 1.
+        stride: Stride in both directions.
+        size: Height and width of the images.
     """
-
-    def __init__(self, kernel_size: int, stride: int) -> None:
-        if stride == 1 and kernel_size % 2 == 0:
-            raise ArgumentError(f"kernel_size must be odd if stride is 1, got {kernel_size}.")
-        super().__init__(kernel_size, stride, ceil_mode=True)
-        self._sizes = (kernel_size, stride)
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # torch's name
-        """Pool images (B,C,H,W)."""
-        top, _ = same_padding(input.shape[-2], *self._sizes)
-        left, _ = same_padding(input.shape[-1], *self._sizes)
-        # Rounding the size up lets the last window extend by one pixel beyond the padding: the odd
-        # one, which torch's symmetric padding cannot express.
-        return F.max_pool2d(input, *self._sizes, padding=(top, left), ceil_mode=True)
+    if stride == 1 and kernel_size % 2 == 0:
+        raise ArgumentError(f"kernel_size must be odd if stride is 1, got {kernel_size}.")
+    (top, _), (left, _) = (same_padding(pixels, kernel_size, stride) for pixels in size)
+    # Rounding the size up lets the last window extend by one pixel beyond the padding: the odd one,
+    # which torch's symmetric padding cannot express.
+    return nn.MaxPool2d(kernel_size, stride, padding=(top, left), ceil_mode=True)
 
 
 class ResizeBilinear(nn.Module):

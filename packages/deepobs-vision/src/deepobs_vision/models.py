@@ -15,7 +15,7 @@ from torch import nn
 
 from deepobs.problems.initializers import glorot_normal_, glorot_uniform_, truncated_normal_
 from deepobs_vision.dense import Shape, dense
-from deepobs_vision.layers import ResizeBilinear, SameMaxPool2d, SamePadding, conv2d
+from deepobs_vision.layers import ResizeBilinear, SamePadding, conv2d, max_pool2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +30,18 @@ def conv_2c2d(image_shape: Shape, num_classes: int) -> nn.Sequential:
 
     Kernels have scale 0.05, and biases start at 0.05, including those of the logits.
     """
-    channels, height, width = image_shape
+    channels, *size = image_shape
     kernel_initializer = partial(truncated_normal_, standard_deviation=0.05)
     convolution = partial(conv2d, kernel_initializer=kernel_initializer, bias=0.05)
     fully_connected = partial(dense, kernel_initializer=kernel_initializer, bias=0.05)
-    features = 64 * _quarter(height) * _quarter(width)
+    layers: list[nn.Module] = []
+    for out_channels in (32, 64):
+        layers += [convolution(channels, out_channels, 5), nn.ReLU(), max_pool2d(2, 2, size=size)]
+        channels, size = out_channels, _half(size)
     return nn.Sequential(
-        convolution(channels, 32, 5),
-        nn.ReLU(),
-        SameMaxPool2d(2, 2),
-        convolution(32, 64, 5),
-        nn.ReLU(),
-        SameMaxPool2d(2, 2),
+        *layers,
         nn.Flatten(),
-        fully_connected(features, 1024, channels=64),
+        fully_connected(channels * math.prod(size), 1024, channels=channels),
         nn.ReLU(),
         fully_connected(1024, num_classes),
     )
@@ -55,22 +53,20 @@ def conv_3c3d(image_shape: Shape, num_classes: int) -> nn.Sequential:
     Kernels of convolutions start from Glorot's truncated normal distribution, those of dense layers
     from his uniform one; biases from 0.
     """
-    channels, height, width = image_shape
+    channels, *size = image_shape
     convolution = partial(conv2d, kernel_initializer=glorot_normal_)
     fully_connected = partial(dense, kernel_initializer=glorot_uniform_)
-    features = 128 * _after_3c3d(height) * _after_3c3d(width)
+    layers: list[nn.Module] = []
+    for out_channels, kernel, padding in ((64, 5, "valid"), (96, 3, "valid"), (128, 3, "same")):
+        layers += [convolution(channels, out_channels, kernel, padding=padding), nn.ReLU()]
+        if padding == "valid":
+            size = [pixels - kernel + 1 for pixels in size]
+        layers.append(max_pool2d(3, 2, size=size))
+        channels, size = out_channels, _half(size)
     return nn.Sequential(
-        convolution(channels, 64, 5, padding="valid"),
-        nn.ReLU(),
-        SameMaxPool2d(3, 2),
-        convolution(64, 96, 3, padding="valid"),
-        nn.ReLU(),
-        SameMaxPool2d(3, 2),
-        convolution(96, 128, 3),
-        nn.ReLU(),
-        SameMaxPool2d(3, 2),
+        *layers,
         nn.Flatten(),
-        fully_connected(features, 512, channels=128),
+        fully_connected(channels * math.prod(size), 512, channels=channels),
         nn.ReLU(),
         fully_connected(512, 256),
         nn.ReLU(),
@@ -156,11 +152,6 @@ def _vgg(image_shape: Shape, num_classes: int, *, convolutions: Sequence[int]) -
     )
 
 
-def _quarter(size: int) -> int:
-    """A side of an image after halving it twice, rounded up each time."""
-    return -(-size // 4)
-
-
-def _after_3c3d(size: int) -> int:
-    """A side of an image after the convolutions of `conv_3c3d`; 3 for 32."""
-    return _quarter(-(-(size - 4) // 2) - 2)
+def _half(size: list[int]) -> list[int]:
+    """The sides of an image that was pooled to half of its size."""
+    return [-(-pixels // 2) for pixels in size]
