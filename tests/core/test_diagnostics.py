@@ -232,3 +232,17 @@ def test_runs_on_it_can_be_packed(name):
 def test_each_says_what_it_tells_and_where_it_comes_from(spec):
     assert len(spec.purpose) > 20
     assert "https://" in spec.reference
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_function_is_that_of_outputs_and_targets(name):
+    problem = set_up(name)
+    batch = examples(problem)
+    if problem.loss_function is None:
+        assert len(batch) == 1
+        return
+    inputs, targets = batch
+    for reduction in ("none", "mean", "sum"):
+        loss = type(problem.loss_function)(reduction=reduction)(problem.model(inputs), targets)
+        assert torch.equal(loss, problem.get_batch_loss(batch, reduction))
+    assert problem.loss_function.reduction == "mean"

@@ -52,6 +52,19 @@ class OfPieces(OfImages):
         self.layers = list(self.model)
 
 
+class OfPoint(Classifier):
+    """Has a model that holds a parameter and has no `forward`."""
+
+    def network(self) -> nn.Module:
+        model = nn.Module()
+        model.point = nn.Parameter(torch.zeros(2))
+        return model
+
+    def get_batch_loss_and_accuracy(self, batch: Any, reduction: str = "none") -> Any:
+        losses = (batch[0] - self.model.point).square().sum(dim=1)
+        return losses.mean() if reduction == "mean" else losses, None
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("is_training", [True, False])
 def test_the_model_alone_is_evaluated_in_a_narrow_type(precision: str, is_training: bool) -> None:
@@ -112,8 +125,8 @@ def test_kernels_and_images_have_their_channels_last() -> None:
     ("problem", "options", "message"),
     [
         ("quadratic_deep", {"channels_last": True}, "no convolution of images, so channels_last"),
-        ("two_d_beale", {"precision": "bf16"}, "a model that is never called, so precision=bf16"),
-        ("two_d_beale", {"compile_mode": "default"}, "never called, so compile_mode=default"),
+        (OfPoint, {"precision": "bf16"}, "a model that is never called, so precision=bf16"),
+        (OfPoint, {"compile_mode": "default"}, "never called, so compile_mode=default"),
         (OfPieces, {"precision": "bf16"}, "never calls its model as a whole, so precision=bf16"),
         (OfPieces, {"channels_last": True}, "never calls its model as a whole, so channels_last"),
     ],

@@ -122,3 +122,14 @@ FUNCTIONS = {
     ),
 }
 """Written out again: nothing is recorded for these two."""
+
+
+@pytest.mark.parametrize(
+    "name", ["quadratic_deep", "two_d_rosenbrock", "two_d_beale", "two_d_branin"]
+)
+def test_the_model_of_a_synthetic_problem_returns_its_losses(name: str) -> None:
+    problem = registry().problems.load(name)(batch_size=8, device="cpu")
+    problem.set_up()
+    batch = next(iter(problem.dataset.train_loader))
+    assert torch.equal(problem.model(*batch), problem.get_batch_loss(batch))
+    assert problem.loss_function is None

@@ -101,3 +101,14 @@ def test_other_images_than_the_known_ones_are_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(CorruptDataError, match="scikit-learn have the fingerprint"):
         Altered.verify(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["digits_logreg", "digits_mlp", "digits_2c2d", "digits_vit"])
+def test_the_loss_function_gives_the_loss_of_outputs_and_targets(name: str) -> None:
+    problem = registry().problems.load(name)(batch_size=8, device="cpu")
+    problem.set_up()
+    problem.model.eval()
+    images, labels = batch = next(iter(problem.dataset.test_loader))
+    loss = problem.loss_function(problem.model(images), labels)
+    assert problem.loss_function.reduction == "mean"
+    assert torch.equal(loss, problem.get_batch_loss(batch, "mean"))

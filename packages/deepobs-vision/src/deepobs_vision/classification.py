@@ -47,6 +47,11 @@ class ImageClassification(Problem):
     dataset_options: ClassVar[tuple[str, ...]] = ("preprocessing",)
     dataset: LabeledImages
 
+    def set_up(self) -> None:
+        """Load the data, and build the model and the loss."""
+        super().set_up()
+        self.loss_function = nn.CrossEntropyLoss(label_smoothing=self._label_smoothing)
+
     def build_model(self) -> nn.Module:
         """Build the model for the images and classes of the data set."""
         build = import_target(str(self.spec.options["model"]), f"The model of {self.name}")

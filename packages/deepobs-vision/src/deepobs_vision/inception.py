@@ -35,6 +35,11 @@ class InceptionClassification(ImageClassification):
     In training mode, the model also returns the logits of the second head.
     """
 
+    def set_up(self) -> None:
+        """Load the data and build the model; the loss is that of two outputs."""
+        super().set_up()
+        self.loss_function = None
+
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, Tensor]:
         """Compute the cross-entropy in nats, and the logits of the first head.
 

@@ -19,6 +19,7 @@ from deepobs_vision.layers import ResizeBilinear, SamePadding, conv2d, max_pool2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
 _VGG_CHANNELS = (64, 128, 256, 512, 512)
 _VGG_SIZE = 224
@@ -57,7 +58,12 @@ def conv_3c3d(image_shape: Shape, num_classes: int) -> nn.Sequential:
     convolution = partial(conv2d, kernel_initializer=glorot_normal_)
     fully_connected = partial(dense, kernel_initializer=glorot_uniform_)
     layers: list[nn.Module] = []
-    for out_channels, kernel, padding in ((64, 5, "valid"), (96, 3, "valid"), (128, 3, "same")):
+    blocks: tuple[tuple[int, int, Literal["same", "valid"]], ...] = (
+        (64, 5, "valid"),
+        (96, 3, "valid"),
+        (128, 3, "same"),
+    )
+    for out_channels, kernel, padding in blocks:
         layers += [convolution(channels, out_channels, kernel, padding=padding), nn.ReLU()]
         if padding == "valid":
             size = [pixels - kernel + 1 for pixels in size]

@@ -70,14 +70,20 @@ def deepobs_problems() -> list[ProblemSpec]:
 
 
 def _diagnostic(
-    name: str, model: str, kind: str, arguments: Mapping[str, object] | None = None, **further: Any
+    name: str,
+    model: str,
+    kind: str,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    problem: str = "LearnedMap",
+    **further: Any,
 ) -> ProblemSpec:
     """A problem with one difficulty, whose least loss is 0."""
     options: dict[str, object] = {"model": f"deepobs.problems.diagnostics:{model}"}
     reference = f"In the manner of {further.pop('source')}; not in the paper of DeepOBS"
     return ProblemSpec(
         name=name,
-        target="deepobs.problems.diagnostics:Diagnostic",
+        target=f"deepobs.problems.diagnostics:{problem}",
         batch_size=32,
         epochs=30,
         reference=reference,
@@ -114,6 +120,7 @@ def _diagnostics() -> list[ProblemSpec]:
         ),
         _diagnostic(
             *("rotated_ravine", "RotatedRavine", "convex"),
+            problem="Diagnostic",
             summary="Rotated quadratic of 32 variables, condition number 1e4, heavy-tailed noise",
             dataset="heavy_tailed_noise",
             purpose="whether it advances along flat directions that are no coordinates, where a "
@@ -125,6 +132,7 @@ def _diagnostics() -> list[ProblemSpec]:
         ),
         _diagnostic(
             *("saddle_chain", "SaddleChain", "non-convex"),
+            problem="Diagnostic",
             summary="Sixteen saddle points one after the other, with noise on the gradient",
             dataset="gaussian_noise",
             purpose="how soon it leaves saddle points, each of which comes when the one before is "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Diagnostic(SyntheticProblem):
-    """A problem whose model, called with a batch, returns the losses of its examples.
+    """A problem whose model, called with a batch of noise, returns the losses of its examples.
 
     The model is what the option `model` names: a class, called with the option `arguments`.
     """
@@ -48,9 +48,37 @@ class Diagnostic(SyntheticProblem):
         return reduced(self.model(*batch), reduction), None
 
 
-def squared_error(outputs_BD: Tensor, targets_BD: Tensor) -> Tensor:
-    """Half of the squared distance of each output from its target, shape (batch,)."""
-    return 0.5 * (outputs_BD - targets_BD).square().sum(dim=1)
+def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Half of the squared distance of each output, a number or a vector, from its target (B,)."""
+    squares = (outputs - targets).square()
+    return 0.5 * (squares.sum(dim=1) if squares.ndim > 1 else squares)
+
+
+class HalfSquaredError(nn.Module):
+    """Half of the squared distance of outputs from targets.
+
+    Args:
+        reduction: "none" for one loss per example, "mean" or "sum".
+    """
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The losses of outputs (batch,) or (batch, features)."""
+        return reduced(half_squared_error(outputs, targets), self.reduction)
+
+
+class LearnedMap(Diagnostic):
+    """A problem whose model learns a map from pairs of an input and an output."""
+
+    loss_function = HalfSquaredError()
+
+    def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
+        """The losses of a batch of inputs and targets; there is no accuracy."""
+        inputs, targets = batch
+        return reduced(half_squared_error(self.model(inputs), targets), reduction), None
 
 
 class LinearNetwork(nn.Module):
@@ -69,9 +97,10 @@ class LinearNetwork(nn.Module):
             nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, x_BD: Tensor, y_BD: Tensor) -> Tensor:
-        """The losses of inputs and their images, shape (batch,)."""
-        return squared_error(self.layers(x_BD), y_BD)
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """The outputs, shape (batch, last width)."""
+        outputs_BD: Tensor = self.layers(x_BD)
+        return outputs_BD
 
 
 class SoftCommitteeMachine(nn.Module):
@@ -85,10 +114,9 @@ class SoftCommitteeMachine(nn.Module):
         self.hidden = nn.Linear(32, 3, bias=False)
         nn.init.normal_(self.hidden.weight, std=1e-3)
 
-    def forward(self, x_BD: Tensor, y_B: Tensor) -> Tensor:
-        """The losses of inputs and outputs of the teacher, shape (batch,)."""
-        outputs_B = torch.erf(self.hidden(x_BD) / math.sqrt(2)).sum(dim=1)
-        return 0.5 * (outputs_B - y_B).square()
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """The outputs, shape (batch,)."""
+        return torch.erf(self.hidden(x_BD) / math.sqrt(2)).sum(dim=1)
 
 
 class EmbeddingBag(nn.Module):
@@ -99,9 +127,10 @@ class EmbeddingBag(nn.Module):
         self.rows = nn.Embedding(512, 8)
         nn.init.zeros_(self.rows.weight)
 
-    def forward(self, ids_BK: Tensor, sums_BD: Tensor) -> Tensor:
-        """The losses of bags of rows and what their sums should be, shape (batch,)."""
-        return squared_error(self.rows(ids_BK).sum(dim=1), sums_BD)
+    def forward(self, ids_BK: Tensor) -> Tensor:
+        """The sums of bags of rows, shape (batch, 8)."""
+        sums_BD: Tensor = self.rows(ids_BK).sum(dim=1)
+        return sums_BD
 
 
 class RotatedRavine(nn.Module):

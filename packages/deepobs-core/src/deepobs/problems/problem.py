@@ -47,6 +47,9 @@ class Problem(Registered, ABC):
         spec: The specification it is registered with.
         model: The model, after `set_up`.
         dataset: The data set, after `set_up`.
+        loss_function: After `set_up`, a module with an attribute `reduction` that computes the
+            losses from the outputs of the model and the targets, `model(batch[0])` and `batch[1]`,
+            for libraries that need one; `None` where losses depend on something else.
         has_regularizer: Whether it takes a `weight_decay`.
         records_iterates: Whether result files hold the parameters at every evaluation.
         dataset_options: The names of those options of the specification that its data set takes.
@@ -59,6 +62,7 @@ class Problem(Registered, ABC):
     spec: ClassVar[ProblemSpec]
     model: nn.Module
     dataset: DataSet
+    loss_function: nn.Module | None = None
     has_regularizer: ClassVar[bool] = True
     records_iterates: ClassVar[bool] = False
     dataset_options: ClassVar[tuple[str, ...]] = ()

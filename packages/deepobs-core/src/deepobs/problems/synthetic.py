@@ -14,7 +14,7 @@ from deepobs.plugins.catalog import import_target
 from deepobs.problems.problem import Problem, reduced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -130,12 +130,20 @@ class TwoDModel(nn.Module):
 
     Args:
         start: Where it starts, two floats.
+        function: The function of u and v.
     """
 
-    def __init__(self, start: tuple[float, float]) -> None:
+    def __init__(
+        self, start: tuple[float, float], function: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:
         super().__init__()
+        self.function = function
         self.weight = nn.Parameter(torch.tensor(start[0]))
         self.bias = nn.Parameter(torch.tensor(start[1]))
+
+    def forward(self, x_B: Tensor, y_B: Tensor) -> Tensor:
+        """The losses: the function plus the noise `u * x + v * y`, shape (batch,)."""
+        return self.function(self.weight, self.bias) + self.weight * x_B + self.bias * y_B
 
 
 class TwoD(SyntheticProblem):
@@ -147,19 +155,13 @@ class TwoD(SyntheticProblem):
 
     def build_model(self) -> TwoDModel:
         """A model at the starting point of the function."""
-        start = self.spec.options["start"]
-        return TwoDModel(start)  # type: ignore[arg-type]
-
-    def set_up(self) -> None:
-        """Load the data, build the model and find the function."""
-        super().set_up()
-        self._function = import_target(str(self.spec.options["function"]), self.name)
+        options = self.spec.options
+        function = import_target(str(options["function"]), self.name)
+        return TwoDModel(options["start"], function)  # type: ignore[arg-type]
 
     def batch_losses(self, batch: Batch, reduction: Reduction) -> tuple[Tensor, None]:
         """The losses of a batch `(x (B,), y (B,))`; there is no accuracy."""
-        x_B, y_B = batch
-        u, v = self.model.weight, self.model.bias
-        return reduced(self._function(u, v) + u * x_B + v * y_B, reduction), None
+        return reduced(self.model(*batch), reduction), None
 
     def stacked_losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The mean losses of K points, shape (K,).
@@ -170,7 +172,7 @@ class TwoD(SyntheticProblem):
         """
         x_B, y_B = batch
         u_K1, v_K1 = (parameters[name].unsqueeze(1) for name in ("weight", "bias"))
-        losses_KB: Tensor = self._function(u_K1, v_K1) + u_K1 * x_B + v_K1 * y_B
+        losses_KB: Tensor = self.model.function(u_K1, v_K1) + u_K1 * x_B + v_K1 * y_B
         return losses_KB.mean(dim=1)
 
 

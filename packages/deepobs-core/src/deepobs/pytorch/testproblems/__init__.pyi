@@ -49,7 +49,7 @@ class cifar10_vgg19(deepobs_vision.classification.ImageClassification):
 class cifar10_vit(deepobs_vision.classification.ImageClassification):
     """Vision transformer on CIFAR-10."""
 
-class deep_linear(deepobs.problems.diagnostics.Diagnostic):
+class deep_linear(deepobs.problems.diagnostics.LearnedMap):
     """Ten linear layers that learn a linear map of 16 variables."""
 
 class digits_2c2d(deepobs_vision.classification.ImageClassification):
@@ -103,7 +103,7 @@ class imagenet_vgg19(deepobs_vision.classification.ImageClassification):
 class imagenet_vit_s16(deepobs_vision.classification.ImageClassification):
     """Vision transformer ViT-S/16 on ImageNet."""
 
-class matrix_factorization(deepobs.problems.diagnostics.Diagnostic):
+class matrix_factorization(deepobs.problems.diagnostics.LearnedMap):
     """Two factors of a matrix of rank 4 with condition number 100."""
 
 class mnist_2c2d(deepobs_vision.classification.ImageClassification):
@@ -121,7 +121,7 @@ class mnist_mlp(deepobs_vision.classification.ImageClassification):
 class mnist_vae(deepobs_vision.vae.VariationalAutoencoder):
     """Variational autoencoder on MNIST."""
 
-class plateau(deepobs.problems.diagnostics.Diagnostic):
+class plateau(deepobs.problems.diagnostics.LearnedMap):
     """Three hidden units that learn from three others, and begin as the same."""
 
 class quadratic_deep(deepobs.problems.synthetic.QuadraticDeep):
@@ -133,7 +133,7 @@ class rotated_ravine(deepobs.problems.diagnostics.Diagnostic):
 class saddle_chain(deepobs.problems.diagnostics.Diagnostic):
     """Sixteen saddle points one after the other, with noise on the gradient."""
 
-class sparse_embedding(deepobs.problems.diagnostics.Diagnostic):
+class sparse_embedding(deepobs.problems.diagnostics.LearnedMap):
     """A table of 512 rows, used as often as words are, learned from sums of rows."""
 
 class svhn_3c3d(deepobs_vision.classification.ImageClassification):
