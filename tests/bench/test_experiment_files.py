@@ -324,14 +324,14 @@ def test_seeds_are_a_number_a_list_or_a_range(tmp_path: Path) -> None:
 
 def test_groups_may_leave_other_parameters_to_another_optimizer(tmp_path: Path) -> None:
     file = tmp_path / "experiment.toml"
-    muon = '[optimizers.Muon]\nparameter_groups.others = { optimizer = "AdamW" }\n'
-    file.write_text(f"{WORKING}{muon}parameter_groups.hidden = {{}}\n")
-    assert load(file).optimizers["Muon"].parameter_groups == {
+    sgd = '[optimizers.SGD]\nparameter_groups.others = { optimizer = "AdamW" }\n'
+    file.write_text(f"{WORKING}{sgd}parameter_groups.hidden = {{}}\n")
+    assert load(file).optimizers["SGD"].parameter_groups == {
         "hidden": {},
         "others": {"optimizer": "AdamW"},
     }
-    file.write_text(f"{WORKING}{muon}")
-    with pytest.raises(ArgumentError, match=r"Muon: All parameters are given to other optimizers"):
+    file.write_text(f"{WORKING}{sgd}")
+    with pytest.raises(ArgumentError, match=r"SGD: All parameters are given to other optimizers"):
         plan(load(file), file.name)
 
 

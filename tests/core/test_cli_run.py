@@ -197,7 +197,7 @@ def test_an_optimizer_with_groups_and_a_scheduler_is_trained(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:
     code, _, err = run(
-        *("Muon", "--group", "hidden", "--group", "others:optimizer=SGD"),
+        *("Adam", "--group", "hidden", "--group", "others:optimizer=SGD"),
         *("--group", "others:lr=0.1", "--needs", "plain", "--epochs", "1"),
         *("--lr-scheduler", "CosineAnnealingLR", "--lr-scheduler-option", "T_max=num_steps"),
         *("--lr-scheduler-interval", "step"),

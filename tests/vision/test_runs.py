@@ -103,7 +103,12 @@ def test_evaluation_leaves_training_as_it_was():
     assert train(evaluates=True) == train(evaluates=False)
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "RMSprop", "LBFGS", "Muon"])
+HAS_MUON = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="came with torch 2.9")
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["Adam", "AdamW", "RMSprop", "LBFGS", pytest.param("Muon", marks=HAS_MUON)]
+)
 def test_any_optimizer_of_torch_trains_or_says_why_not(optimizer):
     specification = specify("digits_logreg", optimizer, num_epochs=1)
     if optimizer == "Muon":  # takes matrices only, and the model has a vector

@@ -57,7 +57,9 @@ def set_state(state: dict[str, Any], device: torch.device) -> None:
 def preserved() -> Iterator[None]:
     """Restore the global RNGs, on every device, at the end of the block."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    accelerator = torch.accelerator.current_accelerator()
+    accelerator = None
+    with contextlib.suppress(RuntimeError):  # of torch 2.6, if there is none
+        accelerator = torch.accelerator.current_accelerator()
     count, device_type = 0, "cuda"
     if accelerator is not None:
         # Reading the RNG of an unused accelerator would initialize it, which is slow

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from importlib_metadata import version
+from packaging.version import Version
+
 from deepobs.plugins.hookspecs import API_VERSION, hookimpl
 from deepobs.plugins.specs import (
     DatasetSpec,
@@ -277,6 +280,8 @@ def deepobs_optimizers() -> list[OptimizerSpec]:
         ("Rprop", "Resilient back-propagation, from signs alone", "Riedmiller, Braun 1993"),
         ("SGD", "Stochastic gradient descent", "Robbins, Monro 1951"),
     ]
+    if Version(version("torch")) < Version("2.9"):
+        of_torch = [each for each in of_torch if each[0] != "Muon"]
     return [
         OptimizerSpec(
             name="Momentum",

@@ -106,9 +106,10 @@ def executing(specification: RunSpecification) -> Iterator[None]:
 
             # By default, torch executes a model uncompiled, with a warning at most, after an error
             # of the compiler or too many compilations.
-            stack.enter_context(
-                dynamo.config.patch(fail_on_recompile_limit_hit=True, suppress_errors=False)
-            )
+            limit = "fail_on_recompile_limit_hit"
+            if not hasattr(dynamo.config, limit):  # torch 2.6
+                limit = "fail_on_cache_limit_hit"
+            stack.enter_context(dynamo.config.patch({limit: True, "suppress_errors": False}))
         try:
             yield
         except Exception as error:
@@ -192,11 +193,11 @@ def _start_compiling() -> None:
     callback_handler.register_end_callback(_compilation_ends)
 
 
-def _compilation_begins(_details: object) -> None:
+def _compilation_begins(*_details: object) -> None:  # none with torch 2.6
     _compilations.start = time.perf_counter()
 
 
-def _compilation_ends(_details: object) -> None:
+def _compilation_ends(*_details: object) -> None:
     _compilations.count += 1
     _compilations.seconds += time.perf_counter() - _compilations.start
 
