@@ -49,6 +49,7 @@ GROUPS = (
         (
             "deepobs.problems",
             "deepobs.problems.initializers",
+            "deepobs.problems.attention",
             "deepobs_vision.classification",
             "deepobs_vision.inception",
             "deepobs_vision.vae",

@@ -5,22 +5,18 @@ Axes in the names of tensors: B batch, T time, D features, N heads, K symbols.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deepobs import config
+from deepobs.problems.attention import suitable_kernels
 from deepobs_text.language_model import LanguageModel
 from deepobs_text.layers import Dropout
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from deepobs.protocols import Batch
 
 _SCALE = 0.02
@@ -164,7 +160,7 @@ class CausalAttention(nn.Module):
         if self.training and self.dropout.p:
             mixed_BNTD = self._mixed_with_dropout(query_BNTD, key_BNTD, value_BNTD)
         else:
-            with _deterministic_kernels(features_BTD.device):
+            with suitable_kernels(features_BTD):
                 mixed_BNTD = F.scaled_dot_product_attention(
                     query_BNTD, key_BNTD, value_BNTD, is_causal=True
                 )
@@ -194,11 +190,3 @@ class Perceptron(nn.Module):
         hidden = F.gelu(self.widening(features_BTD))
         transformed: Tensor = self.to_residual(hidden)
         return transformed
-
-
-def _deterministic_kernels(device: torch.device) -> AbstractContextManager[None]:
-    # The fast kernels of a GPU sum gradients in any order, so that two runs would differ.
-    if device.type == "cpu" or not config.get_is_deterministic():
-        return contextlib.nullcontext()
-    kernel: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
-    return kernel

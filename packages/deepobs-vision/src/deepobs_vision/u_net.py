@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepobs_vision.vision_transformer import suitable_kernels
+from deepobs.problems.attention import suitable_kernels
 
 if TYPE_CHECKING:
     from deepobs_vision.dense import Shape

@@ -6,24 +6,19 @@ K classes.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deepobs import config
+from deepobs.problems.attention import suitable_kernels
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from deepobs_vision.dense import Shape
 
 _EPSILON = 1e-6
 _SCALE = 0.02
-_FEW = 32
 
 
 class Size(NamedTuple):
@@ -182,13 +177,3 @@ class Attention(nn.Module):
             mixed_BNTD = F.scaled_dot_product_attention(query_BNTD, key_BNTD, value_BNTD)
         mixed: Tensor = self.to_residual(mixed_BNTD.transpose(1, 2).reshape(shape))
         return mixed
-
-
-def suitable_kernels(tokens: Tensor) -> AbstractContextManager[None]:
-    """Choose how attention to tokens (..., T, D) is computed."""
-    device = tokens.device
-    # The fast kernel of a CPU gains nothing with few tokens, and cannot be stacked in a pack; those
-    # of a GPU sum gradients in any order, so that two runs would differ.
-    is_plain = tokens.shape[-2] <= _FEW if device.type == "cpu" else config.get_is_deterministic()
-    plain: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
-    return plain if is_plain else contextlib.nullcontext()
