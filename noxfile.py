@@ -222,10 +222,11 @@ def reproduction(session: nox.Session) -> None:
 
 @nox.session(requires=["build"], default=False)
 def conformance(session: nox.Session) -> None:
-    """Execute the conformance checks of the largest networks."""
+    """Execute the conformance checks of the largest networks, and compare their gradients."""
     packages = ["deepobs-core", "deepobs-testing", "deepobs-vision", "deepobs-text"]
     install_wheels(session, packages, "pytest")
     tests = [f"tests/{name}/test_conformance.py" for name in ("vision", "text")]
+    tests.append("tests/vision/test_accumulated_gradients.py")
     session.run("pytest", "-m", "slow", *tests, *session.posargs)
 
 
