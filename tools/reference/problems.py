@@ -158,4 +158,4 @@ def _suites(registry: Registry) -> Iterator[tuple[str, ...]]:
 def _reference(text: str) -> str:
     """A reference, with its addresses as links."""
     linked = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
-    return re.sub(r"(?<!\()(https?://[^\s,;)]+)", r"<\1>", linked)
+    return re.sub(r"(?<!\()(https?://[^\s,;)]*[^\s,;:.)])", r"<\1>", linked)

@@ -16,24 +16,25 @@ _PAPER = "Schneider, Balles, Hennig: DeepOBS, ICLR 2019, https://arxiv.org/abs/1
 _DIGITS = "The embedded counterpart of the DeepOBS problem on MNIST"
 _RESNET = (
     "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
-    "https://github.com/kuangliu/pytorch-cifar: Momentum with lr 0.1; not in the paper"
+    "https://github.com/kuangliu/pytorch-cifar with Momentum and lr 0.1; not in the paper"
 )
 _VIT = (
     "Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929; size and training of "
-    "Lee et al. 2021, https://arxiv.org/abs/2112.13492: AdamW with lr 0.001 and weight decay 0.05; "
-    "not in the paper"
+    "Lee et al. 2021, https://arxiv.org/abs/2112.13492, with AdamW, lr 0.001 and weight decay "
+    "0.05; not in the paper"
 )
 _RESNET50 = (
     "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
-    "He et al., CVPR 2019, https://arxiv.org/abs/1812.01187: Nesterov with lr 0.1; not in the paper"
+    "He et al., CVPR 2019, https://arxiv.org/abs/1812.01187, with Nesterov and lr 0.1; not in the "
+    "paper"
 )
 _DEIT = (
-    "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877: AdamW with lr 0.001 and weight "
-    "decay 0.05; not in the paper"
+    "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877, trained as there with AdamW, "
+    "lr 0.001 and weight decay 0.05; not in the paper"
 )
 _DDPM = (
-    "Ho, Jain, Abbeel, NeurIPS 2020, https://arxiv.org/abs/2006.11239, with a smaller U-Net: Adam "
-    "with lr 0.0002; not in the paper"
+    "Ho, Jain, Abbeel, NeurIPS 2020, https://arxiv.org/abs/2006.11239, with a smaller U-Net, "
+    "trained as there with Adam, lr 0.0002 and gradients clipped to a norm of 1; not in the paper"
 )
 _TINY = "A small form of the problem on CIFAR-10; not in the paper"
 
@@ -111,8 +112,8 @@ def _classifier(
     )
 
 
-def _warmup_and_cosine(warmup: float) -> dict[str, object]:
-    return {"name": "cosine", "arguments": {"warmup": warmup}}
+def _warmup_and_cosine(warmup: float, **arguments: float) -> dict[str, object]:
+    return {"name": "cosine", "arguments": {"warmup": warmup, **arguments}}
 
 
 _digits = partial(_classifier, "digits", batch_size=64, epochs=20, reference=_DIGITS)
@@ -236,7 +237,8 @@ def deepobs_problems() -> list[ProblemSpec]:
             epochs=300,
             reference=_DEIT,
             tags=("transformer",),
-            schedule=_warmup_and_cosine(0.017),
+            # 5 epochs of warm-up, and a decay to 0.00001.
+            schedule=_warmup_and_cosine(0.017, end_factor=0.01),
             label_smoothing=0.1,
         ),
     ]
