@@ -83,9 +83,9 @@ def deepobs_problems() -> list[ProblemSpec]:
                 "arguments": {"warmup": 0.02, "end_factor": 0.1},
             },
             metric="accuracy",
-            reference=f"{_NANO_GPT}, config/train_shakespeare_char.py, trained as there with AdamW, "
-            "lr 0.001, betas (0.9, 0.99), weight decay 0.1 and gradients clipped to a norm of 1; "
-            "not in the paper",
+            reference=f"{_NANO_GPT}, config/train_shakespeare_char.py, trained as there with "
+            "AdamW, lr 0.001, betas (0.9, 0.99), weight decay 0.1 and gradients clipped to a norm "
+            "of 1; not in the paper",
             tags=frozenset({"text", "language model", "transformer"}),
             options={
                 "sequence_length": 256,

@@ -339,7 +339,7 @@ def deepobs_suites() -> list[SuiteSpec]:
         ),
         SuiteSpec(
             name="embedded",
-            summary="Problems of every kind that need no download, seconds or a minute or two a run",
+            summary="Problems of every kind that need no download, at most minutes a run",
             problems=_EMBEDDED,
             needs_all=False,
         ),
