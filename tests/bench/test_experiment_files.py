@@ -161,6 +161,28 @@ def test_a_missing_file_is_refused_with_those_that_are_there(tmp_path: Path) -> 
             "overrides.quadratic_deep.optimizers.mine",
             "Allowed: 'mine, no decay', Adam.",
         ),
+        (
+            WORKING + '[optimizers.SGD]\nproblems = ["quadratic_dep"]',
+            "optimizers.SGD.problems[0]",
+            "must be one of the problems of this file, got 'quadratic_dep'. Did you mean",
+        ),
+        (
+            WORKING + '[optimizers.SGD]\nproblems = ["two_d_beale"]',
+            "optimizers.SGD.problems[0]",
+            "must be one of the problems of this file, got 'two_d_beale'. Allowed: quadratic_deep",
+        ),
+        (
+            "[optimizers.SGD]\nproblems = []",
+            "optimizers.SGD.problems",
+            "must name one test problem or more, or be absent",
+        ),
+        (
+            "problems = ['quadratic_deep', 'two_d_beale']\n"
+            "[optimizers.SGD]\nproblems = ['quadratic_deep']\n"
+            "[overrides.two_d_beale.optimizers.SGD]\ngrid.lr = [1]",
+            "overrides.two_d_beale.optimizers.SGD",
+            "is not tried there: add two_d_beale to optimizers.SGD.problems",
+        ),
         ('problems = ["quadratic_dep"]', "problems[0]", "Did you mean 'quadratic_deep'?"),
         ('problems = "quadratic_deep"', "problems", 'must be a list, got "quadratic_deep"'),
         ("problems = []", "problems", "must name one test problem or more, here or in suites"),
@@ -262,7 +284,7 @@ def test_a_mistake_is_named_with_its_place_and_what_is_permitted(
     tmp_path: Path, text: str, path: str, message: str
 ) -> None:
     file = tmp_path / "experiment.toml"
-    if not re.match(r"\[?optimizers", text):
+    if not re.search(r"^\[?optimizers", text, flags=re.MULTILINE):
         text = f'optimizers = ["SGD"]\n{text}'
     if not re.search(r"^(problems|suites) =", text, flags=re.MULTILINE):
         text = WORKING + text
@@ -378,6 +400,7 @@ grid = { lr = 0.1, eps = [1e-8] }
 needs = ["clousre"]
 parameter_groups = { haed = { lr = 0.1 }, head = { lrr = 0.1 } }
 [optimizers.AdamW]
+problems = ["quadratic_deep", "digits_mpl"]
 grid = { lr = [0.1, -0.1] }
 [optimizers.Rprop]
 hyperparameters = { etas = [2.0, 1.0] }
@@ -418,6 +441,7 @@ MISTAKES = {
     "optimizers.Adam.needs": "Optimizers have no need 'clousre'. Did you mean 'closure'?",
     "optimizers.Adam.parameter_groups.haed": "no parameter role 'haed'. Did you mean 'head'?",
     "optimizers.Adam.parameter_groups.head": "no hyperparameter 'lrr'",
+    "optimizers.AdamW.problems[1]": "no test problem 'digits_mpl'. Did you mean 'digits_mlp'",
     "optimizers.AdamW.grid.lr[1]": "Invalid learning rate: -0.1",
     "optimizers.Rprop.tun": "Unknown key. Did you mean 'tune'?",
     "optimizers.Rprop": "Invalid eta values: 2.0, 1.0",
@@ -447,6 +471,15 @@ def test_mistakes_of_all_kinds_are_named_in_one_round(tmp_path: Path) -> None:
         ('problem = ["quadratic_deep"]\n[optimizers.SGD]\n[overrides.quadratic_deep]', ["problem"]),
         (
             'problems = ["quadratic_dep"]\n[optimizers.SGD]\n[overrides.quadratic_deep]',
+            ["problems[0]"],
+        ),
+        # Which problems an optimizer is tried on.
+        (
+            WORKING + "[optimizers.SGD]\nproblems = 3\nhyperparameters.lr = 1",
+            ["optimizers.SGD.problems"],
+        ),
+        (
+            'problems = ["quadratic_dep"]\n[optimizers.SGD]\nproblems = ["quadratic_deep"]',
             ["problems[0]"],
         ),
         # What is not known of a schedule or of hyperparameters.

@@ -172,6 +172,19 @@ def test_every_schedule_of_the_file_is_tried_unless_an_optimizer_names_some(plan
     assert runs[2].specification.lr_scheduler is None
 
 
+def test_an_optimizer_may_be_tried_on_some_of_the_problems_alone(planned) -> None:
+    runs = planned(
+        'problems = ["quadratic_deep", "deepobs-core:two_d_beale"]\ndefaults.epochs = 2\n'
+        '[optimizers.SGD]\nproblems = ["two_d_beale"]\nhyperparameters.lr = 0.1\n'
+        "[optimizers.Adam]\n"
+    ).runs
+    assert [(run.specification.testproblem, run.optimizer) for run in runs] == [
+        ("quadratic_deep", "Adam"),
+        ("two_d_beale", "SGD"),
+        ("two_d_beale", "Adam"),
+    ]
+
+
 def test_two_names_may_stand_for_one_optimizer_and_share_a_run(planned) -> None:
     both = planned(
         HEADER + "[optimizers.plain]\nclass = 'SGD'\n[optimizers.heavy]\nclass = 'SGD'\n"

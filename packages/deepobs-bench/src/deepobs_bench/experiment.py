@@ -126,12 +126,14 @@ class Optimizer(Choices):
 
     Attributes:
         class_: Its name as `deepobs run` takes it (`class` in the file); by default the table's.
+        problems: Those of the file that it is tried on; by default all.
         needs: What it needs from the training loop; inferred by default.
         parameter_groups: Hyperparameters of the parameters of a role, by the name of the role.
         tune: How to choose the other hyperparameters; it has seeds of its own.
     """
 
     class_: values.OptimizerName = Field(alias="class")
+    problems: values.Names | None = None
     needs: values.Names | None = None
     parameter_groups: dict[str, values.AnyTable] | None = None
     tune: TuningSettings | None = None
@@ -238,3 +240,11 @@ class Experiment(Table):
         names = [*self.problems, *(name for suite in suites for name in suite)]
         # A problem can be named in full and in short, and be in two suites: it is run once.
         return list(dict.fromkeys(catalog.usable_name(name) for name in names))
+
+    def optimizers_on(self, problem: str) -> list[str]:
+        """The names of the optimizers that are tried on a test problem, in the file's order."""
+        return [
+            label
+            for label, optimizer in self.optimizers.items()
+            if optimizer.problems is None or problem in optimizer.problems
+        ]

@@ -111,6 +111,8 @@ class _Draft(Draft):
                     table | _SOME_OPTIMIZER if isinstance(table, dict) else dict(_SOME_OPTIMIZER)
                 )
                 self.unknown_classes.add(label)
+            case ("optimizers", str(label), "problems", *_):
+                self.data["optimizers"][label]["problems"] = []  # on others it may not be possible
             case ("optimizers", str(label), "tune"):
                 table = self._at(*place)
                 tune = dict(table) if isinstance(table, dict) else {}
@@ -152,7 +154,9 @@ class _Draft(Draft):
         if experiment is not None and experiment.all_problems():
             yield experiment
         # All that is said of optimizers in general may be replaced on the other problems.
-        if not experiment or not experiment.all_problems() or self.has_mistakes_in(*_PROBLEMS):
+        of_optimizers = [("optimizers", label, "problems") for label in self.data["optimizers"]]
+        is_partial = self.has_mistakes_in(*_PROBLEMS, *of_optimizers)
+        if not experiment or not experiment.all_problems() or is_partial:
             yield from self._on_another_problem()
 
     def _on_another_problem(self) -> Iterator[Experiment]:
@@ -160,6 +164,8 @@ class _Draft(Draft):
         tables = self.data["optimizers"]
         # How they can be tuned depends on the problem.
         self.data["optimizers"] = {k: v for k, v in tables.items() if not v or not v.get("tune")}
+        for table in filter(None, self.data["optimizers"].values()):
+            table.pop("problems", None)
         self._drop_followers()
         self._drop_schedules()
         if (experiment := self.experiment()) is not None:
@@ -279,6 +285,12 @@ def _wrong_references(experiment: Experiment, draft: _Draft) -> Iterator[Mistake
         yield Mistake(("schedules", CONSTANT), message)
     for label, optimizer in experiment.optimizers.items():
         yield from _wrong_in_choices(("optimizers", label), optimizer, schedules)
+        of_optimizer = ("optimizers", label, "problems")
+        if optimizer.problems == () and not draft.has_mistakes_in(of_optimizer):
+            yield Mistake(of_optimizer, "must name one test problem or more, or be absent")
+        for index, name in enumerate(optimizer.problems or ()):
+            at = (*of_optimizer, index)
+            yield from _unless_problem(at, name, problems, are_all=not has_wrong_problems)
         for schedule in schedules or ():
             row = row_name(label, schedule)
             if row in experiment.optimizers:
@@ -286,16 +298,13 @@ def _wrong_references(experiment: Experiment, draft: _Draft) -> Iterator[Mistake
                 yield Mistake(("optimizers", row), f"{other} {schedule!r}: rename it")
     for name, override in experiment.overrides.items():
         place = ("overrides", name)
-        if has_wrong_problems:
-            # One that exists may be the one whose name is misspelled among the problems.
-            try:
-                registry().problems.offer(name)
-            except DeepOBSError as error:
-                yield Mistake(place, str(error))
-        else:
-            yield from _unless_known(place, name, problems, "one of the problems of this file")
+        yield from _unless_problem(place, name, problems, are_all=not has_wrong_problems)
         for label, choices in override.optimizers.items():
             inner = (*place, "optimizers", label)
+            general = experiment.optimizers.get(label)
+            if general is not None and general.problems and name not in general.problems:
+                message = f"is not tried there: add {name} to optimizers.{label}.problems"
+                yield Mistake(inner, message)
             if not draft.hides("optimizers"):
                 what = "one of the optimizers of this file"
                 yield from _unless_known(inner, label, draft.names_in("optimizers"), what)
@@ -318,6 +327,19 @@ def _wrong_in_choices(
     for index, name in enumerate(choices.schedules or ()):
         at = (*place, "schedules", index)
         yield from _unless_known(at, name, known, "a schedule of this file")
+
+
+def _unless_problem(
+    place: Location, name: str, problems: Iterable[str], *, are_all: bool
+) -> Iterator[Mistake]:
+    if are_all:
+        yield from _unless_known(place, name, problems, "one of the problems of this file")
+        return
+    # One that exists may be the one whose name is misspelled among the problems of the file.
+    try:
+        registry().problems.offer(name)
+    except DeepOBSError as error:
+        yield Mistake(place, str(error))
 
 
 def _unless_known(place: Location, name: str, known: Iterable[str], what: str) -> Iterator[Mistake]:

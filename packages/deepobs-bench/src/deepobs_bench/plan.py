@@ -126,9 +126,9 @@ def expand(
             with config.temporary(default_device=here, **settings):
                 if wrong := _wrong_sizes(experiment, problem, options):
                     mistakes.append(wrong)
-                for label, optimizer in experiment.optimizers.items():
+                for label in experiment.optimizers_on(problem):
                     expansion = _Expansion(experiment, problem, label, options)
-                    if optimizer.tune is None:
+                    if experiment.optimizers[label].tune is None:
                         planned.runs.extend(expansion.runs())
                     else:
                         planned.tunings.extend(expansion.tunings(settings))
