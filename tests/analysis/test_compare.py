@@ -101,13 +101,13 @@ def test_a_reference_set_is_compared_by_the_suffix_of_its_names(results, monkeyp
     # Seeds of TensorFlow draw other numbers.
     assert not match.is_paired
     assert ("order of the data", "new", "repeated") in match.differing
-    elsewhere = compare("Mine", "Adam (in published)", reference="published").matches[0]
+    elsewhere = compare("Mine", "Adam (in published)", reference="./published").matches[0]
     assert elsewhere.difference == match.difference
     for typo in ("Adm (published)", "Adam (publishd)"):
         with pytest.raises(UnknownNameError, match=r"Did you mean 'Adam \(published\)"):
             compare("Mine", typo)
     with pytest.raises(UnknownNameError, match=r"Did you mean 'Adam \(in published\)'"):
-        compare("Mine", "Adam (in publishd)", reference="published")
+        compare("Mine", "Adam (in publishd)", reference="./published")
     with pytest.raises(UnknownNameError, match="--reference says where other results are"):
         compare("Mine", "Adam (in published)")
 

@@ -1,4 +1,4 @@
-"""The results published with the paper, as a reference to compare with.
+"""The reference sets to compare with: those of the package, the published one, and others' files.
 
 References:
     Schneider et al., DeepOBS: A Deep Learning Optimizer Benchmark Suite, ICLR 2019,
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deepobs import config
-from deepobs.errors import MissingDataError
+from deepobs.errors import MissingDataError, closest, joined, sentences
 from deepobs_analysis.reading import load
-from deepobs_analysis.reference_names import PUBLISHED
+from deepobs_analysis.reference_names import PUBLISHED, archive_of, shipped_sets
 from deepobs_analysis.result_archives import explained, has_results, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    import os
 
     from deepobs_analysis.results import Results
 
@@ -32,28 +32,58 @@ _HOW_TO_GET = (
 )
 
 
-def load_reference(
-    *, cache: bool = True, across_protocols: bool = False, by: Sequence[str] = ()
-) -> Results:
-    """Read the results to compare with, from `config.get_baseline_dir()`.
+def set_names() -> list[str]:
+    """The names of the reference sets that need no path: the published one, and the shipped."""
+    return [PUBLISHED, *shipped_sets()]
+
+
+def load_reference(name: str | os.PathLike[str] = PUBLISHED, **options: Any) -> Results:
+    """Read the results to compare with.
 
     Args:
-        cache: See `load`.
-        across_protocols: See `load`.
-        by: See `load`; what no run has is passed over.
+        name: "published" for those in `config.get_baseline_dir()`; the name of a set that comes
+            with the package, such as "embedded-2026"; else a path, as `load` takes it, which is
+            "./published" of a directory that is called like a set.
+        **options: Arguments of `load`; what `by` names and no run has is passed over.
 
     Raises:
         MissingDataError: There are none.
+        DeepOBSError: They cannot be read.
     """
-    directory = config.get_baseline_dir()
-    if not has_results(directory):
+    options = {"must_split": False, **options}
+    if name not in set_names():
+        return _at_path(Path(name), options)
+    if name == PUBLISHED:
+        directory = config.get_baseline_dir()
+        if not has_results(directory):
+            raise MissingDataError(
+                f"There are no results to compare with in {directory}. {_HOW_TO_GET}"
+            )
+        results = load(directory, **options)
+    else:
+        results = load(archive_of(str(name)), **options)
+    return replace(results, runs=results.runs.assign(is_reference=True), source=str(name))
+
+
+def _at_path(path: Path, options: dict[str, Any]) -> Results:
+    """Read the results of somebody else."""
+    if not path.exists():
+        names = set_names()
         raise MissingDataError(
-            f"There are no results to compare with in {directory}. {_HOW_TO_GET}"
+            sentences(
+                f"There are no results at {path} to compare with: no such file or directory, and "
+                "no set of this name.",
+                closest(str(path), names),
+                f"Give the path of results, or a set: {joined(names)}.",
+            )
         )
-    results = load(
-        directory, cache=cache, across_protocols=across_protocols, by=by, must_split=False
-    )
-    return replace(results, runs=results.runs.assign(is_reference=True), source=PUBLISHED)
+    results = load(path, **options)
+    if results.runs.empty:
+        raise MissingDataError(
+            f"There is no run in {path} to compare with. Give the path of results, or a set: "
+            f"{joined(set_names())}."
+        )
+    return results
 
 
 def download(directory: Path, url: str = URL) -> bool:

@@ -43,10 +43,9 @@ if TYPE_CHECKING:
 @output_dir_option
 @click.option(
     "--reference",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    metavar="SET",
     help='Where other results are: those of earlier_results have names as in "Adam (in '
-    'earlier_results)".',
+    'earlier_results)". Sets that `deepobs baselines list` shows are known without it.',
 )
 @across_protocols_option
 @by_option
@@ -58,7 +57,7 @@ def command(
     problems: tuple[str, ...],
     results: Path | None,
     output_dir: Path,
-    reference: Path | None,
+    reference: str | None,
     across_protocols: bool,
     by: tuple[str, ...],
     mode: Mode,
@@ -66,9 +65,10 @@ def command(
 ) -> None:
     """Compare two optimizers: by how much A is better than B, and how certain that is.
 
-    A and B are names of optimizers in RESULTS, as `deepobs table` shows them; "Adam (published)";
-    versions of your own code, as "Mine@newest", "Mine@older" or "Mine@" and the first characters of
-    its fingerprint; or two directories or experiment files, whose common optimizers are compared.
+    A and B are names of optimizers in RESULTS, as `deepobs table` shows them; "Adam (published)",
+    of a reference set; versions of your own code, as "Mine@newest", "Mine@older" or "Mine@" and the
+    first characters of its fingerprint; or two directories or experiment files, whose common
+    optimizers are compared.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepobs import config
 from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
-from deepobs_analysis.baselines import load_reference
+from deepobs_analysis.baselines import load_reference, set_names
 from deepobs_analysis.code_versions import RELEASED, version_of_optimizer
 from deepobs_analysis.reading import load
 from deepobs_analysis.reference_names import PUBLISHED, suffix_of
@@ -17,6 +17,7 @@ from deepobs_analysis.summaries import summarize
 from deepobs_analysis.wording import skipped_text
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from deepobs_analysis.code_versions import CodeChoice
@@ -33,14 +34,15 @@ class Source:
 
     Attributes:
         path: A directory, a result file or an experiment file.
-        reference: A directory or experiment file that names such as "Adam (in earlier)" belong to.
+        reference: A set, directory or experiment file that names such as "Adam (in earlier)"
+            belong to.
         options: Arguments of `load`.
         mode: How configurations are chosen; see `select`.
         warnings: What there is to know about the results that were read.
     """
 
     path: Path
-    reference: Path | None = None
+    reference: str | os.PathLike[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     mode: Mode = "most"
     warnings: dict[str, None] = field(default_factory=dict)
@@ -60,15 +62,17 @@ class Source:
         Args:
             text: The name, which may be misspelled.
         """
+        # Sets that take time to read, or may not be there, are read where they are meant.
+        named = [each for each in set_names() if text.endswith(f"({each})")]
+        if "(" in text and not named and has_results(config.get_baseline_dir()):
+            named = [PUBLISHED]
+        given = [] if self.reference is None or self.reference in named else [self.reference]
         found = []
-        if self.reference is not None:
-            found.append(self.read(self.reference).as_reference())
-        if text.endswith(f"({PUBLISHED})") or (
-            "(" in text and has_results(config.get_baseline_dir())
-        ):
-            across = bool(self.options.get("across_protocols"))
-            published = load_reference(across_protocols=across, by=self.options.get("by", ()))
-            found.append(published.as_reference())
+        for name in [*given, *named]:
+            results = load_reference(name, **self.options)
+            if name in given and results.unusable:
+                self.warnings[skipped_text(Path(name), results.unusable)] = None
+            found.append(results.as_reference())
         return found
 
     def rows(self, results: Results) -> list[Summary]:

@@ -35,6 +35,7 @@ _CURVES = (
     *("train_accuracies", "valid_accuracies", "test_accuracies"),
     "train_seconds",
 )
+_OF_TUNINGS = ("trials", "report", "summary")
 # Most of a file, and nothing that tables or figures of a reference set need.
 _EMPTIED = ("minibatch_train_losses", "eval_seconds")
 _LEFT_OUT = ("iterates", "gradient_norms")
@@ -60,12 +61,11 @@ def pack(stream: IO[bytes], files: Iterable[tuple[PurePosixPath, bytes]]) -> Non
     values: dict[str, list[Any]] = {}
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
         for key in dict.fromkeys(key for each in documents.values() for key in each):
-            column = [each.get(key, _ABSENT) for each in documents.values()]
+            column = [_kept(key, each.get(key, _ABSENT)) for each in documents.values()]
             if key in _CURVES:
                 _write_curves(archive, key, column)
             elif key not in _LEFT_OUT:
-                kept = ([] if key in _EMPTIED and each is not _ABSENT else each for each in column)
-                values[key] = _write_distinct(archive, key, kept)
+                values[key] = _write_distinct(archive, key, column)
         text = {"layout": LAYOUT, "paths": list(documents), "values": values}
         _put(archive, _TEXT, json.dumps(text))
 
@@ -73,6 +73,11 @@ def pack(stream: IO[bytes], files: Iterable[tuple[PurePosixPath, bytes]]) -> Non
 def is_packed(archive: zipfile.ZipFile) -> bool:
     """Whether `pack` wrote an archive."""
     return _TEXT in archive.namelist()
+
+
+def paths_in(archive: zipfile.ZipFile) -> list[str]:
+    """The paths of the files in an archive that `pack` wrote."""
+    return [str(path) for path in json_values.parsed(archive.read(_TEXT))["paths"]]
 
 
 def unpack(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -104,6 +109,35 @@ def _put(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_LZMA)
 
 
+def _kept(key: str, value: Any) -> Any:
+    """What is kept of a value of a file."""
+    if value is _ABSENT:
+        return value
+    if key in _EMPTIED:
+        return []
+    if key == "train_seconds" and value:
+        # Times of single epochs are mostly noise; their sum stays.
+        return [float(np.mean(value))] * len(value)
+    return _shortened(value) if key in _OF_TUNINGS else value
+
+
+def _shortened(value: Any) -> Any:
+    """What the record of a tuning says of runs, of which there are files beside it."""
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    if isinstance(value, dict):
+        return {
+            key: one if key == "setting" else _shortened(one)
+            for key, one in value.items()
+            if key != "command"
+        }
+    return float(_rounded(value)) if isinstance(value, float) else value
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.{DIGITS - 1}e}"
+
+
 def _write_distinct(archive: zipfile.ZipFile, key: str, column: Iterable[Any]) -> list[Any]:
     """Write for each value its place among the different ones, and return these."""
     places: dict[str, int] = {}
@@ -124,7 +158,7 @@ def _write_curves(archive: zipfile.ZipFile, key: str, column: Sequence[Any]) -> 
     """Write the numbers of curves as significands and exponents of ten."""
     lengths = [_NOWHERE if curve is _ABSENT else len(curve) for curve in column]
     numbers = [one for curve in column if curve is not _ABSENT for one in curve]
-    rounded = [f"0e{_NO_NUMBER}" if one is None else f"{one:.{DIGITS - 1}e}" for one in numbers]
+    rounded = [f"0e{_NO_NUMBER}" if one is None else _rounded(one) for one in numbers]
     parts = [text.split("e") for text in rounded]
     significands = np.array([int(part.replace(".", "")) for part, _ in parts], dtype="<i4")
     exponents = np.array([int(part) for _, part in parts], dtype="<i2")

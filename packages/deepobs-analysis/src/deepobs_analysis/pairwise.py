@@ -52,16 +52,17 @@ def compare(
     """Compare two optimizers, references, versions of code, experiments or directories.
 
     Each of the two is the name or label of an optimizer in `results`; "Adam (published)", of the
-    published results; "Adam (in earlier)", of the results in `reference`; "Mine@newest",
-    "Mine@older" or "Mine@1f3c", a version of one's own code; or, both of them, a directory of
-    results or an experiment file, of which the optimizers that both have are compared.
+    published results or, with its name, of another reference set; "Adam (in earlier)", of the
+    results in `reference`; "Mine@newest", "Mine@older" or "Mine@1f3c", a version of one's own code;
+    or, both of them, a directory of results or an experiment file, of which the optimizers that
+    both have are compared.
 
     Args:
         first: What is compared.
         second: What it is compared with.
         results: The directory, or an experiment file.
         problems: Names of test problems; all that both were run on by default.
-        reference: A directory or experiment file, by whose name its optimizers are called.
+        reference: Another reference set, as `load_reference` takes it.
         mode: How configurations are chosen; see `select`.
         **options: Arguments of `load`: `across_protocols=True` compares runs with other numbers of
             epochs, batch sizes or training examples, too, and `output_dir` is where the results of
@@ -80,7 +81,7 @@ def compare(
     wanted = [problems] if isinstance(problems, str) else list(problems)
     source = Source(
         path=Path(results),
-        reference=None if reference is None else Path(reference),
+        reference=reference,
         options=options,
         mode=mode,
     )

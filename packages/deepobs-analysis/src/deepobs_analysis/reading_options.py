@@ -15,10 +15,11 @@ from deepobs.console.offers import KINDS
 from deepobs.console.options import completing
 from deepobs.console.run_options import configured
 from deepobs.errors import MissingDataError, sentences
-from deepobs_analysis.baselines import load_reference
+from deepobs_analysis.baselines import load_reference, set_names
 from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.experiment_results import is_experiment
 from deepobs_analysis.reading import load
+from deepobs_analysis.reference_names import PUBLISHED
 from deepobs_analysis.results import SELECTION_SEEDS
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.target_options import TARGET_OPTIONS, read_targets
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.code_versions import CodeChoice
     from deepobs_analysis.results import Results, SelectionSeeds
-
-_PUBLISHED = ""
-"""Stands for the published results, where `--reference` names no directory."""
 
 mode_option = click.option(
     "--mode",
@@ -89,10 +87,11 @@ _OPTIONS = (
     click.option(
         "--reference",
         is_flag=False,
-        flag_value=_PUBLISHED,
-        metavar="[DIR]",
-        help="Show the published results beside these, or those in DIR, which may be a file that "
-        "`deepobs baselines pack` wrote. Without DIR, put --reference after RESULTS.",
+        flag_value=PUBLISHED,
+        metavar="[SET]",
+        help="Show the results of a reference set beside these: published (the default), another "
+        "name that `deepobs baselines list` shows, or the path of a directory or of a file that "
+        "`deepobs baselines pack` wrote. Without SET, put --reference after RESULTS.",
     ),
     by_option,
     across_protocols_option,
@@ -177,22 +176,15 @@ class Reading:
         """Read the results that were asked for; see `everything`."""
         return self.part_of(self.everything())
 
-    def _reference(self, directory: str) -> Results:
-        if directory == _PUBLISHED:
-            return load_reference(across_protocols=self.across_protocols, by=self.by)
-        results = load(
-            directory,
+    def _reference(self, name: str) -> Results:
+        results = load_reference(
+            name,
             output_dir=self.output_dir,
             across_protocols=self.across_protocols,
             by=self.by,
-            must_split=False,
         )
-        _warn_of_skipped(Path(directory), results)
-        if results.runs.empty:
-            raise MissingDataError(
-                f"There is no run in {directory} to compare with. Give a directory of results, or "
-                "none for the published ones."
-            )
+        if name not in set_names():
+            _warn_of_skipped(Path(name), results)
         return results
 
 

@@ -1,22 +1,48 @@
-"""What optimizers of a reference set are called: "Adam (published)", "Adam (in earlier)"."""
+"""Names of reference sets and of their optimizers: "Adam (published)", "Adam (in earlier)"."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 
 PUBLISHED = "published"
 """What is said of the results that are published with the paper."""
 
-# From the first of them on: the name of a directory may hold parentheses itself.
-_SUFFIX = re.compile(rf" \((?:{PUBLISHED}|in .+)\)$")
+SETS = Path(__file__).with_name("reference_sets")
+"""The sets that come with this package: archives, each beside the experiment file of its runs."""
+
+SUFFIX = ".zip"
+
+
+def shipped_sets() -> list[str]:
+    """The names of the sets that come with this package, sorted."""
+    return sorted(path.stem for path in SETS.glob(f"*{SUFFIX}"))
+
+
+def archive_of(name: str) -> Path:
+    """The archive of a set that comes with this package."""
+    return SETS / f"{name}{SUFFIX}"
+
+
+def experiment_of(name: str) -> Path:
+    """The experiment file of a set that comes with this package."""
+    return SETS / f"{name}.toml"
 
 
 def suffix_of(name: str) -> str:
     """The suffix of the name of an optimizer, by which it is one of a reference set, or ""."""
-    found = _SUFFIX.search(name)
+    found = _suffixes(SETS).search(name)
     return found[0] if found else ""
 
 
 def bare(name: str) -> str:
     """The name of an optimizer without the suffix of a reference set."""
     return name.removesuffix(suffix_of(name))
+
+
+@cache  # asked for each name in each figure
+def _suffixes(_directory: Path) -> re.Pattern[str]:
+    names = "|".join(map(re.escape, [PUBLISHED, *shipped_sets()]))
+    # From the first of them on: the name of a directory may hold parentheses itself.
+    return re.compile(rf" \((?:{names}|in .+)\)$")

@@ -69,6 +69,27 @@ def has_results(directory: Path) -> bool:
     return any(file.name.endswith(result_files.RESULT) for file in found)
 
 
+class Listed(NamedTuple):
+    """What there is in a place: its runs, their test problems, and the bytes of all files."""
+
+    runs: int
+    problems: int
+    size: int
+
+
+def listed(place: Path) -> Listed:
+    """Count the runs in a directory, which need not exist, or in an archive of columns."""
+    if place.is_dir() or not place.exists():
+        found = list(result_files.walk(str(place), {}))
+        paths, size = [file.name for file in found], sum(file.size for file in found)
+    else:
+        size = place.stat().st_size
+        with zipfile.ZipFile(place) as archive:
+            paths = packed_results.paths_in(archive)
+    runs = [PurePosixPath(path) for path in paths if path.endswith(result_files.RESULT)]
+    return Listed(len(runs), len({path.parts[-_LEVELS:][0] for path in runs}), size)
+
+
 def is_archive(path: Path) -> bool:
     """Whether a path is that of an archive, by its name."""
     return path.suffix in _SUFFIXES and path.is_file()

@@ -115,8 +115,8 @@ class Results:
         selection_seeds: Whether tuned optimizers are shown without ("exclude") or with ("include")
             the seeds that selected their configurations.
         remarks: What reading them has to say, such as how many runs of an experiment are pending.
-        source: Where they are from, as names of a reference set say it: "published", or "in" their
-            directory or file.
+        source: Where they are from, as names of a reference set say it: "published", the name of
+            another set, or "in" their directory or file.
     """
 
     runs: pd.DataFrame
@@ -232,8 +232,8 @@ class Results:
         remarks do, too.
         """
         suffix = f" ({self.source})"
-        is_published = self.source == PUBLISHED
-        origin = "In the published results" if is_published else self.source.replace("in", "In", 1)
+        place = "the published results" if self.source == PUBLISHED else self.source
+        origin = f"In {place.removeprefix('in ')}"
         runs = self.runs.assign(optimizer=self.runs["optimizer"] + suffix, is_reference=True)
         return replace(
             self,
