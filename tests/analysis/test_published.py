@@ -330,11 +330,13 @@ def test_the_command_shows_what_there_is(
     for seed in (1, 2):
         write_result(baseline_dir, layout="1.1", optimizer="AdamOptimizer", seed=seed)
     assert main(["baselines", "show"]) == 0
-    assert "quadratic_deep  Adam       1               2" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"In {baseline_dir}: 2 runs of 1 problem." in said
+    assert "quadratic_deep  Adam                    1     2        0.5000 ± 0  lr = 0.1" in said
     assert main(["baselines", "show", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [
-        {"problem": "quadratic_deep", "optimizer": "Adam", "configurations": 1, "runs": 2}
-    ]
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["problem"], row["optimizer"]) == ("quadratic_deep", "Adam")
+    assert (row["configurations"], row["runs"]) == (1, 2)
 
 
 @pytest.mark.usefixtures("baseline_dir")

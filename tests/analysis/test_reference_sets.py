@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ from result_files import write_result
 
 from deepobs.cli.main import main
 from deepobs.errors import MissingDataError
-from deepobs_analysis import compare, load, reference_names
+from deepobs_analysis import compare, load, reference_names, score
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.result_archives import packed
 from deepobs_analysis.results import Metric
+from deepobs_analysis.targets import FROM_SETS, PUBLISHED, Target
 from deepobs_analysis.verification import Repetition
 
 if TYPE_CHECKING:
@@ -115,6 +117,66 @@ def test_sets_are_listed_and_shown(shipped: str, capsys: pytest.CaptureFixture[s
     assert "SHA-256" in capsys.readouterr().out
     assert main(["baselines", "show", shipped, "--experiment"]) == 0
     assert capsys.readouterr().out == EXPERIMENT.rstrip("\n") + "\n"
+
+
+def test_targets_follow_from_a_set_and_hold_without_it(
+    own: Path, shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["baselines", "show", shipped, "--targets"]) == 0
+    text = capsys.readouterr().out
+    given = tomllib.loads(text)["targets"]
+    assert given == pytest.approx({"digits_mlp": 0.9 - 0.009, "quadratic_deep": 88 + 0.88})
+    (reference_names.SETS / "targets.toml").write_text(text)
+    reference_names._targets.cache_clear()
+    write_result(own, problem="digits_mlp", optimizer="Mine", test_accuracies=[0.1, 0.5, 0.95])
+    found = score(own).targets
+    assert found["digits_mlp"] == Target(given["digits_mlp"], FROM_SETS)
+    # One that is published with the problem wins.
+    assert found["quadratic_deep"].source == PUBLISHED
+    fixed = load(own).with_targets({"digits_mlp": 0.7})
+    assert score(fixed).targets["digits_mlp"].value == 0.7
+
+
+def test_an_optimizer_of_a_set_that_lacks_a_problem_takes_none_from_the_ranking(
+    own: Path, shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result(own, problem="digits_mlp", optimizer="Mine", test_accuracies=[0.1, 0.5, 0.95])
+    both = load(own).beside(load_reference(shipped))
+    scores = score(both.with_targets({"digits_mlp": 0.9, "quadratic_deep": 88.5}))
+    assert list(scores.timed) == ["digits_mlp", "quadratic_deep"]
+    assert [each.optimizer for each in scores.scores] == ["Mine", f"SGD ({shipped})"]
+    why = "it was not run on digits_mlp, so it is not compared"
+    assert scores.skipped == {f"Adam ({shipped})": why}
+    assert main(["score", str(own), "--reference", shipped]) == 0
+    assert f"Skipped: Adam ({shipped}): {why}." in capsys.readouterr().err
+
+
+def test_where_no_optimizer_of_a_set_has_all_problems_those_of_all_count(
+    own: Path, shipped: str, ship: Callable[[Path, str], None]
+) -> None:
+    theirs = own.parent / "theirs"
+    write_result(theirs, problem="plateau", optimizer="Adam")
+    ship(theirs, shipped)
+    for problem in ("digits_mlp", "plateau"):
+        write_result(own, problem=problem, optimizer="Mine", test_accuracies=[0.1, 0.5, 0.95])
+    scores = score(load(own).beside(load_reference(shipped)))
+    assert len(scores.scores) == 3
+    assert list(scores.timed) == ["quadratic_deep"]
+    assert set(scores.skipped) == {"digits_mlp", "plateau"}
+
+
+def test_many_optimizers_have_a_line_each(
+    own: Path, ship: Callable[[Path, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = own.parent / "theirs"
+    names = ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adafactor"]
+    for place, name in enumerate(names):
+        write_result(theirs, optimizer=name, test_losses=[300, 100, 88 + place])
+    ship(theirs, "many")
+    assert main(["score", str(own), "--reference", "many"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "OPTIMIZER         quadratic_deep" in lines
+    assert any(line.startswith("Adafactor (many)") for line in lines)
 
 
 def test_a_set_without_an_experiment_file_says_which_have_one(

@@ -21,7 +21,9 @@ from deepobs_analysis import baselines, result_archives
 from deepobs_analysis.output import write_output
 from deepobs_analysis.reference_names import PUBLISHED, archive_of, experiment_of, shipped_sets
 from deepobs_analysis.results import Metric, SkippedFile
+from deepobs_analysis.selection import select
 from deepobs_analysis.summaries import summarize
+from deepobs_analysis.targets import derived
 from deepobs_analysis.verification import Repetition, repeat, sample
 from deepobs_analysis.wording import number, performance_text, skipped_text
 
@@ -101,8 +103,11 @@ def list_sets(as_json: bool) -> None:
 @click.option(
     "--experiment", is_flag=True, help="Print the experiment file that describes the runs instead."
 )
+@click.option(
+    "--targets", "is_targets", is_flag=True, help="Print the targets that follow from it instead."
+)
 @as_json
-def show(name: str, experiment: bool, as_json: bool) -> None:
+def show(name: str, experiment: bool, is_targets: bool, as_json: bool) -> None:
     """Show what is in a reference set: by default, in the published one.
 
     For each optimizer on each problem: what was tried, the configuration that was chosen, and its
@@ -112,16 +117,23 @@ def show(name: str, experiment: bool, as_json: bool) -> None:
     Examples:
       deepobs baselines show embedded-2026
       deepobs baselines show embedded-2026 --experiment > embedded-2026.toml
+      deepobs baselines show results.zip --targets > targets.toml
     """  # noqa: D301 # \b keeps click from joining the lines of the examples
     if experiment:
         screen.show(_experiment(name).read_text().rstrip("\n"))
         return
     results = baselines.load_reference(name)
+    if is_targets:
+        screen.show("[targets]")
+        for problem, value in derived(select(results)).items():
+            screen.show(f"{json.dumps(problem)} = {value!r}")
+        return
     rows = summarize(results, targets={})
     if as_json:
         screen.show_json(list(map(_shown, rows)))
         return
-    screen.show_text(_summary(results, name))
+    place = str(config.get_baseline_dir()) if name == PUBLISHED else name
+    screen.show_text(_summary(results, place))
     texts = [
         (row.problem, row.optimizer, row.selection.configurations, row.trials.runs,
          performance_text(row, "final"), row.selection.configuration)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from deepobs_analysis.scores import Scores
     from deepobs_analysis.selection import Mode
 
+_MOST_COLUMNS = 8
+"""The most optimizers that have a column each; more have a line each."""
+
 
 @click.command("table")
 @click.option(
@@ -295,21 +298,26 @@ def _show_scores(scores: Scores) -> None:
 def _show_ratios(scores: Scores) -> None:
     """Show how many times as long as the fastest each optimizer takes on each problem."""
     screen.show()
-    columns = [
-        Column("PROBLEM"),
-        Column("TARGET", is_number=True),
-        *(Column(score.optimizer, is_number=True) for score in scores.scores),
-        Column("SOURCE OF THE TARGET"),
-    ]
-    rows = [
-        [
-            problem,
-            number(scores.targets[problem].value),
-            *(ratio_text(score.ratios[problem], score.seeds[problem]) for score in scores.scores),
-            scores.targets[problem].source,
-        ]
+    ratios = {
+        problem: [ratio_text(each.ratios[problem], each.seeds[problem]) for each in scores.scores]
         for problem in scores.timed
-    ]
+    }
+    targets = {problem: scores.targets[problem] for problem in scores.timed}
+    names = [score.optimizer for score in scores.scores]
+    target, source = Column("TARGET", is_number=True), Column("SOURCE OF THE TARGET")
+    rows: list[tuple[str, ...]]
+    if len(names) > _MOST_COLUMNS:  # such as those of a reference set
+        columns = [Column("OPTIMIZER"), *(Column(name, is_number=True) for name in ratios)]
+        screen.show_table(columns, list(zip(names, *ratios.values(), strict=True)))
+        screen.show()
+        columns = [Column("PROBLEM"), target, source]
+        rows = [(name, number(each.value), each.source) for name, each in targets.items()]
+    else:
+        columns = [Column("PROBLEM"), target, *(Column(name, is_number=True) for name in names)]
+        columns.append(source)
+        rows = [
+            (name, number(each.value), *ratios[name], each.source) for name, each in targets.items()
+        ]
     screen.show_table(columns, rows)
     screen.show()
     screen.show_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def experiment_of(name: str) -> Path:
     return SETS / f"{name}.toml"
 
 
+def targets_of_sets() -> dict[str, float]:
+    """The targets that follow from the sets that come with this package, by problem."""
+    return _targets(SETS)
+
+
 def suffix_of(name: str) -> str:
     """The suffix of the name of an optimizer, by which it is one of a reference set, or ""."""
     found = _suffixes(SETS).search(name)
@@ -46,3 +52,10 @@ def _suffixes(_directory: Path) -> re.Pattern[str]:
     names = "|".join(map(re.escape, [PUBLISHED, *shipped_sets()]))
     # From the first of them on: the name of a directory may hold parentheses itself.
     return re.compile(rf" \((?:{names}|in .+)\)$")
+
+
+@cache
+def _targets(directory: Path) -> dict[str, float]:
+    file = directory / "targets.toml"
+    found = tomllib.loads(file.read_text()) if file.is_file() else {"targets": {}}
+    return {str(problem): float(value) for problem, value in found["targets"].items()}

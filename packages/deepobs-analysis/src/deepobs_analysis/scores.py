@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -93,7 +94,8 @@ class Scores:
         targets: The target of each problem that has one.
         timed: The problems that count in benchmark scores and speedups.
         compared: Those that count in normalized scores and probabilities of improvement.
-        skipped: Problems that do not count in all of these, and why.
+        skipped: Problems that do not count in all of these, and optimizers of a reference set
+            that are not compared, and why.
     """
 
     unit: Unit
@@ -159,6 +161,9 @@ def scores_of(
 ) -> Scores:
     """Compare optimizers over all problems that all of them were run on.
 
+    Optimizers of a reference set that were not run on all problems on which others of it can be
+    compared with one's own are left out: a problem is worth more than one of many references.
+
     Args:
         rows: From `summarize`, or results.
         unit: Unit of times to the target.
@@ -171,6 +176,8 @@ def scores_of(
     if unit not in UNITS:
         message = f"Units of time are {', '.join(UNITS)}; got {unit!r}."
         raise ArgumentError(sentences(message, closest(str(unit), UNITS)))
+    left_out = _references_left_out(rows)
+    rows = [row for row in rows if row.optimizer not in left_out]
     pairs = {(row.problem, row.optimizer): row.selection for row in rows}
     targets = {row.problem: row.target for row in rows if row.target is not None}
     optimizers, timed, times = median_times(list(pairs.values()), targets, unit)
@@ -213,8 +220,28 @@ def scores_of(
         targets=targets,
         timed=timed,
         compared=compared,
-        skipped={problem: reason for problem, reason in reasons.items() if reason is not None},
+        skipped={**left_out, **{k: why for k, why in reasons.items() if why is not None}},
     )
+
+
+def _references_left_out(rows: Iterable[Summary]) -> dict[str, str]:
+    """The optimizers of a reference set that lack problems, and which."""
+    own: dict[str, set[str]] = {}
+    theirs: dict[str, set[str]] = {}
+    for row in rows:
+        kind = theirs if row.selection.is_reference else own
+        kind.setdefault(row.optimizer, set()).add(row.problem)
+    if not own or not theirs:
+        return {}
+    shared = set.intersection(*own.values()) & set(itertools.chain(*theirs.values()))
+    lacking = {name: shared - problems for name, problems in theirs.items()}
+    if all(lacking.values()):
+        return {}
+    return {
+        name: f"it was not run on {joined(sorted(problems))}, so it is not compared"
+        for name, problems in lacking.items()
+        if problems
+    }
 
 
 def _base(against: str | None, optimizers: Sequence[str]) -> str | None:

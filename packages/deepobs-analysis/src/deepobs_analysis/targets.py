@@ -16,6 +16,7 @@ from deepobs_analysis.measures import (
     target_performance,
 )
 from deepobs_analysis.measures.arrays import median
+from deepobs_analysis.reference_names import targets_of_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
 GIVEN = "given for this analysis"
 PUBLISHED = "published with the problem"
 PUBLISHED_SAME_ORDER = f"{PUBLISHED}, for the same order of the data in every epoch"
+FROM_SETS = "derived from the baselines that come with DeepOBS"
 FROM_REFERENCE = "1 % worse than the median seed of the best optimizer of the reference set"
 FROM_RESULTS = "1 % worse than the median seed of the best optimizer of these results"
 
 # Without it, half of the seeds of the best optimizer would miss the target that they set.
 _TOLERANCE = 0.01
+# Of the way from the loss before training to the least one. What is below is rounding.
+_RESOLUTION = 1e-6
 
 Unit: TypeAlias = Literal["epochs", "steps", "gradient evaluations", "seconds"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -68,8 +72,9 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
 
     It is the one that `Results.with_targets` fixed, or else the one published with the problem, if
     its package is installed and states one. Of two, it is that for the same order of the data in
-    every epoch if all runs repeat it. Without any, it follows from the final performances of the
-    reference set, or without one from these results, by the rule of `measures.target_performance`.
+    every epoch if all runs repeat it. Without any, it is the one derived from the reference sets
+    that come with DeepOBS, or else it follows from the final performances of the reference set, or
+    without one from these results; see `derived`.
 
     Args:
         selections: From `select`, including those of a reference set.
@@ -77,11 +82,24 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     Returns:
         A target for each problem; none where half of the seeds of every optimizer diverged.
     """
-    by_problem: dict[str, list[Selection]] = defaultdict(list)
-    for selection in selections:
-        by_problem[selection.problem].append(selection)
-    found = {problem: _target(those) for problem, those in by_problem.items()}
+    found = {problem: _target(those) for problem, those in _by_problem(selections).items()}
     return {problem: target for problem, target in found.items() if target is not None}
+
+
+def derived(selections: Iterable[Selection]) -> dict[str, float]:
+    """The targets that follow from results, by the rule of `measures.target_performance`.
+
+    Where the least loss is known, a target is no closer to it than one millionth of the loss before
+    training: below that, losses tell of rounding.
+
+    Args:
+        selections: From `select`: tuned optimizers, each run with many seeds.
+
+    Returns:
+        A target for each problem; none where half of the seeds of every optimizer diverged.
+    """
+    found = {problem: _derived(those) for problem, those in _by_problem(selections).items()}
+    return {problem: value for problem, value in found.items() if value is not None}
 
 
 def times_to_target(selection: Selection, target: float, unit: Unit = "epochs") -> Floats:
@@ -151,6 +169,13 @@ def median_times(
     return optimizers, list(complete), np.array(table).reshape(len(optimizers), len(complete))
 
 
+def _by_problem(selections: Iterable[Selection]) -> dict[str, list[Selection]]:
+    by_problem: dict[str, list[Selection]] = defaultdict(list)
+    for selection in selections:
+        by_problem[selection.problem].append(selection)
+    return by_problem
+
+
 def _target(selections: list[Selection]) -> Target | None:
     given = selections[0].target
     if given is not None:
@@ -158,17 +183,27 @@ def _target(selections: list[Selection]) -> Target | None:
     published = _published(selections)
     if published is not None:
         return published
+    of_sets = targets_of_sets().get(selections[0].testproblem)
+    if of_sets is not None:
+        return Target(of_sets, FROM_SETS)
     reference = [each for each in selections if each.is_reference]
-    performances = [each.final_or_worst() for each in reference or selections]
+    value = _derived(reference or selections)
+    return None if value is None else Target(value, FROM_REFERENCE if reference else FROM_RESULTS)
+
+
+def _derived(selections: Sequence[Selection]) -> float | None:
+    performances = [each.final_or_worst() for each in selections]
     # The median of an optimizer is infinite if half of its seeds diverged, and no target follows.
     if not any(np.isfinite(each).mean() > 1 / 2 for each in performances):
         return None
-    value = target_performance(
-        performances,
-        higher_is_better=selections[0].metric.higher_is_better,
-        tolerance=_TOLERANCE,
-    )
-    return Target(value, FROM_REFERENCE if reference else FROM_RESULTS)
+    is_accuracy = selections[0].metric.higher_is_better
+    value = target_performance(performances, higher_is_better=is_accuracy, tolerance=_TOLERANCE)
+    offer = registry().problems.find(selections[0].testproblem)
+    least = None if offer is None or is_accuracy else offer.spec.least_loss
+    if least is None:
+        return value
+    untrained = float(np.concatenate([each.curves()[:, 0] for each in selections]).mean())
+    return max(value, least + _RESOLUTION * (untrained - least))
 
 
 def _published(selections: Sequence[Selection]) -> Target | None:
