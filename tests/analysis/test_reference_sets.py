@@ -82,6 +82,22 @@ def test_a_set_is_known_by_its_name(
     assert match.names == ("Mine", f"Adam ({shipped})")
 
 
+def test_a_set_is_shown_by_itself_without_some_of_its_optimizers(
+    shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["table", shipped, "--columns", "problem,optimizer,final"]
+    assert main(words) == 0
+    assert "Adam" in capsys.readouterr().out
+    assert main([*words, "--without", "Adam"]) == 0
+    assert "Adam" not in capsys.readouterr().out
+    assert main([*words, "--without", "Adm"]) == 2
+    assert "Did you mean 'Adam'?" in capsys.readouterr().err
+    assert main(["table", "results", "--reference", shipped, "--without", f"SGD ({shipped})"]) == 0
+    said = capsys.readouterr().out
+    assert f"Adam ({shipped})" in said
+    assert f"SGD ({shipped})" not in said
+
+
 def test_a_directory_that_is_called_like_a_set_has_a_path(own: Path, shipped: str) -> None:
     own.rename(shipped)
     assert "Adam" in load_reference(shipped).optimizers

@@ -19,7 +19,7 @@ from deepobs_analysis.baselines import load_reference, set_names
 from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.experiment_results import is_experiment
 from deepobs_analysis.reading import load
-from deepobs_analysis.reference_names import PUBLISHED
+from deepobs_analysis.reference_names import PUBLISHED, archive_of, shipped_sets
 from deepobs_analysis.results import SELECTION_SEEDS
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.target_options import TARGET_OPTIONS, read_targets
@@ -85,6 +85,12 @@ _OPTIONS = (
         help="Include only this optimizer of RESULTS. May be repeated.",
     ),
     click.option(
+        "--without",
+        multiple=True,
+        metavar="NAME",
+        help="Leave out this optimizer, also of a reference set. May be repeated.",
+    ),
+    click.option(
         "--reference",
         is_flag=False,
         flag_value=PUBLISHED,
@@ -123,6 +129,7 @@ class Reading:
     path: Path
     problems: tuple[str, ...] = ()
     optimizers: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     reference: str | None = None
     by: tuple[str, ...] = ()
     across_protocols: bool = False
@@ -139,9 +146,11 @@ class Reading:
             DeepOBSError: There are none.
         """
         targets = read_targets(self.target_file, self.target_texts)
+        name = str(self.path)
+        is_set = name in shipped_sets() and not self.path.exists()
         with naming_own_code(self.path):
             results = load(
-                self.path,
+                archive_of(name) if is_set else self.path,
                 output_dir=self.output_dir,
                 code=self.code,
                 by=self.by,
@@ -169,8 +178,10 @@ class Reading:
     def part_of(self, results: Results) -> Results:
         """Those of the problems and optimizers that were asked for, and all of the reference."""
         reference = results.runs.loc[results.runs["is_reference"], "optimizer"].unique()
-        names = [*self.optimizers, *reference] if self.optimizers else None
-        return results.only(optimizers=names).only(problems=self.problems or None)
+        names = [*self.optimizers, *reference] if self.optimizers else results.optimizers
+        results.only(optimizers=self.without)  # refuses those that are not there
+        kept = [name for name in names if name not in self.without]
+        return results.only(optimizers=kept).only(problems=self.problems or None)
 
     def results(self) -> Results:
         """Read the results that were asked for; see `everything`."""
