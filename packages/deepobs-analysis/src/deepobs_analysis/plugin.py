@@ -7,7 +7,7 @@ from deepobs.plugins import API_VERSION, CommandSpec, PlotSpec, hookimpl
 DEEPOBS_API_VERSION = API_VERSION
 
 _COMMANDS = {
-    "baselines": "Download and show published results for comparison",
+    "baselines": "Reference sets to compare with: list, show, verify, get and pack",
     "plot": "Draw a figure of results",
     "table": "Show how each optimizer performed: text, LaTeX, Markdown, HTML or CSV",
     "score": "Compare optimizers over all problems: scores, speedups, intervals",
