@@ -12,11 +12,12 @@ from result_files import write_result
 
 from deepobs.cli.main import main
 from deepobs.errors import MissingDataError
+from deepobs.plugins import registry
 from deepobs_analysis import compare, load, reference_names, score
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.result_archives import packed
 from deepobs_analysis.results import Metric
-from deepobs_analysis.targets import FROM_SETS, PUBLISHED, Target
+from deepobs_analysis.targets import FROM_RESULTS, FROM_SETS, PUBLISHED, Target
 from deepobs_analysis.verification import Repetition
 
 if TYPE_CHECKING:
@@ -144,12 +145,17 @@ def test_targets_follow_from_a_set_and_hold_without_it(
     assert given == pytest.approx({"digits_mlp": 0.9 - 0.009, "quadratic_deep": 88 + 0.88})
     (reference_names.SETS / "targets.toml").write_text(text)
     reference_names._targets.cache_clear()
-    write_result(own, problem="digits_mlp", optimizer="Mine", test_accuracies=[0.1, 0.5, 0.95])
+    epochs = registry().problems.find("digits_mlp").spec.epochs
+    curves = {"test_accuracies": [0.1] * epochs + [0.95], "test_losses": [1.0] * (epochs + 1)}
+    write_result(own, problem="digits_mlp", optimizer="Mine", **curves)
     found = score(own).targets
     assert found["digits_mlp"] == Target(given["digits_mlp"], FROM_SETS)
     # One that is published with the problem wins.
     assert found["quadratic_deep"].source == PUBLISHED
-    fixed = load(own).with_targets({"digits_mlp": 0.7})
+    write_result(own / "short", problem="digits_mlp", optimizer="Mine", test_accuracies=[0.1] * 3)
+    short = score(own / "short").targets["digits_mlp"]
+    assert short.source == FROM_RESULTS
+    fixed = load(own / "short").with_targets({"digits_mlp": 0.7})
     assert score(fixed).targets["digits_mlp"].value == 0.7
 
 

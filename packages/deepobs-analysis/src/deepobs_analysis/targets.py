@@ -73,8 +73,8 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     It is the one that `Results.with_targets` fixed, or else the one published with the problem, if
     its package is installed and states one. Of two, it is that for the same order of the data in
     every epoch if all runs repeat it. Without any, it is the one derived from the reference sets
-    that come with DeepOBS, or else it follows from the final performances of the reference set, or
-    without one from these results; see `derived`.
+    that come with DeepOBS, for as many epochs as there, or else it follows from the final
+    performances of the reference set, or without one from these results; see `derived`.
 
     Args:
         selections: From `select`, including those of a reference set.
@@ -184,7 +184,7 @@ def _target(selections: list[Selection]) -> Target | None:
     if published is not None:
         return published
     of_sets = targets_of_sets().get(selections[0].testproblem)
-    if of_sets is not None:
+    if of_sets is not None and all(map(_has_usual_length, selections)):
         return Target(of_sets, FROM_SETS)
     reference = [each for each in selections if each.is_reference]
     value = _derived(reference or selections)
@@ -218,6 +218,13 @@ def _published(selections: Sequence[Selection]) -> Target | None:
         return Target(same_order, PUBLISHED_SAME_ORDER)
     value = offer.spec.target_performance
     return None if value is None else Target(value, PUBLISHED)
+
+
+def _has_usual_length(selection: Selection) -> bool:
+    """Whether runs have the number of epochs of their problem, as those of the sets."""
+    offer = registry().problems.find(selection.testproblem)
+    protocol = selection.rows.first("protocol")
+    return offer is not None and protocol.get("num_epochs") == offer.spec.epochs
 
 
 def _repeats_order(selection: Selection) -> bool:
