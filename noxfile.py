@@ -234,4 +234,23 @@ def conformance(session: nox.Session) -> None:
 def robustness(session: nox.Session) -> None:
     """Kill processes of sweeps at random times, 50 times (30 minutes)."""
     install_wheels(session, list(SIBLINGS), "pytest", *EXTRAS["deepobs-bench"])
-    session.run("pytest", "-m", "slow", "tests/robustness", *session.posargs)
+    without = ("--ignore", "tests/robustness/test_engines.py")
+    session.run("pytest", "-m", "slow", "tests/robustness", *without, *session.posargs)
+
+
+@nox.session(requires=["build"], default=False)
+def engines(session: nox.Session) -> None:
+    """Execute a sweep on engines of other packages, and kill a worker of each (30 minutes)."""
+    engines = (
+        "dask-jobqueue",
+        "executorlib",
+        "ipyparallel",
+        "loky",
+        "mpi4py",
+        "parsl",
+        "pebble",
+        "ray",
+        "submitit",
+    )
+    install_wheels(session, ["deepobs-core", "deepobs-bench"], "pytest", *engines)
+    session.run("pytest", "-m", "slow", "tests/robustness/test_engines.py", *session.posargs)

@@ -108,6 +108,7 @@ GROUPS = (
             "deepobs_bench.sweep",
             "deepobs_bench.failures",
             "deepobs_bench.executors",
+            "deepobs_bench.pools",
             "deepobs_bench.standings",
             "deepobs_bench.tuning.planned",
             "deepobs_bench.tuning.tune",

@@ -221,6 +221,7 @@ def _open_sweep(
             checkpoints=results.checkpoints,
             observers=results.observers,
             seconds=None if budget.hours is None else 3600 * budget.hours,
+            silence_limit=options.silence_limit,
             notify=notify,
             tell=tell,
         )

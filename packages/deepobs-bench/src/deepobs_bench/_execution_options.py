@@ -11,7 +11,7 @@ import click
 from deepobs import config
 from deepobs.console import screen
 from deepobs.console.offers import KINDS
-from deepobs.console.options import completing
+from deepobs.console.options import completing, seconds
 from deepobs_bench.executors import DEFAULT_PACK, ExecutorOptions, open_executor
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
         default="processes",
         show_default=True,
         shell_complete=completing(KINDS["executors"].summaries),
-        help="Executor backend; `deepobs list executors` shows all.",
+        help="Executor backend; `deepobs list executors` shows all. module:function is one of "
+        "your own.",
     ),
     click.Option(
         ["--pack"],
@@ -65,6 +66,13 @@ EXECUTION_PARAMETERS: tuple[click.Parameter, ...] = (
         help="Let workers of a cluster write results to a directory that they share with this "
         "machine [default: results are sent back and written here].",
     ),
+    click.Option(
+        ["--silence-limit"],
+        type=seconds,
+        metavar="DURATION",
+        help="Give up if no run ends for so long, such as 2h, since workers may be lost; more than "
+        "the longest run and its wait in a queue take [default: wait].",
+    ),
 )
 
 
@@ -75,7 +83,7 @@ def execution_from(values: dict[str, Any]) -> tuple[str, ExecutorOptions]:
         The executor backend and its options.
     """
     devices = values.pop("devices")
-    names = ("jobs", "scheduler", "shared_results", "processes_per_run", "pack")
+    names = ("jobs", "scheduler", "shared_results", "processes_per_run", "pack", "silence_limit")
     if values["executor"] == "packed" and values["pack"] is None:
         values["pack"] = DEFAULT_PACK
     options = ExecutorOptions(

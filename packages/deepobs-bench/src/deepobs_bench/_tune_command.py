@@ -181,6 +181,7 @@ def command(
                     processes_per_run=execution.processes_per_run,
                     checkpoints=results.checkpoints,
                     observers=results.observers,
+                    silence_limit=execution.silence_limit,
                     notify=_show_run,
                     tell=tell,
                 ),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepobs.errors import ArgumentError, ProtocolError
 from deepobs.plugins import registry
+from deepobs.plugins.catalog import import_target
+from deepobs.plugins.own_classes import is_importable
+from deepobs.plugins.specs import is_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +36,7 @@ class ExecutorOptions:
             share with this machine; otherwise this process writes them.
         processes_per_run: Processes among which the batches of each run are divided.
         pack: How many runs are trained as one batched model; `None` to train each on its own.
+        silence_limit: Seconds without the end of a run after which a sweep fails; `None` to wait.
     """
 
     jobs: int = 1
@@ -42,26 +47,38 @@ class ExecutorOptions:
     shared_results: bool = False
     processes_per_run: int = 1
     pack: int | None = None
+    silence_limit: float | None = None
 
 
 def open_executor(name: str, options: ExecutorOptions) -> Executor:
-    """Create an executor.
+    """Create an executor; one of another package is rebuilt when it breaks.
 
     Args:
-        name: A name that `deepobs list executors` shows.
+        name: A name that `deepobs list executors` shows, or `module:function` of a function that is
+            called with the options and returns a `concurrent.futures.Executor`.
         options: How to execute runs.
 
     Raises:
-        DeepOBSError: The executor does not exist, or does not support the options.
+        DeepOBSError: The executor does not exist, cannot be made, or does not support the options.
     """
-    offer = registry().executors.offer(name)
-    make = registry().executors.load(offer)
+    catalog = registry().executors
+    if catalog.find(name) is None and is_target(name) and is_importable(name):
+        owner = f"The executor {name!r}"
+        make = import_target(name, owner)
+    else:
+        offer = catalog.offer(name)
+        owner, make = str(offer), catalog.load(offer)
     if not callable(make):
-        raise ProtocolError(f"{offer} is {make!r}. It must be a function or a class.")
-    executor: object = make(options)
-    if not isinstance(executor, Executor):
-        raise ProtocolError(f"{offer} returns {executor!r}, not a concurrent.futures.Executor.")
-    return executor
+        raise ProtocolError(f"{owner} is {make!r}. It must be a function or a class.")
+    from deepobs_bench.pools import RebuildablePool
+    from deepobs_bench.processes import KillableExecutor
+
+    pool = RebuildablePool(
+        functools.partial(make, options), options.jobs, shares_directory=options.shared_results
+    )
+    # Those of ours replace what they lose.
+    is_ours = isinstance(pool.current, (KillableExecutor, SerialExecutor))
+    return pool.current if is_ours else pool
 
 
 def processes(options: ExecutorOptions) -> Executor:

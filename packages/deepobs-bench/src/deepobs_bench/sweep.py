@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
 from deepobs import checks, config
-from deepobs.errors import ArgumentError, DeepOBSError, message_of
+from deepobs.errors import ArgumentError, DeepOBSError
 from deepobs.plugins.registration import registered
 from deepobs.runs import store
+from deepobs_bench._dispatch import Dispatcher, Silence
 from deepobs_bench._main_module import definitions_of
-from deepobs_bench._tasks import RunTask, claimed, execute, known_outcome
-from deepobs_bench.failures import (
-    ExecutorError,
-    Failure,
-    Outcome,
-    RunStoppedError,
-    failure_from,
-    find_failure,
-    write_failure,
-)
+from deepobs_bench._tasks import RunTask
+from deepobs_bench.failures import Failure, Outcome, find_failure
 from deepobs_bench.interrupted_runs import interrupted, with_checkpoints
+from deepobs_bench.pools import require_executor
 from deepobs_bench.result_index import ResultIndex
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from deepobs.run_specifications import RunSpecification
     from deepobs.runs import RunObserver
@@ -49,10 +42,8 @@ if TYPE_CHECKING:
             """Take note of an outcome."""
 
 
-_DEFAULT_CAPACITY = 500  # of executors that do not say how many runs to submit at a time
 _MIN_PAUSE = 0.2
 _MAX_PAUSE = 10.0
-_CAPACITY_SECONDS = 5.0
 
 
 class BudgetSpentError(DeepOBSError):
@@ -67,10 +58,11 @@ class Sweep:
     """Executes runs, each of them once, whatever other sweeps work in the same directory.
 
     Args:
-        executor: Any executor. Its `capacity`, if it has one, is how many runs are submitted at a
-            time; its `shares_directory` says whether its workers can write the results. One that
-            executes several runs at once has `arranged`, which returns runs in the order in which
-            they are submitted, and `flush`, which is called when no more are.
+        executor: Any `concurrent.futures.Executor`. Its `capacity`, if it has one, is how many runs
+            are submitted at a time; its `shares_directory` says whether its workers can write the
+            results. One that executes several runs at once has `arranged`, which returns runs in
+            the order in which they are submitted, and `flush`, which is called when no more are.
+            A `RebuildablePool` may lose runs: each of them is tried once more, alone.
         output_dir: The directory of results.
         shared_results: Whether workers write the results; otherwise the records are returned and
             written by this process. `None` to do what the executor can.
@@ -81,11 +73,14 @@ class Sweep:
         skip_failed: Skip runs that failed in earlier sweeps: their failure is the outcome.
         checkpoints: When to save checkpoints, and whether to resume from them.
         seconds: Start no more runs after this time; `None` for no limit.
+        silence_limit: Seconds without the end of any run after which the sweep fails, since workers
+            may be lost; `None` for no limit.
         notify: Called with every run, its outcome, and `was_done`: whether it was done before.
         tell: Called with messages for the user.
 
     Raises:
-        ArgumentError: Checkpoints are requested, but workers do not write into `output_dir`.
+        ArgumentError: The executor is none, or checkpoints are requested, but workers do not write
+            into `output_dir`.
         OutputError: Results cannot be written there.
     """
 
@@ -102,11 +97,13 @@ class Sweep:
         skip_failed: bool = False,
         checkpoints: CheckpointPlan | None = None,
         seconds: float | None = None,
+        silence_limit: float | None = None,
         notify: Notify = _ignore,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.output_dir = Path(output_dir).resolve()
-        self._executor = executor
+        self._executor = require_executor(executor)
+        self._silence = Silence(silence_limit)
         self._workers_write = (
             getattr(executor, "shares_directory", False)
             if shared_results is None
@@ -134,6 +131,13 @@ class Sweep:
                 "results. Let workers write into a shared directory (--shared-results), or do "
                 "without checkpoints."
             )
+        self._dispatcher = Dispatcher(
+            executor,
+            self.output_dir,
+            workers_write=self._workers_write,
+            silence=self._silence,
+            tell=tell,
+        )
         self._failed: dict[str, Failure] = {}
         store.prepare(self.output_dir)
         if self._workers_write and hasattr(executor, "require_shared"):
@@ -170,7 +174,7 @@ class Sweep:
         yield from self._known(pending)
         if not pending:
             return
-        if not getattr(self._executor, "capacity", _DEFAULT_CAPACITY):
+        if not self._dispatcher.has_workers:
             self._tell("There is no worker yet: the runs wait for the first one.")
         if self._checkpoints is not None:
             those = interrupted(pending.values(), self.output_dir)
@@ -189,7 +193,7 @@ class Sweep:
         while True:
             arranged = getattr(self._executor, "arranged", tuple)(pending.values())
             tasks = (_with_definitions(task, each) for each in arranged)
-            with contextlib.closing(self._dispatch(tasks)) as outcomes:
+            with contextlib.closing(self._dispatcher.outcomes(tasks)) as outcomes:
                 for specification, outcome in outcomes:
                     # Tuning may ask for the run again, and must not spend its time a second time.
                     if isinstance(outcome, Failure):
@@ -211,6 +215,7 @@ class Sweep:
                 )
                 is_waiting = True
             time.sleep(pause)
+            self._silence.lasts(pause, len(pending))
             pause = min(2 * pause, _MAX_PAUSE)
 
     def _known(
@@ -236,97 +241,9 @@ class Sweep:
                 self._notify(specification, known, was_done=True)
                 yield specification, known
 
-    def _dispatch(self, tasks: Iterator[RunTask]) -> Generator[tuple[RunSpecification, Outcome]]:
-        """Yield the outcomes of tasks as runs end; skip runs that other processes hold."""
-        running: dict[Future[Outcome | None], _Submitted] = {}
-        flush = getattr(self._executor, "flush", None)
-        try:
-            while True:
-                capacity = getattr(self._executor, "capacity", _DEFAULT_CAPACITY)
-                for task in itertools.islice(tasks, max(1, capacity) - len(running)):
-                    # If workers write the results, they hold the claims, so that no claim is free
-                    # while somebody may still write. Otherwise, this process writes and claims.
-                    with contextlib.ExitStack() as claim:  # released here, unless all succeeds
-                        settled = None if self._workers_write else self._settled(task, claim)
-                        try:
-                            future = settled or self._executor.submit(execute, task)
-                        except RuntimeError as error:  # it was shut down, or is broken
-                            raise _executor_failed(error) from error
-                        at = datetime.now().astimezone()
-                        running[future] = _Submitted(task, claim.pop_all(), at, settled is not None)
-                if not running:
-                    return
-                if flush is not None and len(running) < max(1, capacity):
-                    flush()
-                # With a timeout, since a cluster may get more workers meanwhile.
-                done, _ = wait(running, _CAPACITY_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    submitted = running[future]
-                    # Released once the outcome is kept: the next process to claim the run finds it.
-                    with submitted.claim:
-                        outcome = self._outcome_of(future, submitted)
-                        del running[future]
-                    if outcome is not None:
-                        yield submitted.task.specification, outcome
-        finally:
-            # Also when the caller stops iterating: what has not begun must not begin later.
-            for future, submitted in running.items():
-                future.cancel()
-                submitted.claim.close()
-
-    def _settled(self, task: RunTask, claim: contextlib.ExitStack) -> Future[Outcome | None] | None:
-        """Claim a run for this process; its future if nothing is left to do for it."""
-        outcome = None
-        if claim.enter_context(claimed(self.output_dir, task.specification)):
-            outcome = known_outcome(self.output_dir, task.specification, task.failures_since)
-            if outcome is None:
-                return None
-        future: Future[Outcome | None] = Future()
-        future.set_result(outcome)
-        return future
-
-    def _outcome_of(self, future: Future[Outcome | None], submitted: _Submitted) -> Outcome | None:
-        """Take the answer of a worker, and keep the outcome unless the worker did."""
-        specification = submitted.task.specification
-        writes_here = not self._workers_write and not submitted.is_settled
-        try:
-            outcome = future.result()
-        except RunStoppedError as error:
-            outcome = failure_from(
-                error, specification, submitted.at, printed=error.log, worker=error.worker
-            )
-            writes_here = True  # the worker could not
-        except DeepOBSError:
-            raise
-        except (Exception, CancelledError) as error:  # other executors may raise anything
-            raise _executor_failed(error) from error
-        if not writes_here or outcome is None:
-            return outcome
-        if isinstance(outcome, Failure):
-            write_failure(self.output_dir, outcome)
-        else:
-            store.write(self.output_dir, specification, outcome.to_json())
-        return outcome
-
 
 def _with_definitions(task: Callable[..., RunTask], specification: RunSpecification) -> RunTask:
     # Without code of one's own, nothing can be of the main module.
     if not (specification.optimizer_source or specification.code):
         return task(specification=specification)
     return task(specification=specification, definitions=definitions_of(specification))
-
-
-class _Submitted(NamedTuple):
-    """A run that was submitted: `claim` releases it, if this process holds the claim."""
-
-    task: RunTask
-    claim: contextlib.ExitStack
-    at: datetime
-    is_settled: bool
-
-
-def _executor_failed(error: BaseException) -> ExecutorError:
-    return ExecutorError(
-        f"The executor failed: {message_of(error)}. All results so far are kept; "
-        "start the sweep again to continue."
-    )

@@ -129,10 +129,22 @@ def interval(text: str) -> dict[str, float]:
     """
     number, unit = number_and_unit(text)
     if unit in _SECONDS_OF and float(number) > 0:
-        return {"every_seconds": float(number) * _SECONDS_OF[unit]}
+        return {"every_seconds": seconds(text)}
     if unit in ("epoch", "epochs") and number.isdigit() and int(number) > 0:
         return {"every_epochs": int(number)}
     raise click.BadParameter(
         f"{text!r} is neither a duration such as 30s, 10min or 1.5h, nor a number of epochs such "
         "as 5epochs."
     )
+
+
+def seconds(text: str) -> float:
+    """Read a duration such as `10min`; a type of click.
+
+    Raises:
+        BadParameter: It is none, or not positive.
+    """
+    number, unit = number_and_unit(text)
+    if unit in _SECONDS_OF and float(number) > 0:
+        return float(number) * _SECONDS_OF[unit]
+    raise click.BadParameter(f"{text!r} is no duration, such as 30s, 10min or 1.5h.")
