@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 PAGE = documents.DOCS / "guides" / "engines.md"
 PACKAGES = {  # function of the page -> package
+    "pebble": "pebble",
     "pool": "deepobs-bench",
     "loky": "loky",
     "executorlib": "executorlib",
@@ -33,13 +34,15 @@ PACKAGES = {  # function of the page -> package
     "submitit": "submitit",
     "dask_on_slurm": "dask-jobqueue",
     "ray": "ray",
-    "pebble": "pebble",
 }
 NEEDS = {"mpi": "mpiexec", "dask_on_slurm": "sbatch"}
 """Engines -> a command that has to be installed."""
 
 REPEATED = {"mpi": 1, "dask_on_slurm": 0}
 """Engines on which a sweep is repeated for the last results -> exit code of the first time."""
+
+SILENT = {"mpi": 150}
+"""Engines that lose runs without a sign -> seconds until they are given up."""
 
 NUM_RUNS = 12
 SWEEPS = f"""
@@ -102,9 +105,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(prepared: Path) -> dict[str, Any]:
     """What the runs measure in one process."""
-    assert sweeps(prepared, "serial", "serial")[0] == 0
+    assert sweeps(prepared, "serial", "serial", silence=900)[0] == 0
     results = results_in(prepared / "serial")
     assert len(results) == NUM_RUNS
+    (prepared / "started").unlink()
     return results
 
 
@@ -114,7 +118,7 @@ def directory(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "sweeps"))
 
 
-def sweeps(directory: Path, engine: str, *places: str, silence: float = 900) -> tuple[int, str]:
+def sweeps(directory: Path, engine: str, *places: str, silence: float) -> tuple[int, str]:
     """Execute the sweep in each of the places with one executor; exit code and what was printed."""
     own = {"PYTHONPATH": "site", "STARTED": "started", "TOKEN": "token"}
     process = subprocess.run(
@@ -149,13 +153,14 @@ def test_a_sweep_on_an_engine_survives_a_killed_worker(
     pytest.importorskip(package.replace("-", "_"), reason=f"{package} is not installed")
     if engine in NEEDS and shutil.which(NEEDS[engine]) is None:
         pytest.skip(f"{NEEDS[engine]} is not installed")
-    code, printed = sweeps(directory, f"engines:{engine}", "undisturbed", "killed")
+    silence = SILENT.get(engine, 900)
+    code, printed = sweeps(directory, f"engines:{engine}", "undisturbed", "killed", silence=silence)
     print(f"{package} {version(package)} ended with {code}")
     assert results_in(directory / "undisturbed") == expected
     if engine in REPEATED:
         assert code == REPEATED[engine]
         assert len(results_in(directory / "killed")) < NUM_RUNS
-        code, printed = sweeps(directory, f"engines:{engine}", "killed")
+        code, printed = sweeps(directory, f"engines:{engine}", "killed", silence=900)
     assert code == 0, printed
     assert not (directory / "token").exists()
     assert results_in(directory / "killed") == expected
@@ -171,5 +176,5 @@ def test_a_pool_of_multiprocessing_is_not_waited_for_without_end(
     assert code != 0
     assert "the limit of silence, and 1 run did not end" in printed
     assert len(results_in(directory / "killed")) == NUM_RUNS - 1
-    assert sweeps(directory, "serial", "killed")[0] == 0
+    assert sweeps(directory, "serial", "killed", silence=900)[0] == 0
     assert results_in(directory / "killed") == expected
