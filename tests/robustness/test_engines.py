@@ -46,11 +46,13 @@ SILENT = {"mpi": 150}
 
 NUM_RUNS = 12
 SWEEPS = f"""
+import os
 import sys
 from pathlib import Path
 
 from deepobs.runs import specify
 from deepobs_bench.executors import ExecutorOptions, open_executor
+from deepobs_bench.failures import ExecutorError
 from deepobs_bench.sweep import Sweep
 
 RATES = [1e-5 * 3**number for number in range({NUM_RUNS})]
@@ -67,7 +69,11 @@ def main(engine, silence, *places):
                 print(place, run.hyperparameters["lr"], type(outcome).__name__, flush=True)
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except ExecutorError as error:
+        print(error, flush=True)
+        os._exit(1)  # a thread of mpi4py would wait for its workers
 """
 PLUGIN = f"""
 import os, signal
