@@ -27,9 +27,11 @@ class Kills(RunObserver):
         self.learning_rate = learning_rate
         self.token = token
 
-    def run_started(self, specification: RunSpecification, steps_per_epoch: int) -> None:
+    def run_started(
+        self, specification: RunSpecification, steps_per_epoch: int, resumed_at: int
+    ) -> None:
         """Kill the process, if it is this run."""
-        del steps_per_epoch
+        del steps_per_epoch, resumed_at
         if specification.hyperparameters["lr"] != self.learning_rate:
             return
         if self.token is not None:
