@@ -19,7 +19,7 @@ from torch import nn
 from deepobs.errors import ArgumentError
 from deepobs.pytorch import testproblems
 from deepobs.runs import specify
-from deepobs.runs.ranks import Ranks, first_to_report
+from deepobs.runs.ranks import Ranks
 from deepobs.runs.shared_problem import set_up_shared_problem, share
 from deepobs.runs.whole_batch_draws import WholeBatchDraws
 from deepobs.runs.whole_batch_norm import WholeBatchNorm
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OWN_CODE = '''
 import os
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -39,6 +40,9 @@ from torch import nn
 from deepobs.data import EmbeddedDataSet, Splits
 from deepobs.plugins import DatasetSpec, ProblemSpec
 from deepobs.problems import Problem, reduced
+
+if os.environ.get("LATE") == os.environ.get("RANK", "0"):
+    time.sleep(3)
 
 
 class Blobs(EmbeddedDataSet):
@@ -99,6 +103,17 @@ class OfImages(Noisy):
         )
 
 
+class Wide(Noisy):
+    """Convolutions, batch normalization, and a dense layer of many weights."""
+
+    def build_model(self):
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16),
+            nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Flatten(),
+            nn.Linear(192, 1024), nn.ReLU(), nn.Linear(1024, 4),
+        )
+
+
 class DiesOnce(torch.optim.SGD):
     """One of its processes is killed in the tenth step, the first time."""
 
@@ -106,11 +121,15 @@ class DiesOnce(torch.optim.SGD):
 
     def step(self, closure=None):
         self.steps += 1
-        marker = Path(os.environ["MARKER"])
-        if self.steps == 10 and os.environ.get("RANK", "0") == os.environ["DIES"]:
-            if not marker.exists():
+        rank, marker = os.environ.get("RANK", "0"), Path(os.environ["MARKER"])
+        if self.steps == 1:
+            self.dies = not marker.exists()
+        if self.steps == 10 and self.dies:
+            if rank == os.environ["DIES"]:
                 marker.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+            elif rank == "0":
+                time.sleep(2)  # torchrun terminates this process before it notices
         return super().step(closure)
 
 
@@ -146,7 +165,7 @@ def execute(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
 
     return execute
@@ -191,6 +210,18 @@ def test_a_run_on_three_processes_is_the_run_on_one(
     assert "processes" not in record_in(tmp_path / "alone")["hardware"]
 
 
+def test_in_float64_a_run_on_two_processes_is_the_run_on_one_to_the_last_digits(
+    execute: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["run", "own:Wide", "SGD", "--lr", "0.05", "--epochs", "3", "--device", "cpu"]
+    words += ["--batch-size", "7", "--dtype", "float64", "--log-interval", "1"]
+    assert execute(0, *words, "--out", "alone").returncode == 0
+    assert execute(2, *words, "--out", "together").returncode == 0
+    record, other = (record_in(tmp_path / name) for name in ("together", "alone"))
+    for name in ("train_losses", "test_losses", "minibatch_train_losses"):
+        assert record[name] == pytest.approx(other[name], rel=1e-12)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 def test_compiled_and_channels_last_models_run_on_two_processes(
     execute: Callable[..., Any], tmp_path: Path
@@ -231,14 +262,19 @@ def test_an_error_is_reported_once(execute: Callable[..., Any]) -> None:
     assert wrong.stderr.count("Traceback") == 1  # that of torchrun
 
 
-def test_each_machine_reports_a_mistake_that_others_may_not_make(
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_error_is_reported_when_another_process_makes_it_first(
+    execute: Callable[..., Any],
 ) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    monkeypatch.setenv("RANK", "5")
-    for number, is_first in (("0", True), ("1", False)):
-        monkeypatch.setenv("LOCAL_RANK", number)
-        assert first_to_report() == is_first
+    wrong = execute(2, "run", "own:Missing", "SGD", "--lr", "0.01", LATE="0")
+    assert wrong.stderr.count("Error: ") == 1
+
+
+def test_a_process_that_is_terminated_during_a_run_says_so(
+    execute: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["own:DiesOnce" if word == "Adam" else word for word in NOISY]
+    killed = execute(2, *words, MARKER=str(tmp_path / "marker"), DIES="1")
+    assert killed.stderr.count("Error: Another of the 2 processes of this run ended, or all") == 1
 
 
 def test_weights_that_drift_apart_end_the_run(execute: Callable[..., Any], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from deepobs.runs.optimizer_state import (
     not_stored,
     restore_shared,
 )
-from deepobs.runs.ranks import local_device, on_main
+from deepobs.runs.ranks import first_to_report, is_of_lost_process, local_device, on_main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,14 +209,17 @@ class Checkpointer:
                 self._try_to_write(state)
         self._latest = time.monotonic()
         if self._termination.has_arrived:
-            if self._path.exists():
+            if on_main(self._ranks, self._path.exists):
                 self._warn(f"The run was asked to terminate. It can be resumed from {self._path}.")
+                on_main(self._ranks, first_to_report)  # nothing else has to be said
             self._termination.deliver()
 
     def _try_to_write(self, state: RunState) -> None:
         try:
             self._write(state)
         except Exception as error:  # optimizers may hold anything
+            if is_of_lost_process(error):
+                raise  # the file remains
             failure = _failure_of_the_disk(error)
             if failure is not None:  # a full disk may have space the next time
                 reason = f"cannot be written: {failure}. The run continues."
@@ -288,6 +291,8 @@ class Checkpointer:
                 damaged = zipfile.ZipFile(stream).testzip()
                 content = None if damaged else self._load(stream)
         except Exception as error:  # damaged data lead to errors of all kinds
+            if is_of_lost_process(error):
+                raise
             raise _UnusableCheckpointError(f"It cannot be read: {error}.") from error
         if content is None:
             raise _UnusableCheckpointError(f"Its part {damaged} is damaged.")

@@ -21,7 +21,14 @@ from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
 from deepobs.runs.optimizers import defaults_of
 from deepobs.runs.own_code import releases_of_run
-from deepobs.runs.ranks import Ranks, SameWeights, lost_process, on_main, ranks_of
+from deepobs.runs.ranks import (
+    Ranks,
+    SameWeights,
+    is_of_lost_process,
+    lost_processes_reported,
+    on_main,
+    ranks_of,
+)
 from deepobs.runs.run_state import ResumptionError, RunState
 from deepobs.runs.specification import reproduction_command
 from deepobs.runs.untrained import copied_parameters, warn_of_untrained
@@ -156,43 +163,50 @@ def run(
     checkpointer = None
     if checkpoints is not None:
         checkpointer = _checkpointer(checkpoints, directory, specification, optimizer_class, ranks)
-    if directory is not None:
-        found = on_main(ranks, lambda: _existing(directory, specification, overwrite=overwrite))
-        if found is not None:
-            path, record = found
-            return RunResult(record, path, is_new=False)
-    told: list[Any] = with_plugins(observers) if ranks is None or ranks.is_main else []
-    with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
+    with lost_processes_reported(ranks):
+        if directory is not None:
+            found = on_main(ranks, lambda: _existing(directory, specification, overwrite=overwrite))
+            if found is not None:
+                path, record = found
+                return RunResult(record, path, is_new=False)
+        told: list[Any] = with_plugins(observers) if ranks is None or ranks.is_main else []
         begin = functools.partial(_begin, specification, optimizer_class, ranks)
-        state = _begin_or_resume(begin, checkpointer)
-        if ranks is not None:
-            told.append(SameWeights(state.problem.model, ranks))
-        try:
-            try:
-                record = execute(state, told, checkpointer)
-            except ResumptionError as error:
-                # What was restored does not work, which must not cost more than the interruption.
-                if checkpointer is not None:
-                    checkpointer.reject(error)
-                state = _begin_anew(begin)
-                record = execute(state, told, checkpointer)
-        except BaseException as error:
-            tell(told, "run_failed", error)
-            if not isinstance(error, Exception):
-                raise
-            if ranks is not None and (lost := lost_process(error, ranks)):
-                raise lost from error
-            from deepobs.runs.step_hints import add_hint
+        with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
+            record = _executed(begin, told, checkpointer)
+        written = None
+        if directory is not None:
+            text = record.to_json()
+            written = on_main(ranks, lambda: store.write(directory, specification, text))
+        if checkpointer is not None:
+            checkpointer.remove()
+        return RunResult(record, written)
 
-            add_hint(error, specification, state.optimizer, optimizer_class)
+
+def _executed(
+    begin: functools.partial[RunState], observers: list[Any], checkpointer: Checkpointer | None
+) -> RunRecord:
+    """Train and evaluate from the beginning, or from where a checkpoint left off, to the end."""
+    specification, optimizer_class, ranks = begin.args
+    state = _begin_or_resume(begin, checkpointer)
+    if ranks is not None:
+        observers.append(SameWeights(state.problem.model, ranks))
+    try:
+        try:
+            return execute(state, observers, checkpointer)
+        except ResumptionError as error:
+            # What was restored does not work, which must not cost more than the interruption.
+            if checkpointer is not None:
+                checkpointer.reject(error)
+            state = _begin_anew(begin)
+            return execute(state, observers, checkpointer)
+    except BaseException as error:
+        tell(observers, "run_failed", error)
+        if not isinstance(error, Exception):
             raise
-    written = None
-    if directory is not None:
-        text = record.to_json()
-        written = on_main(ranks, lambda: store.write(directory, specification, text))
-    if checkpointer is not None:
-        checkpointer.remove()
-    return RunResult(record, written)
+        from deepobs.runs.step_hints import add_hint
+
+        add_hint(error, specification, state.optimizer, optimizer_class)
+        raise
 
 
 def with_plugins(observers: Sequence[RunObserver]) -> list[RunObserver | PluginObservers]:
@@ -348,6 +362,8 @@ def _begin_or_resume(
     try:
         state.load_state_dict(saved)
     except Exception as error:  # it was written by other code of problem or optimizer
+        if is_of_lost_process(error):
+            raise
         checkpointer.reject(error)
         return _begin_anew(begin)  # a part of it may have been loaded
     return state

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,7 +21,8 @@ from deepobs.errors import DeepOBSError, ProcessGroupError, message_of
 from deepobs.resources import torchrun_rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from torch import Tensor, nn
 
@@ -30,8 +35,11 @@ _OF_COMMUNICATION = ("gloo", "NCCL", "ProcessGroup", "Connection", "c10d", "stor
 _TIMEOUT = timedelta(minutes=10)
 """How long a rank waits for the others: one that hangs must not hold all of them forever."""
 
+_PATIENCE_SECONDS = 30
+"""How long a rank that made a mistake before the run leaves it to the first one to report it."""
+
 _messages: dist.ProcessGroup | None = None
-"""The group of messages, in processes that were joined here; `None` for the default group."""
+"""The group of anything but gradients: as torch's own group, there is one in a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +51,10 @@ class Ranks:
     Attributes:
         rank: The number of this process, from 0.
         count: The number of processes.
-        messages: The group through which they talk of anything but gradients; `None` for the
-            default group.
     """
 
     rank: int
     count: int
-    messages: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -67,7 +72,7 @@ class Ranks:
     def add(self, values: Tensor) -> Tensor:
         """Add the values of all processes, in place."""
         if self.count > 1:
-            dist.all_reduce(values, group=None if values.is_cuda else self.messages)
+            dist.all_reduce(values, group=None if values.is_cuda else _messages)
         return values
 
     def any(self, *flags: bool) -> list[bool]:
@@ -77,7 +82,7 @@ class Ranks:
     def gathered(self, value: T) -> list[T]:
         """The values of all processes, in the order of their numbers."""
         values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value, group=self.messages)
+        dist.all_gather_object(values, value, group=_messages)
         return values
 
     def on_main(self, function: Callable[[], T]) -> T:
@@ -93,7 +98,7 @@ class Ranks:
             except Exception as error:
                 outcome[1] = error
         if self.count > 1:
-            dist.broadcast_object_list(outcome, src=0, group=self.messages)
+            dist.broadcast_object_list(outcome, src=0, group=_messages)
         if outcome[1] is not None:
             raise outcome[1]
         value: T = outcome[0]
@@ -115,26 +120,58 @@ def ranks_of(specification: RunSpecification) -> Ranks | None:
         return None
     if not is_joined:
         _join(torch.device(specification.device))
-    ranks = Ranks(dist.get_rank(), dist.get_world_size(), _messages)
-    _require_agreement(ranks, specification)
+    ranks = joined_ranks()
+    with lost_processes_reported(ranks):
+        _require_agreement(ranks, specification)
     return ranks
 
 
+def joined_ranks() -> Ranks:
+    """The ranks of torch's process group, whoever initialized it.
+
+    Every process calls it, as the group of messages is new where there was none.
+    """
+    global _messages
+    if not _has_messages():
+        group = dist.new_group(timeout=_TIMEOUT, backend="gloo")
+        _messages = cast("dist.ProcessGroup", group)  # this process is a member
+        atexit.register(_leave)
+    return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def _has_messages() -> bool:
+    try:
+        return len(dist.get_process_group_ranks(_messages)) > 0 if _messages else False
+    except KeyError:  # torch's process group has been destroyed, and all others with it
+        return False
+
+
 def _join(device: torch.device) -> None:
-    global _messages  # as torch's own group, there is one in a process
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT
         )
-        group = dist.new_group(timeout=_TIMEOUT, backend="gloo")
+        joined_ranks()
     except (RuntimeError, ValueError) as error:
         raise ProcessGroupError(
             f"The processes that torchrun started cannot communicate: {message_of(error)}."
         ) from error
-    _messages = cast("dist.ProcessGroup", group)  # this process is a member
-    atexit.register(_leave)
+    # Not before: while a process waits for the others to join, Python handles no signals.
+    if dist.get_world_size() > 1:
+        _when_terminated(_raise)
+        atexit.register(_when_terminated, signal.SIG_DFL)
+
+
+def _when_terminated(do: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, do)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> None:
+    # torchrun may notice the end of a process before the others do, and terminates them.
+    raise _gone(dist.get_world_size(), "ended, or all were asked to terminate (SIGTERM)")
 
 
 def local_device(device: str) -> str:
@@ -149,7 +186,10 @@ def first_to_report() -> bool:
     if torchrun_rank() is None:
         return True
     if not dist.is_initialized():  # before the run, all on a machine make the same mistake
-        return os.environ["LOCAL_RANK"] == "0"
+        if os.environ["LOCAL_RANK"] != "0":
+            time.sleep(_PATIENCE_SECONDS)  # the end of this process would end the first, too
+        return True
+    _when_terminated(signal.SIG_IGN)  # else torchrun might end it before it has reported
     try:
         store = dist.distributed_c10d._get_default_store()
         return bool(store.add("deepobs/errors", 1) == 1)
@@ -162,16 +202,36 @@ def on_main(ranks: Ranks | None, function: Callable[[], T]) -> T:
     return function() if ranks is None else ranks.on_main(function)
 
 
-def lost_process(error: Exception, ranks: Ranks) -> ProcessGroupError | None:
-    """What to raise for an error that means that another process of the run is gone."""
+def is_of_lost_process(error: Exception) -> bool:
+    """Whether an error means that another process of the run is gone."""
     if isinstance(error, DeepOBSError) or not isinstance(error, RuntimeError):
-        return None
-    if not any(word in str(error) for word in _OF_COMMUNICATION):
-        return None
+        return isinstance(error, ProcessGroupError)
+    return any(word in str(error) for word in _OF_COMMUNICATION)
+
+
+@contextlib.contextmanager
+def lost_processes_reported(ranks: Ranks | None) -> Iterator[None]:
+    """Raise errors of communication in the block as what they mean.
+
+    Args:
+        ranks: The processes of the run; `None` for one, which has no such errors.
+
+    Raises:
+        ProcessGroupError: Another process of the run is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if ranks is None or not is_of_lost_process(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise _gone(ranks.count, f"ended or does not answer ({reason})") from error
+
+
+def _gone(count: int, what: str) -> ProcessGroupError:
     return ProcessGroupError(
-        f"Another of the {ranks.count} processes of this run ended or does not answer "
-        f"({str(error).strip().splitlines()[0]}). Repeat the command; with --resume, it continues "
-        "from the last checkpoint."
+        f"Another of the {count} processes of this run {what}. Repeat the command; with --resume, "
+        "it continues from the last checkpoint."
     )
 
 
@@ -222,11 +282,11 @@ def _require_agreement(ranks: Ranks, specification: RunSpecification) -> None:
 
 
 def _leave() -> None:
+    # A thread of gloo that releases the tensor of a message after the interpreter has ended aborts
+    # the process. The last reference to a group ends its threads before; the default group, which
+    # `DistributedDataParallel` never releases, has no messages.
     global _messages
+    _messages = None
+    gc.collect()
     if dist.is_initialized():
-        # A thread of gloo that releases the tensor of a message after the interpreter has ended
-        # aborts the process. The last reference to a group ends its threads before; the default
-        # group, which `DistributedDataParallel` never releases, has no messages.
-        _messages = None
-        gc.collect()
         dist.destroy_process_group()

@@ -16,6 +16,7 @@ from deepobs import rng
 from deepobs.errors import ArgumentError, first_line_of
 from deepobs.run_specifications import EVERY_EPOCH
 from deepobs.runs.evaluation import Evaluator, with_regularizer
+from deepobs.runs.ranks import is_of_lost_process
 from deepobs.runs.running_statistics import buffers_kept, layers_with_statistics, recalibrate
 from deepobs.runs.training import Trainer
 
@@ -183,7 +184,8 @@ class RunState:
         try:
             yield from reports
         except Exception as error:
-            if self.resumed_at_steps and self.trainer.steps == self.resumed_at_steps[-1]:
+            is_first = self.resumed_at_steps and self.trainer.steps == self.resumed_at_steps[-1]
+            if is_first and not is_of_lost_process(error):
                 raise ResumptionError(f"The first steps fail: {first_line_of(error)}.") from error
             raise
 

@@ -16,7 +16,7 @@ from deepobs.problems import Problem
 from deepobs.protocols import CarriesState
 from deepobs.runs.assembly import set_up_problem
 from deepobs.runs.evaluation import weight_of
-from deepobs.runs.ranks import Ranks, local_device
+from deepobs.runs.ranks import Ranks, joined_ranks, local_device
 from deepobs.runs.whole_batch_draws import WholeBatchDraws, draws_by_rank
 from deepobs.runs.whole_batch_norm import normalize_whole_batches, require_known_normalizations
 
@@ -227,7 +227,7 @@ def share(problem: TestProblem, ranks: Ranks | None = None) -> SharedProblem:
                 'torch.distributed.init_process_group("gloo") first, in a script that torchrun '
                 "starts."
             )
-        ranks = Ranks(dist.get_rank(), dist.get_world_size())
+        ranks = joined_ranks()
     carries = isinstance(problem, CarriesState)
     if carries or ranks.count > 1:
         require_divisible(problem)

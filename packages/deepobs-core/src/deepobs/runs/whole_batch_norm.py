@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepobs.errors import ArgumentError
+from deepobs.runs.ranks import joined_ranks
 from deepobs.runs.running_statistics import layers_with_statistics
 
 _OF_TORCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -22,16 +22,12 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(_context: Any, tensor: Tensor) -> Tensor:
         """Add the tensors of all processes."""
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
+        return joined_ranks().add(tensor.clone())
 
     @staticmethod
     def backward(_context: Any, *gradients: Tensor) -> Tensor:
         """Add their gradients: each process has a part of what depends on the sum."""
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
+        return joined_ranks().add(gradients[0].clone())
 
 
 class WholeBatchNorm(_BatchNorm):
@@ -58,7 +54,7 @@ class WholeBatchNorm(_BatchNorm):
         # Statistics in half precision would be too coarse, as they are for torch.
         values = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         count = values.new_tensor(values.numel() // values.shape[1])
-        dist.all_reduce(count)
+        joined_ranks().add(count)
         mean_C = _sum(values.sum(axes)) / count
         centered = values - mean_C.view(shape)
         # Not from the sum of squares, which loses digits where the mean is large.
