@@ -41,6 +41,9 @@ from deepobs.data import EmbeddedDataSet, Splits
 from deepobs.plugins import DatasetSpec, ProblemSpec
 from deepobs.problems import Problem, reduced
 
+# Not a constant, whose value would be part of the optimizer's identity.
+os.environ["DIES_NOW"] = str(not Path(os.environ.get("MARKER", __file__)).exists())
+
 if os.environ.get("LATE") == os.environ.get("RANK", "0"):
     time.sleep(3)
 
@@ -121,15 +124,14 @@ class DiesOnce(torch.optim.SGD):
 
     def step(self, closure=None):
         self.steps += 1
-        rank, marker = os.environ.get("RANK", "0"), Path(os.environ["MARKER"])
-        if self.steps == 1:
-            self.dies = not marker.exists()
-        if self.steps == 10 and self.dies:
+        if self.steps == 10 and os.environ["DIES_NOW"] == "True":
+            rank = os.environ.get("RANK", "0")
             if rank == os.environ["DIES"]:
-                marker.touch()
+                Path(os.environ["MARKER"]).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             elif rank == "0":
-                time.sleep(2)  # torchrun terminates this process before it notices
+                # torchrun terminates this process before it notices.
+                time.sleep(float(os.environ.get("PAUSE", "1")))
         return super().step(closure)
 
 
@@ -273,7 +275,7 @@ def test_a_process_that_is_terminated_during_a_run_says_so(
     execute: Callable[..., Any], tmp_path: Path
 ) -> None:
     words = ["own:DiesOnce" if word == "Adam" else word for word in NOISY]
-    killed = execute(2, *words, MARKER=str(tmp_path / "marker"), DIES="1")
+    killed = execute(2, *words, MARKER=str(tmp_path / "marker"), DIES="1", PAUSE="60")
     assert killed.stderr.count("Error: Another of the 2 processes of this run ended, or all") == 1
 
 
