@@ -268,7 +268,7 @@ def test_an_error_is_reported_when_another_process_makes_it_first(
     execute: Callable[..., Any],
 ) -> None:
     wrong = execute(2, "run", "own:Missing", "SGD", "--lr", "0.01", LATE="0")
-    assert wrong.stderr.count("Error: ") == 1
+    assert wrong.stderr.count("Error: The test problem cannot be imported") == 1
 
 
 def test_a_process_that_is_terminated_during_a_run_says_so(
