@@ -400,7 +400,7 @@ grid = { lr = 0.1, eps = [1e-8] }
 needs = ["clousre"]
 parameter_groups = { haed = { lr = 0.1 }, head = { lrr = 0.1 } }
 [optimizers.AdamW]
-problems = ["quadratic_deep", "digits_mpl"]
+problems = ["quadratic_deep", "quadratic_dep"]
 grid = { lr = [0.1, -0.1] }
 [optimizers.Rprop]
 hyperparameters = { etas = [2.0, 1.0] }
@@ -441,7 +441,7 @@ MISTAKES = {
     "optimizers.Adam.needs": "Optimizers have no need 'clousre'. Did you mean 'closure'?",
     "optimizers.Adam.parameter_groups.haed": "no parameter role 'haed'. Did you mean 'head'?",
     "optimizers.Adam.parameter_groups.head": "no hyperparameter 'lrr'",
-    "optimizers.AdamW.problems[1]": "no test problem 'digits_mpl'. Did you mean 'digits_mlp'",
+    "optimizers.AdamW.problems[1]": "no test problem 'quadratic_dep'. Did you mean",
     "optimizers.AdamW.grid.lr[1]": "Invalid learning rate: -0.1",
     "optimizers.Rprop.tun": "Unknown key. Did you mean 'tune'?",
     "optimizers.Rprop": "Invalid eta values: 2.0, 1.0",

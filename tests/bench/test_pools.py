@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.pool
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import distributed
@@ -99,12 +99,17 @@ def test_a_pool_that_executes_nothing_ends_the_sweep(
     assert list(tmp_path.rglob("*.failure")) == []
 
 
-def test_a_pool_that_cannot_be_made_is_a_clear_error() -> None:
-    def make() -> Executor:
-        raise ConnectionError("no such cluster")
+def test_a_pool_that_cannot_be_made_anew_is_a_clear_error() -> None:
+    first = [ThreadPoolExecutor(1)]
 
-    with pytest.raises(ExecutorError, match="cannot be made: ConnectionError: no such cluster"):
-        RebuildablePool(make)
+    def make() -> Executor:
+        if not first:
+            raise ConnectionError("no such cluster")
+        return first.pop()
+
+    pool = RebuildablePool(make)
+    with pytest.raises(ExecutorError, match="made anew: ConnectionError: no such cluster"):
+        pool.rebuild()
 
 
 def test_a_broken_executor_that_cannot_be_rebuilt_says_how_it_can(

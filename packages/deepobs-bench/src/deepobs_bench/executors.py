@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,11 +69,13 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
         owner, make = str(offer), catalog.load(offer)
     if not callable(make):
         raise ProtocolError(f"{owner} is {make!r}. It must be a function or a class.")
-    from deepobs_bench.pools import RebuildablePool
+    from deepobs_bench.pools import RebuildablePool, require_executor
     from deepobs_bench.processes import KillableExecutor
 
     pool = RebuildablePool(
-        functools.partial(make, options), options.jobs, shares_directory=options.shared_results
+        lambda: require_executor(make(options), owner),
+        options.jobs,
+        shares_directory=options.shared_results,
     )
     # Those of ours replace what they lose.
     is_ours = isinstance(pool.current, (KillableExecutor, SerialExecutor))

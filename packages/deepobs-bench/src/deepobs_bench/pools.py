@@ -36,8 +36,12 @@ _INSTEAD = {  # package -> what to give in place of its objects that are no exec
 _ANY_INSTEAD = "CallExecutor(call), where call(function) executes a function there and waits for it"
 
 
-def require_executor(given: object) -> Executor:
+def require_executor(given: object, maker: str = "") -> Executor:
     """Return an executor, and refuse what is none.
+
+    Args:
+        given: The executor.
+        maker: What returned it, for messages; empty for nothing that can be named.
 
     Raises:
         ArgumentError: It is no `concurrent.futures.Executor`.
@@ -48,9 +52,11 @@ def require_executor(given: object) -> Executor:
     module = named.__name__ if isinstance(named, ModuleType) else named.__module__
     instead = _INSTEAD.get(module.partition(".")[0], _ANY_INSTEAD)
     place = " from deepobs_bench.pools" if instead.startswith("CallExecutor") else ""
-    raise ArgumentError(
-        f"An executor must be a concurrent.futures.Executor, got {given!r}. Give {instead}{place}."
-    )
+    if maker:
+        fault = f"{maker} returns {given!r}, not a concurrent.futures.Executor."
+    else:
+        fault = f"An executor must be a concurrent.futures.Executor, got {given!r}."
+    raise ArgumentError(f"{fault} Give {instead}{place}.")
 
 
 class RebuildablePool(KillableExecutor):
@@ -65,7 +71,7 @@ class RebuildablePool(KillableExecutor):
 
     Raises:
         ArgumentError: What it makes is no `concurrent.futures.Executor`.
-        ExecutorError: It cannot be made.
+        Exception: Whatever `make` raises the first time.
     """
 
     def __init__(
@@ -74,7 +80,7 @@ class RebuildablePool(KillableExecutor):
         self._make = make
         self._jobs = checks.integer("jobs", jobs, least=1)
         self._shares_directory = shares_directory
-        self.current = self._made()
+        self.current = require_executor(make())
 
     def __getattr__(self, name: str) -> Any:
         # What else a sweep looks for in executors, such as `flush`.
@@ -99,7 +105,15 @@ class RebuildablePool(KillableExecutor):
         """
         with contextlib.suppress(Exception):  # it is broken, and may raise anything
             self.current.shutdown(wait=False)
-        self.current = self._made()
+        try:
+            self.current = require_executor(self._make())
+        except DeepOBSError:
+            raise
+        except Exception as error:  # other packages may raise anything
+            raise ExecutorError(
+                f"The executor cannot be made anew: {message_of(error)}. All results so far are "
+                "kept; start the sweep again to continue."
+            ) from error
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Submit a call to the present executor."""
@@ -119,14 +133,6 @@ class RebuildablePool(KillableExecutor):
                 self.current.shutdown(wait=False)
             else:
                 kill()
-
-    def _made(self) -> Executor:
-        try:
-            return require_executor(self._make())
-        except DeepOBSError:
-            raise
-        except Exception as error:  # other packages may raise anything
-            raise ExecutorError(f"The executor cannot be made: {message_of(error)}.") from error
 
 
 class CallExecutor(Executor):
