@@ -137,26 +137,34 @@ def test_sets_are_listed_and_shown(shipped: str, capsys: pytest.CaptureFixture[s
 
 
 def test_targets_follow_from_a_set_and_hold_without_it(
-    own: Path, shipped: str, capsys: pytest.CaptureFixture[str]
+    own: Path,
+    ship: Callable[[Path, str], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["baselines", "show", shipped, "--targets"]) == 0
+    for seed in (1, 2, 3):
+        write_result(tmp_path / "theirs", seed=seed, test_losses=[300, 95, 88])
+        losses = [4.0, 1.0, 0.5]
+        write_result(tmp_path / "theirs", problem="plateau", seed=seed, test_losses=losses)
+    ship(tmp_path / "theirs", "tiny-2026")
+    assert main(["baselines", "show", "tiny-2026", "--targets"]) == 0
     text = capsys.readouterr().out
     given = tomllib.loads(text)["targets"]
-    assert given == pytest.approx({"digits_mlp": 0.9 - 0.009, "quadratic_deep": 88 + 0.88})
+    assert given == pytest.approx({"plateau": 0.5 + 0.005, "quadratic_deep": 88 + 0.88})
     (reference_names.SETS / "targets.toml").write_text(text)
     reference_names._targets.cache_clear()
-    epochs = registry().problems.find("digits_mlp").spec.epochs
-    curves = {"test_accuracies": [0.1] * epochs + [0.95], "test_losses": [1.0] * (epochs + 1)}
-    write_result(own, problem="digits_mlp", optimizer="Mine", **curves)
+    epochs = registry().problems.find("plateau").spec.epochs
+    losses = [4.0] * epochs + [0.4]
+    write_result(own, problem="plateau", optimizer="Mine", test_losses=losses)
     found = score(own).targets
-    assert found["digits_mlp"] == Target(given["digits_mlp"], FROM_SETS)
+    assert found["plateau"] == Target(given["plateau"], FROM_SETS)
     # One that is published with the problem wins.
     assert found["quadratic_deep"].source == PUBLISHED
-    write_result(own / "short", problem="digits_mlp", optimizer="Mine", test_accuracies=[0.1] * 3)
-    short = score(own / "short").targets["digits_mlp"]
+    write_result(own / "short", problem="plateau", optimizer="Mine", test_losses=[4.0] * 3)
+    short = score(own / "short").targets["plateau"]
     assert short.source == FROM_RESULTS
-    fixed = load(own / "short").with_targets({"digits_mlp": 0.7})
-    assert score(fixed).targets["digits_mlp"].value == 0.7
+    fixed = load(own / "short").with_targets({"plateau": 0.7})
+    assert score(fixed).targets["plateau"].value == 0.7
 
 
 def test_an_optimizer_of_a_set_that_lacks_a_problem_takes_none_from_the_ranking(
