@@ -92,7 +92,7 @@ class BaseDataSet(Registered, ABC, Generic[ExamplesT]):
         fingerprint: SHA-256 of the stored examples, or of their file names if there are too many.
         generator: Source of all randomness of the training examples: order and augmentation.
         split_sizes: Number of examples in each split, before any remainder is dropped.
-        train_loader: The training examples in random order. All loaders are `DataLoader`s of torch.
+        train_loader: The training examples in random order. Each loader is a `DataLoader` of torch.
         train_eval_loader: A fixed subset of the training examples.
         valid_loader: The held-out examples, `None` without any.
         test_loader: The test examples in stored order.
