@@ -225,7 +225,16 @@ class RunSpecification(BaseModel):
         Args:
             steps_per_epoch: Steps of a pass over the training set.
         """
-        steps = self.num_epochs * steps_per_epoch
+        return self.steps_after(self.num_epochs, steps_per_epoch)
+
+    def steps_after(self, epoch: int, steps_per_epoch: int) -> int:
+        """The number of steps up to the end of an epoch, the last of which may be shorter.
+
+        Args:
+            epoch: The epoch, from 1.
+            steps_per_epoch: Steps of a pass over the training set.
+        """
+        steps = epoch * steps_per_epoch
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def evaluation_interval(self, steps_per_epoch: int) -> int:

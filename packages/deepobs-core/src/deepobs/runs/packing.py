@@ -286,7 +286,9 @@ class Pack:
         current = state.training_pass
         assert current is not None  # noqa: S101 # it was begun by `_train_epoch`
         current.objectives += objectives
-        member.tell("steps_taken", state.trainer.steps, state.metrics_of_step(objectives[-1]))
+        if member.observers:
+            metrics = state.metrics_of_step(objectives[-1])
+            member.tell("steps_taken", state.trainer.steps, metrics)
         if not all(map(math.isfinite, objectives)):
             self._end_epoch(member, seconds)
 

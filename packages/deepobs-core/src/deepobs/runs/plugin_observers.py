@@ -25,7 +25,6 @@ class PluginObservers:
         """Call `deepobs_run_started`."""
         self._specification, self._rate = specification, None
         self._steps_per_epoch = steps_per_epoch
-        self._num_steps = specification.steps_in_all(steps_per_epoch)
         self._notify("run_started", steps_per_epoch=steps_per_epoch, resumed_at=resumed_at)
 
     def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
@@ -39,7 +38,8 @@ class PluginObservers:
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Call `deepobs_epoch_ended`."""
-        steps = min(epoch * self._steps_per_epoch, self._num_steps)
+        assert self._specification is not None  # noqa: S101 # `run_started` comes first
+        steps = self._specification.steps_after(epoch, self._steps_per_epoch)
         self._notify("epoch_ended", epoch=epoch, metrics=dict(metrics), steps=steps, lr=self._rate)
 
     def run_ended(self, record: RunRecord) -> None:

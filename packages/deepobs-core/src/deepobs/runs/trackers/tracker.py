@@ -145,7 +145,7 @@ class Tracker(RunObserver):
     """
 
     _steps_per_epoch = 1
-    _num_steps = 0
+    _specification: RunSpecification | None = None
     _latest: dict[str, int] | None = None  # None: no record is open
 
     def begin(self, run: TrackedRun) -> Mapping[str, int]:
@@ -175,7 +175,7 @@ class Tracker(RunObserver):
     ) -> None:
         """Begin or reopen the record."""
         self._steps_per_epoch = steps_per_epoch
-        self._num_steps = specification.steps_in_all(steps_per_epoch)
+        self._specification = specification
         self._latest = dict(self.begin(TrackedRun.of(specification, resumed_at)))
 
     def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
@@ -192,7 +192,8 @@ class Tracker(RunObserver):
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log an evaluation."""
-        steps = min(epoch * self._steps_per_epoch, self._num_steps)
+        assert self._specification is not None  # noqa: S101 # `run_started` comes first
+        steps = self._specification.steps_after(epoch, self._steps_per_epoch)
         self._log(steps, {**metrics, "epoch": epoch})
 
     def evaluated_within_epoch(self, steps: int, metrics: Mapping[str, float]) -> None:
