@@ -116,7 +116,7 @@ def integration(session: nox.Session) -> None:
     """Test all wheels together: plugins, command line, documentation, third-party optimizers."""
     optimizers = (
         *("pytorch_optimizer", "schedulefree", "backpack-for-pytorch", "torch-optimizer"),
-        *("adam-mini", "ivon-opt", "singd", "sophia-opt"),
+        *("adam-mini", "ivon-opt", "singd", "sophia-opt", "curvlinops-for-pytorch"),
     )
     tools = ("pytest", "pytest-xdist", "mypy", "ruff", "uv", "jsonschema")
     notebooks = ("nbclient", "ipykernel")

@@ -3,10 +3,8 @@
 Run it as `python examples/backpack_extensions.py`: it takes a few seconds and needs deepobs-core,
 deepobs-vision and `pip install backpack-for-pytorch`.
 
-BackPACK supports specific layer classes. First-order extensions (BatchGrad, Variance, ...) work on
-all image classifiers, on wide ResNets and Inception in evaluation mode only; second-order ones
-(DiagGGN, KFAC, ...) on the logreg and mlp problems. examples/README.md gives reasons and
-alternatives.
+BackPACK supports specific layer classes: docs/guides/gradient_libraries.md says which of its
+extensions work on which problems.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import warnings
 import torch
 from backpack import backpack, extend
 from backpack.extensions import BatchGrad, DiagGGNExact, Variance
-from torch import nn
 
 from deepobs.pytorch import testproblems
 
@@ -26,9 +23,10 @@ warnings.filterwarnings("ignore", message="Full backward hook is firing")
 
 def main() -> None:
     torch.manual_seed(42)
-    tproblem = testproblems.digits_mlp(batch_size=64)
+    tproblem = testproblems.digits_2c2d(batch_size=64)
     tproblem.set_up()
     extend(tproblem.model)
+    extend(tproblem.loss_function)
     batch = next(iter(tproblem.dataset.train_loader))
     first_order(tproblem, batch)
     second_order(tproblem, batch)
@@ -48,9 +46,9 @@ def first_order(tproblem, batch) -> None:
 
 
 def second_order(tproblem, batch) -> None:
-    """The diagonal of the Gauss-Newton matrix; the loss must be an extended module, too."""
+    """The diagonal of the Gauss-Newton matrix, for which the loss is an extended module, too."""
     images, labels = batch
-    loss = extend(nn.CrossEntropyLoss())(tproblem.model(images), labels)
+    loss = tproblem.loss_function(tproblem.model(images), labels)
     with backpack(DiagGGNExact()):
         loss.backward()
     trace = sum(parameter.diag_ggn_exact.sum() for parameter in tproblem.model.parameters())

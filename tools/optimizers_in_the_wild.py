@@ -29,7 +29,6 @@ import shlex
 import sys
 import tempfile
 import tomllib
-import traceback
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # before torch is imported
 
 import torch
+from forks import Failure, in_a_fork
 
 from deepobs.cli._run_command import command as run_command
 from deepobs.console.run_options import RunOptions
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from deepobs.run_specifications import RunSpecification
-
-SECONDS = 60
-"""For each run of a class."""
 
 KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 PROBLEM = "digits_logreg"
@@ -87,45 +84,6 @@ class Case:
             result = in_a_fork(function, self.specification, *arguments)
             self.found[function.__name__] = result
         return self.found[function.__name__]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run has no result."""
-
-    reason: str
-
-
-def in_a_fork(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a fork of this process.
-
-    Returns:
-        What it returns, or a `Failure`.
-    """
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-
-    def work() -> None:
-        try:
-            result = function(*arguments)
-        except BaseException as error:  # others' code raises anything, SystemExit included
-            lines = [str(error).strip().partition("\n")[0], *getattr(error, "__notes__", ())]
-            result = Failure(f"{type(error).__name__}: {' '.join(lines)}"[:600])
-            if "VERBOSE" in os.environ:
-                traceback.print_exc()
-        sender.send(result)
-
-    process = context.Process(target=work, daemon=True)
-    process.start()
-    sender.close()
-    try:
-        ended = receiver.poll(SECONDS)
-        return receiver.recv() if ended else Failure(f"takes longer than {SECONDS} s")
-    except EOFError:
-        return Failure("the process died")
-    finally:
-        process.kill()
-        process.join()
 
 
 def accepted(target: str) -> Case | Failure:

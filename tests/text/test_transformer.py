@@ -85,3 +85,15 @@ def test_batches_do_not_depend_on_each_other(problem: Transformer) -> None:
         alone = problem.get_batch_loss_and_accuracy(second)[0]
         problem.get_batch_loss_and_accuracy(first)
         assert torch.equal(problem.get_batch_loss_and_accuracy(second)[0], alone)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_the_loss_function_gives_the_losses_of_outputs_and_targets(
+    problem: Transformer, reduction: str
+) -> None:
+    problem.model.eval()
+    ids, targets = batch = next(iter(problem.dataset.test_loader))
+    assert problem.loss_function is not None
+    assert problem.loss_function.reduction == "mean"
+    losses = type(problem.loss_function)(reduction)(problem.model(ids), targets)
+    torch.testing.assert_close(losses, problem.get_batch_loss(batch, reduction))

@@ -12,6 +12,7 @@ _COMMANDS = {
     "table": "Show how each optimizer performed: text, LaTeX, Markdown, HTML or CSV",
     "score": "Compare optimizers over all problems: scores, speedups, intervals",
     "compare": "Compare two optimizers, versions of code or experiments, seed by seed",
+    "lr-find": "Find the learning rates between which an optimizer works on a problem",
     "report": "Write a report on results as one page: figures, tables, caveats",
 }
 _PLOTS = (
@@ -36,6 +37,7 @@ def deepobs_commands() -> list[CommandSpec]:
     elsewhere = {
         "baselines": "deepobs_analysis.baseline_commands:command",
         "compare": "deepobs_analysis.compare_command:command",
+        "lr-find": "deepobs_analysis.lr_find_command:command",
     }
     return [
         CommandSpec(

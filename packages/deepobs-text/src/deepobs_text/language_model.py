@@ -1,4 +1,7 @@
-"""Prediction of the next character of a text."""
+"""Prediction of the next character of a text.
+
+Axes in the names of tensors: B batch, T time, K symbols.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from deepobs.problems import Problem, reduced
 from deepobs.protocols import DataSet
@@ -30,6 +34,23 @@ class Text(DataSet, Protocol):
     def sequence_length(self) -> int:
         """Characters per sequence."""
         ...
+
+
+class SequenceCrossEntropy(nn.Module):
+    """Cross-entropy in nats, averaged over the positions of each sequence.
+
+    Args:
+        reduction: "none" for one loss per sequence, "mean" or "sum".
+    """
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits_BTK: Tensor, targets_BT: Tensor) -> Tensor:
+        """The losses of logits (B,T,symbols) and next ids (B,T)."""
+        losses_BT = F.cross_entropy(logits_BTK.transpose(1, 2), targets_BT, reduction="none")
+        return reduced(losses_BT.mean(dim=1), self.reduction)
 
 
 class LanguageModel(Problem):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepobs.problems.attention import suitable_kernels
-from deepobs_text.language_model import LanguageModel
+from deepobs_text.language_model import LanguageModel, SequenceCrossEntropy
 from deepobs_text.layers import Dropout
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Transformer(LanguageModel):
 
     The arguments of `TransformerNetwork` are options of the specification.
     """
+
+    loss_function = SequenceCrossEntropy()
 
     def build_model(self) -> nn.Module:
         """Build the model for the symbols and the sequence length of the data set."""
