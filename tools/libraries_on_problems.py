@@ -9,8 +9,8 @@ deepobs-core, deepobs-vision, deepobs-text and the packages of `PACKAGES` (or so
 
 The page keeps what is around the two marks between which the table stands. Every check compares
 what the library computes with plain autograd where there is something to compare. It has a process
-of its own, a problem of its own on four examples, and 120 seconds. What fails in training mode is
-tried in evaluation mode, too.
+of its own, a problem of its own on four examples, and 120 seconds. What fails is tried again in
+evaluation mode, and with attention that is computed from torch's differentiable operations.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # before torch is imported
 import torch
 from forks import Failure, in_a_fork
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from deepobs import config
 from deepobs.plugins import registry
@@ -47,7 +48,7 @@ PACKAGES = (
 )
 PROBLEMS = (
     *("two_d_rosenbrock", "quadratic_deep", "deep_linear", "digits_logreg", "digits_mlp"),
-    *("digits_2c2d", "cifar10_3c3d", "cifar10_vgg16", "cifar100_allcnnc", "svhn_wrn164"),
+    *("digits_2c2d", "cifar10_3c3d", "cifar100_allcnnc", "svhn_wrn164"),
     *("digits_resnet", "digits_vit", "fmnist_vae", "fmnist_ddpm"),
     *("tolstoi_char_rnn", "excerpt_lstm", "excerpt_gpt"),
 )
@@ -56,20 +57,20 @@ SECONDS = 120.0
 BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
 
 
+class Absent(Exception):  # noqa: N818 # nothing went wrong
+    """A problem has nothing that a library could be given."""
+
+
 class Subject(NamedTuple):
     """What a check is given.
 
     Attributes:
         problem: A problem that was just set up.
-        inputs: Inputs of a batch.
-        targets: Its targets.
-        loss: The mean loss of outputs and targets.
+        batch: Inputs and, for most problems, targets.
     """
 
     problem: Problem
-    inputs: Any
-    targets: Any
-    loss: nn.Module
+    batch: Any
 
     @property
     def model(self) -> nn.Module:
@@ -77,30 +78,48 @@ class Subject(NamedTuple):
         return self.problem.model
 
     @property
+    def inputs(self) -> Tensor:
+        """What the model takes."""
+        inputs: Tensor = self.batch[0]
+        return inputs
+
+    @property
+    def targets(self) -> Tensor:
+        """What the loss takes beside its outputs.
+
+        Raises:
+            Absent: It takes nothing else.
+        """
+        if len(self.batch) == 1:
+            raise Absent("no targets")
+        targets: Tensor = self.batch[1]
+        return targets
+
+    @property
+    def loss(self) -> nn.Module:
+        """The mean loss of outputs and targets.
+
+        Raises:
+            Absent: The loss is no function of these.
+        """
+        if self.problem.loss_function is None:
+            raise Absent("no `loss_function`")
+        return self.problem.loss_function
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """What is trained."""
         return [each for each in self.model.parameters() if each.requires_grad]
 
 
-class Absent(Exception):  # noqa: N818 # nothing went wrong
-    """A problem has nothing that a library could be given."""
-
-
-def subject_of(name: str, mode: str) -> Subject:
-    """Set a problem up.
-
-    Raises:
-        Absent: Its loss is no function of outputs and targets.
-    """
+def subject_of(name: str, *, is_training: bool) -> Subject:
+    """Set a problem up."""
     config.set_fake_data(0.01)
     torch.manual_seed(0)
     problem = registry().problems.load(name)(BATCH_SIZE, device="cpu")
     problem.set_up()
-    problem.model.train(mode == "train")
-    if problem.loss_function is None:
-        raise Absent("no `loss_function`")
-    inputs, targets = next(iter(problem.dataset.train_loader))
-    return Subject(problem, inputs, targets, problem.loss_function)
+    problem.model.train(is_training)
+    return Subject(problem, next(iter(problem.dataset.train_loader)))
 
 
 def agree(found: Tensor, expected: Tensor) -> None:
@@ -118,8 +137,9 @@ def gradients(subject: Subject) -> list[Tensor]:
 def gradients_of_examples(subject: Subject) -> list[list[Tensor]]:
     """The gradient of the loss of each example."""
     found = []
-    for inputs, targets in zip(subject.inputs.split(1), subject.targets.split(1), strict=True):
-        found.append(gradients(subject._replace(inputs=inputs, targets=targets)))
+    for number in range(BATCH_SIZE):
+        batch = (subject.inputs[number : number + 1], subject.targets[number : number + 1])
+        found.append(gradients(subject._replace(batch=batch)))
     return found
 
 
@@ -127,8 +147,10 @@ def hessian_times(subject: Subject, vectors: list[Tensor]) -> list[Tensor]:
     """The product of the Hessian of the mean loss with vectors."""
     loss = subject.loss(subject.model(subject.inputs), subject.targets)
     slopes = torch.autograd.grad(loss, subject.parameters, create_graph=True)
-    along = sum((slope * vector).sum() for slope, vector in zip(slopes, vectors, strict=True))
-    return list(torch.autograd.grad(along, subject.parameters, materialize_grads=True))
+    along = [(slope * vector).sum() for slope, vector in zip(slopes, vectors, strict=True)]
+    return list(
+        torch.autograd.grad(sum(along, torch.zeros(())), subject.parameters, materialize_grads=True)
+    )
 
 
 def gauss_newton_diagonal(subject: Subject, tensor: int, entry: int) -> Tensor:
@@ -143,11 +165,14 @@ def gauss_newton_diagonal(subject: Subject, tensor: int, entry: int) -> Tensor:
         result: Tensor = torch.func.functional_call(subject.model, changed, (subject.inputs,))
         return result
 
-    at, along = torch.func.jvp(outputs, (subject.parameters[tensor],), (direction,))
+    at: Tensor
+    along: Tensor
+    at, along = torch.func.jvp(outputs, (subject.parameters[tensor],), (direction,))  # type: ignore[misc] # has_aux
     at = at.detach().requires_grad_()
     (slope,) = torch.autograd.grad(subject.loss(at, subject.targets), at, create_graph=True)
     (product,) = torch.autograd.grad((slope * along.detach()).sum(), at)
-    return (product * along).sum().detach()
+    entry_of_diagonal: Tensor = (product * along).sum().detach()
+    return entry_of_diagonal
 
 
 def backpack_with(subject: Subject, extension: str) -> None:
@@ -172,7 +197,9 @@ def variance(subject: Subject) -> None:
     """The variance over examples."""
     backpack_with(subject, "Variance")
     first = torch.stack([each[0] for each in gradients_of_examples(subject)])
-    agree(subject.parameters[0].variance, first.var(dim=0, correction=0))  # type: ignore[attr-defined]
+    # Of the summands of the mean loss, which are divided by the number of examples.
+    found = BATCH_SIZE**2 * subject.parameters[0].variance  # type: ignore[attr-defined]
+    agree(found, first.var(dim=0, correction=0))
 
 
 def diagonal_gauss_newton(subject: Subject) -> None:
@@ -278,7 +305,7 @@ def flop_counter(subject: Subject) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
-        subject.loss(subject.model(subject.inputs), subject.targets).backward()
+        torch.autograd.backward(subject.problem.get_batch_loss(subject.batch, "mean"))
     weights = sum(each.numel() for each in subject.parameters if each.ndim > 1)
     assert counter.get_total_flops() >= 4 * weights, "counts less than a product per weight"  # noqa: S101
 
@@ -302,7 +329,7 @@ def warmup(subject: Subject) -> None:
     rates = []
     for _ in range(4):
         rates.append(optimizer.param_groups[0]["lr"])
-        subject.loss(subject.model(subject.inputs), subject.targets).backward()
+        torch.autograd.backward(subject.problem.get_batch_loss(subject.batch, "mean"))
         optimizer.step()
         with growing.dampening():
             pass
@@ -336,27 +363,40 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
 }
 
 
+MODES: dict[str, tuple[bool, list[SDPBackend]]] = {
+    "yes": (True, []),
+    "eval": (False, []),
+    "math": (True, [SDPBackend.MATH]),
+}
+"""By what the table says: whether in training mode, and the kernels of attention."""
+
+
 def checked(problem: str, mode: str, check: Callable[[Subject], None]) -> str:
-    """An empty text if a library works; or what it lacks."""
+    """An empty text if a library works; or what the problem lacks."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    is_training, kernels = MODES[mode]
+    chosen = sdpa_kernel(kernels) if kernels else contextlib.nullcontext()
+    silent = io.StringIO()
+    with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent), chosen:
         try:
-            check(subject_of(problem, mode))
+            check(subject_of(problem, is_training=is_training))
         except Absent as error:
             return str(error)
     return ""
 
 
 def result_of(problem: str, check: Callable[[Subject], None]) -> str:
-    """A cell of the table: `yes`, `eval`, or the reason why not."""
-    found = in_a_fork(checked, problem, "train", check, seconds=SECONDS)
-    if found == "":
-        return "yes"
-    if not isinstance(found, Failure):
-        return str(found)
-    later = in_a_fork(checked, problem, "eval", check, seconds=SECONDS)
-    return "eval" if later == "" else found.reason
+    """A cell of the table: a key of `MODES`, "none", or the reason why not."""
+    reasons = []
+    for mode in MODES:
+        found = in_a_fork(checked, problem, mode, check, seconds=SECONDS)
+        if found == "":
+            return mode
+        if not isinstance(found, Failure):
+            return "none"
+        reasons.append(found.reason)
+    return str(reasons[0])
 
 
 def as_table(results: dict[str, dict[str, str]]) -> str:
@@ -364,10 +404,8 @@ def as_table(results: dict[str, dict[str, str]]) -> str:
     reasons: list[str] = []
 
     def cell(text: str) -> str:
-        if text in ("yes", "eval"):
+        if text in (*MODES, "none"):
             return text
-        if text.startswith("no `loss"):
-            return "none"
         reason = re.sub(r"\s+", " ", text).replace("|", "/")
         if reason not in reasons:
             reasons.append(reason)
