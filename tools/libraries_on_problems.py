@@ -90,7 +90,7 @@ class Subject(NamedTuple):
         Raises:
             Absent: It takes nothing else.
         """
-        if len(self.batch) == 1:
+        if len(self.batch) != 2:
             raise Absent("no targets")
         targets: Tensor = self.batch[1]
         return targets
@@ -123,9 +123,13 @@ def subject_of(name: str, *, is_training: bool) -> Subject:
 
 
 def agree(found: Tensor, expected: Tensor) -> None:
-    """Compare results of a library with those of autograd."""
+    """Compare results of a library with those of autograd.
+
+    What is wrong here is so by tens of percent. In evaluation mode, untrained networks with batch
+    normalization amplify rounding to thousandths.
+    """
     scale = float(expected.abs().max()) or 1.0
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * scale)
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2 * scale)
 
 
 def gradients(subject: Subject) -> list[Tensor]:
@@ -270,7 +274,7 @@ def opacus_step(subject: Subject) -> None:
     """A private step, on clipped gradients of examples."""
     from opacus import PrivacyEngine
 
-    loader = subject.problem.dataset.train_loader
+    loss, loader = subject.loss, subject.problem.dataset.train_loader
     model, optimizer, loader = PrivacyEngine().make_private(
         module=subject.model,
         optimizer=torch.optim.SGD(subject.parameters, lr=0.1),
@@ -280,7 +284,7 @@ def opacus_step(subject: Subject) -> None:
     )
     before = subject.parameters[-1].detach().clone()
     inputs, targets = next(iter(loader))
-    subject.loss(model(inputs), targets).backward()
+    loss(model(inputs), targets).backward()
     optimizer.step()
     assert not torch.equal(before, subject.parameters[-1])  # noqa: S101
 
@@ -341,7 +345,9 @@ def torchinfo_summary(subject: Subject) -> None:
     from torchinfo import summary
 
     count = sum(each.numel() for each in subject.model.parameters())
-    found = summary(subject.model, input_data=(subject.inputs,), verbose=0).total_params
+    # Without a loss of outputs and targets, the model may take more than the inputs.
+    given = {} if subject.problem.loss_function is None else {"input_data": (subject.inputs,)}
+    found = summary(subject.model, verbose=0, **given).total_params
     assert found == count, f"counts {found} parameters of {count}"  # noqa: S101
 
 
@@ -365,8 +371,8 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
 
 MODES: dict[str, tuple[bool, list[SDPBackend]]] = {
     "yes": (True, []),
-    "eval": (False, []),
     "math": (True, [SDPBackend.MATH]),
+    "eval": (False, [SDPBackend.MATH]),
 }
 """By what the table says: whether in training mode, and the kernels of attention."""
 
@@ -396,7 +402,26 @@ def result_of(problem: str, check: Callable[[Subject], None]) -> str:
         if not isinstance(found, Failure):
             return "none"
         reasons.append(found.reason)
-    return str(reasons[0])
+    # Of the last mode, in which fewest is in the way.
+    return str(reasons[-1])
+
+
+WORDS = {
+    r".*not close.*": "**Wrong numbers**, and nothing is said.",
+    r".*an extension for Module <class '.*?(\w+)'>.*": r"BackPACK: has no extension for `\1`.",
+    r".*Parameter' object has no attribute.*": "BackPACK: leaves out parameters outside of layers.",
+    r".*Encountered BatchNorm.*": "BackPACK: refuses batch normalization in training mode.",
+    r".*BatchNorm cannot support.*": "Opacus: refuses batch normalization.",
+    r".*linear last layer.*": "laplace: needs a linear last layer.",
+}
+"""What tables say in place of long messages, by their patterns."""
+
+
+def in_words(message: str) -> str:
+    """A message in a line of Markdown."""
+    for pattern, words in WORDS.items():
+        message = re.sub(pattern, words, message, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", message).replace("|", "/")
 
 
 def as_table(results: dict[str, dict[str, str]]) -> str:
@@ -406,7 +431,7 @@ def as_table(results: dict[str, dict[str, str]]) -> str:
     def cell(text: str) -> str:
         if text in (*MODES, "none"):
             return text
-        reason = re.sub(r"\s+", " ", text).replace("|", "/")
+        reason = in_words(text)
         if reason not in reasons:
             reasons.append(reason)
         return str(reasons.index(reason) + 1)

@@ -93,6 +93,7 @@ GROUPS = (
             "deepobs.runs.trackers.trackio",
             "deepobs.runs.trackers.wandb",
             "deepobs.runs.estimate",
+            "deepobs.runs.lr_range",
             "deepobs.runs.mode_comparison",
             "deepobs.runs.shared_problem",
         ),

@@ -143,4 +143,5 @@ def _show(measured: LrRange, words: tuple[str, str]) -> None:
     low, high = suggested
     space = f"lr=log:{low:.1e}:{high:.1e}"
     screen.show_text("To search around the fastest fall:")
-    screen.show(clean(f"  {shlex.join(['deepobs', 'tune', *words, '--space', space])}"))
+    command_line = clean(shlex.join(["deepobs", "tune", *words, "--space", space]))
+    screen.show(f"  {command_line}")

@@ -141,7 +141,8 @@ def _sizes_and_model(offer: Offer[Any]) -> Facts:
     # Synthetic data, as the model does not depend on them: nothing is downloaded. A problem of
     # another package may raise anything, and the rest of its description is still worth showing.
     with contextlib.suppress(Exception), config.temporary(fake_data=_FEW_EXAMPLES):
-        problem = registry().problems.load(offer)(offer.spec.batch_size, device="cpu")
+        # Nor does the model depend on the batch size, for which there may be too few of them.
+        problem = registry().problems.load(offer)(min(offer.spec.batch_size, 8), device="cpu")
         problem.set_up()
         facts["classes"] = getattr(problem.dataset, "num_classes", None)
         trained = [each for each in problem.model.parameters() if each.requires_grad]

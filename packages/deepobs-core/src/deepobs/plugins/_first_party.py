@@ -21,7 +21,7 @@ _COMPONENTS = {
 
 _COMMANDS = {
     "deepobs-analysis": """
-        baselines compare plot report score table
+        baselines compare lr-find plot report score table
     """,
     "deepobs-bench": """
         bench tune
