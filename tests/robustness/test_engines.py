@@ -127,10 +127,12 @@ def directory(prepared: Path, tmp_path: Path) -> Path:
 def sweeps(directory: Path, engine: str, *places: str, silence: float) -> tuple[int, str]:
     """Execute the sweep in each of the places with one executor; exit code and what was printed."""
     own = {"PYTHONPATH": "site", "STARTED": "started", "TOKEN": "token"}
+    # Else it refuses two workers beside their parent on a machine with few cores.
+    mpi = {"OMPI_MCA_rmaps_base_oversubscribe": "1"}
     process = subprocess.run(
         [sys.executable, "sweeps.py", engine, str(silence), *places],
         cwd=directory,
-        env=os.environ | {name: str(directory / place) for name, place in own.items()},
+        env=os.environ | mpi | {name: str(directory / place) for name, place in own.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
