@@ -68,6 +68,12 @@ def test_json_holds_all_steps(command_line: Callable[..., Any]) -> None:
     assert measured["testproblem"] == "quadratic_deep"
 
 
+def test_json_of_a_test_that_diverged_is_valid(command_line: Callable[..., Any]) -> None:
+    _, out, _ = _lr_find(command_line, "SGD", "--json", "--min-lr", "1", "--max-lr", "1e30")
+    measured = json.loads(out, parse_constant=pytest.fail)
+    assert measured["diverged"] == measured["lrs"][-1]
+
+
 def test_a_learning_rate_without_default_needs_no_value(
     command_line: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

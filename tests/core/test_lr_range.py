@@ -134,6 +134,19 @@ def test_an_optimizer_without_a_learning_rate_is_refused() -> None:
         lr_range(specification, optimizer_class=WithoutRate)
 
 
+def test_an_objective_that_is_not_finite_at_the_start_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepobs.problems.synthetic import QuadraticDeep
+
+    def not_a_number(self: QuadraticDeep, *_arguments: Any, **_options: Any) -> Any:
+        return next(self.model.parameters()).sum() * math.nan
+
+    monkeypatch.setattr(QuadraticDeep, "get_batch_loss", not_a_number)
+    with pytest.raises(ArgumentError, match="quadratic_deep is nan before the first step"):
+        lr_range(specify("quadratic_deep", "SGD"))
+
+
 def test_only_a_learning_rate_without_default_is_required() -> None:
     assert requires_lr(Required)
     assert not requires_lr("SGD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def lr_range(
 
     Raises:
         ArgumentError: The range is empty, the run has a schedule, or the optimizer has no learning
-            rate.
+            rate, or the objective is not finite before the first step.
         DataError: The data are missing or broken.
     """
     min_lr, max_lr = checks.non_negative("min_lr", min_lr), checks.non_negative("max_lr", max_lr)
@@ -123,6 +124,11 @@ def lr_range(
                 objectives += trainer.take_steps(itertools.islice(batches, 1))
                 if _diverges(objectives):
                     break
+    if not math.isfinite(objectives[0]):
+        raise ArgumentError(
+            f"The objective of {specification.testproblem} is {objectives[0]} before the first "
+            "step, whatever the learning rate."
+        )
     return _summary(specification, lrs, objectives)
 
 
