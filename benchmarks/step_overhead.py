@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from deepobs import config
 from deepobs.plugins import registry
-from deepobs.problems.diagnostics import Diagnostic
+from deepobs.problems.diagnostics import Diagnostic, LearnedMap, half_squared_error
 from deepobs.problems.synthetic import QuadraticDeep
 from deepobs.runs.timing import seconds_of
 from deepobs.runs.training import Trainer
@@ -136,7 +136,8 @@ def bare_loop(problem: TestProblem) -> Callable[[int], None]:
 
     kernels = [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     weight_decay = problem.weight_decay
-    computes_losses = isinstance(problem, Diagnostic | QuadraticDeep)
+    learns_map = isinstance(problem, LearnedMap)
+    computes_losses = isinstance(problem, Diagnostic | QuadraticDeep) and not learns_map
     smoothing = problem.spec.options.get("label_smoothing", 0.0)
 
     def objective(batch: Batch) -> Tensor:
@@ -144,6 +145,8 @@ def bare_loop(problem: TestProblem) -> Callable[[int], None]:
             losses: Tensor = model(*batch)
             return losses.mean()
         inputs, labels, *noise = batch
+        if learns_map:
+            return half_squared_error(model(inputs), labels).mean()
         if noise:  # diffusion: the model predicts it
             return F.mse_loss(model(inputs, *noise), noise[0])
         outputs = model(inputs).flatten(0, -2)  # of texts, the positions of all sequences
