@@ -422,6 +422,7 @@ def test_time_that_is_up_starts_no_further_run(bench: Callable[..., Any], tmp_pa
         (["--only", "problem=digits"], "No run of the experiment has problem=digits."),
         (["--only", "two_d_beale"], "'two_d_beale' does not select runs."),
         (["--executor", "nobody"], "There is no executor 'nobody'"),
+        (["--executor", "loky"], "as a function of your own that makes their executor"),
         (["--jobs", "0"], "0 is not in the range"),
         (["--fake-data", "2"], "fake_data must be from 0 to 1"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from interruptions import Interrupts, interrupt, numbers, resume
 from plugin_sources import PREAMBLE
 
+from deepobs import config
 from deepobs import run as run_once
 from deepobs.errors import ProtocolError, TrackerWarning, UnknownNameError
 from deepobs.plugins import TrackerSpec, registry
@@ -125,6 +126,13 @@ def test_a_run_is_described_by_hyperparameters_versions_and_its_command() -> Non
     assert described.config["random_seed"] == 7
     assert {"version.torch", "version.deepobs-core"} <= described.facts.keys()
     assert "--seed 7" in described.facts["command"]
+
+
+def test_synthetic_data_are_named_and_real_ones_are_not() -> None:
+    with config.temporary(fake_data=0.25):
+        on_fake = small()
+    assert module.hyperparameters_of(on_fake)["fake_data"] == 0.25
+    assert "fake_data" not in module.hyperparameters_of(small())
 
 
 def test_seeds_are_one_group_and_settings_are_not() -> None:

@@ -302,6 +302,7 @@ def hyperparameters_of(specification: RunSpecification) -> dict[str, bool | int 
         "num_epochs": specification.num_epochs,
         "batch_size": specification.batch_size,
         "problem_weight_decay": specification.weight_decay,
+        "fake_data": specification.fake_data_fraction or None,
         "lr_schedule": schedule_of(specification) or None,
         **specification.hyperparameters,
         **in_groups,
