@@ -12,7 +12,7 @@ from deepobs.console import screen
 from deepobs.console.options import as_json
 from deepobs.console.run_options import RUN_PARAMETERS, RunOptions
 from deepobs.console.text import clean, counted
-from deepobs.run_specifications import EVERY_EPOCH
+from deepobs.run_specifications import DEFAULT_SEED, EVERY_EPOCH
 
 if TYPE_CHECKING:
     from deepobs.runs.lr_range import LrRange
@@ -50,7 +50,11 @@ _OF_WHOLE_RUNS: dict[str, Any] = {
             ["--steps"], type=int, default=100, show_default=True, help="Number of steps."
         ),
         click.Option(
-            ["--seed"], type=int, default=42, show_default=True, help="Seed of everything random."
+            ["--seed"],
+            type=int,
+            default=DEFAULT_SEED,
+            show_default=True,
+            help="Seed of everything random.",
         ),
         click.Option(
             ["--plot", "figure"],

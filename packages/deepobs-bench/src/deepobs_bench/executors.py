@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deepobs.errors import ArgumentError, ProtocolError, UnknownNameError
+from deepobs.errors import ArgumentError, ProtocolError
 from deepobs.plugins import registry
 from deepobs.plugins.catalog import import_target
 from deepobs.plugins.own_classes import is_importable
@@ -14,9 +14,6 @@ from deepobs.plugins.specs import is_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from deepobs.plugins import ExecutorSpec
-    from deepobs.plugins.catalog import Offer
 
 T = TypeVar("T")
 
@@ -52,17 +49,6 @@ class ExecutorOptions:
     silence_limit: float | None = None
 
 
-def _offered(name: str) -> Offer[ExecutorSpec]:
-    try:
-        return registry().executors.offer(name)
-    except UnknownNameError as error:
-        # Names of engines look as if they were built in.
-        raise UnknownNameError(
-            f"{error} Engines of other packages, such as loky or parsl, are given as a function of "
-            "your own that makes their executor: module:function."
-        ) from error
-
-
 def open_executor(name: str, options: ExecutorOptions) -> Executor:
     """Create an executor; one of another package is rebuilt when it breaks.
 
@@ -79,7 +65,7 @@ def open_executor(name: str, options: ExecutorOptions) -> Executor:
         owner = f"The executor {name!r}"
         make = import_target(name, owner)
     else:
-        offer = _offered(name)
+        offer = catalog.offer(name)
         owner, make = str(offer), catalog.load(offer)
     if not callable(make):
         raise ProtocolError(f"{owner} is {make!r}. It must be a function or a class.")

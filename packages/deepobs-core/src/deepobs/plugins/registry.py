@@ -69,7 +69,7 @@ class Registry:
         self.optimizers = Catalog(specs.OptimizerSpec, self._hint_at_plugins)
         self.runners = Catalog(specs.RunnerSpec, self._hint_at_plugins)
         self.suites = Catalog(specs.SuiteSpec, self._hint_at_plugins)
-        self.executors = Catalog(specs.ExecutorSpec, self._hint_at_plugins)
+        self.executors = Catalog(specs.ExecutorSpec, self._hint_at_engines)
         self.plots = Catalog(specs.PlotSpec, self._hint_at_plugins)
         self.trackers = Catalog(specs.TrackerSpec, self._hint_at_plugins)
         self.commands = Catalog(specs.CommandSpec, self._hint_at_plugins)
@@ -204,6 +204,13 @@ class Registry:
             if plugin.state == "excluded":
                 return f"It comes with {plugin}, which DEEPOBS_PLUGINS excludes."
         return ""
+
+    def _hint_at_engines(self, name: str) -> str:
+        # Their names look as if they were built in.
+        return (
+            f"{self._hint_at_plugins(name)} Engines of other packages, such as loky or parsl, are "
+            "given as a function of your own that makes their executor: module:function."
+        )
 
     def _hint_at_plugins(self, _name: str) -> str:
         failed = [f"{one} ({one.error})" for one in self.plugins if one.state == "failed"]
