@@ -121,7 +121,7 @@ def test_a_run_is_described_by_hyperparameters_versions_and_its_command() -> Non
     specification = small(num_epochs=0, random_seed=7)
     run(specification, observers=open_trackers("memory"))
     described = RECORDS[specification.run_id]["run"]
-    assert described.name == "SGD on quadratic_deep, seed 7"
+    assert described.name == "SGD on quadratic_deep, lr = 0.001, seed 7"
     assert described.config["lr"] == 0.001
     assert described.config["random_seed"] == 7
     assert {"version.torch", "version.deepobs-core"} <= described.facts.keys()

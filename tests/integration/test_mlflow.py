@@ -60,7 +60,7 @@ def test_a_resumed_run_is_one_record_with_everything_once(tmp_path: Path) -> Non
     assert series(tmp_path, found.info.run_id) == expected(record)
     assert (found.info.status, found.info.run_name) == (
         "FINISHED",
-        "SGD on quadratic_deep, seed 42",
+        "SGD on quadratic_deep, lr = 0.001, seed 42",
     )
     assert found.data.params["lr"] == "0.001"
     assert found.data.params["testproblem"] == "quadratic_deep"

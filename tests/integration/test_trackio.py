@@ -67,7 +67,7 @@ def test_a_resumed_run_is_one_record_with_everything_once(tmp_path: Path, projec
     specification = small()
     record = interrupt_and_resume(specification, tmp_path / "results", f"trackio={project}")
     (found,) = runs(project)
-    assert found.name == f"SGD on quadratic_deep, seed 42 ({record.run_id[:8]})"
+    assert found.name == f"SGD on quadratic_deep, lr = 0.001, seed 42 ({record.run_id[:8]})"
     assert series(project, found.name) == expected(record)
     assert status_of(project, found.name) == ["failed", "completed"]
     assert found.config["lr"] == 0.001

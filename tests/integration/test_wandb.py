@@ -77,7 +77,7 @@ def test_a_run_and_its_result_are_there(tmp_path: Path) -> None:
     assert series([file]) == {name: pytest.approx(ones) for name, ones in expected(record).items()}
     (started,) = parts(file, "run")
     assert (started["run_id"], started["project"]) == (record.run_id, "mine")
-    assert started["display_name"] == "SGD on quadratic_deep, seed 42"
+    assert started["display_name"] == "SGD on quadratic_deep, lr = 0.001, seed 42"
     config = started["config"]["update"]
     assert config["lr"] == 0.001
     assert config["deepobs"]["command"] == reproduction_command(specification)

@@ -166,7 +166,8 @@ class Reading:
             )
             is_synthetic = any(each.synthetic for each in results.skipped)
             why = results.remarks if is_synthetic else [advice]
-            raise MissingDataError(sentences(f"There is no run in {self.path}.", *why))
+            of_what = "run on real data" if is_synthetic else "run"
+            raise MissingDataError(sentences(f"There is no {of_what} in {self.path}.", *why))
         if self.reference is not None:
             results = results.beside(self._reference(self.reference))
             if not results.runs["is_reference"].any():

@@ -73,7 +73,8 @@ def own_spec(spec_type: type[SpecT], component: Any, **fields: Any) -> SpecT:
         message = f"A {spec_type.kind} has no {name!r}."
         raise ArgumentError(sentences(message, closest(name, known)))
     stated = getattr(component, "spec", None)
-    lines = (inspect.getdoc(component) or "").splitlines()
+    # Its own alone: what it would inherit describes another class, such as torch's base of all.
+    lines = inspect.cleandoc(component.__doc__ or "").splitlines()
     described = {} if not isinstance(stated, spec_type) else _values(stated)
     described["summary"] = described.get("summary") or (lines[0] if lines else "")
     # A name that is inherited is that of another class.

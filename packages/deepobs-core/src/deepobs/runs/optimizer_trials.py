@@ -173,7 +173,10 @@ def _first_that_works(steps: Sequence[Needs], trial: Callable[[Needs], _Outcome]
                 return Found(with_gradients, changes=True, reason=f"gradients: {reason}")
             reason = f"{_in_words(step)} changes parameters"
             return Found(step, changes=True, reason="; ".join([*failures[:1], reason]))
-    reason = f"{_in_words(working[0])} works, but changes nothing" if working else failures[0]
+    if working:
+        reason = f"{_in_words(working[0])} works, but changes nothing"
+    else:
+        reason = f"no kind of step works on a small problem: {failures[0]}"
     return Found([*working, *steps][0], changes=False, reason=reason)
 
 

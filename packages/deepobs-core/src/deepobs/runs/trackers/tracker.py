@@ -80,7 +80,7 @@ class TrackedRun:
 
     Attributes:
         run_id: The identity of the run, by which its record is found again.
-        name: A name to show.
+        name: A name to show, with what tells runs of a sweep apart; at most 128 characters.
         group: The same for all seeds of a configuration, and at most 128 characters.
         config: Hyperparameters by name; values of other types than these are texts.
         facts: The command that reproduces the run, and versions.
@@ -105,13 +105,15 @@ class TrackedRun:
         """
         problem, optimizer = specification.testproblem, specification.label
         optimizer = optimizer or specification.optimizer
+        settings = [f"{name} = {value}" for name, value in specification.hyperparameters.items()]
+        shown = ", ".join([f"{optimizer} on {problem}", *settings])
         configuration = hashlib.sha256(configuration_path(specification).encode()).hexdigest()
         versions = environment.versions(
             {**_plugins_of(specification), **releases_of_run(specification)}
         )
         return cls(
             run_id=specification.run_id,
-            name=f"{optimizer} on {problem}, seed {specification.random_seed}",
+            name=f"{shown[:100]}, seed {specification.random_seed}",
             group=f"{optimizer[:50]} on {problem[:50]} {configuration[:8]}",
             config={
                 **hyperparameters_of(specification),
