@@ -304,9 +304,9 @@ def _show_verified(found: Sequence[_Verified]) -> None:
 def pack(directory: Path, archive: Path) -> None:
     """Pack a directory of results into one small file, for others to compare with.
 
-    Commands take FILE.zip in place of a directory, also after --reference. Curves have five
-    significant digits there, and epochs of a run the same time each; losses of single batches,
-    norms of gradients and points are left out.
+    Commands take FILE.zip in place of a directory, also after --reference. Curves have four
+    significant digits there, and five at their ends; epochs of a run have the same time each;
+    losses of single batches, norms of gradients and points are left out.
     """
     if archive.suffix != ".zip":
         raise click.UsageError(f"The file must be named *.zip; got {archive}.")

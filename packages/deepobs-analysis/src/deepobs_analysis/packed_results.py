@@ -22,9 +22,13 @@ from deepobs_analysis import json_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-LAYOUT = 1
-DIGITS = 5
-"""Significant digits of the numbers of curves."""
+LAYOUT = 2
+DIGITS = 4
+"""Significant digits of the numbers of curves, but at their ends."""
+
+DIGITS_AT_ENDS = 5
+"""Of the first and the last number of a curve: a repeated run must begin with the first, and runs
+are selected by the last, so that ties must be rare."""
 
 MOST_BYTES = 2**28
 """What the parts of an archive may unpack to; a hundred thousand runs take less."""
@@ -131,11 +135,11 @@ def _shortened(value: Any) -> Any:
             for key, one in value.items()
             if key != "command"
         }
-    return float(_rounded(value)) if isinstance(value, float) else value
+    return float(_rounded(value, DIGITS_AT_ENDS)) if isinstance(value, float) else value
 
 
-def _rounded(value: float) -> str:
-    return f"{value:.{DIGITS - 1}e}"
+def _rounded(value: float, digits: int) -> str:
+    return f"{value:.{digits - 1}e}"
 
 
 def _write_distinct(archive: zipfile.ZipFile, key: str, column: Iterable[Any]) -> list[Any]:
@@ -155,33 +159,56 @@ def _distinct(archive: zipfile.ZipFile, key: str, values: Sequence[Any]) -> Iter
 
 
 def _write_curves(archive: zipfile.ZipFile, key: str, column: Sequence[Any]) -> None:
-    """Write the numbers of curves as significands and exponents of ten."""
+    """Write the lengths of curves, the numbers at their ends, and those between."""
     lengths = [_NOWHERE if curve is _ABSENT else len(curve) for curve in column]
-    numbers = [one for curve in column if curve is not _ABSENT for one in curve]
-    rounded = [f"0e{_NO_NUMBER}" if one is None else _rounded(one) for one in numbers]
+    _put(archive, f"{key}/lengths", np.array(lengths, dtype="<i4").tobytes())
+    curves = [curve for curve in column if curve is not _ABSENT]
+    ends = [one for curve in curves for one in (*curve[:1], *curve[1:][-1:])]
+    between = [one for curve in curves for one in curve[1:-1]]
+    _write_numbers(archive, f"{key}/ends", ends, DIGITS_AT_ENDS)
+    _write_numbers(archive, f"{key}/between", between, DIGITS)
+
+
+def _write_numbers(
+    archive: zipfile.ZipFile, name: str, numbers: Iterable[float | None], digits: int
+) -> None:
+    """Write numbers as significands and exponents of ten."""
+    rounded = [f"0e{_NO_NUMBER}" if one is None else _rounded(one, digits) for one in numbers]
     parts = [text.split("e") for text in rounded]
     significands = np.array([int(part.replace(".", "")) for part, _ in parts], dtype="<i4")
     exponents = np.array([int(part) for _, part in parts], dtype="<i2")
-    _put(archive, f"{key}/lengths", np.array(lengths, dtype="<i4").tobytes())
     # Bytes of the same place lie together: the lowest ones are noise, all others compress well.
     planes = significands.view(np.uint8).reshape(-1, 4).T
-    _put(archive, f"{key}/significands", planes.tobytes())
-    _put(archive, f"{key}/exponents", exponents.tobytes())
+    _put(archive, f"{name}/significands", planes.tobytes())
+    _put(archive, f"{name}/exponents", exponents.tobytes())
 
 
 def _curves(archive: zipfile.ZipFile, key: str) -> Iterator[Any]:
     lengths = np.frombuffer(archive.read(f"{key}/lengths"), dtype="<i4")
-    planes = np.frombuffer(archive.read(f"{key}/significands"), dtype=np.uint8).reshape(4, -1)
-    significands = np.ascontiguousarray(planes.T).view("<i4").ravel()
-    exponents = np.frombuffer(archive.read(f"{key}/exponents"), dtype="<i2")
-    numbers = zip(significands.tolist(), exponents.tolist(), strict=True)
+    known = lengths[lengths != _NOWHERE]
+    at_ends = np.minimum(known, 2)
+    ends = _numbers(archive, f"{key}/ends", DIGITS_AT_ENDS, at_ends.sum())
+    between = _numbers(archive, f"{key}/between", DIGITS, (known - at_ends).sum())
     for length in lengths.tolist():
         if length == _NOWHERE:
             yield _ABSENT
         else:
-            yield [_number(*each) for each in itertools.islice(numbers, length)]
+            first, last = itertools.islice(ends, min(length, 1)), itertools.islice(ends, length > 1)
+            yield [*first, *itertools.islice(between, max(length - 2, 0)), *last]
 
 
-def _number(significand: int, exponent: int) -> float | None:
-    # Read as a decimal, it is the closest number to its digits, and is written with no more.
-    return None if exponent == _NO_NUMBER else float(f"{significand}e{exponent - DIGITS + 1}")
+def _numbers(
+    archive: zipfile.ZipFile, name: str, digits: int, count: int
+) -> Iterator[float | None]:
+    planes = np.frombuffer(archive.read(f"{name}/significands"), dtype=np.uint8).reshape(4, -1)
+    significands = np.ascontiguousarray(planes.T).view("<i4").ravel()
+    exponents = np.frombuffer(archive.read(f"{name}/exponents"), dtype="<i2")
+    if significands.size != count:
+        raise ValueError(f"{name} holds {significands.size} numbers in place of {count}")
+    for significand, exponent in zip(significands.tolist(), exponents.tolist(), strict=True):
+        if exponent == _NO_NUMBER:
+            yield None
+        else:
+            # Read as a decimal, it is the closest number to its digits, and is written with no
+            # more.
+            yield float(f"{significand}e{exponent - digits + 1}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepobs.errors import ArgumentError, DeepOBSError, closest, sentences
-from deepobs_analysis.packed_results import DIGITS
+from deepobs_analysis.packed_results import DIGITS_AT_ENDS
 from deepobs_analysis.results import Metric
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepobs.run_specifications import RunSpecification
     from deepobs_analysis.results import Results
 
-BEFORE = 10.0 ** (1 - DIGITS)
+BEFORE = 10.0 ** (1 - DIGITS_AT_ENDS)
 """Largest relative difference before training: what the digits that are kept can show."""
 
 AFTER = 0.01
