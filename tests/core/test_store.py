@@ -10,6 +10,7 @@ import pytest
 
 from deepobs.errors import OutputError
 from deepobs.runs import run, specify, store
+from deepobs.runs.interrupts import heeded_interrupts
 
 SPECIFICATION = {"testproblem": "quadratic_deep", "optimizer": "SGD", "num_epochs": 1}
 
@@ -226,6 +227,20 @@ def test_an_interrupted_run_leaves_no_file(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in messages
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_interrupt_that_python_ignores_ends_the_run(monkeypatch):
+    class Interrupted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    before = signal.getsignal(signal.SIGINT)
+    with heeded_interrupts() as observers:
+        Interrupted()  # exceptions in destructors are ignored
+        with pytest.raises(KeyboardInterrupt):
+            run(specification(), observers=observers)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_concurrent_writers_leave_whole_files(tmp_path):
