@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepobs.errors import OutputError
-from deepobs.runs import run, specify, store
-from deepobs.runs.interrupts import heeded_interrupts
+from deepobs.runs import RunObserver, run, specify, store
 
 SPECIFICATION = {"testproblem": "quadratic_deep", "optimizer": "SGD", "num_epochs": 1}
 
@@ -234,12 +233,14 @@ def test_an_interrupt_that_python_ignores_ends_the_run(monkeypatch):
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
+    class Busy(RunObserver):
+        def run_started(self, specification, steps_per_epoch, resumed_at):
+            Interrupted()  # exceptions in destructors are ignored
+
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     before = signal.getsignal(signal.SIGINT)
-    with heeded_interrupts() as observers:
-        Interrupted()  # exceptions in destructors are ignored
-        with pytest.raises(KeyboardInterrupt):
-            run(specification(), observers=observers)
+    with pytest.raises(KeyboardInterrupt):
+        run(specification(), observers=[Busy()])
     assert signal.getsignal(signal.SIGINT) is before
 
 

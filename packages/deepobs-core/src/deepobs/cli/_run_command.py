@@ -99,7 +99,6 @@ def command(
     options, results = RunOptions.taken_from(shared), ResultOptions.taken_from(shared)
     with importing_torch():
         from deepobs.runs import run, specify
-        from deepobs.runs.interrupts import heeded_interrupts
         from deepobs.runs.progress import live_progress, summary_of
 
         schedule = schedule_from(shared)
@@ -121,7 +120,7 @@ def command(
                 for seed in seeds or (DEFAULT_SEED,)
             ]
     checkpoints, found = results.checkpoints, []
-    with options.configured(), heeded_interrupts() as interrupts:
+    with options.configured():
         for specification in specifications:
             if checkpoints is not None and checkpoints.resume:
                 from deepobs.runs.checkpoints import place_in_checkpoint
@@ -134,7 +133,7 @@ def command(
                         specification,
                         output_dir=results.output_dir,
                         overwrite=overwrite,
-                        observers=[*interrupts, *progress, *results.observers],
+                        observers=[*progress, *results.observers],
                         checkpoints=checkpoints,
                     )
             except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from deepobs.records import DataSetRecord, RunRecord
 from deepobs.run_specifications import EVERY_EPOCH, STEP_OPTIONS
 from deepobs.runs import environment, store
 from deepobs.runs.assembly import build_optimizer, set_up_problem
+from deepobs.runs.interrupts import Interrupts, noticed_interrupts
 from deepobs.runs.optimizers import defaults_of
 from deepobs.runs.own_code import releases_of_run
 from deepobs.runs.ranks import (
@@ -171,8 +172,12 @@ def run(
                 return RunResult(record, path, is_new=False)
         told: list[Any] = with_plugins(observers) if ranks is None or ranks.is_main else []
         begin = functools.partial(_begin, specification, optimizer_class, ranks)
-        with environment.reproducible(specification), checkpointer or contextlib.nullcontext():
-            record = _executed(begin, told, checkpointer)
+        with (
+            environment.reproducible(specification),
+            checkpointer or contextlib.nullcontext(),
+            noticed_interrupts() as interrupts,
+        ):
+            record = _executed(begin, told, checkpointer, interrupts)
         written = None
         if directory is not None:
             text = record.to_json()
@@ -183,7 +188,10 @@ def run(
 
 
 def _executed(
-    begin: functools.partial[RunState], observers: list[Any], checkpointer: Checkpointer | None
+    begin: functools.partial[RunState],
+    observers: list[Any],
+    checkpointer: Checkpointer | None,
+    interrupts: Interrupts,
 ) -> RunRecord:
     """Train and evaluate from the beginning, or from where a checkpoint left off, to the end."""
     specification, optimizer_class, ranks = begin.args
@@ -192,13 +200,13 @@ def _executed(
         observers.append(SameWeights(state.problem.model, ranks))
     try:
         try:
-            return execute(state, observers, checkpointer)
+            return execute(state, observers, checkpointer, interrupts)
         except ResumptionError as error:
             # What was restored does not work, which must not cost more than the interruption.
             if checkpointer is not None:
                 checkpointer.reject(error)
             state = _begin_anew(begin)
-            return execute(state, observers, checkpointer)
+            return execute(state, observers, checkpointer, interrupts)
     except BaseException as error:
         tell(observers, "run_failed", error)
         if not isinstance(error, Exception):
@@ -232,6 +240,7 @@ def execute(
     state: RunState,
     observers: Sequence[RunObserver | PluginObservers] = (),
     checkpointer: Checkpointer | None = None,
+    interrupts: Interrupts | None = None,
 ) -> RunRecord:
     """Train and evaluate to the end of a run.
 
@@ -239,6 +248,7 @@ def execute(
         state: The run, at its beginning or where a checkpoint left off.
         observers: Receive the events of the run.
         checkpointer: Writes checkpoints; `None` for none.
+        interrupts: Those that came since the run began; `None` for none.
     """
     history, steps_per_epoch = state.history, len(state.problem.dataset.train_loader)
     num_epochs = state.specification.epochs_begun(steps_per_epoch)
@@ -251,11 +261,14 @@ def execute(
             from deepobs.runs.model_options import check_use
 
             check_use(state.problem, state.specification)
+    interrupts = interrupts or Interrupts()
     initial = None if state.trainer.steps else copied_parameters(state.problem.model)
     while history.epochs < num_epochs and history.diverged_at_epoch is None:
+        interrupts.raise_again()
         if state.training_pass is None:
             tell(observers, "epoch_started", history.epochs, state.start_epoch())
         for objective in state.train_epoch(is_resumable=checkpointer is not None):
+            interrupts.raise_again()
             if checkpointer is not None:
                 checkpointer.after_steps(state)
             # What observers do with the steps is no part of training, whose time is measured.

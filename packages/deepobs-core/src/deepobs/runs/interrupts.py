@@ -7,15 +7,13 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from deepobs.runs.execution import RunObserver
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from types import FrameType
 
 
-class _Interrupts(RunObserver):
-    """Ends a run that an interrupt should have ended."""
+class Interrupts:
+    """The interrupts that came during a run."""
 
     def __init__(self) -> None:
         self._has_come = False
@@ -25,36 +23,30 @@ class _Interrupts(RunObserver):
         self._has_come = True
         signal.default_int_handler(signum, frame)
 
-    def epoch_started(self, epoch: int, learning_rate: float | None) -> None:
-        del epoch, learning_rate
-        self._raise_again()
-
-    def steps_taken(self, steps: int, metrics: Mapping[str, float]) -> None:
-        del steps, metrics
-        self._raise_again()
-
-    def _raise_again(self) -> None:
+    def raise_again(self) -> None:
+        """Raise `KeyboardInterrupt` if an earlier one had no effect."""
         if self._has_come:
             raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def heeded_interrupts() -> Iterator[list[RunObserver]]:
-    """End runs by every interrupt from the keyboard.
+def noticed_interrupts() -> Iterator[Interrupts]:
+    """Take note of interrupts from the keyboard.
 
     Python prints and ignores exceptions in destructors and callbacks. Those of the locks of imports
     are among them, so that an interrupt while a run imports parts of torch may have no effect.
 
     Yields:
-        Observers for these runs; none where something else handles interrupts.
+        The interrupts; none are noticed outside the main thread or where something else handles
+        them.
     """
+    interrupts = Interrupts()
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield []
+        yield interrupts
         return
-    interrupts = _Interrupts()
     signal.signal(signal.SIGINT, interrupts.handle)
     try:
-        yield [interrupts]
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
