@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     Complete = Callable[..., list[str]]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# Shells start what runs in their background with Ctrl-C ignored, and all children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,10 @@ def test_a_broken_plugin_is_skipped_whole_and_harms_no_other(
     offered = names_on_offer(discovered())
     install("acme-obs", plugin.source, entry_points=plugin.entry_points)
     registry, told = with_warnings(fresh_registry)
-    assert_skipped(registry, told, plugin.says)
+    # importlib-metadata 9.0 refuses all entry points of a file with a malformed one, 10 only this.
+    name = registry.failures()[0].name
+    assert name in ("acme-obs:acme", "acme-obs:entry_points.txt")
+    assert_skipped(registry, told, plugin.says, name)
     assert names_on_offer(registry) == offered
     assert registry.problems.load("zeta_bowl").__name__ == "zeta_bowl"
     assert_core_is_usable(registry)
