@@ -240,6 +240,8 @@ def test_mistakes_of_the_command_are_explained(command_line, args, message) -> N
 
 def in_pytest(directory: Path, source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (directory / "test_it.py").write_text(source, encoding="utf-8")
+    # So that a temporary directory inside this repository does not get its options.
+    (directory / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "test_it.py"]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
 
