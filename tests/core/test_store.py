@@ -222,7 +222,10 @@ def test_an_interrupted_run_leaves_no_file(tmp_path):
         time.sleep(0.05)  # it is made when training is about to start
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    try:
+        _, messages = process.communicate(timeout=60)
+    finally:
+        process.kill()  # it would train for half an hour
     assert process.returncode == 130
     assert "Traceback" not in messages
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
