@@ -252,6 +252,12 @@ def test_what_is_unusual_but_legal_passes(problem):
     check_testproblem(problem)
 
 
+def test_rounding_is_told_from_other_numbers_in_float64():
+    result = checked(problems.RoundsByStrides, "channels_last_changes_no_numbers")
+    assert result.outcome == "passed"
+    assert_matches(r"rounds differently, by 0.0\d+ of the gradient, and agrees", result.reason)
+
+
 def test_random_weights_are_known_by_their_seed_however_few_they_are():
     assert checked(problems.OfFewWeights, "another_seed_gives_other_weights").outcome == "passed"
 

@@ -12,7 +12,7 @@ from deepobs import config
 from deepobs_testing._problem_losses import evaluation_losses, need_losses
 from deepobs_testing._problem_subject import WEIGHT_DECAY, tensors_of
 from deepobs_testing._report import CheckSkippedError, require, skip
-from deepobs_testing._tensors import close, listed, same
+from deepobs_testing._tensors import close, in_double, listed, same
 
 if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
@@ -101,7 +101,7 @@ def gradients_agree_with_finite_differences(subject: Subject) -> None:
 def _contradiction(subject: Subject, problem: TestProblem) -> str:
     """How gradient and finite differences differ; empty if they agree."""
     try:
-        batch = _in_double(subject.first_batch(problem))
+        batch = in_double(subject.first_batch(problem))
         derivative, typical, direction = _derivative(problem, batch)
     except (RuntimeError, TypeError) as error:
         raise CheckSkippedError(f"It cannot be computed in float64: {error}") from error
@@ -129,9 +129,7 @@ def _is_steady(subject: Subject, problem: TestProblem) -> bool:
     Spectral normalization, for one, computes with what it updates: finite differences would be
     those of several functions.
     """
-    first, second = (
-        _objective(problem, _in_double(subject.first_batch(problem))) for _ in range(2)
-    )
+    first, second = (_objective(problem, in_double(subject.first_batch(problem))) for _ in range(2))
     return same(first, second)
 
 
@@ -171,7 +169,7 @@ def _move(parameters: list[Tensor], direction: list[Tensor], step: float) -> Non
 def _moved(subject: Subject, problem: TestProblem, direction: list[Tensor], step: float) -> Tensor:
     """The objective at some distance from the parameters."""
     _move(_trained(problem), direction, step)
-    objective = _objective(problem, _in_double(subject.first_batch(problem)))
+    objective = _objective(problem, in_double(subject.first_batch(problem)))
     _move(_trained(problem), direction, -step)
     return objective
 
@@ -185,13 +183,6 @@ def _objective(problem: TestProblem, batch: Batch) -> Tensor:
     torch.manual_seed(0)
     losses, _ = problem.get_batch_loss_and_accuracy(batch, reduction="mean")
     return losses + problem.get_regularization_loss()
-
-
-def _in_double(batch: Batch) -> Batch:
-    # Not a copy without need: a recurrent problem recognizes the first batch of a pass.
-    if not any(tensor.is_floating_point() for tensor in batch):
-        return batch
-    return tuple(t.double() if t.is_floating_point() else t for t in batch)
 
 
 def _backward(objective: Tensor) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from deepobs.protocols import Batch
+
 # Relative; sums of a million float32 in another order differ by less.
 TOLERANCE = 1e-4
 
@@ -59,3 +61,11 @@ def listed(values: Tensor, most: int = 4) -> str:
         return numbers[0]
     more = ", ..." if values.numel() > most else ""
     return f"[{', '.join(numbers)}{more}]"
+
+
+def in_double(batch: Batch) -> Batch:
+    """A batch whose floating-point numbers are float64."""
+    # Not a copy without need: a recurrent problem recognizes the first batch of a pass.
+    if not any(tensor.is_floating_point() for tensor in batch):
+        return batch
+    return tuple(t.double() if t.is_floating_point() else t for t in batch)
