@@ -69,10 +69,10 @@ def test_what_comes_out_is_what_was_packed(study: Path, tmp_path: Path) -> None:
     assert list(after.runs.role) == list(before.runs.role)
 
 
-def test_curves_have_four_significant_digits_between_five(study: Path, tmp_path: Path) -> None:
+def test_curves_have_three_significant_digits_between_five(study: Path, tmp_path: Path) -> None:
     runs = load(pack(study, tmp_path / "study.zip")).only(optimizers=["SGD"]).runs
     for losses in runs.test_losses:
-        np.testing.assert_array_equal(losses, [2.3026, 0.1235, 1e-30, -12346.0])
+        np.testing.assert_array_equal(losses, [2.3026, 0.123, 1e-30, -12346.0])
 
 
 def test_losses_that_are_not_finite_stay_so(study: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def as_text(change: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("part", "change", "reason"),
     [
-        ("columns.json", as_text({"layout": 3}), "layout 3"),
+        ("columns.json", as_text({"layout": 99}), "layout 99"),
         ("columns.json", as_text({"paths": []}), "cannot be unpacked"),
         ("columns.json", as_text({"values": {"seed": [1]}}), "cannot be unpacked"),
         ("columns.json", lambda _: b"[", "cannot be unpacked"),

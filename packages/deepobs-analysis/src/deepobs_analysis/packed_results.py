@@ -22,8 +22,8 @@ from deepobs_analysis import json_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-LAYOUT = 2
-DIGITS = 4
+LAYOUT = 3
+DIGITS = 3
 """Significant digits of the numbers of curves, but at their ends."""
 
 DIGITS_AT_ENDS = 5
