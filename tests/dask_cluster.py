@@ -24,9 +24,7 @@ class Cluster:
         self.directory = directory
         self.file = directory / "scheduler.json"
         self.scheduler = self._start("dask_scheduler", "--port", "0", "--host", "127.0.0.1")
-        while not self.file.exists():
-            time.sleep(0.02)
-        self.address = json.loads(self.file.read_text())["address"]
+        self.address = self._address_of_scheduler()
         self.workers = [self.add_worker() for _ in range(workers)]
 
     def add_worker(self) -> subprocess.Popen[bytes]:
@@ -44,6 +42,13 @@ class Cluster:
         for process in (*self.workers, self.scheduler):
             process.kill()
             process.wait()
+
+    def _address_of_scheduler(self) -> str:
+        # The file is there before its content is.
+        while not (self.file.exists() and self.file.read_text().endswith("}")):
+            assert self.scheduler.poll() is None, "the scheduler has ended"
+            time.sleep(0.02)
+        return str(json.loads(self.file.read_text())["address"])
 
     def _start(self, command: str, *options: str) -> subprocess.Popen[bytes]:
         with (self.directory / f"{command}.log").open("ab") as log:
