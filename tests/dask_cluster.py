@@ -45,10 +45,10 @@ class Cluster:
 
     def _address_of_scheduler(self) -> str:
         # The file is there before its content is.
-        while not (self.file.exists() and self.file.read_text().endswith("}")):
+        while not self.file.exists() or not (content := self.file.read_text()):
             assert self.scheduler.poll() is None, "the scheduler has ended"
             time.sleep(0.02)
-        return str(json.loads(self.file.read_text())["address"])
+        return str(json.loads(content)["address"])
 
     def _start(self, command: str, *options: str) -> subprocess.Popen[bytes]:
         with (self.directory / f"{command}.log").open("ab") as log:

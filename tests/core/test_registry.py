@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bad_plugins import LEFT_OUT
+from importlib_metadata import EntryPoint
 from plugin_sources import PREAMBLE, offering
 
 from deepobs.errors import PluginError, PluginWarning, UnknownNameError
@@ -69,6 +70,15 @@ def assert_skipped(
     assert f"failed to load: {name} 1.0 ({failure.error})" in str(missing.value)
 
 
+def malformed_entry_points_are_read() -> bool:
+    """Whether a file with one is refused in part; importlib-metadata 9.0 refuses it whole."""
+    try:
+        EntryPoint("acme", "acme obs!", "deepobs")
+    except ValueError:
+        return False
+    return True
+
+
 def assert_core_is_usable(registry: Registry) -> None:
     """All of our own problems can be imported, and one evaluated."""
     for name in CORE_PROBLEMS:
@@ -90,9 +100,8 @@ def test_a_broken_plugin_is_skipped_whole_and_harms_no_other(
     offered = names_on_offer(discovered())
     install("acme-obs", plugin.source, entry_points=plugin.entry_points)
     registry, told = with_warnings(fresh_registry)
-    # importlib-metadata 9.0 refuses all entry points of a file with a malformed one, 10 only this.
-    name = registry.failures()[0].name
-    assert name in ("acme-obs:acme", "acme-obs:entry_points.txt")
+    is_read = kind == "a hook raises" or malformed_entry_points_are_read()
+    name = "acme-obs:acme" if is_read else "acme-obs:entry_points.txt"
     assert_skipped(registry, told, plugin.says, name)
     assert names_on_offer(registry) == offered
     assert registry.problems.load("zeta_bowl").__name__ == "zeta_bowl"

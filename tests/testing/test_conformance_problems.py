@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -15,6 +16,7 @@ import torch
 from deepobs import config
 from deepobs_testing import ConformanceError, check_testproblem
 from deepobs_testing._checks import CHECKS
+from deepobs_testing._tensors import relative_distance
 
 CAUGHT = {
     "it_can_be_built": [
@@ -256,6 +258,12 @@ def test_rounding_is_told_from_other_numbers_in_float64():
     result = checked(problems.RoundsByStrides, "channels_last_changes_no_numbers")
     assert result.outcome == "passed"
     assert_matches(r"rounds differently, by 0.0\d+ of the gradient, and agrees", result.reason)
+
+
+def test_nothing_is_near_a_gradient_of_zero():
+    zero, tiny = torch.zeros(2), torch.tensor([0.0, 1e-9])
+    assert relative_distance(tiny, zero) == math.inf
+    assert relative_distance(zero, zero) == 0.0
 
 
 def test_random_weights_are_known_by_their_seed_however_few_they_are():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepobs import config
 from deepobs_testing._problem_losses import evaluation_losses, need_losses
 from deepobs_testing._problem_subject import WEIGHT_DECAY, tensors_of
+from deepobs_testing._process import default_to_double
 from deepobs_testing._report import CheckSkippedError, require, skip
 from deepobs_testing._tensors import close, in_double, listed, same
 
@@ -78,10 +78,8 @@ def gradients_agree_with_finite_differences(subject: Subject) -> None:
     problem = subject.at_start()
     if any(parameter.is_complex() for parameter in problem.model.parameters()):
         skip("Its model has complex parameters")
-    # Tensors that the problem creates must be float64, too. Both settings are restored when the
-    # check ends, and the parameters when the next one needs the problem.
-    torch.set_default_dtype(torch.float64)
-    config.set_dtype(torch.float64)
+    default_to_double()
+    # Its parameters are restored when the next check needs it.
     problem.model.double().train()
     _move(_trained(problem), _random_direction(_trained(problem), seed=1), _AWAY)
     contradiction = _contradiction(subject, problem)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from deepobs import config
 from deepobs.errors import DeepOBSError
 from deepobs.runs.evaluation import weight_of
 from deepobs.runs.model_options import check_use, executing, prepare_model
@@ -21,8 +20,9 @@ from deepobs.runs.whole_batch_draws import WholeBatchDraws, draws_by_rank
 from deepobs_testing._execution import summary_of
 from deepobs_testing._problem_losses import need_losses
 from deepobs_testing._problem_subject import specified
+from deepobs_testing._process import default_to_double
 from deepobs_testing._report import CheckSkippedError, require, skip
-from deepobs_testing._tensors import in_double
+from deepobs_testing._tensors import in_double, relative_distance, rounding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from deepobs.protocols import Batch, TestProblem
     from deepobs_testing._problem_subject import Subject
 
-_ROUNDING = 1e-3  # of a gradient; ten units in the last place of types that are coarser
-_ROUNDING_IN_DOUBLE = 1e-6
+_ROUNDING_IN_DOUBLE = 1e-6  # of a gradient
 _PROCESSES = 2
 
 
@@ -101,8 +100,9 @@ def _require_same(
     subject: Subject, compute: Callable[[], Tensor], what: str, remedy: str
 ) -> str | None:
     """Compare a gradient with that of a plain run; what is to be said of it if they agree."""
-    difference, rounding = _difference(subject, compute)
-    if difference <= max(_ROUNDING, rounding):
+    found, whole = compute(), _of_share(subject, Ranks(0, 1))
+    difference = relative_distance(found, whole)
+    if difference <= rounding_of(whole):
         return None
     require(
         _is_the_same_in_double(subject, compute),
@@ -112,28 +112,17 @@ def _require_same(
     return f"It rounds differently, by {difference:.3g} of the gradient, and agrees in float64."
 
 
-def _difference(subject: Subject, compute: Callable[[], Tensor]) -> tuple[float, float]:
-    """How a gradient differs from that of a plain run, and what rounding explains."""
-    found, whole = compute(), _of_share(subject, Ranks(0, 1))
-    norm = float(torch.linalg.vector_norm(whole))
-    distance = float(torch.linalg.vector_norm(found - whole))
-    return distance / (norm or 1), 10 * torch.finfo(whole.dtype).eps
-
-
 def _is_the_same_in_double(subject: Subject, compute: Callable[[], Tensor]) -> bool:
     """Whether the gradients agree in float64.
 
     Kinks of ReLU and max-pooling amplify how float32 rounds: in a deep network, to thousandths.
     """
-    # Tensors that the problem creates must be float64, too. Both settings are restored when the
-    # check ends, and the parameters when the next one needs the problem.
-    torch.set_default_dtype(torch.float64)
-    config.set_dtype(torch.float64)
+    default_to_double()
     try:
-        difference, _ = _difference(subject, compute)
+        found, whole = compute(), _of_share(subject, Ranks(0, 1))
     except (CheckSkippedError, RuntimeError, TypeError):  # what cannot be computed shows nothing
         return False
-    return difference <= _ROUNDING_IN_DOUBLE
+    return relative_distance(found, whole) <= rounding_of(whole, _ROUNDING_IN_DOUBLE)
 
 
 def _at_start(subject: Subject) -> TestProblem:

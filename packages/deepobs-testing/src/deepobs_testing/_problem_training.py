@@ -30,7 +30,15 @@ from deepobs_testing._problem_subject import (
 )
 from deepobs_testing._process import OTHER_SEED, SEED
 from deepobs_testing._report import require, skip
-from deepobs_testing._tensors import close, different, listed, same, same_numbers
+from deepobs_testing._tensors import (
+    close,
+    different,
+    listed,
+    relative_distance,
+    rounding_of,
+    same,
+    same_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +52,6 @@ _CONSTANTS = 8
 _STEPS = 2
 
 _PARTS = 2
-_ROUNDING = 1e-3  # of a gradient; ten units in the last place of types that are coarser
 
 
 def the_same_seed_gives_the_same_weights_and_batches(subject: Subject) -> None:
@@ -214,12 +221,11 @@ def micro_batches_add_up_to_the_batch(subject: Subject) -> None:
         added, _ = _gradient(subject, parts=_PARTS)
     except ArgumentError as error:
         skip(f"Its runs have no micro-batches: {error}")
-    distance = float(torch.linalg.vector_norm(added - whole))
-    norm = float(torch.linalg.vector_norm(whole))
+    difference = relative_distance(added, whole)
     require(
-        distance <= max(_ROUNDING, 10 * torch.finfo(whole.dtype).eps) * norm,
+        difference <= rounding_of(whole),
         f"The gradients of {_PARTS} parts of a batch add up to one that differs from that of the "
-        f"batch by {distance / (norm or 1):.3g} of its norm, so --accumulate would change numbers.",
+        f"batch by {difference:.3g} of its norm, so --accumulate would change numbers.",
         "Let the loss be a mean over what batch_weight counts, by default examples, and "
         "split_batch, if the problem has it, return every example once.",
     )

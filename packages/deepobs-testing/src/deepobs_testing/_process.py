@@ -92,6 +92,12 @@ def isolated() -> Iterator[None]:
                 _SETTINGS[name][1](before[name])
 
 
+def default_to_double() -> None:
+    """Let tensors that a problem creates be float64, until the check ends."""
+    torch.set_default_dtype(torch.float64)
+    config.set_dtype(torch.float64)
+
+
 def next_numbers() -> dict[str, float]:
     """The next number of each global RNG, by the function that draws it, without drawing it."""
     with rng.preserved():

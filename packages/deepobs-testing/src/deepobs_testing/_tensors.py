@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # Relative; sums of a million float32 in another order differ by less.
 TOLERANCE = 1e-4
+
+ROUNDING_OF_GRADIENTS = 1e-3
+"""Relative to the norm of a gradient that is computed in two ways."""
 
 # So many may add up for types that are coarser than the tolerance, such as bfloat16.
 _ROUNDINGS = 4
@@ -32,6 +36,19 @@ def close(first: Tensor, second: Tensor, *sources: Tensor, tolerance: float = TO
     first, second = first.detach().double(), second.detach().double()
     scale = max(float(second.abs().max()), 1e-6) if second.numel() else 0.0
     return bool(torch.allclose(first, second, rtol=0.0, atol=tolerance * scale))
+
+
+def relative_distance(found: Tensor, expected: Tensor) -> float:
+    """The norm of the difference as a fraction of that of what is expected, infinite if it is 0."""
+    distance, norm = (float(torch.linalg.vector_norm(one)) for one in (found - expected, expected))
+    if norm == 0:
+        return math.inf if distance else 0.0
+    return distance / norm
+
+
+def rounding_of(gradient: Tensor, tolerance: float = ROUNDING_OF_GRADIENTS) -> float:
+    """How much of its norm rounding explains: ten units in the last place of coarser types."""
+    return max(tolerance, 10 * torch.finfo(gradient.dtype).eps)
 
 
 def same(first: Tensor, second: Tensor) -> bool:
