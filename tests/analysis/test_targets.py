@@ -10,11 +10,12 @@ from result_files import write_result
 
 from deepobs.cli.main import main
 from deepobs.errors import ArgumentError, UnknownNameError
-from deepobs.plugins import ProblemSpec
+from deepobs.plugins import ProblemSpec, registry
 from deepobs_analysis import load, select
 from deepobs_analysis.targets import (
     FROM_REFERENCE,
     FROM_RESULTS,
+    FROM_SETS,
     GIVEN,
     PUBLISHED,
     PUBLISHED_SAME_ORDER,
@@ -76,6 +77,31 @@ def test_without_one_the_best_optimizer_sets_it(tmp_path):
     target = targets(select(load(tmp_path)))["acme"]
     assert target.value == pytest.approx(1.01 * 4)
     assert target.source == FROM_RESULTS
+
+
+@pytest.mark.parametrize(("untrained", "floor"), [(0.5, 0.5e-6), (1.7e5, 1e-6)])
+def test_none_is_closer_to_the_least_loss_than_rounding(tmp_path, untrained, floor):
+    write_result(tmp_path, problem="two_d_beale", test_losses=[untrained, 1e-13])
+    (target,) = targets(select(load(tmp_path))).values()
+    assert target.value == pytest.approx(floor)
+
+
+@pytest.mark.parametrize(
+    ("changed", "source"),
+    [
+        ({}, FROM_SETS),
+        ({"num_epochs": 2}, FROM_RESULTS),
+        ({"training_params": {"max_steps": 10}}, FROM_RESULTS),
+        ({"training_params": {"train_fraction": 0.1}}, FROM_RESULTS),
+    ],
+)
+def test_that_of_a_set_is_for_training_as_there(tmp_path, changed, source):
+    changed = {"num_epochs": registry().problems.find("digits_logreg").spec.epochs} | changed
+    curve = [0.5] * (changed["num_epochs"] + 1)
+    curves = {"test_losses": curve, "test_accuracies": curve}
+    write_result(tmp_path, problem="digits_logreg", **curves, **changed)
+    (target,) = targets(select(load(tmp_path))).values()
+    assert target.source == source
 
 
 def test_a_reference_set_sets_it_where_there_is_one(tmp_path):

@@ -34,7 +34,8 @@ FROM_RESULTS = "1 % worse than the median seed of the best optimizer of these re
 
 # Without it, half of the seeds of the best optimizer would miss the target that they set.
 _TOLERANCE = 0.01
-# Of the way from the loss before training to the least one. What is below is rounding.
+# How close to the least loss a target may be, as what is below is rounding: of the loss before
+# training, but of no more than 1, since that of steep problems is 1e5.
 _RESOLUTION = 1e-6
 
 Unit: TypeAlias = Literal["epochs", "steps", "gradient evaluations", "seconds"]
@@ -73,8 +74,9 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
     It is the one that `Results.with_targets` fixed, or else the one published with the problem, if
     its package is installed and states one. Of two, it is that for the same order of the data in
     every epoch if all runs repeat it. Without any, it is the one derived from the reference sets
-    that come with DeepOBS, for as many epochs as there, or else it follows from the final
-    performances of the reference set, or without one from these results; see `derived`.
+    that come with DeepOBS, for as long training on as many examples as there, or else it follows
+    from the final performances of the reference set, or without one from these results; see
+    `derived`.
 
     Args:
         selections: From `select`, including those of a reference set.
@@ -89,8 +91,8 @@ def targets(selections: Iterable[Selection]) -> dict[str, Target]:
 def derived(selections: Iterable[Selection]) -> dict[str, float]:
     """The targets that follow from results, by the rule of `measures.target_performance`.
 
-    Where the least loss is known, a target is no closer to it than one millionth of the loss before
-    training: below that, losses tell of rounding.
+    Where the least loss is known, a target is no closer to it than one millionth, or one millionth
+    of the loss before training if that is less than 1: below that, losses tell of rounding.
 
     Args:
         selections: From `select`: tuned optimizers, each run with many seeds.
@@ -184,7 +186,7 @@ def _target(selections: list[Selection]) -> Target | None:
     if published is not None:
         return published
     of_sets = targets_of_sets().get(selections[0].testproblem)
-    if of_sets is not None and all(map(_has_usual_length, selections)):
+    if of_sets is not None and all(map(_is_trained_as_usual, selections)):
         return Target(of_sets, FROM_SETS)
     reference = [each for each in selections if each.is_reference]
     value = _derived(reference or selections)
@@ -203,7 +205,7 @@ def _derived(selections: Sequence[Selection]) -> float | None:
     if least is None:
         return value
     untrained = float(np.concatenate([each.curves()[:, 0] for each in selections]).mean())
-    return max(value, least + _RESOLUTION * (untrained - least))
+    return max(value, least + _RESOLUTION * min(untrained - least, 1.0))
 
 
 def _published(selections: Sequence[Selection]) -> Target | None:
@@ -220,11 +222,14 @@ def _published(selections: Sequence[Selection]) -> Target | None:
     return None if value is None else Target(value, PUBLISHED)
 
 
-def _has_usual_length(selection: Selection) -> bool:
-    """Whether runs have the number of epochs of their problem, as those of the sets."""
+def _is_trained_as_usual(selection: Selection) -> bool:
+    """Whether runs have the epochs of their problem and all of its data, as those of the sets."""
     offer = registry().problems.find(selection.testproblem)
+    if offer is None:
+        return False
+    usual = {"num_epochs": offer.spec.epochs, "max_steps": None, "train_fraction": 1.0}
     protocol = selection.rows.first("protocol")
-    return offer is not None and protocol.get("num_epochs") == offer.spec.epochs
+    return all(protocol.get(name) == value for name, value in usual.items())
 
 
 def _repeats_order(selection: Selection) -> bool:
