@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,24 @@ def test_losses_that_are_not_finite_stay_so(study: Path, tmp_path: Path) -> None
     assert diverged["test_losses"] == [2.0, None, None, None]
     assert "iterates" not in diverged
     assert diverged["minibatch_train_losses"] == []
+
+
+def test_what_tells_of_no_number_is_packed_as_none(tmp_path: Path) -> None:
+    # The original writes NaN and Infinity; times of interrupted epochs may be missing.
+    losses = [2.0, math.nan, math.inf]
+    write_result(tmp_path / "old", layout="1.1", test_losses=losses)
+    write_result(
+        tmp_path / "old", optimizer="Adam", train_seconds=[1.0, None], test_losses=LOSSES[:2]
+    )
+    with zipfile.ZipFile(pack(tmp_path / "old", tmp_path / "old.zip")) as archive:
+        old, new = sorted(
+            (json.loads(content) for _, content in packed_results.unpack(archive)),
+            key=lambda each: "train_seconds" in each,
+        )
+    assert old["test_losses"] == [2.0, None, None]
+    assert new["train_seconds"] == [1.0, None]
+    before, after = load(tmp_path / "old"), load(tmp_path / "old.zip")
+    assert list(after.runs.has_diverged) == list(before.runs.has_diverged)
 
 
 def test_a_run_takes_up_some_hundred_bytes(tmp_path: Path) -> None:
@@ -181,6 +200,32 @@ def test_too_much_is_refused_before_it_is_unpacked(
     monkeypatch.setattr(packed_results, "MOST_BYTES", 1000)
     with pytest.raises(CorruptDataError, match="far too large"):
         load(file)
+
+
+def test_what_none_could_unpack_is_not_packed(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(packed_results, "MOST_BYTES", 1000)
+    assert main(["baselines", "pack", str(study), str(tmp_path / "study.zip")]) == 2
+    assert "too many for one archive" in capsys.readouterr().err
+    assert not (tmp_path / "study.zip").exists()
+
+
+def test_a_compression_whose_blocks_have_no_limit_is_refused(study: Path, tmp_path: Path) -> None:
+    file = tmp_path / "study.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("columns.json", json.dumps({"layout": packed_results.LAYOUT}))
+    with pytest.raises(CorruptDataError, match="Allowed: deflate and LZMA"):
+        load(file)
+
+
+def test_a_member_of_many_blocks_is_read_whole(tmp_path: Path) -> None:
+    content = np.random.default_rng(0).integers(0, 9, 100_000, dtype=np.uint8).tobytes()
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "large.zip", "w", compression) as archive:
+            archive.writestr("large", content)
+        with zipfile.ZipFile(tmp_path / "large.zip") as archive:
+            assert packed_results.read_member(archive, "large") == content
 
 
 @pytest.mark.parametrize(

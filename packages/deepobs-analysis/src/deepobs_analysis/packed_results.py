@@ -8,6 +8,7 @@ checked as all others.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import zipfile
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepobs.checks import is_number
 from deepobs.errors import ArgumentError, CorruptDataError
 from deepobs_analysis import json_values
 
@@ -30,10 +32,12 @@ DIGITS_AT_ENDS = 5
 """Of the first and the last number of a curve: a repeated run must begin with the first, and runs
 are selected by the last, so that ties must be rare."""
 
-MOST_BYTES = 2**28
-"""What the parts of an archive may unpack to; a hundred thousand runs take less."""
+MOST_BYTES = 2**30
+"""What the parts of an archive may unpack to: a hundred thousand runs of two hundred epochs."""
 
 _TEXT = "columns.json"
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
+_BLOCK_BYTES = 4096  # the least that zipfile unpacks at once
 _CURVES = (
     *("train_losses", "valid_losses", "test_losses"),
     *("train_accuracies", "valid_accuracies", "test_accuracies"),
@@ -57,7 +61,7 @@ def pack(stream: IO[bytes], files: Iterable[tuple[PurePosixPath, bytes]]) -> Non
             may be among them.
 
     Raises:
-        ArgumentError: There is no file.
+        ArgumentError: There is no file, or there are too many for one archive.
     """
     documents = {str(path): json.loads(content) for path, content in files}
     if not documents:
@@ -72,6 +76,12 @@ def pack(stream: IO[bytes], files: Iterable[tuple[PurePosixPath, bytes]]) -> Non
                 values[key] = _write_distinct(archive, key, column)
         text = {"layout": LAYOUT, "paths": list(documents), "values": values}
         _put(archive, _TEXT, json.dumps(text))
+        if _size(archive) > MOST_BYTES:
+            raise ArgumentError(
+                f"{len(documents)} files of results are too many for one archive: their numbers "
+                f"take {_size(archive) / 2**30:.1f} GiB, of {MOST_BYTES / 2**30:g} GiB allowed. "
+                "Pack directories of them one by one."
+            )
 
 
 def is_packed(archive: zipfile.ZipFile) -> bool:
@@ -81,7 +91,7 @@ def is_packed(archive: zipfile.ZipFile) -> bool:
 
 def paths_in(archive: zipfile.ZipFile) -> list[str]:
     """The paths of the files in an archive that `pack` wrote."""
-    return [str(path) for path in json_values.parsed(archive.read(_TEXT))["paths"]]
+    return [str(path) for path in json_values.parsed(read_member(archive, _TEXT))["paths"]]
 
 
 def unpack(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -90,9 +100,9 @@ def unpack(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, bytes]]:
     Raises:
         CorruptDataError: It is broken, far too large, or of a newer layout.
     """
-    if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+    if _size(archive) > MOST_BYTES:
         raise CorruptDataError("Packed results are far too large.")
-    text = json_values.parsed(archive.read(_TEXT))
+    text = json_values.parsed(read_member(archive, _TEXT))
     if text["layout"] != LAYOUT:
         raise CorruptDataError(
             f"Packed results have the layout {text['layout']!r}, and this DeepOBS reads {LAYOUT}. "
@@ -108,6 +118,29 @@ def unpack(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, bytes]]:
         yield PurePosixPath(path), json.dumps(document).encode()
 
 
+def read_member(archive: zipfile.ZipFile, member: str | zipfile.ZipInfo) -> bytes:
+    """The content of a member, of which hardly more is unpacked than the archive says it has.
+
+    Raises:
+        CorruptDataError: It is compressed in another way than archives of results are.
+    """
+    described = archive.getinfo(member) if isinstance(member, str) else member
+    if described.compress_type not in _COMPRESSIONS:
+        raise CorruptDataError(
+            f"{described.filename} is compressed in a way that is not accepted. "
+            "Allowed: deflate and LZMA."
+        )
+    # In blocks: all at once, zipfile unpacks whatever there is before it looks at the size. Of a
+    # block of LZMA come 30 MB at most; of one of bzip2, gigabytes.
+    with archive.open(described) as stream:
+        return b"".join(iter(functools.partial(stream.read, _BLOCK_BYTES), b""))
+
+
+def _size(archive: zipfile.ZipFile) -> int:
+    """What the members of an archive unpack to, as it says."""
+    return sum(member.file_size for member in archive.infolist())
+
+
 def _put(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
     # By its name alone: with the time of writing, equal results would make other archives.
     archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_LZMA)
@@ -115,11 +148,11 @@ def _put(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
 
 def _kept(key: str, value: Any) -> Any:
     """What is kept of a value of a file."""
-    if value is _ABSENT:
-        return value
+    if value is _ABSENT or (value is None and key in _CURVES):
+        return _ABSENT
     if key in _EMPTIED:
         return []
-    if key == "train_seconds" and value:
+    if key == "train_seconds" and value and all(map(is_number, value)):
         # Times of single epochs are mostly noise; their sum stays.
         return [float(np.mean(value))] * len(value)
     return _shortened(value) if key in _OF_TUNINGS else value
@@ -154,7 +187,7 @@ def _write_distinct(archive: zipfile.ZipFile, key: str, column: Iterable[Any]) -
 
 
 def _distinct(archive: zipfile.ZipFile, key: str, values: Sequence[Any]) -> Iterator[Any]:
-    where = np.frombuffer(archive.read(f"{key}/where"), dtype="<i4")
+    where = np.frombuffer(read_member(archive, f"{key}/where"), dtype="<i4")
     return (_ABSENT if place == _NOWHERE else values[place] for place in where.tolist())
 
 
@@ -173,7 +206,8 @@ def _write_numbers(
     archive: zipfile.ZipFile, name: str, numbers: Iterable[float | None], digits: int
 ) -> None:
     """Write numbers as significands and exponents of ten."""
-    rounded = [f"0e{_NO_NUMBER}" if one is None else _rounded(one, digits) for one in numbers]
+    # NaN in a file of DeepOBS 1.1 is what `null` is in others.
+    rounded = [_rounded(one, digits) if is_number(one) else f"0e{_NO_NUMBER}" for one in numbers]
     parts = [text.split("e") for text in rounded]
     significands = np.array([int(part.replace(".", "")) for part, _ in parts], dtype="<i4")
     exponents = np.array([int(part) for _, part in parts], dtype="<i2")
@@ -184,7 +218,7 @@ def _write_numbers(
 
 
 def _curves(archive: zipfile.ZipFile, key: str) -> Iterator[Any]:
-    lengths = np.frombuffer(archive.read(f"{key}/lengths"), dtype="<i4")
+    lengths = np.frombuffer(read_member(archive, f"{key}/lengths"), dtype="<i4")
     known = lengths[lengths != _NOWHERE]
     at_ends = np.minimum(known, 2)
     ends = _numbers(archive, f"{key}/ends", DIGITS_AT_ENDS, at_ends.sum())
@@ -200,9 +234,11 @@ def _curves(archive: zipfile.ZipFile, key: str) -> Iterator[Any]:
 def _numbers(
     archive: zipfile.ZipFile, name: str, digits: int, count: int
 ) -> Iterator[float | None]:
-    planes = np.frombuffer(archive.read(f"{name}/significands"), dtype=np.uint8).reshape(4, -1)
+    planes = np.frombuffer(read_member(archive, f"{name}/significands"), dtype=np.uint8).reshape(
+        4, -1
+    )
     significands = np.ascontiguousarray(planes.T).view("<i4").ravel()
-    exponents = np.frombuffer(archive.read(f"{name}/exponents"), dtype="<i2")
+    exponents = np.frombuffer(read_member(archive, f"{name}/exponents"), dtype="<i2")
     if significands.size != count:
         raise ValueError(f"{name} holds {significands.size} numbers in place of {count}")
     for significand, exponent in zip(significands.tolist(), exponents.tolist(), strict=True):

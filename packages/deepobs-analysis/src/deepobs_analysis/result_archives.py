@@ -78,14 +78,18 @@ class Listed(NamedTuple):
 
 
 def listed(place: Path) -> Listed:
-    """Count the runs in a directory, which need not exist, or in an archive of columns."""
-    if place.is_dir() or not place.exists():
+    """Count the runs in a directory, which need not exist, or in an archive of columns.
+
+    Any other file has none.
+    """
+    if not place.is_file():
         found = list(result_files.walk(str(place), {}))
         paths, size = [file.name for file in found], sum(file.size for file in found)
     else:
-        size = place.stat().st_size
-        with zipfile.ZipFile(place) as archive:
-            paths = packed_results.paths_in(archive)
+        size, paths = place.stat().st_size, []
+        if zipfile.is_zipfile(place):
+            with zipfile.ZipFile(place) as archive:
+                paths = packed_results.paths_in(archive)
     runs = [PurePosixPath(path) for path in paths if path.endswith(result_files.RESULT)]
     return Listed(len(runs), len({path.parts[-_LEVELS:][0] for path in runs}), size)
 
@@ -185,7 +189,7 @@ def _entries(stream: IO[bytes]) -> Iterator[_Entry]:
                 # Zip archives keep the mode of Unix in the upper half; 0o12 stands for a link.
                 is_link = (each.external_attr >> 28) == 0o12
                 is_file = not is_link and not each.is_dir()
-                yield _Entry(each.filename, each.file_size, is_file, partial(packed.open, each))
+                yield _Entry(each.filename, each.file_size, is_file, partial(_member, packed, each))
         return
     with _unpacked(stream) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
         for member in tar:
@@ -194,6 +198,10 @@ def _entries(stream: IO[bytes]) -> Iterator[_Entry]:
         # Only at the very end is it known that nothing is cut off, or wrong by the checksum.
         while block := unpacked.read(_BLOCK_BYTES):
             yield _Entry("", len(block), False, lambda: None)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    return io.BytesIO(packed_results.read_member(archive, member))
 
 
 def _unpacked(stream: IO[bytes]) -> IO[bytes]:
