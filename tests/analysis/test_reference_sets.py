@@ -260,13 +260,16 @@ def test_what_cannot_be_repeated_is_skipped_with_the_reason(
     text = changed.read_text()
     changed.write_text(text.replace(" Adam --lr", " no_such_package:Adam --lr"))
     ship(executed, "other")
-    assert main(["baselines", "verify", "other", "--only", "optimizer=Adam*"]) == 0
+    assert main(["baselines", "verify", "other"]) == 0
     said = capsys.readouterr()
     assert "No module named 'no_such_package'" in said.err
+    assert "nothing was verified" not in said.err
     changed.write_text(text.replace(" Adam --lr", " RMSprop --lr"))
     ship(executed, "another")
-    assert main(["baselines", "verify", "another", "--only", "optimizer=Adam*"]) == 0
-    assert "this DeepOBS or its code is another one" in capsys.readouterr().err
+    assert main(["baselines", "verify", "another", "--only", "optimizer=Adam*"]) == 1
+    said = capsys.readouterr()
+    assert "this DeepOBS or its code is another one" in said.err
+    assert "nothing was verified" in said.err
 
 
 @pytest.mark.parametrize(
@@ -296,6 +299,11 @@ def test_mistakes_about_what_to_verify_are_named(
         ((2.0, 1e9), (2.0, 4e7), True),
         ((2.0, 1e9), (2.0, 2.0), True),
         ((2.0, 1.0), (2.0, float("nan")), False),
+        # Five digits show neither that training changed anything, nor by how much.
+        ((16.0, 16.0), (16.00003, 15.9999), True),
+        ((16.0, 15.999), (16.0, 15.9994), True),
+        ((16.0, 15.999), (16.0, 15.9), False),
+        ((16.0, 16.0), (16.0, 15.9), False),
     ],
 )
 def test_runs_are_the_same_within_what_rounding_explains(
@@ -303,3 +311,13 @@ def test_runs_are_the_same_within_what_rounding_explains(
 ) -> None:
     run = Repetition("a", "b", "c", 1, kept, now)
     assert run.is_same(Metric("loss")) is is_same
+
+
+def test_one_test_example_may_be_told_otherwise() -> None:
+    kept, example = (0.1, 0.15), 1 / 320
+    one, two = (
+        Repetition("a", "b", "c", 1, kept, (0.1, 0.15 + count * example), example=example)
+        for count in (1, 2)
+    )
+    assert one.is_same(Metric("accuracy"))
+    assert not two.is_same(Metric("accuracy"))

@@ -222,9 +222,10 @@ def verify(
     """Repeat a random sample of the runs of a reference set that comes with DeepOBS.
 
     A run is the same if its test performance before training is, to the digits that are kept, and
-    if after training it differs by at most 1 % of what training changed: in another order, sums
-    are rounded differently, and training amplifies that. Where training failed, so that a run ends
-    no better than it began, it must fail again. The exit code is 1 if a run differs.
+    if after training it differs by at most 1 % of what training changed, beyond those digits and
+    one test example: in another order, sums are rounded differently, and training amplifies that.
+    Where training failed, so that a run ends no better than it began, it must fail again. The exit
+    code is 1 if a run differs, or if none could be repeated.
 
     \b
     Examples:
@@ -244,7 +245,7 @@ def verify(
         screen.show_json([each.record for each in found])
     else:
         _show_verified(found)
-    if any(each.verdict == _DIFFERS for each in found):
+    if any(each.verdict == _DIFFERS for each in found) or all(each.run.skipped for each in found):
         context.exit(1)
 
 
@@ -284,7 +285,8 @@ def _show_verified(found: Sequence[_Verified]) -> None:
     screen.show()
     screen.show_text(
         "KEPT and NOW: test performance after the last epoch. BEFORE: relative difference before "
-        "training. AFTER: difference after training, as a fraction of what training changed."
+        "training. AFTER: difference after training, beyond the digits that are kept and one test "
+        "example, as a fraction of what training changed."
     )
     versions = {
         f"{name} was {there} and is {here}"
@@ -296,6 +298,8 @@ def _show_verified(found: Sequence[_Verified]) -> None:
     for reason in dict.fromkeys(run.skipped for run, _ in found if run.skipped):
         those = sorted({run.optimizer for run, _ in found if run.skipped == reason})
         screen.show_message("Skipped", f"{joined(those)}: {reason}")
+    if all(run.skipped for run, _ in found):
+        screen.show_message("Error", "No run was repeated, so that nothing was verified.")
 
 
 @command.command("pack")
@@ -304,7 +308,7 @@ def _show_verified(found: Sequence[_Verified]) -> None:
 def pack(directory: Path, archive: Path) -> None:
     """Pack a directory of results into one small file, for others to compare with.
 
-    Commands take FILE.zip in place of a directory, also after --reference. Curves have four
+    Commands take FILE.zip in place of a directory, also after --reference. Curves have three
     significant digits there, and five at their ends; epochs of a run have the same time each;
     losses of single batches, norms of gradients and points are left out.
     """

@@ -26,7 +26,8 @@ BEFORE = 10.0 ** (1 - DIGITS_AT_ENDS)
 """Largest relative difference before training: what the digits that are kept can show."""
 
 AFTER = 0.01
-"""Largest difference after training, as a fraction of what training changed."""
+"""Largest difference after training, as a fraction of what training changed, on top of what the
+digits that are kept, and single examples, can show."""
 
 _KEYS = ("problem", "optimizer", "seed")
 
@@ -42,6 +43,7 @@ class Repetition:
         seed: The seed.
         kept: Test performance before and after training in the set; NaN where it was not finite.
         now: The same here; empty if the run was skipped.
+        example: What one test example makes of an accuracy; 0 for losses.
         versions: By name, what it ran with there and here where these differ.
         skipped: Why it could not be repeated, if so.
     """
@@ -52,28 +54,38 @@ class Repetition:
     seed: int
     kept: tuple[float, float]
     now: tuple[float, float] | tuple[()] = ()
+    example: float = 0.0
     versions: Mapping[str, tuple[str, str]] | None = None
     skipped: str = ""
 
     @property
     def before(self) -> float:
         """The relative difference before training."""
-        return _difference(self.kept[0], self.now[0], abs(self.kept[0])) if self.now else math.nan
+        if not self.now:
+            return math.nan
+        return _ratio(abs(self.kept[0] - self.now[0]), abs(self.kept[0]))
 
     @property
     def after(self) -> float:
-        """The difference after training, as a fraction of what training changed."""
+        """The difference after training, as a fraction of what training changed.
+
+        Without what the digits that are kept, and single examples, can show: where training hardly
+        changed anything, that is more than it changed.
+        """
+        if not self.now:
+            return math.nan
+        shown = max(BEFORE * abs(self.kept[1]), self.example)
+        difference = abs(self.kept[1] - self.now[1])
         change = abs(self.kept[1] - self.kept[0])
-        return _difference(self.kept[1], self.now[1], change) if self.now else math.nan
+        return 0.0 if difference <= shown else _ratio(difference - shown, change)
 
     def is_same(self, metric: Metric) -> bool:
         """Whether it comes out as in the set, within what rounding explains.
 
         Where training fails, how far is as random as in a run with another seed: it must fail.
         """
-        failed = [_has_failed(those, metric) for those in (self.kept, self.now)]
-        is_same_end = all(failed) or (not any(failed) and self.after <= AFTER)
-        return is_same_end and self.before <= BEFORE
+        both_failed = all(_has_failed(those, metric) for those in (self.kept, self.now))
+        return (both_failed or self.after <= AFTER) and self.before <= BEFORE
 
 
 def sample(
@@ -111,8 +123,8 @@ def sample(
     ]
     if not found:
         raise ArgumentError(
-            f"No run of the set matches {', '.join(patterns)}. `deepobs baselines show` lists its "
-            "problems and optimizers."
+            f"No run of the set matches {', '.join(patterns)}. `deepobs baselines show SET` lists "
+            "its problems and optimizers."
         )
     # Without regard to what the rows are sorted by.
     return random.Random(seed).sample(found, min(count, len(found)))  # noqa: S311 # no secret
@@ -128,6 +140,7 @@ def repeat(row: Mapping[str, Any]) -> Repetition:
     curve = Metric(row["metric"]).curve("test")
     names = {name: row[name] for name in ("problem", "optimizer", "configuration", "seed")}
     kept = _ends(document[curve])
+    example = 0.0 if curve == "test_losses" else 1 / row["test_examples"]
     try:
         specification = _specification(document)
         if specification.run_id != document["run_id"]:
@@ -144,7 +157,8 @@ def repeat(row: Mapping[str, Any]) -> Repetition:
         for name, version in record.versions.items()
         if there.get(name) != version
     }
-    return Repetition(**names, kept=kept, now=_ends(getattr(record, curve)), versions=differing)
+    now = _ends(getattr(record, curve))
+    return Repetition(**names, kept=kept, now=now, example=example, versions=differing)
 
 
 def _specification(document: Mapping[str, Any]) -> RunSpecification:
@@ -179,7 +193,7 @@ def _has_failed(ends: Sequence[float], metric: Metric) -> bool:
     return not (after > before if metric.higher_is_better else after < before)
 
 
-def _difference(kept: float, now: float, scale: float) -> float:
-    if kept == now:
+def _ratio(difference: float, scale: float) -> float:
+    if difference == 0:
         return 0.0
-    return abs(kept - now) / scale if scale else math.inf
+    return difference / scale if scale else math.inf
