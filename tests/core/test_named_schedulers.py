@@ -11,7 +11,7 @@ from deepobs.errors import ArgumentError, UnknownNameError
 from deepobs.plugins import registry
 from deepobs.plugins.specs import ProblemSpec
 from deepobs.runs import reproduction_command, run, specify
-from deepobs.runs.schedulers import check_scheduler
+from deepobs.runs.schedulers import build_scheduler, check_scheduler
 
 STEPS = 14  # two epochs of quadratic_deep
 
@@ -115,7 +115,7 @@ def test_the_command_of_a_run_has_its_schedule():
         (described("cosine", warmup=-1), ArgumentError, "got -1"),
         (described("cosine", warmup=True), ArgumentError, "got True"),
         (described("cosine", end_factor=2), ArgumentError, "from 0.0 to 1.0; got 2"),
-        (described("trapezoid", warmup=0.5, decay=0.6), ArgumentError, "longer than the run"),
+        (described("trapezoid", warmup=0.5, decay=0.6), ArgumentError, "add up to 1 at most"),
         ({"name": "cosine", "every": "epoch"}, ArgumentError, "advances every 'step'"),
         (described("ChainedScheduler", schedulers=[{"name": "cosine"}]), ArgumentError, "whole"),
     ],
@@ -123,6 +123,23 @@ def test_the_command_of_a_run_has_its_schedule():
 def test_a_schedule_that_cannot_be_used_is_refused(scheduler, error, message):
     with pytest.raises(error, match=message):
         check_scheduler(scheduler)
+
+
+@pytest.mark.parametrize("num_steps", [1, 5, 15, 25])
+def test_fractions_that_add_up_to_1_fit_any_run(num_steps):
+    optimizer = torch.optim.SGD([torch.zeros(())], lr=1.0)
+    for percent in range(101):
+        parts = {"warmup": percent / 100, "decay": (100 - percent) / 100}
+        scheduler = check_scheduler(described("trapezoid", **parts))
+        build_scheduler(scheduler, optimizer, {"num_steps": num_steps})
+
+
+def test_a_warm_up_and_a_decay_that_are_rounded_up_together_have_no_step_more_than_the_run():
+    # 0.1 and 0.9 of 15 steps are 1.5 and 13.5, both of which are rounded up.
+    scheduler = described("trapezoid", warmup=0.1, decay=0.9)
+    rising, falling = [1 / 3, 2 / 3], [1 - step / 13 for step in range(13)]
+    found = factors(scheduler, max_steps=15, num_epochs=3)
+    assert found == pytest.approx(rising + falling)
 
 
 @pytest.mark.parametrize(

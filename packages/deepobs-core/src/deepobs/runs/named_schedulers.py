@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 _LENGTHS = ("warmup", "decay")
+_WHOLE = 1 + 1e-9  # what fractions may add up to, as 0.1 + 0.9 in floating point
 
 
 class NamedScheduler(LRScheduler):
@@ -49,14 +50,16 @@ class NamedScheduler(LRScheduler):
         self._warmup = warmup if isinstance(warmup, int) else round(warmup * num_steps)
         self._decays_from = self._warmup
         if decay is not None:
-            # Rounded like the warm-up: fractions that add up to 1 leave no step between them.
             constant = num_steps - decay if isinstance(decay, int) else (1 - decay) * num_steps
             self._decays_from = round(constant)
+            is_fraction = not isinstance(warmup, int) and not isinstance(decay, int)
+            if is_fraction and warmup + decay <= _WHOLE:
+                # Those that add up to 1 leave no step between them, however both are rounded.
+                self._decays_from = max(self._decays_from, self._warmup)
         if not self._warmup <= self._decays_from <= num_steps:
             parts = {"warmup": warmup} if decay is None else {"warmup": warmup, "decay": decay}
-            named = " and ".join(f"{name}={value}" for name, value in parts.items())
             raise ArgumentError(
-                f"The schedule with {named} is longer than the run of {num_steps} steps. "
+                f"The schedule with {_lengths(parts)} is longer than the run of {num_steps} steps. "
                 "Give fractions of the run, such as 0.05, or train for longer."
             )
         self._num_steps = num_steps
@@ -154,10 +157,17 @@ def completed_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, An
                 permitted = "a fraction of the run from 0.0 to 1.0, or an integer number of steps"
             raise ArgumentError(f"{key} of {name} must be {permitted}; got {value!r}.")
     # No steps are the same as no part of the run, and so the same run.
-    return {
+    completed = {
         key: value if value and key in _LENGTHS else float(value)
         for key, value in {**known, **arguments}.items()
     }
+    fractions = [completed[key] for key in _LENGTHS if isinstance(completed.get(key), float)]
+    if sum(fractions) > _WHOLE:
+        raise ArgumentError(
+            f"{name} with {_lengths(completed)} is longer than the run: fractions of it add up to "
+            "1 at most."
+        )
+    return completed
 
 
 def require_length(name: str, arguments: Mapping[str, Any], most_steps: int) -> None:
@@ -173,8 +183,11 @@ def require_length(name: str, arguments: Mapping[str, Any], most_steps: int) -> 
     """
     steps = sum(arguments[key] for key in _LENGTHS if isinstance(arguments.get(key), int))
     if steps > most_steps:
-        given = " and ".join(f"{key}={arguments[key]}" for key in _LENGTHS if key in arguments)
         raise ArgumentError(
-            f"{name} with {given} is longer than the run, which has at most {most_steps} steps. "
-            "Give fractions of the run, such as 0.05, or train for longer."
+            f"{name} with {_lengths(arguments)} is longer than the run, which has at most "
+            f"{most_steps} steps. Give fractions of the run, such as 0.05, or train for longer."
         )
+
+
+def _lengths(arguments: Mapping[str, Any]) -> str:
+    return " and ".join(f"{key}={arguments[key]}" for key in _LENGTHS if key in arguments)

@@ -93,7 +93,7 @@ def chosen_scheduler(
         recommended = problem.recommended_lr_scheduler
         if recommended is None:
             raise ArgumentError(
-                f"{problem.name} recommends no learning-rate schedule. "
+                f"{problem.name} recommends no learning-rate schedule. Choose {CONSTANT!r} for it. "
                 f"There are {_all_names()}. `deepobs info PROBLEM` shows what others recommend."
             )
         merged: dict[str, Any] = dict(recommended)
