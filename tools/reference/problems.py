@@ -20,9 +20,10 @@ All components of the DeepOBS packages, with their defaults. `deepobs list` show
 ones, and `deepobs info NAME` describes one of them.
 """
 _COSTS = """
-What a run costs, measured with SGD on one thread of a CPU by `benchmarks/problem_costs.py`: an
-epoch with its evaluation, a run of the default length, and the peak memory of the process, of which
-Python and torch take 400 MiB or more. `deepobs estimate` measures other machines and optimizers.
+What a run costs, estimated from some seconds of training with SGD on one thread of a CPU by
+`benchmarks/problem_costs.py`: an epoch with its evaluation, a run of the default length, and the
+peak memory of the process, of which Python and torch take 400 MiB or more. Large networks are
+measured on smaller batches. `deepobs estimate` measures other machines and optimizers.
 """
 _REACHED = """
 `excerpt_lstm` ends at a test loss of at most 1.72 with AdamW, `lr=0.01` and the recommended

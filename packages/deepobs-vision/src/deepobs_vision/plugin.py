@@ -19,9 +19,9 @@ _RESNET = (
     "https://github.com/kuangliu/pytorch-cifar with Momentum and lr 0.1; not in the paper"
 )
 _VIT = (
-    "Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929; size and training of "
-    "Lee et al. 2021, https://arxiv.org/abs/2112.13492, with AdamW, lr 0.001 and weight decay "
-    "0.05; not in the paper"
+    "Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929; size, epochs and "
+    "schedule of Lee et al. 2021, https://arxiv.org/abs/2112.13492, who train with AdamW, lr 0.001 "
+    "and weight decay 0.05, and augment more; not in the paper"
 )
 _RESNET50 = (
     "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
@@ -29,8 +29,8 @@ _RESNET50 = (
     "paper"
 )
 _DEIT = (
-    "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877, trained as there with AdamW, "
-    "lr 0.001 and weight decay 0.05; not in the paper"
+    "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877, who train with AdamW, "
+    "lr 0.001 and weight decay 0.05, and augment more; not in the paper"
 )
 _DDPM = (
     "Ho, Jain, Abbeel, NeurIPS 2020, https://arxiv.org/abs/2006.11239, with a smaller U-Net, "
