@@ -186,11 +186,13 @@ def test_the_matrices_have_the_condition_numbers_of_their_descriptions():
     assert off_the_diagonal.max() > 0.05
 
 
+@pytest.mark.parametrize("kept", [{}, {"validation_size": 128}, {"train_fraction": 0.3}])
 @pytest.mark.parametrize("name", ["heavy_tailed_noise", "gaussian_noise"])
-def test_noise_adds_up_to_zero_and_is_absent_from_evaluation(name):
-    dataset = registry().datasets.load(name)(32, validation_size=128)
-    (train,) = registry().datasets.load(name).load(None).train
-    assert train.double().sum(dim=0).abs().max() < 1e-9
+def test_noise_adds_up_to_zero_and_is_absent_from_evaluation(name, kept):
+    dataset = registry().datasets.load(name)(32, **{"validation_size": 64, **kept})
+    (noise,) = dataset.train_loader.tensors
+    # Else the least training loss would be elsewhere than that of the function.
+    assert noise.double().mean(dim=0).abs().max() < 1e-7
     assert all(batch[0].abs().sum() > 0 for batch in dataset.train_loader)
     for loader in (dataset.train_eval_loader, dataset.valid_loader, dataset.test_loader):
         assert all(batch[0].abs().sum() == 0 for batch in loader)
@@ -211,11 +213,27 @@ def test_the_chain_has_saddle_points_where_the_first_variables_are_in_wells():
         assert (curvatures < 0).sum() == 1
 
 
+def test_the_noise_of_some_batches_is_huge():
+    dataset = registry().datasets.load("heavy_tailed_noise")(32)
+    norms = [batch[0].mean(dim=0).norm() for _ in range(30) for batch in dataset.train_loader]
+    median, large = np.quantile(norms, [0.5, 0.99])
+    assert large > 9 * median
+
+
 def test_most_rows_are_rare():
     ids = registry().datasets.load("zipf_bags").load(None).train[0]
     counts = torch.bincount(ids.flatten(), minlength=512)
-    assert counts[0] > 1000
+    assert counts[0] == 905  # 4, and 1 / (1 + 1/2 + ... + 1/512) of the other 6144 places
     assert counts.median() < 10
+
+
+@pytest.mark.parametrize("validation_size", [0, 64, 224, 512])
+def test_every_row_follows_from_the_bags_of_training(validation_size):
+    dataset = registry().datasets.load("zipf_bags")(32, validation_size=validation_size)
+    ids = dataset.train_loader.tensors[0]
+    design = torch.nn.functional.one_hot(ids, 512).sum(dim=1).double()
+    values = torch.linalg.svdvals(design)
+    assert values[-1] > values[0] / 50
 
 
 def test_the_units_of_the_plateau_begin_as_the_same():

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepobs.protocols import Batch
+    from deepobs.data.tensor_dataset import Examples
+    from deepobs.protocols import Batch, Loader
 
     Floats = NDArray[np.float64]
 
@@ -29,7 +30,8 @@ class LinearMap(GeneratedDataSet):
 
     The test inputs are rows of orthogonal matrices, times the square root of their length: the mean
     of `x x^T` is the identity, so that the mean test loss of a matrix `W` is, without any error of
-    sampling, `0.5 ||W - A||^2` in the Frobenius norm.
+    sampling, `0.5 ||W - A||^2` in the Frobenius norm. Batches that do not divide the 128 test
+    inputs leave some of them out, and so do not have this property.
 
     Attributes:
         dimensions: Length of inputs and images.
@@ -102,12 +104,15 @@ class SoftCommittee(GeneratedDataSet):
 class ZipfBags(GeneratedDataSet):
     """Bags of 4 of 512 rows, and the sum of the rows of a fixed table.
 
-    Row `k` is drawn with a probability proportional to `1 / k`.
+    Row `k` has a part of the places in bags that is proportional to `1 / k`, and four places at
+    least in those of training: so the table follows from most of the bags, and the loss on others
+    can get to 0.
     """
 
     train_eval_size: ClassVar[int] = _TRAIN_SIZE
     rows: ClassVar[int] = 512
     bag: ClassVar[int] = 4
+    least_places: ClassVar[int] = 4
     dimensions: ClassVar[int] = 8
 
     @classmethod
@@ -116,22 +121,30 @@ class ZipfBags(GeneratedDataSet):
         del data_dir
         random = np.random.RandomState(_SEED)
         table_RD = random.normal(size=(cls.rows, cls.dimensions))
-        chances_R = 1 / np.arange(1, cls.rows + 1)
         splits = []
-        for number in (2 * _TRAIN_SIZE, _TRAIN_SIZE):
-            # By the inverse of the distribution function: `choice` is no part of the stream that
-            # NumPy guarantees.
-            steps_R = np.cumsum(chances_R) / chances_R.sum()
-            ids_NK = np.searchsorted(steps_R, random.uniform(size=(number, cls.bag)))
+        for number, least in ((2 * _TRAIN_SIZE, cls.least_places), (_TRAIN_SIZE, 0)):
+            places = random.permutation(cls._places(number * cls.bag, least))
+            ids_NK = places.reshape(number, cls.bag)
             sums_ND = _float32(table_RD[ids_NK].sum(axis=1))
-            splits.append((torch.from_numpy(ids_NK.astype(np.int64)), *sums_ND))
+            splits.append((torch.from_numpy(ids_NK), *sums_ND))
         return Splits(train=splits[0], test=splits[1])
+
+    @classmethod
+    def _places(cls, number: int, least: int) -> NDArray[np.int64]:
+        """The row in each of the places, sorted."""
+        parts_R = 1 / np.arange(1, cls.rows + 1)
+        further = number - least * cls.rows
+        # Not drawn, so that how often a row occurs is no matter of luck.
+        ends_R = np.round(np.cumsum(parts_R) / parts_R.sum() * further).astype(np.int64)
+        return np.repeat(np.arange(cls.rows), least + np.diff(ends_R, prepend=0))
 
 
 class GradientNoise(GeneratedDataSet):
     """Vectors that a problem adds to its gradient in training; zeros in every evaluation.
 
-    Half of them are the negatives of the others, so that they add up to 0 in every epoch.
+    So losses of validation are those of the function, as on the test set. Half of the vectors are
+    the negatives of the others, so that they add up to 0; where some are held out or left out, the
+    mean of the rest is subtracted. Else the minimum of the training loss would be another one.
     """
 
     train_eval_size: ClassVar[int] = _TRAIN_SIZE
@@ -149,6 +162,11 @@ class GradientNoise(GeneratedDataSet):
         half_ND = cls.noise(np.random.RandomState(_SEED), (_TRAIN_SIZE // 2, cls.dimensions))
         train = _float32(np.concatenate([half_ND, -half_ND]))
         return Splits(train=train, test=_float32(np.zeros((_TEST_SIZE, cls.dimensions))))
+
+    def training_loader(self, examples: Examples, *, reshuffle: bool) -> Loader:
+        """Build the loader of noise that adds up to 0."""
+        centered = tuple((one.double() - one.double().mean(dim=0)).to(one) for one in examples)
+        return super().training_loader(centered, reshuffle=reshuffle)
 
     def transform(self, batch: Batch) -> Batch:
         """Replace the noise by zeros, so that losses of evaluation are those of the function."""
@@ -171,14 +189,20 @@ class GaussianNoise(GradientNoise):
 
 
 class HeavyTailedNoise(GradientNoise):
-    """Noise with Student's distribution of 2 degrees of freedom, whose variance is infinite."""
+    """Normal vectors whose lengths have a Pareto tail of index 1.2, and so an infinite variance.
+
+    Of batches of 32, the noise of one in a hundred is ten times as large as the median. With an
+    index of 2, or coordinates that are drawn each on its own, the mean of a batch hides the tail.
+    """
 
     dimensions: ClassVar[int] = 32
+    tail_index: ClassVar[float] = 1.2
 
     @classmethod
     def noise(cls, random: np.random.RandomState, shape: tuple[int, int]) -> Floats:
-        """Draw the vectors."""
-        return 0.1 * random.standard_t(2, shape)
+        """Draw the directions; the lengths are quantiles, so that no luck is in the largest one."""
+        ranks_N1 = (np.arange(shape[0])[:, None] + 0.5) / shape[0]
+        return random.normal(0.0, 0.06, shape) * ranks_N1 ** (-1 / cls.tail_index)
 
 
 def _rotation(random: np.random.RandomState, size: int) -> Floats:
