@@ -57,7 +57,10 @@ def reference(weights: dict[str, Tensor], images: Tensor, levels: Tensor) -> Ten
 
     def conv(name: str, x: Tensor, stride: int = 1) -> Tensor:
         kernel = weights[f"{name}.weight"]
-        return F.conv2d(x, kernel, weights[f"{name}.bias"], stride, kernel.shape[-1] // 2)
+        before = kernel.shape[-1] // 2 if stride == 1 else 0
+        after = kernel.shape[-1] - stride - before
+        padded = F.pad(x, (before, after, before, after))
+        return F.conv2d(padded, kernel, weights[f"{name}.bias"], stride)
 
     def dense(name: str, x: Tensor) -> Tensor:
         return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]

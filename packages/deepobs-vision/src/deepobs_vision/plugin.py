@@ -24,9 +24,9 @@ _VIT = (
     "and weight decay 0.05, and augment more; not in the paper"
 )
 _RESNET50 = (
-    "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, trained as in "
-    "He et al., CVPR 2019, https://arxiv.org/abs/1812.01187, with Nesterov and lr 0.1; not in the "
-    "paper"
+    "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385; warm-up, cosine and smoothed labels "
+    "of He et al., CVPR 2019, https://arxiv.org/abs/1812.01187, who train with Nesterov and "
+    "augment more, here lr 0.1; not in the paper"
 )
 _DEIT = (
     "Touvron et al., ICML 2021, https://arxiv.org/abs/2012.12877, who train with AdamW, "

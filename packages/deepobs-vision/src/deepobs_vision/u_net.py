@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepobs.problems.attention import suitable_kernels
+from deepobs_vision.layers import SamePadding, conv2d
 
 if TYPE_CHECKING:
     from deepobs_vision.dense import Shape
@@ -180,16 +181,22 @@ class Attention(nn.Module):
 
 
 class Halving(nn.Module):
-    """A convolution with stride 2."""
+    """A convolution with stride 2, padded as the source's TensorFlow does: at the bottom right."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convolution = _convolution(channels, channels, stride=2)
+        self.padding = SamePadding(3, 2)
+        self.convolution = conv2d(
+            *(channels, channels, 3),
+            stride=2,
+            padding="valid",
+            kernel_initializer=nn.init.xavier_uniform_,
+        )
 
     def forward(self, images_BCHW: Tensor, embedded_BD: Tensor) -> Tensor:
         """Halve the sides of images."""
         del embedded_BD
-        halved_BCHW: Tensor = self.convolution(images_BCHW)
+        halved_BCHW: Tensor = self.convolution(self.padding(images_BCHW))
         return halved_BCHW
 
 
@@ -234,9 +241,9 @@ def _dense(in_features: int, out_features: int, gain: float = 1.0) -> nn.Linear:
 
 
 def _convolution(
-    in_channels: int, out_channels: int, *, kernel_size: int = 3, stride: int = 1, gain: float = 1.0
+    in_channels: int, out_channels: int, *, kernel_size: int = 3, gain: float = 1.0
 ) -> nn.Conv2d:
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
+    layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
     nn.init.xavier_uniform_(layer.weight, gain=gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
