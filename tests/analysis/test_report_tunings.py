@@ -128,6 +128,14 @@ def test_the_chosen_value_is_compared_with_the_ends_of_its_space(tuned, space, c
     assert bool(section.at_border) == place.startswith("at the")
 
 
+@pytest.mark.parametrize(("sampler", "place"), [("random", "at the upper end"), ("grid", "inside")])
+def test_only_the_last_value_of_a_grid_is_at_the_end_of_its_space(tuned, sampler, place):
+    protocol = PROTOCOL | {"sampler": sampler, "space": {"x": "log:1e-5:10:25"}}
+    (section,), _ = tuned(protocol=protocol, trials=[trial(0, x=10**0.75)], winner=0)
+    ((*_, value),) = section.space.rows
+    assert value.text == place
+
+
 def test_a_tuning_without_a_winner_says_so(tuned):
     trials = [trial(0, status="failed", lr=0.1, momentum=0.9)]
     (section,), _ = tuned(protocol=PROTOCOL, trials=trials, winner=None, report=[])

@@ -12,23 +12,27 @@ if TYPE_CHECKING:
 
     from deepobs_analysis.tuning_records import TuningRecord
 
-# A continuous sampler never draws the very end of a space.
+# A continuous sampler never draws the very end of a space; a grid, and a list of values, has it.
 _NEAR_AN_END = 0.05
+_AT_AN_END = 1e-9
 
 
 def end_of_space(tuning: TuningRecord, name: str) -> str:
     """The end of the space where the chosen value is: "lower", "upper" or neither."""
     chosen = None if tuning.best is None else tuning.best.setting.get(name)
-    ends = _ends(tuning.protocol["space"][name])
+    space = tuning.protocol["space"][name]
+    ends = _ends(space)
     if not is_number(chosen) or ends is None:
         return ""
     low, high, scale = ends
     # Values of an edited file may lie outside, where a logarithm may not exist.
     inside = min(max(float(chosen), low), high)
     share = (scale(inside) - scale(low)) / (scale(high) - scale(low))
-    if share <= _NEAR_AN_END:
+    has_ends = isinstance(space, list) or tuning.protocol.get("sampler") == "grid"
+    near = _AT_AN_END if has_ends else _NEAR_AN_END
+    if share <= near:
         return "lower"
-    return "upper" if share >= 1 - _NEAR_AN_END else ""
+    return "upper" if share >= 1 - near else ""
 
 
 def _ends(space: object) -> tuple[float, float, Callable[[float], float]] | None:
