@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -24,6 +23,8 @@ from deepobs_analysis.measures import (
     performance_ratios,
     probability_of_improvement,
 )
+from deepobs_analysis.reference_names import bare, closest_optimizer
+from deepobs_analysis.selection import references_left_out
 from deepobs_analysis.summaries import rows_of
 from deepobs_analysis.targets import UNITS, median_times
 from deepobs_analysis.wording import estimate_or_missing, score_text, speedup_text
@@ -162,12 +163,14 @@ def scores_of(
     """Compare optimizers over all problems that all of them were run on.
 
     Optimizers of a reference set that were not run on all problems on which others of it can be
-    compared with one's own are left out: a problem is worth more than one of many references.
+    compared with one's own are left out, and all of them if none was run under the same protocol: a
+    problem is worth more than one of many references.
 
     Args:
         rows: From `summarize`, or results.
         unit: Unit of times to the target.
-        against: The optimizer that the others are compared with; `None` for SGD if it was run.
+        against: The optimizer that the others are compared with; `None` for SGD, one's own or that
+            of a reference set, if it was run.
 
     Raises:
         UnknownNameError: There is no run of the optimizer to compare with.
@@ -176,7 +179,8 @@ def scores_of(
     if unit not in UNITS:
         message = f"Units of time are {', '.join(UNITS)}; got {unit!r}."
         raise ArgumentError(sentences(message, closest(str(unit), UNITS)))
-    left_out = _references_left_out(rows)
+    left_out = references_left_out(row.selection for row in rows)
+    left_out.pop(against or "", None)  # it was asked for
     rows = [row for row in rows if row.optimizer not in left_out]
     pairs = {(row.problem, row.optimizer): row.selection for row in rows}
     targets = {row.problem: row.target for row in rows if row.target is not None}
@@ -224,33 +228,14 @@ def scores_of(
     )
 
 
-def _references_left_out(rows: Iterable[Summary]) -> dict[str, str]:
-    """The optimizers of a reference set that lack problems, and which."""
-    own: dict[str, set[str]] = {}
-    theirs: dict[str, set[str]] = {}
-    for row in rows:
-        kind = theirs if row.selection.is_reference else own
-        kind.setdefault(row.optimizer, set()).add(row.problem)
-    if not own or not theirs:
-        return {}
-    shared = set.intersection(*own.values()) & set(itertools.chain(*theirs.values()))
-    lacking = {name: shared - problems for name, problems in theirs.items()}
-    if all(lacking.values()):
-        return {}
-    return {
-        name: f"it was not run on {joined(sorted(problems))}, so it is not compared"
-        for name, problems in lacking.items()
-        if problems
-    }
-
-
 def _base(against: str | None, optimizers: Sequence[str]) -> str | None:
     if against is None:
-        return USUAL_BASE if USUAL_BASE in optimizers else None
+        usual = sorted((each for each in optimizers if bare(each) == USUAL_BASE), key=len)
+        return usual[0] if usual else None
     if against not in optimizers:
         message = f"The results hold no run of the optimizer {against!r}."
         every = f"Known: {joined(optimizers)}."
-        raise UnknownNameError(sentences(message, closest(against, optimizers), every))
+        raise UnknownNameError(sentences(message, closest_optimizer(against, optimizers), every))
     return against
 
 

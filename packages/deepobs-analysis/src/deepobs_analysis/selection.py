@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from deepobs.console.text import counted
-from deepobs.errors import ArgumentError, closest, sentences
+from deepobs.errors import ArgumentError, closest, joined, sentences
 from deepobs.representatives import best_configuration
 from deepobs_analysis.computed_once import once
 from deepobs_analysis.measures import best, epochs_to_target
@@ -266,6 +267,34 @@ def selections_by_problem(results: Results, mode: Mode) -> dict[str, list[Select
     for each in selections:
         by_problem.setdefault(each.problem, []).append(each)
     return by_problem
+
+
+def references_left_out(selections: Iterable[Selection]) -> dict[str, str]:
+    """The optimizers of a reference set that are not compared over all problems, and why.
+
+    They lack problems on which others of it can be compared with one's own: a problem is worth more
+    than one of many references.
+    """
+    own: dict[str, set[str]] = {}
+    theirs: dict[str, set[str]] = {}
+    for each in selections:
+        kind = theirs if each.is_reference else own
+        kind.setdefault(each.optimizer, set()).add(each.problem)
+    if not own or not theirs:
+        return {}
+    common = set.intersection(*own.values())
+    shared = common & set(itertools.chain(*theirs.values()))
+    if common and not shared:
+        reason = "it was run on none of these problems under the same protocol"
+        return dict.fromkeys(theirs, f"{reason}, so it is not compared")
+    lacking = {name: shared - problems for name, problems in theirs.items()}
+    if all(lacking.values()):
+        return {}
+    return {
+        name: f"it was not run on {joined(sorted(problems))}, so it is not compared"
+        for name, problems in lacking.items()
+        if problems
+    }
 
 
 def configuration_performances(

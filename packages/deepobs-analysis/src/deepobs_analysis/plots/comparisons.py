@@ -28,7 +28,7 @@ from deepobs_analysis.plots.style import (
     text_size,
     verbatim,
 )
-from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.selection import references_left_out, selections_by_problem
 from deepobs_analysis.wording import listed, seeds_text
 
 if TYPE_CHECKING:
@@ -185,7 +185,13 @@ def comparison(
 
 
 def _comparison(results: Results, mode: Mode) -> _Comparison:
-    by_problem = selections_by_problem(results, mode)
+    of_all = selections_by_problem(results, mode)
+    left_out = references_left_out(each for those in of_all.values() for each in those)
+    by_problem = {
+        problem: kept
+        for problem, those in of_all.items()
+        if (kept := [each for each in those if each.optimizer not in left_out])
+    }
     optimizers = layout.in_order(each.optimizer for those in by_problem.values() for each in those)
     if len(optimizers) < 2:
         raise ArgumentError(
@@ -200,12 +206,16 @@ def _comparison(results: Results, mode: Mode) -> _Comparison:
         )
     by_pair = {(e.problem, e.optimizer): e for those in by_problem.values() for e in those}
     skipped = [problem for problem in by_problem if problem not in common]
-    note = f"{counted(len(common), 'problem')}: {listed(common, 10)}."
+    notes = [
+        f"{counted(len(common), 'problem')}: {listed(common, 10)}.",
+        f"Not run by all: {listed(skipped, 4)}." if skipped else "",
+        f"Left out, as not run on all: {listed(left_out, 4)}." if left_out else "",
+    ]
     return _Comparison(
         optimizers,
         [[by_pair[problem, name].final_or_worst() for problem in common] for name in optimizers],
         [by_problem[problem][0].metric.higher_is_better for problem in common],
-        f"{note} Not run by all: {listed(skipped, 4)}." if skipped else note,
+        " ".join(filter(None, notes)),
     )
 
 

@@ -27,7 +27,7 @@ from deepobs_analysis.plots.style import (
     styled,
     text_size,
 )
-from deepobs_analysis.selection import selections_by_problem
+from deepobs_analysis.selection import references_left_out, selections_by_problem
 from deepobs_analysis.targets import (
     UNITS,
     median_times,
@@ -136,7 +136,9 @@ def profiles(
     if not isinstance(largest_tau, (int, float)) or not 1 < largest_tau < np.inf:
         raise ArgumentError(f"largest_tau must be a number above 1, such as 4; got {largest_tau}.")
     selections = [e for those in selections_by_problem(results, mode).values() for e in those]
-    optimizers, problems, times = median_times(selections, targets(selections), unit)
+    left_out = references_left_out(selections)
+    compared = [each for each in selections if each.optimizer not in left_out]
+    optimizers, problems, times = median_times(compared, targets(selections), unit)
     _require_comparison(optimizers, problems, unit)
     ratios = performance_ratios(times)
     figure, (axes,) = layout.panels(1, height=2.5, width=SINGLE_COLUMN)
@@ -172,6 +174,7 @@ def profiles(
         [
             f"{counted(len(problems), 'problem')}: {listed(problems, 10)}.",
             f"Skipped: {listed(skipped, 4)}." if skipped else "",
+            f"Left out, as not run on all: {listed(left_out, 4)}." if left_out else "",
             "In parentheses: the benchmark score, and how many targets are reached. Lines that "
             "coincide are drawn side by side.",
         ],
