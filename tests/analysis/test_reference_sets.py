@@ -13,7 +13,7 @@ from result_files import write_result
 from deepobs.cli.main import main
 from deepobs.errors import MissingDataError
 from deepobs.plugins import registry
-from deepobs_analysis import compare, load, reference_names, score
+from deepobs_analysis import compare, load, plot, reference_names, score
 from deepobs_analysis.baselines import load_reference
 from deepobs_analysis.result_archives import packed
 from deepobs_analysis.results import Metric
@@ -179,6 +179,60 @@ def test_an_optimizer_of_a_set_that_lacks_a_problem_takes_none_from_the_ranking(
     assert scores.skipped == {f"Adam ({shipped})": why}
     assert main(["score", str(own), "--reference", shipped]) == 0
     assert f"Skipped: Adam ({shipped}): {why}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["ranks", "comparison", "profiles"])
+def test_figures_over_problems_leave_out_what_scores_do(own: Path, shipped: str, kind: str) -> None:
+    write_result(own, problem="digits_mlp", optimizer="Mine", test_accuracies=[0.1, 0.5, 0.95])
+    both = load(own).beside(load_reference(shipped))
+    note = plot(kind, both).get_supxlabel().replace("\n", " ")
+    assert "2 problems: digits_mlp and quadratic_deep." in note
+    assert f"Left out, as not run on all: Adam ({shipped})." in note
+
+
+def test_references_under_another_protocol_do_not_hide_ones_own_scores(
+    own: Path, shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = own.parent / "longer"
+    for optimizer, final in (("Mine", 87), ("Other", 89)):
+        losses = [300, 90, 89, final]
+        write_result(directory, optimizer=optimizer, test_losses=losses)
+    scores = score(load(directory).beside(load_reference(shipped)))
+    assert [each.optimizer for each in scores.scores] == ["Mine", "Other"]
+    assert all(each.benchmark_score is not None for each in scores.scores)
+    assert set(scores.skipped) == {f"Adam ({shipped})", f"SGD ({shipped})"}
+    for kind in ("ranks", "comparison", "profiles"):
+        assert main(["plot", kind, str(directory), "--reference", shipped]) == 0
+
+
+def test_several_sets_can_be_shown_and_single_optimizers_of_them(
+    own: Path, shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["table", str(own), "--columns", "optimizer", "--format", "csv"]
+    words += ["--reference", shipped, "--reference", str(own.parent / "theirs")]
+
+    def shown(*options: str) -> set[str]:
+        assert main([*words, *options]) == 0
+        _, *rows = capsys.readouterr().out.splitlines()
+        return {row.partition(",")[0] for row in rows}
+
+    of_both = {f"{name} ({of})" for name in ("Adam", "SGD") for of in ("in theirs", shipped)}
+    assert shown() == {"Mine"} | of_both
+    assert shown("--optimizer", "Adam (in theirs)") == {"Mine", "Adam (in theirs)"}
+    assert shown("--optimizer", "Mine") == {"Mine"} | of_both
+
+
+def test_optimizers_of_sets_are_found_by_their_bare_names(
+    own: Path, shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(own), "--reference", shipped]
+    for words in (["score", "--against", "Adam"], ["table", "--without", "Adam"]):
+        assert main([words[0], *given, *words[1:]]) == 2
+        assert f"Did you mean 'Adam ({shipped})'?" in capsys.readouterr().err
+    # Without an optimizer to compare with, it is the usual one, here that of the set.
+    assert score(load(own).beside(load_reference(shipped))).base == f"SGD ({shipped})"
+    assert main(["compare", "Adam", "SGD", "--results", shipped]) == 0
+    assert "Adam" in capsys.readouterr().out
 
 
 def test_where_no_optimizer_of_a_set_has_all_problems_those_of_all_count(

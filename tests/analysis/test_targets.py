@@ -178,6 +178,9 @@ def test_fixed_targets_are_refused_with_a_reason(tmp_path):
     results = load(solved(tmp_path))
     with pytest.raises(UnknownNameError, match="Did you mean 'acme'"):
         results.with_targets({"acne": 3})
+    write_result(tmp_path / "other", problem="digits_mlp", test_accuracies=[0.1, 0.9, 0.9])
+    with pytest.raises(ArgumentError, match="digits_mlp is an accuracy, a number from 0 to 1; got"):
+        load(tmp_path / "other").with_targets({"digits_mlp": 95})
     for value in ("much", True, float("nan"), float("inf")):
         with pytest.raises(ArgumentError, match="The target of acme must be a finite number"):
             results.with_targets({"acme": value})

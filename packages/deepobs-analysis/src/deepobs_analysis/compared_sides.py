@@ -11,7 +11,7 @@ from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sen
 from deepobs_analysis.baselines import load_reference, set_names
 from deepobs_analysis.code_versions import RELEASED, version_of_optimizer
 from deepobs_analysis.reading import load
-from deepobs_analysis.reference_names import PUBLISHED, suffix_of
+from deepobs_analysis.reference_names import PUBLISHED, closest_optimizer, place_of, suffix_of
 from deepobs_analysis.result_archives import has_results
 from deepobs_analysis.summaries import summarize
 from deepobs_analysis.wording import skipped_text
@@ -50,7 +50,7 @@ class Source:
     def read(self, path: Path | None = None, *, code: CodeChoice = "newest") -> Results:
         """Read the results at a path, by default that of the source."""
         place = self.path if path is None else path
-        results = load(place, code=code, **self.options)
+        results = load(place_of(place), code=code, **self.options)
         self.warnings.update(dict.fromkeys(results.warnings))
         if results.unusable:
             self.warnings[skipped_text(place, results.unusable)] = None
@@ -103,7 +103,7 @@ def sides(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:
     Raises:
         DeepOBSError: Something is not known, or there is nothing to compare.
     """
-    places = [each for each in (first, second) if Path(each).exists()]
+    places = [each for each in (first, second) if place_of(Path(each)).exists()]
     if len(places) == 2 or (places and not _is_optimizer(places[0], source)):
         return _of_places(first, second, _lenient(source))
     if any(map(suffix_of, (first, second))):
@@ -165,14 +165,14 @@ def _only(results: Results, name: str, source: Source) -> Side:
 
 def _unknown(text: str, source: Source) -> UnknownNameError:
     """What to say of a name that neither one's own results nor reference sets have."""
-    own = source.read().optimizers if source.path.exists() else []
+    own = source.read().optimizers if place_of(source.path).exists() else []
     known = [*own, *(name for each in source.references(text) for name in each.optimizers)]
     every = f"Known: {joined(known)}." if known else "There are no runs at all."
     advice = "--reference says where other results are." if suffix_of(text) else ""
     return UnknownNameError(
         sentences(
             f"The results hold no run of the optimizer {text!r}.",
-            closest(text, known),
+            closest_optimizer(text, known),
             every,
             advice if source.reference is None else "",
         )

@@ -19,7 +19,7 @@ from deepobs_analysis.baselines import load_reference, set_names
 from deepobs_analysis.code_versions import CODE_CHOICES
 from deepobs_analysis.experiment_results import is_experiment
 from deepobs_analysis.reading import load
-from deepobs_analysis.reference_names import PUBLISHED, archive_of, shipped_sets
+from deepobs_analysis.reference_names import PUBLISHED, place_of
 from deepobs_analysis.results import SELECTION_SEEDS
 from deepobs_analysis.selection import EXPLANATIONS, MODES
 from deepobs_analysis.target_options import TARGET_OPTIONS, read_targets
@@ -82,7 +82,8 @@ _OPTIONS = (
         multiple=True,
         metavar="NAME",
         shell_complete=completing(KINDS["optimizers"].summaries),
-        help="Include only this optimizer of RESULTS. May be repeated.",
+        help="Include only this optimizer, of RESULTS or of a reference set, and all of the other. "
+        "May be repeated.",
     ),
     click.option(
         "--without",
@@ -92,12 +93,15 @@ _OPTIONS = (
     ),
     click.option(
         "--reference",
+        "references",
+        multiple=True,
         is_flag=False,
         flag_value=PUBLISHED,
         metavar="[SET]",
         help="Show the results of a reference set beside these: published (the default), another "
         "name that `deepobs baselines list` shows, or the path of a directory or of a file that "
-        "`deepobs baselines pack` wrote. Without SET, put --reference after RESULTS.",
+        "`deepobs baselines pack` wrote. Without SET, put --reference after RESULTS. May be "
+        "repeated.",
     ),
     by_option,
     across_protocols_option,
@@ -130,7 +134,7 @@ class Reading:
     problems: tuple[str, ...] = ()
     optimizers: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    reference: str | None = None
+    references: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
     across_protocols: bool = False
     selection_seeds: SelectionSeeds = "exclude"
@@ -146,11 +150,9 @@ class Reading:
             DeepOBSError: There are none.
         """
         targets = read_targets(self.target_file, self.target_texts)
-        name = str(self.path)
-        is_set = name in shipped_sets() and not self.path.exists()
         with naming_own_code(self.path):
             results = load(
-                archive_of(name) if is_set else self.path,
+                place_of(self.path),
                 output_dir=self.output_dir,
                 code=self.code,
                 by=self.by,
@@ -168,20 +170,22 @@ class Reading:
             why = results.remarks if is_synthetic else [advice]
             of_what = "run on real data" if is_synthetic else "run"
             raise MissingDataError(sentences(f"There is no {of_what} in {self.path}.", *why))
-        if self.reference is not None:
-            results = results.beside(self._reference(self.reference))
-            if not results.runs["is_reference"].any():
-                screen.show_message("Warning", "The reference set has none of these problems.")
+        for name in self.references:
+            results = results.beside(self._reference(name))
+        if self.references and not results.runs["is_reference"].any():
+            screen.show_message("Warning", "The reference set has none of these problems.")
         for sentence in results.warnings:
             screen.show_message("Warning", sentence)
         return results.with_targets(targets)
 
     def part_of(self, results: Results) -> Results:
         """Those of the problems and optimizers that were asked for, and all of the reference."""
-        reference = results.runs.loc[results.runs["is_reference"], "optimizer"].unique()
-        names = [*self.optimizers, *reference] if self.optimizers else results.optimizers
-        results.only(optimizers=self.without)  # refuses those that are not there
-        kept = [name for name in names if name not in self.without]
+        results.only(optimizers=[*self.optimizers, *self.without])  # refuses what is not there
+        kept = []
+        for _, those in results.runs.groupby("is_reference"):
+            names = those["optimizer"].unique()
+            named = [name for name in names if name in self.optimizers]
+            kept += [name for name in named or names if name not in self.without]
         return results.only(optimizers=kept).only(problems=self.problems or None)
 
     def results(self) -> Results:

@@ -6,6 +6,12 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepobs.errors import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PUBLISHED = "published"
 """What is said of the results that are published with the paper."""
@@ -24,6 +30,12 @@ def shipped_sets() -> list[str]:
 def archive_of(name: str) -> Path:
     """The archive of a set that comes with this package."""
     return SETS / f"{name}{SUFFIX}"
+
+
+def place_of(path: Path) -> Path:
+    """Where results are: a path as it is, and the archive of a set for its name."""
+    name = str(path)
+    return archive_of(name) if name in shipped_sets() and not path.exists() else path
 
 
 def experiment_of(name: str) -> Path:
@@ -45,6 +57,13 @@ def suffix_of(name: str) -> str:
 def bare(name: str) -> str:
     """The name of an optimizer without the suffix of a reference set."""
     return name.removesuffix(suffix_of(name))
+
+
+def closest_optimizer(name: str, known: Iterable[str]) -> str:
+    """A question after the most similar optimizer, also of a set that was not named; or ""."""
+    known = list(known)
+    same = [each for each in known if bare(each) == name]
+    return f"Did you mean {same[0]!r}?" if same else closest(name, known)
 
 
 @cache  # asked for each name in each figure

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import pandas as pd
 
-from deepobs.errors import ArgumentError, UnknownNameError, closest, joined, sentences
+from deepobs.errors import ArgumentError, UnknownNameError, joined, sentences
 from deepobs.metrics import series_name
 from deepobs_analysis import result_formats, result_views
-from deepobs_analysis.reference_names import PUBLISHED
+from deepobs_analysis.reference_names import PUBLISHED, closest_optimizer
 from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
 from deepobs_analysis.tidy_curves import tidy_curves
 
@@ -252,18 +252,22 @@ class Results:
 
         Raises:
             UnknownNameError: There is no run of one of the problems.
-            ArgumentError: A target is no finite number.
+            ArgumentError: A target is no finite number, or no accuracy where one is needed.
         """
         if not isinstance(targets, dict):
             raise ArgumentError(
                 f"Targets are a dictionary, such as {{'digits_mlp': 0.9}}; got {kind_of(targets)}."
             )
         for problem, value in targets.items():
-            self._those_of("problem", [problem])
+            runs = self._those_of("problem", [problem])
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not is_number or not math.isfinite(value):
                 raise ArgumentError(
                     f"The target of {problem} must be a finite number, such as 0.9; got {value!r}."
+                )
+            if not 0 <= value <= 1 and (runs["metric"] == "accuracy").all():
+                raise ArgumentError(
+                    f"The target of {problem} is an accuracy, a number from 0 to 1; got {value!r}."
                 )
         return replace(self, targets={**self.targets, **targets})
 
@@ -275,7 +279,7 @@ class Results:
             if name not in known:
                 every = f"Known: {joined(known)}." if known else "There are no runs at all."
                 message = f"The results hold no run of the {column} {name!r}."
-                raise UnknownNameError(sentences(message, closest(name, known), every))
+                raise UnknownNameError(sentences(message, closest_optimizer(name, known), every))
         return self.runs[self.runs[columns].isin(names).any(axis=1)]
 
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.measures import Estimate
     from deepobs_analysis.scores import Score, Scores
 
-_NARROW = 0.01
-"""Intervals of this half-width need a third decimal."""
+_MOST_DECIMALS = 6
 
 
 def as_csv(scores: Scores) -> str:
@@ -106,7 +105,8 @@ def _estimates(estimates: Sequence[Estimate | None]) -> list[Value | str]:
     """Estimates with their intervals, those in bold that could be as large as the largest."""
     known = [each for each in estimates if each is not None]
     widths = [(e.interval.high - e.interval.low) / 2 for e in known if e.interval]
-    decimals = 3 if widths and min(widths) < _NARROW else 2
+    narrowest = min(filter(None, widths), default=1.0)
+    decimals = min(max(2, -math.floor(math.log10(narrowest))), _MOST_DECIMALS)
     best = max((each.value for each in known), default=0.0)
     cells: list[Value | str] = []
     for each in estimates:

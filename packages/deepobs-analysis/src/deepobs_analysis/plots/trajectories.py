@@ -54,6 +54,8 @@ def trajectories(
         ArgumentError: No run has iterates.
     """
     is_on_function = results.runs["testproblem"].map(lambda name: "function" in _options(name))
+    # Reference sets keep no iterates, and running one of their runs would not change that.
+    is_on_function &= ~results.runs["is_reference"]
     has_iterates = results.runs["iterates"].notna()
     if not has_iterates.any():
         raise ArgumentError(
