@@ -118,6 +118,14 @@ def test_problems_that_not_all_were_run_on_are_named(two_problems, tmp_path):
     assert "2 problems: acme and quadratic_deep. Not run by all: more." in figure.get_supxlabel()
 
 
+def test_cells_that_are_too_narrow_for_numbers_have_none(tmp_path):
+    for name in "ABCDEFGHIJKLMNOPQRST":
+        write_result(tmp_path, optimizer=f"An optimizer of a long name {name}")
+    axes = comparison(load(tmp_path)).axes[0]
+    assert texts(axes) == []
+    assert all(label.get_rotation() == 90 for label in axes.get_xticklabels())
+
+
 def test_probabilities_of_improvement_stand_in_the_cells(two_problems, tmp_path):
     figure = comparison(two_problems)
     axes = figure.axes[0]

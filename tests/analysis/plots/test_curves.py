@@ -47,6 +47,18 @@ def test_several_problems_have_a_row_each(two_problems):
     assert rows == ["acme", "quadratic_deep"]
 
 
+def test_columns_are_labeled_where_the_first_problem_has_no_panel_there(tmp_path):
+    write_result(tmp_path, problem="acme")
+    write_result(tmp_path, problem="digits_mlp", test_accuracies=[0.1, 0.5, 0.9])
+    write_result(tmp_path, problem="quadratic_deep")
+    figure = performance(load(tmp_path))
+    labels = [(axes.get_title(), axes.get_xlabel()) for axes in figure.axes]
+    accuracies = [labels[place] for place in (4, 5)]
+    assert accuracies == [("training accuracy", "epoch"), ("test accuracy", "epoch")]
+    assert labels[0] == ("training loss", "")
+    assert labels[-1] == ("", "epoch")
+
+
 def test_the_legend_names_optimizers_and_the_target(two_problems):
     (legend,) = overview(two_problems).legends
     assert [text.get_text() for text in legend.get_texts()] == ["Adam", "SGD", "target"]

@@ -39,6 +39,14 @@ def test_up_to_eight_optimizers_differ_in_color_and_all_in_their_look():
     assert len({(look.color, str(look.line)) for look in looks(names).values()}) == len(names)
 
 
+def test_references_differ_in_their_looks_and_leave_the_first_places_to_ones_own():
+    theirs = [f"{name} (published)" for name in "ABCDEFGHIJKLMNOPQRSTUVW"]
+    of_all = looks([*theirs, "mine", "SGD (published)"])
+    assert len({(look.color, str(look.line), look.marker) for look in of_all.values()}) == 25
+    assert of_all["mine"].line == "-"
+    assert of_all["mine"].depth > of_all["A (published)"].depth
+
+
 def test_a_reference_has_the_color_of_ones_own_and_is_dashed():
     both = looks(["Adam", "Adam (published)", "Lion"])
     own, reference = both["Adam"], both["Adam (published)"]
@@ -81,7 +89,9 @@ def test_what_matplotlib_would_take_for_mathematics_is_escaped():
 
 def test_a_name_that_is_too_long_keeps_its_ends():
     assert shown("a" * 30 + "z" * 30, 20) == "aaaaaaaaaaaaa…zzzzzz"
-    assert shown("x" * 90 + " (published)", 20).endswith("…xxxxxx (published)")
+    assert shown("x" * 90 + " (published)", 40) == "x" * 18 + "…" + "x" * 9 + " (published)"
+    # Half of the room is that of the optimizer, however long the name of its set is.
+    assert shown("x" * 90 + " (published)", 20) == "xxxxxx…xxx (published)"
 
 
 @pytest.mark.parametrize("format_name", rendering.FORMATS)

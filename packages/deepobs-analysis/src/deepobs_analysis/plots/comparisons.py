@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from deepobs_analysis.selection import Mode
 
 _ROOM_FOR_A_NUMBER = 0.07
+_ROOM_FOR_PROBABILITY = 0.3  # inches
 _ROOM_FOR_INTERVAL, _NARROWEST, _BESIDE_CELLS = 0.8, 2.4, 0.7  # inches
 
 
@@ -151,12 +152,15 @@ def comparison(
     longest = max(len(called(name)) for name in compared.optimizers)
     beside = _BESIDE_CELLS + layout.LETTER * layout.SMALL * longest
     width = min(DOUBLE_COLUMN, max(SINGLE_COLUMN, (beside + 0.68 * count) * scale()))
-    figure, (axes,) = layout.panels(1, width=width, height=0.55 + 0.42 * count * scale())
+    has_numbers = (width - beside) / count > _ROOM_FOR_PROBABILITY * scale()
+    row_height = (0.42 if has_numbers else 0.2) * scale()
+    figure, (axes,) = layout.panels(1, width=width, height=0.55 + row_height * count)
     probabilities = np.full((count, count), np.nan)
     for row, column in itertools.permutations(range(count), 2):
         probability, interval = _probability(compared, row, column)
         probabilities[row, column] = probability
-        _write(axes, row, column, probability, interval if has_intervals else None)
+        if has_numbers:
+            _write(axes, row, column, probability, interval if has_intervals else None)
     image = axes.imshow(
         probabilities, cmap=_diverging(), vmin=0, vmax=1, aspect="auto", interpolation="nearest"
     )
@@ -168,8 +172,9 @@ def comparison(
     longest, letter = max(map(len, names)), layout.LETTER * layout.SMALL * scale()
     cell = (figure.get_figwidth() - _BESIDE_CELLS * scale() - longest * letter) / count
     has_room = longest * letter < cell
-    axes.set_xticks(range(count), names, rotation=0 if has_room else 30)
-    if not has_room:
+    slanted = 30 if has_numbers else 90
+    axes.set_xticks(range(count), names, rotation=0 if has_room else slanted)
+    if has_numbers and not has_room:
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     axes.set_yticks(range(count), names)

@@ -116,9 +116,7 @@ def performance(
                 axes.set_ylabel(TITLES[curve])
             drawn[problem, curve] = _draw(axes, selections, curve, styles, show, goals)
     if not is_single:
-        columns = layout.fitting(len(measured))
-        for panel in [axes for axes in rows[-1] if axes in figure.axes][-columns:]:
-            panel.set_xlabel("epoch")
+        _label_columns(figure, rows, measured)
         layout.drop_empty_rows(figure, _ROW)
     title = shown(next(iter(by_problem)), 60) if is_single else None
     names = {each.optimizer for each in everything}
@@ -329,12 +327,14 @@ def _point_at(axes: Axes, value: float, row: int, look: Look, *, at_top: bool) -
     outside = f" {verbatim('↑' if at_top else '↓')} {short_number(value)}"
     text = f"{called(look.name, layout.letters_within(axes) - len(outside))}{outside}"
     line = text_size(layout.SMALL) * 1.25
-    axes.annotate(
+    annotation = axes.annotate(
         text, (1, 1 if at_top else 0), (-2, (-2 - row * line) * (1 if at_top else -1)),
         xycoords="axes fraction", textcoords="offset points", ha="right",
         va="top" if at_top else "bottom", fontsize=text_size(layout.SMALL), color=look.color,
         label=look.name,
     )  # fmt: skip
+    # A long name would shrink all panels of its column.
+    annotation.set_in_layout(False)
 
 
 def _dashes() -> dict[str, Any]:
@@ -433,7 +433,20 @@ def _several(
                 panel.set_ylabel(TITLES[curve])
     if down > 1:
         layout.titles(figure, [row[0] for row in rows], problems)
-    else:
-        for panel, curve in zip(rows[0], measured, strict=True):
-            panel.set_title(TITLES[curve])
     return figure, rows
+
+
+def _label_columns(
+    figure: ResultFigure, rows: Sequence[Sequence[Axes]], measured: Sequence[str]
+) -> None:
+    """Write above columns what they show, and below them what their x axis is."""
+    columns = layout.fitting(len(measured))
+    if columns < len(measured):
+        for panel in [axes for axes in rows[-1] if axes in figure.axes][-columns:]:
+            panel.set_xlabel("epoch")
+        return
+    for place, curve in enumerate(measured):
+        # Not all problems have all curves: the first and the last panel that is left.
+        column = [row[place] for row in rows if row[place] in figure.axes]
+        column[0].set_title(TITLES[curve])
+        column[-1].set_xlabel("epoch")

@@ -41,8 +41,9 @@ LETTER = 0.062
 
 _LINE_HEIGHT = 0.17
 _HANDLE = 0.55  # inches of a line in a legend, and around it
-_BESIDE, _WITHIN = 0.5, 0.75  # the shares of a panel that names on its left, or in it, may take
+_BESIDE, _WITHIN = 0.5, 0.6  # the shares of a panel that names on its left, or in it, may take
 _NARROWEST_PANEL = 1.5
+_TICKS = 3  # letters between names and their panel
 _LONGEST_TITLE = 34  # as wide as a panel of a report
 
 TITLE_PAD = 4.5
@@ -210,10 +211,24 @@ def notes(figure: ResultFigure, sentences: Iterable[str]) -> None:
 
 
 def titles(
-    figure: ResultFigure, axes: Sequence[Axes], texts: Sequence[str], relative_size: float = 1.06
+    figure: ResultFigure,
+    axes: Sequence[Axes],
+    texts: Sequence[str],
+    relative_size: float = 1.06,
+    *,
+    beside: int = 0,
 ) -> None:
-    """Write what each panel shows above it; the figure grows by titles of two lines."""
+    """Write what each panel shows above it; the figure grows by titles of two lines.
+
+    Args:
+        figure: The figure.
+        axes: The panels.
+        texts: Their titles.
+        relative_size: Of the letters.
+        beside: How many small letters names on the left of a panel have.
+    """
     width = figure.get_figwidth() / _place(axes[0]).get_gridspec().ncols
+    width -= (beside + _TICKS * (beside > 0)) * LETTER * SMALL * scale()
     longest = min(int(width / (LETTER * relative_size * scale())), _LONGEST_TITLE)
     rows_with_two = set()
     for panel, text in zip(axes, texts, strict=True):

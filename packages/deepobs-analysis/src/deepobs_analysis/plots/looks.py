@@ -23,7 +23,7 @@ _COLORS = (
 )
 _LINES: tuple[Any, ...] = ("-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_DASHED = (0, (4, 2))
+_DASHED: tuple[Any, ...] = ((0, (4, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (8, 3)))
 _MARKS = 5  # on a line of many points
 # Fixed, so that a figure of SGD and Adam and one of SGD, Momentum and Adam agree on Adam's color.
 _OWN_PLACES = {
@@ -60,8 +60,10 @@ class Look:
 
     @property
     def depth(self) -> float:
-        """What is emphasized is drawn above the rest."""
-        return 2.5 if self.weight > 1 else 2.0
+        """What is emphasized is drawn above the rest, and references below."""
+        if self.weight > 1:
+            return 2.5
+        return 2.0 if self.alpha == 1 else 1.9
 
     def stroke(self, width: float = 1.0) -> dict[str, Any]:
         """Arguments for drawing a line, `width` times as wide as usual."""
@@ -114,12 +116,13 @@ def same_looks(optimizers: Iterable[str]) -> Iterator[None]:
 def looks(optimizers: Iterable[str]) -> dict[str, Look]:
     """The look of each optimizer; within `same_looks`, given those of the other figures.
 
-    Well-known ones have their own looks; the others take the free ones in the order of their names.
-    An optimizer of a reference set looks like the one of the same name, but dashed and lighter. If
-    some are emphasized, they have thicker lines, and the others lighter ones.
+    Well-known ones have their own looks; the others take the free ones in the order of their names,
+    those of reference sets last. An optimizer of a reference set looks like the one of the same
+    name, but dashed, thinner and lighter. If some are emphasized, they have thicker lines, and the
+    others lighter ones.
     """
     names = set(optimizers).union(_all_optimizers.get())
-    plain = sorted({bare(name) for name in names})
+    plain = sorted({bare(name) for name in names}, key=lambda name: (name not in names, name))
     known = {name: _OWN_PLACES[name] for name in plain if name in _OWN_PLACES}
     free = (place for place in range(len(plain) + len(known)) if place not in known.values())
     places = {name: known[name] if name in known else next(free) for name in plain}
@@ -130,21 +133,24 @@ def _look(name: str, place: int) -> Look:
     colors = _palette()
     chosen = current()
     plain = bare(name)
+    # Who shares a color with another one has other dashes and another mark.
+    turn = place // len(colors)
     look = Look(
         name=name,
         color=chosen.colors.get(name, chosen.colors.get(plain, colors[place % len(colors)])),
-        line=_LINES[place // len(colors) % len(_LINES)],
-        marker=_MARKERS[place % len(_MARKERS)],
+        line=_LINES[turn % len(_LINES)],
+        marker=_MARKERS[(place + turn) % len(_MARKERS)],
         # Multiples of the golden ratio never come close to each other.
         offset=(0.382 * place) % 1,
     )
     if name != plain:
-        look = replace(look, line=_DASHED, alpha=0.6, offset=(look.offset + 0.5) % 1)
+        line, offset = _DASHED[turn % len(_DASHED)], (look.offset + 0.5) % 1
+        look = replace(look, line=line, alpha=0.6, weight=0.8, offset=offset)
     if not chosen.highlight:
         return look
     if name in chosen.highlight:
         return replace(look, weight=1.8, alpha=1.0)
-    return replace(look, weight=0.9, alpha=look.alpha * 0.6)
+    return replace(look, weight=0.9 * look.weight, alpha=look.alpha * 0.6)
 
 
 def _palette() -> tuple[str, ...]:

@@ -189,7 +189,10 @@ def shown(name: object, longest: int = LONGEST_NAME) -> str:
     """A name that matplotlib draws verbatim; the middle of a longer one becomes an ellipsis."""
     text = clean(name)
     suffix = suffix_of(text)
-    short = _shortened(text.removesuffix(suffix), longest) + _shortened(suffix, LONGEST_NAME // 2)
+    origin = _shortened(suffix, LONGEST_NAME // 2)
+    # The name of its set never takes more than half of the room from that of an optimizer.
+    room = max(longest - len(origin), longest // 2)
+    short = _shortened(text.removesuffix(suffix), room) + origin
     # Matplotlib drops labels that begin with an underscore from legends.
     return verbatim(f"\N{NO-BREAK SPACE}{short}" if short.startswith("_") else short)
 

@@ -94,7 +94,9 @@ def time_to_target(
         goal = goals[problem].value
         _draw(panel, selections, goal, unit, styles)
         titles.append(f"{problem}: {selections[0].metric.name} {short_number(goal)}")
-    layout.titles(figure, axes, titles)
+    names = {each.optimizer for those in drawn.values() for each in those}
+    beside = max(len(called(name, layout.letters_beside(axes[0]))) for name in names)
+    layout.titles(figure, axes, titles, beside=beside)
     layout.label_panels(axes, f"{unit} to target", [""] * len(axes))
     layout.notes(
         figure,
