@@ -159,6 +159,16 @@ def test_very_large_and_small_values_are_shown_in_powers_of_ten(tmp_path):
     assert rows_of(latex)["SGD"] == ["1.600(82)", "1.600(82)"]
 
 
+def test_values_that_decimals_of_their_column_cannot_show_have_exponents(tmp_path):
+    for seed, last in enumerate((0.11, 0.14, 0.18)):
+        write_result(tmp_path, problem="acme", seed=seed, test_losses=[9, last])
+        losses = [9, last * 1e-12]
+        write_result(tmp_path, problem="acme", optimizer="Adam", seed=seed, test_losses=losses)
+    latex = as_latex(summarize(load(tmp_path)))
+    assert r"{\textbf{1.4e-13}}" in latex
+    assert "0.143(29)" in latex
+
+
 def test_what_does_not_fit_a_column_stands_below(tmp_path):
     names = ("one", "two", "three", "four", "five", "six", "seven", "eight")
     write_accuracies(tmp_path, [f"{name}_mlp" for name in names], ["SGD"])

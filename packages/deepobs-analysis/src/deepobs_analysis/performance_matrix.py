@@ -141,6 +141,11 @@ def _value(row: Summary, decimals: int, power: int, *, is_bold: bool) -> Value |
         return _MISSING
     mean, deviation = shown.mean / 10**power, shown.deviation / 10**power
     mark = _FAILED if row.failed else ""
+    if mean and abs(mean) < 5 * 10**-decimals:
+        # Nothing would be left of it in the decimals of a column that spans many powers of ten.
+        digits, exponent = f"{mean:.1e}".split("e")
+        text = f"{digits}e{int(exponent)}"
+        return (rf"\textbf{{{text}}}" if is_bold else text) + mark
     return Value(mean, decimals, deviation if seeds > 1 else None, is_bold=is_bold, mark=mark)
 
 
