@@ -86,6 +86,19 @@ def test_hyperparameters_of_other_optimizers_are_not_compared(directory):
     assert [each.what for each in reference.differing] == ["order of the data", "selection"]
 
 
+def test_other_data_than_those_of_a_reference_are_named(tmp_path):
+    for name, fingerprint in (("ours", "1"), ("same", "1"), ("other", "2")):
+        data = {"name": "acme", "fingerprint": fingerprint * 64}
+        write_result(tmp_path / name, problem="acme", dataset=data)
+        # Files of DeepOBS 1.1 do not tell.
+        layout = "own" if name == "ours" else "1.1"
+        write_result(tmp_path / name, problem="quadratic_deep", layout=layout)
+    ours = load(tmp_path / "ours")
+    same, other = (ours.beside(load(tmp_path / name)).warnings for name in ("same", "other"))
+    assert not any("of other data" in warning for warning in same)
+    assert any(warning.startswith("On acme, these results") for warning in other)
+
+
 def test_no_speedup_is_computed_across_budgets_unless_asked(directory):
     for seed in range(3):
         write_result(

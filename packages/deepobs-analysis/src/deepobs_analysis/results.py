@@ -13,7 +13,12 @@ from deepobs.errors import ArgumentError, UnknownNameError, joined, sentences
 from deepobs.metrics import series_name
 from deepobs_analysis import result_formats, result_views
 from deepobs_analysis.reference_names import PUBLISHED, closest_optimizer
-from deepobs_analysis.run_protocols import problem_names, several_protocols, with_parts
+from deepobs_analysis.run_protocols import (
+    problem_names,
+    problems_of_other_data,
+    several_protocols,
+    with_parts,
+)
 from deepobs_analysis.tidy_curves import tidy_curves
 
 if TYPE_CHECKING:
@@ -214,6 +219,11 @@ class Results:
         both = pd.concat([self.runs, theirs], ignore_index=True)
         both["problem"] = problem_names(zip(both["testproblem"], both["protocol"], strict=True))
         named = both["problem"]
+        other = problems_of_other_data(self.runs, theirs)
+        is_other = (
+            f"On {joined(other)}, these results and those of {reference.source} are of other data, "
+            "so they do not compare. Run yours again with this version."
+        )
         return replace(
             self,
             runs=both,
@@ -222,7 +232,7 @@ class Results:
                 *_renamed(self.tunings, self.runs["problem"], named[: len(self.runs)]),
                 *_renamed(reference.tunings, theirs["problem"], named[len(self.runs) :]),
             ),
-            remarks=(*self.remarks, *reference.remarks),
+            remarks=(*self.remarks, *reference.remarks, *([is_other] if other else [])),
         )
 
     def as_reference(self) -> Results:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
 from deepobs.run_specifications import EVERY_EPOCH
+from deepobs_analysis import json_values
+from deepobs_analysis.json_values import NoResultError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -100,6 +103,28 @@ def several_protocols(runs: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     for problem, those in zip(names.index.get_level_values("testproblem"), names, strict=True):
         if len(those) > 1:
             yield str(problem), sorted(those)
+
+
+def problems_of_other_data(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
+    """The test problems whose data are not the same in two sets of runs, as far as files tell.
+
+    Args:
+        ours: As in `Results.runs`; the first run of each problem stands for all of them.
+        theirs: The same.
+    """
+    first, second = (runs.groupby("testproblem")["file"].first() for runs in (ours, theirs))
+    shared = first.index.intersection(second.index)
+    pairs = {str(name): {_data_of(first[name]), _data_of(second[name])} - {""} for name in shared}
+    return [name for name, found in pairs.items() if len(found) > 1]
+
+
+def _data_of(file: str) -> str:
+    """The fingerprint of the data of a run, "" where none was recorded."""
+    try:
+        described = json_values.parsed(Path(file).read_bytes()).get("dataset")
+    except (OSError, NoResultError, AttributeError):
+        return ""
+    return str(described.get("fingerprint") or "") if isinstance(described, dict) else ""
 
 
 def with_parts(runs: pd.DataFrame, parts: Mapping[str, Collection[str]]) -> pd.DataFrame:
