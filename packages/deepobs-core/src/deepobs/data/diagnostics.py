@@ -136,7 +136,7 @@ class ZipfBags(GeneratedDataSet):
         further = number - least * cls.rows
         # Not drawn, so that how often a row occurs is no matter of luck.
         ends_R = np.round(np.cumsum(parts_R) / parts_R.sum() * further).astype(np.int64)
-        return np.repeat(np.arange(cls.rows), least + np.diff(ends_R, prepend=0))
+        return np.repeat(np.arange(cls.rows, dtype=np.int64), least + np.diff(ends_R, prepend=0))
 
 
 class GradientNoise(GeneratedDataSet):
