@@ -25,7 +25,7 @@ def test_the_experiment_of_a_set_can_be_planned(name: str) -> None:
     assert not planned.runs
     assert {tuning.num_runs for tuning in planned.tunings} == {25 + 10}
     on_some = {tuning.problem for tuning in planned.tunings if tuning.optimizer == "Muon"}
-    assert on_some == {"deep_linear", "matrix_factorization", "sparse_embedding"}
+    assert on_some == {"deep_linear", "matrix_factorization"}
 
 
 @pytest.mark.parametrize("name", shipped_sets())
