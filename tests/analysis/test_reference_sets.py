@@ -175,7 +175,7 @@ def test_an_optimizer_of_a_set_that_lacks_a_problem_takes_none_from_the_ranking(
     scores = score(both.with_targets({"digits_mlp": 0.9, "quadratic_deep": 88.5}))
     assert list(scores.timed) == ["digits_mlp", "quadratic_deep"]
     assert [each.optimizer for each in scores.scores] == ["Mine", f"SGD ({shipped})"]
-    why = "it was not run on digits_mlp, so it is not compared"
+    why = "not run on digits_mlp, so not compared"
     assert scores.skipped == {f"Adam ({shipped})": why}
     assert main(["score", str(own), "--reference", shipped]) == 0
     assert f"Skipped: Adam ({shipped}): {why}." in capsys.readouterr().err

@@ -187,7 +187,7 @@ def _across(rows: Sequence[Summary]) -> dict[str, Any]:
     return {
         "scores": table_of_scores(scores),
         "ratios": table_of_ratios(scores) if scores.timed else None,
-        "skipped": scores.skipped,
+        "skipped": scores.skipped_in_words(),
         "count": len(scores.timed),
     }
 

@@ -150,7 +150,7 @@ class Scores:
         return f"SCORE and SPEEDUP rest on {timed}, NORMALIZED and BETTER SEED on {compared}."
 
     def skipped_in_words(self) -> list[str]:
-        """Which problems do not count, a sentence for each reason."""
+        """Which problems and optimizers do not count, a sentence for each reason."""
         by_reason: dict[str, list[str]] = {}
         for problem, reason in self.skipped.items():
             by_reason.setdefault(reason, []).append(problem)

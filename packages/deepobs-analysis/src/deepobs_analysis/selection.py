@@ -285,13 +285,13 @@ def references_left_out(selections: Iterable[Selection]) -> dict[str, str]:
     common = set.intersection(*own.values())
     shared = common & set(itertools.chain(*theirs.values()))
     if common and not shared:
-        reason = "it was run on none of these problems under the same protocol"
-        return dict.fromkeys(theirs, f"{reason}, so it is not compared")
+        reason = "run on none of these problems under the same protocol"
+        return dict.fromkeys(theirs, f"{reason}, so not compared")
     lacking = {name: shared - problems for name, problems in theirs.items()}
     if all(lacking.values()):
         return {}
     return {
-        name: f"it was not run on {joined(sorted(problems))}, so it is not compared"
+        name: f"not run on {joined(sorted(problems))}, so not compared"
         for name, problems in lacking.items()
         if problems
     }
