@@ -141,7 +141,9 @@ def _value(row: Summary, decimals: int, power: int, *, is_bold: bool) -> Value |
         return _MISSING
     mean, deviation = shown.mean / 10**power, shown.deviation / 10**power
     mark = _FAILED if row.failed else ""
-    if mean and abs(mean) < 5 * 10**-decimals:
+    # Narrow tables drop a decimal.
+    least = 0.5 * 10.0 ** -max(decimals - 1, 0)
+    if not row.higher_is_better and 0 < abs(mean) < least:
         # Nothing would be left of it in the decimals of a column that spans many powers of ten.
         digits, exponent = f"{mean:.1e}".split("e")
         text = f"{digits}e{int(exponent)}"
