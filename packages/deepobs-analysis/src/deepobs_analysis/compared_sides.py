@@ -118,7 +118,8 @@ def _lenient(source: Source) -> Source:
 
 def _is_optimizer(name: str, source: Source) -> bool:
     # Without a warning of older code: that may be what is asked for.
-    return source.path.exists() and name in load(source.path, **source.options).optimizers
+    place = place_of(source.path)
+    return place.exists() and name in load(place, **source.options).optimizers
 
 
 def _of_places(first: str, second: str, source: Source) -> list[tuple[Side, Side]]:

@@ -219,11 +219,12 @@ class Results:
         both = pd.concat([self.runs, theirs], ignore_index=True)
         both["problem"] = problem_names(zip(both["testproblem"], both["protocol"], strict=True))
         named = both["problem"]
-        other = problems_of_other_data(self.runs, theirs)
-        is_other = (
-            f"On {joined(other)}, these results and those of {reference.source} are of other data, "
-            "so they do not compare. Run yours again with this version."
-        )
+        remarks = [*self.remarks, *reference.remarks]
+        if other := problems_of_other_data(self.runs, theirs):
+            remarks.append(
+                f"On {joined(other)}, these results and those of {reference.source} are of other "
+                "data, so they do not compare. Run yours again with this version."
+            )
         return replace(
             self,
             runs=both,
@@ -232,7 +233,7 @@ class Results:
                 *_renamed(self.tunings, self.runs["problem"], named[: len(self.runs)]),
                 *_renamed(reference.tunings, theirs["problem"], named[len(self.runs) :]),
             ),
-            remarks=(*self.remarks, *reference.remarks, *([is_other] if other else [])),
+            remarks=tuple(remarks),
         )
 
     def as_reference(self) -> Results:
