@@ -178,6 +178,23 @@ def test_what_does_not_fit_a_column_stands_below(tmp_path):
     assert "separate-uncertainty=true" in latex
 
 
+def test_one_wide_column_does_not_set_the_others_apart(tmp_path):
+    write_accuracies(tmp_path, [f"problem_{place}" for place in range(6)], ["Adam", "SGD"])
+    for seed, last in enumerate((1.0, 400.0, 900.0)):
+        for name, final in (("Adam", 1 + 1e-6 * seed), ("NAdam", 2 + 1e-6 * seed), ("SGD", last)):
+            losses = [2e3, final]
+            write_result(tmp_path, problem="a_wide", optimizer=name, seed=seed, test_losses=losses)
+    # Four columns have no room for the wide one; beside two others, it leaves four for below.
+    assert as_latex(summarize(load(tmp_path))).count(r"\toprule") == 2
+
+
+def test_a_table_that_no_page_holds_says_so(tmp_path):
+    write_accuracies(tmp_path, ["one"], [f"Adam {place}" for place in range(48)])
+    rows = summarize(load(tmp_path))
+    assert "% About 561 points high without its caption, more than a page has" in as_latex(rows)
+    assert "points high" not in as_latex(rows[:-1])
+
+
 def test_four_problems_and_five_optimizers_take_one_column(tmp_path):
     problems = ["digits_logreg", "digits_mlp", "fmnist_logreg", "cifar10_3c3d"]
     write_accuracies(tmp_path, problems, ["Adam", "AdamW", "Momentum", "RMSprop", "SGD"])

@@ -35,6 +35,9 @@ _LAST_KNOWN = 0x17F
 _COLUMN = 225.0
 """Points of a column of an article, the narrowest of common classes less a little."""
 
+_PAGE = 550.0
+"""Points of the text of a page of the class article, which few classes have less than."""
+
 _COLUMN_SEPARATION = 2.5  # on each side of a column
 _LONGEST_PART = 9
 _BOLD, _SMALL = 1.15, 0.75  # widths of other characters relative to digits
@@ -48,6 +51,7 @@ class _Style(NamedTuple):
     Attributes:
         size: The size of its text.
         digit: The width of a digit in points.
+        line: The height of a line in points.
         dropped: How many decimals numbers with deviations lose.
         is_separate: Whether deviations follow `±`, not in parentheses in units of the last place.
         longest_name: Up to how many letters names of rows take a line.
@@ -55,19 +59,20 @@ class _Style(NamedTuple):
 
     size: str
     digit: float
+    line: float
     dropped: int
     is_separate: bool
     longest_name: int
 
 
 _STYLES = (
-    _Style(r"\small", 4.65, dropped=0, is_separate=True, longest_name=18),
-    _Style(r"\footnotesize", 4.25, dropped=0, is_separate=True, longest_name=18),
-    _Style(r"\small", 4.65, dropped=1, is_separate=True, longest_name=18),
-    _Style(r"\footnotesize", 4.25, dropped=1, is_separate=True, longest_name=18),
-    _Style(r"\footnotesize", 4.25, dropped=0, is_separate=False, longest_name=18),
-    _Style(r"\footnotesize", 4.25, dropped=1, is_separate=False, longest_name=18),
-    _Style(r"\footnotesize", 4.25, dropped=1, is_separate=False, longest_name=10),
+    _Style(r"\small", 4.65, 11.0, dropped=0, is_separate=True, longest_name=18),
+    _Style(r"\footnotesize", 4.25, 9.5, dropped=0, is_separate=True, longest_name=18),
+    _Style(r"\small", 4.65, 11.0, dropped=1, is_separate=True, longest_name=18),
+    _Style(r"\footnotesize", 4.25, 9.5, dropped=1, is_separate=True, longest_name=18),
+    _Style(r"\footnotesize", 4.25, 9.5, dropped=0, is_separate=False, longest_name=18),
+    _Style(r"\footnotesize", 4.25, 9.5, dropped=1, is_separate=False, longest_name=18),
+    _Style(r"\footnotesize", 4.25, 9.5, dropped=1, is_separate=False, longest_name=10),
 )
 """From the most readable to the narrowest."""
 
@@ -157,6 +162,13 @@ def table(
         options += f", separate-uncertainty={str(style.is_separate).lower()}"
     if any(each.mark or each.interval for each in values):
         options += ", table-align-text-post=false"
+    comments = [*comments]
+    height = sum(_height(names, block, style) for block in blocks)
+    if height > _PAGE:
+        comments.append(
+            f"About {height:.0f} points high without its caption, more than a page has "
+            f"({_PAGE:.0f}): select fewer optimizers or problems."
+        )
     return "\n".join(
         [
             r"% Needs \usepackage{booktabs} and \usepackage{siunitx}.",
@@ -250,6 +262,14 @@ def _width(names: Sequence[str], columns: Sequence[_Written], style: _Style) -> 
     return longest * style.digit + sum(_width_of(column, style) for column in columns)
 
 
+def _height(names: Sequence[str], columns: Sequence[_Written], style: _Style) -> float:
+    """About how many points high a block of columns is, headings and rules included."""
+    heading = max(len(_lines(column.heading, _LONGEST_PART)) for column in columns)
+    below = any(column.below for column in columns)
+    rows = sum(len(_lines(name, style.longest_name)) for name in names)
+    return (heading + below + rows + 1) * style.line
+
+
 def _width_of(column: _Written, style: _Style) -> float:
     numbers = column.numbers
     digits: float = max((len(each.mean) for each in numbers), default=2)
@@ -272,13 +292,18 @@ def _width_of(column: _Written, style: _Style) -> float:
 def _blocks(
     names: Sequence[str], columns: Sequence[_Written], style: _Style
 ) -> list[Sequence[_Written]]:
-    """The columns, in as many blocks of about equal size as are needed to fit."""
-    for count in range(1, len(columns)):
-        step = math.ceil(len(columns) / count)
-        blocks = [columns[start : start + step] for start in range(0, len(columns), step)]
-        if all(_width(names, block, style) <= _COLUMN for block in blocks):
-            return blocks
-    return [columns[place : place + 1] for place in range(len(columns))]
+    """The columns in as few blocks as fit, of about equal size where these fit, too."""
+    filled: list[list[_Written]] = []
+    for column in columns:
+        if filled and _width(names, [*filled[-1], column], style) <= _COLUMN:
+            filled[-1].append(column)
+        else:
+            filled.append([column])
+    if not filled:
+        return []
+    step = math.ceil(len(columns) / len(filled))
+    equal = [columns[start : start + step] for start in range(0, len(columns), step)]
+    return equal if all(_width(names, each, style) <= _COLUMN for each in equal) else [*filled]
 
 
 def _tabular(names: Sequence[str], columns: Sequence[_Written], style: _Style) -> str:
